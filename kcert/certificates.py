@@ -1,0 +1,137 @@
+"""What a certificate has to be: the types that every layer shares.
+
+A ``Certificate`` is a wish, not a file: profiles list them, plan turns them into steps, the workspace holds
+what came of them. Paths are relative to the PKI folder throughout.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
+
+class Kind(enum.Enum):
+    """The four kinds of certificate, each with its template in ``openssl_templates/``; and the bare key pair."""
+
+    CA = "ca"
+    CLIENT = "client"
+    SERVER = "server"
+    PEER = "peer"
+    KEY_PAIR = "key pair"
+
+    @property
+    def serves(self) -> bool:
+        """True where others dial it, so that it needs names to be known by."""
+        return self in (Kind.SERVER, Kind.PEER)
+
+    @property
+    def dials(self) -> bool:
+        """True where it shows itself to a server."""
+        return self in (Kind.CLIENT, Kind.PEER)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What key to generate: RSA with its length in bits, or ECDSA with its curve (P-256, P-384)."""
+
+    algorithm: Literal["rsa", "ecdsa"] = "rsa"
+    bits: int = 2048
+    curve: str = "P-256"
+
+    def __str__(self) -> str:
+        return f"RSA {self.bits}" if self.algorithm == "rsa" else f"ECDSA {self.curve}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The subject: the common name first, then each organization (O), in this order."""
+
+    common_name: str
+    organizations: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "/".join(["", f"CN={self.common_name}", *(f"O={group}" for group in self.organizations)])
+
+
+@dataclass(frozen=True)
+class AltName:
+    """One subject alternative name: ``DNS``, ``IP``, ``email`` or ``URI``, and its value.
+
+    An address is in its canonical form (``fd00::1``), so that equal addresses compare equal.
+    """
+
+    type: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.value}"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the parts of a certificate lie.
+
+    With ``kubeconfig``, key and certificate live inside that file alone, and ``key`` and ``crt`` name what
+    they are called while they are made. A bare key pair has ``public_key`` and neither request nor certificate.
+    """
+
+    key: PurePosixPath
+    cnf: PurePosixPath | None = None
+    csr: PurePosixPath | None = None
+    crt: PurePosixPath | None = None
+    public_key: PurePosixPath | None = None
+    kubeconfig: PurePosixPath | None = None
+
+    @property
+    def kept(self) -> tuple[PurePosixPath, ...]:
+        """The files that stay, in the order in which they are put into place: the key before its certificate."""
+        inside = self.kubeconfig is not None
+        parts = (
+            self.cnf,
+            self.csr,
+            None if inside else self.key,
+            self.public_key,
+            None if inside else self.crt,
+        )
+        return tuple(part for part in (*parts, self.kubeconfig) if part is not None)
+
+    @property
+    def proof(self) -> PurePosixPath:
+        """The file that shows that the certificate is there."""
+        last = self.kubeconfig or self.crt or self.public_key
+        assert last is not None  # noqa: S101 - one of the three is what the certificate is for
+        return last
+
+    @property
+    def secret(self) -> PurePosixPath:
+        """The file that holds the private key."""
+        return self.kubeconfig or self.key
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate that a cluster needs.
+
+    ``name`` is what the user types; ``role`` names what it is for and so its lesson (``node`` for every
+    kubelet); ``chapter`` is the command that makes it; ``issuer`` is the name of its CA (None: it signs
+    itself, or has nothing to sign); ``days`` is its lifetime in whole days; ``server`` is the API server's
+    URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
+    belongs to one alone.
+    """
+
+    name: str
+    role: str
+    chapter: str
+    kind: Kind
+    subject: Subject | None
+    key: Key
+    files: Files
+    days: int = 0
+    alt_names: tuple[AltName, ...] = ()
+    issuer: str | None = None
+    server: str = ""
+    host: str | None = None

@@ -1,0 +1,42 @@
+"""The one family of exceptions that kcert raises for its users.
+
+Each is raised where the fact is known, with the value and the way out in its message, and caught once,
+in ``kcert.__main__``. The classes differ in the exit status that they stand for.
+"""
+
+from __future__ import annotations
+
+FOUND = 1
+INPUT = 2
+FAILED = 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells report a program that Ctrl-C ended
+
+
+class KcertError(Exception):
+    """A sentence or two for the user: what was wrong, with the value, and what to do."""
+
+    exit_status = FAILED
+
+
+class VerdictError(KcertError):
+    """What the user asked about was looked at and found wrong."""
+
+    exit_status = FOUND
+
+
+class InputError(KcertError):
+    """Wrong use or bad input: options, kcert.yaml, a CA that is missing, damaged or not the certificate's."""
+
+    exit_status = INPUT
+
+
+class MachineError(KcertError):
+    """The machine did not do its part: a full disk, no permission."""
+
+    exit_status = FAILED
+
+
+class ProgramError(KcertError):
+    """A program that kcert ran failed, is missing, or did not finish in time."""
+
+    exit_status = FAILED

@@ -1,0 +1,1 @@
+"""The words that users read: one Markdown file a topic."""

@@ -1,0 +1,1 @@
+"""Which certificates a cluster needs: one module a profile, all of one shape."""

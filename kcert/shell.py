@@ -1,0 +1,304 @@
+"""The only module that starts a program.
+
+There are two ways. ``run`` goes through ``sh``: captured, one command at a time; every openssl step of a
+lesson runs like that. ``read``, ``run_many`` and ``hand_over`` go through ``subprocess``: for reading what
+lies on the disk, for several keys at once, and for programs that take the terminal over. ``sh`` forks in
+Python and starts threads, so no other thread may live while ``run`` is at work.
+
+Commands are argv lists throughout; nothing here is ever given to a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shlex
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from kcert.errors import ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ENOUGH_SECONDS = 60.0
+"""No openssl command takes this long but the generation of a very long key, which brings its own limit."""
+
+LIMIT_VARIABLE = "KCERT_TIMEOUT"
+"""Environment variable with another limit, in seconds, for machines that are slower than any we know."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program with its arguments, and the folder that it runs in.
+
+    ``limit`` is in seconds; a command that takes longer is killed and reported.
+    """
+
+    argv: tuple[str, ...]
+    folder: Path = field(default_factory=Path)
+    limit: float = ENOUGH_SECONDS
+
+    @property
+    def seconds_allowed(self) -> float:
+        """The limit in force: the command's own, or the one of the environment."""
+        try:
+            return float(os.environ.get(LIMIT_VARIABLE, ""))
+        except ValueError:
+            return self.limit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit status (negative: the signal that ended it) and all that it said."""
+
+    command: Command
+    status: int
+    output: str
+    started: datetime
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """True for exit status 0."""
+        return self.status == 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a command printed, its two outputs apart; ``stdout`` is bytes because a file may hold anything."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def succeeded(self) -> bool:
+        """True for exit status 0."""
+        return self.status == 0
+
+
+def find(program: str) -> str | None:
+    """Where *program* is: its path, or None where this machine does not have it."""
+    return shutil.which(program)
+
+
+def run(command: Command) -> Outcome:
+    """Run *command* through ``sh`` and wait for it; its two outputs are captured together.
+
+    A bad exit status is in the outcome; a program that is missing, cannot be started or does not finish
+    within its limit raises ProgramError.
+    """
+    import sh  # noqa: PLC0415 - takes longer to import than openssl to sign; only lessons need it
+
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    program, *arguments = command.argv
+    try:
+        ended = sh.Command(_located(program))(
+            *arguments,
+            _cwd=str(command.folder),
+            _in=None,
+            _err_to_out=True,
+            _tty_out=False,
+            _timeout=command.seconds_allowed,
+            _ok_code=list(range(256)),
+            _return_cmd=True,
+            _decode_errors="replace",
+        )
+        status, output = ended.exit_code, str(ended)
+    except sh.TimeoutException:
+        raise _too_slow(command) from None
+    except sh.ErrorReturnCode as error:  # ended by a signal
+        status, output = error.exit_code, error.stdout.decode(errors="replace")
+    except OSError as error:
+        raise _cannot_start(program, error) from None
+    return Outcome(command, status, output, started, time.monotonic() - clock)
+
+
+def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
+    """Run *command* for what it prints, with *stdin* as its input.
+
+    *environment* is added to kcert's own. Raises ProgramError as ``run`` does.
+    """
+    program = command.argv[0]
+    try:
+        ended = subprocess.run(
+            [_located(program), *command.argv[1:]],
+            cwd=command.folder,
+            input=stdin,
+            capture_output=True,
+            timeout=command.seconds_allowed,
+            env={**os.environ, **environment} if environment else None,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _too_slow(command) from None
+    except OSError as error:
+        raise _cannot_start(program, error) from None
+    return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+
+
+def hand_over(command: Command) -> int:
+    """Run *command* on the user's own terminal until it ends; its exit status comes back."""
+    program = command.argv[0]
+    try:
+        return subprocess.run([_located(program), *command.argv[1:]], cwd=command.folder, check=False).returncode
+    except OSError as error:
+        raise _cannot_start(program, error) from None
+
+
+@dataclass
+class _Running:
+    command: Command
+    process: subprocess.Popen[bytes]
+    started: datetime
+    clock: float
+    output: bytearray = field(default_factory=bytearray)
+
+    @property
+    def pipe(self) -> IO[bytes]:
+        assert self.process.stdout is not None  # noqa: S101 - always opened as a pipe below
+        return self.process.stdout
+
+    @property
+    def deadline(self) -> float:
+        return self.clock + self.command.seconds_allowed
+
+
+def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcome], None], jobs: int) -> None:
+    """Run commands, at most *jobs* at a time, without threads.
+
+    *next_command* is asked whenever there is room, and answers None while nothing can be started;
+    *ended* hears of each command in the order in which they end, and what it learns may make more
+    commands ready. Returns when nothing runs and nothing is ready. Whatever goes wrong, no process
+    that was started here is left behind.
+    """
+    running: dict[int, _Running] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            while True:
+                while len(running) < jobs and (command := next_command()) is not None:
+                    new = _start(command)
+                    running[new.pipe.fileno()] = new
+                    selector.register(new.pipe, selectors.EVENT_READ)
+                if not running:
+                    return
+                for outcome in _wait(selector, running):
+                    ended(outcome)
+        finally:
+            for left in running.values():
+                left.process.kill()
+                left.process.wait()
+                left.pipe.close()
+
+
+def _start(command: Command) -> _Running:
+    program = command.argv[0]
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    try:
+        process = subprocess.Popen(
+            [_located(program), *command.argv[1:]],
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise _cannot_start(program, error) from None
+    return _Running(command, process, started, clock)
+
+
+def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> list[Outcome]:
+    """Wait until one of *running* says something or ends; those that ended are taken out of it."""
+    left = min(one.deadline for one in running.values()) - time.monotonic()
+    ready = selector.select(max(left, 0))
+    outcomes = []
+    for key, _ in ready:
+        one = running[key.fd]
+        if text := os.read(key.fd, 65536):
+            one.output += text
+            continue
+        selector.unregister(one.pipe)
+        del running[key.fd]
+        one.pipe.close()
+        status = one.process.wait()
+        outcomes.append(
+            Outcome(
+                one.command,
+                status,
+                one.output.decode(errors="replace"),
+                one.started,
+                time.monotonic() - one.clock,
+            )
+        )
+    for one in running.values():
+        if time.monotonic() > one.deadline:
+            raise _too_slow(one.command)
+    return outcomes
+
+
+def _located(program: str) -> str:
+    path = find(program)
+    if path is None:
+        raise ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
+    # The program runs in another folder than this one: a path must not be relative to ours.
+    return str(Path(path).absolute())
+
+
+def _too_slow(command: Command) -> ProgramError:
+    words = " ".join(command.argv[:2])
+    return ProgramError(
+        f"{words} did not finish within {command.seconds_allowed:g} seconds and was stopped. "
+        f"On a slow machine, allow more: {LIMIT_VARIABLE}=600."
+    )
+
+
+def _cannot_start(program: str, error: OSError) -> ProgramError:
+    return ProgramError(f"{program} could not be started: {error.strerror or error}.")
+
+
+_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
+_SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
+
+
+def quote(argument: str) -> str:
+    """One argument as a person would type it in bash.
+
+    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation.
+    """
+    if _SUBJECT.fullmatch(argument):
+        return f'"{argument}"'
+    if _SAFE.fullmatch(argument):
+        return argument
+    return shlex.quote(argument)
+
+
+def typed(argv: tuple[str, ...], width: int = 0) -> str:
+    """The command line that *argv* is, ready to be pasted into bash.
+
+    With a *width* (columns), a longer line is broken with `` \\`` before an option, as documentation does.
+    """
+    words = [quote(word) for word in argv]
+    line = " ".join(words)
+    if not width or len(line) <= width:
+        return line
+    # An option stays with its value: the break comes before the next option.
+    groups: list[str] = []
+    for word in words:
+        if groups and not (word.startswith("-") and len(word) > 1):
+            groups[-1] += f" {word}"
+        else:
+            groups.append(word)
+    lines = [groups[0]]
+    for group in groups[1:]:
+        if len(lines[-1]) + 1 + len(group) + 2 <= width:
+            lines[-1] += f" {group}"
+        else:
+            lines.append(f"    {group}")
+    return " \\\n".join(lines)
