@@ -104,7 +104,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
 
 
 def prove_extensions(text: str, der: bytes, at: int) -> Extensions:
-    """What *text* says after the public key, compared with the extensions of a certificate whose subject ends at *at*."""
+    """What *text* says after the public key, compared with the extensions; *at* is where the subject ends in *der*."""
     claims: dict[str, tuple[bool, str]] = {}
     for found in _EXTENSION.finditer(text):
         if found[1] in claims:
