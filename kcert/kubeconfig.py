@@ -33,7 +33,7 @@ class Kubeconfig:
 
     def embedded(self, base64_of: Callable[[PurePosixPath], str]) -> str:
         """The file's text with the three files inside it, each as *base64_of* gives it."""
-        return self._text("-data", lambda path: base64_of(path))
+        return self._text("-data", base64_of)
 
     def linked(self, path_of: Callable[[PurePosixPath], str]) -> str:
         """The file's text with the paths of the three files, each as *path_of* gives it."""

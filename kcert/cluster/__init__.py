@@ -79,7 +79,7 @@ class Cluster:
     def endpoint(self) -> str:
         """The API server's URL as most kubeconfigs have it: by address, or by name where it has no address."""
         address = self.api_server.addresses[0] if self.api_server.addresses else self.api_server.host
-        assert address is not None  # noqa: S101 - kcert.cluster.file demands one of the two
+        assert address is not None
         return url(address, self.api_server.port)
 
     def place(self, line: int) -> str:

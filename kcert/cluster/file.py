@@ -145,7 +145,7 @@ def read(path: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
 
 
 def _parse(path: Path) -> Value | None:
-    import yaml  # noqa: PLC0415 - most runs have no kcert.yaml, or only ask for --help
+    import yaml
 
     try:
         content = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None

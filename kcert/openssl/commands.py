@@ -40,6 +40,7 @@ def request(
 def signature(
     openssl: str,
     csr: PurePosixPath,
+    *,
     authority: tuple[PurePosixPath, PurePosixPath],
     out: PurePosixPath,
     days: int,
@@ -55,7 +56,7 @@ def signature(
 
 
 def self_signature(
-    openssl: str, csr: PurePosixPath, key: PurePosixPath, out: PurePosixPath, days: int, cnf: PurePosixPath
+    openssl: str, csr: PurePosixPath, *, key: PurePosixPath, out: PurePosixPath, days: int, cnf: PurePosixPath
 ) -> tuple[str, ...]:
     """Sign a CA's request with its own key."""
     return (

@@ -48,5 +48,6 @@ def unusable(said: str) -> str | None:
     if not found:
         return "this is not OpenSSL"
     if tuple(int(part) for part in found.groups()) < OLDEST:
-        return f"kcert needs OpenSSL {'.'.join(map(str, OLDEST))} or newer, for random serials and keys that others cannot read"
+        oldest = ".".join(map(str, OLDEST))
+        return f"kcert needs OpenSSL {oldest} or newer, for random serials and keys that others cannot read"
     return None

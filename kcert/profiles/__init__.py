@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind
-from kcert.cluster import Cluster, file, names
+from kcert.cluster import User, file, names
 from kcert.errors import InputError
 from kcert.profiles import course, hardway, kubeadm
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from kcert.cluster import Cluster
     from kcert.profiles.profile import Profile
 
 PROFILES: dict[str, Profile] = {profile.NAME: profile for profile in (course, hardway, kubeadm)}
@@ -41,10 +43,6 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
 
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     """The certificate of a user who is not in kcert.yaml, but made as if he were."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from kcert.cluster import User  # noqa: PLC0415
-
     widened = replace(cluster, users=(*cluster.users, User(name, groups)))
     return next(one for one in certificates(widened) if one.role == "user" and one.name == name)
 

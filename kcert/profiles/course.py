@@ -74,6 +74,6 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
         yield make.user(user.name, user.groups)
 
 
-def without(name: str) -> str | None:  # noqa: ARG001 - the shape of a profile
+def without(name: str) -> str | None:
     """The course has a certificate for everything."""
     return None
