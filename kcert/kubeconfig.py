@@ -6,6 +6,7 @@ stand in the order in which `kubectl config` writes them.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -68,3 +69,39 @@ def scalar(text: str) -> str:
     """*text* in YAML: plain where it is read back as this text, in quotes where not (``"007"``, ``"no"``)."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_SOMETHING_ELSE
     return text if plain else json.dumps(text)
+
+
+LARGEST = 1024 * 1024
+"""Bytes; the largest kubeconfig that is read. The largest seen in the wild hold some hundred clusters."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a kubeconfig with one cluster and one user holds: the server, and three PEM files as bytes."""
+
+    server: str
+    ca: bytes
+    crt: bytes
+    key: bytes
+
+
+def opened(content: bytes) -> Embedded | None:
+    """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
+    import yaml
+
+    if len(content) > LARGEST:
+        return None
+    try:
+        # Composed before it is constructed: what aliases would multiply is never built.
+        if b"*" in content and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content)):
+            return None
+        found = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        return Embedded(
+            server=str(cluster["server"]),
+            ca=base64.b64decode(cluster["certificate-authority-data"], validate=True),
+            crt=base64.b64decode(user["client-certificate-data"], validate=True),
+            key=base64.b64decode(user["client-key-data"], validate=True),
+        )
+    except (yaml.YAMLError, RecursionError, KeyError, IndexError, TypeError, ValueError):
+        return None
