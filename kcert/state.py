@@ -123,8 +123,14 @@ def _standing(
         return Standing(certificate, State.STALE, (f"{certificate.files.key} is not there",))
     one = found.get(certificate.name)
     if one is None:
-        return Standing(certificate, State.STALE, (f"{proof.name} cannot be read as what it should be",), has_key=has_key)
-    reasons = [*_unlike(certificate, one), *_not_from(certificate, one, found), *_key_trouble(certificate, content, one)]
+        return Standing(
+            certificate, State.STALE, (f"{proof.name} cannot be read as what it should be",), has_key=has_key
+        )
+    reasons = [
+        *_unlike(certificate, one),
+        *_not_from(certificate, one, found),
+        *_key_trouble(certificate, content, one),
+    ]
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     if one.not_after <= now:
