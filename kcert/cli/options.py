@@ -12,7 +12,7 @@ import os
 import typing
 from collections.abc import Callable  # noqa: TC003 - typer reads annotations at run time
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import typer
 
@@ -82,18 +82,17 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
         hints = typing.get_type_hints(options, include_extras=True)
         shared = [
             inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-            for one in dataclasses.fields(options)  # type: ignore[arg-type] - a dataclass, as all callers have it
+            for one in dataclasses.fields(cast(Any, options))
         ]
 
         def called(**given: Any) -> None:
             picked = {one.name: given.pop(one.name) for one in shared}
-            command(options(**picked), **given)  # type: ignore[call-arg]
+            cast(Any, command)(cast(Any, options)(**picked), **given)
 
         called.__doc__ = command.__doc__
         called.__name__ = command.__name__
-        called.__signature__ = inspect.Signature(  # type: ignore[attr-defined] - what typer reads
-            [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *shared]
-        )
+        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
         return called
 
     return decorate

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
@@ -83,18 +84,20 @@ def clean_line(text: str) -> str:
     return clean(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def prose(text: str, style: str = "") -> Text:
-    """A paragraph in which what stands in backticks is code."""
-    result = Text(style=style)
-    for number, part in enumerate(" ".join(text.split()).split("`")):
-        result.append(part, style="code" if number % 2 else "")
-    return result
-
-
 def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
-    """Print a paragraph, wrapped at the width of the screen."""
+    """Print a paragraph, wrapped at the width of the screen.
+
+    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks.
+    """
     console = to or screen()
-    console.print(prose(text, style), width=min(console.width, MOST_WIDTH))
+    paragraph = " ".join(text.split())
+    line = Text(style=style)
+    if console.color_system is None:
+        line.append(paragraph)
+    else:
+        for number, part in enumerate(paragraph.split("`")):
+            line.append(part, style="code" if number % 2 else "")
+    console.print(line, width=min(console.width, MOST_WIDTH))
 
 
 def heading(text: str) -> None:
@@ -109,6 +112,14 @@ def command_line(argv: tuple[str, ...]) -> None:
     console = screen()
     width = min(console.width, MOST_WIDTH) - len(INDENT)
     block(typed(argv, width).splitlines(), "command")
+
+
+def table(*columns: str) -> Table:
+    """An empty table with *columns*; long cells go on in the next line, and nothing is cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:

@@ -118,16 +118,18 @@ def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
     parts = []
     for entry in entries:
         failed = f", failed with status {entry.status}" if entry.status else ""
-        files = "".join(
-            f"<li><code>{_escaped(name)}</code>{f' SHA-256 <code>{_escaped(str(digest))}</code>' if digest else ', a private key'}</li>"
-            for name, digest in entry.files.items()
-        )
+        files = "".join(f"<li>{_html_file(name, digest)}</li>" for name, digest in entry.files.items())
         parts.append(
             f"<p><time>{_escaped(entry.time)}</time>, {entry.seconds:.2f} s{failed}</p>\n"
             f"<pre{' class=failed' if entry.status else ''}>{_escaped(typed(entry.argv, WIDTH), lines=True)}</pre>\n"
             f"<ul>{files}</ul>"
         )
     yield _PAGE.format(title=f"What was run in {_escaped(str(root))}", commands="\n".join(parts))
+
+
+def _html_file(name: str, digest: str | None) -> str:
+    told = f" SHA-256 <code>{_escaped(str(digest))}</code>" if digest else ", a private key"
+    return f"<code>{_escaped(name)}</code>{told}"
 
 
 def _escaped(text: str, *, lines: bool = False) -> str:

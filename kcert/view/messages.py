@@ -20,9 +20,8 @@ def wrote_example(path: Path) -> None:
     from kcert.view.console import say
 
     say(f"{path} describes a small example cluster, with a comment for each key.")
-    say(
-        f"Edit it, then see what the cluster needs with `kcert plan{_option(path)}`, and make it with `kcert all{_option(path)}`."
-    )
+    option = _option(path)
+    say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
 
 
 def _option(path: Path) -> str:

@@ -6,13 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.state import State
-from kcert.view.console import say, screen
+from kcert.view.console import say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,13 +126,11 @@ def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing]) -> No
 
 
 def _table(standings: Sequence[Standing]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="heading")
-    for column in _COLUMNS:
-        table.add_column(column, overflow="fold")
+    rows = table(*_COLUMNS)
     for one in standings:
         state, *rest = _row(one)
-        table.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
-    screen().print(table)
+        rows.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
+    screen().print(rows)
     for one in standings:
         if one.reasons:
             say(f"{one.certificate.name}: {one.reason}.", "notice")

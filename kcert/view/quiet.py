@@ -65,7 +65,7 @@ class Quiet:
         self._finished += 1
         self._print()
 
-    def ends(self, result: Result) -> None:
+    def ends(self, _result: Result) -> None:
         """Every line has been printed; the counter goes."""
         self._clear()
 

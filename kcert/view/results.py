@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
 from kcert import lessons
 from kcert.state import State
-from kcert.view.console import heading, say, screen
+from kcert.view.console import heading, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +20,12 @@ def show_made(made: Sequence[Made]) -> None:
     if not made:
         return
     heading("Made" if len(made) == 1 else f"Made: {len(made)} certificates")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="heading")
-    table.add_column("certificate", overflow="fold")
-    table.add_column("what it is", overflow="fold")
-    table.add_column("valid until", no_wrap=True)
+    rows = table("file", "what it is", "valid until")
     for one in made:
         certificate = one.procedure.certificate
         until = f"{one.found.not_after:%Y-%m-%d}" if one.found else "(a key pair)"
-        table.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
-    screen().print(table)
+        rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
+    screen().print(rows)
     screen().print()
 
 
@@ -42,10 +36,9 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
-            name = one.certificate.name
+            renewal = f"`kcert renew {one.certificate.name}{folder_option}`"
             say(
-                f"{name} is {one.state.value}: {one.reason}. Left alone; `kcert renew {name}{folder_option}` renews it.",
-                "notice",
+                f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {renewal} renews it.", "notice"
             )
     if kept:
         screen().print()
