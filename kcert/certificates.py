@@ -103,7 +103,7 @@ class Files:
     def proof(self) -> PurePosixPath:
         """The file that shows that the certificate is there."""
         last = self.kubeconfig or self.crt or self.public_key
-        assert last is not None  # noqa: S101 - one of the three is what the certificate is for
+        assert last is not None
         return last
 
     @property

@@ -95,7 +95,7 @@ def run(command: Command) -> Outcome:
     A bad exit status is in the outcome; a program that is missing, cannot be started or does not finish
     within its limit raises ProgramError.
     """
-    import sh  # noqa: PLC0415 - takes longer to import than openssl to sign; only lessons need it
+    import sh
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
@@ -163,7 +163,7 @@ class _Running:
 
     @property
     def pipe(self) -> IO[bytes]:
-        assert self.process.stdout is not None  # noqa: S101 - always opened as a pipe below
+        assert self.process.stdout is not None
         return self.process.stdout
 
     @property

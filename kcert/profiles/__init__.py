@@ -1,1 +1,200 @@
-"""Which certificates a cluster needs: one module a profile, all of one shape."""
+"""Which certificates a cluster needs: one module a profile, all of one shape (``kcert.profiles.profile``)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Certificate, Kind
+from kcert.cluster import User, example, file
+from kcert.cluster import names as check_names
+from kcert.errors import InputError
+from kcert.profiles import course, hardway, kubeadm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.cluster import Cluster
+    from kcert.profiles.profile import Profile
+
+PROFILES: dict[str, Profile] = {profile.NAME: profile for profile in (course, hardway, kubeadm)}
+"""Every profile by its name, the default first."""
+
+
+def load(path: Path | None) -> Cluster:
+    """The cluster of the kcert.yaml at *path*, or the built-in example, with all that it needs found sound.
+
+    Raises InputError for what the file has wrong, and for names that would share a file.
+    """
+    cluster = file.read(path, {name: profile.LIFETIMES for name, profile in PROFILES.items()})
+    certificates(cluster)
+    return cluster
+
+
+def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
+    """Every certificate that *cluster* needs, in the order in which they are made; no two share a file."""
+    wanted = tuple(PROFILES[cluster.profile].certificates(cluster))
+    for certificate in wanted:
+        _check_lengths(cluster, certificate)
+    _check_files(cluster, wanted)
+    return wanted
+
+
+def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
+    """The certificate of a user who is not in kcert.yaml, but made as if he were."""
+    widened = replace(cluster, users=(*cluster.users, User(name, groups)))
+    return next(one for one in certificates(widened) if one.role == "user" and one.name == name)
+
+
+def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
+    """Those of *wanted* that the user named: by name, by what they are for, or as a kubeconfig's file.
+
+    ``kube-scheduler`` is the scheduler's certificate in every profile, however its file is called there.
+    Raises InputError for a name that is nobody's, with the near ones.
+    """
+    wanted = tuple(wanted)
+    chosen: dict[str, Certificate] = {}
+    for name in names:
+        found = named(wanted, name)
+        if not found:
+            why = PROFILES[cluster.profile].without(name)
+            raise InputError(
+                f"{name!a}: {why}." if why else f"{name!a} is no certificate of this cluster{near(name, wanted)}"
+            )
+        chosen.update((one.name, one) for one in found)
+    return tuple(one for one in wanted if one.name in chosen)
+
+
+def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
+    """Those of *wanted* that *name* can mean; none if it means nothing."""
+    wanted = tuple(wanted)
+    exact = tuple(one for one in wanted if name in (one.name, f"{one.name}.conf"))
+    return exact or tuple(one for one in wanted if one.role == name and name != "user")
+
+
+def near(name: str, wanted: Iterable[Certificate]) -> str:
+    """The end of a sentence: which names are like *name*, or all there are."""
+    known = [one.name for one in wanted]
+    close = difflib.get_close_matches(name, known, 3)
+    return f"; did you mean {', '.join(close)}?" if close else f". There are: {', '.join(known)}."
+
+
+def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
+    name = certificate.subject.common_name if certificate.subject else ""
+    if len(name) > check_names.COMMON_NAME_LENGTH:
+        raise InputError(
+            f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate holds "
+            f"{check_names.COMMON_NAME_LENGTH}: a shorter name is needed."
+        )
+
+
+def _check_files(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
+    by_name: dict[str, Certificate] = {}
+    by_file: dict[str, Certificate] = {}
+    for certificate in wanted:
+        other = by_name.setdefault(certificate.name, certificate)
+        if other is not certificate:
+            raise InputError(
+                f"{_place(cluster, certificate)}{_called(certificate)} and {_called(other)} would both be called "
+                f"{certificate.name}: one of them needs another name."
+            )
+        for path in _names_on_disk(certificate):
+            # macOS does not tell Jane.key from jane.key.
+            other = by_file.setdefault(path.casefold(), certificate)
+            if other is not certificate:
+                raise InputError(
+                    f"{_place(cluster, certificate)}{_called(certificate)} and {_called(other)} would both be kept in "
+                    f"{path}: one of them needs another name."
+                )
+
+
+def _names_on_disk(certificate: Certificate) -> list[str]:
+    files = certificate.files
+    paths = [str(path) for path in dict.fromkeys((files.key, files.crt, *files.kept)) if path]
+    if certificate.kind is not Kind.KEY_PAIR and certificate.kind.dials and not files.kubeconfig:
+        paths.append(f"{str(files.key).removesuffix('.key')}.kubeconfig")
+    return paths
+
+
+def _called(certificate: Certificate) -> str:
+    what = {"user": "the user", "kubelet-server": "the node", "kubelet": "the node"}.get(certificate.role)
+    return f"{what} {certificate.host or certificate.name}" if what else f"the certificate {certificate.name}"
+
+
+def _place(cluster: Cluster, certificate: Certificate) -> str:
+    return cluster.place(_line(cluster, certificate))
+
+
+def _line(cluster: Cluster, certificate: Certificate) -> int:
+    if certificate.role == "user":
+        return next((user.line for user in cluster.users if user.name == certificate.name), 0)
+    hosts = (*cluster.nodes, *cluster.etcd, *cluster.control_plane)
+    return next((host.line for host in hosts if host.name == certificate.host), 0)
+
+
+def kubelets(known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
+    """The certificates of the kubelets on *nodes*; of all where none is named."""
+    all_of_them = tuple(one for one in known if one.chapter == "kubelet")
+    nodes = tuple(nodes)
+    hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
+    for node in nodes:
+        if node not in hosts:
+            close = difflib.get_close_matches(node, hosts, 3) or hosts
+            raise InputError(f"{node!a} is no node of this cluster. There are: {', '.join(close)}.")
+    return tuple(one for one in all_of_them if not nodes or one.host in nodes)
+
+
+def clients(
+    cluster: Cluster, names: Iterable[str], groups: tuple[str, ...]
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
+    """What is known, and which of it is wanted, for `kcert client`: components by name, anybody else as a user.
+
+    Raises InputError for groups where they are fixed, and for what another command makes.
+    """
+    names = tuple(dict.fromkeys(names))
+    for group in groups:
+        if why := check_names.user_name(group):
+            raise InputError(f"--group {group!a} is not accepted: {why}.")
+    known = certificates(cluster)
+    if not names:
+        if groups:
+            raise InputError("--group says which groups a user is in, but no user is named.")
+        return known, tuple(one for one in known if one.chapter == "client")
+    wanted: list[Certificate] = []
+    for name in names:
+        found = named(known, name)
+        for one in found:
+            _check_client(one, groups)
+        if not found:
+            newcomer = _newcomer(cluster, name, groups)
+            known, found = (*known, newcomer), (newcomer,)
+        wanted += found
+    return known, tuple(wanted)
+
+
+def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
+    assert certificate.subject or certificate.kind is Kind.KEY_PAIR
+    if certificate.chapter != "client":
+        raise InputError(f"{certificate.name} is made by `kcert {certificate.chapter}`.")
+    fixed = certificate.subject.organizations if certificate.subject else ()
+    if groups and set(groups) != set(fixed):
+        where = "kcert.yaml has him" if certificate.role == "user" else "Kubernetes wants it"
+        listed = ", ".join(fixed) or "no group"
+        raise InputError(f"--group: {certificate.name} cannot be put into other groups here; {where} in {listed}.")
+
+
+def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
+    if why := PROFILES[cluster.profile].without(name):
+        raise InputError(f"{name!a}: {why}.")
+    if why := check_names.user_name(name):
+        raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+    return user(cluster, name, groups)
+
+
+def write_example(path: Path, profile: str) -> None:
+    """Write a commented kcert.yaml for the profile of that name."""
+    if profile not in PROFILES:
+        raise InputError(f"--profile {profile!a} is not known; there are {', '.join(PROFILES)}.")
+    example.write(path, profile, PROFILES[profile].LIFETIMES)

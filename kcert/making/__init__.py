@@ -1,0 +1,39 @@
+"""Making certificates: what is missing is planned, run step by step, checked, and put into place.
+
+A lesson runs one command after the other (``kcert.shell.run``); quiet work runs the certificates side by
+side (``kcert.shell.run_many``). Both run the same steps in the same staging folders.
+"""
+
+from __future__ import annotations
+
+from kcert import shell
+from kcert.making.one_by_one import OneByOne
+from kcert.making.order import Made, Narrator, Order, Prepared, Result, StoppedError
+from kcert.making.preparation import prepare
+from kcert.making.side_by_side import SideBySide
+from kcert.making.workbench import Workbench
+from kcert.workspace import Workspace
+
+__all__ = ["Made", "Narrator", "Order", "Prepared", "Result", "StoppedError", "make", "prepare"]
+
+
+def make(order: Order, narrator: Narrator) -> Result:
+    """Make what is missing of the order, and leave alone what is there.
+
+    Raises a KcertError for whatever stands in the way; what was finished before stays, and nothing else.
+    """
+    with Workspace.open(order.root, order.doing, narrator.waits) as workspace:
+        prepared = prepare(order)
+        narrator.opens(order, prepared)
+        bench = Workbench(order, workspace, narrator)
+        try:
+            if order.side_by_side:
+                batch = SideBySide(bench, prepared.procedures)
+                shell.run_many(batch.next_command, batch.ended, order.jobs)
+            else:
+                OneByOne(bench).run(prepared.procedures)
+        except StoppedError:
+            pass
+    done = {made.procedure.certificate.name for made in bench.made}
+    left = tuple(one for one in prepared.procedures if one.certificate.name not in done)
+    return Result(tuple(bench.made), prepared.kept, left)

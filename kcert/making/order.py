@@ -1,0 +1,104 @@
+"""What is to be made, what came of it, and who hears of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kcert.state import Standing, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+    from kcert.openssl.read import X509
+    from kcert.plan import Procedure, Step
+    from kcert.shell import Outcome
+
+
+class StoppedError(Exception):
+    """The user wants no more; raised by a narrator, and no error."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made, where, and with what.
+
+    ``wanted`` is to be made, ``known`` is all that the cluster needs (CAs among it). ``doing`` is the
+    command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
+    on the same folder (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
+    otherwise one by one; ``jobs`` is how many processes may run at a time.
+    """
+
+    cluster: Cluster
+    wanted: tuple[Certificate, ...]
+    known: tuple[Certificate, ...]
+    root: Path
+    doing: str
+    openssl: str = "openssl"
+    templates: Path | None = None
+    folder_option: str = ""
+    jobs: int = 1
+    side_by_side: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """How things stand, and what there is to do about it."""
+
+    standings: tuple[Standing, ...]
+    procedures: tuple[Procedure, ...]
+
+    @property
+    def kept(self) -> tuple[Standing, ...]:
+        """What is there already and stays as it is."""
+        return tuple(one for one in self.standings if one.state is not State.MISSING)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A certificate that is in place; ``found`` is what openssl reads back (None for a bare key pair)."""
+
+    procedure: Procedure
+    found: X509 | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an order; ``stopped`` tells that the user ended it before all was made."""
+
+    made: tuple[Made, ...]
+    kept: tuple[Standing, ...]
+    left: tuple[Procedure, ...] = ()
+
+    @property
+    def stopped(self) -> bool:
+        """True where something is left to do."""
+        return bool(self.left)
+
+
+class Narrator(Protocol):
+    """Hears of everything as it happens. ``before`` may raise StoppedError."""
+
+    def waits(self, holder: str) -> None:
+        """Another kcert is at work in the folder."""
+
+    def opens(self, order: Order, prepared: Prepared) -> None:
+        """What will be made, and what is kept."""
+
+    def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
+        """The keys of *procedures* will be generated now, *jobs* at a time."""
+
+    def begins(self, procedure: Procedure) -> None:
+        """The steps of a certificate begin."""
+
+    def before(self, procedure: Procedure, step: Step) -> None:
+        """*step* is about to run."""
+
+    def after(self, procedure: Procedure, step: Step, outcome: Outcome | None) -> None:
+        """*step* is done; a file that kcert wrote has no outcome."""
+
+    def made(self, made: Made) -> None:
+        """A certificate is in place."""

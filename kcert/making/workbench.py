@@ -1,0 +1,167 @@
+"""The workbench: stage a procedure, run its steps, check what came out, put it into place."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kcert import shell
+from kcert.certificates import Kind
+from kcert.errors import InputError, KcertError, ProgramError
+from kcert.making.order import Made, Narrator, Order
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import X509, key_belongs, read_certificates
+from kcert.plan import Embed, Procedure, Run, Step, Write
+from kcert.state import Standing, differences, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.shell import Outcome
+    from kcert.workspace import Staging, Workspace
+
+
+@dataclass
+class Work:
+    """A procedure in its staging folder; ``at`` counts the steps that are done."""
+
+    procedure: Procedure
+    staging: Staging
+    at: int = 0
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is being made."""
+        return self.procedure.certificate
+
+    @property
+    def step(self) -> Step | None:
+        """The step that comes next; None when all are done."""
+        steps = self.procedure.steps
+        return steps[self.at] if self.at < len(steps) else None
+
+    @property
+    def issuer(self) -> str | None:
+        """The name of the CA, where that is another certificate."""
+        return self.certificate.issuer
+
+
+@dataclass
+class Workbench:
+    """Where the certificates of one order are made; ``made`` is what is in place so far."""
+
+    order: Order
+    workspace: Workspace
+    narrator: Narrator
+    made: list[Made] = field(default_factory=list)
+
+    def stage(self, procedure: Procedure) -> Work:
+        """A staging folder for *procedure*, with the CA, and a key that is kept, in reach."""
+        certificate, issuer = procedure.certificate, procedure.issuer
+        links: list[PurePosixPath] = []
+        if issuer and issuer is not certificate:
+            assert issuer.files.crt
+            links += [issuer.files.crt, issuer.files.key]
+        if procedure.keeps_key:
+            links.append(certificate.files.key)
+        files = certificate.files
+        places = [path for path in (files.key, files.crt, *files.kept) if path]
+        return Work(procedure, self.workspace.stage(links, places))
+
+    def command(self, work: Work, step: Run) -> shell.Command:
+        """*step* as a command in its staging folder."""
+        return shell.Command(step.argv, work.staging.folder, step.limit)
+
+    def record(self, work: Work, step: Run, outcome: Outcome) -> None:
+        """Write what was run into the history."""
+        self.workspace.record(outcome, work.staging, step.makes, {str(work.certificate.files.key)})
+
+    def insist(self, work: Work, step: Run, outcome: Outcome) -> None:
+        """The step has to have succeeded, and left what it was to make."""
+        if not outcome.succeeded:
+            raise ProgramError(self._failure(work, step, outcome))
+        for name in step.makes:
+            path = work.staging.path(name)
+            if not path.is_file() or path.stat().st_size == 0:
+                raise ProgramError(
+                    f"{' '.join(step.argv[:2])} says that all went well, but left no {name}. Is the disk full, or "
+                    f"is {step.argv[0]} not what it seems?"
+                )
+
+    def _failure(self, work: Work, step: Run, outcome: Outcome) -> str:
+        how = f"status {outcome.status}" if outcome.status >= 0 else f"signal {-outcome.status}"
+        said = [line for line in outcome.output.splitlines() if line.strip()]
+        what = f"{' '.join(step.argv[:2])} failed ({how}) while {work.certificate.name} was made"
+        last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+        return f"{what}{last}. Nothing of it was put into {self.order.root}; what was finished before is there."
+
+    def write(self, work: Work, step: Write | Embed) -> None:
+        """Write a file that kcert makes itself."""
+        if isinstance(step, Write):
+            work.staging.write(step.path, step.text)
+            return
+
+        def base64_of(name: PurePosixPath) -> str:
+            return base64.b64encode(work.staging.path(name).read_bytes()).decode("ascii")
+
+        work.staging.write(step.path, step.kubeconfig.embedded(base64_of), secret=True)
+
+    def finish(self, works: Sequence[Work]) -> None:
+        """Check what was made against what was asked for, and put it into place."""
+        signed = [work for work in works if work.certificate.files.crt]
+        read = read_certificates(self.order.openssl, [self._text(work, work.certificate.files.crt) for work in signed])
+        found = {work.certificate.name: one for work, one in zip(signed, read, strict=True)}
+        for work in works:
+            one = found.get(work.certificate.name)
+            self._check(work, one if isinstance(one, X509) else None)
+            files = work.certificate.files
+            self.workspace.publish(work.staging, files.kept, {files.secret})
+            made = Made(work.procedure, one if isinstance(one, X509) else None)
+            self.made.append(made)
+            self.narrator.made(made)
+
+    def _text(self, work: Work, name: PurePosixPath | None) -> str:
+        assert name
+        return work.staging.path(name).read_text(encoding="utf-8", errors="replace")
+
+    def _check(self, work: Work, found: X509 | None) -> None:
+        """A template or an openssl with ideas of its own must not go unnoticed."""
+        certificate = work.certificate
+        key = work.staging.path(certificate.files.key).read_bytes()
+        blocks = [block for block in pem_blocks(key) if block.is_key]
+        if not blocks or blocks[0].fault:
+            raise ProgramError(f"openssl left a damaged {certificate.files.key}: is the disk full?")
+        if certificate.kind is Kind.KEY_PAIR:
+            return
+        if found is None or key_belongs(key, found.public_key) is False:
+            raise ProgramError(
+                f"openssl left a {certificate.files.crt} that is no certificate of {certificate.files.key}."
+            )
+        authority = self._authority_of(work)
+        if wrong := differences(certificate, found, authority):
+            raise self._not_as_asked(f"{certificate.files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _not_as_asked(self, what: str) -> KcertError:
+        if self.order.templates:
+            return InputError(f"{what} Correct the templates in {self.order.templates}.")
+        return ProgramError(f"{what} Nothing of it was kept.")
+
+    def _authority_of(self, work: Work) -> X509 | None:
+        """The CA's certificate as read when it was made or found; None for one that signs itself."""
+        if work.issuer is None:
+            return None
+        for made in self.made:
+            if made.procedure.certificate.name == work.issuer:
+                return made.found
+        known = {one.name: one for one in self.order.known}
+        return self._standing_of(known[work.issuer]).found
+
+    def _standing_of(self, authority: Certificate) -> Standing:
+        if authority.name not in self._authorities:
+            self._authorities |= standings(self.order.root, [authority], self.order.openssl)
+        return self._authorities[authority.name]
+
+    _authorities: dict[str, Standing] = field(default_factory=dict)

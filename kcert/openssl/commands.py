@@ -1,0 +1,70 @@
+"""The openssl commands that make certificates, as argv lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.openssl.cnf import EXTENSIONS
+
+if TYPE_CHECKING:
+    from pathlib import PurePosixPath
+
+    from kcert.certificates import Key, Subject
+
+_CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
+"""openssl's names of the curves that FIPS 186 calls P-256 and P-384."""
+
+
+def private_key(openssl: str, key: Key, out: PurePosixPath) -> tuple[str, ...]:
+    """Generate a private key into *out*; openssl writes it readable by its owner alone."""
+    if key.algorithm == "rsa":
+        return (openssl, "genrsa", "-out", str(out), str(key.bits))
+    return (openssl, "ecparam", "-name", _CURVES[key.curve], "-genkey", "-noout", "-out", str(out))
+
+
+def public_key(openssl: str, key: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write the public half of an RSA *key* into *out*."""
+    return (openssl, "rsa", "-in", str(key), "-pubout", "-out", str(out))
+
+
+def request(
+    openssl: str, key: PurePosixPath, subject: Subject, cnf: PurePosixPath, out: PurePosixPath
+) -> tuple[str, ...]:
+    """Write a certificate signing request for *key* and *subject*."""
+    return (
+        *(openssl, "req", "-new", "-key", str(key)),
+        *("-subj", str(subject), "-config", str(cnf), "-out", str(out)),
+    )
+
+
+def signature(
+    openssl: str,
+    csr: PurePosixPath,
+    *,
+    authority: tuple[PurePosixPath, PurePosixPath],
+    out: PurePosixPath,
+    days: int,
+    cnf: PurePosixPath,
+) -> tuple[str, ...]:
+    """Sign a request with the CA's certificate and key (*authority*)."""
+    crt, key = authority
+    return (
+        *(openssl, "x509", "-req", "-in", str(csr)),
+        *("-CA", str(crt), "-CAkey", str(key), "-CAcreateserial", "-out", str(out)),
+        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+    )
+
+
+def self_signature(
+    openssl: str, csr: PurePosixPath, *, key: PurePosixPath, out: PurePosixPath, days: int, cnf: PurePosixPath
+) -> tuple[str, ...]:
+    """Sign a CA's request with its own key."""
+    return (
+        *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), "-out", str(out)),
+        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+    )
+
+
+def verification(openssl: str, authority: PurePosixPath, *crts: PurePosixPath) -> tuple[str, ...]:
+    """Check that the CA's certificate *authority* vouches for each of *crts*."""
+    return (openssl, "verify", "-CAfile", str(authority), *(str(crt) for crt in crts))

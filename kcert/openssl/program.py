@@ -1,0 +1,53 @@
+"""The openssl program: which one, and whether it is one that kcert can work with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kcert.errors import ProgramError
+from kcert.shell import Command, find, read
+
+OLDEST = (1, 1, 1)
+"""The first OpenSSL that writes private keys readable by their owner alone, and draws serials at random."""
+
+
+def openssl(program: str = "openssl") -> str:
+    """The name or path of the openssl to run, as it will be shown; raises ProgramError where it will not do."""
+    if "/" in program:
+        # Commands run in other folders than the one the user stands in.
+        program = str(Path(program).absolute())
+    if find(program) is None:
+        raise ProgramError(
+            f"{program} is not here, or cannot be run. Install it (Debian, Ubuntu: `apt install openssl`; "
+            "macOS: `brew install openssl@3`), or name another with --openssl PATH."
+        )
+    said = version(program)
+    if why := unusable(said):
+        raise ProgramError(f"{program} is {said}: {why}. Name another with --openssl PATH.")
+    return program
+
+
+def version(program: str) -> str:
+    """What the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
+    reading = read(Command((program, "version"), limit=10))
+    if not reading.succeeded:
+        raise ProgramError(f"`{program} version` failed with status {reading.status}: this is no openssl that works.")
+    said = reading.stdout.decode(errors="replace").strip().splitlines()
+    return ascii(said[0])[1:-1] if said else "a program that says nothing of its version"
+
+
+def unusable(said: str) -> str | None:
+    """Why kcert cannot work with the openssl that describes itself like this; None if it can."""
+    if said.startswith("LibreSSL"):
+        return (
+            "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
+            '(macOS: `brew install openssl@3`, then --openssl "$(brew --prefix openssl@3)/bin/openssl")'
+        )
+    found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
+    if not found:
+        return "this is not OpenSSL"
+    if tuple(int(part) for part in found.groups()) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return f"kcert needs OpenSSL {oldest} or newer, for random serials and keys that others cannot read"
+    return None

@@ -1,0 +1,165 @@
+"""From a certificate to the ordered steps that make it.
+
+What is shown and what runs are the same because both read the records made here. Paths are relative to the
+PKI folder, in which a reader would type the commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Certificate, Kind
+from kcert.kubeconfig import Kubeconfig
+from kcert.openssl import cnf, commands
+from kcert.shell import ENOUGH_SECONDS
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Key
+
+SECONDS_FOR_LONG_KEYS = 900.0
+"""Primes for 8192 bits can take minutes, and how many is chance."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command. ``action`` names its reason (a lesson's topic); ``limit`` is in seconds."""
+
+    action: str
+    argv: tuple[str, ...]
+    reads: tuple[PurePosixPath, ...]
+    makes: tuple[PurePosixPath, ...] = ()
+    limit: float = ENOUGH_SECONDS
+
+
+@dataclass(frozen=True)
+class Write:
+    """A file that kcert writes itself: the openssl.cnf that the next commands read."""
+
+    action: str
+    path: PurePosixPath
+    text: str
+
+
+@dataclass(frozen=True)
+class Embed:
+    """A kubeconfig that takes key and certificate in; the loose ones are gone after it."""
+
+    action: str
+    path: PurePosixPath
+    kubeconfig: Kubeconfig
+
+
+Step = Run | Write | Embed
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How one certificate is made.
+
+    ``issuer`` is its CA's (its own, where it signs itself; None for a bare key pair); ``keeps_key`` tells
+    that the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for.
+    """
+
+    certificate: Certificate
+    issuer: Certificate | None
+    steps: tuple[Step, ...]
+    days: int
+    keeps_key: bool = False
+
+
+def procedure(
+    certificate: Certificate,
+    issuer: Certificate | None,
+    *,
+    cluster_name: str,
+    openssl: str = "openssl",
+    templates: Path | None = None,
+    days: int | None = None,
+    keeps_key: bool = False,
+) -> Procedure:
+    """The steps for *certificate*, signed by *issuer* (None: by itself) for *days* days (None: as it asks).
+
+    Raises InputError for a template that cannot be used.
+    """
+    lifetime = certificate.days if days is None else days
+    files = certificate.files
+    steps: list[Step] = []
+    if not keeps_key:
+        steps.append(
+            Run(
+                "key",
+                commands.private_key(openssl, certificate.key, files.key),
+                reads=(),
+                makes=(files.key,),
+                limit=_seconds(certificate.key),
+            )
+        )
+    if certificate.kind is Kind.KEY_PAIR:
+        assert files.public_key
+        argv = commands.public_key(openssl, files.key, files.public_key)
+        steps.append(Run("public-key", argv, reads=(files.key,), makes=(files.public_key,)))
+        return Procedure(certificate, None, tuple(steps), lifetime, keeps_key)
+    steps += _certify(certificate, issuer or certificate, openssl, cnf.render(certificate, templates), lifetime)
+    if files.kubeconfig:
+        steps.append(
+            Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name))
+        )
+    return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
+
+
+def kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
+    """The kubeconfig in which *certificate* lives: its user is called as the API server will call him."""
+    assert certificate.subject
+    crt, key, ca = certificate.files.crt, certificate.files.key, issuer.files.crt
+    assert crt and ca
+    return Kubeconfig(
+        cluster=cluster_name,
+        server=certificate.server,
+        user=certificate.subject.common_name,
+        context=cluster_name,
+        ca=ca,
+        crt=crt,
+        key=key,
+    )
+
+
+def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settings: str, days: int) -> list[Step]:
+    """Request, signature, proof; the settings stand before the first command that reads them."""
+    files, subject = certificate.files, certificate.subject
+    csr, crt, config, authority = files.csr, files.crt, files.cnf, issuer.files.crt
+    assert csr and crt and config and authority and subject
+    asked = Run(
+        "request",
+        commands.request(openssl, files.key, subject, config, csr),
+        reads=(files.key, config),
+        makes=(csr,),
+    )
+    if issuer is certificate:
+        signed = Run(
+            "self-signature",
+            commands.self_signature(openssl, csr, key=files.key, out=crt, days=days, cnf=config),
+            reads=(csr, files.key, config),
+            makes=(crt,),
+        )
+    else:
+        signed = Run(
+            "signature",
+            commands.signature(openssl, csr, authority=(authority, issuer.files.key), out=crt, days=days, cnf=config),
+            reads=(csr, authority, issuer.files.key, config),
+            makes=(crt,),
+        )
+    proof = Run("verify", commands.verification(openssl, authority, crt), reads=tuple(dict.fromkeys((authority, crt))))
+    return [Write("settings", config, settings), asked, signed, proof]
+
+
+def _seconds(key: Key) -> float:
+    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else ENOUGH_SECONDS
+
+
+def serial_file(issuer: Certificate) -> PurePosixPath:
+    """Where -CAcreateserial leaves the serial: the CA's file name, ending in .srl."""
+    assert issuer.files.crt
+    return issuer.files.crt.with_suffix(".srl")

@@ -1,0 +1,79 @@
+"""The CKA course: one CA, and each certificate on its own, under the name the course gives it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind, Subject
+from kcert.cluster import Lifetimes
+from kcert.profiles.profile import MASTERS, Flat, api_server_names, etcd_names, host_names, kubelet_subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+
+NAME = "course"
+SUMMARY = "as the CKA course teaches it: one CA, one folder, a certificate for each side of each conversation"
+LIFETIMES = Lifetimes(ca=3650, leaf=365)
+
+
+def certificates(cluster: Cluster) -> Iterator[Certificate]:
+    """The course's certificates, in the order in which the course makes them."""
+    make = Flat(cluster)
+    yield make.authority(Subject("Kubernetes-CA"))
+
+    yield make.leaf("admin", "client", Kind.CLIENT, Subject("kube-admin", (MASTERS,)))
+    for component in ("system:kube-scheduler", "system:kube-controller-manager"):
+        yield make.leaf(component.removeprefix("system:"), "client", Kind.CLIENT, Subject(component, (component,)))
+    yield make.leaf("kube-proxy", "client", Kind.CLIENT, Subject("system:kube-proxy", ("system:node-proxier",)))
+
+    # etcd dials its own client port with its server certificate, so that has to be good for both sides.
+    yield make.leaf("etcd-server", "etcd", Kind.PEER, Subject("etcd-server"), alt_names=etcd_names(cluster.etcd))
+    for member in cluster.etcd if len(cluster.etcd) > 1 else ():
+        yield make.leaf(
+            f"etcd-peer-{member.name}",
+            "etcd",
+            Kind.PEER,
+            Subject(member.name),
+            role="etcd-peer",
+            alt_names=etcd_names([member]),
+            host=member.name,
+        )
+
+    yield make.leaf(
+        "kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver"), alt_names=api_server_names(cluster)
+    )
+    yield make.leaf("apiserver-etcd-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-etcd-client"))
+    yield make.leaf(
+        "apiserver-kubelet-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-kubelet-client", (MASTERS,))
+    )
+
+    for node in cluster.nodes:
+        yield make.leaf(
+            node.name,
+            "kubelet",
+            Kind.SERVER,
+            Subject(node.name),
+            role="kubelet-server",
+            alt_names=host_names(node),
+            host=node.name,
+        )
+        yield make.leaf(
+            f"kubelet-client-{node.name}",
+            "kubelet",
+            Kind.CLIENT,
+            kubelet_subject(node.name),
+            role="kubelet-client",
+            host=node.name,
+        )
+
+    yield make.leaf("service-account", "service-account", Kind.CLIENT, Subject("service-accounts"))
+    for user in cluster.users:
+        yield make.user(user.name, user.groups)
+
+
+def without(name: str) -> str | None:
+    """The course has a certificate for everything."""
+    return None

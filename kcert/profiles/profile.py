@@ -1,0 +1,150 @@
+"""What a profile is, and the pieces that profiles are built from.
+
+A profile is a module that fits ``Profile``. To add one: write the module, and add it to the dictionary in
+``kcert.profiles``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from kcert.certificates import AltName, Certificate, Files, Kind, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kcert.cluster import Cluster, Host, Lifetimes
+
+MASTERS = "system:masters"
+"""The group that the API server lets do everything, whatever RBAC says (Kubernetes: "RBAC good practices")."""
+
+NODES = "system:nodes"
+"""The group of the kubelets; the node authorizer answers it alone (Kubernetes: "Using Node Authorization")."""
+
+
+class Profile(Protocol):
+    """One way in which clusters are set up: which certificates there are, how they are named, where they lie."""
+
+    NAME: str
+    SUMMARY: str
+    LIFETIMES: Lifetimes
+
+    def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
+        """Every certificate that *cluster* needs; a CA comes before what it signs."""
+
+    def without(self, name: str) -> str | None:
+        """Why this profile has no certificate called *name* where others have one; None if there is no such reason."""
+
+
+def flat(stem: str) -> Files:
+    """The files of a certificate in a PKI folder without subfolders."""
+    return Files(
+        key=PurePosixPath(f"{stem}.key"),
+        cnf=PurePosixPath(f"openssl-{stem}.cnf"),
+        csr=PurePosixPath(f"{stem}.csr"),
+        crt=PurePosixPath(f"{stem}.crt"),
+    )
+
+
+def stem_of(user: str) -> str:
+    """A user's name as the beginning of a file's: to scp, what stands before a colon is a host."""
+    return user.replace(":", "-")
+
+
+def kubelet_subject(node: str) -> Subject:
+    """The subject that makes the API server take a client for the kubelet of *node*."""
+    return Subject(f"system:node:{node}", (NODES,))
+
+
+def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
+    """Every name and address under which something in the cluster, or outside it, dials the API server."""
+    service = "kubernetes.default.svc"
+    return unique(
+        [
+            *_dns("kubernetes", "kubernetes.default", service, f"{service}.cluster", f"{service}.{cluster.dns_domain}"),
+            *_dns("localhost"),
+            *(name for host in cluster.control_plane for name in host_names(host)),
+            *([AltName("DNS", cluster.api_server.host)] if cluster.api_server.host else []),
+            *_ip(*cluster.api_server.addresses),
+            *_ip("127.0.0.1"),
+            # The service called kubernetes always gets the first address of the range.
+            *_ip(*(str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs)),
+            *cluster.api_server.extra_sans,
+        ]
+    )
+
+
+def etcd_names(members: Iterable[Host], *loopback: str) -> tuple[AltName, ...]:
+    """The names of etcd *members*, and of the loopback that health checks and etcdctl on the same host dial."""
+    names = [name for member in members for name in host_names(member)]
+    return unique([*names, *_dns("localhost"), *_ip("127.0.0.1", *loopback)])
+
+
+def host_names(host: Host) -> tuple[AltName, ...]:
+    """A host's name and each of its addresses."""
+    return (*_dns(host.name), *_ip(*host.addresses))
+
+
+def unique(names: Iterable[AltName]) -> tuple[AltName, ...]:
+    """The names in their order, each once."""
+    return tuple(dict.fromkeys(names))
+
+
+def _dns(*values: str) -> tuple[AltName, ...]:
+    return tuple(AltName("DNS", value) for value in values)
+
+
+def _ip(*values: str) -> tuple[AltName, ...]:
+    return tuple(AltName("IP", value) for value in values)
+
+
+class Flat:
+    """Builds the certificates of a profile that has one CA and no subfolders."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def authority(self, subject: Subject) -> Certificate:
+        """The cluster's CA."""
+        return Certificate(
+            name="ca",
+            role="ca",
+            chapter="ca",
+            kind=Kind.CA,
+            subject=subject,
+            key=self.cluster.key,
+            files=flat("ca"),
+            days=self.cluster.days.ca,
+        )
+
+    def leaf(
+        self,
+        name: str,
+        chapter: str,
+        kind: Kind,
+        subject: Subject,
+        *,
+        role: str = "",
+        alt_names: tuple[AltName, ...] = (),
+        host: str | None = None,
+    ) -> Certificate:
+        """A certificate that the CA signs; its files are called like it."""
+        return Certificate(
+            name=name,
+            role=role or name,
+            chapter=chapter,
+            kind=kind,
+            subject=subject,
+            key=self.cluster.key,
+            files=flat(stem_of(name)),
+            days=self.cluster.days.leaf,
+            alt_names=alt_names,
+            issuer="ca",
+            host=host,
+        )
+
+    def user(self, name: str, groups: tuple[str, ...]) -> Certificate:
+        """A user's certificate."""
+        return self.leaf(name, "client", Kind.CLIENT, Subject(name, groups), role="user")

@@ -1,0 +1,198 @@
+"""How the certificates of a PKI folder stand against what the cluster needs.
+
+Nothing here writes. Certificates are read in batches, so that a thousand of them cost a few processes.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from kcert import kubeconfig
+from kcert.certificates import Kind
+from kcert.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.openssl.read import X509
+
+EXPIRING_DAYS = 30
+"""A certificate with fewer days left is called expiring."""
+
+
+class State(enum.Enum):
+    """What can be said of a certificate that the cluster needs."""
+
+    MISSING = "missing"
+    CURRENT = "current"
+    STALE = "stale"
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One certificate and how it stands.
+
+    ``reasons`` are clauses that tell why it is not current; ``found`` is what lies there now, if it can be
+    read; ``has_key`` tells whether its private key is there.
+    """
+
+    certificate: Certificate
+    state: State
+    reasons: tuple[str, ...] = ()
+    found: X509 | None = None
+    has_key: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The bytes of a certificate's parts as they lie there; None for what does not."""
+
+    key: bytes | None
+    crt: bytes | None
+    server: str | None = None
+
+
+def standings(
+    root: Path, wanted: Iterable[Certificate], openssl: str, now: datetime | None = None
+) -> dict[str, Standing]:
+    """How each of *wanted* stands in the PKI folder *root*, by name.
+
+    *wanted* has to hold the CAs of whatever else is in it. Raises MachineError for a file that may not be
+    read; one that holds nonsense is stale.
+    """
+    from kcert.openssl.pem import pem_blocks
+    from kcert.openssl.read import X509, read_certificates
+
+    wanted = tuple(wanted)
+    contents = {one.name: _read(root, one) for one in wanted}
+    pems = {}
+    for name, content in contents.items():
+        blocks = [block for block in pem_blocks(content.crt) if block.is_certificate] if content.crt else []
+        if blocks:
+            pems[name] = blocks[0].pem
+    read = dict(zip(pems, read_certificates(openssl, pems.values()), strict=True)) if pems else {}
+    found = {name: one for name, one in read.items() if isinstance(one, X509)}
+    moment = now or datetime.now(timezone.utc)
+    return {one.name: _standing(root, one, contents[one.name], found, moment) for one in wanted}
+
+
+def _read(root: Path, certificate: Certificate) -> _Content:
+    files = certificate.files
+    if files.kubeconfig:
+        content = _bytes(root / files.kubeconfig)
+        if content is None:
+            return _Content(None, None)
+        inside = kubeconfig.opened(content)
+        return _Content(inside.key, inside.crt, inside.server) if inside else _Content(None, b"")
+    public = files.crt or files.public_key
+    assert public
+    return _Content(_bytes(root / files.key), _bytes(root / public))
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _standing(
+    root: Path, certificate: Certificate, content: _Content, found: Mapping[str, X509], now: datetime
+) -> Standing:
+    has_key = content.key is not None
+    proof = root / certificate.files.proof
+    if content.crt is None:
+        return Standing(certificate, State.MISSING, has_key=has_key)
+    if certificate.kind is Kind.KEY_PAIR:
+        if has_key:
+            return Standing(certificate, State.CURRENT, has_key=True)
+        return Standing(certificate, State.STALE, (f"{certificate.files.key} is not there",))
+    one = found.get(certificate.name)
+    if one is None:
+        return Standing(
+            certificate, State.STALE, (f"{proof.name} cannot be read as what it should be",), has_key=has_key
+        )
+    reasons = [
+        *_unlike(certificate, one),
+        *_not_from(certificate, one, found),
+        *_key_trouble(certificate, content, one),
+    ]
+    if certificate.server and content.server != certificate.server:
+        reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
+    if one.not_after <= now:
+        expired = f"it ended on {one.not_after:%Y-%m-%d}"
+        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key)
+    if reasons:
+        return Standing(certificate, State.STALE, tuple(reasons), one, has_key)
+    if one.not_after <= now + timedelta(days=EXPIRING_DAYS):
+        return Standing(certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key)
+    return Standing(certificate, State.CURRENT, (), one, has_key)
+
+
+def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
+    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own)."""
+    return (*_unlike(certificate, one), *_unsigned_by(one, authority or one))
+
+
+def _unlike(certificate: Certificate, one: X509) -> list[str]:
+    subject = certificate.subject
+    assert subject
+    reasons = []
+    parts = [("CN", subject.common_name), *(("O", group) for group in subject.organizations)]
+    # Signers may reorder what a subject holds; what it means stays.
+    if sorted(parts) != sorted(one.subject.parts):
+        reasons.append(f"its subject is {str(one.subject)!a}")
+    wanted, has = set(certificate.alt_names), set(one.alt_names)
+    if missing := [str(name) for name in certificate.alt_names if name not in has]:
+        reasons.append(f"it lacks {', '.join(missing)}")
+    if more := [ascii(str(name))[1:-1] for name in one.alt_names if name not in wanted]:
+        reasons.append(f"it also answers to {', '.join(more)}")
+    if bool(one.ca) != (certificate.kind is Kind.CA):
+        reasons.append("it is no CA" if certificate.kind is Kind.CA else "it is a CA")
+    if certificate.kind.serves and not one.may_serve:
+        reasons.append("it may not be used by a server")
+    if certificate.kind.dials and not one.may_dial:
+        reasons.append("it may not be used by a client")
+    key = one.public_key
+    is_now = f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
+    if is_now != str(certificate.key):
+        reasons.append(f"its key is {is_now!a}, not {certificate.key}".replace("'", ""))
+    return reasons
+
+
+def _not_from(certificate: Certificate, one: X509, found: Mapping[str, X509]) -> list[str]:
+    if certificate.issuer is None:
+        return []
+    authority = found.get(certificate.issuer)
+    return _unsigned_by(one, authority) if authority else []
+
+
+def _unsigned_by(one: X509, authority: X509) -> list[str]:
+    same_key = one.authority_key_id in (None, authority.subject_key_id)
+    if one.issuer == authority.subject and same_key:
+        return []
+    return ["another CA signed it"]
+
+
+def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[str]:
+    from kcert.openssl.read import key_belongs
+
+    if content.key is None:
+        return [f"its key {certificate.files.key} is not there"]
+    if key_belongs(content.key, one.public_key) is False:
+        return [f"{certificate.files.secret} holds another key than the certificate's"]
+    return []

@@ -1,0 +1,191 @@
+"""The only package that writes into a PKI folder: lock, staging, publishing, backups, history.
+
+A certificate is made in a staging folder of its own and moved into place when it is whole and checked. What
+stands between "checked" and "in place" is written down first (``publish.json``), so that after a kill in
+the middle the next run completes the move rather than leaving half of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, MachineError
+from kcert.workspace.history import History
+from kcert.workspace.lock import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from kcert.shell import Outcome
+
+FOLDER_MODE = 0o700
+SECRET_MODE = 0o600
+PUBLIC_MODE = 0o644
+INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
+OWN_FOLDER = ".kcert"
+
+_JOURNAL = "publish.json"
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A folder in which one certificate is made, under the names that its commands use."""
+
+    folder: Path
+
+    def path(self, name: PurePosixPath) -> Path:
+        """Where the file that the PKI folder will know as *name* lies for now."""
+        return self.folder / name
+
+    def link(self, name: PurePosixPath, target: Path) -> None:
+        """Make *target* reachable as *name*."""
+        link = self.path(name)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(target.absolute())
+
+    def write(self, name: PurePosixPath, content: str, *, secret: bool = False) -> None:
+        """Write a file; a secret one is closed to others from its first byte."""
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = SECRET_MODE if secret else PUBLIC_MODE
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(content)
+
+
+class Workspace:
+    """A PKI folder, held under its lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.own = root / OWN_FOLDER
+        self.history = History(self.own)
+        self._stagings = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, root: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator[Workspace]:
+        """Hold the PKI folder *root*, made if it is not there, until the block ends.
+
+        *doing* is what another kcert is told when it has to wait; *waits_for* hears whom this one waits for.
+        What an earlier run was killed over is completed or cleared away first. Raises InputError where
+        *root* is no folder, MachineError where the machine refuses or its disk is full.
+        """
+        workspace = cls(root)
+        mask = os.umask(0o077)
+        try:
+            with _machine(root):
+                workspace._prepare()
+                with locked(workspace.own / "lock", doing, waits_for):
+                    workspace._recover()
+                    workspace.history.open()
+                    try:
+                        yield workspace
+                    finally:
+                        workspace.history.close()
+                        shutil.rmtree(workspace.own / "staging", ignore_errors=True)
+        finally:
+            os.umask(mask)
+
+    def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
+        """A new staging folder with the files *links* of the PKI folder in it, and subfolders for *folders*' files."""
+        self._stagings += 1
+        staging = Staging(self.own / "staging" / f"{os.getpid()}-{self._stagings}")
+        staging.folder.mkdir(parents=True)
+        for name in folders:
+            staging.path(name).parent.mkdir(parents=True, exist_ok=True)
+        for name in links:
+            staging.link(name, self.root / name)
+        return staging
+
+    def publish(self, staging: Staging, names: Iterable[PurePosixPath], secrets: Iterable[PurePosixPath]) -> None:
+        """Move the files *names* of *staging* into place, in this order; what they replace goes to the backup.
+
+        *secrets* are those among them that only their owner may read.
+        """
+        closed = set(secrets)
+        files = [name for name in names if not staging.path(name).is_symlink()]
+        for name in files:
+            staging.path(name).chmod(SECRET_MODE if name in closed else PUBLIC_MODE)
+        journal = {"backup": backup_name(), "files": [str(name) for name in files]}
+        draft = staging.folder / f"{_JOURNAL}.draft"
+        draft.write_text(json.dumps(journal), encoding="utf-8")
+        draft.rename(staging.folder / _JOURNAL)
+        self._move_into_place(staging.folder)
+
+    def discard(self, staging: Staging) -> None:
+        """Take a staging folder away."""
+        shutil.rmtree(staging.folder, ignore_errors=True)
+
+    def record(self, outcome: Outcome, staging: Staging, makes: Iterable[PurePosixPath], secrets: set[str]) -> None:
+        """Write a command that ended into the history, with what it made."""
+        self.history.append(outcome, self.root, staging.folder, makes, secrets)
+
+    def _prepare(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"{self.root} is a file; the PKI folder has to be a folder. Name another with --dir.")
+        if not self.root.exists():
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another kcert was faster
+                self.root.mkdir(FOLDER_MODE)
+        self.own.mkdir(FOLDER_MODE, exist_ok=True)
+
+    def _recover(self) -> None:
+        """Complete what was written down to be moved, and clear away what was not."""
+        stagings = self.own / "staging"
+        for folder in sorted(stagings.iterdir()) if stagings.is_dir() else ():
+            if (folder / _JOURNAL).is_file():
+                self._move_into_place(folder)
+        shutil.rmtree(stagings, ignore_errors=True)
+
+    def _move_into_place(self, folder: Path) -> None:
+        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
+        names = [PurePosixPath(name) for name in journal["files"]]
+        # Nothing moves before all that it replaces is safe.
+        for name in names:
+            if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
+                self.back_up(name, journal["backup"])
+        for name in names:
+            if not os.path.lexists(folder / name):
+                continue  # moved already, before a kill
+            target = self.root / name
+            for parent in reversed(target.relative_to(self.root).parents[:-1]):
+                (self.root / parent).mkdir(exist_ok=True)
+                (self.root / parent).chmod(INNER_FOLDER_MODE)
+            (folder / name).replace(target)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def back_up(self, name: PurePosixPath, backup: str) -> None:
+        """Keep what the PKI folder has as *name* in the folder *backup* of its backups, with its mode and dates."""
+        kept = self.own / "backup" / backup / name
+        if os.path.lexists(kept):
+            return
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        source = self.root / name
+        if stat.S_ISLNK(source.lstat().st_mode):
+            shutil.copy2(source, kept)
+        else:
+            os.link(source, kept)
+
+
+def backup_name() -> str:
+    """What backups made now are kept under: the time in UTC, so that they sort."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+
+
+@contextlib.contextmanager
+def _machine(root: Path) -> Iterator[None]:
+    """Turn what the machine refuses into words."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or root
+        raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error

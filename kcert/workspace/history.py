@@ -1,0 +1,170 @@
+"""What was run in a PKI folder: ``.kcert/history.jsonl``, one line a command, each chained to the one before.
+
+A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
+file with a key), and ``previous``: the SHA-256 of the line before, its newline included. The number of
+lines and the hash of the last stand in ``history.head``, so that lines missing at the end show as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, VerdictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path, PurePosixPath
+
+    from kcert.shell import Outcome
+
+BEGINNING = hashlib.sha256(b"").hexdigest()
+"""What the first line has as the hash of the line before it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
+
+    time: str
+    argv: tuple[str, ...]
+    folder: str
+    status: int
+    seconds: float
+    files: dict[str, str | None]
+
+
+class History:
+    """The history of one PKI folder, open for appending while the folder's lock is held."""
+
+    def __init__(self, own: Path) -> None:
+        self.path = own / "history.jsonl"
+        self.head = own / "history.head"
+        self._file: int | None = None
+        self._last = BEGINNING
+        self._lines = 0
+
+    def open(self) -> None:
+        """Find the end of the chain; what a kill left of a half-written line goes."""
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.ftruncate(self._file, len(whole))
+        lines = whole.splitlines(keepends=True)
+        self._lines = len(lines)
+        self._last = _hash(lines[-1]) if lines else BEGINNING
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def append(
+        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], secrets: set[str]
+    ) -> None:
+        """Add the command that ended as *outcome*, with hashes of what it made in *staging*."""
+        entry = {
+            "time": outcome.started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
+            "argv": list(outcome.command.argv),
+            "folder": str(folder.absolute()),
+            "status": outcome.status,
+            "seconds": round(outcome.seconds, 4),
+            "files": {str(name): _file_hash(staging / name, str(name) in secrets) for name in makes},
+            "previous": self._last,
+        }
+        line = json.dumps(entry).encode() + b"\n"
+        assert self._file is not None
+        written = os.write(self._file, line)
+        if written < len(line):  # the disk is full: half a line is no line
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(28, "No space left on device", str(self.path))
+        self._last = _hash(line)
+        self._lines += 1
+        draft = self.head.with_suffix(".draft")
+        draft.write_text(f"{self._lines} {self._last}\n", encoding="ascii")
+        draft.replace(self.head)
+
+
+def entries(own: Path) -> tuple[Entry, ...]:
+    """The commands of the history in the folder *own*, oldest first; none where nothing was run yet.
+
+    Raises VerdictError for a line that is no record of a command.
+    """
+    return tuple(entry for entry, _ in _read(own))
+
+
+def verify(own: Path) -> int:
+    """Follow the chain from its first line to its head; the number of commands in it.
+
+    Raises VerdictError, which names the first line that was changed, or tells that lines are missing.
+    """
+    previous, count, hashes = BEGINNING, 0, [BEGINNING]
+    path = own / "history.jsonl"
+    for count, (line, said) in enumerate(((line, said) for _, (line, said) in _read(own)), 1):
+        if said != previous:
+            blamed = f"line {count - 1} was changed after it was written, or" if count > 1 else ""
+            raise VerdictError(f"{path}: {blamed} something before line {count} was taken out or put in.")
+        previous = _hash(line)
+        hashes.append(previous)
+    _check_head(own, hashes)
+    return count
+
+
+def _check_head(own: Path, hashes: list[str]) -> None:
+    """The head may be one line behind (a kill between the two), never ahead."""
+    path = own / "history.jsonl"
+    try:
+        lines, last = (own / "history.head").read_text(encoding="ascii").split()
+        recorded = int(lines)
+    except FileNotFoundError:
+        recorded, last = 0, BEGINNING
+    except (OSError, ValueError):
+        raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
+    if recorded >= len(hashes):
+        raise VerdictError(
+            f"{path}: {recorded} commands were recorded, {len(hashes) - 1} are there: the last are missing."
+        )
+    if len(hashes) - 1 - recorded > 1 or hashes[recorded] != last:
+        raise VerdictError(f"{path}: line {max(recorded, 1)} is not what it was when it was written.")
+
+
+def _read(own: Path) -> Iterator[tuple[Entry, tuple[bytes, str]]]:
+    path = own / "history.jsonl"
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            found = json.loads(line)
+            entry = Entry(
+                time=str(found["time"]),
+                argv=tuple(str(word) for word in found["argv"]),
+                folder=str(found["folder"]),
+                status=int(found["status"]),
+                seconds=float(found["seconds"]),
+                files={str(name): digest for name, digest in found["files"].items()},
+            )
+            previous = str(found["previous"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number == len(lines) and not line.endswith(b"\n"):
+                return  # a kill in the middle of writing it: it never was a record
+            raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
+        yield entry, (line, previous)
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _file_hash(path: Path, secret: bool) -> str | None:
+    if secret or not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()

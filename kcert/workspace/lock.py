@@ -1,0 +1,43 @@
+"""One kcert at a time in a PKI folder: the second waits, and says whom it waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def locked(path: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock at *path* until the block ends.
+
+    The kernel lets go of it when the process ends, however it ends; the file stays, because a lock file
+    that is removed can be held twice. It says who holds it.
+    """
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits_for(_holder(file.read()))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        holder = {"pid": os.getpid(), "doing": doing, "since": datetime.now(timezone.utc).isoformat("T", "seconds")}
+        file.seek(0)
+        file.truncate()
+        json.dump(holder, file)
+        file.flush()
+        yield
+
+
+def _holder(written: str) -> str:
+    try:
+        holder = json.loads(written)
+        return f"{holder['doing']} (process {int(holder['pid'])}, since {holder['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "another kcert that has just begun"
