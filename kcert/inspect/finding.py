@@ -95,7 +95,7 @@ class Findings:
 
 def find_all(where: Sequence[str], root: Path | None, openssl: str) -> Survey:
     """See ``kcert.inspect.survey.survey``."""
-    from kcert.inspect.linking import linked  # noqa: PLC0415 - linking is built on these types
+    from kcert.inspect.linking import linked
 
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
