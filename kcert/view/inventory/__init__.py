@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
 from kcert.errors import InputError
+from kcert.openssl.x509 import listed
 from kcert.view.console import clean_line, say, screen
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def row(entry: Entry) -> tuple[str, ...]:
         entry.kind,
         entry.path,
         entry.cn or "",
-        ", ".join(entry.san),
-        ", ".join(entry.organizations),
+        listed(entry.san),
+        listed(entry.organizations),
         entry.issuer,
         f"{entry.not_after:%Y-%m-%d}",
         str(entry.days_left),

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kcert.inspect.inventory import Validity
 from kcert.inspect.survey import Installation
+from kcert.openssl.x509 import listed
 from kcert.shell import typed
 from kcert.view.console import block, clean_line, say, screen
 from kcert.view.inventory import HEADINGS, row
@@ -107,7 +108,7 @@ def _facts(entry: Entry) -> Table:
     lines.add_column(overflow="fold", ratio=1)
     shown = [
         ("CN", entry.cn or "(none)"),
-        ("O", ", ".join(entry.organizations)),
+        ("O", listed(entry.organizations)),
         ("names", _names(entry)),
         ("issuer", entry.issuer),
         ("key", entry.key_path or ""),
@@ -120,9 +121,9 @@ def _facts(entry: Entry) -> Table:
 
 
 def _names(entry: Entry) -> str:
-    listed = ", ".join(entry.san[:MANY_NAMES])
+    names = listed(entry.san[:MANY_NAMES])
     left = len(entry.san) - MANY_NAMES
-    return f"{listed} and {left} more (--format json lists all)" if left > 0 else listed
+    return f"{names} and {left} more (--format json lists all)" if left > 0 else names
 
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from kcert.view.console import clean_line
 from kcert.view.inventory import HEADINGS, row
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kcert.inspect.survey import Survey
 
 BINARY = False
+
+MANY_NAMES = 20  # more are folded away
 
 
 def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - the shape of every format
@@ -39,16 +42,16 @@ def _row(entry: Entry) -> str:
     for heading, text in zip(HEADINGS, row(entry), strict=True):
         shown = html.escape(text)
         if heading == "alternative names":
-            shown = "<br>".join(html.escape(name) for name in text.split(", ")) if len(text) < 4000 else _folded(text)
+            names = "<br>".join(html.escape(clean_line(name)) for name in entry.san)
+            shown = names if len(entry.san) <= MANY_NAMES else _folded(names, len(entry.san))
         if heading == "expires":
             shown = f'<time datetime="{entry.not_after:%Y-%m-%dT%H:%M:%SZ}">{shown}</time>'
         cells.append(f"<td>{shown}</td>")
     return f'<tr class="{entry.validity.value.replace(" ", "-")}">{"".join(cells)}</tr>'
 
 
-def _folded(text: str) -> str:
-    count = text.count(", ") + 1
-    return f"<details><summary>{count} names</summary>{html.escape(text)}</details>"
+def _folded(names: str, count: int) -> str:
+    return f"<details><summary>{count} names</summary>{names}</details>"
 
 
 _STYLE = """
