@@ -12,7 +12,7 @@ from kcert.shell import Command, read
 PATIENCE = 5.0
 """Seconds: a server that is there answers within one; one that is not there never does."""
 
-_ADDRESS = re.compile(r"(?:https://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})/?")
+_ADDRESS = re.compile(r"(?:https://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>\d{1,5})/?")
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ class Places:
 
 def root_of(source: Path) -> Path | None:
     """What stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None where it is this machine itself."""
+    if not source.is_absolute() and (found := _SYSTEM_PART.search(f"/{source}")):
+        return Path(str(source)[: max(found.start() - 1, 0)])  # relative as it was given, so that messages stay short
     text = str(source.absolute())
     found = _SYSTEM_PART.search(text)
     if not found or found.start() == 0:
