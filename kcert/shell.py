@@ -19,6 +19,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -243,6 +244,7 @@ def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> lis
     return outcomes
 
 
+@cache
 def _located(program: str) -> str:
     path = find(program)
     if path is None:
