@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     panel: str
 
 
-_MAKE, _LOOK = "Make", "Look"
+_MAKE, _LOOK, _LEARN = "Make", "Look", "Learn"
 
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
@@ -39,6 +39,7 @@ COMMANDS = {
     "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
     "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
+    "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
 }
 
