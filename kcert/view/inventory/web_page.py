@@ -41,6 +41,8 @@ def _row(entry: Entry) -> str:
     cells = []
     for heading, text in zip(HEADINGS, row(entry), strict=True):
         shown = html.escape(text)
+        if heading in ("path", "key file", "named in"):
+            shown = shown.replace("/", "/<wbr>")  # a path is best broken where its folders end
         if heading == "alternative names":
             names = "<br>".join(html.escape(clean_line(name)) for name in entry.san)
             shown = names if len(entry.san) <= MANY_NAMES else _folded(names, len(entry.san))
@@ -56,15 +58,20 @@ def _folded(names: str, count: int) -> str:
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #767676; --hover: #8882; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem; }
+body { font: 13.5px/1.45 system-ui, sans-serif; margin: 1.5rem; }
 h1 { font-size: 1.35rem; margin: 0 0 .75rem; }
 p { color: var(--quiet); margin: .5rem 0 1rem; }
 input { font: inherit; padding: .4rem .6rem; width: min(32rem, 90vw); }
 input { border: 1px solid var(--line); border-radius: .4rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid var(--line); }
-td { overflow-wrap: anywhere; min-width: 5.5rem; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .5rem; border-bottom: 1px solid var(--line); }
+td { overflow-wrap: anywhere; }
+td:nth-child(-n+2), td:nth-child(8) { overflow-wrap: normal; }
+td:nth-child(8) { white-space: nowrap; }
+td:nth-child(3), td:nth-child(4), td:nth-child(10) { min-width: 9.5rem; }
+td:nth-child(5) { min-width: 11rem; }
+td:nth-child(6), td:nth-child(7), td:nth-child(11), td:nth-child(12) { min-width: 7rem; }
 th { position: sticky; top: 0; background: Canvas; white-space: nowrap; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; color: inherit; padding: 0; cursor: pointer; }
 th[aria-sort="ascending"] button::after { content: " \\25B2"; }
