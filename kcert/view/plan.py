@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.state import State
-from kcert.view.console import say, screen, table
+from kcert.view.console import draw, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def _table(standings: Sequence[Standing]) -> None:
     for one in standings:
         state, *rest = _row(one)
         rows.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
-    screen().print(rows)
+    draw(rows)
     for one in standings:
         if one.reasons:
             say(f"{one.certificate.name}: {one.reason}.", "notice")
