@@ -31,7 +31,7 @@ _STYLES = {
     State.EXPIRING: "notice",
     State.EXPIRED: "bad",
 }
-_COLUMNS = ("state", "certificate", "use", "subject", "names", "issuer", "files")
+_COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "names")
 
 
 def show(cluster: Cluster, root: Path, standings: Sequence[Standing], form: str) -> None:
@@ -84,9 +84,9 @@ def _row(standing: Standing) -> tuple[str, ...]:
         certificate.name,
         certificate.kind.value,
         ", ".join(parts),
-        ", ".join(str(name) for name in certificate.alt_names),
         certificate.issuer or "itself" if certificate.kind is not Kind.KEY_PAIR else "",
         " ".join(str(path) for path in _files(certificate)),
+        ", ".join(str(name) for name in certificate.alt_names),
     )
 
 
