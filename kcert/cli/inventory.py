@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.options import Program  # noqa: TC001 - the same
+from kcert.cli.options import Program
 
 
 def command(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli.options import Program  # noqa: TC001 - typer reads annotations at run time
+from kcert.cli.options import Program
 
 
 def command(
