@@ -1,1 +1,112 @@
-"""The command line: one module a chapter; each reads options, calls one function and hands the result to view."""
+"""The command line: one module a chapter; each reads options, calls one function and hands the result to view.
+
+A command's module is imported when that command runs, and not before: `kcert --help` and shell completion
+know the others from ``COMMANDS`` alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import typer.core
+import typer.main
+
+from kcert import __version__
+
+
+class Entry(NamedTuple):
+    """A command in the list of all: where it is, what it does in a line, and among which it is listed."""
+
+    module: str
+    help: str
+    panel: str
+
+
+_MAKE, _LOOK = "Make", "Look"
+
+COMMANDS = {
+    "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
+    "plan": Entry("plan", "Every certificate the cluster needs, and how each stands.", _LOOK),
+    "ca": Entry("ca", "Make the certificate authority.", _MAKE),
+    "client": Entry("client", "Make client certificates: admin, components, people.", _MAKE),
+    "etcd": Entry("etcd", "Make the certificates of etcd.", _MAKE),
+    "apiserver": Entry("apiserver", "Make the certificates of the API server.", _MAKE),
+    "kubelet": Entry("kubelet", "Make the certificates of the nodes.", _MAKE),
+    "service-account": Entry("service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
+    "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
+    "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
+    "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
+}
+
+
+class _Commands(typer.core.TyperGroup):
+    """All commands by name and help; the one that runs is loaded."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings["commands"] = {
+            name: typer.core.TyperCommand(name=name, help=entry.help, rich_help_panel=entry.panel)
+            for name, entry in COMMANDS.items()
+        }
+        super().__init__(**settings)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that *args* begin with, with all its options."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else command, rest
+
+
+def load(name: str) -> Any:
+    """The command *name* with all its options, as typer runs it.
+
+    Its module holds a function ``command``, or, for a command with subcommands, a ``typer.Typer`` ``app``.
+    """
+    entry = COMMANDS[name]
+    module = importlib.import_module(f"kcert.cli.{entry.module}")
+    if hasattr(module, "app"):
+        app = module.app
+    else:
+        app = typer.Typer(add_completion=False)
+        app.command(name, help=module.command.__doc__)(module.command)
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(name="kcert", cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"kcert {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Run `kcert all` in an empty folder to see it work; `kcert COMMAND --help` tells each command's options."
+)
+def _kcert(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """The TLS certificates of a Kubernetes cluster: made, explained, inspected and repaired with openssl, out loud."""
+
+
+def run() -> int:
+    """Run the command line that kcert was started with; its exit status."""
+    from kcert.errors import InputError
+
+    try:
+        status = typer.main.get_command(app)(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except typer.TyperException as error:
+        # Raised with no message where the help was printed instead.
+        if not error.message:
+            return error.exit_code
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "kcert"
+        raise InputError(f"{error.format_message().rstrip('.')}. `{path} --help` tells what it takes.") from None
+    return status if isinstance(status, int) else 0

@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
 
 from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
-from kcert.openssl.read import X509, PublicKey  # noqa: TC001 - fields of dataclasses
+from kcert.openssl.read import X509, PublicKey
 
 
 class Role(enum.Enum):
@@ -111,11 +111,11 @@ class KubeconfigUse:
 class Use:
     """One use of one certificate: a file that three options name is three of these.
 
-    ``path`` is the file to open (the kubeconfig where the data is embedded; ``host:port`` of a live server stands in
-    ``live`` and path is that text). ``option`` and ``source`` name the option that uses it and the file where that stands.
+    ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server the text of ``live``,
+    ``host:port``). ``option`` and ``source`` name the option that uses it and the file where that stands.
     ``position`` counts the certificates of one file from 0. ``role`` is None where nothing tells what the
-    certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this. ``key`` is what was
-    found at ``key_path``; ``key_fits`` says whether it belongs, None where that cannot be told.
+    certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this.
+    ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None where that cannot be told.
     ``node`` is the node's name where the use is a kubelet's and the name is known.
     """
 
@@ -143,8 +143,8 @@ class Use:
 class Problem:
     """A file that cannot be what it has to be.
 
-    ``what``: ``missing`` (named, and not there), ``unreadable`` (damaged, empty, DER, not PEM), ``denied`` (this
-    user may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server).
+    ``what``: ``missing`` (named, and not there), ``unreadable`` (damaged, empty, DER, not PEM), ``denied`` (this user
+    may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server).
     ``reason`` is a clause that can follow the path. ``expects`` is what should have been inside.
     """
 
@@ -193,8 +193,8 @@ class Survey:
 def survey(where: Sequence[str], root: Path | None = None, openssl: str = "openssl") -> Survey:
     """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
-    With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does not exist raises
-    InputError; everything else that is wrong becomes a Problem.
+    With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does
+    not exist raises InputError; everything else that is wrong becomes a Problem.
     """
     from kcert.inspect.finding import find_all  # noqa: PLC0415 - finding is built on these types
 

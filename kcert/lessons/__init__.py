@@ -1,1 +1,140 @@
-"""The words that users read: one Markdown file a topic."""
+"""The words: one Markdown file a topic, beside this module, for everybody to read and for teachers to edit.
+
+A lesson begins with ``# Title`` and ``chapter: NAME`` (and, where the order within the chapter matters,
+``place: NUMBER``); then come one to three paragraphs on what it is and why, then sections (``## Command``
+and others). Files are read when they are asked for, and not before.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = Path(__file__).parent
+"""Where the lessons lie: beside this module in a checkout and in an installed kcert alike."""
+
+CHAPTERS = (
+    "Ideas",
+    "Steps",
+    "Kinds",
+    "Certificates",
+    "Commands",
+    "Rules",
+    "Practice",
+)
+"""The chapters in the order in which a course would take them; others come after, by name."""
+
+_SECTIONS = {
+    "key": "Key",
+    "public-key": "Public key",
+    "settings": "Settings",
+    "request": "Request",
+    "signature": "Signature",
+    "self-signature": "Signature",
+    "verify": "Check",
+    "kubeconfig": "Kubeconfig",
+}
+"""The section of a certificate's lesson that holds the reason for a step, by the step's action."""
+
+_NO_PLACE = 1_000_000
+"""Behind every lesson whose place in its chapter is given."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One topic: the ``opening`` says what and why, ``sections`` hold the rest by heading, all of it Markdown."""
+
+    topic: str
+    title: str
+    chapter: str
+    opening: str
+    sections: Mapping[str, str] = field(hash=False)
+    place: int = _NO_PLACE
+
+
+def topics() -> tuple[str, ...]:
+    """Every topic that there is a lesson for, by name."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
+
+
+@cache
+def lesson(topic: str) -> Lesson:
+    """The lesson of *topic*.
+
+    Raises InputError for a topic that is not there, with the near ones, and for a file that is no lesson.
+    """
+    known = topics()
+    if topic not in known:
+        close = difflib.get_close_matches(topic, known, 3) or [one for one in known if topic in one][:5]
+        hint = f"did you mean {', '.join(close)}?" if close else "`kcert explain` lists what there is."
+        raise InputError(f"there is no lesson on {topic!a}; {hint}")
+    path = FOLDER / f"{topic}.md"
+    try:
+        return _read(path, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+
+
+def by_chapter() -> dict[str, tuple[Lesson, ...]]:
+    """Every lesson, by chapter, in the order in which they are best read."""
+    chapters: dict[str, list[Lesson]] = {}
+    for one in sorted((lesson(topic) for topic in topics()), key=lambda one: (one.place, one.topic)):
+        chapters.setdefault(one.chapter, []).append(one)
+    order = [*CHAPTERS, *sorted(set(chapters) - set(CHAPTERS))]
+    return {name: tuple(chapters[name]) for name in order if name in chapters}
+
+
+def why(role: str) -> str:
+    """Who a certificate of this *role* is for and why it exists: one paragraph, on one line."""
+    return _paragraphs(lesson(role).opening)[0]
+
+
+def reason(role: str, action: str) -> str:
+    """Why the step *action* comes next when a certificate of this *role* is made: one paragraph, on one line.
+
+    The role's own words where its lesson has some, and what holds for every certificate where not.
+    """
+    own = lesson(role).sections.get(_SECTIONS[action])
+    return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+def _read(path: Path, text: str) -> Lesson:
+    title, _, rest = text.partition("\n")
+    if not title.startswith("# "):
+        raise InputError(f"{path}:1: a lesson begins with its title: # Title")
+    header, _, body = rest.partition("\n\n")
+    values = dict(_header_line(path, number, line) for number, line in enumerate(header.splitlines(), start=2))
+    if not values.get("chapter"):
+        raise InputError(f"{path}:2: the second line of a lesson names its chapter: chapter: {CHAPTERS[0]}")
+    opening, *parts = f"\n{body}".split("\n## ")
+    if not opening.strip():
+        raise InputError(f"{path}: a lesson opens with what it is about, and why, before its first section")
+    sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
+    place = values.get("place", "")
+    return Lesson(
+        topic=path.stem,
+        title=title.removeprefix("# ").strip(),
+        chapter=values["chapter"],
+        opening=opening.strip("\n"),
+        sections=sections,
+        place=int(place) if place.isascii() and place.isdigit() else _NO_PLACE,
+    )
+
+
+def _header_line(path: Path, number: int, line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or name not in ("chapter", "place"):
+        raise InputError(f"{path}:{number}: after the title come chapter: NAME and place: NUMBER, then an empty line")
+    return name, value.strip()

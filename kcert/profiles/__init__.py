@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind
-from kcert.cluster import User, file, names
+from kcert.cluster import User, example, file
+from kcert.cluster import names as check_names
 from kcert.errors import InputError
 from kcert.profiles import course, hardway, kubeadm
 
@@ -82,10 +83,10 @@ def near(name: str, wanted: Iterable[Certificate]) -> str:
 
 def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
     name = certificate.subject.common_name if certificate.subject else ""
-    if len(name) > names.COMMON_NAME_LENGTH:
+    if len(name) > check_names.COMMON_NAME_LENGTH:
         raise InputError(
             f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate holds "
-            f"{names.COMMON_NAME_LENGTH}: a shorter name is needed."
+            f"{check_names.COMMON_NAME_LENGTH}: a shorter name is needed."
         )
 
 
@@ -131,3 +132,69 @@ def _line(cluster: Cluster, certificate: Certificate) -> int:
         return next((user.line for user in cluster.users if user.name == certificate.name), 0)
     hosts = (*cluster.nodes, *cluster.etcd, *cluster.control_plane)
     return next((host.line for host in hosts if host.name == certificate.host), 0)
+
+
+def kubelets(known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
+    """The certificates of the kubelets on *nodes*; of all where none is named."""
+    all_of_them = tuple(one for one in known if one.chapter == "kubelet")
+    nodes = tuple(nodes)
+    hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
+    for node in nodes:
+        if node not in hosts:
+            close = difflib.get_close_matches(node, hosts, 3) or hosts
+            raise InputError(f"{node!a} is no node of this cluster. There are: {', '.join(close)}.")
+    return tuple(one for one in all_of_them if not nodes or one.host in nodes)
+
+
+def clients(
+    cluster: Cluster, names: Iterable[str], groups: tuple[str, ...]
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
+    """What is known, and which of it is wanted, for `kcert client`: components by name, anybody else as a user.
+
+    Raises InputError for groups where they are fixed, and for what another command makes.
+    """
+    names = tuple(dict.fromkeys(names))
+    for group in groups:
+        if why := check_names.user_name(group):
+            raise InputError(f"--group {group!a} is not accepted: {why}.")
+    known = certificates(cluster)
+    if not names:
+        if groups:
+            raise InputError("--group says which groups a user is in, but no user is named.")
+        return known, tuple(one for one in known if one.chapter == "client")
+    wanted: list[Certificate] = []
+    for name in names:
+        found = named(known, name)
+        for one in found:
+            _check_client(one, groups)
+        if not found:
+            newcomer = _newcomer(cluster, name, groups)
+            known, found = (*known, newcomer), (newcomer,)
+        wanted += found
+    return known, tuple(wanted)
+
+
+def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
+    assert certificate.subject or certificate.kind is Kind.KEY_PAIR
+    if certificate.chapter != "client":
+        raise InputError(f"{certificate.name} is made by `kcert {certificate.chapter}`.")
+    fixed = certificate.subject.organizations if certificate.subject else ()
+    if groups and set(groups) != set(fixed):
+        where = "kcert.yaml has him" if certificate.role == "user" else "Kubernetes wants it"
+        listed = ", ".join(fixed) or "no group"
+        raise InputError(f"--group: {certificate.name} cannot be put into other groups here; {where} in {listed}.")
+
+
+def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
+    if why := PROFILES[cluster.profile].without(name):
+        raise InputError(f"{name!a}: {why}.")
+    if why := check_names.user_name(name):
+        raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+    return user(cluster, name, groups)
+
+
+def write_example(path: Path, profile: str) -> None:
+    """Write a commented kcert.yaml for the profile of that name."""
+    if profile not in PROFILES:
+        raise InputError(f"--profile {profile!a} is not known; there are {', '.join(PROFILES)}.")
+    example.write(path, profile, PROFILES[profile].LIFETIMES)

@@ -1,0 +1,80 @@
+"""Where kcert starts, and where every error ends: as one paragraph and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from kcert import errors
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A locale without UTF-8 must not turn a name or a dash into a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_status())
+
+
+def _status() -> int:
+    from kcert.cli import run
+
+    try:
+        status = run()
+        sys.stdout.flush()
+    except errors.KcertError as error:
+        return _said(str(error), error.exit_status)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        status = errors.INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _said(f"{where}{error.strerror or error}.", errors.FAILED)
+    except Exception as error:
+        if os.environ.get("KCERT_DEBUG"):
+            raise
+        return _said(
+            f"kcert itself made a mistake ({type(error).__name__}: {ascii(str(error))[1:-1]}). Nothing half-made was "
+            "kept. KCERT_DEBUG=1 shows where it happened; please report that.",
+            errors.FAILED,
+        )
+    if status == errors.INTERRUPTED:
+        return _said(
+            "Interrupted. What was finished is in place, the rest was not begun: run it again to go on.", status
+        )
+    return status
+
+
+def _said(message: str, status: int) -> int:
+    from kcert.view.messages import error
+
+    try:
+        error(message)
+    except BrokenPipeError:
+        _silence(sys.stderr)
+    return status
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends kcert as Ctrl-C does: programs are stopped and staging is cleared on the way out."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _silence(stream: TextIO) -> None:
+    """Keep the interpreter from complaining, at exit, that it cannot flush what nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""`kcert all`."""
+
+from __future__ import annotations
+
+from kcert import profiles
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+
+
+@takes(Making)
+def command(making: Making) -> None:
+    """Make every certificate that the cluster needs and does not have yet."""
+    cluster = chapters.cluster(making.config)
+    known = profiles.certificates(cluster)
+    chapters.order(making, "all", cluster, known, known)

@@ -1,0 +1,12 @@
+"""`kcert apiserver`."""
+
+from __future__ import annotations
+
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+
+
+@takes(Making)
+def command(making: Making) -> None:
+    """Make the API server's own certificate, and those with which it dials etcd and the kubelets."""
+    chapters.chapter(making, "apiserver")

@@ -1,0 +1,33 @@
+"""`kcert client`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kcert import profiles
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+
+
+@takes(Making)
+def command(
+    making: Making,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="admin, kube-scheduler, kube-controller-manager, kube-proxy, or anybody else; without a name, "
+            "all clients that the cluster needs.",
+        ),
+    ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", "-g", metavar="GROUP", help="A group of the user (an O of the subject); repeatable."),
+    ] = None,
+) -> None:
+    """Make client certificates: for the components by their names, for people with their groups."""
+    cluster = chapters.cluster(making.config)
+    known, wanted = profiles.clients(cluster, names or (), tuple(groups or ()))
+    chapters.order(making, "client", cluster, known, wanted)

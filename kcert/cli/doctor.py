@@ -1,0 +1,16 @@
+"""`kcert doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kcert.cli.options import Program
+
+
+def command(openssl: Program = "openssl") -> None:
+    """Which programs are on this machine, and what works without the others."""
+    from kcert import examination
+    from kcert.view import doctor
+
+    doctor.show(examination.examine(openssl))

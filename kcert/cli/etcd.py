@@ -1,0 +1,12 @@
+"""`kcert etcd`."""
+
+from __future__ import annotations
+
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+
+
+@takes(Making)
+def command(making: Making) -> None:
+    """Make the certificates of etcd: its server's, and its peers' where it has several members."""
+    chapters.chapter(making, "etcd")

@@ -1,0 +1,98 @@
+"""The options that several commands share, each said once.
+
+A command takes a frozen dataclass of options as its first parameter; ``takes`` turns the dataclass's fields
+into options of the command line, so that no command has to list them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import typing
+from collections.abc import Callable  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
+
+import typer
+
+Options = TypeVar("Options")
+Rest = ParamSpec("Rest")
+
+DEFAULT_FOLDER = Path("pki")
+DEFAULT_FILE = Path("kcert.yaml")
+
+Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="The PKI folder.", metavar="FOLDER")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The cluster's description; ./kcert.yaml where there is one.", metavar="FILE"),
+]
+Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="The openssl to run.", metavar="PATH")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Looking:
+    """Options of commands that look at a PKI folder."""
+
+    dir: Folder = DEFAULT_FOLDER
+    config: ConfigFile = None
+    openssl: Program = "openssl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Making:
+    """Options of commands that make certificates."""
+
+    dir: Folder = DEFAULT_FOLDER
+    config: ConfigFile = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make nothing; print a bash script that does the same by hand.")
+    ] = False
+    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; q stops.")] = False
+    explain: Annotated[bool, typer.Option(help="Say why, before each command.")] = True
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line for each certificate, nothing else.")] = False
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=256,
+            help="How many programs may run at once: in a lesson the keys are then generated first.",
+            show_default="1; with --quiet one for each processor",
+        ),
+    ] = None
+    openssl: Program = "openssl"
+    templates: Annotated[
+        Path | None,
+        typer.Option("--templates", help="Use the openssl.cnf templates of this folder.", metavar="FOLDER"),
+    ] = None
+
+    @property
+    def processes(self) -> int:
+        """How many programs may run at once."""
+        return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
+
+
+def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:
+    """Give a command the options of a dataclass, behind its own parameters."""
+
+    def decorate(command: Callable[Concatenate[Options, Rest], None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        hints = typing.get_type_hints(options, include_extras=True)
+        shared = [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+            for one in dataclasses.fields(cast(Any, options))
+        ]
+
+        def called(**given: Any) -> None:
+            picked = {one.name: given.pop(one.name) for one in shared}
+            cast(Any, command)(cast(Any, options)(**picked), **given)
+
+        called.__doc__ = command.__doc__
+        called.__name__ = command.__name__
+        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
+        return called
+
+    return decorate

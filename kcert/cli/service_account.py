@@ -1,0 +1,12 @@
+"""`kcert service-account`."""
+
+from __future__ import annotations
+
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+
+
+@takes(Making)
+def command(making: Making) -> None:
+    """Make the key pair with which service accounts' tokens are signed and checked."""
+    chapters.chapter(making, "service-account")

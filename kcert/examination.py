@@ -1,0 +1,77 @@
+"""What `kcert doctor` looks for: the programs that kcert, or a reader of its lessons, can make use of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kcert.errors import ProgramError
+from kcert.openssl.program import unusable, version
+from kcert.shell import Command, find, read
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, how it is asked for its version, and what it is for; ``without`` completes "without it, …"."""
+
+    name: str
+    asks: tuple[str, ...]
+    used_for: str
+    without: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A program as it was found: its path (None: not here), its version, and what is wrong with it (None: nothing)."""
+
+    program: Program
+    path: str | None
+    version: str = ""
+    trouble: str | None = None
+
+
+OPENSSL = Program("openssl", ("version",), "everything", "nothing works but plan, init, history and this")
+PROGRAMS = (
+    Program(
+        "kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself, offline"
+    ),
+    Program("curl", ("--version",), "kcert call", "the other commands work"),
+    Program("etcd", ("--version",), "trying etcd's certificates for real", "they are made and checked all the same"),
+    Program("etcdctl", ("version",), "talking to etcd", "they are made and checked all the same"),
+    Program("bash", ("--version",), "what --dry-run prints", "kcert runs the same commands itself"),
+    Program("systemctl", ("--version",), "the hard way's units", "units are printed all the same"),
+    Program("journalctl", ("--version",), "logs of the hard way", "logs can be given as files"),
+    Program("crictl", ("--version",), "logs of a kubeadm cluster", "logs can be given as files"),
+    Program("docker", ("--version",), "logs of old clusters", "logs can be given as files"),
+    Program(
+        "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check judges the folder"
+    ),
+)
+
+
+def examine(openssl: str) -> tuple[Examined, ...]:
+    """Look for every program; *openssl* is the one that kcert was told to use."""
+    return (_openssl(openssl), *(_examine(program) for program in PROGRAMS))
+
+
+def _openssl(name: str) -> Examined:
+    path = find(name)
+    if path is None:
+        return Examined(OPENSSL, None, trouble="it is not here")
+    try:
+        said = version(name)
+    except ProgramError as error:
+        return Examined(OPENSSL, path, trouble=str(error))
+    return Examined(OPENSSL, path, said, unusable(said))
+
+
+def _examine(program: Program) -> Examined:
+    path = find(program.name)
+    if path is None:
+        return Examined(program, None)
+    try:
+        reading = read(Command((program.name, *program.asks), limit=10))
+    except ProgramError as error:
+        return Examined(program, path, trouble=str(error))
+    lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
+    said = ascii(lines[0])[1:-1] if lines else ""
+    return Examined(program, path, said, None if reading.succeeded else "it does not tell its version")

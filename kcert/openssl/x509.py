@@ -1,0 +1,128 @@
+"""What a certificate, a request and a public key say: plain records, read by ``kcert.openssl.read``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from kcert.certificates import AltName
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A distinguished name: short type names (CN, O, OU …) and their values, in the certificate's own order."""
+
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def values(self, kind: str) -> tuple[str, ...]:
+        """All values of one type, in order."""
+        return tuple(value for type_, value in self.parts if type_ == kind)
+
+    @property
+    def common_name(self) -> str | None:
+        """The CN, which Kubernetes takes for the user's name; the last one where there are several, as Go does."""
+        names = self.values("CN")
+        return names[-1] if names else None
+
+    @property
+    def organizations(self) -> tuple[str, ...]:
+        """Every O: the groups of a user of Kubernetes."""
+        return self.values("O")
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Every OU, which Kubernetes does not look at."""
+        return self.values("OU")
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind}={value}" for kind, value in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key: ``algorithm`` is ``rsa``, ``ec``, ``ed25519`` …, ``bits`` its size, ``curve`` as openssl names it.
+
+    ``material`` is what makes the key this key: the RSA modulus without leading zeros, or the point of an
+    elliptic curve, as lower-case hex. Two keys belong together where it is equal.
+    """
+
+    algorithm: str
+    bits: int
+    curve: str | None
+    material: str
+
+
+@dataclass(frozen=True, slots=True)
+class X509:
+    """What a certificate says.
+
+    ``ca`` is None where there are no basic constraints, ``key_usage`` and ``extended_key_usage`` are None
+    where the extension is missing (then any use is allowed). Usages have openssl's configuration names
+    (``digitalSignature``, ``serverAuth``), or a dotted OID where there is none. Alternative names are in the
+    certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
+    lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1.
+    """
+
+    version: int
+    serial: str
+    signature_algorithm: str
+    issuer: Name
+    subject: Name
+    not_before: datetime
+    not_after: datetime
+    public_key: PublicKey
+    ca: bool | None
+    path_length: int | None
+    basic_constraints_critical: bool
+    key_usage: tuple[str, ...] | None
+    key_usage_critical: bool
+    extended_key_usage: tuple[str, ...] | None
+    alt_names: tuple[AltName, ...]
+    subject_key_id: str | None
+    authority_key_id: str | None
+    sha256: str
+    pem: str
+
+    @property
+    def self_issued(self) -> bool:
+        """True where subject and issuer are the same name; whether it signed itself, openssl verify says."""
+        return self.subject == self.issuer
+
+    @property
+    def may_serve(self) -> bool:
+        """True where the extended key usage lets it stand for a server (none at all means any use)."""
+        return _allows(self.extended_key_usage, "serverAuth")
+
+    @property
+    def may_dial(self) -> bool:
+        """True where the extended key usage lets it stand for a client (none at all means any use)."""
+        return _allows(self.extended_key_usage, "clientAuth")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a certificate signing request asks for; fields as in X509."""
+
+    subject: Name
+    public_key: PublicKey
+    signature_algorithm: str
+    alt_names: tuple[AltName, ...]
+    key_usage: tuple[str, ...] | None
+    extended_key_usage: tuple[str, ...] | None
+    ca: bool | None
+    pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A block that is no certificate after all; ``reason`` is a clause that can follow a file's name."""
+
+    reason: str
+    pem: str = ""
+
+
+def _allows(usages: tuple[str, ...] | None, usage: str) -> bool:
+    return usages is None or usage in usages or "anyExtendedKeyUsage" in usages

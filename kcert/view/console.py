@@ -1,0 +1,130 @@
+"""The screen: one palette, one place that knows rich, and what may be written to a terminal."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from kcert.shell import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PIPE_WIDTH = 80
+"""Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
+
+MOST_WIDTH = 100
+"""Prose is not drawn wider than this: longer lines are hard to read."""
+
+INDENT = "    "
+
+PALETTE = Theme(
+    {
+        "heading": "bold",
+        "command": "bold green",
+        "said": "dim",
+        "file": "cyan",
+        "config": "dim",
+        "code": "cyan",
+        "good": "green",
+        "notice": "yellow",
+        "bad": "bold red",
+        "quiet": "dim",
+    }
+)
+
+
+class Screen(Console):
+    """rich's console, but a reader who has gone away ends kcert as it ends any program."""
+
+    def on_broken_pipe(self) -> None:
+        """Let ``kcert.__main__`` see it."""
+        raise BrokenPipeError
+
+
+@cache
+def screen() -> Screen:
+    """Standard output."""
+    return _screen(stderr=False)
+
+
+@cache
+def error_screen() -> Screen:
+    """Standard error."""
+    return _screen(stderr=True)
+
+
+def _screen(*, stderr: bool) -> Screen:
+    console = Screen(theme=PALETTE, stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
+
+    Line feed and tab stay. The characters that turn the direction of writing go too: they can make a name
+    look like another.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n"))
+
+
+def clean_line(text: str) -> str:
+    """As ``clean``, for text that has to stay on its line."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
+    """Print a paragraph, wrapped at the width of the screen.
+
+    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks.
+    """
+    console = to or screen()
+    paragraph = " ".join(text.split())
+    line = Text(style=style)
+    if console.color_system is None:
+        line.append(paragraph)
+    else:
+        for number, part in enumerate(paragraph.split("`")):
+            line.append(part, style="code" if number % 2 else "")
+    console.print(line, width=min(console.width, MOST_WIDTH))
+
+
+def heading(text: str) -> None:
+    """Print a heading, underlined as far as it goes."""
+    console = screen()
+    console.print(Text(text, style="heading"))
+    console.print(Text("-" * min(len(text), console.width), style="quiet"))
+
+
+def command_line(argv: tuple[str, ...]) -> None:
+    """Print a command as one logical line that can be copied whole, broken with `` \\`` where it is long."""
+    console = screen()
+    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    block(typed(argv, width).splitlines(), "command")
+
+
+def table(*columns: str) -> Table:
+    """An empty table with *columns*; long cells go on in the next line, and nothing is cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
+    """Print lines as they are, indented and never wrapped or cut."""
+    console = screen()
+    for line in lines:
+        text = Text(f"{INDENT}{prefix}{line}".rstrip(), style=style)
+        console.print(text, soft_wrap=True)

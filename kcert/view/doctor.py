@@ -1,0 +1,40 @@
+"""What the doctor found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from kcert.errors import VerdictError
+from kcert.view.console import clean_line, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.examination import Examined
+
+
+def show(found: Sequence[Examined]) -> None:
+    """Print every program; raises VerdictError where openssl, the only one needed, will not do."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for one in found:
+        table.add_row(Text(one.program.name, style="heading"), *_verdict(one))
+    screen().print(table)
+    openssl = found[0]
+    if openssl.trouble:
+        raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
+
+
+def _verdict(one: Examined) -> tuple[Text, Text]:
+    if one.path is None:
+        return Text("missing", style="bad" if one.trouble else "notice"), Text(
+            f"{one.program.used_for}; without it {one.program.without}"
+        )
+    if one.trouble:
+        return Text("unfit", style="bad"), Text(f"{one.path}: {clean_line(one.trouble)}")
+    return Text("here", style="good"), Text(f"{clean_line(one.version)}\n{one.path}: {one.program.used_for}")

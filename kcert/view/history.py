@@ -1,0 +1,151 @@
+"""The history: what was run in a PKI folder, as a table, a script, Markdown, a page, or JSON."""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from kcert.shell import quote, typed
+from kcert.view.console import block, clean_line, say, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from kcert.workspace.history import Entry
+
+WIDTH = 100
+
+
+def show(root: Path, entries: Sequence[Entry], form: str) -> None:
+    """Print the history in the form asked for."""
+    if form == "table":
+        _table(root, entries)
+        return
+    forms: dict[str, Callable[[Path, Sequence[Entry]], Iterator[str]]] = {
+        "sh": _script,
+        "markdown": _markdown,
+        "html": _html,
+        "json": _json,
+    }
+    sys.stdout.write("\n".join(forms[form](root, entries)) + "\n")
+
+
+def verified(count: int) -> None:
+    """The chain holds."""
+    say(f"The record of {count} commands is as it was written: every line fits the one before it.", "good")
+
+
+def _table(root: Path, entries: Sequence[Entry]) -> None:
+    if not entries:
+        say(f"Nothing was run in {root} yet.")
+        return
+    for entry in entries:
+        status = "" if entry.status == 0 else f"   failed with status {entry.status}"
+        say(f"{entry.time}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
+        width = min(screen().width, WIDTH) - 4
+        block(_line(entry, width).splitlines(), "command")
+        block([f"-> {', '.join(entry.files)}"] if entry.files else [], "file")
+    screen().print()
+    failed = sum(entry.status != 0 for entry in entries)
+    say(
+        f"{len(entries)} commands in {root}, {failed} of them failed."
+        if failed
+        else f"{len(entries)} commands in {root}."
+    )
+
+
+def _line(entry: Entry, width: int = WIDTH) -> str:
+    return "\n".join(clean_line(line) for line in typed(entry.argv, width).split("\n"))
+
+
+def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    yield "#!/usr/bin/env bash"
+    yield f"# What kcert ran in {clean_line(str(root))}. The openssl.cnf files that it names lie beside what they made."
+    yield "set -euo pipefail"
+    yield "umask 077"
+    yield f"cd {quote(str(root))}"
+    for entry in entries:
+        failed = f", failed with status {entry.status}" if entry.status else ""
+        yield ""
+        yield f"# {clean_line(entry.time)}, {entry.seconds:.2f} s{failed}"
+        line = _line(entry)
+        yield line if not entry.status else "\n".join(f"# {part}" for part in line.splitlines())
+
+
+def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    yield f"# What was run in {clean_line(str(root))}"
+    for entry in entries:
+        yield ""
+        failed = f", **failed with status {entry.status}**" if entry.status else ""
+        yield f"{clean_line(entry.time)}, {entry.seconds:.2f} s{failed}:"
+        yield ""
+        yield "```bash"
+        yield _line(entry)
+        yield "```"
+        if entry.files:
+            yield ""
+            for name, digest in entry.files.items():
+                yield f"- `{clean_line(name)}`{f' SHA-256 {clean_line(str(digest))}' if digest else ' (a private key)'}"
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+pre {{ background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
+.failed {{ border-left: 4px solid #b00; }}
+time, ul {{ color: #555; font-size: .9rem; }}
+ul {{ margin: .2rem 0 1.2rem; }}
+code {{ overflow-wrap: anywhere; }}
+@media print {{ pre {{ border: 1px solid #ccc; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{commands}
+</body>
+</html>"""
+
+
+def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    parts = []
+    for entry in entries:
+        failed = f", failed with status {entry.status}" if entry.status else ""
+        files = "".join(f"<li>{_html_file(name, digest)}</li>" for name, digest in entry.files.items())
+        parts.append(
+            f"<p><time>{_escaped(entry.time)}</time>, {entry.seconds:.2f} s{failed}</p>\n"
+            f"<pre{' class=failed' if entry.status else ''}>{_escaped(typed(entry.argv, WIDTH), lines=True)}</pre>\n"
+            f"<ul>{files}</ul>"
+        )
+    yield _PAGE.format(title=f"What was run in {_escaped(str(root))}", commands="\n".join(parts))
+
+
+def _html_file(name: str, digest: str | None) -> str:
+    told = f" SHA-256 <code>{_escaped(str(digest))}</code>" if digest else ", a private key"
+    return f"<code>{_escaped(name)}</code>{told}"
+
+
+def _escaped(text: str, *, lines: bool = False) -> str:
+    return html.escape("\n".join(clean_line(line) for line in text.split("\n")) if lines else clean_line(text))
+
+
+def _json(_root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    records = [
+        {
+            "time": entry.time,
+            "argv": list(entry.argv),
+            "folder": entry.folder,
+            "status": entry.status,
+            "seconds": entry.seconds,
+            "files": entry.files,
+        }
+        for entry in entries
+    ]
+    yield json.dumps(records, indent=2)

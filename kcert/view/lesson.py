@@ -1,0 +1,172 @@
+"""The lesson: each certificate's reason, then each step's reason, command and result, as it happens."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.making import StoppedError
+from kcert.plan import Embed, Run, Write
+from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
+from kcert.view.results import show_kept, show_made
+from kcert.workspace import SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.making import Made, Order, Prepared, Result
+    from kcert.plan import Procedure, Step
+    from kcert.shell import Outcome
+
+_NAMES = {
+    "key": "The key",
+    "public-key": "The public key",
+    "settings": "The settings",
+    "request": "The request",
+    "signature": "The signature",
+    "self-signature": "The signature",
+    "verify": "The check",
+    "kubeconfig": "The kubeconfig",
+}
+
+
+class Lesson:
+    """Tells of everything on standard output; with *explain* also why, with *step* only when asked to go on."""
+
+    def __init__(self, *, explain: bool, step: bool) -> None:
+        self._explain = explain
+        self._step = step
+        self._order: Order | None = None
+        self._total = 0
+        self._begun = 0
+        self._ahead = False
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+        screen().print()
+
+    def opens(self, order: Order, prepared: Prepared) -> None:
+        """Say what is about to happen, and in which folder the commands would be typed."""
+        self._order, self._total = order, len(prepared.procedures)
+        cluster = order.cluster
+        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {order.root}.")
+        if cluster.defaults:
+            where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
+            say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
+        if self._total:
+            screen().print()
+            say("To repeat by hand what follows, stand in the PKI folder:")
+            screen().print()
+            command_line(("cd", str(order.root)))
+        screen().print()
+
+    def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
+        """The keys come first, several at a time."""
+        heading(f"The keys of {len(procedures)} certificates, {jobs} at a time")
+        if self._explain:
+            say(lessons.reason("", "key"))
+        screen().print()
+        for procedure in procedures:
+            step = procedure.steps[0]
+            assert isinstance(step, Run)
+            command_line(step.argv)
+        screen().print()
+        self._ahead = True
+
+    def begins(self, procedure: Procedure) -> None:
+        """The head of a certificate: who it is for and why it exists."""
+        if self._ahead:
+            self._ahead = False
+            screen().print()
+        self._begun += 1
+        certificate = procedure.certificate
+        heading(f"[{self._begun}/{self._total}] {certificate.name}: {lessons.lesson(certificate.role).title}")
+        if self._explain:
+            say(lessons.why(certificate.role))
+        if procedure.keeps_key:
+            say(f"The key {certificate.files.key} is there already: it is kept, and certified.", "notice")
+        if certificate.issuer and procedure.days < certificate.days:
+            say(
+                f"The CA has {procedure.days} days left, so this certificate gets {procedure.days} days rather than "
+                f"{certificate.days}: nothing can be valid longer than what vouches for it.",
+                "notice",
+            )
+        screen().print()
+
+    def before(self, procedure: Procedure, step: Step) -> None:
+        """The reason for a step, and its command, before it runs."""
+        reason = f" {lessons.reason(procedure.certificate.role, step.action)}" if self._explain else ""
+        if isinstance(step, Run):
+            if reason:
+                say(f"{_NAMES[step.action]}.{reason}")
+                screen().print()
+            command_line(step.argv)
+            self._wait()
+        else:
+            say(f"{_NAMES[step.action]}: {step.path}.{reason}")
+            screen().print()
+            block(_content(step), "config")
+            screen().print()
+
+    def after(self, procedure: Procedure, step: Step, outcome: Outcome | None) -> None:
+        """What the program said, and the file it made."""
+        if outcome:
+            block(clean(outcome.output).splitlines(), "said", "| ")
+        for name in step.makes if isinstance(step, Run) else ():
+            secret = name == procedure.certificate.files.key
+            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: for its owner's eyes only)" if secret else "")
+            block([what], "file")
+        if isinstance(step, Run) and not self._ahead:
+            screen().print()
+
+    def made(self, made: Made) -> None:
+        """Nothing more to say: the check has said it."""
+
+    def ends(self, result: Result) -> None:
+        """What was made, for whom and until when; what stayed; and what to type next."""
+        assert self._order
+        show_made(result.made)
+        show_kept(result.kept, self._order.folder_option)
+        if result.stopped:
+            left = ", ".join(one.certificate.name for one in result.left)
+            say(
+                f"Stopped. Not made: {left}. `{self._order.doing}{self._order.folder_option}` goes on from here.",
+                "notice",
+            )
+            return
+        say(_next(self._order))
+
+    def _wait(self) -> None:
+        """Wait for Enter; q, or the end of the input, stops."""
+        if not self._step:
+            return
+        screen().print(f"{INDENT}[Enter runs it, q stops] ", end="", style="quiet")
+        answer = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            screen().print()
+        if not answer or answer.strip().lower() in ("q", "quit"):
+            raise StoppedError
+
+
+def _content(step: Write | Embed) -> list[str]:
+    if isinstance(step, Write):
+        return step.text.splitlines()
+    return step.kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()
+
+
+_AFTER = {
+    "kcert ca": "The CA is ready to sign: `kcert client` makes who dials, `kcert all` everything.",
+    "kcert client": "Next: `kcert etcd`, the certificates of the cluster's memory.",
+    "kcert etcd": "Next: `kcert apiserver`, the certificates of the one that all others dial.",
+    "kcert apiserver": "Next: `kcert kubelet`, the certificates of the nodes.",
+    "kcert kubelet": "Next: `kcert service-account`, the key pair that signs the tokens of pods.",
+    "kcert service-account": "Next: `kcert plan` shows what the cluster still needs.",
+    "kcert all": "Next: `kcert plan` shows how each certificate stands, `kcert history` what was run.",
+}
+
+
+def _next(order: Order) -> str:
+    words = _AFTER[order.doing]
+    return f"{words} (Here with `{order.folder_option.strip()}`.)" if order.folder_option else words

@@ -1,0 +1,30 @@
+"""Single sentences: errors, and what a small command did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def error(message: str) -> None:
+    """An error, as one paragraph on standard error."""
+    from kcert.view.console import error_screen, say
+
+    say(f"kcert: {message}", to=error_screen())
+
+
+def wrote_example(path: Path) -> None:
+    """kcert.yaml was written."""
+    from kcert.view.console import say
+
+    say(f"{path} describes a small example cluster, with a comment for each key.")
+    option = _option(path)
+    say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
+
+
+def _option(path: Path) -> str:
+    from kcert.shell import quote
+
+    return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"

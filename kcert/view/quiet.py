@@ -1,0 +1,91 @@
+"""Quiet work: one line for each certificate, in the order of the plan, whatever order they are finished in."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kcert.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.making import Made, Order, Prepared, Result
+    from kcert.plan import Procedure, Step
+    from kcert.shell import Outcome
+    from kcert.state import Standing
+
+
+class Quiet:
+    """Prints plain lines; rich is not even imported, because a line a certificate needs none of it."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+        self._order: list[str] = []
+        self._finished = 0
+        self._counts = sys.stderr.isatty()
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        sys.stderr.write(f"kcert: waiting for {ascii(holder)[1:-1]}, which is at work in this folder.\n")
+        sys.stderr.flush()
+
+    def opens(self, order: Order, prepared: Prepared) -> None:
+        """What is kept has its line at once."""
+        cluster = order.cluster
+        if cluster.defaults and not cluster.source:
+            sys.stderr.write(f"kcert: no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.\n")
+        self._order = [one.certificate.name for one in prepared.standings]
+        for standing in prepared.kept:
+            self._lines[standing.certificate.name] = _kept(standing, order.folder_option)
+        self._print()
+
+    def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
+        """Keys make no line of their own."""
+
+    def begins(self, procedure: Procedure) -> None:
+        """Nothing is printed before it is in place."""
+
+    def before(self, procedure: Procedure, step: Step) -> None:
+        """Nothing is printed before it is in place."""
+
+    def after(self, procedure: Procedure, step: Step, outcome: Outcome | None) -> None:
+        """Nothing is printed before it is in place."""
+
+    def made(self, made: Made) -> None:
+        """A line, once all before it have theirs."""
+        certificate = made.procedure.certificate
+        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else "a key pair"
+        cut = (
+            f"  (all that its CA has left: {made.procedure.days} days)"
+            if made.procedure.days < certificate.days
+            else ""
+        )
+        self._lines[certificate.name] = f"made  {certificate.name}  {until}  {certificate.files.proof}{cut}"
+        self._finished += 1
+        self._print()
+
+    def ends(self, _result: Result) -> None:
+        """Every line has been printed; the counter goes."""
+        self._clear()
+
+    def _print(self) -> None:
+        self._clear()
+        while self._order and self._order[0] in self._lines:
+            sys.stdout.write(self._lines.pop(self._order.pop(0)) + "\n")
+        sys.stdout.flush()
+        if self._counts and self._order:
+            sys.stderr.write(f"{self._finished} made, {len(self._order)} to go")
+            sys.stderr.flush()
+
+    def _clear(self) -> None:
+        if self._counts:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _kept(standing: Standing, folder_option: str) -> str:
+    name = standing.certificate.name
+    if standing.state is State.CURRENT:
+        return f"kept  {name}  current"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} (kcert renew {name}{folder_option})"

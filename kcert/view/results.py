@@ -1,0 +1,44 @@
+"""What came of an order: a table of what was made, and a word on what was not touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.state import State
+from kcert.view.console import heading, say, screen, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.making import Made
+    from kcert.state import Standing
+
+
+def show_made(made: Sequence[Made]) -> None:
+    """A table of what is in place now: for whom, until when, in which files."""
+    if not made:
+        return
+    heading("Made" if len(made) == 1 else f"Made: {len(made)} certificates")
+    rows = table("file", "what it is", "valid until")
+    for one in made:
+        certificate = one.procedure.certificate
+        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else "(a key pair)"
+        rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
+    screen().print(rows)
+    screen().print()
+
+
+def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
+    """What was there already: a line where all is well, and a line each for what is not."""
+    current = [one.certificate.name for one in kept if one.state is State.CURRENT]
+    if current:
+        say(f"Kept as they are, because they are current: {', '.join(current)}.")
+    for one in kept:
+        if one.state is not State.CURRENT:
+            renewal = f"`kcert renew {one.certificate.name}{folder_option}`"
+            say(
+                f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {renewal} renews it.", "notice"
+            )
+    if kept:
+        screen().print()
