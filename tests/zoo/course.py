@@ -30,9 +30,9 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def lay_out(folder: Path, recipes: Mapping[str, Recipe] = RECIPES) -> Workshop:
-    """The certificates and keys in *folder*."""
-    workshop = Workshop(recipes)
+def lay_out(folder: Path, recipes: Mapping[str, Recipe] = RECIPES, *, workshop: Workshop | None = None) -> Workshop:
+    """The certificates and keys of *recipes* in *folder*, out of a *workshop* that may know more than these."""
+    workshop = workshop or Workshop(recipes)
     for name in recipes:
         put(folder / f"{name}.crt", workshop[name].crt)
         put(folder / f"{name}.key", workshop[name].pkcs8, 0o600)
