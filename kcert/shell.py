@@ -116,6 +116,8 @@ def run(command: Command) -> Outcome:
         raise _too_slow(command) from None
     except sh.ErrorReturnCode as error:  # ended by a signal
         status, output = error.exit_code, error.stdout.decode(errors="replace")
+    except sh.CommandNotFound:
+        raise _missing(program) from None
     except OSError as error:
         raise _cannot_start(program, error) from None
     return Outcome(command, status, output, started, time.monotonic() - clock)
@@ -144,11 +146,16 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
 
-def hand_over(command: Command) -> int:
-    """Run *command* on the user's own terminal until it ends; its exit status comes back."""
+def hand_over(command: Command, stdin: bytes | None = None) -> int:
+    """Run *command* on the user's own terminal until it ends; its exit status comes back.
+
+    With *stdin* that is its input in place of the keyboard, as a pager wants it.
+    """
     program = command.argv[0]
     try:
-        return subprocess.run([_located(program), *command.argv[1:]], cwd=command.folder, check=False).returncode
+        return subprocess.run(
+            [_located(program), *command.argv[1:]], cwd=command.folder, input=stdin, check=False
+        ).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
 
@@ -244,11 +251,8 @@ def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> lis
 
 
 def _located(program: str) -> str:
-    path = find(program)
-    if path is None:
-        raise ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
-    # The program runs in another folder than this one: a path must not be relative to ours.
-    return str(Path(path).absolute())
+    """A path that holds in any folder; a bare name is looked for on PATH when it starts."""
+    return str(Path(program).absolute()) if "/" in program else program
 
 
 def _too_slow(command: Command) -> ProgramError:
@@ -260,7 +264,13 @@ def _too_slow(command: Command) -> ProgramError:
 
 
 def _cannot_start(program: str, error: OSError) -> ProgramError:
+    if isinstance(error, FileNotFoundError):
+        return _missing(program)
     return ProgramError(f"{program} could not be started: {error.strerror or error}.")
+
+
+def _missing(program: str) -> ProgramError:
+    return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
 
 
 _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")

@@ -22,6 +22,8 @@ def make(order: Order, narrator: Narrator) -> Result:
 
     Raises a KcertError for whatever stands in the way; what was finished before stays, and nothing else.
     """
+    if not order.root.exists():
+        prepare(order)  # what cannot be made must not leave an empty folder behind
     with Workspace.open(order.root, order.doing, narrator.waits) as workspace:
         prepared = prepare(order)
         narrator.opens(order, prepared)

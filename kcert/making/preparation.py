@@ -66,9 +66,7 @@ def _authority(order: Order, leaf: Certificate, standing: Standing, now: datetim
     crt, _key = authority.files.crt, authority.files.key
     command = f"`kcert ca{order.folder_option}`"
     if standing.state is State.MISSING:
-        raise InputError(
-            f"{leaf.name} is signed by the CA {authority.name}, and {order.root} has none yet: {command} makes it."
-        )
+        raise InputError(f"{leaf.name} is signed by {crt}, and {order.root} has none yet: {command} makes it.")
     found = standing.found
     if found is None:
         raise InputError(

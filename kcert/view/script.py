@@ -82,13 +82,21 @@ def _step(step: Step) -> Iterator[str]:
     if isinstance(step, Run):
         yield typed(step.argv, WIDTH)
     elif isinstance(step, Write):
-        yield f"cat > {quote(str(step.path))} <<'EOF'"
-        yield step.text.rstrip("\n")
-        yield "EOF"
+        yield from here_document(str(step.path), step.text)
     elif isinstance(step, Embed):
         yield f"cat > {quote(str(step.path))} <<EOF"
         yield step.kubeconfig.embedded(lambda name: f"$(base64 < {quote(str(name))} | tr -d '\\n')").rstrip("\n")
         yield "EOF"
+
+
+def here_document(path: str, text: str) -> Iterator[str]:
+    """Bash lines that write *text* into the file at *path*, whatever stands in it."""
+    end = "EOF"
+    while end in text.splitlines():
+        end += "_"
+    yield f"cat > {quote(path)} <<'{end}'"
+    yield text.rstrip("\n")
+    yield end
 
 
 def _comment(text: str) -> Iterator[str]:

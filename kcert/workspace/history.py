@@ -44,12 +44,14 @@ class History:
         self.path = own / "history.jsonl"
         self.head = own / "history.head"
         self._file: int | None = None
+        self._head_file: int | None = None
         self._last = BEGINNING
         self._lines = 0
 
     def open(self) -> None:
         """Find the end of the chain; what a kill left of a half-written line goes."""
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._head_file = os.open(self.head, os.O_RDWR | os.O_CREAT, 0o600)
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
@@ -59,10 +61,11 @@ class History:
         self._last = _hash(lines[-1]) if lines else BEGINNING
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Let go of the files."""
+        for file in (self._file, self._head_file):
+            if file is not None:
+                os.close(file)
+        self._file = self._head_file = None
 
     def append(
         self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], secrets: set[str]
@@ -79,15 +82,15 @@ class History:
         }
         line = json.dumps(entry).encode() + b"\n"
         assert self._file is not None
+        assert self._head_file is not None
         written = os.write(self._file, line)
         if written < len(line):  # the disk is full: half a line is no line
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError(28, "No space left on device", str(self.path))
         self._last = _hash(line)
         self._lines += 1
-        draft = self.head.with_suffix(".draft")
-        draft.write_text(f"{self._lines} {self._last}\n", encoding="ascii")
-        draft.replace(self.head)
+        # Always of the same length, and written in one piece over the one before: never half of it.
+        os.pwrite(self._head_file, f"{self._lines:012} {self._last}\n".encode("ascii"), 0)
 
 
 def entries(own: Path) -> tuple[Entry, ...]:
@@ -119,7 +122,8 @@ def _check_head(own: Path, hashes: list[str]) -> None:
     """The head may be one line behind (a kill between the two), never ahead."""
     path = own / "history.jsonl"
     try:
-        lines, last = (own / "history.head").read_text(encoding="ascii").split()
+        head = (own / "history.head").read_text(encoding="ascii")
+        lines, last = head.split() if head else ("0", BEGINNING)
         recorded = int(lines)
     except FileNotFoundError:
         recorded, last = 0, BEGINNING
