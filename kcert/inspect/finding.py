@@ -51,6 +51,10 @@ USUAL = (
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """Where systemd looks, the folder that counts most first (systemd.unit(5))."""
 
+MOST_BESIDE = 500
+"""So many neighbours of one file are looked at."""
+
+_PEM_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem", ".key"})
 _CERTIFICATE_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem"})
 
 
@@ -95,7 +99,7 @@ class Findings:
 
 def find_all(where: Sequence[str], root: Path | None, openssl: str) -> Survey:
     """See ``kcert.inspect.survey.survey``."""
-    from kcert.inspect.linking import linked  # noqa: PLC0415 - linking is built on these types
+    from kcert.inspect.linking import linked
 
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
@@ -105,6 +109,15 @@ def find_all(where: Sequence[str], root: Path | None, openssl: str) -> Survey:
             finder.look(place, group)
     else:
         finder.look_where_clusters_keep_them()
+    return linked(finder.findings, openssl)
+
+
+def find_beside(path: Path, openssl: str) -> Survey:
+    """The certificates and keys in the folder of *path*, and the CA of the folder above; nothing further."""
+    from kcert.inspect.linking import linked
+
+    finder = Finder(None, openssl)
+    finder.look_beside(path)
     return linked(finder.findings, openssl)
 
 
@@ -158,6 +171,15 @@ class Finder:
             for path in self._walked(place) if place.is_dir() else [place]:
                 self._classified(path, loose)
         self._take(loose)
+
+    def look_beside(self, path: Path) -> None:
+        """Look at *path* and at what lies around it."""
+        above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
+        beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
+        private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
+        paths = dict.fromkeys([path, *beside, *(one for one in above if one.is_file()), *private])
+        self._take([one for one in paths if self._opened(one).text is None])
+        self.findings.problems.clear()
 
     def _look_at_server(self, server: Server) -> None:
         self.findings.looked.append(str(server))

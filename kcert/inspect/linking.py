@@ -101,7 +101,7 @@ class _Linker:
         self.openssl = openssl
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
         self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
-        self.by_role: dict[tuple[int, Role], Path] = {}
+        self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
         self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
         for draft, certificate, role in self.known:
             if not draft.live:
@@ -110,7 +110,7 @@ class _Linker:
                 found = _Authority(draft.path, certificate, draft.group, role)
                 self.by_name[certificate.subject].append(found)
                 if role in _CAS and not draft.embedded:
-                    self.by_role.setdefault((draft.group, role), draft.path)
+                    self.by_role[draft.group, role].append(draft.path)
             if draft.option and draft.component and not draft.embedded:
                 self.named[draft.component, draft.option].append((draft.group, draft.path))
 
@@ -177,23 +177,28 @@ class _Linker:
     def _issuer_path(self, draft: Draft, certificate: X509, role: Role | None, kind: Kind) -> Path | None:
         if kind is Kind.CA or role in _CAS:
             return None if certificate.self_issued else self._by_name(draft, certificate)
-        if role is not None and not draft.live:
-            for component, option in ANSWERS_TO.get(role, ()):
-                if found := self._option(component, option, draft.group):
-                    return found
-            for ca_role in (CA_ROLES.get(role), Role.CLUSTER_CA if role in CA_ROLES else None):
-                if ca_role and (by_role := self.by_role.get((draft.group, ca_role))):
-                    return by_role
+        candidates = self._verifiers(draft, role) if role and not draft.live else []
+        if candidates:
+            # One option may name the wrong CA: that is its own fault, and not the certificate's.
+            return next((path for path in candidates if self._has(path, certificate.issuer)), candidates[0])
         if draft.kubeconfig is not None:
             kubeconfig = self.kubeconfigs[draft.kubeconfig]
             if kubeconfig.authorities:
                 return kubeconfig.ca_path
         return self._by_name(draft, certificate)
 
-    def _option(self, component: str, option: str, group: int) -> Path | None:
-        found = self.named.get((component, option), [])
-        same = [path for of_group, path in found if of_group == group]
-        return same[0] if same else None
+    def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
+        """The CA files of those who verify a certificate of this role, the likeliest first."""
+        options = (self.named.get(who, []) for who in ANSWERS_TO.get(role, ()))
+        found = [path for named in options for group, path in named if group == draft.group]
+        if role in CA_ROLES:
+            own = self.by_role.get((draft.group, CA_ROLES[role]), [])
+            # Where there is but one CA, it is everybody's.
+            found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
+        return found
+
+    def _has(self, path: Path, name: Name) -> bool:
+        return any(one.subject == name for one in self.inside.get(path, {}).values())
 
     def _by_name(self, draft: Draft, certificate: X509) -> Path | None:
         """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""

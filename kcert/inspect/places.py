@@ -154,12 +154,12 @@ def read_file(path: Path) -> Content | Trouble:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         return _trouble(path, error)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        return Trouble("special", "is a folder, not a file" if is_folder else "is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            return Trouble("special", "is a folder, not a file")
-        if not stat.S_ISREG(status.st_mode):
-            return Trouble("special", "is not a regular file")
         if status.st_size > LARGEST:
             return Trouble("unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate")
         try:

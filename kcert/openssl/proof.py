@@ -89,7 +89,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
     if text and (not starts or starts[0].start() != 0):
         raise DoubtError
     parts, encoded, tags = [], b"", []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
+    for start, following in zip(starts, [*starts[1:], None], strict=False):
         kind, value = start[1], text[start.end() : following.start() if following else len(text)]
         if kind not in NAME_TYPES or not value.isascii():
             raise DoubtError
