@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.inspect.rules import Finding
 
 
-def judged(*where: Path, root: Path | None = None, soon: int = 30) -> tuple[Finding, ...]:
+def judged(*where: Path | str, root: Path | None = None, soon: int = 30) -> tuple[Finding, ...]:
     """What ``kcert check`` finds at *where*, or below *root*."""
     found = survey([str(place) for place in where], root)
     return check(Case(found, dt.datetime.now(dt.timezone.utc), dt.timedelta(days=soon)))

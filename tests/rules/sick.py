@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import subprocess
+import tempfile
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives import hashes
-
-from tests.zoo import course, hardway, kubeadm
+from tests.zoo import course, hardway, kubeadm, makers
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 FOLDER, MANIFESTS, UNITS = "folder", "manifests", "units"
 RECIPES = {FOLDER: course.RECIPES, MANIFESTS: kubeadm.RECIPES, UNITS: hardway.RECIPES}
@@ -24,8 +22,8 @@ RECIPES = {FOLDER: course.RECIPES, MANIFESTS: kubeadm.RECIPES, UNITS: hardway.RE
 class Sick:
     """One fault, in a plain folder, a tree with manifests, or one with units.
 
-    ``recipes`` are changes to certificates (a new name adds one), ``damage`` is done to the files afterwards. ``paths`` are
-    the files to mend, relative to the folder or the root.
+    ``recipes`` are changes to certificates (a new name adds one), ``damage`` is done to the files afterwards.
+    ``paths`` are the files to mend, relative to the folder or the root.
     """
 
     rule: str
@@ -57,7 +55,7 @@ class Sick:
 PKI = "etc/kubernetes/pki"
 HARD = "var/lib/kubernetes/pki"
 ETCD_COPIES = (f"{HARD}/etcd-server.crt", "etc/etcd/etcd-server.crt")
-ROTATED = "var/lib/kubelet/pki/kubelet-client-current.pem"
+ROTATED = "var/lib/kubelet/pki/kubelet-client-2026-11-24-03-27-10.pem"
 
 
 def cases(rule: str, *some: tuple[Any, ...]) -> list[Sick]:
@@ -86,7 +84,10 @@ def remove(*paths: str) -> Callable[[Path, Workshop], None]:
 
 
 def overwrite(path: str, content: bytes) -> Callable[[Path, Workshop], None]:
-    return lambda root, _: (root / path).write_bytes(content) and None
+    def damage(root: Path, _: Workshop) -> None:
+        (root / path).write_bytes(content)
+
+    return damage
 
 
 def cut(path: str) -> Callable[[Path, Workshop], None]:
@@ -107,7 +108,10 @@ def to_der(path: str) -> Callable[[Path, Workshop], None]:
 
 
 def copy(source: str, target: str) -> Callable[[Path, Workshop], None]:
-    return lambda root, _: (root / target).write_bytes((root / source).read_bytes()) and None
+    def damage(root: Path, _: Workshop) -> None:
+        (root / target).write_bytes((root / source).read_bytes())
+
+    return damage
 
 
 def edit(path: str, old: str, new: str) -> Callable[[Path, Workshop], None]:
@@ -119,30 +123,42 @@ def edit(path: str, old: str, new: str) -> Callable[[Path, Workshop], None]:
     return damage
 
 
-def without_extensions(path: str, name: str, ca: str = "ca") -> Callable[[Path, Workshop], None]:
-    """Sign again as notes often do: without ``-extfile``."""
+def signed_again(path: str, name: str, *options: str) -> Callable[[Path, Workshop], None]:
+    """Have openssl sign a certificate again, with *options* that make it worse."""
 
     def damage(root: Path, workshop: Workshop) -> None:
-        pair = workshop[name]
-        signer = workshop[ca]
-        work = root / "work"
-        key, ca_crt, ca_key = (
-            put(work / file, content) for file, content in (("k", pair.pkcs8), ("c", signer.crt), ("ck", signer.pkcs8))
-        )
-        subject = "".join(f"/{one.rfc4514_attribute_name}={one.value}" for one in pair.certificate.subject)
-        request = subprocess.run(
-            ["openssl", "req", "-new", "-key", key, "-subj", subject], capture_output=True, check=True
-        ).stdout
-        own = ["-signkey", key] if name == ca else ["-CA", ca_crt, "-CAkey", ca_key, "-set_serial", "4711"]
-        made = subprocess.run(
-            ["openssl", "x509", "-req", "-days", "365", *own], input=request, capture_output=True, check=True
-        ).stdout
-        (root / path).write_bytes(made)
-        for file in work.iterdir():
-            file.unlink()
-        work.rmdir()
+        pair, signer = workshop[name], workshop["ca"]
+        with tempfile.TemporaryDirectory() as folder:
+            files = {"key": pair.pkcs8, "ca.crt": signer.crt, "ca.key": signer.pkcs8}
+            for file, content in files.items():
+                put(Path(folder) / file, content)
+            copied = ("-copy_extensions", "copyall") if options else ()
+            request = makers.run(
+                *("openssl", "x509", "-x509toreq", "-signkey", "key", *copied), folder=Path(folder), stdin=pair.crt
+            )
+            own = ("-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", "4711")
+            made = makers.run(
+                *("openssl", "x509", "-req", "-days", "365", *copied, *options),
+                *(("-signkey", "key") if name == "ca" else own),
+                folder=Path(folder),
+                stdin=request,
+            )
+        if path.endswith(".conf"):
+            embed(path, "client-certificate-data", made)(root, workshop)
+        else:
+            (root / path).write_bytes(made)
 
     return damage
+
+
+def without_extensions(path: str, name: str) -> Callable[[Path, Workshop], None]:
+    """Sign again as notes often do: without ``-extfile``, which makes it version 1."""
+    return signed_again(path, name)
+
+
+def sha1(path: str, name: str) -> Callable[[Path, Workshop], None]:
+    """Sign again with SHA-1, which the ``cryptography`` package will not do."""
+    return signed_again(path, name, "-sha1")
 
 
 def embed(path: str, field: str, content: bytes | str) -> Callable[[Path, Workshop], None]:
@@ -235,7 +251,7 @@ SICK: list[Sick] = [
         (FOLDER, "ca.crt", {"ca": {"begins": -3640}}),
         (MANIFESTS, f"{PKI}/front-proxy-client.crt", {"front-proxy-client": SOON}),
         (MANIFESTS, "etc/kubernetes/controller-manager.conf", {"controller-manager": SOON}),
-        (UNITS, "var/lib/kube-proxy/kube-proxy.kubeconfig", {"kube-proxy": SOON}),
+        (UNITS, ("var/lib/kube-proxy/kube-proxy.kubeconfig", f"{HARD}/kube-proxy.crt"), {"kube-proxy": SOON}),
     ),
     *cases(
         "issuer-expires-first",
@@ -318,7 +334,11 @@ SICK: list[Sick] = [
         ),
         (MANIFESTS, ROTATED, {"kubelet": {"subject": "O=system:nodes/CN=system:node:ControlPlane01"}}),
         (MANIFESTS, f"{PKI}/front-proxy-client.crt", {"front-proxy-client": {"subject": "CN=aggregator"}}),
-        (UNITS, "var/lib/kube-proxy/kube-proxy.kubeconfig", {"kube-proxy": {"subject": "CN=kube-proxy"}}),
+        (
+            UNITS,
+            ("var/lib/kube-proxy/kube-proxy.kubeconfig", f"{HARD}/kube-proxy.crt"),
+            {"kube-proxy": {"subject": "CN=kube-proxy"}},
+        ),
         (
             UNITS,
             "var/lib/kubernetes/kube-scheduler.kubeconfig",
@@ -339,7 +359,7 @@ SICK: list[Sick] = [
         (MANIFESTS, "etc/kubernetes/admin.conf", {"admin": {"subject": "CN=kubernetes-admin"}}),
         (
             UNITS,
-            (f"{HARD}/node01.crt", "var/lib/kubelet/kubelet.kubeconfig"),
+            "var/lib/kubelet/kubelet.kubeconfig",
             {"node01": {"subject": "CN=system:node:node01"}},
         ),
     ),
@@ -401,11 +421,11 @@ SICK: list[Sick] = [
     ),
     *cases(
         "weak-signature",
-        (FOLDER, "admin.crt", {"admin": {"digest": hashes.SHA1}}),
-        (FOLDER, "ca.crt", {"ca": {"digest": hashes.SHA1}}),
-        (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"digest": hashes.SHA1}}),
-        (MANIFESTS, "etc/kubernetes/admin.conf", {"admin": {"digest": hashes.SHA1}}),
-        (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"digest": hashes.SHA1}}),
+        (FOLDER, "admin.crt", {}, {"damage": sha1("admin.crt", "admin")}),
+        (FOLDER, "ca.crt", {}, {"damage": sha1("ca.crt", "ca")}),
+        (MANIFESTS, f"{PKI}/apiserver.crt", {}, {"damage": sha1(f"{PKI}/apiserver.crt", "apiserver")}),
+        (MANIFESTS, "etc/kubernetes/admin.conf", {}, {"damage": sha1("etc/kubernetes/admin.conf", "admin")}),
+        (UNITS, f"{HARD}/kube-apiserver.crt", {}, {"damage": sha1(f"{HARD}/kube-apiserver.crt", "kube-apiserver")}),
     ),
     *cases(
         "version-1",
@@ -524,7 +544,7 @@ SICK: list[Sick] = [
         (FOLDER, "jane.crt", {"jane": {"key": "one"}, "ca": {"key": "one"}}),
         (
             MANIFESTS,
-            f"{PKI}/apiserver-etcd-client.crt",
+            f"{PKI}/etcd/healthcheck-client.crt",
             {"apiserver-etcd-client": {"key": "one"}, "etcd-healthcheck-client": {"key": "one"}},
         ),
         (
@@ -563,7 +583,7 @@ SICK: list[Sick] = [
         ),
         (
             UNITS,
-            "var/lib/kube-proxy/kube-proxy.kubeconfig",
+            ("var/lib/kube-proxy/kube-proxy.kubeconfig", f"{HARD}/kube-proxy.crt"),
             {"kube-proxy": {"subject": "CN=system:kube-proxy/O=system:masters"}},
         ),
     ),

@@ -61,7 +61,7 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-OLD = {
+OLD: dict[str, dict[str, object]] = {
     "apiserver-kubelet-client": {"subject": "O=system:masters/CN=kube-apiserver-kubelet-client"},
     "apiserver-etcd-client": {"subject": "O=system:masters/CN=kube-apiserver-etcd-client"},
     "etcd-healthcheck-client": {"subject": "O=system:masters/CN=kube-etcd-healthcheck-client"},

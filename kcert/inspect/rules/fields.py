@@ -38,9 +38,14 @@ def line_of_data(path: Path, name: str, sha256: str) -> int | None:
     return None
 
 
-def lines_with(path: Path, name: str, value: str | None = None) -> list[int]:
-    """The lines of the field *name*; with a *value*, those alone that have it."""
-    return [number for number, found in _fields(path, name) if value is None or found == value]
+def lines_with(path: Path, name: str) -> list[int]:
+    """The lines of the field *name*."""
+    return [number for number, _ in _fields(path, name)]
+
+
+def values(path: Path, name: str) -> list[str]:
+    """What the fields *name* hold."""
+    return [value for _, value in _fields(path, name)]
 
 
 def line_near(path: Path, name: str, number: int, reach: int = 3) -> int | None:
@@ -49,13 +54,12 @@ def line_near(path: Path, name: str, number: int, reach: int = 3) -> int | None:
     return min(near, key=lambda line: abs(line - number)) if near else None
 
 
-def data_on(path: Path, number: int) -> bytes:
-    """What the field on line *number* holds, decoded."""
-    for name in ("certificate-authority-data", "client-certificate-data", "client-key-data"):
-        for line, value in _fields(path, name):
-            if line == number:
-                return _decoded(value)
-    return b""
+def holds_a_key(path: Path) -> bool:
+    """True for a file that holds a private key beside its certificate."""
+    try:
+        return any(block.is_key for block in pem_blocks(path.read_bytes()))
+    except OSError:
+        return False
 
 
 def _decoded(value: str) -> bytes:

@@ -92,19 +92,17 @@ def _option_set(case: Case, problem: Problem, likely: Path) -> str:
         ),
         None,
     )
-    # In a kubeconfig the name may be written relative to its folder.
-    candidates = [written] if written else [str(problem.path), problem.path.name]
-    if not written:
-        lines = {value for value in candidates if fields.lines_with(problem.source, problem.option, value)}
-        whole = [
-            str(problem.path)[start:] for start in range(len(str(problem.path))) if str(problem.path)[start] == "/"
-        ]
-        lines |= {value for value in whole if fields.lines_with(problem.source, problem.option, value)}
-        if not lines:
-            return ""
-        written = max(lines, key=len)
-    assert written is not None
-    new = as_written(written, problem.path, likely) if written.startswith("/") else likely.name
+    if written is None:
+        # In a kubeconfig the name may be written relative to its folder.
+        values = fields.values(problem.source, problem.option)
+        written = next((value for value in values if str(problem.path).endswith(f"/{value.lstrip('./')}")), None)
+    if written is None:
+        return ""
+    new = (
+        as_written(written, problem.path, likely)
+        if written.startswith("/")
+        else f"{written[: len(written) - len(problem.path.name)]}{likely.name}"
+    )
     return option_changed(problem.source, problem.option, written, new)
 
 

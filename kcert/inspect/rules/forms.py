@@ -23,8 +23,8 @@ def weak_signature(case: Case) -> Iterator[Fault]:
         algorithm = found.certificate.signature_algorithm
         if any(digest in algorithm.lower() for digest in _BROKEN_DIGESTS):
             message = (
-                f"{found.description} is signed with {algorithm}, which can be forged. Go, and so Kubernetes, has refused "
-                "it since 1.18 of Go."
+                f"{found.description} is signed with {algorithm}, which can be forged. Go, and so Kubernetes, has "
+                "refused it since Go 1.18."
             )
             fix = made_again(case, found)
             yield Fault(found.path, message, f"signature algorithm: {algorithm}", fix, found.is_authority)
@@ -37,8 +37,8 @@ def version_1(case: Case) -> Iterator[Fault]:
         if certificate.version >= 3:
             continue
         message = (
-            f"{found.description} is a version {certificate.version} certificate: it cannot say what it may be used for, "
-            "so that it may be used for anything. It was signed without -extfile."
+            f"{found.description} is a version {certificate.version} certificate: it cannot say what it may be used "
+            "for, so that it may be used for anything. It was signed without -extfile."
         )
         if found.is_authority and certificate.self_issued:
             fix = authority_made_again(case, found, extensions=corrections.AUTHORITY)
@@ -61,8 +61,8 @@ def duplicate_serial(case: Case) -> Iterator[Fault]:
             if found.certificate.sha256 == first.certificate.sha256:
                 continue
             message = (
-                f"{found.description} has the serial number of {first.path}, and both are from one CA: a CA must not use "
-                "a number twice, and some programs refuse the second."
+                f"{found.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
+                "use a number twice, and some programs refuse the second."
             )
             evidence = f"serial {found.certificate.serial}, issuer {found.certificate.issuer}"
             yield Fault(found.path, message, evidence, made_again(case, found))

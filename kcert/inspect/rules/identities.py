@@ -70,8 +70,8 @@ def group_in_ou(case: Case) -> Iterator[Fault]:
         ]
         if groups:
             message = (
-                f"{found.description} has its group {', '.join(groups)} in OU. The API server reads O alone: its holder is "
-                "in no such group."
+                f"{found.description} has its group {', '.join(groups)} in OU. The API server reads O alone: its "
+                "holder is in no such group."
             )
             yield Fault(found.path, message, f"subject: {subject}", made_again(case, found))
 
@@ -83,8 +83,8 @@ def powerful_user(case: Case) -> Iterator[Fault]:
         if MASTERS not in subject.organizations or corrections.may_be_powerful(found) or found.only_service_account:
             continue
         message = (
-            f"{found.description} makes {subject.common_name} a member of system:masters, who may do everything: no RBAC "
-            "rule limits that group, and no role binding has to be there for it. It lasts until the certificate ends."
+            f"{found.description} makes {subject.common_name} a member of system:masters, who may do everything: no "
+            "RBAC rule limits that group, and nobody can take it away before the certificate ends."
         )
         yield Fault(found.path, message, f"subject: {subject}", made_again(case, found))
 

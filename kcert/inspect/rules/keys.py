@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.repairs import made_again
 from kcert.inspect.rules.rule import Fault, error, warning
+from kcert.openssl.read import key_belongs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,12 @@ def key_mismatch(case: Case) -> Iterator[Fault]:
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
-        yield Fault(found.path, message, evidence, made_again(case, found), found.is_authority)
+        # Where the key is another certificate's, making this one for it would have them share it.
+        borrowed = use.key is not None and any(
+            key_belongs(use.key.pem, other.certificate.public_key) for other in case.found
+        )
+        fix = made_again(case, found, new_key=borrowed)
+        yield Fault(found.path, message, evidence, fix, found.is_authority)
 
 
 def weak_key(case: Case) -> Iterator[Fault]:
@@ -82,13 +88,13 @@ def shared_key(case: Case) -> Iterator[Fault]:
     for group in holders.values():
         by_name: dict[str, list[Found]] = defaultdict(list)
         for found in group:
-            by_name[str(found.certificate.subject)].append(found)
+            by_name[_holder(found)].append(found)
         if len(by_name) < 2:
             continue
         # A CA keeps its key: what it signed hangs on it. Otherwise the first one found does.
         first = min(group, key=lambda one: not one.is_authority)
         for found in group:
-            if found.certificate.subject == first.certificate.subject:
+            if _holder(found) == _holder(first):
                 continue
             message = (
                 f"{found.description} has the same key as {first.path}: who steals one is both, and neither can be "
@@ -96,6 +102,12 @@ def shared_key(case: Case) -> Iterator[Fault]:
             )
             evidence = f"one public key in {found.certificate.subject} and {first.certificate.subject}"
             yield Fault(found.path, message, evidence, made_again(case, found, new_key=True))
+
+
+def _holder(found: Found) -> str:
+    """Whose certificate it is: one that was made again with another group is still the same one's."""
+    subject = found.certificate.subject
+    return subject.common_name or str(subject)
 
 
 RULES = (

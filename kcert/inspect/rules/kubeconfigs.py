@@ -81,8 +81,8 @@ def wrong_ca(case: Case) -> Iterator[Fault]:
             continue  # a person's kubeconfig may be for another cluster
         shown = case.api_servers[0]
         message = (
-            f"{one.path} trusts {one.authorities[0].subject}, but the API server's certificate ({shown.path}) was signed "
-            f"by {shown.certificate.issuer}: kubectl answers that it was signed by unknown authority."
+            f"{one.path} trusts {one.authorities[0].subject}, but the API server's certificate ({shown.path}) was "
+            f"signed by {shown.certificate.issuer}: kubectl answers that it was signed by unknown authority."
         )
         evidence = f"the CA of cluster {one.cluster or '(without a name)'} has sha256 {one.authorities[0].sha256[:16]}…"
         yield Fault(one.path, message, evidence, _authority_set(case, one, shown))

@@ -103,11 +103,15 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
 
 def option_changed(source: Path, option: str, old: str, new: str) -> str:
     """The sed command that gives an option of a manifest, a unit or a configuration another value."""
-    escaped = "".join(f"\\{character}" if character in r".[]*^$|\&" else character for character in old)
     name = option.rsplit(".", 1)[-1]
     # The value ends where the word does: ca.crt must not match in ca.crt.old.
-    script = rf's|\({name}[=: ] *"\?\){escaped}\(["\ ]\|$\)|\1{new}\2|'
+    script = rf's#\({name}[=: ] *"\?\){_escaped(old)}\(["\ ]\|$\)#\1{_escaped(new)}\2#'
     return f"sed -i {bash.word(script)} {bash.word(source)}"
+
+
+def _escaped(text: str) -> str:
+    """*text* with what means something to sed taken literally."""
+    return "".join(f"\\{character}" if character in r".[]*^$#&\\" else character for character in text)
 
 
 def right_authority(case: Case, found: Found) -> str:

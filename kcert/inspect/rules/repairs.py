@@ -1,8 +1,8 @@
 """Repairs: the commands that make of a certificate what it should have been.
 
 One certificate has one repair, whatever is wrong with it: it is made again with every correction that is known,
-so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and chmod; a new file is put
-into place only once it is complete.
+so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and
+chmod; a new file is put into place only once it is complete.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _leaf(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
     if use.key is None or use.key_path is None or use.key.embedded:
         return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(found))
     key = bash.word(use.key_path)
-    if use.key_path == found.path:
+    if fields.holds_a_key(found.path):
         return _in_one_file(case, found, signer, new_key=new_key)
     make = f"{generated(found.certificate.public_key, f'{key}.new')} && mv {key}.new {key} &&\n" if new_key else ""
     return make + _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
@@ -254,11 +254,13 @@ def authority_replaced(case: Case, found: Found) -> str:
     crt, key_word = bash.word(_target(found.path)), bash.word(key)
     days = _days(case, AUTHORITY_DAYS, None)
     commands = [
-        (f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
-        f"openssl req -new -key {key_word} -subj {bash.subject(found.certificate.subject.parts)} |\n"
-        f"  openssl x509 -req -signkey {key_word} -days {days} -sha256 \\\n"
-        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-        f"    -out {crt}.new &&\n  mv {crt}.new {crt}"),
+        (
+            f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
+            f"openssl req -new -key {key_word} -subj {bash.subject(found.certificate.subject.parts)} |\n"
+            f"  openssl x509 -req -signkey {key_word} -days {days} -sha256 \\\n"
+            f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+            f"    -out {crt}.new &&\n  mv {crt}.new {crt}"
+        ),
         *copied(case, found),
     ]
     for copy in case.copies[found.certificate.sha256]:

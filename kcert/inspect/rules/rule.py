@@ -29,8 +29,8 @@ class Fault:
     """What a rule found: the file that a person would open to mend it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
-    (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is a CA's,
-    which has to be mended before what it signed.
+    (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is
+    a CA's, which has to be mended before what it signed.
     """
 
     path: Path

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 BATCH = 1000
 """Files on one command line: far below what Linux and macOS allow."""
 
-_INVALID_CA = 24
-"""openssl's number for a CA that must not be one; that is the CA's fault, and ``not-a-ca`` says so."""
+_THE_CAS_FAULT = frozenset({24, 32})
+"""openssl's numbers for a CA that must not be one, or must not sign certificates: ``not-a-ca`` says so."""
 
 _FAILED = re.compile(
     r"^error (?P<number>\d+) at \d+ depth lookup: (?P<words>[^\n]*)\n"
@@ -88,7 +88,7 @@ class Signatures:
         failed = {found["file"]: found for found in _FAILED.finditer(reading.stderr)}
         for file, pair in files.items():
             found = failed.get(file)
-            if file in fine or (found and int(found["number"]) == _INVALID_CA):
+            if file in fine or (found and int(found["number"]) in _THE_CAS_FAULT):
                 self._verdicts[pair] = None
             else:
                 words = f"error {found['number']}: {found['words']}" if found else "openssl cannot verify it"

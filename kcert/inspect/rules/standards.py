@@ -15,7 +15,6 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
 
 if TYPE_CHECKING:
-
     from kcert.inspect.rules.case import Case
     from kcert.inspect.survey import KeyFile
 
