@@ -1,7 +1,7 @@
 """One thing looked at closely: what `kcert show` says of a certificate, a key, a request, a kubeconfig, a server.
 
-A ``Fact`` is a field, its value, and the heading below which ``lessons/fields/certificate.md`` says what it
-means for Kubernetes.
+A ``Fact`` is a field, its value, and the name of the section of the lesson *reading-a-certificate* that
+says what it means for Kubernetes; the words stand there.
 """
 
 from __future__ import annotations
@@ -283,7 +283,8 @@ def _document(path: Path, content: bytes, openssl: str) -> Exhibit:
         raise InputError(f"{path} {error}.") from None
     if not found:
         raise InputError(
-            f"{path} starts a component; it is no certificate itself. `kcert inventory {quote(str(path))}` lists those it names."
+            f"{path} starts a component; it is no certificate itself. "
+            f"`kcert inventory {quote(str(path))}` lists those it names."
         )
     looked = survey([str(path)], None, openssl)
     parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]

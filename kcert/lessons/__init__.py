@@ -114,14 +114,6 @@ def reminder(action: str) -> str:
     return lesson(f"step-{action}").again or reason("", action)
 
 
-@cache
-def meanings() -> Mapping[str, str]:
-    """What each field of a certificate means for Kubernetes, by the headings of ``fields/certificate.md``."""
-    _, *parts = (FOLDER / "fields" / "certificate.md").read_text(encoding="utf-8").split("\n## ")
-    sections = (part.partition("\n") for part in parts)
-    return {heading.strip(): " ".join(words.split()) for heading, _, words in sections}
-
-
 def _paragraphs(text: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 

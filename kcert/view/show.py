@@ -13,6 +13,9 @@ from kcert.view.console import INDENT, MOST_WIDTH, block, clean, clean_line, com
 if TYPE_CHECKING:
     from kcert.inspect.showing import Exhibit, Fact, Part
 
+MEANINGS = "reading-a-certificate"
+"""The lesson whose sections say what each field means."""
+
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
 _BLANK = re.compile(r"\{(\w+)\}")
 
@@ -60,5 +63,5 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
 
 
 def _meaning(fact: Fact) -> str:
-    words = lessons.meanings()[fact.meaning or ""]
+    words = " ".join(lessons.lesson(MEANINGS).sections[fact.meaning or ""].split())
     return _BLANK.sub(lambda found: clean_line(fact.words.get(found[1], found[0])), words)
