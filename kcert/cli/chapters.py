@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Making
+from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
+    from kcert.kubernetes.credentials import Folder
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -23,6 +24,19 @@ def cluster(config: Path | None) -> Cluster:
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return profiles.load(config)
+
+
+def folder(looking: Looking) -> Folder:
+    """The PKI folder of a command that looks at one, and the cluster that it is for."""
+    from kcert.kubernetes.credentials import Folder
+
+    described = cluster(looking.config)
+    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
+
+
+def folder_option(root: Path) -> str:
+    """What belongs behind a command that is to work on the same PKI folder."""
+    return "" if root == DEFAULT_FOLDER else f" --dir {quote(str(root))}"
 
 
 def chapter(making: Making, name: str) -> None:
@@ -49,7 +63,7 @@ def order(
         doing=f"kcert {name}",
         openssl=openssl(making.openssl),
         templates=making.templates,
-        folder_option="" if making.dir == DEFAULT_FOLDER else f" --dir {quote(str(making.dir))}",
+        folder_option=folder_option(making.dir),
         jobs=making.processes,
         side_by_side=making.quiet,
     )
