@@ -34,9 +34,9 @@ def folder(looking: Looking) -> Folder:
     return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
 
 
-def folder_option(root: Path) -> str:
-    """What belongs behind a command that is to work on the same PKI folder."""
-    return "" if root == DEFAULT_FOLDER else f" --dir {quote(str(root))}"
+def folder_option(folder: Path) -> str:
+    """What belongs behind a command that is to work on the same PKI folder: nothing, or `` --dir lab``."""
+    return "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
 
 
 def chapter(making: Making, name: str) -> None:

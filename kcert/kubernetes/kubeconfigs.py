@@ -72,28 +72,16 @@ class Draft:
 
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """The four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
-        one, begin = self.kubeconfig, ("kubectl", "--kubeconfig", str(self.file), "config")
+        one, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
         place = str if self.wish.embed else self.path_of
         embed = ("--embed-certs=true",) if self.wish.embed else ()
+        cluster = (f"--server={one.server}", f"--certificate-authority={place(one.ca)}")
+        user = (f"--client-certificate={place(one.crt)}", f"--client-key={place(one.key)}")
         return (
-            (
-                *begin,
-                "set-cluster",
-                one.cluster,
-                f"--server={one.server}",
-                f"--certificate-authority={place(one.ca)}",
-                *embed,
-            ),
-            (
-                *begin,
-                "set-credentials",
-                one.user,
-                f"--client-certificate={place(one.crt)}",
-                f"--client-key={place(one.key)}",
-                *embed,
-            ),
-            (*begin, "set-context", one.context, f"--cluster={one.cluster}", f"--user={one.user}"),
-            (*begin, "use-context", one.context),
+            (*begin, "set-cluster", one.cluster, *cluster, *embed, file),
+            (*begin, "set-credentials", one.user, *user, *embed, file),
+            (*begin, "set-context", one.context, f"--cluster={one.cluster}", f"--user={one.user}", file),
+            (*begin, "use-context", one.context, file),
         )
 
 
@@ -232,7 +220,7 @@ def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Na
         if not outcome.succeeded:
             said = [line for line in outcome.output.splitlines() if line.strip()]
             last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
-            raise ProgramError(f"kubectl config {argv[4]} failed with status {outcome.status}{last}. Nothing was kept.")
+            raise ProgramError(f"{' '.join(argv[:3])} failed with status {outcome.status}{last}. Nothing was kept.")
     if not merging.same(staging.path(one.file).read_bytes(), one.text().encode()):
         raise ProgramError(f"kubectl made another {one.file} than its commands ask for. Nothing was kept.")
 

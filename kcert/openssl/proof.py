@@ -89,7 +89,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
     if text and (not starts or starts[0].start() != 0):
         raise DoubtError
     parts, encoded, tags = [], b"", []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
+    for start, following in zip(starts, [*starts[1:], None], strict=False):
         kind, value = start[1], text[start.end() : following.start() if following else len(text)]
         if kind not in NAME_TYPES or not value.isascii():
             raise DoubtError
@@ -104,7 +104,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
 
 
 def prove_extensions(text: str, der: bytes, at: int) -> Extensions:
-    """What *text* says after the public key, compared with the extensions of a certificate whose subject ends at *at*."""
+    """What *text* says after the public key, compared with the extensions; *at* is where the subject ends in *der*."""
     claims: dict[str, tuple[bool, str]] = {}
     for found in _EXTENSION.finditer(text):
         if found[1] in claims:

@@ -39,8 +39,9 @@ class Telling:
         """What a kubeconfig is, and where one would type the commands."""
         if not self._explain:
             return
-        say(lessons.why("step-kubeconfig") if drafts[0].wish.embed else lessons.lesson("kubeconfig").opening)
-        screen().print()
+        for paragraph in lessons.lesson("kubeconfig").opening.split("\n\n"):
+            say(paragraph)
+            screen().print()
         if drafts[0].credentials.certificate.files.kubeconfig:
             say(
                 "In this profile `kcert all` has made them already, and the key lies nowhere else: here each is "
@@ -58,7 +59,9 @@ class Telling:
         if not self._explain:
             return
         certificate = draft.credentials.certificate
-        heading(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}")
+        heading(draft.name)
+        say(f"It shows {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        screen().print()
         if certificate.files.kubeconfig:
             say("First take its certificate and key out of it:")
             screen().print()
