@@ -270,8 +270,8 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
 _INSTRUCTIONS = """\
 # What {host} needs
 
-Cluster {cluster}, profile {profile}. All of it belongs to root, and it is all that this host needs: no other
-host's key is among it.
+Cluster {cluster}, profile {profile}. All of it belongs to root, and it is all that this host needs: nothing
+that only another host reads is among it.
 
 | file | mode | read by | what for |
 | --- | --- | --- | --- |

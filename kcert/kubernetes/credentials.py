@@ -89,9 +89,10 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
         raise InputError(f"{name!a}: {why}.")
     if newcomer := _newcomer(folder, name):
         return (newcomer,)
-    close = difflib.get_close_matches(name, [one.name for one in among], 3)
-    hint = f"did you mean {', '.join(close)}?" if close else f"There are: {', '.join(one.name for one in among)}."
-    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a certificate first."
+    choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
+    close = difflib.get_close_matches(name, choice, 3)
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(choice)}."
+    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a new one."
     raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{makes}")
 
 
