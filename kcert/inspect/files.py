@@ -18,7 +18,7 @@ _DOCUMENT = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Inside:
     """A file as far as certificates go.
 

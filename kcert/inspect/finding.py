@@ -58,7 +58,7 @@ _PEM_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem", ".key"})
 _CERTIFICATE_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem"})
 
 
-@dataclass
+@dataclass(slots=True)
 class Draft:
     """A use of a certificate that is not read yet."""
 
@@ -131,7 +131,7 @@ class Finder:
         self.group = 0
         self._files: dict[Path, Inside] = {}
         self._named: set[tuple[int, int]] = set()
-        self._sources: set[Path] = set()
+        self._sources: set[Path | tuple[int, int]] = set()
 
     # ------------------------------------------------------------ places
 
@@ -268,14 +268,25 @@ class Finder:
                 return
             self.findings.problems.append(Problem(path, "unreadable", str(error), expects="configuration"))
             return
+        if any(is_kubeconfig(document) for document in found):
+            loose.append(path)  # after the options that name it have been seen
+            return
+        if self._seen(path, self._opened(self.places.followed(path))):
+            return
         for document in found:
-            if is_kubeconfig(document):
-                loose.append(path)  # after the options that name it have been seen
             for pod in static_pods(document):
                 self._is(Installation.KUBEADM)
                 self._component(pod.started, path, pod.on_host)
             if one := configured(document):
                 self._component(one, path)
+
+    def _seen(self, path: Path, opened: Inside) -> bool:
+        """True from the second time on: a file that an option names may be met in a folder as well."""
+        known = path if opened.trouble else opened.identity
+        if known in self._sources:
+            return True
+        self._sources.add(known)
+        return False
 
     def _is(self, installation: Installation) -> None:
         if self.findings.installation is Installation.NONE or installation is Installation.KUBEADM:
@@ -326,8 +337,7 @@ class Finder:
     def _configuration(self, named: _Named, opened: Inside) -> None:
         if opened.trouble:
             self._problem(named.path, opened.trouble.what, opened.trouble.reason, named, "configuration")
-        elif named.path not in self._sources and opened.text is not None:
-            self._sources.add(named.path)
+        elif opened.text is not None:
             self._document(named.path, opened.text, [])
 
     def _key(self, path: Path, opened: Inside, named: _Named | None = None) -> None:
@@ -407,10 +417,9 @@ class Finder:
     # ------------------------------------------------------------ kubeconfigs
 
     def _kubeconfig(self, path: Path, named: _Named | None = None) -> None:
-        if path in self._sources:
-            return
-        self._sources.add(path)
         opened = self._opened(self.places.followed(path))
+        if self._seen(path, opened):
+            return
         if opened.text is None:
             what = opened.trouble.what if opened.trouble else "unreadable"
             reason = opened.trouble.reason if opened.trouble else (opened.nothing or "is no kubeconfig")
@@ -552,7 +561,9 @@ class Finder:
         for path, opened in rest:
             if opened.certificates or opened.key:
                 beside.setdefault(path.parent, set()).add(path.stem)
-        self.findings.neighbours |= {folder: frozenset(names) for folder, names in beside.items()}
+        for folder, names in beside.items():
+            around = {one.stem for one in folder.iterdir()} if given else names
+            self.findings.neighbours[folder] = layouts.TELLING & around
         by_path = dict(rest)
         for path, opened in rest:
             self._loose(path, opened, by_path, given=given)

@@ -29,7 +29,7 @@ class Validity(enum.Enum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One use of a certificate. ``days_left`` counts whole days, and is negative for one that has ended.
 

@@ -65,11 +65,14 @@ _KUBECONFIGS = {
 }
 _KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
+TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
+"""The names, without ending, that say something about the files beside them."""
+
 NODE_PREFIX = "system:node:"
 
 
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
-    """What the certificate at *path* is for; *neighbours* are the names, without ending, of the files beside it."""
+    """What the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
     known = dict(_UNMISTAKABLE)
     if neighbours & _UNMISTAKABLE.keys():

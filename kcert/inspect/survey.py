@@ -50,7 +50,7 @@ class Installation(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeyFile:
     """A file with a private key inside: a key file, or a kubeconfig with ``client-key-data``.
 
@@ -107,7 +107,7 @@ class KubeconfigUse:
     current: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Use:
     """One use of one certificate: a file that three options name is three of these.
 
@@ -139,7 +139,7 @@ class Use:
     kubeconfig: KubeconfigUse | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A file that cannot be what it has to be.
 

@@ -183,6 +183,12 @@ def _claim_purposes(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     return {"extended_key_usage": names}, (element(0x30, oids),)
 
 
+@lru_cache(maxsize=4096)
+def _known(kind: str, value: str) -> AltName:
+    """The same object for the same name: ``localhost`` stands in every other certificate."""
+    return AltName(kind, value)
+
+
 def _claim_alt_names(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     names, encoded = [], b""
     for word in claim.split(", "):
@@ -194,10 +200,10 @@ def _claim_alt_names(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
                 address = ipaddress.ip_address(value)
             except ValueError:
                 raise DoubtError from None
-            names.append(AltName("IP", str(address)))
+            names.append(_known("IP", str(address)))
             encoded += element(ALT_NAME_TAGS[kind], address.packed)
         else:
-            names.append(AltName(kind, value))
+            names.append(_known(kind, value))
             encoded += element(ALT_NAME_TAGS[kind], value.encode("ascii"))
     return {"alt_names": tuple(names)}, (element(0x30, encoded),)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -442,3 +443,32 @@ def test_a_kubeconfig_with_data_that_is_none(ca: Pair, tmp_path: Path) -> None:
     found = survey([str(put(tmp_path / "admin.conf", text))])
     assert {one.option for one in found.problems} == {"client-certificate-data", "client-key-data"}
     assert [use.option for use in found.uses] == ["certificate-authority-data"]
+
+
+def test_a_configuration_that_a_unit_names_counts_once(kubeadm: Kubeadm) -> None:
+    put(
+        kubeadm.root / "etc/systemd/system/kubelet.service",
+        "[Service]\nExecStart=/usr/bin/kubelet --config=/var/lib/kubelet/config.yaml "
+        "--kubeconfig /etc/kubernetes/kubelet.conf\n",
+    )
+    found = survey([], kubeadm.root)
+    assert used(found, "clientCAFile").source == kubeadm.root / "var/lib/kubelet/config.yaml"
+    assert used(found, "client-certificate").component == "kubelet"
+
+
+def test_files_named_one_by_one_as_a_shell_does(kubeadm: Kubeadm) -> None:
+    found = survey([str(path) for path in sorted((kubeadm.kubernetes / "pki").glob("*.crt"))])
+    roles = {use.path.stem: use.role for use in found.uses}
+    assert roles["apiserver"] is Role.APISERVER
+    assert roles["ca"] is Role.CLUSTER_CA
+    leaf = next(use for use in found.uses if use.path.stem == "apiserver")
+    assert leaf.key_fits is True
+    assert leaf.issuer_path == kubeadm.kubernetes / "pki/ca.crt"
+
+
+def test_a_file_of_many_megabytes_is_passed_over_quickly(tmp_path: Path) -> None:
+    put(tmp_path / "huge.crt", b"-----BEGIN CERTIFICATE-----\n" + b"A-A" * 2_000_000)
+    put(tmp_path / "begins.crt", b"-----BEGIN CERTIFICATE-----\n" * 20_000)
+    begun = time.monotonic()
+    assert problems(tmp_path) == {"huge.crt": "unreadable", "begins.crt": "unreadable"}
+    assert time.monotonic() - begun < 20

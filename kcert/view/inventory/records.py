@@ -16,7 +16,11 @@ BINARY = False
 
 def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - the shape of every format
     """The list; ``json`` escapes whatever a terminal would act upon."""
-    return (json.dumps([record(entry) for entry in entries], indent=2) + "\n").encode()
+    if not entries:
+        return b"[]\n"
+    # One object at a time: all of them as Python's objects would take several times the memory of the text.
+    objects = (json.dumps(record(entry), indent=2).replace("\n", "\n  ") for entry in entries)
+    return ("[\n  " + ",\n  ".join(objects) + "\n]\n").encode()
 
 
 def record(entry: Entry) -> dict[str, object]:
