@@ -111,7 +111,7 @@ def run() -> int:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
         # Raised with no message where the help was printed instead.
-        if not error.message:
+        if not error.format_message():
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"

@@ -172,8 +172,8 @@ _CAUSES = (
     _Cause(
         (35, 60, 77),
         r"local issuer|self[- ]signed|signature|unable to get issuer|unknown authority|verify failed|not trusted",
-        "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is a CA of "
-        "an earlier day, bring the server its new certificate (`kcert bundle`).",
+        "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
+        "earlier CA, bring the server its new certificate (`kcert bundle`).",
     ),
     _Cause((60, 77), "", "The CA's file, {ca}, could not be used by curl."),
     _Cause(

@@ -16,7 +16,7 @@ from kcert.kubernetes.assignment import check_prefix
 from kcert.kubernetes.server import check_server
 from kcert.profiles.profile import kubeconfig_of
 from kcert.workspace import SECRET_MODE, Workspace
-from kcert.workspace.elsewhere import Written, write
+from kcert.workspace.elsewhere import Written, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -226,9 +226,11 @@ def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Na
 
 
 def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
-    """Write kubeconfigs to *target*: one to a file, several into a folder that is there."""
+    """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
     if target.is_dir():
-        return tuple(write(target / one.file.name, absolute(folder, one), SECRET_MODE) for one in made)
+        for one in made:
+            make_folder((target / one.file).parent)
+        return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
     if len(made) > 1:
         raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
     return (write(target, absolute(folder, made[0]), SECRET_MODE),)

@@ -137,7 +137,10 @@ def _added(path: Path, text: str, key: str, entry: dict[str, Any]) -> str:
     """*text* with *entry* at the end of the list called *key*."""
     import yaml
 
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise InputError(f"{path} is no kubeconfig: it goes too deep.") from None
     assert isinstance(root, yaml.MappingNode)
     found = [value for name, value in root.value if name.value == key]
     if len(found) > 1:

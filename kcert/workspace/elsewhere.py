@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
-from kcert.workspace import backup_name
+from kcert.workspace import FOLDER_MODE, backup_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,14 @@ def write(path: Path, content: bytes, mode: int) -> Written:
         reason = getattr(error, "strerror", None) or error
         raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
     return Written(path, changed=True, backup=backup)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for keys, closed to others, if it is not there; raises MachineError where the machine refuses."""
+    try:
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{path} cannot be made: {error.strerror}. Name another folder with --output.") from None
 
 
 def _check(path: Path, target: Path) -> None:

@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _caller(self) -> tuple[str, list[str]]:
         """As the API server reads a certificate: CN is the user, each O a group."""
-        shown: Any = self.connection.getpeercert()  # type: ignore[attr-defined]
+        shown: Any = self.connection.getpeercert()
         parts = [pair for name in shown["subject"] for pair in name]
         users = [value for key, value in parts if key == "commonName"]
         return users[-1], [value for key, value in parts if key == "organizationName"]
