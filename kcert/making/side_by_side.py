@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.openssl import commands
-from kcert.plan import Embed, Run, Write
+from kcert.plan import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +76,7 @@ class SideBySide:
 
     def _go_on(self, work: Work) -> None:
         """Do what kcert does itself, and put the work where its next command is taken from."""
-        while isinstance(work.step, (Write, Embed)):
+        while work.step is not None and not isinstance(work.step, Run):
             self.bench.write(work, work.step)
             work.at += 1
         step = work.step

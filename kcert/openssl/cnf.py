@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Kind
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from kcert.certificates import AltName, Certificate
+    from kcert.certificates import AltName, Certificate, Usages
 
 EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
@@ -30,7 +31,7 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
 
     Raises InputError for a template that is missing, unreadable, or asks for what kcert does not know.
     """
-    path = (templates or built_in_templates()) / f"{certificate.kind.value}.cnf"
+    path = _template(certificate, templates)
     try:
         template = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -41,6 +42,8 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
     values = {"key_usage": _key_usage(certificate), "alt_names": alt_names(certificate.alt_names)}
+    if certificate.usages:
+        values["extensions"] = _extensions(certificate, certificate.usages)
 
     def filled(found: re.Match[str]) -> str:
         name = found.group(1)
@@ -50,6 +53,30 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
         return values[name]
 
     return _PLACEHOLDER.sub(filled, template)
+
+
+def _template(certificate: Certificate, templates: Path | None) -> Path:
+    """The template of its kind; where usages are given word for word there is one for all, which may be kcert's own."""
+    folder = templates or built_in_templates()
+    if certificate.usages is None:
+        return folder / f"{certificate.kind.value}.cnf"
+    own = folder / "given.cnf"
+    return own if own.is_file() else built_in_templates() / "given.cnf"
+
+
+def _extensions(certificate: Certificate, usages: Usages) -> str:
+    """The extensions that say *usages*, a line each."""
+    authority = certificate.kind is Kind.CA
+    length = "" if usages.path_length is None else f", pathlen:{usages.path_length}"
+    values = {
+        "basicConstraints": f"critical, CA:TRUE{length}" if authority else "critical, CA:FALSE",
+        "keyUsage": ", ".join((*(("critical",) if usages.critical else ()), *usages.key)) if usages.key else "",
+        "extendedKeyUsage": ", ".join(usages.extended or ()),
+        "subjectAltName": "@alt_names" if certificate.alt_names else "",
+        "subjectKeyIdentifier": usages.key_id or "hash",
+        "authorityKeyIdentifier": "" if certificate.issuer is None else "keyid",
+    }
+    return "\n".join(f"{name:<22} = {value}" for name, value in values.items() if value)
 
 
 def alt_names(names: tuple[AltName, ...]) -> str:

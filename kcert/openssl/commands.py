@@ -31,10 +31,21 @@ def request(
     openssl: str, key: PurePosixPath, subject: Subject, cnf: PurePosixPath, out: PurePosixPath
 ) -> tuple[str, ...]:
     """Write a certificate signing request for *key* and *subject*."""
+    beyond_ascii = () if str(subject).isascii() else ("-utf8",)
     return (
-        *(openssl, "req", "-new", "-key", str(key)),
+        *(openssl, "req", "-new", *beyond_ascii, "-key", str(key)),
         *("-subj", str(subject), "-config", str(cnf), "-out", str(out)),
     )
+
+
+def request_again(openssl: str, crt: PurePosixPath, key: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write a request for the subject of the certificate *crt*, byte for byte, and its *key*."""
+    return (openssl, "x509", "-x509toreq", "-in", str(crt), "-signkey", str(key), "-out", str(out))
+
+
+def copy(openssl: str, crt: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write the first certificate of the file *crt*, and nothing else, into *out*."""
+    return (openssl, "x509", "-in", str(crt), "-out", str(out))
 
 
 def signature(

@@ -35,6 +35,8 @@ class Quiet:
         cluster = order.cluster
         if cluster.defaults and not cluster.source:
             sys.stderr.write(f"kcert: no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.\n")
+        for remark in prepared.remarks:
+            sys.stderr.write(f"kcert: {remark}\n")
         self._order = [one.certificate.name for one in prepared.standings]
         for standing in prepared.kept:
             self._lines[standing.certificate.name] = _kept(standing, order.folder_option)
@@ -61,7 +63,8 @@ class Quiet:
             if made.procedure.days < certificate.days
             else ""
         )
-        self._lines[certificate.name] = f"made  {certificate.name}  {until}  {certificate.files.proof}{cut}"
+        verb = "renewed" if made.procedure.replaces else "made"
+        self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.proof}{cut}"
         self._finished += 1
         self._print()
 
@@ -88,4 +91,10 @@ def _kept(standing: Standing, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} (kcert renew {name}{folder_option})"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({renewal(standing, folder_option)})"
+
+
+def renewal(standing: Standing, folder_option: str) -> str:
+    """The command that mends a certificate: what is stale has to be brought in line with kcert.yaml."""
+    in_line = " --stale" if standing.state is State.STALE else ""
+    return f"kcert renew {standing.certificate.name}{in_line}{folder_option}"
