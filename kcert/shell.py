@@ -146,11 +146,16 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
 
-def hand_over(command: Command) -> int:
-    """Run *command* on the user's own terminal until it ends; its exit status comes back."""
+def hand_over(command: Command, stdin: bytes | None = None) -> int:
+    """Run *command* on the user's own terminal until it ends; its exit status comes back.
+
+    With *stdin* that is its input in place of the keyboard, as a pager wants it.
+    """
     program = command.argv[0]
     try:
-        return subprocess.run([_located(program), *command.argv[1:]], cwd=command.folder, check=False).returncode
+        return subprocess.run(
+            [_located(program), *command.argv[1:]], cwd=command.folder, input=stdin, check=False
+        ).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
 

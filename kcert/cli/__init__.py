@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     panel: str
 
 
-_MAKE, _LOOK = "Make", "Look"
+_MAKE, _LOOK, _LEARN = "Make", "Look", "Learn"
 
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
@@ -37,6 +37,7 @@ COMMANDS = {
     "service-account": Entry("service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
     "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
+    "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
 }
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kcert.cli.options import Program
+from kcert.cli.options import Program
 
 
 def command(openssl: Program = "openssl") -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import os
 import typing
-from collections.abc import Callable  # noqa: TC003 - typer reads annotations at run time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 

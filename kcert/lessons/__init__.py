@@ -100,9 +100,10 @@ def why(role: str) -> str:
 def reason(role: str, action: str) -> str:
     """Why the step *action* comes next when a certificate of this *role* is made: one paragraph, on one line.
 
-    The role's own words where its lesson has some, and what holds for every certificate where not.
+    The role's own words where its lesson has some, and what holds for every certificate where not, or where
+    no *role* is given.
     """
-    own = lesson(role).sections.get(_SECTIONS[action])
+    own = lesson(role).sections.get(_SECTIONS[action]) if role else None
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
 
 

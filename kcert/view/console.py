@@ -97,7 +97,9 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     else:
         for number, part in enumerate(paragraph.split("`")):
             line.append(part, style="code" if number % 2 else "")
-    console.print(line, width=min(console.width, MOST_WIDTH))
+    for wrapped in line.wrap(console, min(console.width, MOST_WIDTH)) or [line]:
+        wrapped.rstrip()
+        console.print(wrapped, soft_wrap=True)
 
 
 def heading(text: str) -> None:
@@ -120,6 +122,18 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def draw(rows: Table) -> None:
+    """Print a table; in a pipe without the blanks that fill its last column."""
+    console = screen()
+    if console.is_terminal:
+        console.print(rows)
+        return
+    with console.capture() as captured:
+        console.print(rows)
+    for line in captured.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.errors import VerdictError
-from kcert.view.console import clean_line, screen
+from kcert.view.console import clean_line, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def show(found: Sequence[Examined]) -> None:
     table.add_column(overflow="fold")
     for one in found:
         table.add_row(Text(one.program.name, style="heading"), *_verdict(one))
-    screen().print(table)
+    draw(table)
     openssl = found[0]
     if openssl.trouble:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.shell import quote, typed
-from kcert.view.console import block, clean_line, say, screen
+from kcert.view.console import block, clean, clean_line, say, screen
+from kcert.view.script import here_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from kcert.workspace.history import Entry
 
@@ -62,17 +64,56 @@ def _line(entry: Entry, width: int = WIDTH) -> str:
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    """The commands again, for a folder of their own: where they ran, they would replace keys."""
     yield "#!/usr/bin/env bash"
-    yield f"# What kcert ran in {clean_line(str(root))}. The openssl.cnf files that it names lie beside what they made."
+    yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
     yield "set -euo pipefail"
     yield "umask 077"
-    yield f"cd {quote(str(root))}"
+    yield "folder=${1:?name a new folder to repeat this in}"
+    yield 'mkdir "$folder"'
+    yield 'cd "$folder"'
+    written: set[str] = set()
     for entry in entries:
         failed = f", failed with status {entry.status}" if entry.status else ""
         yield ""
         yield f"# {clean_line(entry.time)}, {entry.seconds:.2f} s{failed}"
-        line = _line(entry)
-        yield line if not entry.status else "\n".join(f"# {part}" for part in line.splitlines())
+        if entry.status:
+            yield "\n".join(f"# {part}" for part in _line(entry).splitlines())
+            continue
+        for name in _settings(entry):
+            if name not in written:
+                written.add(name)
+                yield from _settings_file(root, name)
+        folders = sorted({str(Path(name).parent) for name in entry.files} - {"."})
+        if folders:
+            yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
+        yield _line(entry)
+        if serial := _serial(entry):
+            yield f"rm -f {quote(serial)}"
+
+
+def _settings(entry: Entry) -> Iterator[str]:
+    """The openssl.cnf files that a command reads."""
+    for option, value in itertools.pairwise(entry.argv):
+        if option in ("-config", "-extfile"):
+            yield value
+
+
+def _serial(entry: Entry) -> str | None:
+    if "-CAcreateserial" not in entry.argv or "-CA" not in entry.argv[:-1]:
+        return None
+    return str(Path(entry.argv[entry.argv.index("-CA") + 1]).with_suffix(".srl"))
+
+
+def _settings_file(root: Path, name: str) -> Iterator[str]:
+    try:
+        text = (root / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        yield f"# {clean_line(name)} is not there any more: put it here before you go on."
+        return
+    if str(Path(name).parent) != ".":
+        yield f"mkdir -p {quote(str(Path(name).parent))}"
+    yield from here_document(name, clean(text))
 
 
 def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:

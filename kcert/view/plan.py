@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.state import State
-from kcert.view.console import say, screen, table
+from kcert.view.console import draw, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ _STYLES = {
     State.EXPIRING: "notice",
     State.EXPIRED: "bad",
 }
-_COLUMNS = ("state", "certificate", "use", "subject", "names", "issuer", "files")
+_COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "names")
 
 
 def show(cluster: Cluster, root: Path, standings: Sequence[Standing], form: str) -> None:
@@ -84,9 +84,9 @@ def _row(standing: Standing) -> tuple[str, ...]:
         certificate.name,
         certificate.kind.value,
         ", ".join(parts),
-        ", ".join(str(name) for name in certificate.alt_names),
         certificate.issuer or "itself" if certificate.kind is not Kind.KEY_PAIR else "",
         " ".join(str(path) for path in _files(certificate)),
+        ", ".join(str(name) for name in certificate.alt_names),
     )
 
 
@@ -130,7 +130,7 @@ def _table(standings: Sequence[Standing]) -> None:
     for one in standings:
         state, *rest = _row(one)
         rows.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
-    screen().print(rows)
+    draw(rows)
     for one in standings:
         if one.reasons:
             say(f"{one.certificate.name}: {one.reason}.", "notice")

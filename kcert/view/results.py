@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.state import State
-from kcert.view.console import heading, say, screen, table
+from kcert.view.console import draw, heading, say, screen, table
 from kcert.view.quiet import renewal
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def show_made(made: Sequence[Made]) -> None:
         certificate = one.procedure.certificate
         until = f"{one.found.not_after:%Y-%m-%d}" if one.found else "(a key pair)"
         rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
-    screen().print(rows)
+    draw(rows)
     screen().print()
 
 
