@@ -130,7 +130,7 @@ def embedded_data(content: bytes) -> list[tuple[Part, str]]:
 
 
 def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosixPath], str]) -> bytes:
-    """*content* with new files, each as *base64_of* gives it, in the place of old ones, and not a byte changed elsewhere."""
+    """*content* with new files, as *base64_of* gives them, in the place of old ones; no other byte changes."""
     new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
 
     def replaced(found: re.Match[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
@@ -10,12 +11,15 @@ from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
 from kcert.shell import quote
+from kcert.state import standings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
+    from kcert.making import Renewal, Result
+    from kcert.state import Standing
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -36,12 +40,41 @@ def order(
     making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> None:
     """Make *wanted*, telling about it in the way that the options ask for."""
+    carry_out(making, _order(making, name, described, known, wanted))
+
+
+def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
+    """Renew those certificates of *described* that *names* or *renewal* mean, and say what follows from that."""
+    from kcert.making.newcomers import newcomers
+
+    if not making.dir.is_dir():
+        raise InputError(f"{making.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates.")
+    known = profiles.certificates(described)
+    known += newcomers(making.dir, described, known, names, openssl(making.openssl))
+    wanted = profiles.select(known, names, described) if names else known
+    ordered = replace(_order(making, "renew", described, known, wanted), renewal=renewal)
+    result = carry_out(making, ordered)
+    if result and not making.quiet:
+        from kcert.view import renewal as view
+
+        view.follows(ordered, result, None if result.made else _first_to_end(ordered))
+
+
+def _first_to_end(ordered: Order) -> Standing | None:
+    found = standings(ordered.root, ordered.known, ordered.openssl).values()
+    ends = [(one.found.not_after, one.certificate.name, one) for one in found if one.found]
+    return min(ends)[2] if ends else None
+
+
+def _order(
+    making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
+) -> Order:
     if making.step and (making.quiet or making.dry_run or (making.jobs or 1) > 1):
         other = "--quiet" if making.quiet else "--dry-run" if making.dry_run else "--jobs"
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if making.quiet and making.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
-    ordered = Order(
+    return Order(
         cluster=described,
         wanted=wanted,
         known=known,
@@ -53,17 +86,25 @@ def order(
         jobs=making.processes,
         side_by_side=making.quiet,
     )
+
+
+def carry_out(making: Making, ordered: Order) -> Result | None:
+    """Do what is ordered, or with --dry-run print the script that does it; what came of it."""
     if making.dry_run:
         from kcert.view import script
 
         script.show(ordered, prepare(ordered), explain=making.explain)
-    elif making.quiet:
+        return None
+    if making.quiet:
         from kcert.view.quiet import Quiet
 
         quiet = Quiet()
-        quiet.ends(make(ordered, quiet))
-    else:
-        from kcert.view.lesson import Lesson
+        result = make(ordered, quiet)
+        quiet.ends(result)
+        return result
+    from kcert.view.lesson import Lesson
 
-        lesson = Lesson(explain=making.explain, step=making.step)
-        lesson.ends(make(ordered, lesson))
+    lesson = Lesson(explain=making.explain, step=making.step)
+    result = make(ordered, lesson)
+    lesson.ends(result)
+    return result

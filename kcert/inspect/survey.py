@@ -196,7 +196,7 @@ def survey(where: Sequence[str], root: Path | None = None, openssl: str = "opens
     With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does
     not exist raises InputError; everything else that is wrong becomes a Problem.
     """
-    from kcert.inspect.finding import find_all  # noqa: PLC0415 - finding is built on these types
+    from kcert.inspect.finding import find_all
 
     return find_all(where, root, openssl)
 

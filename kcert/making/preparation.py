@@ -123,6 +123,7 @@ def check_key(path: Path) -> None:
 
 
 def check_whole(path: Path, content: bytes) -> None:
+    """Raise InputError where *content*, the key at *path*, is damaged, encrypted, or no key at all."""
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"

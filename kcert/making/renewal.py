@@ -13,10 +13,10 @@ from kcert import plan_renewal
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
+from kcert.making.embedded import Kubeconfigs
 from kcert.making.order import Prepared
 from kcert.making.preparation import authority_for, check_whole, days_under, left_of
 from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
-from kcert.making.embedded import Kubeconfigs
 from kcert.openssl.keys import same_key
 from kcert.plan_renewal import Old, Tools, new_alone
 from kcert.state import Standing, State, standings, unsigned_by
@@ -206,8 +206,8 @@ class _Preparation:
         left = left_of(authority, self.now)
         if self.renewal.days > left:
             raise InputError(
-                f"--days {self.renewal.days}: the CA of {wish.name} ends in {left} days, and nothing can be valid longer "
-                f"than what vouches for it. Ask for at most {left}, or renew the CA first."
+                f"--days {self.renewal.days}: the CA of {wish.name} ends in {left} days, and nothing can be valid "
+                f"longer than what vouches for it. Ask for at most {left}, or renew the CA first."
             )
         return self.renewal.days
 
@@ -217,8 +217,8 @@ class _Preparation:
         certificate = standing.certificate
         if standing.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
-                f"{certificate.name} is a bare key pair, which has no end. --new-key replaces it; then every token that "
-                "it signed is refused."
+                f"{certificate.name} is a bare key pair, which has no end. --new-key replaces it; then every token "
+                "that it signed is refused."
             )
         made = plan.procedure(certificate, None, cluster_name="", openssl=self.order.openssl)
         return replace(
@@ -230,30 +230,30 @@ class _Preparation:
         option = self.order.folder_option
         if found is None:
             raise InputError(
-                f"{self.order.root / str(certificate.files.crt)} is no certificate that openssl can read: put a good copy "
-                "in its place, or move it away and make the CA and its leaves anew."
+                f"{self.order.root / str(certificate.files.crt)} is no certificate that openssl can read: put a good "
+                "copy in its place, or move it away and make the CA and its leaves anew."
             )
         if self.renewal.finish:
             return self._finished(standing, found)
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
-                f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA and "
-                f"the old. `kcert renew --all{option}` goes on with its leaves, "
+                f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA "
+                f"and the old. `kcert renew --all{option}` goes on with its leaves, "
                 f"`kcert renew {certificate.name} --finish{option}` ends it."
             )
             return None
         if standing.outgoing:
             raise InputError(
-                f"{certificate.files.crt} holds {1 + len(standing.outgoing)} CAs, because a change-over is under way: end "
-                f"it with `kcert renew {certificate.name} --finish{option}` before the CA is renewed again."
+                f"{certificate.files.crt} holds {1 + len(standing.outgoing)} CAs, because a change-over is under way: "
+                f"end it with `kcert renew {certificate.name} --finish{option}` before the CA is renewed again."
             )
         in_line = self.renewal.stale
         wish = certificate if in_line else as_it_is(certificate, found)
         if self.renewal.new_key:
-            return self._changed_over(standing, found, certificate if in_line else _with_key(wish, certificate))
-        return self._same_key(standing, found, wish)
+            return self._changed_over(found, certificate if in_line else _with_key(wish, certificate))
+        return self._same_key(found, wish)
 
-    def _same_key(self, standing: Standing, found: X509, wish: Certificate) -> Procedure:
+    def _same_key(self, found: X509, wish: Certificate) -> Procedure:
         name, option = wish.name, self.order.folder_option
         path = self.order.root / wish.files.key
         other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
@@ -273,7 +273,7 @@ class _Preparation:
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.renewal(wish, None, old, self.renewal.days or wish.days, self.tools)
 
-    def _changed_over(self, standing: Standing, found: X509, wish: Certificate) -> Procedure:
+    def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)

@@ -76,8 +76,8 @@ def _check(name: str, one: AltName) -> None:
     known = one.type in ("DNS", "IP", "email", "URI")
     if not known or not _IN_SETTINGS.fullmatch(one.value):
         raise InputError(
-            f"the old certificate of {name} has the name {str(one)!a}, which cannot be written into an openssl.cnf: renew "
-            "it with the tool that made it."
+            f"the old certificate of {name} has the name {str(one)!a}, which cannot be written into an openssl.cnf: "
+            "renew it with the tool that made it."
         )
 
 

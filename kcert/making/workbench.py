@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from kcert import shell
 from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
-from kcert.making.order import Made, Narrator, Order
 from kcert.kubeconfig import opened, swapped
+from kcert.making.order import Made, Narrator, Order
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, key_belongs, read_certificates
 from kcert.plan import Embed, Join, Procedure, Rewrite, Run, Step, TakeOut, Write

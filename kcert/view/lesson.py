@@ -169,7 +169,9 @@ def _what(step: Step) -> str:
         return f"{step.path}, made of {' and, after it, '.join(str(part) for part in step.parts)}"
     if isinstance(step, Rewrite):
         paths = ", ".join(str(path) for path in step.paths)
-        return f"{paths} {'has' if len(step.paths) == 1 else 'have'} the old file inside, and get the new one"
+        if len(step.paths) == 1:
+            return f"{paths} has the old file inside, and gets the new one"
+        return f"{paths} have the old file inside, and get the new one"
     assert not isinstance(step, Run)
     return str(step.path)
 

@@ -59,11 +59,11 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
         yield from _comment(lessons.why(certificate.role))
     for note in procedure.notes:
         yield from _comment(note)
-    if procedure.keeps_key and not procedure.replaces:
-        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     yield from _folders(path for path in (files.key, files.crt, *files.kept) if path)
     if procedure.replaces:
         yield from _backed_up(root, procedure)
+    elif procedure.keeps_key:
+        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     for step in procedure.steps:
         if explain:
             yield from _comment(lessons.reason(certificate.role, step.action))
@@ -73,12 +73,18 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
         yield f"rm -f {quote(str(serial_file(procedure.issuer)))}"
     if files.kubeconfig:
         yield f"rm {quote(str(files.key))} {quote(str(files.crt))}"
-    yield f"chmod 600 {quote(str(files.secret))}"
+    yield from _settled(procedure)
+
+
+def _settled(procedure: Procedure) -> Iterator[str]:
+    """Modes, and an end to what is not needed any more."""
+    yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
     public = [quote(str(path)) for path in procedure.puts if path not in procedure.secrets]
     if public:
         yield f"chmod 644 {' '.join(public)}"
-    if procedure.retires:
-        yield f"rm {' '.join(quote(str(path)) for path in procedure.retires)}"
+    gone = [*procedure.retires, *(name for source, name in procedure.copies if name != source)]
+    if gone:
+        yield f"rm {' '.join(quote(str(path)) for path in gone)}"
 
 
 def _backed_up(root: Path, procedure: Procedure) -> Iterator[str]:

@@ -207,6 +207,8 @@ def _machine(root: Path) -> Iterator[None]:
     """Turn what the machine refuses into words."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # that is the reader of the screen, not the folder
     except OSError as error:
         where = error.filename or root
         raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error
