@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Key, Kind, Subject, Usages
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
+from kcert.openssl.cnf import writable
 from kcert.workspace import OWN_FOLDER
 from kcert.workspace.history import entries
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from kcert.certificates import AltName, Certificate
     from kcert.openssl.x509 import X509, PublicKey
     from kcert.state import Standing
-
-_IN_SETTINGS = re.compile(r"[A-Za-z0-9*_.:/@?&=+,~%-]+")
-"""What stands for itself in an openssl.cnf; a dollar sign, a quote, a backslash or a # does not."""
 
 _AUTHORITY_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
@@ -73,8 +70,7 @@ def made_here(root: Path, standing: Standing, known: frozenset[str]) -> bool:
 
 
 def _check(name: str, one: AltName) -> None:
-    known = one.type in ("DNS", "IP", "email", "URI")
-    if not known or not _IN_SETTINGS.fullmatch(one.value):
+    if not writable(one):
         raise InputError(
             f"the old certificate of {name} has the name {str(one)!a}, which cannot be written into an openssl.cnf: "
             "renew it with the tool that made it."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kcert.openssl.cnf import EXTENSIONS
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import PurePosixPath
 
     from kcert.certificates import Key, Subject
@@ -73,6 +74,24 @@ def self_signature(
     return (
         *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), "-out", str(out)),
         *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+    )
+
+
+def signature_between(
+    openssl: str,
+    csr: PurePosixPath,
+    *,
+    authority: tuple[PurePosixPath, PurePosixPath],
+    out: PurePosixPath,
+    between: tuple[datetime, datetime],
+    cnf: PurePosixPath,
+) -> tuple[str, ...]:
+    """Sign a request for an exact time, with the subject as it stands in the request."""
+    crt, key = authority
+    begins, ends = (f"{moment:%Y%m%d%H%M%SZ}" for moment in between)
+    return (
+        *(openssl, "ca", "-batch", "-config", str(cnf), "-in", str(csr), "-out", str(out), "-notext"),
+        *("-cert", str(crt), "-keyfile", str(key), "-preserveDN", "-startdate", begins, "-enddate", ends),
     )
 
 
