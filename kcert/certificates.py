@@ -108,7 +108,7 @@ class AltName:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the parts of a certificate lie.
+    """Where the parts of a certificate lie. Without ``crt`` it is asked for, and somebody else signs.
 
     With ``kubeconfig``, key and certificate live inside that file alone, and ``key`` and ``crt`` name what
     they are called while they are made. A bare key pair has ``public_key`` and neither request nor certificate.
@@ -136,8 +136,8 @@ class Files:
 
     @property
     def proof(self) -> PurePosixPath:
-        """The file that shows that the certificate is there."""
-        last = self.kubeconfig or self.crt or self.public_key
+        """The file that shows that the certificate, or the request for it, is there."""
+        last = self.kubeconfig or self.crt or self.public_key or self.csr
         assert last is not None
         return last
 

@@ -153,6 +153,19 @@ def procedure(
     return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
 
 
+def asking(certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool) -> Procedure:
+    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``."""
+    files = certificate.files
+    csr, config = files.csr, files.cnf
+    assert csr and config and certificate.subject
+    names = certificate.alt_names
+    settings = cnf.render_request(names) if names else cnf.render(certificate, templates)
+    argv = commands.request(openssl, files.key, certificate.subject, config, csr)
+    steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
+    steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
+    return Procedure(certificate, None, tuple(steps), certificate.days, keeps_key)
+
+
 def new_key(certificate: Certificate, openssl: str) -> Run:
     """The step that generates its key."""
     path = certificate.files.key

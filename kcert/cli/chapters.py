@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Making
+from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
@@ -40,7 +40,7 @@ def order(
     making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> None:
     """Make *wanted*, telling about it in the way that the options ask for."""
-    carry_out(making, _order(making, name, described, known, wanted))
+    carry_out(making, ordered(making, name, described, known, wanted))
 
 
 def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
@@ -52,23 +52,24 @@ def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: R
     known = profiles.certificates(described)
     known += newcomers(making.dir, described, known, names, openssl(making.openssl))
     wanted = profiles.select(known, names, described) if names else known
-    ordered = replace(_order(making, "renew", described, known, wanted), renewal=renewal)
-    result = carry_out(making, ordered)
+    order = replace(ordered(making, "renew", described, known, wanted), renewal=renewal)
+    result = carry_out(making, order)
     if result and not making.quiet:
         from kcert.view import renewal as view
 
-        view.follows(ordered, result, None if result.made else _first_to_end(ordered))
+        view.follows(order, result, None if result.made else _first_to_end(order))
 
 
-def _first_to_end(ordered: Order) -> Standing | None:
-    found = standings(ordered.root, ordered.known, ordered.openssl).values()
+def _first_to_end(order: Order) -> Standing | None:
+    found = standings(order.root, order.known, order.openssl).values()
     ends = [(one.found.not_after, one.certificate.name, one) for one in found if one.found]
     return min(ends)[2] if ends else None
 
 
-def _order(
+def ordered(
     making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> Order:
+    """The order that the options of a command come to; raises InputError for those that do not go together."""
     if making.step and (making.quiet or making.dry_run or (making.jobs or 1) > 1):
         other = "--quiet" if making.quiet else "--dry-run" if making.dry_run else "--jobs"
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
@@ -88,23 +89,36 @@ def _order(
     )
 
 
-def carry_out(making: Making, ordered: Order) -> Result | None:
+def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
+    """What a command that works in a PKI folder has to know of it."""
+    return Order(
+        cluster=described,
+        wanted=(),
+        known=profiles.certificates(described),
+        root=looking.dir,
+        doing=f"kcert {name}",
+        openssl=program,
+        folder_option="" if looking.dir == DEFAULT_FOLDER else f" --dir {quote(str(looking.dir))}",
+    )
+
+
+def carry_out(making: Making, order: Order) -> Result | None:
     """Do what is ordered, or with --dry-run print the script that does it; what came of it."""
     if making.dry_run:
         from kcert.view import script
 
-        script.show(ordered, prepare(ordered), explain=making.explain)
+        script.show(order, prepare(order), explain=making.explain)
         return None
     if making.quiet:
         from kcert.view.quiet import Quiet
 
         quiet = Quiet()
-        result = make(ordered, quiet)
+        result = make(order, quiet)
         quiet.ends(result)
         return result
     from kcert.view.lesson import Lesson
 
     lesson = Lesson(explain=making.explain, step=making.step)
-    result = make(ordered, lesson)
+    result = make(order, lesson)
     lesson.ends(result)
     return result

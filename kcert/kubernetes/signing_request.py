@@ -18,7 +18,6 @@ from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import yaml
 
@@ -41,11 +40,13 @@ class Condition:
     reason: str
     message: str
     updated: str
+    changed: str
 
     @classmethod
     def now(cls, kind: str, reason: str, message: str) -> Condition:
         """A condition that has just become true."""
-        return cls(kind, "True", reason, message, datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return cls(kind, "True", reason, message, moment, moment)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def text(one: SigningRequest) -> str:
                 "reason": condition.reason,
                 "message": condition.message,
                 "lastUpdateTime": condition.updated,
-                "lastTransitionTime": condition.updated,
+                "lastTransitionTime": condition.changed,
             }
             for condition in one.conditions
         ]
@@ -235,8 +236,8 @@ def _check_version(document: Mapping[str, Any], source: str) -> None:
         raise InputError(f"{source}: kind {kind!a} is not {KIND}.")
     if version == "certificates.k8s.io/v1beta1":
         raise InputError(
-            f"{source}: certificates.k8s.io/v1beta1 is gone since Kubernetes 1.22. In v1 signerName has to be there, and "
-            "legacy-unknown is no signer any more; usages have to be there, each once and each a known one."
+            f"{source}: certificates.k8s.io/v1beta1 is gone since Kubernetes 1.22. In v1 signerName has to be there, "
+            "and legacy-unknown is no signer any more; usages have to be there, each once and each a known one."
         )
     if version != API_VERSION:
         raise InputError(f"{source}: apiVersion {version!a} is not {API_VERSION}.")
@@ -330,7 +331,8 @@ def _conditions(value: object, source: str) -> tuple[Condition, ...]:
             status=str(one.get("status", "True")),
             reason=str(one.get("reason", "")),
             message=str(one.get("message", "")),
-            updated=str(one.get("lastUpdateTime") or one.get("lastTransitionTime") or ""),
+            updated=str(one.get("lastUpdateTime") or ""),
+            changed=str(one.get("lastTransitionTime") or one.get("lastUpdateTime") or ""),
         )
         for one in value
     )

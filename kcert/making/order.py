@@ -49,7 +49,7 @@ class Order:
     command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
     on the same folder (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
-    certificates that are there, otherwise about those that are missing.
+    certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made.
     """
 
     cluster: Cluster
@@ -63,6 +63,7 @@ class Order:
     jobs: int = 1
     side_by_side: bool = False
     renewal: Renewal | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Made:
-    """A certificate that is in place; ``found`` is what openssl reads back (None for a bare key pair)."""
+    """A certificate that is in place; ``found`` is what openssl reads back (None: a bare key pair, or a request)."""
 
     procedure: Procedure
     found: X509 | None

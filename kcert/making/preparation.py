@@ -30,6 +30,10 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
         from kcert.making.renewal import prepare_renewal
 
         return prepare_renewal(order, order.renewal, moment)
+    if order.asks:
+        from kcert.making.asking import prepare_requests
+
+        return prepare_requests(order)
     by_name = {one.name: one for one in order.known}
     needed = {one.name: one for one in order.wanted}
     needed |= {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}

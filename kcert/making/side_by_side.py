@@ -64,8 +64,9 @@ class SideBySide:
         for work in works:
             work.at += 1
             self._go_on(work)
-        if step.action in ("verify", "public-key"):
-            self._in_place(works)
+        done = [work for work in works if work.step is None]
+        if done:
+            self._in_place(done)
 
     def _start(self, work: Work) -> shell.Command:
         step = work.step

@@ -12,7 +12,7 @@ from kcert.errors import InputError, KcertError, ProgramError
 from kcert.kubeconfig import opened, swapped
 from kcert.making.order import Made, Narrator, Order
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, key_belongs, read_certificates
+from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
 from kcert.plan import Embed, Join, Procedure, Rewrite, Run, Step, TakeOut, Write
 from kcert.state import Standing, differences, standings
 
@@ -162,6 +162,9 @@ class Workbench:
             raise ProgramError(f"openssl left a damaged {certificate.files.key}: is the disk full?")
         if certificate.kind is Kind.KEY_PAIR:
             return
+        if certificate.files.crt is None:
+            self._check_request(work, key)
+            return
         if found is None or key_belongs(key, found.public_key) is False:
             raise ProgramError(
                 f"openssl left a {certificate.files.crt} that is no certificate of {certificate.files.key}."
@@ -169,6 +172,12 @@ class Workbench:
         authority = self._authority_of(work)
         if wrong := differences(certificate, found, authority):
             raise self._not_as_asked(f"{certificate.files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _check_request(self, work: Work, key: bytes) -> None:
+        csr = work.certificate.files.csr
+        found = read_request(self.order.openssl, self._text(work, csr))
+        if not isinstance(found, Request) or key_belongs(key, found.public_key) is False:
+            raise ProgramError(f"openssl left a {csr} that is no request of {work.certificate.files.key}.")
 
     def _not_as_asked(self, what: str) -> KcertError:
         if self.order.templates:

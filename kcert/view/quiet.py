@@ -10,6 +10,7 @@ from kcert.state import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.certificates import Certificate
     from kcert.making import Made, Order, Prepared, Result
     from kcert.plan import Procedure, Step
     from kcert.shell import Outcome
@@ -57,7 +58,7 @@ class Quiet:
     def made(self, made: Made) -> None:
         """A line, once all before it have theirs."""
         certificate = made.procedure.certificate
-        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else "a key pair"
+        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else without_end(certificate)
         cut = (
             f"  (all that its CA has left: {made.procedure.days} days)"
             if made.procedure.days < certificate.days
@@ -85,6 +86,11 @@ class Quiet:
         if self._counts:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def without_end(certificate: Certificate) -> str:
+    """What that is which has no date to end on: it is no certificate."""
+    return "a request" if certificate.files.csr else "a key pair"
 
 
 def _kept(standing: Standing, folder_option: str) -> str:

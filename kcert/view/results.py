@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.state import State
 from kcert.view.console import draw, heading, say, screen, table
-from kcert.view.quiet import renewal
+from kcert.view.quiet import renewal, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def show_made(made: Sequence[Made]) -> None:
     rows = table("file", "what it is", "valid until")
     for one in made:
         certificate = one.procedure.certificate
-        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else "(a key pair)"
+        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
     draw(rows)
     screen().print()
