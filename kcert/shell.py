@@ -10,6 +10,7 @@ Commands are argv lists throughout; nothing here is ever given to a shell.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -100,7 +101,7 @@ def run(command: Command) -> Outcome:
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
     try:
-        ended = sh.Command(_located(program))(
+        running = sh.Command(_located(program))(
             *arguments,
             _cwd=str(command.folder),
             _in=None,
@@ -108,18 +109,26 @@ def run(command: Command) -> Outcome:
             _tty_out=False,
             _timeout=command.seconds_allowed,
             _ok_code=list(range(256)),
-            _return_cmd=True,
+            _bg=True,  # only so that there is something in hand to be killed
+            _bg_exc=False,
             _decode_errors="replace",
         )
-        status, output = ended.exit_code, str(ended)
-    except sh.TimeoutException:
-        raise _too_slow(command) from None
-    except sh.ErrorReturnCode as error:  # ended by a signal
-        status, output = error.exit_code, error.stdout.decode(errors="replace")
     except sh.CommandNotFound:
         raise _missing(program) from None
     except OSError as error:
         raise _cannot_start(program, error) from None
+    try:
+        running.wait()
+        status, output = running.exit_code, str(running)
+    except sh.TimeoutException:
+        raise _too_slow(command) from None
+    except sh.ErrorReturnCode as error:  # ended by a signal
+        status, output = error.exit_code, error.stdout.decode(errors="replace")
+    except BaseException:  # Ctrl-C, SIGTERM: no program is left behind
+        running.kill()
+        with contextlib.suppress(sh.ErrorReturnCode):
+            running.wait()
+        raise
     return Outcome(command, status, output, started, time.monotonic() - clock)
 
 

@@ -38,6 +38,8 @@ COMMANDS = {
     "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
     "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
     "csr": Entry("csr", "The Certificates API, from a request to a signed certificate.", _MAKE),
+    "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
+    "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),

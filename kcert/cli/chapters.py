@@ -29,6 +29,11 @@ def cluster(config: Path | None) -> Cluster:
     return profiles.load(config)
 
 
+def folder_option(folder: Path) -> str:
+    """What belongs behind a command that is to work on the same PKI folder: nothing, or `` --dir lab``."""
+    return "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
+
+
 def chapter(making: Making, name: str) -> None:
     """Make the certificates of one chapter."""
     described = cluster(making.config)
@@ -83,7 +88,7 @@ def ordered(
         doing=f"kcert {name}",
         openssl=openssl(making.openssl),
         templates=making.templates,
-        folder_option="" if making.dir == DEFAULT_FOLDER else f" --dir {quote(str(making.dir))}",
+        folder_option=folder_option(making.dir),
         jobs=making.processes,
         side_by_side=making.quiet,
     )

@@ -148,7 +148,7 @@ def _prose(words: str, bullet: str) -> None:
         text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
         at = found.end()
     text.append(rest[at:])
-    for number, line in enumerate(text.wrap(console, min(console.width, MOST_WIDTH) - len(bullet))):
+    for number, line in enumerate(text.wrap(console, min(console.width, MOST_WIDTH) - len(bullet), overflow="ignore")):
         line.rstrip()
         console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
 

@@ -46,6 +46,7 @@ class Lesson:
         self._total = 0
         self._begun = 0
         self._ahead = False
+        self._told: set[str] = set()
 
     def waits(self, holder: str) -> None:
         """Say who holds the folder."""
@@ -73,7 +74,7 @@ class Lesson:
         """The keys come first, several at a time."""
         heading(f"The keys of {len(procedures)} certificates, {jobs} at a time")
         if self._explain:
-            say(lessons.reason("", "key"))
+            say(self._reason("", "key"))
         screen().print()
         for procedure in procedures:
             step = procedure.steps[0]
@@ -106,7 +107,7 @@ class Lesson:
 
     def before(self, procedure: Procedure, step: Step) -> None:
         """The reason for a step, and its command, before it runs."""
-        reason = f" {lessons.reason(procedure.certificate.role, step.action)}" if self._explain else ""
+        reason = f" {self._reason(procedure.certificate.role, step.action)}" if self._explain else ""
         if isinstance(step, Run):
             if reason:
                 say(f"{_NAMES[step.action]}.{reason}")
@@ -119,6 +120,14 @@ class Lesson:
             if content := _content(step):
                 block(content, "config")
                 screen().print()
+
+    def _reason(self, role: str, action: str) -> str:
+        """Why this step; in a few words where the same was said in this run already."""
+        reason = lessons.reason(role, action)
+        if reason in self._told:
+            return lessons.reminder(action)
+        self._told.add(reason)
+        return reason
 
     def after(self, procedure: Procedure, step: Step, outcome: Outcome | None) -> None:
         """What the program said, and the file it made."""
