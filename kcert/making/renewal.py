@@ -23,7 +23,7 @@ from kcert.state import Standing, State, standings, unsigned_by
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import PurePosixPath
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.making.order import Order, Renewal
@@ -94,6 +94,12 @@ class _Preparation:
             foreign = self._in_line(standing) and not made_here(self.order.root, standing, self.known)
             if leaf and not foreign and (standing.found or self._in_line(standing)):
                 chosen.append(standing)
+            elif _names_its_files(self.order.root, standing):
+                self.remarks.append(
+                    f"{certificate.files.kubeconfig} names its files instead of holding them: that certificate the "
+                    "kubelet "
+                    "renews by itself."
+                )
             elif not self.renewal.every or leaf:
                 left.append(standing)
                 if leaf and foreign:
@@ -173,6 +179,12 @@ class _Preparation:
     def _unreadable(self, standing: Standing) -> str:
         certificate = standing.certificate
         path = self.order.root / str(certificate.files.proof)
+        if _names_its_files(self.order.root, standing):
+            return (
+                f"{path} names the files of its certificate instead of holding them, as a kubelet's does that renews "
+                "its "
+                "certificate by itself: there is nothing to renew in it."
+            )
         return (
             f"{path} holds no certificate that can be read, so nothing can be taken over from it: "
             f"`kcert renew {certificate.name} --stale{self.order.folder_option}` makes it as kcert.yaml wants it."
@@ -316,6 +328,12 @@ class _Preparation:
             and not unsigned_by(one.found, found)
         ]
         return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
+
+
+def _names_its_files(root: Path, standing: Standing) -> bool:
+    """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
+    own = standing.certificate.files.kubeconfig
+    return own is not None and standing.found is None and b"client-certificate:" in (root / own).read_bytes()
 
 
 def _with_key(wish: Certificate, wanted: Certificate) -> Certificate:
