@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests import judge, running
@@ -19,8 +20,6 @@ from tests.zoo.issuing import Recipe, Workshop, put
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from cryptography import x509
 
     from tests.clusters import Pki
     from tests.running import Kcert
@@ -143,12 +142,14 @@ def test_all_is_every_certificate_but_the_cas(own_pki: Callable[..., Pki], kcert
 
 def kubeconfig_of(folder: Path, *users: str) -> str:
     """A kubeconfig with several users, with a comment that has to stay."""
-    packed = {path: base64.b64encode((folder / path).read_bytes()).decode() for path in ("ca.crt",)}
+    authority = base64.b64encode((folder / "ca.crt").read_bytes()).decode()
     lines = [
         "# written by hand",
         "apiVersion: v1",
         "kind: Config",
-        f"clusters: [{{name: here, cluster: {{server: 'https://10.0.0.1:6443', certificate-authority-data: {packed['ca.crt']}}}}}]",
+        "clusters:",
+        "- name: here",
+        f"  cluster: {{server: 'https://10.0.0.1:6443', certificate-authority-data: {authority}}}",
         "contexts: [{name: here, context: {cluster: here, user: admin}}]",
         "current-context: here",
         "users:",
@@ -319,7 +320,7 @@ def but_same_key(path: Path) -> object:
 def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
     """Certificate and key of the first user of a kubeconfig."""
     (crt, key), *_ = embedded(path).values()
-    return judge.x509.load_pem_x509_certificate(crt), key
+    return x509.load_pem_x509_certificate(crt), key
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,7 @@ def test_under_an_expired_ca_nothing_is_renewed_until_the_ca_is(tmp_path: Path, 
 
 
 @pytest.fixture
-def adopted(tmp_path: Path, kcert: Kcert) -> Path:
+def adopted(tmp_path: Path) -> Path:
     """A control-plane host as kubeadm itself lays it out, with a kcert.yaml beside it; its /etc/kubernetes."""
     kubeadm.lay_out(tmp_path / "root")
     (tmp_path / "kcert.yaml").write_text("profile: kubeadm\nkey: {algorithm: ecdsa}\n", encoding="utf-8")
@@ -447,14 +448,47 @@ def test_a_foreign_ca_keeps_its_name_to_the_byte_so_that_its_leaves_stay_valid(a
     assert conf(adopted / "controller-manager.conf")["ca"] == (adopted / "pki/ca.crt").read_text(encoding="ascii")
 
 
+BY_HAND = """\
+[req]
+prompt = no
+distinguished_name = dn
+string_mask = default
+x509_extensions = ca
+[dn]
+O = Here
+CN = by hand
+[ca]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+subjectKeyIdentifier = 0102030405
+"""
+
+
 def test_a_name_in_printable_letters_stays_in_them(tmp_path: Path, kcert: Kcert) -> None:
     """Go, and so Kubernetes, compares issuer and subject byte by byte."""
     pki = tmp_path / "pki"
     pki.mkdir(0o700)
-    settings = "[req]\nprompt=no\ndistinguished_name=dn\nstring_mask=default\nx509_extensions=ca\n[dn]\nO=Here\nCN=by hand\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=0102030405\n"
-    (pki / "by-hand.cnf").write_text(settings, encoding="ascii")
+    (pki / "by-hand.cnf").write_text(BY_HAND, encoding="ascii")
     key = running.output(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ca.key"], pki)
-    made = running.output("openssl req -new -x509 -key ca.key -days 5 -config by-hand.cnf -out ca.crt".split(), pki)
+    made = running.output(
+        [
+            *[
+                "openssl",
+                "req",
+                "-new",
+                "-x509",
+                "-key",
+                "ca.key",
+                "-days",
+                "5",
+                "-config",
+                "by-hand.cnf",
+                "-out",
+                "ca.crt",
+            ]
+        ],
+        pki,
+    )
     assert (key.status, made.status) == (0, 0)
     before = judge.load(pki / "ca.crt")
 
