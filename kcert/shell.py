@@ -323,7 +323,8 @@ def typed(argv: tuple[str, ...], width: int = 0) -> str:
     # An option stays with its value: the break comes before the next option.
     groups: list[str] = []
     for word in words:
-        if groups and not (word.startswith("-") and len(word) > 1):
+        stays = groups and not (word.startswith("-") and len(word) > 1)
+        if stays and len(groups[-1]) + len(word) + 7 <= width:  # 7: indentation, blank, and " \\"
             groups[-1] += f" {word}"
         else:
             groups.append(word)

@@ -40,6 +40,8 @@ COMMANDS = {
     "flags": Entry("flags", "What each component has to be told, and why.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
     "call": Entry("call", "Call the API with curl and a certificate.", _USE),
+    "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
+    "csr": Entry("csr", "The Certificates API, from a request to a signed certificate.", _MAKE),
     "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
     "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
     "check": Entry("check", "What is wrong with them, why, and the commands that mend it.", _LOOK),
