@@ -155,6 +155,13 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
 
+def run_beside(command: Command) -> Outcome:
+    """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
+    waiting, outcomes = [command], list[Outcome]()
+    run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
+    return outcomes[0]
+
+
 def hand_over(command: Command, stdin: bytes | None = None) -> int:
     """Run *command* on the user's own terminal until it ends; its exit status comes back.
 
@@ -296,6 +303,12 @@ def quote(argument: str) -> str:
     if _SAFE.fullmatch(argument):
         return argument
     return shlex.quote(argument)
+
+
+def folder_argument(folder: Path) -> str:
+    """*folder* as an argument that no program takes for an option."""
+    name = str(folder)
+    return f"./{name}" if name.startswith("-") else name
 
 
 def typed(argv: tuple[str, ...], width: int = 0) -> str:

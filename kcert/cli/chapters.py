@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Making
+from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
+    from kcert.kubernetes.credentials import Folder
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -23,6 +24,14 @@ def cluster(config: Path | None) -> Cluster:
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return profiles.load(config)
+
+
+def folder(looking: Looking) -> Folder:
+    """The PKI folder of a command that looks at one, and the cluster that it is for."""
+    from kcert.kubernetes.credentials import Folder
+
+    described = cluster(looking.config)
+    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
 
 
 def folder_option(folder: Path) -> str:
