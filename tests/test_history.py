@@ -286,3 +286,16 @@ def test_a_command_that_failed_is_in_the_history(own_pki: Callable[..., Pki], kc
     assert (last["status"], last["files"]) == (7, {"admin.crt": None})
     assert "failed with status 7" in kcert.done("history").stdout
     assert f"# {broken} x509" in kcert.done("history", "--format", "sh").stdout
+
+
+@pytest.mark.parametrize("how", ["the last line removed", "the last line changed", "all lines removed"])
+def test_another_run_does_not_cover_any_change(own_pki: Callable[..., Pki], kcert: Kcert, how: str) -> None:
+    own = own_pki("course")
+    write_lines(own.folder, TAMPERING[how](lines_of(own.folder)))
+    (own.folder / "admin.crt").unlink()
+
+    kcert.done("client", "admin", "--quiet")
+
+    said = kcert("history", "--verify")
+    assert said.status == 1, said.stdout
+    assert "history.jsonl" in said.stderr

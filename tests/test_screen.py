@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.clusters import PROFILES
 from tests.running import Kcert, output
 
 if TYPE_CHECKING:
@@ -92,18 +91,17 @@ def test_output_into_a_pipe_is_the_same_at_any_width_of_the_terminal(own_pki: Ca
     agrees_with("client-admin.txt", kcert.done("client", "admin", variables={"COLUMNS": "33", "TERM": "xterm"}).stdout)
 
 
-@pytest.mark.parametrize("jobs", ["1", "3"])
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("profile", "jobs"), [("course", "1"), ("hardway", "1"), ("kubeadm", "1"), ("course", "3")])
 def test_each_command_on_the_screen_is_the_command_that_ran(
     pki: Callable[[str, str], Pki], kcert: Kcert, profile: str, jobs: str, tmp_path: Path
 ) -> None:
     """Nothing is left out, added, or told in another order; with several jobs the keys end in any order."""
-    (tmp_path / "kcert.yaml").write_bytes(pki(profile, "large").config.read_bytes())
+    (tmp_path / "kcert.yaml").write_bytes(pki(profile, "small").config.read_bytes())
 
     shown = commands_shown(kcert.done("all", "--no-explain", "--jobs", jobs).stdout)
 
     ran = [record["argv"] for record in history(tmp_path / "pki")]
-    assert len(ran) > 50
+    assert len(ran) > 30
     if jobs == "1":
         assert shown == ran
     else:
