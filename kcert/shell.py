@@ -337,13 +337,28 @@ _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 def quote(argument: str) -> str:
     """One argument as a person would type it in bash.
 
-    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation.
+    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
+    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen.
     """
+    if not argument.isprintable():
+        return f"$'{''.join(map(_escaped, argument))}'"
     if _SUBJECT.fullmatch(argument):
         return f'"{argument}"'
     if _SAFE.fullmatch(argument):
         return argument
     return shlex.quote(argument)
+
+
+def _escaped(character: str) -> str:
+    """One character inside bash's ``$'…'``."""
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
 
 
 def folder_argument(folder: Path) -> str:
