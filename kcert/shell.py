@@ -305,6 +305,12 @@ def quote(argument: str) -> str:
     return shlex.quote(argument)
 
 
+def folder_argument(folder: Path) -> str:
+    """*folder* as an argument that no program takes for an option."""
+    name = str(folder)
+    return f"./{name}" if name.startswith("-") else name
+
+
 def typed(argv: tuple[str, ...], width: int = 0) -> str:
     """The command line that *argv* is, ready to be pasted into bash.
 

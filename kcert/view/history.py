@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.shell import quote, typed
+from kcert.shell import folder_argument, quote, typed
 from kcert.view.console import block, clean, clean_line, say, screen
 from kcert.view.script import here_document
 

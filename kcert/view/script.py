@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.plan import Embed, Run, Write, serial_file
-from kcert.shell import quote, typed
+from kcert.shell import folder_argument, quote, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ def show(order: Order, prepared: Prepared, *, explain: bool) -> None:
 
 
 def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
-    root = quote(str(order.root))
+    root = quote(folder_argument(order.root))
     cluster = order.cluster
     yield "#!/usr/bin/env bash"
     yield from _comment(f"{order.doing}: cluster {cluster.name}, profile {cluster.profile}, into {order.root}.")
