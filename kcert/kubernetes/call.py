@@ -199,7 +199,12 @@ _CAUSES = (
         "Nothing answers at {address}: the API server is not running, or another address is meant (--server).",
     ),
     _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that nobody has."),
-    _Cause((35, 52, 55, 56), "", "{address} hung up in the middle: it may be starting, or be no API server."),
+    _Cause(
+        (35, 52, 55, 56),
+        "",
+        "{address} hung up in the middle. It does so when it does not take the certificate of {name} and ends before it "
+        "says why, when it is only just starting, or when it is no API server.",
+    ),
 )
 
 MEANINGS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -30,11 +31,26 @@ class _Server(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, bytes]] = {}
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        with contextlib.suppress(OSError), self.context.wrap_socket(request, server_side=True) as secured:
-            _Handler(secured, client_address, self)
+        with self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False) as secured:
+            try:
+                secured.do_handshake()
+            except OSError:
+                _hang_up(secured)
+                return
+            with contextlib.suppress(OSError):
+                _Handler(secured, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller who hangs up is no news."""
+
+
+def _hang_up(secured: ssl.SSLSocket) -> None:
+    """End a connection so that the caller surely hears the alert: what he still sends is read first."""
+    with contextlib.suppress(OSError), socket.socket(fileno=secured.detach()) as plain:
+        plain.settimeout(10)
+        plain.shutdown(socket.SHUT_WR)
+        while plain.recv(65536):
+            pass
 
 
 class _Handler(BaseHTTPRequestHandler):

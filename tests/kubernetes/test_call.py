@@ -157,25 +157,27 @@ def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str
     assert "The server takes no such client: it refused the certificate of admin" in told(ended.stderr)
 
 
-def test_a_server_that_speaks_no_tls_is_explained(pki: Callable[[str, str], Pki]) -> None:
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), (b"", "hung up in the middle")],
+)
+def test_a_server_that_is_none_is_explained(pki: Callable[[str, str], Pki], said: bytes, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(64)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.recv(65536)
+                connection.sendall(said)
 
         thread = threading.Thread(target=answer)
         thread.start()
-        port = listener.getsockname()[1]
-        ended = Kcert(pki("course", "small").home)(
-            "call", "/", "--as", "admin", "--server", f"https://127.0.0.1:{port}"
-        )
+        server = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        ended = Kcert(pki("course", "small").home)("call", "/", "--as", "admin", "--server", server)
         thread.join()
 
     assert ended.status == 3
-    assert "does not speak TLS" in told(ended.stderr)
+    assert words in told(ended.stderr)
 
 
 def test_where_nothing_answers_is_said(pki: Callable[[str, str], Pki]) -> None:
