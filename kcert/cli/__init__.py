@@ -36,6 +36,8 @@ COMMANDS = {
     "kubelet": Entry("kubelet", "Make the certificates of the nodes.", _MAKE),
     "service-account": Entry("service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
     "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
+    "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
+    "diagnose": Entry("diagnose", "From log lines about TLS to cause, proof and repair.", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),

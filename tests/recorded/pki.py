@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import subprocess
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes as Key
 
-NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-YEAR = datetime.timedelta(days=365)
+NOW = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+YEAR = dt.timedelta(days=365)
 SERVER, CLIENT = Usage.SERVER_AUTH, Usage.CLIENT_AUTH
 HERE = ("localhost", "127.0.0.1")
 ELSEWHERE = ("kubernetes", "192.168.56.11")
@@ -56,7 +56,7 @@ def make_pki(folder: Path) -> None:
     leaf(folder, "future-server", ca, sans=HERE, usages=(SERVER,), start=NOW + 50 * YEAR)
     leaf(folder, "self-signed", None, sans=HERE, usages=(SERVER,))
     leaf(folder, "signed-by-leaf", server, sans=HERE, usages=(SERVER,))
-    weak = rsa.generate_private_key(65537, 1024)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the fault itself
     leaf(folder, "weak-server", ca, sans=HERE, usages=(SERVER,), key=weak)
     leaf(folder, "sha1-server", ca, sans=HERE, usages=(SERVER,))
     sign_with_sha1(folder / "sha1-server.crt", folder / "ca.key")
@@ -82,8 +82,8 @@ def leaf(
     cn: str = "",
     sans: tuple[str, ...] = (),
     usages: tuple[x509.ObjectIdentifier, ...],
-    start: datetime.datetime = NOW - datetime.timedelta(hours=1),
-    length: datetime.timedelta = YEAR,
+    start: dt.datetime = NOW - dt.timedelta(hours=1),
+    length: dt.timedelta = YEAR,
     ca: bool = False,
     key: Key | None = None,
 ) -> Authority:
@@ -120,12 +120,27 @@ def sign_with_sha1(crt: Path, ca_key: Path) -> None:
     extensions = crt.with_suffix(".cnf")
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
     request = subprocess.run(
-        ["openssl", "req", "-new", "-key", crt.with_suffix(".key"), "-subj", f"/CN={crt.stem}"],
+        ["openssl", "req", "-new", "-key", str(crt.with_suffix(".key")), "-subj", f"/CN={crt.stem}"],
         check=True,
         capture_output=True,
     ).stdout
-    sign = ["openssl", "x509", "-req", "-CA", ca, "-CAkey", ca_key, "-set_serial", "77", "-sha1", "-days", "300"]
-    subprocess.run([*sign, "-extfile", extensions, "-out", crt], input=request, check=True, capture_output=True)
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-CA",
+        str(ca),
+        "-CAkey",
+        str(ca_key),
+        "-set_serial",
+        "77",
+        "-sha1",
+        "-days",
+        "300",
+    ]
+    subprocess.run(
+        [*sign, "-extfile", str(extensions), "-out", str(crt)], input=request, check=True, capture_output=True
+    )
 
 
 def _name(san: str) -> x509.GeneralName:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.recorded.pki import make_pki
 
@@ -106,7 +106,12 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextlib.contextmanager
 def api_server(
-    pki: Path, cert: str = "kube-apiserver", *, answer: tuple[str, str] = ("200 OK", "{}"), tls: str = "1.3", mutual: bool = False
+    pki: Path,
+    cert: str = "kube-apiserver",
+    *,
+    answer: tuple[str, str] = ("200 OK", "{}"),
+    tls: str = "1.3",
+    mutual: bool = False,
 ) -> Iterator[str]:
     """An HTTPS server with one answer; its address as host:port."""
     with _Server(("127.0.0.1", 0), _Answer) as server:
@@ -139,9 +144,10 @@ class Etcd:
         self.folder = Path(tempfile.mkdtemp(dir=pki, prefix="data"))
         self.port, peer = free_port(), free_port()
         url = f"{client}://127.0.0.1:{self.port}"
+        own = ["--name", name, "--data-dir", str(self.folder)]
+        urls = ["--listen-client-urls", url, "--advertise-client-urls", url]
         self.process = subprocess.Popen(
-            ["etcd", "--name", name, "--data-dir", self.folder, "--listen-client-urls", url, "--advertise-client-urls", url]
-            + ["--listen-peer-urls", f"http://127.0.0.1:{peer}", *options],
+            ["etcd", *own, *urls, "--listen-peer-urls", f"http://127.0.0.1:{peer}", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=pki,
@@ -191,7 +197,16 @@ def etcd_with(pki: Path, *options: str, client: list[str] | None = None, says: b
 def etcdctl(pki: Path, port: int, *options: str, scheme: str = "https", host: str = "127.0.0.1") -> str:
     """What etcdctl says."""
     return said(
-        "etcdctl", "--debug", "--endpoints", f"{scheme}://{host}:{port}", "--dial-timeout=1s", "--command-timeout=1s", *options, "get", "x", cwd=pki
+        "etcdctl",
+        "--debug",
+        "--endpoints",
+        f"{scheme}://{host}:{port}",
+        "--dial-timeout=1s",
+        "--command-timeout=1s",
+        *options,
+        "get",
+        "x",
+        cwd=pki,
     )
 
 
@@ -265,7 +280,7 @@ def etcd_unreadable_key(pki: Path) -> str:
     data.mkdir(exist_ok=True)
     os.chown(data, nobody, -1)
     url = f"https://127.0.0.1:{free_port()}"
-    own = ["--data-dir", data, "--listen-client-urls", url, "--advertise-client-urls", url]
+    own = ["--data-dir", str(data), "--listen-client-urls", url, "--advertise-client-urls", url]
     peer = ["--listen-peer-urls", f"http://127.0.0.1:{free_port()}"]
     files = [str(pki / word) if word.endswith((".crt", ".key")) else word for word in tls_options()]
     return said("etcd", *own, *peer, *files, cwd=data, user=nobody)
@@ -489,7 +504,9 @@ def kubectl(pki: Path, address: str, *words: str, scheme: str = "https", **user:
     return said("kubectl", "--kubeconfig", path, "--request-timeout=3s", *words, cwd=pki)
 
 
-def kubectl_against(pki: Path, cert: str, *words: str, ca: str = "ca.crt", host: str = "", tls: str = "1.3", mutual: bool = False) -> str:
+def kubectl_against(
+    pki: Path, cert: str, *words: str, ca: str = "ca.crt", host: str = "", tls: str = "1.3", mutual: bool = False
+) -> str:
     """What kubectl says to a server with the certificate *cert*."""
     with api_server(pki, cert, tls=tls, mutual=mutual) as address:
         return kubectl(pki, f"{host}:{address.split(':')[1]}" if host else address, *words, ca=ca)
@@ -564,7 +581,9 @@ def kubectl_plain_http_server(pki: Path) -> str:
 @scenario
 def kubectl_http_to_https(pki: Path) -> str:
     """kubectl speaks HTTP, the server HTTPS; Go's servers answer in words."""
-    etcd = Etcd(pki, *[str(pki / word) if word.endswith((".crt", ".key")) else word for word in tls_options(auth=False)])
+    etcd = Etcd(
+        pki, *[str(pki / word) if word.endswith((".crt", ".key")) else word for word in tls_options(auth=False)]
+    )
     etcd.read_until(*SERVES)
     text = kubectl(pki, f"127.0.0.1:{etcd.port}", scheme="http")
     etcd.ended()
@@ -622,7 +641,14 @@ def kubectl_connection_refused(pki: Path) -> str:
 
 def status(code: int, reason: str, message: str) -> tuple[str, str]:
     """An answer as the API server gives it, which kubectl puts into words."""
-    document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": message}
+    document = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "code": code,
+        "message": message,
+    }
     return f"{code} {reason}", json.dumps(document)
 
 
@@ -637,7 +663,8 @@ def kubectl_unauthorized(pki: Path) -> str:
 @scenario
 def kubectl_anonymous(pki: Path) -> str:
     """The API server sees no certificate."""
-    message = 'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default"'
+    who, where = 'User "system:anonymous"', 'in API group "" in the namespace "default"'
+    message = f'pods is forbidden: {who} cannot list resource "pods" {where}'
     with api_server(pki, answer=status(403, "Forbidden", message)) as address:
         return kubectl(pki, address, ca="ca.crt")
 
@@ -664,12 +691,16 @@ def docker_tls(pki: Path) -> str:
 # ---------------------------------------------------------------- curl and Python
 
 
-CURLS = {
+CURLS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "unknown-authority": ("kube-apiserver", ["--cacert", "other-ca.crt"], {}),
     "expired": ("expired-server", ["--cacert", "ca.crt"], {}),
     "wrong-name": ("elsewhere", ["--cacert", "ca.crt"], {}),
     "certificate-required": ("kube-apiserver", ["--cacert", "ca.crt"], {"mutual": True}),
-    "stranger": ("kube-apiserver", ["--cacert", "ca.crt", "--cert", "stranger.crt", "--key", "stranger.key"], {"mutual": True}),
+    "stranger": (
+        "kube-apiserver",
+        ["--cacert", "ca.crt", "--cert", "stranger.crt", "--key", "stranger.key"],
+        {"mutual": True},
+    ),
     "plain-http-server": ("kube-apiserver", ["--cacert", "ca.crt"], {"tls": ""}),
     "key-mismatch": ("kube-apiserver", ["--cacert", "ca.crt", "--cert", "admin.crt", "--key", "stranger.key"], {}),
     "missing-ca": ("kube-apiserver", ["--cacert", "gone-ca.crt"], {}),
@@ -703,7 +734,7 @@ except OSError as error:
 @scenario
 def python_faults(pki: Path) -> str:
     """Each of Python's messages."""
-    faults = [
+    faults: list[tuple[str, tuple[str, str, str, str], dict[str, Any]]] = [
         ("kube-apiserver", ("other-ca.crt", "", "", "127.0.0.1"), {}),
         ("kube-apiserver-chain", ("other-ca.crt", "", "", "127.0.0.1"), {}),
         ("expired-server", ("ca.crt", "", "", "127.0.0.1"), {}),
@@ -727,7 +758,11 @@ def python_faults(pki: Path) -> str:
 def python_server_faults(pki: Path) -> str:
     """What a Python server says of its clients."""
     texts = []
-    for client in (["--cacert", "other-ca.crt"], ["--cacert", "ca.crt"], [*"--cacert ca.crt --cert stranger.crt --key stranger.key".split()]):
+    for client in (
+        ["--cacert", "other-ca.crt"],
+        ["--cacert", "ca.crt"],
+        [*["--cacert", "ca.crt", "--cert", "stranger.crt", "--key", "stranger.key"]],
+    ):
         with _Server(("127.0.0.1", 0), _Answer) as server:
             server.complaints = []
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -770,9 +805,23 @@ def openssl_s_client(pki: Path) -> str:
             s_client(pki, "sha1-server", "-CAfile", "ca.crt", "-auth_level", "2"),
             s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", mutual=True),
             s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", mutual=True, tls="1.2"),
-            s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "stranger.crt", "-key", "stranger.key", mutual=True),
-            s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "expired.crt", "-key", "expired.key", mutual=True),
-            s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "server-only.crt", "-key", "server-only.key", mutual=True),
+            s_client(
+                pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "stranger.crt", "-key", "stranger.key", mutual=True
+            ),
+            s_client(
+                pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "expired.crt", "-key", "expired.key", mutual=True
+            ),
+            s_client(
+                pki,
+                "kube-apiserver",
+                "-CAfile",
+                "ca.crt",
+                "-cert",
+                "server-only.crt",
+                "-key",
+                "server-only.key",
+                mutual=True,
+            ),
             s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", tls=""),
             s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", "-tls1_1"),
             s_client(pki, "kube-apiserver", "-CAfile", "ca.crt", "-cert", "admin.crt", "-key", "stranger.key"),
@@ -794,7 +843,16 @@ def openssl_s_server(pki: Path) -> str:
     ]
     for client in clients:
         port = free_port()
-        argv = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", "kube-apiserver.crt", "-key", "kube-apiserver.key"]
+        argv = [
+            "openssl",
+            "s_server",
+            "-accept",
+            f"127.0.0.1:{port}",
+            "-cert",
+            "kube-apiserver.crt",
+            "-key",
+            "kube-apiserver.key",
+        ]
         argv += ["-CAfile", "ca.crt", "-Verify", "1", "-verify_return_error", "-www", "-naccept", "1"]
         server = subprocess.Popen(argv, cwd=pki, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert server.stdout
@@ -817,7 +875,7 @@ def openssl_s_server(pki: Path) -> str:
 def openssl_verify(pki: Path) -> str:
     """Each reason for which verify refuses."""
     return "".join(
-        said("openssl", "verify", *words, cwd=pki)
+        said("openssl", "verify", *map(str, words), cwd=pki)
         for words in (
             ["-CAfile", "ca.crt", pki / "stranger.crt"],
             ["-CAfile", "ca.crt", pki / "leftover.crt"],
@@ -838,8 +896,31 @@ def openssl_verify(pki: Path) -> str:
 @scenario
 def openssl_healthy(pki: Path) -> str:
     """What openssl prints when all is well."""
-    request = ["openssl", "req", "-new", "-key", "admin.key", "-subj", "/CN=kube-admin/O=system:masters", "-out", "admin.csr"]
-    sign = ["openssl", "x509", "-req", "-in", "admin.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "again.crt"]
+    request = [
+        "openssl",
+        "req",
+        "-new",
+        "-key",
+        "admin.key",
+        "-subj",
+        "/CN=kube-admin/O=system:masters",
+        "-out",
+        "admin.csr",
+    ]
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        "admin.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-out",
+        "again.crt",
+    ]
     text = said("openssl", "genrsa", "-out", "again.key", "2048", cwd=pki)
     text += said(*request, cwd=pki) + said(*sign, cwd=pki)
     text += said("openssl", "verify", "-CAfile", "ca.crt", "admin.crt", cwd=pki)
@@ -850,14 +931,28 @@ def openssl_healthy(pki: Path) -> str:
 @scenario
 def openssl_files(pki: Path) -> str:
     """Keys, requests and settings that openssl cannot use."""
-    (pki / "bad-ip.cnf").write_text("[req]\ndistinguished_name=dn\nreq_extensions=v3\n[dn]\n[v3]\nsubjectAltName=@alt\n[alt]\nIP.1=\n")
+    (pki / "bad-ip.cnf").write_text(
+        "[req]\ndistinguished_name=dn\nreq_extensions=v3\n[dn]\n[v3]\nsubjectAltName=@alt\n[alt]\nIP.1=\n"
+    )
     (pki / "word-ip.cnf").write_text(
         "[req]\ndistinguished_name=dn\nreq_extensions=v3\n[dn]\n[v3]\nsubjectAltName=@alt\n[alt]\nIP.1=controlplane01\n"
     )
     (pki / "no-section.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")
     (pki / "variable.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n[alt]\nIP.1=$ENV::NO_SUCH_VARIABLE\n")
     request = ["openssl", "req", "-new", "-key", "admin.key", "-subj", "/CN=kube-admin", "-out", "bad.csr", "-config"]
-    sign = ["openssl", "x509", "-req", "-in", "admin.csr", "-out", "bad.crt", "-CAcreateserial", "-CA", "ca.crt", "-CAkey"]
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        "admin.csr",
+        "-out",
+        "bad.crt",
+        "-CAcreateserial",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+    ]
     said("openssl", "req", "-new", "-key", "admin.key", "-subj", "/CN=kube-admin", "-out", "admin.csr", cwd=pki)
     said("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "plain.key", cwd=pki)
     said("openssl", "ec", "-in", "plain.key", "-aes256", "-passout", "pass:right", "-out", "locked.key", cwd=pki)
