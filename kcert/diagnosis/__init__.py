@@ -28,7 +28,18 @@ SHOWN_LINES = 3
 MOST_FINDINGS = 500
 """Nobody reads about more faults than that at once: the lines of others are counted and left out."""
 
-_MARKS = tuple({wording.mark.encode(): None for cause in CAUSES.values() for wording in cause.wordings})
+_NO_WORD = bytes(byte if chr(byte).isalnum() and byte < 128 else ord(" ") for byte in range(256))
+
+
+def _words(line: bytes) -> list[bytes]:
+    """The words of a line, as they are before anything unwraps it: a line feed may still be two characters."""
+    return line.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(_NO_WORD).split()
+
+
+_TELLTALES = frozenset(
+    max(_words(wording.mark.encode()), key=len) for cause in CAUSES.values() for wording in cause.wordings
+)
+"""The longest word of each wording's mark. Most lines of a log have none of them, and are passed over at once."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def judge(
 
     *before* and *after* are the lines around it: openssl spreads what it has to say over several.
     """
-    if not any(mark in line for mark in _MARKS):
+    if _TELLTALES.isdisjoint(_words(line)):
         return None
     text = unwrap(line)
     for cause in CAUSES.values():

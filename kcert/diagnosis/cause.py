@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Wording:
     """One way in which a program says it.
 
-    ``mark`` is plain text without quotation marks that every such line holds: what lets kcert pass over all other lines
-    quickly. ``pattern`` is a regular expression with named groups for what the line tells; without one, the mark is all
+    ``mark`` is plain text, whole words without quotation marks, that every such line holds: by its longest word kcert
+    passes over all other lines quickly. ``pattern`` is a regular expression with named groups for what the line tells; without one, the mark is all
     there is to find.
     """
 

@@ -139,7 +139,7 @@ CAUSES = (
             Wording("calling stat(", r"calling stat\((?P<path>[^)]+)\)"),
             Wording("calling fopen(", r"calling fopen\((?P<path>[^)]+), r\)"),
             Wording("Error loading file", r"^Error loading file (?P<path>\S.*?)\s*$"),
-            Wording("open", r"Can't open \"?(?P<path>[^\",]+?)\"? for reading, No such file or directory"),
+            Wording("for reading", r"Can't open \"?(?P<path>[^\",]+?)\"? for reading, No such file or directory"),
             Wording(
                 "error setting certificate",
                 r"error setting certificate (?:file|verify locations)s?:(?: |\s*CAfile: )(?P<path>\S+)",

@@ -211,7 +211,7 @@ CAUSES = (
         "http-to-tls",
         "plain-http",
         (
-            Wording("lient sent an HTTP request to an HTTPS server"),
+            Wording("sent an HTTP request to an HTTPS server"),
             Wording("malformed HTTP response", r"malformed HTTP (?:response|status code) \"?\\x15\\x03"),
             Wording("http request", r"SSL routines:[^:]*:http request|\[SSL: HTTP_REQUEST\]"),
             Wording("plain HTTP request was sent to HTTPS port"),

@@ -111,7 +111,7 @@ CAUSES = (
     ),
     Cause(
         "common-name-only",
-        "common-name-only",
+        "missing-san",
         (
             Wording("certificate relies on legacy Common Name field"),
             Wording(
@@ -138,9 +138,9 @@ CAUSES = (
         (
             Wording(
                 "certificate is valid for ",
-                r"certificate is valid for (?P<names>[^\"]{1,20000}?), not (?P<name>[^\s\"',;)\]]+)",
+                r"certificate is valid for (?P<names>[^\"]{1,4000}?), not (?P<name>[^\s\"',;)\]]+)",
             ),
-            Wording("ostname mismatch", r"[Hh]ostname mismatch(?:, certificate is not valid for '(?P<name>[^']+)')?"),
+            Wording("mismatch", r"[Hh]ostname mismatch(?:, certificate is not valid for '(?P<name>[^']+)')?"),
             Wording("IP address mismatch", r"IP address mismatch(?:, certificate is not valid for '(?P<name>[^']+)')?"),
             Wording(
                 "certificate subject name",

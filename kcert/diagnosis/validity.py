@@ -105,7 +105,7 @@ CAUSES = (
         "expired",
         (
             Wording(
-                "art of the existing bootstrap client certificate",
+                "of the existing bootstrap client certificate",
                 r"[Pp]art of the existing bootstrap client certificate "
                 r"(?:(?:which )?(?:located )?(?:at|in) \"?(?P<path>[^\s\"]+)\"? )?"
                 r"is expired: (?P<end>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)",

@@ -28,6 +28,7 @@ CHAPTERS = (
     "Certificates",
     "Commands",
     "Rules",
+    "Messages",
     "Practice",
 )
 """The chapters in the order in which a course would take them; others come after, by name."""
