@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING
 from kcert.errors import ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ENOUGH_SECONDS = 60.0
 """No openssl command takes this long but the generation of a very long key, which brings its own limit."""
@@ -206,6 +206,42 @@ def hand_over(command: Command, stdin: bytes | None = None) -> int:
         ).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
+
+
+@dataclass
+class Stream:
+    """A program that is printing: its two outputs together, and its exit status once all of it was read."""
+
+    output: IO[bytes]
+    status: int = 0
+
+
+@contextlib.contextmanager
+def stream(command: Command) -> Iterator[Stream]:
+    """Run *command* for output that may be larger than the memory; its reader takes it piece by piece.
+
+    A reader who leaves early ends the program. Raises ProgramError where it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(
+            [_located(command.argv[0]), *command.argv[1:]],
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise _cannot_start(command.argv[0], error) from None
+    assert process.stdout is not None
+    running = Stream(process.stdout)
+    try:
+        yield running
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stdout.close()
+        running.status = process.wait()
 
 
 @dataclass

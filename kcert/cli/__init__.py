@@ -45,6 +45,8 @@ COMMANDS = {
     "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
     "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
     "check": Entry("check", "What is wrong with them, why, and the commands that mend it.", _LOOK),
+    "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
+    "diagnose": Entry("diagnose", "From log lines about TLS to cause, proof and repair.", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),

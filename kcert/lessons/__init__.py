@@ -29,6 +29,7 @@ CHAPTERS = (
     "Certificates",
     "Commands",
     "Rules",
+    "Messages",
     "Practice",
 )
 """The chapters in the order in which a course would take them; others come after, by name."""
