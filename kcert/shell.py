@@ -155,6 +155,13 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
 
+def run_beside(command: Command) -> Outcome:
+    """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
+    waiting, outcomes = [command], list[Outcome]()
+    run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
+    return outcomes[0]
+
+
 def read_together(commands: Sequence[Command]) -> list[Reading]:
     """Run *commands* side by side, as many at a time as there are processors, for what they print.
 
@@ -330,13 +337,34 @@ _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 def quote(argument: str) -> str:
     """One argument as a person would type it in bash.
 
-    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation.
+    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
+    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen.
     """
+    if not argument.isprintable():
+        return f"$'{''.join(map(_escaped, argument))}'"
     if _SUBJECT.fullmatch(argument):
         return f'"{argument}"'
     if _SAFE.fullmatch(argument):
         return argument
     return shlex.quote(argument)
+
+
+def _escaped(character: str) -> str:
+    """One character inside bash's ``$'…'``."""
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
+
+
+def folder_argument(folder: Path) -> str:
+    """*folder* as an argument that no program takes for an option."""
+    name = str(folder)
+    return f"./{name}" if name.startswith("-") else name
 
 
 def typed(argv: tuple[str, ...], width: int = 0) -> str:
@@ -351,7 +379,8 @@ def typed(argv: tuple[str, ...], width: int = 0) -> str:
     # An option stays with its value: the break comes before the next option.
     groups: list[str] = []
     for word in words:
-        if groups and not (word.startswith("-") and len(word) > 1):
+        stays = groups and not (word.startswith("-") and len(word) > 1)
+        if stays and len(groups[-1]) + len(word) + 7 <= width:  # 7: indentation, blank, and " \\"
             groups[-1] += f" {word}"
         else:
             groups.append(word)
