@@ -22,8 +22,8 @@ MOST = 1000
 LEAST = 100
 """Below this another process costs more than it saves."""
 
-_THE_CAS_FAULT = frozenset({24, 32})
-"""openssl's numbers for a CA that must not be one, or must not sign certificates: ``not-a-ca`` says so."""
+_THE_CAS_FAULT = frozenset({24, 32, 79})
+"""openssl's numbers for a CA that must not be one (24, later 79), or must not sign (32): ``not-a-ca`` says so."""
 
 _FAILED = re.compile(
     r"^error (?P<number>\d+) at \d+ depth lookup: (?P<words>[^\n]*)\n"
