@@ -53,4 +53,4 @@ def command(
         flags.print_form(seat, format)
     else:
         flags.show(seat, explain=explain)
-    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)))
+    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)), chapters.folder_option(looking.dir))

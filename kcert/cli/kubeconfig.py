@@ -71,6 +71,5 @@ def command(
     elif merge is not None:
         telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge))
     else:
-        telling.opens(drafts)
         kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
         telling.ends()

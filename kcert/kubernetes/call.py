@@ -202,8 +202,8 @@ _CAUSES = (
     _Cause(
         (35, 52, 55, 56),
         "",
-        "{address} hung up in the middle. It does so when it does not take the certificate of {name} and ends before it "
-        "says why, when it is only just starting, or when it is no API server.",
+        "{address} hung up in the middle. It does so when it does not take the certificate of {name} and ends before "
+        "it says why, when it is only just starting, or when it is no API server.",
     ),
 )
 

@@ -135,8 +135,8 @@ def insist(folder: Folder, found: Iterable[Standing]) -> None:
         command = _making(missing) if len(chapters) == 1 else "kcert all"
         listed = ", ".join(str(one.files.proof) for one in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        verb = "is" if len(missing) == 1 else "are"
-        raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes it.")
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         name = one.certificate.name
         raise InputError(

@@ -19,7 +19,7 @@ from kcert.workspace import SECRET_MODE, Workspace
 from kcert.workspace.elsewhere import Written, make_folder, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
@@ -90,6 +90,9 @@ class Narrator(Protocol):
 
     def waits(self, holder: str) -> None:
         """Another kcert is at work in the folder."""
+
+    def opens(self, drafts: Sequence[Draft]) -> None:
+        """These will be looked at, and written where they are missing or differ."""
 
     def begins(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
@@ -163,6 +166,7 @@ def keep(folder: Folder, made: Iterable[Draft], narrator: Narrator, *, kubectl: 
         _check_own(one)
     if kubectl:
         _check_kubectl()
+    narrator.opens(made)
     with Workspace.open(folder.root, "kcert kubeconfig", narrator.waits) as workspace:
         for one in made:
             narrator.begins(one)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.kubernetes import forms
 from kcert.kubernetes.components import COMPONENTS
+from kcert.state import State
 from kcert.view.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
@@ -46,22 +47,24 @@ def show(seat: Seat, *, explain: bool) -> None:
     say(_next(seat))
 
 
-def warn(unfit: Iterable[Standing]) -> None:
+def warn(unfit: Iterable[Standing], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
+    unfit = tuple(unfit)
+    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    if missing:
+        chapters = {one.chapter for one in missing}
+        command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
+        _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
     for one in unfit:
-        name = one.certificate.name
-        if one.state.value == "missing":
-            say(
-                f"kcert: {name} is not there yet: `kcert {one.certificate.chapter}` makes it.",
-                "notice",
-                to=error_screen(),
+        if one.state is not State.MISSING:
+            name = one.certificate.name
+            _warning(
+                f"{name} is {one.state.value}: {clean_line(one.reason)}. `kcert renew {name}{folder_option}` renews it."
             )
-        else:
-            say(
-                f"kcert: {name} is {one.state.value}: {clean_line(one.reason)}. `kcert renew {name}` renews it.",
-                "notice",
-                to=error_screen(),
-            )
+
+
+def _warning(text: str) -> None:
+    say(f"kcert: {text}", "notice", to=error_screen())
 
 
 def _told(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.view.console import block, clean, clean_line, command_line, heading, say, screen
+from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.workspace import OWN_FOLDER, SECRET_MODE
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Telling:
         self._commands(draft)
         self._replaced = self._replaced or replaced
         before = "; the one before is in the backup" if replaced else ""
-        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}: the key is in it or named by it{before})")
+        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
 
     def ends(self) -> None:
         """What to do with them."""
@@ -135,10 +135,8 @@ def unpacking(draft: Draft) -> list[str]:
     from kcert.shell import quote
 
     file = quote(str(draft.file))
-    return [
-        f"sed -n 's/^ *{field}: //p' {file} | openssl base64 -d -A > {quote(str(path))}"
-        for field, path in (
-            ("client-certificate-data", draft.credentials.crt),
-            ("client-key-data", draft.credentials.key),
-        )
-    ]
+    lines = []
+    for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
+        lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
+        lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
+    return lines

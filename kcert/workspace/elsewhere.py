@@ -48,6 +48,8 @@ def write(path: Path, content: bytes, mode: int) -> Written:
     except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
         reason = getattr(error, "strerror", None) or error
         raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
+    if backup and not path.is_symlink():
+        backup = path.with_name(backup.name)
     return Written(path, changed=True, backup=backup)
 
 

@@ -461,7 +461,7 @@ def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., P
     ended = kcert("flags", "etcd", "--format", "flags")
 
     assert "--cert-file=/etc/kubernetes/pki/etcd-server.crt" in ended.lines
-    assert "etcd-server is not there yet: `kcert etcd` makes it" in " ".join(ended.stderr.split())
+    assert "not made yet: etcd-server. `kcert etcd` does it." in " ".join(ended.stderr.split())
 
 
 @pytest.mark.parametrize(

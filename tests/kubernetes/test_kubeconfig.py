@@ -305,6 +305,22 @@ def test_bad_input_is_refused_with_words(
     assert sorted(made.home.rglob("*")) == before
 
 
+def test_in_kubeadm_a_conf_talks_to_what_kcert_yaml_says(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki("kubeadm")
+    conf = made.folder / "admin.conf"
+    before = conf.read_bytes()
+    conf.write_bytes(before.replace(b"127.0.0.1:6443", b"192.0.2.1:6443"))
+
+    refused = kcert("kubeconfig", "admin", "--server", "https://192.0.2.1:6443")
+    unlinked = kcert("kubeconfig", "admin", "--no-embed")
+    kcert.done("kubeconfig", "admin")
+
+    assert (refused.status, refused.stdout, unlinked.status) == (2, "", 2)
+    assert "admin.conf is as kcert.yaml says" in " ".join(refused.stderr.split())
+    assert conf.read_bytes() == before
+    assert list((made.folder / ".kcert" / "backup").glob("*/admin.conf"))
+
+
 def test_a_missing_certificate_names_the_command_that_makes_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki()
     (made.folder / "admin.crt").unlink()

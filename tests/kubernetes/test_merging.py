@@ -141,6 +141,34 @@ def test_what_was_written_stays_as_it_was_written(style: str) -> None:
     assert merged.count(newline) == merged.count("\n")
 
 
+def test_a_new_entry_stands_right_behind_the_last_and_before_the_comments() -> None:
+    expected = BY_HAND.replace(
+        '{token: "a b # c"}\n',
+        '{token: "a b # c"}\n'
+        "    - name: kube-admin\n"
+        "      user:\n"
+        "        client-certificate-data: Y3J0\n"
+        "        client-key-data: a2V5\n",
+    ).replace(
+        "{cluster: work, user: me}}\n",
+        "{cluster: work, user: me}}\n"
+        "    - context:\n"
+        "        cluster: kubernetes\n"
+        "        user: kube-admin\n"
+        "      name: lab\n",
+    )
+    expected = expected.replace(
+        "          server: https://192.0.2.1:6443\n",
+        "          server: https://192.0.2.1:6443\n"
+        "    - cluster:\n"
+        "        certificate-authority-data: Y2E=\n"
+        "        server: https://127.0.0.1:6443\n"
+        "      name: kubernetes\n",
+    )
+
+    assert merge(BY_HAND) == expected
+
+
 def test_real_kubectl_reads_what_came_out(tmp_path: Path) -> None:
     kubectl = program("kubectl")
     for number, text in enumerate(STYLES.values()):
