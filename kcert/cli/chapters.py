@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
+    from kcert.kubernetes.credentials import Folder
     from kcert.making import Renewal, Result
     from kcert.state import Standing
 
@@ -27,6 +28,14 @@ def cluster(config: Path | None) -> Cluster:
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return profiles.load(config)
+
+
+def folder(looking: Looking) -> Folder:
+    """The PKI folder of a command that looks at one, and the cluster that it is for."""
+    from kcert.kubernetes.credentials import Folder
+
+    described = cluster(looking.config)
+    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
 
 
 def folder_option(folder: Path) -> str:

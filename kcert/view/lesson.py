@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.making import StoppedError
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
+from kcert.shell import folder_argument
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
@@ -67,7 +68,7 @@ class Lesson:
             screen().print()
             say("To repeat by hand what follows, stand in the PKI folder:")
             screen().print()
-            command_line(("cd", str(order.root)))
+            command_line(("cd", folder_argument(order.root)))
         screen().print()
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:

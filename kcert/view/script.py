@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, serial_file
-from kcert.shell import quote, typed
+from kcert.shell import folder_argument, quote, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ def show(order: Order, prepared: Prepared, *, explain: bool) -> None:
 
 
 def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
-    root = quote(str(order.root))
+    root = quote(folder_argument(order.root))
     cluster = order.cluster
     yield "#!/usr/bin/env bash"
     yield from _comment(f"{order.doing}: cluster {cluster.name}, profile {cluster.profile}, into {order.root}.")

@@ -174,4 +174,5 @@ def test_every_meaning_has_its_words() -> None:
     known = lessons.lesson("reading-a-certificate").sections
     used = set(re.findall(r'"([A-Z][A-Za-z0-9 ]+)"', source))
     assert {"User", "Masters", "Any use"} <= used
-    assert known.keys() <= used, "every section is used"
+    every_lesson_has = {"Command", "How it fails", "Read on"}
+    assert known.keys() - every_lesson_has <= used, "every section is used"

@@ -111,7 +111,7 @@ class Found:
 class Case:
     """Everything that a rule can look at.
 
-    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's path.
+    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path.
     """
 
     survey: Survey
@@ -127,9 +127,13 @@ class Case:
         for use in self.survey.uses:
             places[use.path, use.position, use.certificate.sha256].append(use)
         return tuple(
-            Found(tuple(uses), self.wanted.get(path) if position == 0 else None)
+            Found(tuple(uses), self.wanted_at(path) if position == 0 else None)
             for (path, position, _), uses in places.items()
         )
+
+    def wanted_at(self, path: Path) -> Certificate | None:
+        """What kcert.yaml says about the certificate at *path*."""
+        return self.wanted.get(path.absolute()) if self.wanted else None
 
     @cached_property
     def leaves(self) -> tuple[Found, ...]:
