@@ -105,6 +105,12 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "approved" in approved
     assert "kubectl certificate approve jane" in " ".join(approved.split())
     assert cluster.whoami("jane") == {"kind": "User", "name": "jane", "groups": ["developers"]}
+    kcert.done("kubeconfig", "jane", "--server", cluster.url)
+    itself = running.output(
+        ["kubectl", "get", "--raw", "/whoami", "--kubeconfig", cluster.home / "pki/jane.kubeconfig"],
+        HOME=str(cluster.home),
+    )
+    assert json.loads(itself.stdout)["name"] == "jane"
     condition = cluster.api.objects["jane"]["status"]["conditions"][0]
     assert condition["reason"] == "KubectlApprove"
     assert condition["message"] == "This CSR was approved by kubectl certificate approve."
