@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -128,6 +129,27 @@ def test_each_of_kubeadms_cas_changes_over_by_itself(own_pki: Callable[..., Pki]
     assert conf(folder / "admin.conf")["ca"] == (folder / "pki/ca.crt").read_text(encoding="ascii")
     assert {path: files_of(folder)[path] for path in others} == others
     assert all(line.startswith("current") for line in kcert.done("plan").lines[1:])
+
+
+def test_a_kill_at_the_end_of_a_change_over_is_made_good_by_the_next_run(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    """What is written down to be put away is put away, with a copy of it in the backup."""
+    folder = own_pki("course").folder
+    kcert.done("renew", "ca", "--new-key", "--quiet")
+    alone = (folder / "ca-new.crt").read_bytes()
+    staging = folder / ".kcert/staging/1-1"
+    staging.mkdir(parents=True)
+    (staging / "ca.crt").write_bytes(alone)
+    journal = {"backup": "of-the-kill", "files": ["ca.crt"], "retires": ["ca-new.crt"]}
+    (staging / "publish.json").write_text(json.dumps(journal), encoding="utf-8")
+
+    kcert.done("all", "--quiet")
+
+    assert (folder / "ca.crt").read_bytes() == alone
+    assert not (folder / "ca-new.crt").exists()
+    assert (folder / ".kcert/backup/of-the-kill/ca-new.crt").read_bytes() == alone
+    assert (folder / ".kcert/backup/of-the-kill/ca.crt").read_bytes().count(b"BEGIN") == 2
 
 
 def test_the_history_tells_the_story(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

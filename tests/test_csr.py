@@ -20,6 +20,7 @@ from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
 from tests.running import Ended, output
+from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import backups, recorded, shown
 
@@ -106,12 +107,35 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
         "O=developers",
         "O=team:blue",
     }
+    kcert.done("kubeconfig", "jane")
     there = server(Side(pki_folder, "kube-apiserver.crt", tmp_path), pki_folder / "ca.crt")
-    here = client(pki_folder / "ca.crt", Side(pki_folder, "jane.crt", tmp_path))
+    (pki_folder / "jane.conf").write_bytes((pki_folder / "jane.kubeconfig").read_bytes())
+    here = client(pki_folder / "ca.crt", Side(pki_folder, "jane.conf", tmp_path))
     assert shake_hands(there, here, "kubernetes.default") == b"a word"
     assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
     story = [line.split()[1] for line in recorded(kcert)][-4:]
     assert story == ["ecparam", "req", "ca", "verify"]
+
+
+def test_the_exercise_ends_with_a_kubeconfig_that_opens_a_tls_connection(
+    own_pki: Callable[..., Pki], inside: InProcess, tmp_path: Path
+) -> None:
+    folder = own_pki("kubeadm").folder
+    file = "pki/jane-csr.yaml"
+    inside.done("csr", "new", "jane", "--group", "developers")
+    inside.done("csr", "manifest", "jane")
+    inside.done("csr", "approve", "--file", file)
+    inside.done("csr", "sign", "--file", file)
+    inside.done("csr", "fetch", "jane", "--file", file)
+
+    assert not (folder / "jane.key").exists()
+    assert (folder / "jane.conf").stat().st_mode & 0o777 == 0o600
+    opened = conf(folder / "jane.conf")
+    assert (opened["user"], opened["server"]) == ("jane", "https://127.0.0.1:6443")
+    there = server(Side(folder, "pki/apiserver.crt", tmp_path), folder / "pki/ca.crt")
+    here = client(folder / "pki/ca.crt", Side(folder, "jane.conf", tmp_path))
+    assert shake_hands(there, here, "kubernetes.default") == b"a word"
+    assert "renewed  jane" in inside.done("renew", "jane", "--quiet").stdout
 
 
 def test_what_csr_new_shows_is_what_ran(pki_folder: Path, kcert: Kcert) -> None:

@@ -459,7 +459,7 @@ O = Here
 CN = by hand
 [ca]
 basicConstraints = critical,CA:TRUE
-keyUsage = critical,keyCertSign
+keyUsage = critical,keyCertSign,cRLSign,digitalSignature
 subjectKeyIdentifier = 0102030405
 """
 
@@ -497,7 +497,7 @@ def test_a_name_in_printable_letters_stays_in_them(tmp_path: Path, kcert: Kcert)
     after = judge.load(pki / "ca.crt")
     assert after.subject.public_bytes() == before.subject.public_bytes()
     assert judge.judged(after).subject_key_id == "0102030405"
-    assert judge.judged(after).usages == {"keyCertSign"}
+    assert judge.judged(after).usages == {"keyCertSign", "cRLSign", "digitalSignature"}
 
 
 def test_what_kcert_did_not_make_is_not_brought_in_line_unless_it_is_named(adopted: Path, kcert: Kcert) -> None:

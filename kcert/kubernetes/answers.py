@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
+from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
@@ -107,11 +108,11 @@ def _decoded(said: bytes, name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """A certificate that was found to belong: what it says, its text, and whether the key was there to compare."""
+    """A certificate that was found to belong: what it says, its PEM, and its key, if that is here."""
 
     found: X509
     pem: bytes
-    compared_with_key: bool
+    key: bytes | None = field(default=None, repr=False)
 
 
 def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> Answer:
@@ -132,14 +133,18 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> 
             f"request was made, or make one with `kcert csr new {certificate.name}`."
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
-    key = _key(root / files.key)
+    key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     if reasons := unlike(found, request, key):
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
-    return Answer(found, pem, key is not None)
+    return Answer(found, pem, key)
 
 
-def _key(path: Path) -> bytes | None:
+def _key(path: Path, inside: Path | None) -> bytes | None:
+    """The private key as it lies there, or as it is inside a kubeconfig; None where it is elsewhere."""
     try:
+        if inside is not None and not path.exists() and inside.is_file():
+            found = opened(inside.read_bytes())
+            return found.key if found else None
         return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -40,12 +40,14 @@ def applicant(cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple
 
 
 def of_name(cluster: Cluster, name: str) -> Certificate:
-    """The certificate whose request and key lie under *name* in the PKI folder; raises InputError where none can."""
+    """The certificate whose request lies under *name* in the PKI folder, and where its answer belongs.
+
+    Raises InputError for a name that nobody can have.
+    """
     known = profiles.named(profiles.certificates(cluster), name)
     if not known and (why := accepted.user_name(name)):
         raise InputError(f"{name!a} is not accepted as a name: {why}.")
-    found = known[0] if known else profiles.user(cluster, name, ())
-    return replace(found, files=replace(found.files, kubeconfig=None))
+    return known[0] if known else profiles.user(cluster, name, ())
 
 
 def _kubelet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from kcert.kubernetes.signing_request import (
 from kcert.making.preparation import authority_for
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.plan import kubeconfig
 from kcert.shell import Command, run
 from kcert.state import standings
 from kcert.workspace import PUBLIC_MODE, Workspace, in_place
@@ -206,14 +208,16 @@ class Keeper(Protocol):
 def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper) -> Path:
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
 
-    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate.
+    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
+    the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
     """
     crt = certificate.files.crt
     assert crt
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
         return output
-    authority = next(one for one in desk.known if one.name == "ca").files.crt
+    ca = next(one for one in desk.known if one.name == "ca")
+    authority, files = ca.files.crt, certificate.files
     assert authority
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
         staging = workspace.stage((authority,), (crt,))
@@ -223,9 +227,18 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
             outcome = run(Command(argv, staging.folder))
             workspace.record(outcome, staging, (crt,), set())
             keeper.ended(outcome)
-        path = desk.root / crt
-        if not path.is_file() or path.read_bytes() != answer.pem:
-            workspace.publish(staging, (crt,), ())
+        kept = crt
+        if files.kubeconfig and answer.key and (desk.root / authority).is_file():
+            kept = files.kubeconfig
+            staging.put(files.key, answer.key, secret=True)
+            text_of = kubeconfig(certificate, ca, desk.cluster.name).embedded(
+                lambda name: base64.b64encode(staging.path(name).read_bytes()).decode("ascii")
+            )
+            staging.write(kept, text_of, secret=True)
+        path = desk.root / kept
+        if not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes():
+            inside = kept == files.kubeconfig
+            workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())
         else:
             workspace.discard(staging)
     return path

@@ -97,8 +97,7 @@ class _Preparation:
             elif _names_its_files(self.order.root, standing):
                 self.remarks.append(
                     f"{certificate.files.kubeconfig} names its files instead of holding them: that certificate the "
-                    "kubelet "
-                    "renews by itself."
+                    "kubelet renews by itself."
                 )
             elif not self.renewal.every or leaf:
                 left.append(standing)
@@ -182,8 +181,7 @@ class _Preparation:
         if _names_its_files(self.order.root, standing):
             return (
                 f"{path} names the files of its certificate instead of holding them, as a kubelet's does that renews "
-                "its "
-                "certificate by itself: there is nothing to renew in it."
+                "its certificate by itself: there is nothing to renew in it."
             )
         return (
             f"{path} holds no certificate that can be read, so nothing can be taken over from it: "

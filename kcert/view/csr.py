@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from kcert import lessons
 from kcert.durations import told
 from kcert.kubernetes import signers
 from kcert.kubernetes.kubectl import kubectl
@@ -62,15 +63,8 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     assert csr
     heading(f"{one.name}: a CertificateSigningRequest")
     if explain:
-        say(
-            "The cluster gets the request inside an object of its own, in base64 on one line; which signer it is for, "
-            "and "
-            "which usages the certificate is to have, stand beside it. By hand, the line comes from"
-        )
-        screen().print()
+        _paragraphs("step-manifest")
         block([f"cat {root / csr} | base64 | tr -d '\\n'"], "command")
-        screen().print()
-        say("and the object is this:")
         screen().print()
     block(clean(text(one)).splitlines(), "config")
     screen().print()
@@ -79,6 +73,12 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     say(
         f"Next: `kcert csr submit {path}` gives it to a cluster; `kcert csr approve --file {path}` goes on without one."
     )
+
+
+def _paragraphs(topic: str) -> None:
+    for paragraph in lessons.lesson(topic).opening.split("\n\n"):
+        say(paragraph)
+        screen().print()
 
 
 def submitted(one: SigningRequest) -> None:
@@ -196,14 +196,7 @@ class Signing:
         one = how.request
         heading(f"{one.name}: signed as {one.signer} does it")
         if self._explain:
-            say(
-                "Approved, and nothing in it is against the signer's rules, so kube-controller-manager would sign it: "
-                "the "
-                "subject as it was asked for, the names, the usages of the object, no CA, and from five minutes ago, "
-                "for "
-                "clocks that go slow. Lifetimes to the second are beyond `openssl x509`, so `openssl ca` does it."
-            )
-            screen().print()
+            _paragraphs("step-issue")
         say(f"The settings: {how.names[1]}.")
         screen().print()
         block(how.settings.splitlines(), "config")
@@ -248,8 +241,10 @@ def kept(certificate: Certificate, answer: Answer, path: Path) -> None:
     """Where the certificate is, and what comes next."""
     block([f"-> {path}"], "file")
     screen().print()
-    with_key = "key and request" if answer.compared_with_key else "the request (the key is not here)"
+    with_key = "key and request" if answer.key else "the request (the key is not here)"
     found = answer.found
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    if found.may_dial:
+    if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
+        say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+    elif found.may_dial:
         say(f"Next: `kcert kubeconfig {certificate.name}` puts it into a kubeconfig.")
