@@ -277,6 +277,8 @@ SICK: list[Sick] = [
     *cases(
         "not-a-ca",
         (FOLDER, "ca.crt", {"ca": {"ca": False}}),
+        (FOLDER, "ca.crt", {"ca": {"ca": False, "key_usage": False}}),
+        (FOLDER, "ca.crt", {"ca": {"signs": False}}),
         (MANIFESTS, f"{PKI}/ca.crt", {"ca": {"ca": False}}),
         (MANIFESTS, f"{PKI}/etcd/ca.crt", {"etcd-ca": {"ca": False}}),
         (UNITS, f"{HARD}/ca.crt", {"ca": {"ca": False}}),
