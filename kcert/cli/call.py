@@ -14,7 +14,7 @@ from kcert.cli.options import Looking, takes
 def command(
     looking: Looking,
     *,
-    path: Annotated[str, typer.Argument(help="What to read: /version, /api/v1/namespaces …")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="What to read: /version, /api/v1/namespaces …")],
     name: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Whose certificate to show: admin, a component, a node, a user.")
     ],
@@ -25,7 +25,10 @@ def command(
     explain: Annotated[bool, typer.Option(help="Say what happens.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer, and nothing else.")] = False,
 ) -> None:
-    """Call the API with curl and a certificate, and explain what went wrong, if anything did."""
+    """Call the API with curl and a certificate, and explain what went wrong, if anything did.
+
+    Status 1: the server answered, but not with what was asked for (401, 403, 404 …). Status 3: no answer came.
+    """
     from kcert.kubernetes import call
     from kcert.view import call as view
 

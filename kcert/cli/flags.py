@@ -16,7 +16,10 @@ def command(
     *,
     component: Annotated[
         str,
-        typer.Argument(help="etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet."),
+        typer.Argument(
+            metavar="COMPONENT",
+            help="etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+        ),
     ],
     host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="The host that it is to run on.")] = None,
     format: Annotated[  # noqa: A002 - the option's name

@@ -151,7 +151,10 @@ class _Reader:
         if one.part == "kubeconfig":
             return self._kubeconfig(one)
         if one.part == "key":
-            return _read(self.folder.root / file), True
+            path = self.folder.root / file
+            if not path.exists():
+                raise InputError(f"{path} is not here, and {one.reader} reads it: put it there until this is packed.")
+            return _read(path), True
         return credentials.public(self.folder.root, file), True
 
     def _kubeconfig(self, one: _Wanted) -> tuple[bytes, bool]:

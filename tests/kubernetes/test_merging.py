@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kcert.errors import InputError
 from kcert.kubernetes import merging
@@ -199,6 +201,50 @@ def test_where_others_have_the_names_the_new_ones_are_called_after_the_context()
     assert after["contexts"][-1] == {"name": "lab", "context": {"cluster": "lab", "user": "lab"}}
     assert [one["name"] for one in after["clusters"]] == ["kubernetes", "lab"]
     assert after["clusters"][0]["cluster"] == {"server": "https://192.0.2.1:6443"}
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _listed(inside: str) -> st.SearchStrategy[list[dict[str, Any]] | None]:
+    entry = st.fixed_dictionaries({"name": _WORDS.map(lambda word: f"x{word}"), inside: _VALUES})
+    return st.none() | st.lists(entry, max_size=3)
+
+
+_CONFIGS = st.fixed_dictionaries(
+    {"apiVersion": st.just("v1"), "kind": st.just("Config")},
+    optional={
+        "clusters": _listed("cluster"),
+        "contexts": _listed("context"),
+        "users": _listed("user"),
+        "current-context": _WORDS,
+        "preferences": _VALUES,
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_CONFIGS, st.sampled_from([True, False, None]), st.integers(2, 6), st.booleans(), st.booleans())
+def test_whatever_a_kubeconfig_holds_stays_in_it(
+    config: dict[str, Any], flow: bool | None, indent: int, as_json: bool, unicode: bool
+) -> None:
+    if as_json:
+        text = json.dumps(config, indent=indent if flow else None, ensure_ascii=False)
+    else:
+        text = yaml.safe_dump(config, default_flow_style=flow, indent=indent, allow_unicode=unicode, sort_keys=False)
+    before, new = yaml.safe_load(text), yaml.safe_load(NEW)
+
+    after = yaml.safe_load(merge(text))
+
+    for key in ("clusters", "contexts", "users"):
+        assert after[key] == [*(before.get(key) or []), *new[key]]
+    others = [key for key in before if key not in new]
+    assert [after[key] for key in others] == [before[key] for key in others]
 
 
 @pytest.mark.parametrize(
