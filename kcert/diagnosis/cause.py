@@ -20,8 +20,8 @@ class Wording:
     """One way in which a program says it.
 
     ``mark`` is plain text, whole words without quotation marks, that every such line holds: by its longest word kcert
-    passes over all other lines quickly. ``pattern`` is a regular expression with named groups for what the line tells; without one, the mark is all
-    there is to find.
+    passes over all other lines quickly. ``pattern`` is a regular expression with named groups for what the line tells;
+    without one, the mark is all there is to find.
     """
 
     mark: str
@@ -60,6 +60,7 @@ _DIALLED = (
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
     re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
+    re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/([^\s/]+:\d+)"),
     re.compile(r"(https)://([^\s/\"?\]]+)"),
 )
 DIALLED = "dialled"

@@ -95,9 +95,11 @@ class _Server(socketserver.ThreadingTCPServer):
     def finish_request(self, request: object, client_address: object) -> None:
         """Shake hands in the connection's own thread."""
         try:
-            if self.context:
-                request = self.context.wrap_socket(request, server_side=True)  # type: ignore[arg-type]
-            super().finish_request(request, client_address)  # type: ignore[arg-type]
+            if not self.context:
+                super().finish_request(request, client_address)  # type: ignore[arg-type]
+                return
+            with self.context.wrap_socket(request, server_side=True) as wrapped:  # type: ignore[arg-type]
+                super().finish_request(wrapped, client_address)
         except OSError as error:
             self.complaints.append(str(error))
 
@@ -127,7 +129,7 @@ def api_server(
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(pki / "ca.crt")
             server.context = context
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}"
         finally:
@@ -770,7 +772,7 @@ def python_server_faults(pki: Path) -> str:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(pki / "ca.crt")
             server.context = context
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             said("curl", "-sS", "-m", "3", *client, f"https://127.0.0.1:{server.server_address[1]}/", cwd=pki)
             server.shutdown()
             texts += [f"{line}\n" for line in server.complaints]
