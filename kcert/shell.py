@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING
 from kcert.errors import ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ENOUGH_SECONDS = 60.0
 """No openssl command takes this long but the generation of a very long key, which brings its own limit."""
@@ -101,7 +101,7 @@ def run(command: Command) -> Outcome:
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
     try:
-        ended = sh.Command(_located(program))(
+        running = sh.Command(_located(program))(
             *arguments,
             _cwd=str(command.folder),
             _in=None,
@@ -109,18 +109,26 @@ def run(command: Command) -> Outcome:
             _tty_out=False,
             _timeout=command.seconds_allowed,
             _ok_code=list(range(256)),
-            _return_cmd=True,
+            _bg=True,  # only so that there is something in hand to be killed
+            _bg_exc=False,
             _decode_errors="replace",
         )
-        status, output = ended.exit_code, str(ended)
-    except sh.TimeoutException:
-        raise _too_slow(command) from None
-    except sh.ErrorReturnCode as error:  # ended by a signal
-        status, output = error.exit_code, error.stdout.decode(errors="replace")
     except sh.CommandNotFound:
         raise _missing(program) from None
     except OSError as error:
         raise _cannot_start(program, error) from None
+    try:
+        running.wait()
+        status, output = running.exit_code, str(running)
+    except sh.TimeoutException:
+        raise _too_slow(command) from None
+    except sh.ErrorReturnCode as error:  # ended by a signal
+        status, output = error.exit_code, error.stdout.decode(errors="replace")
+    except BaseException:  # Ctrl-C, SIGTERM: no program is left behind
+        running.kill()
+        with contextlib.suppress(sh.ErrorReturnCode):
+            running.wait()
+        raise
     return Outcome(command, status, output, started, time.monotonic() - clock)
 
 
@@ -145,6 +153,45 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     except OSError as error:
         raise _cannot_start(program, error) from None
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+
+
+def run_beside(command: Command) -> Outcome:
+    """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
+    waiting, outcomes = [command], list[Outcome]()
+    run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
+    return outcomes[0]
+
+
+def read_together(commands: Sequence[Command]) -> list[Reading]:
+    """Run *commands* side by side, as many at a time as there are processors, for what they print.
+
+    What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
+    ``run`` does, and then leaves no process behind.
+    """
+    import tempfile
+
+    readings: list[Reading] = []
+    at_once = os.cpu_count() or 1
+    for start in range(0, len(commands), at_once):
+        with contextlib.ExitStack() as stack:
+            running = []
+            for command in commands[start : start + at_once]:
+                outputs = (
+                    stack.enter_context(tempfile.TemporaryFile()),
+                    stack.enter_context(tempfile.TemporaryFile()),
+                )
+                process = _begin(command, *outputs)
+                stack.callback(_stop, process)
+                running.append((command, process, outputs))
+            for command, process, (stdout, stderr) in running:
+                try:
+                    status = process.wait(command.seconds_allowed)
+                except subprocess.TimeoutExpired:
+                    raise _too_slow(command) from None
+                stdout.seek(0)
+                stderr.seek(0)
+                readings.append(Reading(status, stdout.read(), stderr.read().decode(errors="replace")))
+    return readings
 
 
 def hand_over(command: Command, stdin: bytes | None = None) -> int:
@@ -243,19 +290,28 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
 
 
 def _start(command: Command) -> _Running:
-    program = command.argv[0]
     started, clock = datetime.now(timezone.utc), time.monotonic()
+    return _Running(command, _begin(command, subprocess.PIPE, subprocess.STDOUT), started, clock)
+
+
+def _begin(command: Command, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    program = command.argv[0]
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [_located(program), *command.argv[1:]],
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout,
+            stderr=stderr,
         )
     except OSError as error:
         raise _cannot_start(program, error) from None
-    return _Running(command, process, started, clock)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Make sure that a process is gone; one that has ended is left as it is."""
+    process.kill()
+    process.wait()
 
 
 def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> list[Outcome]:
@@ -317,13 +373,34 @@ _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
 def quote(argument: str) -> str:
     """One argument as a person would type it in bash.
 
-    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation.
+    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
+    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen.
     """
+    if not argument.isprintable():
+        return f"$'{''.join(map(_escaped, argument))}'"
     if _SUBJECT.fullmatch(argument):
         return f'"{argument}"'
     if _SAFE.fullmatch(argument):
         return argument
     return shlex.quote(argument)
+
+
+def _escaped(character: str) -> str:
+    """One character inside bash's ``$'…'``."""
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
+
+
+def folder_argument(folder: Path) -> str:
+    """*folder* as an argument that no program takes for an option."""
+    name = str(folder)
+    return f"./{name}" if name.startswith("-") else name
 
 
 def typed(argv: tuple[str, ...], width: int = 0) -> str:
@@ -338,7 +415,8 @@ def typed(argv: tuple[str, ...], width: int = 0) -> str:
     # An option stays with its value: the break comes before the next option.
     groups: list[str] = []
     for word in words:
-        if groups and not (word.startswith("-") and len(word) > 1):
+        stays = groups and not (word.startswith("-") and len(word) > 1)
+        if stays and len(groups[-1]) + len(word) + 7 <= width:  # 7: indentation, blank, and " \\"
             groups[-1] += f" {word}"
         else:
             groups.append(word)

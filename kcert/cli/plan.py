@@ -24,5 +24,7 @@ def command(
     from kcert.view import plan
 
     cluster = chapters.cluster(looking.config)
-    found = standings(looking.dir, profiles.certificates(cluster), openssl(looking.openssl))
-    plan.show(cluster, looking.dir, tuple(found.values()), format)
+    # Where nothing lies there is nothing to read, so a plan needs no openssl.
+    program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
+    found = standings(looking.dir, profiles.certificates(cluster), program)
+    plan.show(cluster, looking.dir, tuple(found.values()), format, chapters.folder_option(looking.dir))

@@ -50,7 +50,7 @@ class Installation(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeyFile:
     """A file with a private key inside: a key file, or a kubeconfig with ``client-key-data``.
 
@@ -107,11 +107,11 @@ class KubeconfigUse:
     current: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Use:
     """One use of one certificate: a file that three options name is three of these.
 
-    ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server it is the text of ``live``,
+    ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server the text of ``live``,
     ``host:port``). ``option`` and ``source`` name the option that uses it and the file where that stands.
     ``position`` counts the certificates of one file from 0. ``role`` is None where nothing tells what the
     certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this.
@@ -139,7 +139,7 @@ class Use:
     kubeconfig: KubeconfigUse | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A file that cannot be what it has to be.
 
@@ -196,7 +196,7 @@ def survey(where: Sequence[str], root: Path | None = None, openssl: str = "opens
     With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does
     not exist raises InputError; everything else that is wrong becomes a Problem.
     """
-    from kcert.inspect.finding import find_all  # noqa: PLC0415 - finding is built on these types
+    from kcert.inspect.finding import find_all
 
     return find_all(where, root, openssl)
 

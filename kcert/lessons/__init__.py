@@ -1,8 +1,9 @@
 """The words: one Markdown file a topic, beside this module, for everybody to read and for teachers to edit.
 
-A lesson begins with ``# Title`` and ``chapter: NAME`` (and, where the order within the chapter matters,
-``place: NUMBER``); then come one to three paragraphs on what it is and why, then sections (``## Command``
-and others). Files are read when they are asked for, and not before.
+A lesson begins with ``# Title`` and ``chapter: NAME``; where the order within the chapter matters
+``place: NUMBER`` follows, and in the lesson of a step ``again: SENTENCE``, for when its reason has been
+read already. Then come a few paragraphs on what it is and why, the first of which can stand alone, then
+sections (``## Command`` and others). Files are read when they are asked for, and not before.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Lesson:
     opening: str
     sections: Mapping[str, str] = field(hash=False)
     place: int = _NO_PLACE
+    again: str = ""
 
 
 def topics() -> tuple[str, ...]:
@@ -104,8 +106,13 @@ def reason(role: str, action: str) -> str:
     The role's own words where its lesson has some, and what holds for every certificate where not, or where
     no *role* is given.
     """
-    own = lesson(role).sections.get(_SECTIONS[action]) if role else None
+    own = lesson(role).sections.get(_SECTIONS.get(action, "")) if role else None
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
+
+
+def reminder(action: str) -> str:
+    """The reason for a step in a few words, for whoever has just read it in full."""
+    return lesson(f"step-{action}").again or reason("", action)
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -132,11 +139,14 @@ def _read(path: Path, text: str) -> Lesson:
         opening=opening.strip("\n"),
         sections=sections,
         place=int(place) if place.isascii() and place.isdigit() else _NO_PLACE,
+        again=values.get("again", ""),
     )
 
 
 def _header_line(path: Path, number: int, line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or name not in ("chapter", "place"):
-        raise InputError(f"{path}:{number}: after the title come chapter: NAME and place: NUMBER, then an empty line")
+    if not colon or name not in ("chapter", "place", "again"):
+        raise InputError(
+            f"{path}:{number}: between the title and an empty line stand chapter: NAME, place: NUMBER, again: SENTENCE"
+        )
     return name, value.strip()

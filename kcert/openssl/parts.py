@@ -97,7 +97,7 @@ def requested_extensions(openssl: str, der: bytes) -> Extensions:
     # RFC 2986, 4.1: [0] at depth 2, in it attributes (3) of a type and a set (4), of one list (5) of extensions (6).
     attributes = _within(_pieces(openssl, der), 2, 0xA0)
     starts = [index for index, piece in enumerate(attributes) if piece.depth == 3]
-    for start, end in zip(starts, [*starts[1:], len(attributes)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(attributes)], strict=False):
         if attributes[start + 1 : start + 2] and attributes[start + 1].content == _EXTENSION_REQUEST:
             return _extensions(openssl, attributes[start:end], 7)
     return Extensions()

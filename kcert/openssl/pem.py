@@ -19,7 +19,7 @@ PUBLIC_KEY_LABELS = frozenset({"PUBLIC KEY", "RSA PUBLIC KEY"})
 # A label's inside cannot hold a dash line, so a block without its END stops at the next BEGIN.
 _BLOCK = re.compile(
     rb"^[ \t]*-----BEGIN (?P<label>[A-Z0-9 ]{1,64})-----[ \t]*\r?$"
-    rb"(?P<inside>(?:(?!-----)[\s\S])*)"
+    rb"(?P<inside>[^-]*(?:-(?!----)[^-]*)*)"
     rb"(?P<end>^[ \t]*-----END (?P=label)-----)?",
     re.MULTILINE,
 )

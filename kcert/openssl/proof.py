@@ -29,6 +29,7 @@ from kcert.openssl.text import serial
 from kcert.openssl.x509 import Name
 
 _PLAIN_STRINGS = frozenset(b"\x0c\x13\x16")  # UTF8String, PrintableString, IA5String
+_ESCAPED = re.compile(rb"\\x([0-9A-F]{2})")  # how openssl prints whatever is not plain ASCII
 _PART = re.compile(r"(?:^|, |/)([A-Za-z]+) ?= ?")
 
 _USAGE_TEXT = {
@@ -89,14 +90,20 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
     if text and (not starts or starts[0].start() != 0):
         raise DoubtError
     parts, encoded, tags = [], b"", []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
+    for start, following in zip(starts, [*starts[1:], None], strict=False):
         kind, value = start[1], text[start.end() : following.start() if following else len(text)]
-        if kind not in NAME_TYPES or not value.isascii():
+        raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), value.encode("latin-1"))
+        try:
+            value = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DoubtError from None
+        if kind not in NAME_TYPES:
             raise DoubtError
-        string = element(0x0C, value.encode("ascii"))
+        string = element(0x0C, raw)
         pair = element(0x30, element(0x06, bytes.fromhex(NAME_TYPES[kind])) + string)
         encoded += element(0x31, pair)
-        tags.append(len(encoded) - len(string))
+        if value.isascii():  # in a UTF8String alone do the other bytes mean what they mean here
+            tags.append(len(encoded) - len(string))
         parts.append((kind, value))
     outer = element(0x30, encoded)
     header = len(outer) - len(encoded)
@@ -104,7 +111,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
 
 
 def prove_extensions(text: str, der: bytes, at: int) -> Extensions:
-    """What *text* says after the public key, compared with the extensions of a certificate whose subject ends at *at*."""
+    """What *text* says after the public key, compared with the extensions; *at* is where the subject ends in *der*."""
     claims: dict[str, tuple[bool, str]] = {}
     for found in _EXTENSION.finditer(text):
         if found[1] in claims:
@@ -183,6 +190,12 @@ def _claim_purposes(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     return {"extended_key_usage": names}, (element(0x30, oids),)
 
 
+@lru_cache(maxsize=4096)
+def _known(kind: str, value: str) -> AltName:
+    """The same object for the same name: ``localhost`` stands in every other certificate."""
+    return AltName(kind, value)
+
+
 def _claim_alt_names(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     names, encoded = [], b""
     for word in claim.split(", "):
@@ -194,10 +207,10 @@ def _claim_alt_names(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
                 address = ipaddress.ip_address(value)
             except ValueError:
                 raise DoubtError from None
-            names.append(AltName("IP", str(address)))
+            names.append(_known("IP", str(address)))
             encoded += element(ALT_NAME_TAGS[kind], address.packed)
         else:
-            names.append(AltName(kind, value))
+            names.append(_known(kind, value))
             encoded += element(ALT_NAME_TAGS[kind], value.encode("ascii"))
     return {"alt_names": tuple(names)}, (element(0x30, encoded),)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -73,16 +74,18 @@ def _read_batch(openssl: str, pems: list[str]) -> Iterator[X509 | Unreadable]:
         if isinstance(block, Block):
             waiting.setdefault(block.der[-TAIL:].hex(), []).append((index, block))
     if waiting:
-        sent = "".join(block.pem for block in blocks if isinstance(block, Block))
-        reading = read(Command((openssl, "storeutl", "-noout", "-text", "-certs", "/dev/stdin")), sent.encode())
+        reading = read(
+            Command((openssl, "storeutl", "-noout", "-text", "-certs", "/dev/stdin")),
+            "".join(block.pem for block in blocks if isinstance(block, Block)).encode(),
+        )
         for text in RECORD.split(reading.stdout.decode("latin-1"))[1:]:
             for index, block in waiting.get(tail(text), ()):
                 results[index] = results[index] or _proven(text, block)
-    for block, result in zip(blocks, results, strict=True):
-        if result is not None:
-            yield result
-        elif isinstance(block, Block):
-            yield _read_slowly(openssl, block)
+    for pem, block, result in zip(pems, blocks, results, strict=True):
+        whole = result or (_read_slowly(openssl, block) if isinstance(block, Block) else None)
+        assert whole is not None
+        # Who gave a PEM that is as openssl writes it gets that very text back: no second copy in memory.
+        yield replace(whole, pem=pem) if whole.pem == pem else whole
 
 
 def _certificate_block(pem: str) -> Block | Unreadable:

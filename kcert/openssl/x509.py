@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from kcert.certificates import AltName
@@ -38,7 +39,12 @@ class Name:
         return self.values("OU")
 
     def __str__(self) -> str:
-        return ", ".join(f"{kind}={value}" for kind, value in self.parts)
+        return listed(f"{kind}={value}" for kind, value in self.parts)
+
+
+def listed(values: Iterable[str]) -> str:
+    """*values* in one line, with a comma inside a value escaped: ``a\\, O=b`` cannot be taken for two of them."""
+    return ", ".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in values)
 
 
 @dataclass(frozen=True, slots=True)

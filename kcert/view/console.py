@@ -92,7 +92,7 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     console = to or screen()
     paragraph = " ".join(text.split())
     line = Text(style=style)
-    if console.color_system is None:
+    if not has_colour(console):
         line.append(paragraph)
     else:
         for number, part in enumerate(paragraph.split("`")):
@@ -100,6 +100,11 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     for wrapped in line.wrap(console, min(console.width, MOST_WIDTH)) or [line]:
         wrapped.rstrip()
         console.print(wrapped, soft_wrap=True)
+
+
+def has_colour(console: Screen) -> bool:
+    """False in a pipe, on a terminal without colours, and where NO_COLOR asks for none."""
+    return console.color_system is not None and not console.no_color
 
 
 def heading(text: str) -> None:

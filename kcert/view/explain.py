@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import sys
+import textwrap
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
@@ -13,7 +15,7 @@ from rich.text import Text
 from kcert import shell
 from kcert.errors import ProgramError
 from kcert.shell import Command, typed
-from kcert.view.console import INDENT, MOST_WIDTH, heading, say, screen
+from kcert.view.console import INDENT, MOST_WIDTH, has_colour, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,7 +140,7 @@ def _text(text: str, section: str) -> None:
 def _prose(words: str, bullet: str) -> None:
     """A paragraph, wrapped, what follows a bullet standing under its first word."""
     console = screen()
-    coloured = console.color_system is not None
+    coloured = has_colour(console)
     text = Text()
     rest = " ".join(words.split())
     at = 0
@@ -148,9 +150,17 @@ def _prose(words: str, bullet: str) -> None:
         text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
         at = found.end()
     text.append(rest[at:])
-    for number, line in enumerate(text.wrap(console, min(console.width, MOST_WIDTH) - len(bullet))):
-        line.rstrip()
+    for number, line in enumerate(_wrapped(text, min(console.width, MOST_WIDTH) - len(bullet))):
         console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
+
+
+def _wrapped(text: Text, width: int) -> Iterator[Text]:
+    """The lines of a paragraph; a word longer than a line (an address) stays whole, so that it can be copied."""
+    plain = textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False)
+    ends = accumulate(len(line) + 1 for line in plain[:-1])
+    for line in text.divide(ends):
+        line.rstrip()
+        yield line
 
 
 def _code(lines: Sequence[str], *, commands: bool) -> None:

@@ -46,10 +46,10 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         return
     for entry in entries:
         status = "" if entry.status == 0 else f"   failed with status {entry.status}"
-        say(f"{entry.time}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
+        say(f"{clean_line(entry.time)}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
         block(_line(entry, width).splitlines(), "command")
-        block([f"-> {', '.join(entry.files)}"] if entry.files else [], "file")
+        block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
     failed = sum(entry.status != 0 for entry in entries)
     say(

@@ -34,7 +34,7 @@ _STYLES = {
 _COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "names")
 
 
-def show(cluster: Cluster, root: Path, standings: Sequence[Standing], form: str) -> None:
+def show(cluster: Cluster, root: Path, standings: Sequence[Standing], form: str, folder_option: str) -> None:
     """Print the plan as a table, as JSON or as Markdown."""
     if form == "json":
         sys.stdout.write(json.dumps([_record(one) for one in standings], indent=2) + "\n")
@@ -43,7 +43,7 @@ def show(cluster: Cluster, root: Path, standings: Sequence[Standing], form: str)
     elif not screen().is_terminal:
         _plain(standings)
     else:
-        _terminal(cluster, root, standings)
+        _terminal(cluster, root, standings, folder_option)
 
 
 def _record(standing: Standing) -> dict[str, object]:
@@ -109,7 +109,7 @@ def _plain(standings: Sequence[Standing]) -> None:
         sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
 
 
-def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing]) -> None:
+def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing], folder_option: str) -> None:
     say(f"Cluster {cluster.name}, profile {cluster.profile}: {len(standings)} certificates and keys in {root}.")
     if cluster.defaults:
         where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
@@ -122,7 +122,7 @@ def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing]) -> No
     counts = [(state, sum(one.state is state for one in standings)) for state in State]
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
     if any(one.state is State.MISSING for one in standings):
-        say("`kcert all` makes what is missing.")
+        say(f"`kcert all{folder_option}` makes what is missing.")
 
 
 def _table(standings: Sequence[Standing]) -> None:

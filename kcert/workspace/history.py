@@ -56,9 +56,20 @@ class History:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.ftruncate(self._file, len(whole))
-        lines = whole.splitlines(keepends=True)
-        self._lines = len(lines)
-        self._last = _hash(lines[-1]) if lines else BEGINNING
+        hashes = [BEGINNING, *(_hash(line) for line in whole.splitlines(keepends=True))]
+        self._lines, self._last = self._recorded()
+        # A kill between a line and its head leaves the head one line behind. In any other case a history that does
+        # not end as its head says was changed: what follows is chained to the head, so that the change keeps showing.
+        if hashes[self._lines : self._lines + 1] == [self._last] and len(hashes) - 1 - self._lines <= 1:
+            self._lines, self._last = len(hashes) - 1, hashes[-1]
+
+    def _recorded(self) -> tuple[int, str]:
+        """The number of lines, and the hash of the last, as the head has them."""
+        try:
+            lines, last = self.head.read_text(encoding="ascii").split()
+            return max(int(lines), 0), last
+        except (FileNotFoundError, ValueError):
+            return 0, BEGINNING
 
     def close(self) -> None:
         """Let go of the files."""

@@ -1,0 +1,51 @@
+# What a developer types here. It asks for nothing beyond make 3.81 (macOS has that one), Python and openssl.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# What pytest is given, for example: make test TESTS='tests/test_faults.py -k disk'
+TESTS  ?= tests
+
+.PHONY: help demo test check bench format clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: $(VENV)/.kcert  ## the whole PKI of the example cluster into ./pki, with its lesson
+	$(BIN)/kcert all
+
+test: check  ## the checks, then all tests
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup $(TESTS)
+
+check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.lint
+
+bench: $(VENV)/.developer  ## how long the program takes, against plain openssl
+	$(BIN)/python -m tests.bench
+
+format: $(VENV)/.developer  ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## take away what was built; ./pki stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find kcert tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: an environment is made once, and installed into again only when pyproject.toml changes.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("kcert needs Python 3.10 or newer: make PYTHON=python3.12" if sys.version_info < (3, 10) else 0)'
+	@$(PYTHON) -c 'import ensurepip' || { echo 'venv is missing (Debian, Ubuntu: apt install python3-venv)' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.kcert: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.kcert $@

@@ -1,0 +1,56 @@
+"""`kcert inventory`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kcert.cli.options import Program
+
+
+def command(
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WHERE]...",
+            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things.",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", metavar="FOLDER", help="A folder that stands for /: a copy of another machine."),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"],
+        typer.Option("--format", help="How to write it."),
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; - is the screen.")
+    ] = None,
+    sort: Annotated[
+        Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
+        typer.Option("--sort", help="What to sort by.", show_default="the order in which they are found"),
+    ] = None,
+    expiring_in: Annotated[
+        str | None,
+        typer.Option("--expiring-in", metavar="TIME", help="Only what ends within 30d, 8w …, or has ended."),
+    ] = None,
+    openssl: Program = "openssl",
+) -> None:
+    """All certificates of a cluster: whose they are, what they say, how long they last."""
+    from kcert.inspect.inventory import ORDERS, days_in, ending_within, inventory
+    from kcert.inspect.survey import survey
+    from kcert.openssl import program
+    from kcert.view.inventory import present
+
+    days = days_in(expiring_in) if expiring_in is not None else None
+    found = survey(where or (), root, program.openssl(openssl))
+    entries = inventory(found)
+    if days is not None:
+        entries = ending_within(entries, days)
+    if sort is not None:
+        entries.sort(key=ORDERS[sort])
+    present(entries, found, format, output, looked_around=not where, openssl=openssl)

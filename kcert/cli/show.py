@@ -1,0 +1,31 @@
+"""`kcert show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kcert.cli.options import Program
+
+
+def command(
+    *,
+    what: Annotated[
+        str,
+        typer.Argument(metavar="WHAT", help="A certificate, key, request or kubeconfig, or HOST:PORT of a server."),
+    ],
+    text: Annotated[bool, typer.Option("--text", help="Print openssl's own output as well.")] = False,
+    explain: Annotated[bool, typer.Option(help="Say what each field means for Kubernetes.")] = True,
+    openssl: Program = "openssl",
+) -> None:
+    """One certificate, key, request, kubeconfig or running server: field by field, and what each means."""
+    from kcert.errors import VerdictError
+    from kcert.inspect.showing import look_at
+    from kcert.openssl import program
+    from kcert.view import show
+
+    exhibit = look_at(what, program.openssl(openssl))
+    show.show(exhibit, text=text, explain=explain)
+    if exhibit.fault:
+        raise VerdictError(f"{exhibit.fault}.")

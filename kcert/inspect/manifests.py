@@ -1,0 +1,83 @@
+"""Static pods and component configuration: what they start, and which file of the host each path means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from kcert.inspect.documents import list_at, text_at, value_at
+from kcert.inspect.units import Started, started
+
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+
+
+@dataclass(frozen=True)
+class StaticPod:
+    """A component in a pod, and how the folders of its container map to the host's: (inside, on the host)."""
+
+    started: Started
+    mounts: tuple[tuple[str, str], ...] = ()
+
+    def on_host(self, path: str) -> str:
+        """The host's path for a path inside the container; the deepest mount counts."""
+        for inside, outside in sorted(self.mounts, key=lambda mount: -len(mount[0])):
+            if path == inside or path.startswith(inside.rstrip("/") + "/"):
+                return outside.rstrip("/") + path[len(inside.rstrip("/")) :]
+        return path
+
+
+def static_pods(document: dict[str, Any]) -> list[StaticPod]:
+    """The components that a Pod starts."""
+    if document.get("kind") != "Pod":
+        return []
+    volumes = {
+        text_at(volume, "name"): text_at(volume, "hostPath", "path") for volume in list_at(document, "spec", "volumes")
+    }
+    found = []
+    for container in list_at(document, "spec", "containers"):
+        environment = {text_at(one, "name") or "": text_at(one, "value") or "" for one in list_at(container, "env")}
+        argv = [
+            _REFERENCE.sub(lambda reference, known=environment: known.get(reference[1], reference[0]), str(word))  # type: ignore[misc]
+            for word in [*list_at(container, "command"), *list_at(container, "args")]
+        ]
+        # An image with an entry point leaves the program out.
+        if argv and argv[0].startswith("-"):
+            argv = [text_at(container, "name") or "", *argv]
+        if one := started(argv, environment):
+            mounts = tuple(
+                (inside, host)
+                for mount in list_at(container, "volumeMounts")
+                if (inside := text_at(mount, "mountPath")) and (host := volumes.get(text_at(mount, "name")))
+            )
+            found.append(StaticPod(one, mounts))
+    return found
+
+
+def configured(document: dict[str, Any]) -> Started | None:
+    """What a KubeletConfiguration or a KubeProxyConfiguration says, under the names of its own fields."""
+    kind = document.get("kind")
+    if kind == "KubeletConfiguration":
+        fields = {
+            "clientCAFile": value_at(document, "authentication", "x509", "clientCAFile"),
+            "tlsCertFile": document.get("tlsCertFile"),
+            "tlsPrivateKeyFile": document.get("tlsPrivateKeyFile"),
+            "rotateCertificates": document.get("rotateCertificates"),
+            "serverTLSBootstrap": document.get("serverTLSBootstrap"),
+        }
+        return Started("kubelet", _texts(fields))
+    if kind == "KubeProxyConfiguration":
+        fields = {
+            "clientConnection.kubeconfig": value_at(document, "clientConnection", "kubeconfig"),
+            "hostnameOverride": document.get("hostnameOverride"),
+        }
+        return Started("kube-proxy", _texts(fields))
+    return None
+
+
+def _texts(fields: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in fields.items()
+        if isinstance(value, str | bool)
+    )

@@ -1,0 +1,252 @@
+"""Rules about files: what is named has to be there, and readable as what it is named for."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kcert.inspect.layouts import KUBEADM, KUBEADM_ETCD, key_names
+from kcert.inspect.rules import bash, corrections, fields, repairs, standards
+from kcert.inspect.rules.demands import AUTHORITIES
+from kcert.inspect.rules.kubeconfigs import data_of
+from kcert.inspect.rules.options import as_written, option_changed
+from kcert.inspect.rules.rule import Fault, error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kcert.inspect.rules.case import Case, Found
+    from kcert.inspect.survey import KeyFile, Problem, Role
+
+_DER = 0x30
+"""The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
+
+
+def missing_file(case: Case) -> Iterator[Fault]:
+    """An option, a kubeconfig or a link names what is not there."""
+    for problem in _once(case, "missing", "dangling"):
+        named = f", which {problem.option} of {problem.source} names," if problem.source else ""
+        likely = _mistyped(problem)
+        if likely is not None and problem.source is not None:
+            message = (
+                f"{problem.option} of {problem.source} names {problem.path}, which is not there; {likely.name} is, in "
+                "the same folder."
+            )
+            fix = _option_set(case, problem, likely)
+            yield Fault(problem.source, message, f"{problem.path}: {problem.reason}", fix)
+            continue
+        message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
+        fix = _made(case, problem)
+        yield Fault(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(case, problem))
+
+
+def unreadable(case: Case) -> Iterator[Fault]:
+    """There is a file, but no certificate, key or kubeconfig that anybody could read out of it."""
+    for problem in _once(case, "unreadable", "special"):
+        what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
+        message = f"{problem.path} {problem.reason}. Who needs the {what} in it cannot read it."
+        fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
+        evidence = f"{problem.path}: {problem.reason}"
+        yield Fault(problem.path, message, evidence, fix, _is_authority(case, problem))
+
+
+def _once(case: Case, *kinds: str) -> Iterator[Problem]:
+    seen: set[tuple[Path, str | None]] = set()
+    for problem in case.survey.problems:
+        part = problem.option if problem.path == problem.source else None
+        if problem.what in kinds and problem.expects not in ("folder", "server") and (problem.path, part) not in seen:
+            seen.add((problem.path, part))
+            yield problem
+
+
+def _is_authority(case: Case, problem: Problem) -> bool:
+    return problem.expects == "certificate" and standards.role_of(case, problem) in AUTHORITIES
+
+
+# ---------------------------------------------------------------- a name that was mistyped
+
+
+def _mistyped(problem: Problem) -> Path | None:
+    """The file beside it that was meant, where the name that is written is nobody's usual one."""
+    if problem.source is None or problem.what != "missing":
+        return None
+    known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
+    folder = problem.path.parent
+    if (folder.name in ("pki", "etcd") and problem.path.stem in known) or not folder.is_dir():
+        return None
+    names = [path.name for path in folder.iterdir() if path.suffix == problem.path.suffix]
+    close = difflib.get_close_matches(problem.path.name, names, 1, 0.8)
+    return folder / close[0] if close else None
+
+
+def _option_set(case: Case, problem: Problem, likely: Path) -> str:
+    if problem.source is None or problem.option is None:
+        return ""
+    written = next(
+        (
+            one.options[problem.option]
+            for one in case.survey.configurations
+            if one.source == problem.source and problem.option in one.options
+        ),
+        None,
+    )
+    if written is None:
+        # In a kubeconfig the name may be written relative to its folder.
+        values = fields.values(problem.source, problem.option)
+        written = next((value for value in values if str(problem.path).endswith(f"/{value.lstrip('./')}")), None)
+    if written is None:
+        return ""
+    new = (
+        as_written(written, problem.path, likely)
+        if written.startswith("/")
+        else f"{written[: len(written) - len(problem.path.name)]}{likely.name}"
+    )
+    return option_changed(problem.source, problem.option, written, new)
+
+
+# ---------------------------------------------------------------- what can be made again
+
+
+def _converted(problem: Problem) -> str:
+    """DER needs no new certificate: the same in PEM will do."""
+    try:
+        with problem.path.open("rb") as file:
+            first = file.read(1) if problem.path.is_file() else b""
+    except OSError:
+        return ""
+    if first != bytes([_DER]) or problem.path == problem.source:
+        return ""
+    path = bash.word(problem.path)
+    program = "pkey" if problem.expects == "key" else "x509"
+    return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+
+
+def _made(case: Case, problem: Problem) -> str:
+    """The commands that make it again; empty where nobody can know what it was."""
+    if problem.expects == "key":
+        return _key_made(case, problem)
+    if problem.expects != "certificate":
+        return ""
+    role = standards.role_of(case, problem)
+    if role in AUTHORITIES:
+        return _authority_made(case, problem, role)
+    key = _key_for(case, problem)
+    found = standards.as_it_should_be(case, problem, role, key)
+    if found is None:
+        return ""
+    if key is None:
+        return _with_new_key(case, problem, found)
+    return repairs.made_again(case, found)
+
+
+def _key_for(case: Case, problem: Problem) -> KeyFile | None:
+    """The key that belongs to a certificate: the one its component names, or the one beside it."""
+    keys = {key.path: key for key in case.survey.keys}
+    if problem.path == problem.source:
+        return keys.get(problem.path)
+    for configuration in case.survey.configurations:
+        if configuration.source == problem.source and problem.option:
+            named = configuration.resolved.get(_key_option(problem.option))
+            if named in keys:
+                return keys[named]
+    for one in case.survey.kubeconfigs:
+        if one.path == problem.source and one.key_path in keys:
+            return keys[one.key_path]
+    return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
+
+
+def _key_option(option: str) -> str:
+    from kcert.inspect.components import FILE_OPTIONS
+
+    return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
+
+
+def _with_new_key(case: Case, problem: Problem, found: Found) -> str:
+    """Neither is there: the key is made as well."""
+    named = next(
+        (
+            one.resolved[_key_option(problem.option)]
+            for one in case.survey.configurations
+            if one.source == problem.source and problem.option and _key_option(problem.option) in one.resolved
+        ),
+        None,
+    )
+    if named is None:
+        return ""
+    return repairs.with_key_at(case, found, named)
+
+
+def _key_made(case: Case, problem: Problem) -> str:
+    path = problem.path
+    if path == problem.source:
+        owner = next((one for one in case.leaves if one.path == path and one.embedded), None)
+        return repairs.made_again(case, owner, new_key=True) if owner else ""
+    private = path.with_suffix(".key")
+    if path.suffix == ".pub":
+        return f"openssl pkey -in {bash.word(private)} -pubout -out {bash.word(path)}" if private.is_file() else ""
+    owners = [one for one in case.found if any(use.key_path == path for use in one.uses)]
+    owners += [one for one in case.found if not one.embedded and one not in owners and path in key_names(one.path)]
+    if not owners:
+        return _signing_key_made(path)
+    if owners[0].is_authority:
+        return ""
+    return repairs.with_key_at(case, owners[0], path)
+
+
+def _signing_key_made(path: Path) -> str:
+    """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
+    if path.stem not in ("sa", "service-account", "service-accounts"):
+        return ""
+    public = path.with_suffix(".pub")
+    make = f"openssl genrsa -out {bash.word(path)} 2048"
+    return (
+        f"{make} &&\n  openssl pkey -in {bash.word(path)} -pubout -out {bash.word(public)}" if public.exists() else make
+    )
+
+
+def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
+    """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
+    right = case.belonging.get(role) if role else None
+    places = case.copies.get(right.sha256, ()) if right else ()
+    place = min(places, key=lambda one: one.embedded, default=None)
+    if problem.path == problem.source:
+        lines = fields.lines_with(problem.path, problem.option or "")
+        if place is None or len(lines) != 1:
+            return ""
+        return f"sed -i {bash.line_set(lines[0], f'$({data_of(place)})')} {bash.word(problem.path)}"
+    path = bash.word(problem.path)
+    if place is not None and place.path != problem.path:
+        if not place.embedded:
+            return f"cp {bash.word(place.path)} {path}"
+        return f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A > {path}.new &&\n  mv {path}.new {path}'
+    key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
+    names = Counter(
+        one.certificate.issuer
+        for one in case.leaves
+        if not one.certificate.self_issued and one.path.parent == problem.path.parent
+    )
+    if key is None or not names:
+        return ""
+    subject = bash.subject(names.most_common(1)[0][0].parts)
+    return (
+        f"openssl req -new -key {bash.word(key.path)} -subj {subject} |\n"
+        f"  openssl x509 -req -signkey {bash.word(key.path)} -days {repairs.AUTHORITY_DAYS} -sha256 \\\n"
+        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+        f"    -out {path}.new &&\n  mv {path}.new {path}"
+    )
+
+
+def _set_aside(problem: Problem) -> str:
+    """Nobody can know what it was: out of the way, and the backup's file into its place."""
+    if problem.source is not None or not problem.path.is_file():
+        return ""
+    path = bash.word(problem.path)
+    return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"
+
+
+RULES = (
+    error("missing-file", missing_file),
+    error("unreadable", unreadable),
+)

@@ -1,0 +1,275 @@
+"""Repairs: the commands that make of a certificate what it should have been.
+
+One certificate has one repair, whatever is wrong with it: it is made again with every correction that is known,
+so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and
+chmod; a new file is put into place only once it is complete.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from kcert.inspect.rules import bash, corrections, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.inspect.rules.case import Case, Found
+    from kcert.openssl.x509 import PublicKey
+
+LEAF_DAYS = 365
+AUTHORITY_DAYS = 3650
+
+_NO_KEY_HERE = "# The CA's key is not among the files found here: run this where {key} is."
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The CA that has to sign, and whether its key was found."""
+
+    crt: Path
+    key: Path
+    key_is_here: bool
+    days: int | None
+
+
+def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
+    """The commands that make *found* again, as it should be; with *new_key*, with a key of its own.
+
+    Empty where nothing can be done from here: for a live server, or where no CA is known.
+    """
+    if found.live:
+        return ""
+    if found.is_authority and found.certificate.self_issued:
+        return authority_replaced(case, found) if new_key else authority_made_again(case, found)
+    signer = signer_of(case, found)
+    if signer is None:
+        return ""
+    remark = "" if signer.key_is_here else _NO_KEY_HERE.format(key=signer.key) + "\n"
+    return remark + _leaf(case, found, signer, new_key=new_key)
+
+
+def signer_of(case: Case, found: Found) -> Signer | None:
+    """Who has to sign *found*; its ``days`` are None where it is about to be renewed itself."""
+    issuer = case.issuer_of(found)
+    if issuer is None:
+        return None
+    key = next((use.key_path for use in issuer.uses if use.key and use.key_path and not issuer.embedded), None)
+    left = (issuer.certificate.not_after - case.now) // timedelta(days=1)
+    renewed_first = issuer.certificate.not_after <= case.now + case.soon
+    crt = issuer.path
+    return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left)
+
+
+def usual_key(crt: Path) -> Path:
+    """Where the key of the CA at *crt* usually lies: beside it, as openssl's users or cfssl name it."""
+    return crt.with_name(f"{crt.stem}-key.pem") if crt.suffix == ".pem" else crt.with_suffix(".key")
+
+
+def _days(case: Case, usual: int, limit: int | None) -> int:
+    """As long as usual, and longer where that would count as near; no longer than the CA."""
+    wanted = max(usual, math.ceil(case.soon / timedelta(days=1)) + 1)
+    return wanted if limit is None else min(wanted, limit)
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _leaf(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
+    if found.embedded:
+        return _in_kubeconfig(case, found, signer, new_key=new_key)
+    use = found.use
+    crt = bash.word(_target(found.path))
+    if use.key is None or use.key_path is None or use.key.embedded:
+        return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(found))
+    key = bash.word(use.key_path)
+    if fields.holds_a_key(found.path):
+        return _in_one_file(case, found, signer, new_key=new_key)
+    make = f"{generated(found.certificate.public_key, f'{key}.new')} && mv {key}.new {key} &&\n" if new_key else ""
+    return make + _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
+
+
+def with_key_at(case: Case, found: Found, key: Path) -> str:
+    """A new key at *key*, and the certificate made again for it: for a key that is not there any more."""
+    signer = signer_of(case, found)
+    if signer is None or found.live or found.embedded:
+        return ""
+    path = bash.word(key)
+    request = f"openssl req -new -key {path} {_subject(case, found)}"
+    made = _issue(case, found, signer, request=request, crt=bash.word(_target(found.path)))
+    return f"{generated(found.certificate.public_key, f'{path}.new')} && mv {path}.new {path} &&\n{made}"
+
+
+def _target(path: Path) -> Path:
+    """The file itself: ``mv`` onto a link would replace the link."""
+    return path.resolve() if path.is_symlink() and path.exists() else path
+
+
+def _issue(case: Case, found: Found, signer: Signer, *, request: str, crt: str, more: str = "") -> str:
+    signing = _signing(case, found, signer, more=more)
+    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  mv {crt}.new {crt}"
+
+
+def _signing(case: Case, found: Found, signer: Signer, *, more: str = "") -> str:
+    days = _days(case, LEAF_DAYS, signer.days)
+    return (
+        f"openssl x509 -req -CA {bash.word(signer.crt)} -CAkey {bash.word(signer.key)} \\\n"
+        f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
+        f"    -extfile {bash.lines(corrections.extensions(case, found))}"
+    )
+
+
+def _subject(case: Case, found: Found) -> str:
+    parts = corrections.subject(case, found)
+    utf8 = "" if all(value.isascii() for _, value in parts) else "-utf8 "
+    return f"{utf8}-subj {bash.subject(parts)}"
+
+
+def _request_for(found: Found) -> str:
+    """A request for a key that is not here: signed by a key that is thrown away at once."""
+    parts = found.certificate.subject.parts
+    throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
+    return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
+
+
+def _same_key(found: Found) -> str:
+    return f" \\\n    -force_pubkey <(openssl x509 -in {bash.word(found.path)} -noout -pubkey)"
+
+
+def generated(key: PublicKey, out: str = "") -> str:
+    """The command for a key of the same sort, strong enough; openssl writes it readable by its owner alone."""
+    where = f" -out {out}" if out else ""
+    if key.algorithm.startswith("rsa"):
+        return f"openssl genrsa{where} {max(2048, key.bits)}"
+    curve = {"P-384": "secp384r1", "P-521": "secp521r1"}.get(key.curve or "", "prime256v1")
+    return f"openssl ecparam -name {curve} -genkey -noout{where}"
+
+
+def _in_one_file(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
+    """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
+    file = bash.word(_target(found.path))
+    key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
+    return (
+        f'key="{key}" &&\n'
+        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
+        f'(umask 077; printf \'%s\\n\' "$crt" "$key" > {file}.new) &&\n  mv {file}.new {file}'
+    )
+
+
+def _in_kubeconfig(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
+    """The embedded certificate, made again and put on its line; what sed cannot do, kubectl does."""
+    file = bash.word(found.path)
+    line = _line(found)
+    key_line = fields.line_near(found.path, "client-key-data", line) if line else None
+    if line is None or key_line is None:
+        return ""
+    # The data may stand in quotes.
+    old_key = f"sed -n '{key_line}s/.*: *//p' {file} | tr -d \"\\\"'\" | openssl base64 -d -A"
+    make = generated(found.certificate.public_key) if new_key else old_key
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
+    changes = [bash.line_set(line, "$(printf '%s\\n' \"$crt\" | openssl base64 -A)")]
+    if new_key:
+        changes.append(bash.line_set(key_line, "$(printf '%s\\n' \"$key\" | openssl base64 -A)"))
+    return (
+        f'key="$({make})" &&\n'
+        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
+        f"  sed -i {' '.join(changes)} {file}"
+    )
+
+
+def _line(found: Found) -> int | None:
+    """The line of the certificate's data; where the data is damaged, the only line that it can be."""
+    option = found.use.option or ""
+    if found.certificate.sha256:
+        return fields.line_of_data(found.path, option, found.certificate.sha256)
+    lines = fields.lines_with(found.path, option)
+    return lines[0] if len(lines) == 1 else None
+
+
+# ---------------------------------------------------------------- authorities
+
+
+def authority_made_again(case: Case, found: Found, *, extensions: Iterable[str] | None = None) -> str:
+    """A root CA with its own key and name again, and its copies with it: what it signed stays good.
+
+    openssl keeps the name to the byte and the serial, as it must: Go compares names by their bytes, and
+    easy-rsa's certificates name the CA's serial.
+    """
+    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
+    origin = found
+    if key is None or found.embedded:
+        # Another copy may lie beside the key.
+        origin, key = next(
+            (
+                (copy, use.key_path)
+                for copy in case.copies[found.certificate.sha256]
+                for use in copy.uses
+                if use.key and use.key_path and not copy.embedded
+            ),
+            (found, None),
+        )
+    if origin.embedded:
+        return ""
+    crt = bash.word(_target(origin.path))
+    key_path = key or usual_key(origin.path)
+    remark = "" if key else _NO_KEY_HERE.format(key=key_path) + "\n"
+    changed = extensions if extensions is not None else corrections.authority_extensions(found.certificate)
+    options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
+    days = _days(case, AUTHORITY_DAYS, None)
+    made = (
+        f"openssl x509 -in {crt} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
+        f"    -out {crt}.new &&\n  mv {crt}.new {crt}"
+    )
+    return "\n".join([remark + made, *copied(case, origin)])
+
+
+def copied(case: Case, origin: Found) -> list[str]:
+    """The commands that bring a changed CA to every other place where it lies."""
+    source = bash.word(origin.path)
+    commands = []
+    for copy in case.copies[origin.certificate.sha256]:
+        if copy.path == origin.path or copy.live:
+            continue
+        file = bash.word(copy.path)
+        if not copy.embedded:
+            commands.append(f"cp {source} {file}")
+            continue
+        option = copy.use.option or "certificate-authority-data"
+        line = fields.line_of_data(copy.path, option, copy.certificate.sha256)
+        if line is not None:
+            commands.append(f"sed -i {bash.line_set(line, f'$(openssl base64 -A -in {source})')} {file}")
+    return commands
+
+
+def authority_replaced(case: Case, found: Found) -> str:
+    """A root CA with a new key: all that the old one signed is made again."""
+    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
+    if key is None or found.embedded:
+        return ""
+    crt, key_word = bash.word(_target(found.path)), bash.word(key)
+    days = _days(case, AUTHORITY_DAYS, None)
+    commands = [
+        (
+            f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
+            f"openssl req -new -key {key_word} -subj {bash.subject(found.certificate.subject.parts)} |\n"
+            f"  openssl x509 -req -signkey {key_word} -days {days} -sha256 \\\n"
+            f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+            f"    -out {crt}.new &&\n  mv {crt}.new {crt}"
+        ),
+        *copied(case, found),
+    ]
+    for copy in case.copies[found.certificate.sha256]:
+        other = next((use.key_path for use in copy.uses if use.key and use.key_path), None)
+        if other is not None and other != key:
+            commands.append(f"cp {key_word} {bash.word(other)}")
+    signed = Signer(found.path, key, key_is_here=True, days=None)
+    for leaf in case.leaves:
+        issuer = case.issuer_of(leaf)
+        if issuer is not None and issuer.certificate.sha256 == found.certificate.sha256 and not leaf.live:
+            commands.append(_leaf(case, leaf, signed, new_key=False))
+    return "\n".join(command for command in commands if command)

@@ -1,0 +1,49 @@
+"""Rules about what a certificate may be used for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.inspect.rules.repairs import made_again
+from kcert.inspect.rules.rule import Fault, error
+from kcert.inspect.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.inspect.rules.case import Case, Found
+
+
+def missing_server_auth(case: Case) -> Iterator[Fault]:
+    """A server shows a certificate that must not stand for a server."""
+    for found in case.leaves:
+        if found.serves and not found.certificate.may_serve:
+            message = f"{found.description} is shown by a server, and its extended key usage does not let it be one."
+            yield _fault(case, found, message, "serverAuth")
+
+
+def missing_client_auth(case: Case) -> Iterator[Fault]:
+    """A client shows a certificate that must not stand for a client."""
+    for found in case.leaves:
+        if found.dials and not found.certificate.may_dial:
+            if found.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
+                message = (
+                    f"{found.description} is etcd's, which shows it as a client too: to its peers, and to itself. Its "
+                    "extended key usage does not allow that."
+                )
+            else:
+                message = (
+                    f"{found.description} is shown by a client, and its extended key usage does not let it be one."
+                )
+            yield _fault(case, found, message, "clientAuth")
+
+
+def _fault(case: Case, found: Found, message: str, missing: str) -> Fault:
+    usages = ", ".join(found.certificate.extended_key_usage or ()) or "empty"
+    return Fault(found.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", made_again(case, found))
+
+
+RULES = (
+    error("missing-server-auth", missing_server_auth),
+    error("missing-client-auth", missing_client_auth),
+)

@@ -1,0 +1,37 @@
+"""CSV (RFC 4180), for spreadsheets and scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from kcert.view.inventory import HEADINGS, row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.inspect.inventory import Entry
+    from kcert.inspect.survey import Survey
+
+BINARY = False
+
+_FORMULA = ("=", "+", "@", "-")
+
+
+def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - the shape of every format
+    """A heading and a line for each use."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(HEADINGS)
+    days = HEADINGS.index("days left")
+    for entry in entries:
+        cells = row(entry)
+        writer.writerow([cell if column == days else _harmless(cell) for column, cell in enumerate(cells)])
+    return text.getvalue().encode()
+
+
+def _harmless(cell: str) -> str:
+    """Keep a spreadsheet from running a name as a formula: a certificate may be called ``=HYPERLINK(…)``."""
+    # Options begin with two dashes, which no spreadsheet takes for a formula that does anything.
+    return f"'{cell}" if cell.startswith(_FORMULA) and not cell.startswith("--") else cell

@@ -1,0 +1,1 @@
+"""Finding, reading, showing and listing certificates that kcert did not make."""

@@ -1,0 +1,57 @@
+"""The command lines inside the lessons, and how each kind of them is judged."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.view.explain import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+DESIGNED = _words(
+    "init plan ca client etcd apiserver kubelet service-account all kubeconfig flags bundle call show inventory "
+    "check renew csr logs diagnose history explain practice doctor"
+)
+"""Every command that kcert has or will have."""
+
+RULES = _words(
+    "expired not-yet-valid expiring-soon wrong-issuer issuer-expires-first not-a-ca missing-san san-type "
+    "missing-server-auth missing-client-auth wrong-cn wrong-organization group-in-ou key-mismatch weak-key "
+    "weak-signature version-1 key-permissions missing-file unreadable self-signed-leaf shared-key duplicate-serial "
+    "powerful-user kubeconfig-server-not-in-san kubeconfig-wrong-ca service-cidr-mismatch wrong-ca-option"
+)
+"""Every rule of `kcert check`."""
+
+
+PROGRAMS = _words(
+    "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep easyrsa cfssl "
+    "cfssljson kubeadm ls stat"
+)
+"""Every program that a lesson may tell a reader to start."""
+
+
+def lines(topic: str) -> Iterator[str]:
+    """The command lines of a lesson, without comments."""
+    for block in blocks(lessons.lesson(topic).sections.get("Command", "")):
+        if block.kind == "code":
+            yield from (line for line in block.lines if line and not line.startswith("#"))
+
+
+def programs(line: str) -> tuple[str, ...]:
+    """The programs that a line starts, in order."""
+    parts = shlex.shlex(line, posix=True, punctuation_chars="|<>;&")
+    parts.whitespace_split = True
+    found, begins = [], True
+    for word in parts:
+        if begins:
+            found.append(word)
+        begins = word == "|"
+    return tuple(found)

@@ -1,0 +1,165 @@
+"""Running programs in tests: kcert itself as its users start it, and waiting, in one place, for what takes time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+NEED_PROGRAMS = "KCERT_TESTS_NEED_PROGRAMS"
+"""Environment variable: with 1, a test that would be skipped for want of a program fails. .ci/run sets it."""
+
+LONGEST = 120.0
+"""Seconds after which a test gives a program up. No program of these tests takes a tenth of it."""
+
+
+def program(name: str, *elsewhere: str) -> str:
+    """The path of the program *name*, looked for in PATH and then as each of the paths *elsewhere*.
+
+    Without it the test is skipped, and says why; where programs are needed, it fails.
+    """
+    for candidate in (name, *elsewhere):
+        if path := shutil.which(candidate):
+            return path
+    reason = f"{name} is not on this machine"
+    if os.environ.get(NEED_PROGRAMS) == "1":
+        pytest.fail(f"{reason}, and {NEED_PROGRAMS}=1 says that it has to be", pytrace=False)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended (a negative status: the signal that ended it), and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Standard output, line by line."""
+        return self.stdout.splitlines()
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment with nothing of the developer's own in it; *home* is the HOME."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **more}
+
+
+class Kcert:
+    """The kcert of this checkout, run in *folder* as a program of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        stdin: str = "",
+        folder: Path | None = None,
+        preexec: Callable[[], None] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run it with *arguments* until it ends; *variables* go into its environment."""
+        ended = subprocess.run(
+            self.argv(*arguments),
+            cwd=folder or self.folder,
+            env=self.environment(variables),
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=LONGEST,
+            preexec_fn=preexec,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    def done(self, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> Ended:
+        """Run it for what has to work on the way to what is tested."""
+        ended = self(*arguments, variables=variables)
+        if ended.status != 0:
+            pytest.fail(f"kcert {' '.join(map(str, arguments))} ended with {ended.status}: {ended.stderr}")
+        return ended
+
+    @contextlib.contextmanager
+    def started(
+        self, *arguments: str | Path, variables: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start it in a process group of its own; with the block, all of the group ends."""
+        process = subprocess.Popen(
+            self.argv(*arguments),
+            cwd=self.folder,
+            env=self.environment(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                kill_group(process.pid)
+
+    def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment it runs in."""
+        return environment(self.folder, **(variables or {}))
+
+    @staticmethod
+    def argv(*arguments: str | Path) -> list[str]:
+        """Its command line."""
+        return [sys.executable, "-m", "kcert", *map(str, arguments)]
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process group that a test started, if anything of it is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def output(argv: Sequence[str | Path], folder: Path | None = None, stdin: str = "", **variables: str) -> Ended:
+    """Run a program other than kcert to its end."""
+    ended = subprocess.run(
+        [str(word) for word in argv],
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **variables},
+        input=stdin.encode(),
+        capture_output=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
+    """Come back as soon as *condition* holds; fail where it does not within *seconds*.
+
+    This is the only place in the tests where time passes.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} seconds in vain for {what or 'a condition'}")
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nothing listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,67 @@
+"""A command as it is shown: bash reads it back as the argv it was, whatever is in it."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kcert.shell import quote, typed
+
+
+def read_by_bash(line: str) -> list[str]:
+    """The arguments that bash makes of *line*."""
+    script = f"printf '%s\\0' {line}\n"
+    said = subprocess.run(
+        ["bash", "--norc"], input=script.encode(), capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    return said.stdout.decode().split("\0")[:-1]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *(
+            "",
+            "a b",
+            "it's",
+            '"',
+            "$HOME",
+            "`id`",
+            "\\",
+            "!",
+            "*",
+            "~",
+            "a;b",
+            "a\nb",
+            "a\tb",
+            "\x1b[31m",
+            "\u202eevil",
+        ),
+        *("é", "日本", "\x7f", "\x85", "-n", "#x", "{a,b}", "/CN=a", "/CN=$HOME", "/CN=a b/O=it's", "a'\x1b'b\\"),
+    ],
+)
+def test_bash_reads_an_argument_as_it_is(argument: str) -> None:
+    assert read_by_bash(quote(argument)) == [argument]
+    assert quote(argument).isprintable()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30), min_size=1),
+    st.integers(20, 120),
+)
+def test_bash_reads_any_command_as_it_ran_at_any_width(words: list[str], width: int) -> None:
+    assert read_by_bash(typed(tuple(words), width)) == words
+
+
+def test_a_subject_stands_in_double_quotes_as_in_all_documentation() -> None:
+    assert quote("/CN=kube-admin/O=system:masters") == '"/CN=kube-admin/O=system:masters"'
+
+
+def test_a_long_line_is_broken_before_an_option_which_stays_with_its_value() -> None:
+    assert typed(("openssl", "req", "-new", "-key", "a.key", "-out", "a.csr"), 30) == (
+        "openssl req -new \\\n    -key a.key -out a.csr"
+    )

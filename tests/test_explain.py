@@ -1,0 +1,212 @@
+"""`kcert explain`: the lessons on the screen, through a pager, in a file, as Markdown and as a page."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from kcert import lessons
+from tests.lesson_commands import lines
+
+EXPLAIN = (sys.executable, "-m", "kcert", "explain")
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+def explain(*arguments: str, status: int = 0, folder: Path | None = None) -> str:
+    ended = subprocess.run(
+        [*EXPLAIN, *arguments], capture_output=True, text=True, cwd=folder, check=False, env=environment()
+    )
+    assert ended.returncode == status, ended.stderr
+    return ended.stdout if status == 0 else ended.stderr
+
+
+def environment(**more: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if name not in ("PAGER", "LESS", "COLUMNS", "LINES")}
+    return {**own, "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "xterm", **more}
+
+
+def on_a_terminal(*arguments: str, columns: int, rows: int, **variables: str) -> str:
+    """What a terminal of this size gets to show."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = subprocess.Popen(
+        [*EXPLAIN, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**variables)
+    )
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:
+        pass  # Linux reports the end of a terminal as an error
+    os.close(ours)
+    assert process.wait() == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+class Page(HTMLParser):
+    """What a page links to, what can be linked to, what it would load, and whether each tag is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if tag == "a":
+            self.links.append(str(values["href"]))
+        if tag in ("script", "link", "img", "iframe") or values.get("src"):
+            self.loads.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_without_a_topic_every_topic_is_listed() -> None:
+    listed = explain()
+    assert set(re.findall(r"^([a-z][a-z0-9-]*)  ", listed, re.MULTILINE)) == set(lessons.topics())
+    assert listed.index("Ideas\n-----") < listed.index("Certificates\n-----") < listed.index("Commands\n-----")
+
+
+@pytest.mark.parametrize("topic", ["ca", "step-settings", "tls-in-one-page", "tools-compared", "csr"])
+def test_in_a_pipe_a_lesson_is_plain_text(topic: str) -> None:
+    text = explain(topic)
+    assert text.startswith(lessons.lesson(topic).title)
+    assert "\x1b" not in text
+    assert not re.search(r" $", text, re.MULTILINE)
+    assert text.index("\nCommand\n") < text.index("\nHow it fails\n") < text.index("\nRead on\n")
+
+
+@pytest.mark.parametrize("topic", lessons.topics())
+def test_what_is_to_be_typed_can_be_copied_whole(topic: str) -> None:
+    joined = [line.strip() for line in re.sub(r" \\\n +", " ", explain(topic)).splitlines()]
+    for line in lines(topic):
+        assert line in joined
+
+
+def test_addresses_are_never_cut() -> None:
+    address = "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/"
+    assert address in explain("step-kubeconfig")
+
+
+def test_every_lesson_at_once_is_the_course() -> None:
+    text = explain("--all")
+    places = [text.index(f"{lessons.lesson(topic).title}\n---") for topic in ("tls-in-one-page", "ca", "doctor")]
+    assert places == sorted(places)
+
+
+def test_markdown_of_one_lesson_is_its_file_without_the_header() -> None:
+    text = explain("kubelet", "--format", "markdown")
+    source = (lessons.FOLDER / "kubelet.md").read_text()
+    assert text.startswith(f"# {lessons.lesson('kubelet').title}\n\nA kubelet works on both sides")
+    assert source.partition("\n\n")[2].strip() == text.partition("\n\n")[2].strip()
+
+
+def test_markdown_of_the_course_has_no_dead_link() -> None:
+    text = explain("--all", "--format", "markdown")
+    anchors = Counter(re.findall(r'<a id="([^"]+)"></a>', text))
+    assert set(anchors) == set(lessons.topics())
+    assert set(anchors.values()) == {1}
+    links = re.findall(r"\]\(#([^)]+)\)", text)
+    assert len(links) > 100
+    assert set(links) <= set(anchors)
+
+
+def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "course.html"
+    explain("--all", "--format", "html", "-o", str(target))
+    page = Page(target.read_text(encoding="utf-8"))
+    assert page.loads == []
+    assert Counter(page.ids) == Counter(lessons.topics())
+    inside = [link.removeprefix("#") for link in page.links if link.startswith("#")]
+    assert set(lessons.topics()) <= set(inside) <= set(page.ids)
+    assert all(link.startswith(("#", "https://")) for link in page.links)
+    everything = "".join(page.words)
+    for topic in lessons.topics():
+        for line in lines(topic):
+            assert line in everything
+
+
+def test_a_single_lesson_as_a_page_links_to_no_lesson_that_is_not_in_it() -> None:
+    page = Page(explain("ca", "--format", "html"))
+    assert page.ids == ["ca"]
+    assert not [link for link in page.links if link.startswith("#")]
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_the_list_of_topics_comes_in_every_form(form: str) -> None:
+    listed = explain("--format", form)
+    assert all(f"{topic}" in listed for topic in lessons.topics())
+
+
+def test_a_file_gets_plain_text(tmp_path: Path) -> None:
+    target = tmp_path / "ca.txt"
+    on_a_terminal("ca", "--output", str(target), columns=80, rows=20)
+    assert "\x1b" not in target.read_text()
+    assert target.read_text().startswith("The certificate authority\n---")
+
+
+def test_a_dash_is_the_screen() -> None:
+    assert explain("ca", "--output", "-") == explain("ca")
+
+
+def test_a_long_lesson_is_paged_on_a_terminal() -> None:
+    shown = on_a_terminal("tls-in-one-page", columns=80, rows=20, PAGER="sed s/^/paged:/")
+    assert shown.startswith("paged:")
+
+
+def test_a_lesson_that_fits_is_not_paged() -> None:
+    shown = on_a_terminal("doctor", columns=80, rows=200, PAGER="sed s/^/paged:/")
+    assert "paged:" not in shown
+    assert "kcert doctor" in shown
+
+
+def test_a_pager_that_is_not_there_is_done_without() -> None:
+    shown = on_a_terminal("tls-in-one-page", columns=80, rows=20, PAGER="/no/such/pager")
+    assert "TLS in one page" in shown
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_prose_fits_the_terminal(columns: int) -> None:
+    shown = on_a_terminal("group-is-organization", columns=columns, rows=500, NO_COLOR="1")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    prose = [line for line in plain.splitlines() if not line.startswith("    ") and "https://" not in line]
+    assert max(len(line) for line in prose) <= min(columns, 100)
+
+
+def test_an_unknown_topic_ends_with_status_2_and_the_near_ones() -> None:
+    assert "did you mean kubelet" in explain("kubelt", status=2)
+
+
+def test_a_topic_does_not_go_with_all() -> None:
+    assert "leave one of them out" in explain("ca", "--all", status=2)
+
+
+def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+    said = explain("ca", "-o", str(tmp_path / "nowhere" / "ca.txt"), status=3)
+    assert "nowhere" in said
+    assert "Traceback" not in said

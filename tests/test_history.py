@@ -1,0 +1,301 @@
+"""The history: what was run, in every form; and whatever is changed in it shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.running import Kcert, output, program
+from tests.test_screen import history
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+
+def lines_of(folder: Path) -> list[bytes]:
+    """The lines of the history as they lie there."""
+    return (folder / ".kcert/history.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def write_lines(folder: Path, lines: list[bytes]) -> None:
+    """Put other lines in their place."""
+    (folder / ".kcert/history.jsonl").write_bytes(b"".join(lines))
+
+
+def test_a_record_tells_what_ran_where_and_what_it_made(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    for path in own.folder.glob("*admin.[ck]*"):
+        path.unlink()
+    before = len(history(own.folder))
+    kcert.done("client", "admin")
+
+    key, request, signature, proof = history(own.folder)[before:]
+
+    assert key["argv"] == ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "admin.key"]
+    assert key["files"] == {"admin.key": None}  # not even the hash of a key is written down
+    assert request["files"] == {"admin.csr": hashlib.sha256((own.folder / "admin.csr").read_bytes()).hexdigest()}
+    assert signature["files"] == {"admin.crt": hashlib.sha256((own.folder / "admin.crt").read_bytes()).hexdigest()}
+    assert proof["files"] == {}
+    for record in (key, request, signature, proof):
+        assert record["folder"] == str(own.folder)
+        assert record["status"] == 0
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(record["time"]))
+        assert 0 < float(str(record["seconds"])) < 60
+
+
+def test_each_line_carries_the_hash_of_the_line_before(pki: Callable[[str, str], Pki]) -> None:
+    lines = lines_of(pki("course", "small").folder)
+    hashes = [hashlib.sha256(line).hexdigest() for line in (b"", *lines)]
+
+    assert [json.loads(line)["previous"] for line in lines] == hashes[:-1]
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+def test_an_untouched_history_verifies(pki: Callable[[str, str], Pki], kcert: Kcert, profile: str) -> None:
+    folder = pki(profile, "small").folder
+
+    said = kcert("history", "--verify", "--dir", folder)
+
+    assert said.status == 0
+    assert str(len(lines_of(folder))) in said.stdout
+
+
+TAMPERING: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "a line changed": lambda lines: [*lines[:4], lines[4].replace(b'"status": 0', b'"status": 1'), *lines[5:]],
+    "the first line changed": lambda lines: [lines[0].replace(b'"status": 0', b'"status": 1'), *lines[1:]],
+    "the last line changed": lambda lines: [*lines[:-1], lines[-1].replace(b'"status": 0', b'"status": 1')],
+    "a blank put into a line": lambda lines: [*lines[:4], lines[4].replace(b": ", b":  ", 1), *lines[5:]],
+    "a line in the middle removed": lambda lines: [*lines[:4], *lines[5:]],
+    "the first line removed": lambda lines: lines[1:],
+    "the last line removed": lambda lines: lines[:-1],
+    "the last three lines removed": lambda lines: lines[:-3],
+    "all lines removed": lambda lines: lines[:0],
+    "a line put in": lambda lines: [*lines[:4], lines[3], *lines[4:]],
+    "a line put in at the end": lambda lines: [*lines, lines[-1]],
+    "two lines put in at the end": lambda lines: [*lines, lines[-2], lines[-1]],
+    "two lines in another order": lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
+    "nonsense put in": lambda lines: [*lines[:4], b"nonsense\n", *lines[4:]],
+    "an empty line put in": lambda lines: [*lines[:4], b"\n", *lines[4:]],
+    "bytes that are no text": lambda lines: [*lines[:4], b"\xff\xfe\n", *lines[4:]],
+    "a line that is a list": lambda lines: [*lines[:4], b"[]\n", *lines[4:]],
+    "another end of line": lambda lines: [*lines[:4], lines[4].replace(b"\n", b"\r\n"), *lines[5:]],
+}
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+def test_a_changed_history_shows(own_pki: Callable[..., Pki], kcert: Kcert, how: str) -> None:
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    changed = TAMPERING[how](lines)
+    assert changed != lines
+    write_lines(own.folder, changed)
+
+    said = kcert("history", "--verify")
+
+    assert said.status == 1, said.stdout
+    assert said.stderr.startswith("kcert: ")
+    assert "history" in said.stderr
+    assert said.stdout == ""
+
+
+@pytest.mark.parametrize("how", ["gone", "nonsense", "another count", "another hash"])
+def test_a_changed_head_shows(own_pki: Callable[..., Pki], kcert: Kcert, how: str) -> None:
+    own = own_pki("course")
+    head = own.folder / ".kcert/history.head"
+    count, digest = head.read_text(encoding="ascii").split()
+    if how == "gone":
+        head.unlink()
+    else:
+        changed = {
+            "nonsense": "x\n",
+            "another count": f"{int(count) - 3} {digest}",
+            "another hash": f"{count} {'0' * 64}",
+        }
+        head.write_text(changed[how], encoding="ascii")
+
+    said = kcert("history", "--verify")
+
+    assert said.status == 1, said.stdout
+    assert said.stderr.startswith("kcert: ")
+
+
+def test_a_history_that_was_changed_still_shows_after_another_run(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    """Going on at the end of a changed history must not cover the change."""
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    (own.folder / "admin.crt").unlink()
+    write_lines(own.folder, lines[:-2])
+
+    kcert("all", "--quiet")
+
+    assert kcert("history", "--verify").status == 1
+    assert lines_of(own.folder)[: len(lines) - 2] == lines[:-2]
+
+
+def test_a_last_line_that_a_kill_cut_short_is_repaired(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    (own.folder / "admin.crt").unlink()
+    write_lines(own.folder, [*lines, lines[-1][:40]])
+    assert kcert("history", "--verify").status == 0
+
+    kcert.done("all", "--quiet")
+
+    assert kcert("history", "--verify").status == 0
+    assert lines_of(own.folder)[: len(lines)] == lines
+    assert len(lines_of(own.folder)) == len(lines) + 3
+
+
+def test_a_head_that_a_kill_left_one_line_behind_is_no_change(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    before = f"{len(lines) - 1} {hashlib.sha256(lines[-2]).hexdigest()}\n"
+    (own.folder / ".kcert/history.head").write_text(before, encoding="ascii")
+
+    said = kcert("history", "--verify")
+
+    assert (said.status, said.stderr) == (0, "")
+
+
+def test_as_json_it_is_the_record(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("course", "small").folder
+    records = [{key: value for key, value in record.items() if key != "previous"} for record in history(folder)]
+
+    assert json.loads(kcert.done("history", "--format", "json", "--dir", folder).stdout) == records
+
+
+def _taken_apart(script: str) -> list[list[str]]:
+    joined = script.replace("\\\n", " ")
+    return [shlex.split(line) for line in joined.splitlines() if line.strip().startswith("openssl ")]
+
+
+def test_as_a_script_it_holds_each_command_and_shellcheck_finds_nothing(
+    pki: Callable[[str, str], Pki], kcert: Kcert
+) -> None:
+    folder = pki("course", "rsa").folder
+    script = kcert.done("history", "--format", "sh", "--dir", folder).stdout
+    ran = [record["argv"] for record in history(folder)]
+
+    assert [argv for argv in _taken_apart(script) if argv in ran] == ran
+    assert output([program("shellcheck"), "-"], stdin=script).stdout == ""
+
+
+def test_as_markdown_each_command_is_a_block_to_copy(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("course", "small").folder
+    text = kcert.done("history", "--format", "markdown", "--dir", folder).stdout
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+
+    assert [argv for block in blocks for argv in _taken_apart(block)] == [one["argv"] for one in history(folder)]
+
+
+class _Page(HTMLParser):
+    """Reads the commands of the page, and whether it asks for anything from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[str] = []
+        self.foreign: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag == "pre"
+        if self._inside:
+            self.commands.append("")
+        self.foreign += [str(value) for name, value in attrs if name in ("src", "href")]
+        self.foreign += [tag] if tag == "script" else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "pre"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.commands[-1] += data
+
+
+def test_as_a_page_it_needs_nothing_from_elsewhere(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("course", "small").folder
+    page = _Page()
+    page.feed(kcert.done("history", "--format", "html", "--dir", folder).stdout)
+
+    assert page.foreign == []
+    taken = [argv for command in page.commands for argv in _taken_apart(command)]
+    assert taken == [record["argv"] for record in history(folder)]
+
+
+def test_as_a_table_every_command_is_in_it_in_its_order(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("course", "small").folder
+    shown = kcert.done("history", "--dir", folder).stdout
+    ran = [record["argv"] for record in history(folder)]
+
+    assert _taken_apart(shown) == ran
+    assert f"{len(ran)} commands" in shown
+
+
+@pytest.mark.parametrize("form", ["table", "sh", "markdown", "html"])
+def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
+    own_pki: Callable[..., Pki], kcert: Kcert, form: str
+) -> None:
+    own = own_pki("course")
+    line = json.loads(lines_of(own.folder)[0])
+    line["argv"] = ["openssl", "\x1b]0;owned\x07<script>alert(1)</script>\n```\nrm -rf ~", "\u202eevil"]
+    line["files"] = {"<img src=x>\x1b[2J": "<b>"}
+    line["time"] = "\x1b[31m\nrm -rf ~"
+    write_lines(own.folder, [json.dumps(line).encode() + b"\n"])
+
+    shown = kcert.done("history", "--format", form).stdout
+
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", shown)
+    if form == "html":
+        assert "<script>" not in shown
+        assert "<img" not in shown
+    if form == "markdown":
+        assert "\n```\nrm" not in shown
+    if form == "sh":
+        assert not re.search(r"^rm", shown, flags=re.MULTILINE)
+
+
+def test_where_nothing_was_run_there_is_nothing_to_tell(kcert: Kcert, tmp_path: Path) -> None:
+    assert "Nothing was run" in kcert.done("history").stdout
+    assert kcert.done("history", "--format", "json").stdout == "[]\n"
+    assert kcert("history", "--verify").status == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_failed_is_in_the_history(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own = own_pki("course")
+    (own.folder / "admin.crt").unlink()
+    broken = tmp_path / "openssl"
+    broken.write_text(
+        '#!/bin/sh\n[ "$1" != x509 ] || [ "$2" != -req ] || { echo "no luck"; exit 7; }\nexec openssl "$@"\n',
+        encoding="utf-8",
+    )
+    broken.chmod(0o755)
+
+    assert kcert("client", "admin", "--openssl", broken).status == 3
+
+    last = history(own.folder)[-1]
+    assert (last["status"], last["files"]) == (7, {"admin.crt": None})
+    assert "failed with status 7" in kcert.done("history").stdout
+    assert f"# {broken} x509" in kcert.done("history", "--format", "sh").stdout
+
+
+@pytest.mark.parametrize("how", ["the last line removed", "the last line changed", "all lines removed"])
+def test_another_run_does_not_cover_any_change(own_pki: Callable[..., Pki], kcert: Kcert, how: str) -> None:
+    own = own_pki("course")
+    write_lines(own.folder, TAMPERING[how](lines_of(own.folder)))
+    (own.folder / "admin.crt").unlink()
+
+    kcert.done("client", "admin", "--quiet")
+
+    said = kcert("history", "--verify")
+    assert said.status == 1, said.stdout
+    assert "history.jsonl" in said.stderr

@@ -1,0 +1,309 @@
+"""A kcert.yaml that cannot be taken is refused with its file, line and value; nothing is made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.refusals import assert_refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.running import Kcert
+
+LONG = "n" * 65
+
+
+@dataclasses.dataclass(frozen=True)
+class Bad:
+    """A file, the line that is to blame, and what has to be said."""
+
+    text: str | bytes
+    line: int
+    said: tuple[str, ...]
+
+
+def bad(text: str | bytes, line: int, *said: str) -> Bad:
+    return Bad(text, line, said)
+
+
+def hosts(*names: str) -> str:
+    return "nodes:\n" + "".join(f"  - {{name: {name}, ip: 192.0.2.{n}}}\n" for n, name in enumerate(names, 1))
+
+
+SHAPES = {
+    "unknown key": bad("cluster: a\nprofil: course\n", 2, "profil", "did you mean profile"),
+    "unknown key below": bad("api_server:\n  host: a\n  adress: b\n", 3, "adress"),
+    "unknown key of a host": bad("nodes:\n  - name: a\n    ip: 192.0.2.1\n    role: x\n", 4, "role"),
+    "key twice": bad("cluster: a\nprofile: course\ncluster: b\n", 3, "twice", "line 1"),
+    "key twice below": bad("days:\n  ca: 10\n  ca: 20\n", 3, "twice"),
+    "a list for text": bad("cluster: [a]\n", 1, "a list"),
+    "text for a list": bad("nodes: node01\n", 1, "a list belongs here"),
+    "text for keys": bad("api_server: 192.0.2.1\n", 1, "a group of keys"),
+    "a list at the top": bad("- cluster: a\n", 1, "a group of keys"),
+    "text at the top": bad("hello\n", 1, "a group of keys"),
+    "a number for text": bad("cluster: 42\n", 1, "42", "quotes"),
+    "Norway": bad("users:\n  - name: jane\n    groups: [no]\n", 3, "no", "quotes"),
+    "yes as a user": bad("users:\n  - name: yes\n", 2, "yes or no"),
+    "null as a name": bad("users:\n  - name: ~\n", 2, "nothing"),
+    "a date as a name": bad("users:\n  - name: 2026-01-01\n", 2, "a date"),
+    "octal days": bad("days:\n  ca: 0o365\n", 2, "0o365"),
+    "hexadecimal port": bad("api_server:\n  port: 0x1F\n", 2, "0x1F"),
+    "sexagesimal port": bad("api_server:\n  port: 1:30\n", 2, "1:30"),
+    "underscored port": bad("api_server:\n  port: 6_443\n", 2, "6_443"),
+    "a fraction of days": bad("days:\n  ca: 10.5\n", 2, "10.5"),
+    "quoted number": bad('days:\n  ca: "10"\n', 2, "10"),
+    "a tab": bad("nodes:\n\t- name: a\n", 2, "YAML"),
+    "an open bracket": bad("nodes: [\n", 2, "YAML"),
+    "an open quote": bad('cluster: "a\n', 2, "YAML"),
+    "two documents": bad("cluster: a\n---\ncluster: b\n", 2, "YAML"),
+    "an unknown tag": bad("cluster: !!python/object:os.system x\n", 1, "python"),
+    "an unknown anchor": bad("nodes: *nodes\n", 1, "YAML"),
+    "latin-1": bad("cluster: caf\xe9\n".encode("latin-1"), 1, "UTF-8"),
+    "latin-1 in line 2": bad("profile: course\ncluster: caf\xe9\n".encode("latin-1"), 2, "UTF-8"),
+    "UTF-16": bad("cluster: a\n".encode("utf-16"), 1, "UTF-8"),
+    "a NUL": bad(b"cluster: a\0b\n", 0, "YAML"),
+    "a control character": bad(b"cluster: \x1b[31mred\n", 0, "YAML"),
+    "five MiB": bad("# " + "x" * 5 * 1024 * 1024, 0, "larger than"),
+    "deep nesting": bad("cluster: " + "[" * 5000 + "]" * 5000, 0, ""),
+    "deep nesting of keys": bad("".join(f"{' ' * n}a:\n" for n in range(2000)), 0, ""),
+    "a loop of aliases": bad("nodes: &a\n  - *a\n", 0, ""),
+    "aliases that multiply": bad(
+        "cluster: &a [x,x]\nprofile: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nnodes: [*b,*b,*b,*b]\n", 1, "a list"
+    ),
+}
+NAMES = {
+    "upper case": bad(hosts("Node01"), 2, "Node01", "lower case", "node01"),
+    "an underscore": bad(hosts("node_01"), 2, "node_01"),
+    "a slash": bad(hosts("a/b"), 2, "a/b"),
+    "dots": bad(hosts("'..'"), 2, "'..'"),
+    "a path": bad(hosts("../../etc/passwd"), 2, "../../etc/passwd"),
+    "an empty part": bad(hosts("a..b"), 2, "a..b"),
+    "an empty name": bad(hosts("''"), 2, "''"),
+    "a newline": bad(hosts('"a\\nb"'), 2, r"a\nb"),
+    "a newline at the end": bad(hosts('"a\\n"'), 2, r"a\n"),
+    "a quote": bad(hosts('"a\'b"'), 2, "a'b"),
+    "a double quote": bad(hosts("'a\"b'"), 2, 'a"b'),
+    "a dollar": bad(hosts("a$b"), 2, "a$b"),
+    "a dollar and braces": bad(hosts("'${ENV::HOME}'"), 2, "${ENV::HOME}"),
+    "a section": bad(hosts("'[v3_req]'"), 2, "[v3_req]"),
+    "a comma": bad(hosts("'a,DNS:b'"), 2, "a,DNS:b"),
+    "a colon": bad(hosts("'a:b'"), 2, "a:b"),
+    "a blank": bad(hosts("a b"), 2, "a b"),
+    "a dash in front": bad(hosts("-a"), 2, "-a"),
+    "a dash at the end": bad(hosts("a-"), 2, "a-"),
+    "an address as a name": bad(hosts("192.0.2.7"), 2, "192.0.2.7", "name"),
+    "beyond ASCII": bad(hosts("nöde"), 2, r"n\xf6de"),
+    "cyrillic that looks like latin": bad(hosts("nоde"), 2, r"n\u043ede"),
+    "turning the direction": bad(hosts('"node\\u202e10"'), 2, r"node\u202e10"),
+    "a part of 64": bad(hosts("a" * 64), 2, "a" * 64),
+    "a cluster with a slash": bad("cluster: a/b\n", 1, "a/b"),
+    "a cluster with a newline": bad('cluster: "a\\nb"\n', 1, r"a\nb"),
+    "a domain with a star": bad("dns_domain: '*.local'\n", 1, "*.local"),
+    "a host of the API server in upper case": bad("api_server:\n  host: LB\n", 2, "LB", "lb"),
+    "an extra name with a comma": bad("api_server:\n  extra_sans:\n    - a,IP:1.2.3.4\n", 3, "a,IP:1.2.3.4"),
+    "an extra name with a star inside": bad("api_server:\n  extra_sans: ['a.*.b']\n", 2, "a.*.b"),
+}
+_USER_LINE = "users:\n  - name: "
+USERS = {
+    "a slash and a group": bad(_USER_LINE + "dev/O=system:masters\n", 2, "dev/O=system:masters"),
+    "a plus and a group": bad(_USER_LINE + "dev+O=system:masters\n", 2, "dev+O=system:masters"),
+    "an equals sign": bad(_USER_LINE + "a=b\n", 2, "a=b"),
+    "a backslash": bad(_USER_LINE + "'a\\b'\n", 2, "a\\\\b"),
+    "a comma": bad(_USER_LINE + "'a,O=b'\n", 2, "a,O=b"),
+    "beyond ASCII": bad(_USER_LINE + "jürgen\n", 2, r"j\xfcrgen"),
+    "dots": bad(_USER_LINE + "a..b\n", 2, "a..b"),
+    "a blank at the end": bad(_USER_LINE + "'jane '\n", 2, "jane "),
+    "65 characters": bad(_USER_LINE + LONG + "\n", 2, "64", "65"),
+    "a group with a slash": bad(_USER_LINE + "jane\n    groups: [dev/CN=admin]\n", 3, "dev/CN=admin"),
+    "a group with a plus": bad(_USER_LINE + "jane\n    groups: ['a+CN=b']\n", 3, "a+CN=b"),
+    "a group of 65 characters": bad(_USER_LINE + f"jane\n    groups: [{LONG}]\n", 3, "65"),
+    "a group twice": bad(_USER_LINE + "jane\n    groups: [a, a]\n", 3, "'a'", "once"),
+    "groups that are no list": bad(_USER_LINE + "jane\n    groups: a\n", 3, "a list"),
+    "no name": bad("users:\n  - groups: [a]\n", 2, "no name"),
+    "twice": bad("users:\n  - name: jane\n  - name: jane\n", 3, "jane", "line 2"),
+}
+ADDRESSES = {
+    "a number too much": bad("nodes:\n  - {name: a, ip: 192.0.2.256}\n", 2, "192.0.2.256"),
+    "three numbers": bad("nodes:\n  - {name: a, ip: 192.0.2}\n", 2, "192.0.2"),
+    "a leading zero": bad("nodes:\n  - {name: a, ip: 192.0.2.01}\n", 2, "192.0.2.01"),
+    "a network": bad("nodes:\n  - {name: a, ip: 192.0.2.1/24}\n", 2, "192.0.2.1/24"),
+    "a zone": bad('nodes:\n  - {name: a, ip: "fe80::1%eth0"}\n', 2, "fe80::1%eth0", "zone"),
+    "everything": bad("nodes:\n  - {name: a, ip: 0.0.0.0}\n", 2, "0.0.0.0"),  # noqa: S104 - refused
+    "multicast": bad("nodes:\n  - {name: a, ip: 224.0.0.1}\n", 2, "224.0.0.1"),
+    "IPv4 in disguise": bad('nodes:\n  - {name: a, ip: "::ffff:192.0.2.1"}\n', 2, "192.0.2.1"),
+    "a number": bad("nodes:\n  - {name: a, ip: 3221225985}\n", 2, "3221225985"),
+    "empty": bad('nodes:\n  - {name: a, ip: ""}\n', 2, "address"),
+    "none at all": bad("nodes:\n  - {name: a, ip: []}\n", 2, "empty"),
+    "missing": bad("nodes:\n  - {name: a}\n", 2, "no ip"),
+    "a newline and a name": bad('nodes:\n  - {name: a, ip: "192.0.2.1\\nDNS.9 = evil"}\n', 2, "DNS.9"),
+    "two hosts with one": bad("nodes:\n  - {name: a, ip: 192.0.2.1}\n  - {name: b, ip: 192.0.2.1}\n", 3, "line 2"),
+    "two hosts with one, written in two ways": bad(
+        'nodes:\n  - {name: a, ip: "fd00::1"}\n  - {name: b, ip: "fd00:0::1"}\n', 3, "fd00::1"
+    ),
+    "two hosts with one name": bad(hosts("a", "a"), 3, "'a'", "line 2"),
+    "two members with one name": bad(
+        "etcd:\n  - {name: a, ip: 192.0.2.1}\n  - {name: a, ip: 192.0.2.2}\n", 3, "'a'", "line 2"
+    ),
+    "no control plane": bad("control_plane: []\n", 1, "at least one"),
+    "port 0": bad("api_server:\n  port: 0\n", 2, "65535"),
+    "port 65536": bad("api_server:\n  port: 65536\n", 2, "65536"),
+    "port -1": bad("api_server:\n  port: -1\n", 2, "-1"),
+    "a port in words": bad("api_server:\n  port: https\n", 2, "https"),
+    "services that are no range": bad("service_cidr: 10.96.0.1\n", 1, "10.96.0.1"),
+    "services with host bits": bad("service_cidr: 10.96.0.1/16\n", 1, "10.96.0.0/16"),
+    "services of /33": bad("service_cidr: 10.96.0.0/33\n", 1, "10.96.0.0/33"),
+    "services of one address": bad("service_cidr: 10.96.0.0/32\n", 1, "eight"),
+    "two ranges of one family": bad("service_cidr: [10.96.0.0/16, 10.97.0.0/16]\n", 1, "IPv6"),
+    "services over a node": bad(
+        "service_cidr: 192.0.2.0/24\nnodes:\n  - {name: a, ip: 192.0.2.1}\n", 1, "192.0.2.1", "a's own"
+    ),
+    "services over the load balancer": bad("service_cidr: 192.0.2.0/24\napi_server: {ip: 192.0.2.9}\n", 1, "192.0.2.9"),
+    "services over the loopback": bad("service_cidr: 127.0.0.0/8\n", 1, "127.0.0.1"),
+}
+VALUES = {
+    "days of 0": bad("days:\n  leaf: 0\n", 2, "'0'"),
+    "days of -1": bad("days:\n  ca: -1\n", 2, "-1"),
+    "days beyond all time": bad("days:\n  ca: 99999999999\n", 2, "36500"),
+    "a leaf that outlives its CA": bad("days:\n  ca: 30\n  leaf: 31\n", 3, "31", "30"),
+    "a leaf by default that outlives its CA": bad("days:\n  ca: 364\n", 2, "365", "364"),
+    "RSA 512": bad("key:\n  algorithm: rsa\n  bits: 512\n", 3, "512", "2048"),
+    "RSA 1024": bad("key: {bits: 1024}\n", 1, "1024"),
+    "RSA 16384": bad("key: {bits: 16384}\n", 1, "8192"),
+    "a curve for RSA": bad("key: {algorithm: rsa, curve: P-256}\n", 1, "curve"),
+    "bits for ECDSA": bad("key: {algorithm: ecdsa, bits: 2048}\n", 1, "bits"),
+    "a curve that Go does not know": bad("key: {algorithm: ecdsa, curve: secp256k1}\n", 1, "P-256, P-384"),
+    "an algorithm": bad("key: {algorithm: ed25519}\n", 1, "rsa, ecdsa"),
+    "a profile": bad("profile: kubadm\n", 1, "kubadm", "course, hardway, kubeadm"),
+}
+CLASHES = {
+    "a node called ca": bad(hosts("ca"), 2, "ca"),
+    "a node called admin": bad(hosts("a", "admin"), 3, "admin"),
+    "a user called admin": bad("users:\n  - name: admin\n", 2, "admin"),
+    "a user called as a node": bad(hosts("a") + "users:\n  - name: a\n", 4, "user a", "node a"),
+    "two users who share a file": bad("users:\n  - name: 'a:b'\n  - name: a-b\n", 3, "a-b.key"),
+    "two users who share a file on macOS": bad("users:\n  - name: jane\n  - name: Jane\n", 3, "jane.key"),
+    "a user called as a kubelet's client": bad("users:\n  - name: kubelet-client-node01\n", 2, "kubelet-client-node01"),
+    "a user called as a request's settings": bad("profile: kubeadm\nusers:\n  - name: kubelet\n", 3, "kubelet"),
+    "a user called admin, kubeadm": bad("profile: kubeadm\nusers:\n  - name: admin\n", 3, "admin"),
+    "a user called super-admin, kubeadm": bad("profile: kubeadm\nusers:\n  - name: super-admin\n", 3, "super-admin"),
+    "a node whose user's name is too long": bad(hosts("n" * 53), 2, "65", "64"),
+    "an etcd member whose peer is a node": bad(
+        "etcd:\n  - {name: a, ip: 192.0.2.1}\n  - {name: b, ip: 192.0.2.2}\n" + hosts("etcd-peer-a"), 0, "etcd-peer-a"
+    ),
+}
+FILES = {
+    f"{group}: {name}": one
+    for group, table in {
+        "shape": SHAPES,
+        "name": NAMES,
+        "user": USERS,
+        "address": ADDRESSES,
+        "value": VALUES,
+        "clash": CLASHES,
+    }.items()
+    for name, one in table.items()
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_what_cannot_be_taken_is_refused_with_its_line(kcert: Kcert, what: str, tmp_path: Path) -> None:
+    file = tmp_path / "kcert.yaml"
+    text = FILES[what].text
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    ended = kcert("all", "--quiet")
+
+    line = FILES[what].line
+    assert_refused(ended, 2, f"kcert.yaml:{line}:" if line else "kcert.yaml", *FILES[what].said)
+    assert ended.stdout == ""
+    assert list(tmp_path.iterdir()) == [file]
+
+
+GOOD = {
+    "empty": "",
+    "comments alone": "# nothing yet\n",
+    "a BOM": "\ufeffcluster: a\n",
+    "CRLF": "cluster: a\r\nprofile: hardway\r\n",
+    "one machine as everything": (
+        "control_plane: [{name: a, ip: 192.0.2.1}]\nnodes: [{name: a, ip: 192.0.2.1}]\n"
+        "etcd: [{name: a, ip: 192.0.2.1}]\n"
+    ),
+    "lists that are there without a value": "nodes:\netcd:\nusers:\n",
+    "no nodes": "nodes: []\n",
+    "IPv6 alone": (
+        'control_plane: [{name: a, ip: "fd00::1"}]\nnodes: [{name: b, ip: "fd00::2"}]\nservice_cidr: "fd01::/112"\n'
+    ),
+    "a name of 52 characters": hosts("n" * 52),
+    "names with dots": hosts("a.example.com"),
+    "a user with all that is accepted": "users: [{name: 'system:a_b.c@d-1', groups: ['a:b', C_d]}]\n",
+    "a star among the extra names": "api_server: {extra_sans: ['*.example.com', 192.0.2.9, 'fd00::9']}\n",
+    "a leaf as long as its CA": "days: {ca: 30, leaf: 30}\n",
+    "days that begin with a zero": "days: {ca: 3650, leaf: 90}\n",
+    "aliases that are no trouble": "control_plane: &hosts [{name: a, ip: 192.0.2.1}]\netcd: *hosts\n",
+}
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+@pytest.mark.parametrize("what", GOOD)
+def test_what_is_unusual_and_right_is_taken(kcert: Kcert, what: str, profile: str, tmp_path: Path) -> None:
+    text = GOOD[what]
+    if "profile" not in text and text:
+        text += f"profile: {profile}\n"
+    (tmp_path / "kcert.yaml").write_text(text, encoding="utf-8", newline="")
+
+    planned = kcert("plan", "--format", "json")
+
+    assert (planned.status, planned.stderr) == (0, "")
+    assert '"missing"' in planned.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["dev/O=system:masters", "a+b", "a=b", "", "-a", "jürgen", "a\nb", "..", "a/../b", LONG, "\x1b[31m", "a,b"]
+)
+def test_a_user_on_the_command_line_is_taken_as_given_or_refused(kcert: Kcert, name: str, tmp_path: Path) -> None:
+    for arguments in (["client", "--quiet", "--", name], ["client", "--quiet", f"--group={name}", "jane"]):
+        ended = kcert(*arguments)
+
+        assert_refused(ended, 2, "not accepted")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_named(kcert: Kcert) -> None:
+    assert_refused(kcert("all", "--config", "other.yaml"), 2, "other.yaml is not there", "kcert init")
+
+
+def test_a_folder_is_no_file(kcert: Kcert, tmp_path: Path) -> None:
+    assert_refused(kcert("all", "--config", tmp_path), 2, "cannot be read")
+
+
+def test_a_dangling_link_is_not_taken_for_no_file(kcert: Kcert, tmp_path: Path) -> None:
+    """The built-in example would be made instead of the cluster that is meant."""
+    (tmp_path / "kcert.yaml").symlink_to("gone.yaml")
+
+    assert_refused(kcert("all", "--quiet"), 2, "kcert.yaml")
+    assert not (tmp_path / "pki").exists()
+
+
+def test_the_example_is_written_once_and_never_replaced(kcert: Kcert, tmp_path: Path) -> None:
+    kcert.done("init", "--profile", "kubeadm")
+    written = (tmp_path / "kcert.yaml").read_bytes()
+
+    assert_refused(kcert("init"), 2, "kcert.yaml is there already")
+    assert (tmp_path / "kcert.yaml").read_bytes() == written
+    assert b"profile: kubeadm" in written
+    assert_refused(kcert("init", "--config", "b.yaml", "--profile", "kubadm"), 2, "kubadm", "kubeadm")
+    assert_refused(kcert("init", "--config", "not/there/c.yaml"), 3, "not/there/c.yaml")
+
+
+@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+def test_the_example_says_what_is_built_in(kcert: Kcert, profile: str, tmp_path: Path) -> None:
+    (tmp_path / "bare.yaml").write_text(f"profile: {profile}\n", encoding="utf-8")
+    built_in = kcert.done("plan", "--format", "json", "--config", "bare.yaml").stdout
+
+    kcert.done("init", "--profile", profile)
+
+    assert kcert.done("plan", "--format", "json").stdout == built_in

@@ -1,0 +1,420 @@
+"""The words: there is a lesson for everything, each is whole, and what they show can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kcert import cli, lessons, plan, profiles
+from kcert.certificates import Certificate, Kind
+from kcert.cluster import Cluster, User
+from kcert.errors import InputError
+from kcert.making import Order, make
+from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.plan import Procedure
+
+OPENING_WORDS = 60
+"""What a reader takes in, standing before the first command of a certificate."""
+
+ORDER = (
+    "Command",
+    "Key",
+    "Public key",
+    "Settings",
+    "Request",
+    "Signature",
+    "Check",
+    "Kubeconfig",
+    "How it fails",
+    "Repair",
+    "Read on",
+)
+
+ACTIONS = ("key", "public-key", "settings", "request", "signature", "self-signature", "verify", "kubeconfig")
+
+TOPICS = lessons.topics()
+ROLE_TOPICS = [topic for topic in TOPICS if lessons.lesson(topic).chapter == "Certificates"]
+COMMAND_LINES = [(topic, line) for topic in TOPICS for line in lines(topic)]
+
+
+def cluster(profile: str, *, several: bool = False) -> Cluster:
+    described = replace(profiles.load(None), profile=profile, users=(User("jane", ("developers", "operators")),))
+    if not several:
+        return described
+    hosts = (*described.control_plane, replace(described.control_plane[0], name="controlplane02", addresses=("::2",)))
+    return replace(described, control_plane=hosts, etcd=hosts)
+
+
+def wanted() -> list[Certificate]:
+    return [
+        certificate
+        for profile in profiles.PROFILES
+        for several in (False, True)
+        for certificate in profiles.certificates(cluster(profile, several=several))
+    ]
+
+
+def procedures() -> list[Procedure]:
+    made = []
+    for profile in profiles.PROFILES:
+        known = {one.name: one for one in profiles.certificates(cluster(profile, several=True))}
+        for one in known.values():
+            issuer = known[one.issuer] if one.issuer else None
+            made.append(plan.procedure(one, issuer, cluster_name="kubernetes"))
+    return made
+
+
+def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, input="", check=False)
+
+
+class Silent:
+    """A narrator that says nothing."""
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_: None
+
+
+# --- there is a lesson for everything
+
+
+@pytest.mark.parametrize("topic", sorted({one.role for one in wanted()}))
+def test_every_role_has_a_lesson(topic: str) -> None:
+    assert lessons.lesson(topic).chapter == "Certificates"
+
+
+@pytest.mark.parametrize("kind", [kind.value for kind in Kind if kind is not Kind.KEY_PAIR])
+def test_every_kind_has_a_lesson(kind: str) -> None:
+    assert lessons.lesson(f"kind-{kind}").chapter == "Kinds"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_step_has_a_lesson(action: str) -> None:
+    assert lessons.lesson(f"step-{action}").chapter == "Steps"
+
+
+def test_the_actions_are_those_of_the_plan() -> None:
+    assert {step.action for one in procedures() for step in one.steps} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("command", sorted({*DESIGNED, *cli.COMMANDS}))
+def test_every_command_has_a_lesson(command: str) -> None:
+    assert f"kcert {command}" in "\n".join(lines(command))
+
+
+@pytest.mark.skipif("expired" not in TOPICS, reason="the lessons of the rules are not here yet")
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_has_a_lesson(rule: str) -> None:
+    assert lessons.lesson(rule)
+
+
+# --- each lesson is whole
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_lesson_opens_with_what_and_why(topic: str) -> None:
+    one = lessons.lesson(topic)
+    assert one.title
+    assert one.chapter in lessons.CHAPTERS
+    assert len(one.opening.split()) > 25
+    assert not one.opening.startswith("    ")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_sections_stand_in_order(topic: str) -> None:
+    one = lessons.lesson(topic)
+    assert {"Command", "How it fails", "Read on"} <= set(one.sections)
+    assert all(words.strip() for words in one.sections.values())
+    # An idea may have sections of its own, before the command.
+    ends = ("Command", "How it fails", "Read on")
+    order = [name for name in one.sections if name not in ends] if one.chapter == "Ideas" else []
+    order += [name for name in (ends if one.chapter == "Ideas" else ORDER) if name in one.sections]
+    assert list(one.sections) == order
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_only_a_certificate_has_reasons_for_steps(topic: str) -> None:
+    steps = set(ORDER[1:-3])
+    assert lessons.lesson(topic).chapter in ("Certificates", "Ideas") or not steps & set(lessons.lesson(topic).sections)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_lesson_is_plain_text_for_any_screen(topic: str) -> None:
+    text = (lessons.FOLDER / f"{topic}.md").read_text(encoding="ascii")
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert not re.search(r"[ \t]$|\t", text, re.MULTILINE)
+    assert "```" not in text
+    prose = [line for line in text.splitlines() if not line.startswith(("    ", "again: ", "- http"))]
+    assert max(len(line) for line in prose) <= 110
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_no_link_between_lessons_is_dead(topic: str) -> None:
+    one = lessons.lesson(topic)
+    bullets = re.findall(r"^- (`.*)", one.sections["Read on"], re.MULTILINE)
+    named = [name for bullet in bullets for name in re.findall(r"`([^`]+)`", bullet.split(":")[0])]
+    assert named, "a reader wants to know where to go on"
+    assert set(named) <= {*TOPICS, *RULES}
+    assert topic not in named
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_official_documentation_is_named_over_https(topic: str) -> None:
+    for address in re.findall(r"https?://\S+", lessons.lesson(topic).sections["Read on"]):
+        assert re.fullmatch(r"https://[a-z0-9.-]+/(\S*[A-Za-z0-9/])?", address)
+
+
+def test_no_two_lessons_have_one_title() -> None:
+    titles = [lessons.lesson(topic).title for topic in TOPICS]
+    assert len(titles) == len(set(titles))
+
+
+# --- what is read before the steps of a certificate
+
+
+@pytest.mark.parametrize("role", ROLE_TOPICS)
+def test_why_can_be_read_in_one_breath(role: str) -> None:
+    assert 10 < len(lessons.why(role).split()) <= OPENING_WORDS
+    assert "\n" not in lessons.why(role)
+
+
+def test_every_step_of_every_profile_has_a_reason() -> None:
+    for one in procedures():
+        for step in one.steps:
+            reason = lessons.reason(one.certificate.role, step.action)
+            assert 5 < len(reason.split()) <= OPENING_WORDS
+            assert "\n" not in reason
+            assert len(re.findall(r"[.?](?= |$)", reason)) <= 3, reason
+
+
+def test_a_certificate_has_its_own_words_for_a_step() -> None:
+    assert "system:kube-scheduler" in lessons.reason("kube-scheduler", "request")
+    assert lessons.reason("kube-scheduler", "key") == lessons.reason("", "key")
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "public-key"])
+def test_a_reason_that_was_read_comes_back_shorter(action: str) -> None:
+    assert 2 < len(lessons.reminder(action).split()) < len(lessons.reason("", action).split())
+
+
+# --- the loader
+
+
+def test_an_unknown_topic_is_answered_with_the_near_ones() -> None:
+    with pytest.raises(InputError, match="no lesson on 'kubelt'; did you mean kubelet"):
+        lessons.lesson("kubelt")
+
+
+@pytest.mark.parametrize("topic", ["../pyproject", "", "/etc/passwd", "no\nsuch\x1b[31m"])
+def test_a_topic_is_never_a_path(topic: str) -> None:
+    with pytest.raises(InputError) as raised:
+        lessons.lesson(topic)
+    assert "\x1b" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("Title\nchapter: Ideas\n\nwords\n", ":1: a lesson begins with its title"),
+        ("# Title\nplace: 3\n\nwords\n", ":2: the second line of a lesson names its chapter"),
+        ("# Title\nchaptr: Ideas\n\nwords\n", ":2: between the title and an empty line"),
+        ("# Title\nchapter: Ideas\n\n## Command\n\n    ls\n", "opens with what it is about"),
+    ],
+)
+def test_a_lesson_that_was_edited_badly_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, complaint: str
+) -> None:
+    (tmp_path / "broken-one.md").write_text(text)
+    monkeypatch.setattr(lessons, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match=complaint):
+        lessons.lesson("broken-one")
+
+
+def test_chapters_come_in_the_order_of_a_course() -> None:
+    chapters = lessons.by_chapter()
+    assert next(iter(chapters)) == "Ideas"
+    assert chapters["Ideas"][0].topic == "tls-in-one-page"
+    assert sorted(one.topic for found in chapters.values() for one in found) == sorted(TOPICS)
+
+
+# --- what a lesson shows can be typed
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that lessons name: the course's beside those of kubeadm."""
+    root = tmp_path_factory.mktemp("workshop")
+    for profile in ("kubeadm", "course"):
+        known = profiles.certificates(cluster(profile))
+        order = Order(
+            cluster=cluster(profile), wanted=known, known=known, root=root, doing="test", jobs=2, side_by_side=True
+        )
+        make(order, Silent())
+    return root
+
+
+@pytest.mark.parametrize(("topic", "line"), COMMAND_LINES)
+def test_a_command_line_is_one_that_bash_reads(topic: str, line: str) -> None:
+    assert set(programs(line)) <= PROGRAMS, topic
+    subprocess.run(["bash", "-n", "-c", line], check=True)
+
+
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS if any("openssl" in line for line in lines(topic))])
+def test_openssl_takes_every_line_of_a_lesson(topic: str, workshop: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(workshop, folder)
+    for line in lines(topic):
+        if programs(line)[0] != "openssl":
+            continue
+        ended = bash(line, folder)
+        # No server answers here, but openssl complains of options before it dials.
+        said_well = "Connection refused" in ended.stderr if "s_client" in line else ended.returncode == 0
+        assert said_well, f"{line}\n{ended.stdout}{ended.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("topic", "line"), [(topic, line) for topic, line in COMMAND_LINES if programs(line)[-1] == "kcert"]
+)
+def test_kcert_takes_every_line_of_a_lesson(topic: str, line: str) -> None:
+    name, *arguments = shlex.split(line.rpartition("kcert ")[2])
+    assert name in DESIGNED, topic
+    if name in cli.COMMANDS:
+        command = cli.load(name)
+        command.make_context(name, arguments)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not here")
+@pytest.mark.parametrize("topic", ["step-kubeconfig", "kubeconfig"])
+def test_kubectl_makes_the_kubeconfig_of_a_lesson(topic: str, workshop: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(workshop, folder)
+    shutil.copy(folder / "jane.key", folder / "admin.key")
+    shutil.copy(folder / "jane.crt", folder / "admin.crt")
+    name = "jane.kubeconfig" if topic == "kubeconfig" else "admin.conf"
+    (folder / name).unlink(missing_ok=True)
+    for line in lines(topic):
+        if programs(line)[0] == "kubectl":
+            subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, check=True)
+    assert "current-context: kubernetes" in (folder / name).read_text()
+
+
+# --- the errors that lessons quote are those that openssl gives
+
+
+@pytest.mark.parametrize(
+    ("topic", "faulty"),
+    [
+        ("step-key", "head -5 admin.key > cut.key; cp cut.key admin.key; openssl pkey -in admin.key -noout"),
+        ("step-public-key", "openssl rsa -in pki/ca.crt -pubout"),
+        (
+            "step-settings",
+            (
+                "sed 's/^IP.1.*/IP.1 =/' openssl-kube-apiserver.cnf > e.cnf; "
+                "openssl req -new -key admin.key -subj /CN=x -config e.cnf"
+            ),
+        ),
+        (
+            "step-settings",
+            (
+                "openssl x509 -req -in admin.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extensions v3_reg "
+                "-extfile openssl-admin.cnf"
+            ),
+        ),
+        ("step-request", "openssl req -new -key admin.key -subj CN=a -config openssl-admin.cnf"),
+        ("step-request", "openssl req -new -key admin.key -subj /CN=a/0=b -config openssl-admin.cnf"),
+        ("step-signature", "openssl x509 -req -in admin.csr -CA ca.crt -CAkey jane.key -CAcreateserial"),
+        (
+            "step-signature",
+            (
+                "openssl x509 -req -in ca.csr -signkey ca.key -out v1.crt; openssl x509 -req -in admin.csr -CA v1.crt "
+                "-CAkey ca.key -CAcreateserial -extensions v3_req -extfile openssl-admin.cnf"
+            ),
+        ),
+        ("step-self-signature", "openssl verify ca.crt"),
+        ("step-verify", "openssl verify -CAfile pki/ca.crt admin.crt"),
+        ("step-verify", "openssl verify -CAfile ca.crt -attime 4102444800 admin.crt"),
+        ("step-verify", "openssl verify -CAfile ca.crt -attime 946684800 admin.crt"),
+        ("step-verify", "openssl verify -CAfile ca.crt -purpose sslserver admin.crt"),
+        ("step-verify", "openssl verify -CAfile ca.crt -verify_hostname nobody kube-apiserver.crt"),
+        (
+            "kind-ca",
+            (
+                "openssl x509 -req -in jane.csr -CA admin.crt -CAkey admin.key -CAcreateserial -out x.crt "
+                "-extensions v3_req -extfile openssl-jane.cnf; cat ca.crt admin.crt > both.crt; "
+                "openssl verify -CAfile both.crt x.crt"
+            ),
+        ),
+        ("days-and-expiry", "openssl verify -CAfile ca.crt -attime 946684800 admin.crt"),
+        ("show", "openssl x509 -in admin.key -noout"),
+        ("unreadable", "head -c 300 admin.crt > cut; cp cut admin.crt; openssl x509 -in admin.crt -noout"),
+        ("wrong-issuer", "openssl verify -CAfile pki/ca.crt admin.crt"),
+        (
+            "self-signed-leaf",
+            "openssl req -x509 -key admin.key -subj /CN=a -days 9 -out x.crt; openssl verify -CAfile ca.crt x.crt",
+        ),
+        (
+            "not-a-ca",
+            (
+                "openssl x509 -in ca.crt -signkey ca.key -clrext -extfile openssl-admin.cnf -extensions v3_req -out x; "
+                "openssl verify -CAfile x admin.crt"
+            ),
+        ),
+        ("not-yet-valid", "openssl verify -partial_chain -CAfile admin.crt -attime 946684800 admin.crt"),
+        ("missing-server-auth", "openssl verify -CAfile ca.crt -purpose sslserver admin.crt"),
+        (
+            "issuer-expires-first",
+            (
+                "openssl x509 -in ca.crt -signkey ca.key -days 30 -out x; "
+                'openssl verify -CAfile x -attime "$(date -d +100days +%s)" admin.crt'
+            ),
+        ),
+        (
+            "san-type",
+            (
+                "sed 's/^IP.1.*/IP.1 = kubernetes/' openssl-kube-apiserver.cnf > e.cnf; "
+                "openssl req -new -key admin.key -subj /CN=x -config e.cnf"
+            ),
+        ),
+        ("key-mismatch", "openssl s_server -accept 0 -cert admin.crt -key jane.key"),
+        (
+            "weak-key",
+            (
+                "openssl req -new -newkey rsa:1024 -nodes -keyout k -subj /CN=a | openssl x509 -req -CA ca.crt "
+                "-CAkey ca.key -CAcreateserial -out x; openssl verify -auth_level 2 -CAfile ca.crt x; "
+                "openssl s_server -accept 0 -cert x -key k -cipher DEFAULT@SECLEVEL=2"
+            ),
+        ),
+        (
+            "version-1",
+            (
+                "openssl x509 -req -in admin.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out v1; "
+                "openssl x509 -req -in jane.csr -CA v1 -CAkey admin.key -CAcreateserial -out x; "
+                "openssl verify -CAfile ca.crt -untrusted v1 x"
+            ),
+        ),
+    ],
+)
+def test_openssl_says_what_the_lesson_quotes(topic: str, faulty: str, workshop: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(workshop, folder)
+    ended = bash(faulty, folder)
+    said = ended.stdout + ended.stderr
+    version = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True).stdout
+    if not version.startswith("OpenSSL 3.0"):
+        pytest.skip(f"the lessons quote OpenSSL 3.0, and this is {version.strip()}")
+    quoted = [
+        line.strip() for line in lessons.lesson(topic).sections["How it fails"].splitlines() if line[:4] == "    "
+    ]
+    # Three dots stand for what differs from one machine to the next.
+    assert any(all(part.strip() in said for part in line.split("...") if part.strip()) for line in quoted), said
