@@ -64,7 +64,7 @@ def _bootstrap(path: str) -> Meaning:
             look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
         ),
         repair(
-            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig kubelet-client-NODE"),
+            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
             (sign("kubelet-client-NODE"), "# or make a new bootstrap file: kubeadm token create --print-join-command"),
         ),
     )

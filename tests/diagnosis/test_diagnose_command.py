@@ -17,21 +17,6 @@ from tests.recorded import record
 RECORDED = Path(record.__file__).parent
 ROOT = Path(__file__).parents[2]
 
-LESSONS_OF_RULES = {
-    *("expired", "not-yet-valid", "missing-san", "missing-client-auth", "key-mismatch", "weak-key", "weak-signature"),
-    *(
-        "version-1",
-        "key-permissions",
-        "missing-file",
-        "unreadable",
-        "self-signed-leaf",
-        "not-a-ca",
-        "san-type",
-        "wrong-cn",
-    ),
-}
-"""Topics that the rules of `kcert check` share with the messages."""
-
 
 def kcert(*words: str, stdin: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "kcert", "diagnose", *words]
@@ -52,7 +37,7 @@ def log(name: str) -> str:
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_every_cause_has_a_lesson(cause: str) -> None:
-    assert CAUSES[cause].lesson in {*lessons.topics(), *LESSONS_OF_RULES}
+    assert CAUSES[cause].lesson in lessons.topics()
 
 
 def test_a_finding_on_the_screen() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.cli import COMMANDS
 from kcert.diagnosis import MOST_FINDINGS, SHOWN_LINES, diagnose, judge
 from kcert.diagnosis.reading import LONGEST, log_lines
 from tests.diagnosis.test_messages import MESSAGES
@@ -95,6 +96,15 @@ def test_every_proof_and_repair_is_bash(tmp_path: Path) -> None:
         for script in (judged[1].proof, judged[1].repair):
             checked = bash(script, tmp_path, "-n")
             assert checked.returncode == 0, script + checked.stderr
+
+
+def test_every_repair_names_commands_that_kcert_has() -> None:
+    for line, _, _ in MESSAGES:
+        judged = judge(line.encode())
+        assert judged is not None
+        for repair in judged[1].repair.splitlines():
+            if repair.startswith("kcert "):
+                assert repair.split()[1] in COMMANDS, repair
 
 
 def test_an_option_in_the_place_of_a_path_stays_a_path() -> None:
