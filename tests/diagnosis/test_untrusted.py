@@ -163,7 +163,7 @@ def test_a_line_made_to_cost_time_does_not(filler: str) -> None:
         filler * (LONGEST // len(filler))
         + "x509: certificate signed by unknown authority, Unauthorized, no such file or directory"
     )
-    judge(line.encode())  # with a pattern that backtracks without end this would never return
+    assert judge(line.encode()) is not None  # with a pattern that backtracks without end this would never come back
 
 
 def test_rubbish_is_read_to_its_end() -> None:
@@ -172,6 +172,10 @@ def test_rubbish_is_read_to_its_end() -> None:
 
 
 def test_json_of_any_depth_is_survived() -> None:
-    judge(("[" * 20_000 + "certificate").encode())
-    judge(('{"a":' * 5_000 + '"certificate required"' + "}" * 5_000).encode())
-    judge(json.dumps({"log": json.dumps({"log": json.dumps({"msg": "remote error: tls: bad certificate"})})}).encode())
+    assert judge(("[" * 20_000 + "certificate").encode()) is None
+    deep = '{"a":' * 5_000 + '"remote error: tls: certificate required"' + "}" * 5_000
+    within = json.dumps({"log": json.dumps({"log": json.dumps({"msg": "remote error: tls: bad certificate"})})})
+    for line, cause in ((deep, "no-client-certificate"), (within, "refused-by-the-other-side")):
+        judged = judge(line.encode())
+        assert judged is not None
+        assert judged[0].name == cause
