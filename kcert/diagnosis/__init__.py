@@ -121,7 +121,7 @@ def judge(
     for telltale, wording, cause in _WORDINGS:
         if telltale not in words or wording.mark not in text or not (found := wording.regex.search(text)):
             continue
-        meaning = cause.judge(Saying(text, found, unwrap(before), unwrap(after), known or {}))
+        meaning = cause.judge(Saying(text, found, (before, after), known or {}))
         if meaning is not None:
             return cause, meaning
     return None

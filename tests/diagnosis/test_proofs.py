@@ -9,7 +9,7 @@ import pytest
 
 from kcert.diagnosis import Finding, diagnose
 from tests.recorded.pki import make_pki
-from tests.recorded.record import api_server
+from tests.recorded.programs import api_server
 
 if TYPE_CHECKING:
     from pathlib import Path
