@@ -45,7 +45,7 @@ _UNIT_FOLDERS = (
 _MANIFESTS = "etc/kubernetes/manifests"
 _ADMIN = "etc/kubernetes/admin.conf"
 _ANSWER_SECONDS = 15
-_SINCE = re.compile(r"(?:\d{1,6}[smhd])+")
+_SINCE = re.compile(r"(?:[0-9]{1,6}[smhd])+")
 
 
 @dataclass(frozen=True)

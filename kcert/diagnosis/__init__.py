@@ -36,10 +36,15 @@ def _words(line: bytes) -> list[bytes]:
     return line.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(_NO_WORD).split()
 
 
-_TELLTALES = frozenset(
-    max(_words(wording.mark.encode()), key=len) for cause in CAUSES.values() for wording in cause.wordings
+_WORDINGS = tuple(
+    (max(_words(wording.mark.encode()), key=len), wording, cause)
+    for cause in CAUSES.values()
+    for wording in cause.wordings
 )
-"""The longest word of each wording's mark. Most lines of a log have none of them, and are passed over at once."""
+"""Every wording in order, behind the longest word of its mark."""
+
+_TELLTALES = frozenset(telltale for telltale, _, _ in _WORDINGS)
+"""Most lines of a log have none of these words, and are passed over at once."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,16 @@ def judge(
 
     *before* and *after* are the lines around it: openssl spreads what it has to say over several.
     """
-    if _TELLTALES.isdisjoint(_words(line)):
+    words = set(_words(line))
+    if words.isdisjoint(_TELLTALES):
         return None
     text = unwrap(line)
-    for cause in CAUSES.values():
-        for wording in cause.wordings:
-            if wording.mark not in text or not (found := wording.regex.search(text)):
-                continue
-            meaning = cause.judge(Saying(text, found, unwrap(before), unwrap(after), known or {}))
-            if meaning is not None:
-                return cause, meaning
+    for telltale, wording, cause in _WORDINGS:
+        if telltale not in words or wording.mark not in text or not (found := wording.regex.search(text)):
+            continue
+        meaning = cause.judge(Saying(text, found, (before, after), known or {}))
+        if meaning is not None:
+            return cause, meaning
     return None
 
 

@@ -86,7 +86,7 @@ def _node_user(saying: Saying) -> Meaning:
         f"system:node: and the node's own name{upper}.",
         lines(_CLIENT_NOTE, _SUBJECT, "hostname", _can_i(saying, user)),
         repair(
-            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig kubelet-client-NODE"),
+            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
             (
                 request("kubelet-client-NODE", f"/CN=system:node:{quote(node.lower() or 'NODE')}/O=system:nodes"),
                 sign("kubelet-client-NODE"),
@@ -189,7 +189,7 @@ def _other_node(saying: Saying) -> Meaning:
         "--hostname-override, or the host's name, differ.",
         lines(_CLIENT_NOTE, f"{_SUBJECT}   # should be CN = system:node:{other}, O = system:nodes", "hostname"),
         repair(
-            (f"kcert renew {quote(client)}", f"kcert kubeconfig {quote(client)}"),
+            (f"kcert renew {quote(client)}", f"kcert kubeconfig {quote(other or 'NODE')}"),
             ("# give the kubelet the certificate of its own node:", sign(client)),
         ),
     )

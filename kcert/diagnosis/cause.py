@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.diagnosis.unwrapping import unwrap
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,8 +22,8 @@ class Wording:
     """One way in which a program says it.
 
     ``mark`` is plain text, whole words without quotation marks, that every such line holds: by its longest word kcert
-    passes over all other lines quickly. ``pattern`` is a regular expression with named groups for what the line tells; without one, the mark is all
-    there is to find.
+    passes over all other lines quickly. ``pattern`` is a regular expression with named groups for what the line tells;
+    without one, the mark is all there is to find.
     """
 
     mark: str
@@ -60,6 +62,7 @@ _DIALLED = (
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
     re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
+    re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/([^\s/]+:\d+)"),
     re.compile(r"(https)://([^\s/\"?\]]+)"),
 )
 DIALLED = "dialled"
@@ -76,15 +79,24 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
 class Saying:
     """A line in which a wording was found, without what the log put around it.
 
-    ``before`` and ``after`` are the lines around it, ``known`` the files that the log named earlier, by the option that
-    names them.
+    ``around`` are the lines before and behind it as they stand in the log, ``known`` the files that the log named
+    earlier, by the option that names them.
     """
 
     text: str
     found: re.Match[str]
-    before: str = ""
-    after: str = ""
+    around: tuple[bytes, bytes] = (b"", b"")
     known: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def before(self) -> str:
+        """What the line before says."""
+        return unwrap(self.around[0])
+
+    @cached_property
+    def after(self) -> str:
+        """What the line behind says."""
+        return unwrap(self.around[1])
 
     def word(self, name: str) -> str:
         """What the wording's group *name* found; empty where it found nothing, or something that cannot be printed."""

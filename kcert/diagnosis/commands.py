@@ -84,9 +84,9 @@ def shake_hands(address: str, ca: str, *more: str) -> str:
     return f"openssl s_client -connect {quote(address)} -CAfile {file(ca)} -verify_return_error{options} </dev/null"
 
 
-def unnamed(address: str) -> str:
+def unnamed(address: str, stand_in: str = API_SERVER) -> str:
     """A comment on the address that stands in where a log names none."""
-    return "" if address else f"# {API_SERVER}: the log does not say whom it dialled; put the server's address here"
+    return "" if address else f"# {stand_in}: the log does not say whom it dialled; put the server's address here"
 
 
 def verify(path: str, ca: str, purpose: str = "") -> str:

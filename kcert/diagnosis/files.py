@@ -18,7 +18,13 @@ def _openssl(path: str) -> str:
     """The command that shows that a file is what it should be."""
     if _is_key(path):
         return f"openssl pkey -in {file(path)} -noout"
-    return "" if PurePosixPath(path).suffix in _KUBECONFIGS else look(path, "subject", "dates")
+    if PurePosixPath(path).suffix in _KUBECONFIGS:
+        return (
+            f"kubectl config view --kubeconfig {file(path)} --raw "
+            "-o jsonpath='{.users[0].user.client-certificate-data}' |\n"
+            "  base64 -d | openssl x509 -noout -subject -dates"
+        )
+    return look(path, "subject", "dates")
 
 
 def _missing(saying: Saying) -> Meaning | None:
@@ -58,7 +64,7 @@ def _bootstrap(path: str) -> Meaning:
             look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
         ),
         repair(
-            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig kubelet-client-NODE"),
+            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
             (sign("kubelet-client-NODE"), "# or make a new bootstrap file: kubeadm token create --print-join-command"),
         ),
     )

@@ -79,7 +79,7 @@ def _switched(saying: Saying) -> Meaning:
     crt, key = _pair(saying)
     return Meaning(
         "The two files were given in each other's place: the key as certificate, the certificate as key.",
-        lines(_note(saying), f"head -n 1 {file(crt)} {file(key)}"),
+        lines(_note(saying), f"openssl x509 -in {file(crt)} -noout -subject", f"openssl pkey -in {file(key)} -noout"),
         repair(
             ("kcert flags COMPONENT   # prints the options as they have to be",),
             ("# exchange the two paths in the options",),
@@ -104,7 +104,7 @@ def _no_start_line(saying: Saying) -> Meaning:
     kind = saying.word("kind")
     return Meaning(
         f"A file was to hold a PEM block{f' of the kind {kind}' if kind else ''}, and holds none.",
-        lines("# FILE: the one that -in names", "head -n 1 FILE"),
+        lines("# FILE: the one that -in names", "head -n 1 FILE", "openssl asn1parse -in FILE"),
         repair(("kcert check",), ("# name the right file; each begins with -----BEGIN and what it is",)),
     )
 

@@ -6,7 +6,19 @@ import ipaddress
 import re
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
-from kcert.diagnosis.commands import API_SERVER, lines, look, look_at, name_at, name_of, repair, sign, unnamed, which
+from kcert.diagnosis.commands import (
+    API_SERVER,
+    lines,
+    look,
+    look_at,
+    name_at,
+    name_of,
+    repair,
+    shake_hands,
+    sign,
+    unnamed,
+    which,
+)
 from kcert.shell import quote
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
@@ -38,17 +50,16 @@ def _names(saying: Saying, name: str, what: str) -> Meaning:
     has = f"; it holds {held}" if held and len(held) < 200 else ""
     option = "-verify_ip" if _is_address(name) else "-verify_hostname"
     kind = "IP" if _is_address(name) else "DNS"
-    checked = f"openssl s_client -connect {quote(address)} -CAfile ca.crt {option} {quote(name)} -verify_return_error "
-    "</dev/null"
+    checked = shake_hands(address, "ca.crt", option, quote(name))
     certificate = name_at(address)
     whose = f"The certificate of the server at {saying.dialled}" if saying.dialled else "The server's certificate"
     return Meaning(
         f"{whose} {what}{has}.",
-        lines(unnamed(saying.dialled), f"{look_at(address, 'subject')} {_NAMES}", checked if name else ""),
+        lines(unnamed(saying.dialled, address), f"{look_at(address, 'subject')} {_NAMES}", checked if name else ""),
         repair(
             (
                 f"# add {name or 'the name'} to kcert.yaml (for the API server: api_server.extra_sans), then",
-                f"kcert renew {certificate}",
+                f"kcert renew {certificate} --stale",
                 which(certificate),
             ),
             (f"# add {kind}.9 = {name or '...'} to [alt_names] in openssl-{certificate}.cnf, then", sign(certificate)),
@@ -62,7 +73,7 @@ def _file(path: str) -> Meaning:
         f"{path} does not hold the name or address that it was checked for.",
         f"{look(path, 'subject')} {_NAMES}",
         repair(
-            ("# add it to kcert.yaml (for the API server: api_server.extra_sans), then", f"kcert renew {name}"),
+            ("# add it to kcert.yaml (for the API server: api_server.extra_sans), then", f"kcert renew {name} --stale"),
             (f"# add it to [alt_names] in openssl-{name}.cnf, then", sign(name)),
         ),
     )
@@ -96,7 +107,7 @@ def _peer_name(saying: Saying) -> Meaning:
             "openssl x509 -in peer.crt -noout -subject -ext subjectAltName",
         ),
         repair(
-            ("kcert renew etcd-server   # or etcd-peer-MEMBER, once kcert.yaml has the address",),
+            ("kcert renew etcd-server --stale   # or etcd-peer-MEMBER, once kcert.yaml has the address",),
             (f"# add IP.9 = {name} to [alt_names] in openssl-etcd-server.cnf, then", sign("etcd-server")),
         ),
     )

@@ -6,6 +6,7 @@ import re
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import file, lines, repair, which
+from kcert.shell import quote
 
 _CONFIG = re.compile(r"config file \"([^\"]+)\"")
 _NOTE = "# openssl-NAME.cnf: the file that -config or -extfile names"
@@ -54,7 +55,11 @@ def _section(saying: Saying) -> Meaning | None:
     return Meaning(
         f"The settings have no usable section {section}: it is missing, misspelled, or holds an extension that "
         "openssl cannot make.",
-        lines(_NOTE, "grep -n '^\\[' openssl-NAME.cnf"),
+        lines(
+            _NOTE,
+            "grep -n '^\\[' openssl-NAME.cnf",
+            f"openssl req -new -key NAME.key -subj /CN=NAME -config openssl-NAME.cnf -reqexts {quote(section)} -noout",
+        ),
         repair(
             ("kcert all   # writes the settings from kcert.yaml",),
             (

@@ -130,7 +130,7 @@ def _not_a_ca(saying: Saying) -> Meaning:
             "" if saying.client_is_judged else look_at(address, "subject", "issuer"),
         ),
         repair(
-            ("kcert ca", "kcert renew --all"),
+            ("kcert renew ca --new-key", "kcert renew --all"),
             ("openssl req -x509 -new -key ca.key -subj /CN=Kubernetes-CA -days 3650 -out ca.crt", sign("NAME")),
         ),
     )

@@ -20,22 +20,28 @@ from kcert.diagnosis.commands import (
 _FIX = "# put extendedKeyUsage = {} into openssl-{}.cnf, then"
 
 
-def _wrong_usage(saying: Saying) -> Meaning:
-    if saying.checked:
-        return _file(saying.checked)
-    if saying.client_is_judged:
-        return _client(saying)
+_WORDINGS = (
+    Wording("certificate specifies an incompatible key usage"),
+    Wording("certificate purpose", r"(?:unsuitable|unsupported) certificate purpose"),
+)
+
+
+def _server(saying: Saying) -> Meaning:
     address = saying.dialled or API_SERVER
     name = name_at(address)
     whose = f"The certificate of the server at {saying.dialled}" if saying.dialled else "The server's certificate"
     return Meaning(
         f"{whose} is not meant for servers: its extendedKeyUsage lacks serverAuth.",
         lines(unnamed(saying.dialled), f"{look_at(address, 'subject')} -ext extendedKeyUsage"),
-        repair((f"kcert renew {name}", which(name)), (_FIX.format("serverAuth", name), sign(name))),
+        repair((f"kcert renew {name} --stale", which(name)), (_FIX.format("serverAuth", name), sign(name))),
     )
 
 
-def _client(saying: Saying) -> Meaning:
+def _client(saying: Saying) -> Meaning | None:
+    if saying.checked:
+        return _file(saying.checked)
+    if not saying.client_is_judged:
+        return None
     own = saying.file("cert-file", "peer-cert-file")
     who = f" at {saying.caller}" if saying.caller else ""
     shown = own if own and saying.caller.startswith("127.") else "client.crt"
@@ -52,7 +58,7 @@ def _client(saying: Saying) -> Meaning:
             f"openssl x509 -in {file(shown)} -noout -subject -ext extendedKeyUsage",
             verify(shown, saying.file("trusted-ca-file", "client-ca-file") or "ca.crt", "sslclient"),
         ),
-        repair((f"kcert renew {name}", which(name)), (_FIX.format("clientAuth", name), sign(name))),
+        repair((f"kcert renew {name} --stale", which(name)), (_FIX.format("clientAuth", name), sign(name))),
     )
 
 
@@ -61,7 +67,7 @@ def _file(path: str) -> Meaning:
     return Meaning(
         f"{path} is not meant for the use it was checked for: its extendedKeyUsage says otherwise.",
         verify(path, "ca.crt", "sslserver"),
-        repair((f"kcert renew {name}", which(name)), (_FIX.format("serverAuth, clientAuth", name), sign(name))),
+        repair((f"kcert renew {name} --stale", which(name)), (_FIX.format("serverAuth, clientAuth", name), sign(name))),
     )
 
 
@@ -74,20 +80,13 @@ def _refused_usage(_saying: Saying) -> Meaning:
             "# client.crt: the certificate that was shown",
             "openssl x509 -in client.crt -noout -subject -ext extendedKeyUsage",
         ),
-        repair((f"kcert renew {name}", which(name)), (_FIX.format("clientAuth", name), sign(name))),
+        repair((f"kcert renew {name} --stale", which(name)), (_FIX.format("clientAuth", name), sign(name))),
     )
 
 
 CAUSES = (
-    Cause(
-        "usage-not-allowed",
-        "missing-client-auth",
-        (
-            Wording("certificate specifies an incompatible key usage"),
-            Wording("certificate purpose", r"(?:unsuitable|unsupported) certificate purpose"),
-        ),
-        _wrong_usage,
-    ),
+    Cause("no-client-auth", "missing-client-auth", _WORDINGS, _client),
+    Cause("no-server-auth", "missing-server-auth", _WORDINGS, _server),
     Cause(
         "usage-refused",
         "missing-client-auth",
