@@ -147,12 +147,17 @@ class Workspace:
         shutil.rmtree(stagings, ignore_errors=True)
 
     def _move_into_place(self, folder: Path) -> None:
-        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
-        names = [PurePosixPath(name) for name in journal["files"]]
+        try:
+            journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
+            names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
+        except (ValueError, KeyError, TypeError):
+            # What a loss of power left of a journal. A key that was moved already is found, and certified.
+            shutil.rmtree(folder, ignore_errors=True)
+            return
         # Nothing moves before all that it replaces is safe.
         for name in names:
             if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
-                self.back_up(name, journal["backup"])
+                self.back_up(name, backup)
         for name in names:
             if not os.path.lexists(folder / name):
                 continue  # moved already, before a kill
@@ -186,6 +191,8 @@ def _machine(root: Path) -> Iterator[None]:
     """Turn what the machine refuses into words."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # the screen's, not the folder's
     except OSError as error:
         where = error.filename or root
         raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error
