@@ -17,6 +17,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose read
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A locale without UTF-8 must not turn a name or a dash into a traceback.
         if hasattr(stream, "reconfigure"):
@@ -33,7 +34,7 @@ def _status() -> int:
         sys.stdout.flush()
     except errors.KcertError as error:
         return _said(str(error), error.exit_status)
-    except BrokenPipeError:
+    except (BrokenPipeError, errors.ReaderGoneError):
         _silence(sys.stdout)
         return BROKEN_PIPE
     except KeyboardInterrupt:
@@ -69,6 +70,20 @@ def _said(message: str, status: int) -> int:
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     """SIGTERM ends kcert as Ctrl-C does: programs are stopped and staging is cleared on the way out."""
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _open_what_is_closed() -> None:
+    """Give a standard stream that was closed (``>&-``) to nobody.
+
+    Otherwise Python has None in its place, and the next file that is opened, the lock or the history, would get
+    its number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _silence(stream: TextIO) -> None:

@@ -18,6 +18,10 @@ class KcertError(Exception):
     exit_status = FAILED
 
 
+class ReaderGoneError(Exception):
+    """Whoever read the output has gone away (``| head -1``): there is nobody to tell, and no error."""
+
+
 class VerdictError(KcertError):
     """What the user asked about was looked at and found wrong."""
 

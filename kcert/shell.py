@@ -16,6 +16,7 @@ import re
 import selectors
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ ENOUGH_SECONDS = 60.0
 LIMIT_VARIABLE = "KCERT_TIMEOUT"
 """Environment variable with another limit, in seconds, for machines that are slower than any we know."""
 
+LONGEST_LIMIT = 86400.0
+"""Seconds; the system's own clocks for waiting take no infinite time, nor what is no number (`nan`)."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -50,9 +54,10 @@ class Command:
     def seconds_allowed(self) -> float:
         """The limit in force: the command's own, or the one of the environment."""
         try:
-            return float(os.environ.get(LIMIT_VARIABLE, ""))
+            asked = float(os.environ.get(LIMIT_VARIABLE, ""))
         except ValueError:
             return self.limit
+        return asked if 0 < asked <= LONGEST_LIMIT else self.limit
 
 
 @dataclass(frozen=True)
@@ -275,8 +280,9 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
         try:
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
-                    new = _start(command)
-                    running[new.pipe.fileno()] = new
+                    with _interruptions_held():
+                        new = _start(command)
+                        running[new.pipe.fileno()] = new
                     selector.register(new.pipe, selectors.EVENT_READ)
                 if not running:
                     return
@@ -287,6 +293,24 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
                 left.process.kill()
                 left.process.wait()
                 left.pipe.close()
+
+
+@contextlib.contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM take effect behind the block: between its start and its entry in a list, a process
+    would be left behind."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _start(command: Command) -> _Running:
@@ -393,7 +417,7 @@ def _escaped(character: str) -> str:
         return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
-        code -= 0xDC00
+        return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
 
 

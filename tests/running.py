@@ -87,7 +87,11 @@ class Kcert:
             preexec_fn=preexec,
             check=False,
         )
-        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        return Ended(
+            ended.returncode,
+            ended.stdout.decode(errors="backslashreplace"),
+            ended.stderr.decode(errors="backslashreplace"),
+        )
 
     def done(self, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> Ended:
         """Run it for what has to work on the way to what is tested."""

@@ -63,5 +63,5 @@ def test_a_subject_stands_in_double_quotes_as_in_all_documentation() -> None:
 
 def test_a_long_line_is_broken_before_an_option_which_stays_with_its_value() -> None:
     assert typed(("openssl", "req", "-new", "-key", "a.key", "-out", "a.csr"), 30) == (
-        "openssl req -new \\\n    -key a.key -out a.csr"
+        "openssl req -new -key a.key \\\n    -out a.csr"
     )

@@ -14,6 +14,7 @@ import typer.core
 import typer.main
 
 from kcert import __version__
+from kcert.errors import ReaderGoneError
 
 
 class Entry(NamedTuple):
@@ -67,6 +68,13 @@ class _Commands(typer.core.TyperGroup):
         """The command that *args* begin with, with all its options."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a reader who has gone away is told apart before click makes a status of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
 
 def load(name: str) -> Any:

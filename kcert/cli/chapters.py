@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 def cluster(config: Path | None) -> Cluster:
     """The cluster of the file named, of ./kcert.yaml, or the built-in example."""
-    if config is None and DEFAULT_FILE.exists():
+    # A link that leads nowhere is a file that is missing, not a wish for the example.
+    if config is None and os.path.lexists(DEFAULT_FILE):
         config = DEFAULT_FILE
     return profiles.load(config)
 

@@ -84,8 +84,9 @@ class Value:
         if self.kind != "a number":
             raise self.refuse(f"{self.shown} is {self.kind}; {accepted}")
         digits = str(self.node.value)
-        # YAML 1.1 also reads 0o17, 0x1F, 1_000 and 1:30 as numbers: here only plain digits are meant.
-        if not digits.isascii() or not digits.isdigit() or len(digits) > 9 or not least <= int(digits) <= most:
+        # YAML 1.1 also reads 017, 0x1F, 1_000 and 1:30 as numbers, and not as they look: only plain ones are taken.
+        plain = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+        if not plain or len(digits) > 9 or not least <= int(digits) <= most:
             raise self.refuse(f"{self.shown} is not accepted; {accepted}")
         return int(digits)
 

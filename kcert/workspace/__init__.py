@@ -162,16 +162,21 @@ class Workspace:
         shutil.rmtree(stagings, ignore_errors=True)
 
     def _move_into_place(self, folder: Path) -> None:
-        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
-        names = [PurePosixPath(name) for name in journal["files"]]
-        retired = [PurePosixPath(name) for name in journal.get("retires", ())]
+        try:
+            journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
+            names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
+            retired = [PurePosixPath(name) for name in journal.get("retires", ())]
+        except (ValueError, KeyError, TypeError):
+            # What a loss of power left of a journal. A key that was moved already is found, and certified.
+            shutil.rmtree(folder, ignore_errors=True)
+            return
         # Nothing moves before all that it replaces is safe.
         for name in names:
             if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
-                self.back_up(name, journal["backup"])
+                self.back_up(name, backup)
         for name in retired:
             if os.path.lexists(self.root / name):
-                self.back_up(name, journal["backup"])
+                self.back_up(name, backup)
         for name in names:
             if not os.path.lexists(folder / name):
                 continue  # moved already, before a kill

@@ -1,0 +1,227 @@
+"""Terminals, pipes and locales: what is printed arrives, and what cannot be printed is no traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.refusals import assert_refused, snapshot, staged
+from tests.running import Kcert, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class OnTerminal:
+    """What a program printed on a terminal, and how it ended."""
+
+    status: int
+    text: str
+
+    @property
+    def plain(self) -> str:
+        """The text without colours."""
+        return ESCAPES.sub("", self.text).replace("\r\n", "\n")
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal that Ctrl-C comes from."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = "", **variables: str) -> OnTerminal:
+    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a prompt."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        kcert.argv(*arguments),
+        cwd=kcert.folder,
+        env=kcert.environment({"TERM": "xterm-256color", **variables}),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=_take_terminal,
+    )
+    os.close(slave)
+    text, typed, deadline = b"", 0, time.monotonic() + 60
+    with process, contextlib.suppress(OSError):  # EIO: the other side has closed
+        while time.monotonic() < deadline:
+            if select.select([master], [], [], 1)[0]:
+                text += os.read(master, 65536)
+            if text.count(b"q stops] ") > typed and typed < len(keys):
+                os.write(master, keys[typed].encode())
+                typed += 1
+    os.close(master)
+    return OnTerminal(process.wait(), text.decode())
+
+
+@pytest.fixture
+def course(own_pki: Callable[..., Pki]) -> Pki:
+    """A PKI in which admin's certificate is missing, key and all."""
+    own = own_pki("course")
+    for path in own.folder.glob("*admin*"):
+        path.unlink()
+    return own
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_on_any_terminal_nothing_is_cut_and_prose_fits(course: Pki, kcert: Kcert, columns: int) -> None:
+    ended = on_terminal(kcert, "client", "admin", columns=columns)
+
+    assert ended.status == 0
+    assert (course.folder / "admin.crt").exists()
+    joined = re.sub(r" *\\\n *", " ", ended.plain)
+    assert 'openssl req -new -key admin.key -subj "/CN=kube-admin/O=system:masters"' in joined
+    prose = [line for line in ended.plain.splitlines() if line and not line.startswith("    ")]
+    assert max(map(len, prose)) <= columns
+    assert "…" not in ended.plain
+
+
+def test_plan_on_forty_columns_names_every_certificate_in_full(course: Pki, kcert: Kcert) -> None:
+    ended = on_terminal(kcert, "plan", columns=40)
+
+    assert ended.status == 0
+    assert "kube-controller-manager" in ended.plain
+    assert "…" not in ended.plain
+    assert max(map(len, ended.plain.splitlines())) <= 40
+    assert course.folder.exists()
+
+
+def test_a_terminal_has_colour_and_no_color_takes_it_away(course: Pki, kcert: Kcert) -> None:
+    coloured = on_terminal(kcert, "plan")
+    plain = on_terminal(kcert, "plan", NO_COLOR="1")
+
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]", coloured.text)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", plain.text)
+    assert coloured.plain == plain.plain.replace("`", "")  # code is marked by one or the other
+    assert course.folder.exists()
+
+
+def test_into_a_pipe_there_is_no_colour_whatever_the_terminal(course: Pki, kcert: Kcert) -> None:
+    ended = kcert.done("client", "admin", variables={"TERM": "xterm-256color", "COLORTERM": "truecolor"})
+
+    assert "\x1b" not in ended.stdout
+    assert course.folder.exists()
+
+
+def test_step_waits_before_each_command_and_enter_runs_it(course: Pki, kcert: Kcert) -> None:
+    ended = on_terminal(kcert, "client", "admin", "--step", keys="\n" * 4)
+
+    assert ended.status == 0
+    assert ended.plain.count("[Enter runs it, q stops]") == 4
+    assert (course.folder / "admin.crt").exists()
+
+
+@pytest.mark.parametrize(("keys", "status"), [("\n\x04", 0), ("\n\x03", 130)], ids=["end", "Ctrl-C"])
+def test_step_stops_cleanly(course: Pki, kcert: Kcert, keys: str, status: int) -> None:
+    before = snapshot(course.folder)
+
+    ended = on_terminal(kcert, "client", "admin", "--step", keys=keys)
+
+    assert ended.status == status
+    assert "Traceback" not in ended.text
+    assert snapshot(course.folder) == before
+    assert staged(course.folder) == []
+
+
+def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:
+    before = snapshot(course.folder)
+
+    ended = kcert("client", "admin", "--step", stdin="\nq\n")
+
+    assert ended.status == 0
+    assert "`kcert client` goes on from here" in " ".join(ended.stdout.split())
+    assert snapshot(course.folder) == before
+    assert staged(course.folder) == []
+
+
+def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) -> None:
+    before = snapshot(course.folder)
+
+    ended = kcert("client", "admin", "--step", stdin="\n\n")
+
+    assert ended.status == 0
+    assert "Stopped. Not made: admin." in " ".join(ended.stdout.split())
+    assert snapshot(course.folder) == before
+
+
+@pytest.mark.parametrize("other", [["--quiet"], ["--dry-run"], ["--jobs", "2"]], ids=" ".join)
+def test_step_goes_with_nobody_who_does_not_wait(kcert: Kcert, other: list[str], tmp_path: Path) -> None:
+    assert_refused(kcert("all", "--step", *other), 2, "--step", other[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
+        {"LC_ALL": "nonsense"},
+    ],
+    ids=str,
+)
+def test_a_locale_without_utf8_is_no_trouble(kcert: Kcert, variables: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "pki-jürgen"
+    (tmp_path / "kcert.yaml").write_text("# für jürgen\nkey: {algorithm: ecdsa}\n", encoding="utf-8")
+
+    for arguments in (["ca"], ["client", "admin", "--quiet"], ["plan"], ["history"], ["all", "--dry-run"]):
+        ended = kcert(*arguments, "--dir", folder, variables=variables)
+        assert (ended.status, ended.stderr) == (0, ""), arguments
+    assert (folder / "admin.crt").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", ["all --dry-run", "plan", "history --format json", "history", "doctor", "client admin"]
+)
+def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, arguments: str) -> None:
+    said = output(
+        ["bash", "-c", f'"$@" {arguments} | head -1; echo "${{PIPESTATUS[0]}}"', "bash", *kcert.argv()],
+        kcert.folder,
+        **kcert.environment(),
+    )
+
+    assert said.stderr == ""
+    assert said.lines[-1] in ("0", "141")
+    assert course.folder.exists()
+
+
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "<&-"])
+@pytest.mark.parametrize("arguments", ["plan", "client admin", "client admin --quiet", "--version"])
+def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, redirection: str, arguments: str) -> None:
+    said = output(
+        ["bash", "-c", f'"$@" {arguments} {redirection}; echo "status $?" >&2', "bash", *kcert.argv()],
+        kcert.folder,
+        **kcert.environment(),
+    )
+
+    assert "Traceback" not in said.stderr
+    assert "made a mistake" not in said.stderr
+    assert "Exception ignored" not in said.stderr
+    if redirection == "> /dev/full":
+        assert "No space left on device" in said.stderr
+    if redirection in ("2>&-", "<&-"):
+        assert said.stdout
+    # Whatever the screen was, the certificate is whole or absent.
+    assert (course.folder / "admin.crt").exists() == (course.folder / "admin.key").exists()
