@@ -236,6 +236,7 @@ SICK: list[Sick] = [
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": OVER}),
         (UNITS, f"{HARD}/ca.crt", {"ca": {"begins": -2000}}),
         (UNITS, ETCD_COPIES, {"etcd-server": OVER}),
+        (MANIFESTS, "var/lib/kubelet/pki/kubelet.crt", {"kubelet-serving": OVER, "kubelet-serving-ca": OVER}),
     ),
     *cases(
         "not-yet-valid",

@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.zoo import course, kubeadm
-from tests.zoo.issuing import changed
+from tests.zoo.issuing import Recipe, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,6 +217,47 @@ def test_nothing_that_a_certificate_says_reaches_the_terminal_as_a_command(kcert
     fix = next(one["fix"] for one in found(ended) if one["rule"] == "expired")
     subprocess.run(["bash", "-e", "-c", fix], cwd=tmp_path, check=True, capture_output=True)
     assert {one["rule"] for one in found(kcert("check", "pki", "--format", "json"))} <= {"powerful-user"}
+
+
+def test_files_that_only_wait_or_lead_round_in_a_circle_are_named_and_set_aside(kcert: Kcert, tmp_path: Path) -> None:
+    course.lay_out(tmp_path / "pki")
+    os.mkfifo(tmp_path / "pki/fifo.crt")
+    (tmp_path / "pki/loop.crt").symlink_to("loop.crt")
+    (tmp_path / "pki/again").symlink_to("..")
+    (tmp_path / "pki/rubbish.crt").write_bytes(bytes(range(256)) * 4096)
+    findings = found(kcert("check", "pki", "--format", "json"))
+    assert {(one["rule"], one["path"]) for one in findings} == {
+        ("missing-file", "pki/loop.crt"),
+        ("unreadable", "pki/fifo.crt"),
+        ("unreadable", "pki/rubbish.crt"),
+    }
+    for one in findings:
+        subprocess.run(["bash", "-e", "-c", one["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+
+
+@pytest.mark.parametrize("name", ["it's $(touch pwned)", "`touch pwned`", '"; touch pwned #', "a\nb", "-rf"])
+def test_a_repair_takes_names_as_they_are(name: str, kcert: Kcert, tmp_path: Path) -> None:
+    recipes = {
+        **course.RECIPES,
+        name: Recipe(f"CN={name}", begins=-400, usages=("clientAuth",), names=("DNS:$x", "DNS:a, DNS:b")),
+    }
+    course.lay_out(tmp_path / "pki", recipes)
+    for one in found(kcert("check", "pki", "--format", "json")):
+        assert one["rule"] == "expired"
+        subprocess.run(["bash", "-e", "-c", one["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_thousands_of_names_are_not_printed(kcert: Kcert, tmp_path: Path) -> None:
+    names = tuple(f"DNS:n{number}.example" for number in range(3000))
+    course.lay_out(tmp_path / "pki", changed(course.RECIPES, kube_apiserver={"names": names}))
+    ended = kcert("check", "pki", "--format", "json")
+    (only,) = found(ended)
+    assert len(ended.stdout) < 3000
+    subprocess.run(["bash", "-e", "-c", only["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
