@@ -68,7 +68,7 @@ users:
 def scalar(text: str) -> str:
     """*text* in YAML: plain where it is read back as this text, in quotes where not (``"007"``, ``"no"``)."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_SOMETHING_ELSE
-    return text if plain else json.dumps(text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 LARGEST = 1024 * 1024
@@ -89,7 +89,7 @@ def opened(content: bytes) -> Embedded | None:
     """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
     import yaml
 
-    if len(content) > LARGEST:
+    if len(content) > LARGEST or too_deep(content):
         return None
     try:
         # Composed before it is constructed: what aliases would multiply is never built.

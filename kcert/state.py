@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
+from kcert.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -111,7 +112,7 @@ def _read(root: Path, certificate: Certificate) -> _Content:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
 from kcert.errors import InputError
+from kcert.nesting import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -160,6 +161,8 @@ def _parse(path: Path) -> Value | None:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1 if content else 0
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
+    if too_deep(text):
+        raise InputError(f"{path}: this is nested deeper than any kcert.yaml.")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         node = yaml.compose(text, Loader=loader)
