@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ from tests.test_certificates import parts
 from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
