@@ -7,6 +7,7 @@ what came of them. Paths are relative to the PKI folder throughout.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -48,13 +49,47 @@ class Key:
 
 @dataclass(frozen=True)
 class Subject:
-    """The subject: the common name first, then each organization (O), in this order."""
+    """The subject: the common name first, then each organization (O), in this order.
+
+    ``given`` holds all its parts, type and value, where another tool made it and it has more than these, or
+    another order; then the two fields before only repeat what is in it.
+    """
 
     common_name: str
     organizations: tuple[str, ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Each part, type and value, in order."""
+        return self.given or (("CN", self.common_name), *(("O", group) for group in self.organizations))
 
     def __str__(self) -> str:
-        return "/".join(["", f"CN={self.common_name}", *(f"O={group}" for group in self.organizations)])
+        """As -subj wants it: a slash or a plus sign inside a value is escaped."""
+        return "".join(f"/{kind}={_SEPARATOR.sub(_escaped, value)}" for kind, value in self.parts)
+
+
+_SEPARATOR = re.compile(r"[/+\\]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
+
+
+@dataclass(frozen=True)
+class Usages:
+    """What a certificate may be used for, word for word, where its kind does not say it.
+
+    An old certificate that is renewed, or a request, says it instead. The names are openssl's
+    (``digitalSignature``, ``clientAuth``); None means that the extension is left out, and any use allowed.
+    ``key_id`` is the subject key identifier as hex (None: a hash of the key).
+    """
+
+    key: tuple[str, ...] | None
+    extended: tuple[str, ...] | None
+    critical: bool = True
+    path_length: int | None = None
+    key_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +108,7 @@ class AltName:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the parts of a certificate lie.
+    """Where the parts of a certificate lie. Without ``crt`` it is asked for, and somebody else signs.
 
     With ``kubeconfig``, key and certificate live inside that file alone, and ``key`` and ``crt`` name what
     they are called while they are made. A bare key pair has ``public_key`` and neither request nor certificate.
@@ -101,8 +136,8 @@ class Files:
 
     @property
     def proof(self) -> PurePosixPath:
-        """The file that shows that the certificate is there."""
-        last = self.kubeconfig or self.crt or self.public_key
+        """The file that shows that the certificate, or the request for it, is there."""
+        last = self.kubeconfig or self.crt or self.public_key or self.csr
         assert last is not None
         return last
 
@@ -120,7 +155,7 @@ class Certificate:
     kubelet); ``chapter`` is the command that makes it; ``issuer`` is the name of its CA (None: it signs
     itself, or has nothing to sign); ``days`` is its lifetime in whole days; ``server`` is the API server's
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
-    belongs to one alone.
+    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them.
     """
 
     name: str
@@ -135,3 +170,4 @@ class Certificate:
     issuer: str | None = None
     server: str = ""
     host: str | None = None
+    usages: Usages | None = None

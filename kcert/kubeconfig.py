@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import PurePosixPath
+    from collections.abc import Callable, Iterable
+    from pathlib import Path, PurePosixPath
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._@:/\[\]-]*[A-Za-z0-9]")
 _READ_AS_SOMETHING_ELSE = {"true", "false", "yes", "no", "on", "off", "null"}
@@ -105,3 +105,48 @@ def opened(content: bytes) -> Embedded | None:
         )
     except (yaml.YAMLError, RecursionError, KeyError, IndexError, TypeError, ValueError):
         return None
+
+
+Part = Literal["certificate-authority", "client-certificate", "client-key"]
+"""What a kubeconfig can have embedded, named as its keys are (which end in ``-data``)."""
+
+_DATA = re.compile(
+    rb"""(certificate-authority|client-certificate|client-key)-data["']?[ \t]*:[ \t]*["']?([A-Za-z0-9+/=]+)"""
+)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What is inside as *part* and looks like one of ``old`` (base64) makes room for the file ``new``."""
+
+    part: Part
+    old: tuple[str, ...] = field(repr=False)
+    new: PurePosixPath
+
+
+def embedded_data(content: bytes) -> list[tuple[Part, str]]:
+    """Every embedded file of a kubeconfig, YAML or JSON: which part it is, and its base64, in the order of the file."""
+    return [(cast(Part, found[1].decode()), found[2].decode()) for found in _DATA.finditer(content)]
+
+
+def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosixPath], str]) -> bytes:
+    """*content* with new files, as *base64_of* gives them, in the place of old ones; no other byte changes."""
+    new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
+
+    def replaced(found: re.Match[bytes]) -> bytes:
+        path = new.get((cast(Part, found[1].decode()), found[2].decode()))
+        if path is None:
+            return found[0]
+        return found[0][: -len(found[2])] + base64_of(path).encode("ascii")
+
+    return _DATA.sub(replaced, content)
+
+
+def kubeconfigs_in(root: Path) -> list[Path]:
+    """The files below the PKI folder *root* that are called like kubeconfigs; links and kcert's own folder apart."""
+    return sorted(
+        path
+        for pattern in ("*.kubeconfig", "*.conf")
+        for path in root.rglob(pattern)
+        if not path.is_symlink() and path.is_file() and ".kcert" not in path.relative_to(root).parts
+    )

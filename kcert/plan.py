@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Key
+    from kcert.kubeconfig import Part, Swap
+    from kcert.openssl.x509 import X509
 
 SECONDS_FOR_LONG_KEYS = 900.0
 """Primes for 8192 bits can take minutes, and how many is chance."""
@@ -52,7 +54,35 @@ class Embed:
     kubeconfig: Kubeconfig
 
 
-Step = Run | Write | Embed
+@dataclass(frozen=True)
+class TakeOut:
+    """Key or certificate taken out of the kubeconfig in which it lives, so that a command can read it."""
+
+    action: str
+    path: PurePosixPath
+    source: PurePosixPath
+    part: Part
+
+
+@dataclass(frozen=True)
+class Join:
+    """A file made of others, one after the other: a CA file that vouches for the leaves of two CAs."""
+
+    action: str
+    path: PurePosixPath
+    parts: tuple[PurePosixPath, ...]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Kubeconfigs that have an old file inside get the new one; nothing else in them changes."""
+
+    action: str
+    paths: tuple[PurePosixPath, ...]
+    swaps: tuple[Swap, ...]
+
+
+Step = Run | Write | Embed | TakeOut | Join | Rewrite
 
 
 @dataclass(frozen=True)
@@ -61,6 +91,9 @@ class Procedure:
 
     ``issuer`` is its CA's (its own, where it signs itself; None for a bare key pair); ``keeps_key`` tells
     that the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for.
+    ``replaces`` is what is renewed. ``brings`` are other files of the PKI folder that its commands read,
+    ``copies`` those that they would write over (where each lies, and what it is called while they run), ``retires``
+    those that are not needed after it, ``notes`` what has to be said before it begins.
     """
 
     certificate: Certificate
@@ -68,6 +101,24 @@ class Procedure:
     steps: tuple[Step, ...]
     days: int
     keeps_key: bool = False
+    replaces: X509 | None = None
+    brings: tuple[PurePosixPath, ...] = ()
+    copies: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
+    retires: tuple[PurePosixPath, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def puts(self) -> tuple[PurePosixPath, ...]:
+        """The files that it puts into place, in this order."""
+        rewritten = [path for step in self.steps if isinstance(step, Rewrite) for path in step.paths]
+        joined = [step.path for step in self.steps if isinstance(step, Join)]
+        return tuple(dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten)))
+
+    @property
+    def secrets(self) -> frozenset[PurePosixPath]:
+        """Those of them that hold a private key."""
+        rewritten = {path for step in self.steps if isinstance(step, Rewrite) for path in step.paths}
+        return frozenset({self.certificate.files.secret, *rewritten})
 
 
 def procedure(
@@ -88,15 +139,7 @@ def procedure(
     files = certificate.files
     steps: list[Step] = []
     if not keeps_key:
-        steps.append(
-            Run(
-                "key",
-                commands.private_key(openssl, certificate.key, files.key),
-                reads=(),
-                makes=(files.key,),
-                limit=_seconds(certificate.key),
-            )
-        )
+        steps.append(new_key(certificate, openssl))
     if certificate.kind is Kind.KEY_PAIR:
         assert files.public_key
         argv = commands.public_key(openssl, files.key, files.public_key)
@@ -108,6 +151,26 @@ def procedure(
             Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name))
         )
     return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
+
+
+def asking(certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool) -> Procedure:
+    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``."""
+    files = certificate.files
+    csr, config = files.csr, files.cnf
+    assert csr and config and certificate.subject
+    names = certificate.alt_names
+    settings = cnf.render_request(names) if names else cnf.render(certificate, templates)
+    argv = commands.request(openssl, files.key, certificate.subject, config, csr)
+    steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
+    steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
+    return Procedure(certificate, None, tuple(steps), certificate.days, keeps_key)
+
+
+def new_key(certificate: Certificate, openssl: str) -> Run:
+    """The step that generates its key."""
+    path = certificate.files.key
+    argv = commands.private_key(openssl, certificate.key, path)
+    return Run("key", argv, reads=(), makes=(path,), limit=_seconds(certificate.key))
 
 
 def kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
@@ -129,30 +192,43 @@ def kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str)
 def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settings: str, days: int) -> list[Step]:
     """Request, signature, proof; the settings stand before the first command that reads them."""
     files, subject = certificate.files, certificate.subject
-    csr, crt, config, authority = files.csr, files.crt, files.cnf, issuer.files.crt
-    assert csr and crt and config and authority and subject
+    csr, config = files.csr, files.cnf
+    assert csr and config and subject
     asked = Run(
         "request",
         commands.request(openssl, files.key, subject, config, csr),
         reads=(files.key, config),
         makes=(csr,),
     )
+    return [Write("settings", config, settings), asked, *signed(certificate, issuer, openssl, days)]
+
+
+def signed(certificate: Certificate, issuer: Certificate, openssl: str, days: int) -> tuple[Run, Run]:
+    """The signature under a request that is there, by *issuer* (which may be itself), and the proof of it."""
+    files = certificate.files
+    csr, crt, config, authority = files.csr, files.crt, files.cnf, issuer.files.crt
+    assert csr and crt and config and authority
     if issuer is certificate:
-        signed = Run(
+        signature = Run(
             "self-signature",
             commands.self_signature(openssl, csr, key=files.key, out=crt, days=days, cnf=config),
             reads=(csr, files.key, config),
             makes=(crt,),
         )
     else:
-        signed = Run(
+        signature = Run(
             "signature",
             commands.signature(openssl, csr, authority=(authority, issuer.files.key), out=crt, days=days, cnf=config),
             reads=(csr, authority, issuer.files.key, config),
             makes=(crt,),
         )
-    proof = Run("verify", commands.verification(openssl, authority, crt), reads=tuple(dict.fromkeys((authority, crt))))
-    return [Write("settings", config, settings), asked, signed, proof]
+    return signature, verified(openssl, authority, crt)
+
+
+def verified(openssl: str, authority: PurePosixPath, *crts: PurePosixPath) -> Run:
+    """The proof that the CA's certificate *authority* vouches for each of *crts*."""
+    argv = commands.verification(openssl, authority, *crts)
+    return Run("verify", argv, reads=tuple(dict.fromkeys((authority, *crts))))
 
 
 def _seconds(key: Key) -> float:

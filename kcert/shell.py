@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING
 from kcert.errors import ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ENOUGH_SECONDS = 60.0
 """No openssl command takes this long but the generation of a very long key, which brings its own limit."""
@@ -162,6 +162,45 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 
 
+def run_beside(command: Command) -> Outcome:
+    """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
+    waiting, outcomes = [command], list[Outcome]()
+    run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
+    return outcomes[0]
+
+
+def read_together(commands: Sequence[Command]) -> list[Reading]:
+    """Run *commands* side by side, as many at a time as there are processors, for what they print.
+
+    What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
+    ``run`` does, and then leaves no process behind.
+    """
+    import tempfile
+
+    readings: list[Reading] = []
+    at_once = os.cpu_count() or 1
+    for start in range(0, len(commands), at_once):
+        with contextlib.ExitStack() as stack:
+            running = []
+            for command in commands[start : start + at_once]:
+                outputs = (
+                    stack.enter_context(tempfile.TemporaryFile()),
+                    stack.enter_context(tempfile.TemporaryFile()),
+                )
+                process = _begin(command, *outputs)
+                stack.callback(_stop, process)
+                running.append((command, process, outputs))
+            for command, process, (stdout, stderr) in running:
+                try:
+                    status = process.wait(command.seconds_allowed)
+                except subprocess.TimeoutExpired:
+                    raise _too_slow(command) from None
+                stdout.seek(0)
+                stderr.seek(0)
+                readings.append(Reading(status, stdout.read(), stderr.read().decode(errors="replace")))
+    return readings
+
+
 def hand_over(command: Command, stdin: bytes | None = None) -> int:
     """Run *command* on the user's own terminal until it ends; its exit status comes back.
 
@@ -174,6 +213,42 @@ def hand_over(command: Command, stdin: bytes | None = None) -> int:
         ).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
+
+
+@dataclass
+class Stream:
+    """A program that is printing: its two outputs together, and its exit status once all of it was read."""
+
+    output: IO[bytes]
+    status: int = 0
+
+
+@contextlib.contextmanager
+def stream(command: Command) -> Iterator[Stream]:
+    """Run *command* for output that may be larger than the memory; its reader takes it piece by piece.
+
+    A reader who leaves early ends the program. Raises ProgramError where it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(
+            [_located(command.argv[0]), *command.argv[1:]],
+            cwd=command.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise _cannot_start(command.argv[0], error) from None
+    assert process.stdout is not None
+    running = Stream(process.stdout)
+    try:
+        yield running
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stdout.close()
+        running.status = process.wait()
 
 
 @dataclass
@@ -241,19 +316,28 @@ def _interruptions_held() -> Iterator[None]:
 
 
 def _start(command: Command) -> _Running:
-    program = command.argv[0]
     started, clock = datetime.now(timezone.utc), time.monotonic()
+    return _Running(command, _begin(command, subprocess.PIPE, subprocess.STDOUT), started, clock)
+
+
+def _begin(command: Command, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    program = command.argv[0]
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [_located(program), *command.argv[1:]],
             cwd=command.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout,
+            stderr=stderr,
         )
     except OSError as error:
         raise _cannot_start(program, error) from None
-    return _Running(command, process, started, clock)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Make sure that a process is gone; one that has ended is left as it is."""
+    process.kill()
+    process.wait()
 
 
 def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> list[Outcome]:
@@ -357,7 +441,8 @@ def typed(argv: tuple[str, ...], width: int = 0) -> str:
     # An option stays with its value: the break comes before the next option.
     groups: list[str] = []
     for word in words:
-        if groups and not (word.startswith("-") and len(word) > 1):
+        stays = groups and not (word.startswith("-") and len(word) > 1)
+        if stays and len(groups[-1]) + len(word) + 7 <= width:  # 7: indentation, blank, and " \\"
             groups[-1] += f" {word}"
         else:
             groups.append(word)

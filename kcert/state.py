@@ -40,7 +40,8 @@ class Standing:
     """One certificate and how it stands.
 
     ``reasons`` are clauses that tell why it is not current; ``found`` is what lies there now, if it can be
-    read; ``has_key`` tells whether its private key is there.
+    read; ``has_key`` tells whether its private key is there. ``outgoing`` are the other certificates of a CA's
+    file: those whose leaves are still accepted while the CA is being replaced.
     """
 
     certificate: Certificate
@@ -48,6 +49,7 @@ class Standing:
     reasons: tuple[str, ...] = ()
     found: X509 | None = None
     has_key: bool = False
+    outgoing: tuple[X509, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -77,15 +79,21 @@ def standings(
 
     wanted = tuple(wanted)
     contents = {one.name: _read(root, one) for one in wanted}
-    pems = {}
-    for name, content in contents.items():
-        blocks = [block for block in pem_blocks(content.crt) if block.is_certificate] if content.crt else []
-        if blocks:
-            pems[name] = blocks[0].pem
+    pems: dict[tuple[str, int], str] = {}
+    for one in wanted:
+        content = contents[one.name].crt
+        blocks = [block for block in pem_blocks(content) if block.is_certificate] if content else []
+        # Whoever shows a certificate shows the first; a CA's file vouches with every one in it.
+        for place, block in enumerate(blocks if one.kind is Kind.CA else blocks[:1]):
+            pems[one.name, place] = block.pem
     read = dict(zip(pems, read_certificates(openssl, pems.values()), strict=True)) if pems else {}
-    found = {name: one for name, one in read.items() if isinstance(one, X509)}
+    found = {name: one for (name, place), one in read.items() if isinstance(one, X509) and place == 0}
+    outgoing: dict[str, tuple[X509, ...]] = {}
+    for (name, place), other in read.items():
+        if place and isinstance(other, X509):
+            outgoing[name] = (*outgoing.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
-    return {one.name: _standing(root, one, contents[one.name], found, moment) for one in wanted}
+    return {one.name: _standing(root, one, contents[one.name], (found, outgoing), moment) for one in wanted}
 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
@@ -111,8 +119,13 @@ def _bytes(path: Path) -> bytes | None:
 
 
 def _standing(
-    root: Path, certificate: Certificate, content: _Content, found: Mapping[str, X509], now: datetime
+    root: Path,
+    certificate: Certificate,
+    content: _Content,
+    read: tuple[Mapping[str, X509], Mapping[str, tuple[X509, ...]]],
+    now: datetime,
 ) -> Standing:
+    found, outgoing = read
     has_key = content.key is not None
     proof = root / certificate.files.proof
     if content.crt is None:
@@ -128,33 +141,33 @@ def _standing(
         )
     reasons = [
         *_unlike(certificate, one),
-        *_not_from(certificate, one, found),
+        *_not_from(certificate, one, found, outgoing),
         *_key_trouble(certificate, content, one),
     ]
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
+    others = outgoing.get(certificate.name, ())
     if one.not_after <= now:
         expired = f"it ended on {one.not_after:%Y-%m-%d}"
-        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key)
+        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others)
     if reasons:
-        return Standing(certificate, State.STALE, tuple(reasons), one, has_key)
+        return Standing(certificate, State.STALE, tuple(reasons), one, has_key, others)
     if one.not_after <= now + timedelta(days=EXPIRING_DAYS):
-        return Standing(certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key)
-    return Standing(certificate, State.CURRENT, (), one, has_key)
+        return Standing(certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others)
+    return Standing(certificate, State.CURRENT, (), one, has_key, others)
 
 
 def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
     """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own)."""
-    return (*_unlike(certificate, one), *_unsigned_by(one, authority or one))
+    return (*_unlike(certificate, one), *unsigned_by(one, authority or one))
 
 
 def _unlike(certificate: Certificate, one: X509) -> list[str]:
     subject = certificate.subject
     assert subject
     reasons = []
-    parts = [("CN", subject.common_name), *(("O", group) for group in subject.organizations)]
     # Signers may reorder what a subject holds; what it means stays.
-    if sorted(parts) != sorted(one.subject.parts):
+    if sorted(subject.parts) != sorted(one.subject.parts):
         reasons.append(f"its subject is {str(one.subject)!a}")
     wanted, has = set(certificate.alt_names), set(one.alt_names)
     if missing := [str(name) for name in certificate.alt_names if name not in has]:
@@ -163,10 +176,7 @@ def _unlike(certificate: Certificate, one: X509) -> list[str]:
         reasons.append(f"it also answers to {', '.join(more)}")
     if bool(one.ca) != (certificate.kind is Kind.CA):
         reasons.append("it is no CA" if certificate.kind is Kind.CA else "it is a CA")
-    if certificate.kind.serves and not one.may_serve:
-        reasons.append("it may not be used by a server")
-    if certificate.kind.dials and not one.may_dial:
-        reasons.append("it may not be used by a client")
+    reasons += _unlike_usages(certificate, one)
     key = one.public_key
     is_now = f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
     if is_now != str(certificate.key):
@@ -174,14 +184,33 @@ def _unlike(certificate: Certificate, one: X509) -> list[str]:
     return reasons
 
 
-def _not_from(certificate: Certificate, one: X509, found: Mapping[str, X509]) -> list[str]:
-    if certificate.issuer is None:
+def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
+    if given := certificate.usages:
+        pairs = ((given.key, one.key_usage), (given.extended, one.extended_key_usage))
+        if any(sorted(asked or ()) != sorted(has or ()) for asked, has in pairs):
+            return ["it has other usages than were asked for"]
         return []
-    authority = found.get(certificate.issuer)
-    return _unsigned_by(one, authority) if authority else []
+    reasons = []
+    if certificate.kind.serves and not one.may_serve:
+        reasons.append("it may not be used by a server")
+    if certificate.kind.dials and not one.may_dial:
+        reasons.append("it may not be used by a client")
+    return reasons
 
 
-def _unsigned_by(one: X509, authority: X509) -> list[str]:
+def _not_from(
+    certificate: Certificate, one: X509, found: Mapping[str, X509], outgoing: Mapping[str, tuple[X509, ...]]
+) -> list[str]:
+    if certificate.issuer is None or (authority := found.get(certificate.issuer)) is None:
+        return []
+    trouble = unsigned_by(one, authority)
+    if trouble and any(not unsigned_by(one, other) for other in outgoing.get(certificate.issuer, ())):
+        return ["the CA that goes out signed it"]
+    return trouble
+
+
+def unsigned_by(one: X509, authority: X509) -> list[str]:
+    """The reason why *authority* cannot have signed *one*, in a list; an empty one where nothing speaks against it."""
     same_key = one.authority_key_id in (None, authority.subject_key_id)
     if one.issuer == authority.subject and same_key:
         return []

@@ -36,6 +36,7 @@ ORDER = (
     "Check",
     "Kubeconfig",
     "How it fails",
+    "Repair",
     "Read on",
 )
 
@@ -143,7 +144,7 @@ def test_the_sections_stand_in_order(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_only_a_certificate_has_reasons_for_steps(topic: str) -> None:
-    steps = set(ORDER[1:-2])
+    steps = set(ORDER[1:-3])
     assert lessons.lesson(topic).chapter in ("Certificates", "Ideas") or not steps & set(lessons.lesson(topic).sections)
 
 
@@ -356,6 +357,52 @@ def test_kubectl_makes_the_kubeconfig_of_a_lesson(topic: str, workshop: Path, tm
         ),
         ("days-and-expiry", "openssl verify -CAfile ca.crt -attime 946684800 admin.crt"),
         ("show", "openssl x509 -in admin.key -noout"),
+        ("unreadable", "head -c 300 admin.crt > cut; cp cut admin.crt; openssl x509 -in admin.crt -noout"),
+        ("wrong-issuer", "openssl verify -CAfile pki/ca.crt admin.crt"),
+        (
+            "self-signed-leaf",
+            "openssl req -x509 -key admin.key -subj /CN=a -days 9 -out x.crt; openssl verify -CAfile ca.crt x.crt",
+        ),
+        (
+            "not-a-ca",
+            (
+                "openssl x509 -in ca.crt -signkey ca.key -clrext -extfile openssl-admin.cnf -extensions v3_req -out x; "
+                "openssl verify -CAfile x admin.crt"
+            ),
+        ),
+        ("not-yet-valid", "openssl verify -partial_chain -CAfile admin.crt -attime 946684800 admin.crt"),
+        ("missing-server-auth", "openssl verify -CAfile ca.crt -purpose sslserver admin.crt"),
+        (
+            "issuer-expires-first",
+            (
+                "openssl x509 -in ca.crt -signkey ca.key -days 30 -out x; "
+                'openssl verify -CAfile x -attime "$(date -d +100days +%s)" admin.crt'
+            ),
+        ),
+        (
+            "san-type",
+            (
+                "sed 's/^IP.1.*/IP.1 = kubernetes/' openssl-kube-apiserver.cnf > e.cnf; "
+                "openssl req -new -key admin.key -subj /CN=x -config e.cnf"
+            ),
+        ),
+        ("key-mismatch", "openssl s_server -accept 0 -cert admin.crt -key jane.key"),
+        (
+            "weak-key",
+            (
+                "openssl req -new -newkey rsa:1024 -nodes -keyout k -subj /CN=a | openssl x509 -req -CA ca.crt "
+                "-CAkey ca.key -CAcreateserial -out x; openssl verify -auth_level 2 -CAfile ca.crt x; "
+                "openssl s_server -accept 0 -cert x -key k -cipher DEFAULT@SECLEVEL=2"
+            ),
+        ),
+        (
+            "version-1",
+            (
+                "openssl x509 -req -in admin.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out v1; "
+                "openssl x509 -req -in jane.csr -CA v1 -CAkey admin.key -CAcreateserial -out x; "
+                "openssl verify -CAfile ca.crt -untrusted v1 x"
+            ),
+        ),
     ],
 )
 def test_openssl_says_what_the_lesson_quotes(topic: str, faulty: str, workshop: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     panel: str
 
 
-_MAKE, _LOOK, _LEARN = "Make", "Look", "Learn"
+_MAKE, _USE, _LOOK, _LEARN = "Make", "Use", "Look", "Learn"
 
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
@@ -37,8 +37,17 @@ COMMANDS = {
     "kubelet": Entry("kubelet", "Make the certificates of the nodes.", _MAKE),
     "service-account": Entry("service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
     "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
+    "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
+    "flags": Entry("flags", "What each component has to be told, and why.", _USE),
+    "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
+    "call": Entry("call", "Call the API with curl and a certificate.", _USE),
+    "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
+    "csr": Entry("csr", "The Certificates API, from a request to a signed certificate.", _MAKE),
     "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
     "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
+    "check": Entry("check", "What is wrong with them, why, and the commands that mend it.", _LOOK),
+    "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
+    "diagnose": Entry("diagnose", "From log lines about TLS to cause, proof and repair.", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
@@ -115,7 +124,7 @@ def run() -> int:
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
         # Raised with no message where the help was printed instead.
-        if not error.message:
+        if not error.format_message():
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Making
+from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
 from kcert.shell import quote
+from kcert.state import standings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
+    from kcert.kubernetes.credentials import Folder
+    from kcert.making import Renewal, Result
+    from kcert.state import Standing
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -25,6 +30,14 @@ def cluster(config: Path | None) -> Cluster:
     if config is None and os.path.lexists(DEFAULT_FILE):
         config = DEFAULT_FILE
     return profiles.load(config)
+
+
+def folder(looking: Looking) -> Folder:
+    """The PKI folder of a command that looks at one, and the cluster that it is for."""
+    from kcert.kubernetes.credentials import Folder
+
+    described = cluster(looking.config)
+    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
 
 
 def folder_option(folder: Path) -> str:
@@ -43,12 +56,42 @@ def order(
     making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> None:
     """Make *wanted*, telling about it in the way that the options ask for."""
+    carry_out(making, ordered(making, name, described, known, wanted))
+
+
+def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
+    """Renew those certificates of *described* that *names* or *renewal* mean, and say what follows from that."""
+    from kcert.making.newcomers import newcomers
+
+    if not making.dir.is_dir():
+        raise InputError(f"{making.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates.")
+    known = profiles.certificates(described)
+    known += newcomers(making.dir, described, known, names, openssl(making.openssl))
+    wanted = profiles.select(known, names, described) if names else known
+    order = replace(ordered(making, "renew", described, known, wanted), renewal=renewal)
+    result = carry_out(making, order)
+    if result and not making.quiet:
+        from kcert.view import renewal as view
+
+        view.follows(order, result, None if result.made else _first_to_end(order))
+
+
+def _first_to_end(order: Order) -> Standing | None:
+    found = standings(order.root, order.known, order.openssl).values()
+    ends = [(one.found.not_after, one.certificate.name, one) for one in found if one.found]
+    return min(ends)[2] if ends else None
+
+
+def ordered(
+    making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
+) -> Order:
+    """The order that the options of a command come to; raises InputError for those that do not go together."""
     if making.step and (making.quiet or making.dry_run or (making.jobs or 1) > 1):
         other = "--quiet" if making.quiet else "--dry-run" if making.dry_run else "--jobs"
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if making.quiet and making.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
-    ordered = Order(
+    return Order(
         cluster=described,
         wanted=wanted,
         known=known,
@@ -60,17 +103,38 @@ def order(
         jobs=making.processes,
         side_by_side=making.quiet,
     )
+
+
+def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
+    """What a command that works in a PKI folder has to know of it."""
+    return Order(
+        cluster=described,
+        wanted=(),
+        known=profiles.certificates(described),
+        root=looking.dir,
+        doing=f"kcert {name}",
+        openssl=program,
+        folder_option="" if looking.dir == DEFAULT_FOLDER else f" --dir {quote(str(looking.dir))}",
+    )
+
+
+def carry_out(making: Making, order: Order) -> Result | None:
+    """Do what is ordered, or with --dry-run print the script that does it; what came of it."""
     if making.dry_run:
         from kcert.view import script
 
-        script.show(ordered, prepare(ordered), explain=making.explain)
-    elif making.quiet:
+        script.show(order, prepare(order), explain=making.explain)
+        return None
+    if making.quiet:
         from kcert.view.quiet import Quiet
 
         quiet = Quiet()
-        quiet.ends(make(ordered, quiet))
-    else:
-        from kcert.view.lesson import Lesson
+        result = make(order, quiet)
+        quiet.ends(result)
+        return result
+    from kcert.view.lesson import Lesson
 
-        lesson = Lesson(explain=making.explain, step=making.step)
-        lesson.ends(make(ordered, lesson))
+    lesson = Lesson(explain=making.explain, step=making.step)
+    result = make(order, lesson)
+    lesson.ends(result)
+    return result

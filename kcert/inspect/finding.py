@@ -236,7 +236,9 @@ class Finder:
         texts = [content, *(read.data for read in map(read_file, self._drop_ins(path)) if isinstance(read, Content))]
         found = started_by((text.decode("utf-8", "replace") for text in texts), self._environment_of(path))
         for one in found:
-            if one.component != "kubelet":
+            # kubeadm's kubelet has a unit as well, and a distribution's etcd comes with one that sets nothing up.
+            names_files = any(value and name in FILE_OPTIONS[one.component] for name, value in one.options)
+            if one.component != "kubelet" and names_files:
                 self._is(Installation.HARD_WAY)
             self._component(one, path)
 
@@ -253,6 +255,8 @@ class Finder:
 
     def _environment_of(self, unit: Path) -> Callable[[str], str | None]:
         def read_environment(name: str) -> str | None:
+            for specifier, value in (("%p", unit.stem), ("%N", unit.stem), ("%n", unit.name)):  # systemd.unit(5)
+                name = name.replace(specifier, value)
             path = self.places.named(name, unit)
             read = read_file(self.places.followed(path)) if path else None
             return read.data.decode("utf-8", "replace") if isinstance(read, Content) else None

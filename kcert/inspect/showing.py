@@ -22,7 +22,7 @@ from kcert.inspect.live import certificates_of, s_client, server_in
 from kcert.inspect.survey import survey
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
-from kcert.shell import Command, read
+from kcert.shell import Command, quote, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ SHORTEST_RSA = 2048
 
 @dataclass(frozen=True)
 class Fact:
-    """One field: its name, its value, and which section of the lesson tells what it means; ``words`` fill that in."""
+    """One field: its name, its value, and the heading of what it means; ``words`` fill that in."""
 
     name: str
     value: str
@@ -94,7 +94,9 @@ def look_at(what: str, openssl: str) -> Exhibit:
         return _public_key(path, openssl)
     hint = ""
     if opened.nothing and opened.nothing.startswith("is DER"):
-        hint = f" `openssl x509 -inform DER -in {what} -out {what}.pem` turns a certificate into PEM."
+        hint = (
+            f" `openssl x509 -inform DER -in {quote(what)} -out {quote(what + '.pem')}` turns a certificate into PEM."
+        )
     raise InputError(f"{what} {opened.why_no_certificate}.{hint}")
 
 
@@ -281,7 +283,8 @@ def _document(path: Path, content: bytes, openssl: str) -> Exhibit:
         raise InputError(f"{path} {error}.") from None
     if not found:
         raise InputError(
-            f"{path} starts a component; it is no certificate itself. `kcert inventory {path}` lists those it names."
+            f"{path} starts a component; it is no certificate itself. "
+            f"`kcert inventory {quote(str(path))}` lists those it names."
         )
     looked = survey([str(path)], None, openssl)
     parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]
@@ -313,7 +316,9 @@ def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> Ran:
     if kubeconfig.user_path != kubeconfig.path:
         return _ran((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
     argv = (openssl, "x509", "-text", "-noout")
-    by_hand = f"awk '/client-certificate-data:/ {{print $2}}' {kubeconfig.path} | base64 -d | {' '.join(argv)}"
+    by_hand = (
+        f"awk '/client-certificate-data:/ {{print $2}}' {quote(str(kubeconfig.path))} | base64 -d | {' '.join(argv)}"
+    )
     reading = read(Command(argv), kubeconfig.user.pem.encode())
     return Ran(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
 

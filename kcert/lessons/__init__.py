@@ -29,6 +29,7 @@ CHAPTERS = (
     "Certificates",
     "Commands",
     "Rules",
+    "Messages",
     "Practice",
 )
 """The chapters in the order in which a course would take them; others come after, by name."""
@@ -105,7 +106,7 @@ def reason(role: str, action: str) -> str:
     The role's own words where its lesson has some, and what holds for every certificate where not, or where
     no *role* is given.
     """
-    own = lesson(role).sections.get(_SECTIONS[action]) if role else None
+    own = lesson(role).sections.get(_SECTIONS.get(action, "")) if role else None
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
 
 

@@ -9,6 +9,7 @@ from kcert.state import Standing, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -23,13 +24,32 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True)
+class Renewal:
+    """What of an order's certificates is to be renewed, and how.
+
+    ``named`` tells that the user named each of them; otherwise those are meant that end ``within`` a time, are
+    ``stale``, or, with ``every``, all but the CAs. What is stale is brought in line with kcert.yaml, the rest
+    stays as it is. ``days`` is a lifetime other than the usual. ``finish`` ends the change-over of a CA.
+    """
+
+    named: bool = False
+    every: bool = False
+    within: timedelta | None = None
+    stale: bool = False
+    new_key: bool = False
+    days: int | None = None
+    finish: bool = False
+
+
+@dataclass(frozen=True)
 class Order:
     """What is to be made, where, and with what.
 
     ``wanted`` is to be made, ``known`` is all that the cluster needs (CAs among it). ``doing`` is the
     command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
     on the same folder (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
-    otherwise one by one; ``jobs`` is how many processes may run at a time.
+    otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
+    certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made.
     """
 
     cluster: Cluster
@@ -42,24 +62,30 @@ class Order:
     folder_option: str = ""
     jobs: int = 1
     side_by_side: bool = False
+    renewal: Renewal | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """How things stand, and what there is to do about it."""
+    """How things stand, what there is to do about it, and what has to be said first."""
 
     standings: tuple[Standing, ...]
     procedures: tuple[Procedure, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[Standing, ...]:
         """What is there already and stays as it is."""
-        return tuple(one for one in self.standings if one.state is not State.MISSING)
+        done = {one.certificate.name for one in self.procedures}
+        return tuple(
+            one for one in self.standings if one.state is not State.MISSING and one.certificate.name not in done
+        )
 
 
 @dataclass(frozen=True)
 class Made:
-    """A certificate that is in place; ``found`` is what openssl reads back (None for a bare key pair)."""
+    """A certificate that is in place; ``found`` is what openssl reads back (None: a bare key pair, or a request)."""
 
     procedure: Procedure
     found: X509 | None

@@ -26,6 +26,14 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
     moment = now or datetime.now(timezone.utc)
+    if order.renewal:
+        from kcert.making.renewal import prepare_renewal
+
+        return prepare_renewal(order, order.renewal, moment)
+    if order.asks:
+        from kcert.making.asking import prepare_requests
+
+        return prepare_requests(order)
     by_name = {one.name: one for one in order.known}
     needed = {one.name: one for one in order.wanted}
     needed |= {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
@@ -40,11 +48,11 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
         if certificate.issuer:
             issuer = by_name[certificate.issuer]
             if certificate.issuer not in coming:
-                days = _days_under(
-                    certificate, _authority(order, certificate, found[certificate.issuer], moment), moment
+                days = days_under(
+                    certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment
                 )
         if standing.has_key:
-            _check_key(order.root / certificate.files.key)
+            check_key(order.root / certificate.files.key)
         procedures.append(
             plan.procedure(
                 certificate,
@@ -60,7 +68,7 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
     return Prepared(tuple(found[one.name] for one in order.wanted), tuple(procedures))
 
 
-def _authority(order: Order, leaf: Certificate, standing: Standing, now: datetime) -> X509:
+def authority_for(order: Order, leaf: Certificate, standing: Standing, now: datetime) -> X509:
     """The CA that is to sign *leaf*, found fit for it."""
     authority = standing.certificate
     crt, _key = authority.files.crt, authority.files.key
@@ -81,24 +89,25 @@ def _authority(order: Order, leaf: Certificate, standing: Standing, now: datetim
             f"the CA {authority.name} ended on {found.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
             f"`kcert renew {authority.name}{order.folder_option}` gives it new dates."
         )
-    _check_authority_key(order, authority, found)
+    _check_authority_key(order, leaf, authority, found)
     return found
 
 
-def _check_authority_key(order: Order, authority: Certificate, found: X509) -> None:
+def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate, found: X509) -> None:
     path = order.root / authority.files.key
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            "that has it."
+            f"that has it: `kcert csr new {leaf.name}` and `kcert csr manifest {leaf.name}` make a request here, "
+            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
         ) from None
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}. Without the CA's key nothing can be signed."
         ) from None
-    _check_whole(path, content)
+    check_whole(path, content)
     belongs = key_belongs(content, found.public_key)
     if belongs is None:
         belongs = public_material(order.openssl, content) == found.public_key.material
@@ -108,16 +117,17 @@ def _check_authority_key(order: Order, authority: Certificate, found: X509) -> N
         )
 
 
-def _check_key(path: Path) -> None:
+def check_key(path: Path) -> None:
     """A key that is kept is certified as it is, so it has to be whole."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
-    _check_whole(path, content)
+    check_whole(path, content)
 
 
-def _check_whole(path: Path, content: bytes) -> None:
+def check_whole(path: Path, content: bytes) -> None:
+    """Raise InputError where *content*, the key at *path*, is damaged, encrypted, or no key at all."""
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"
@@ -129,7 +139,7 @@ def _check_whole(path: Path, content: bytes) -> None:
         )
 
 
-def _days_under(leaf: Certificate, authority: X509, now: datetime) -> int:
+def days_under(leaf: Certificate, authority: X509, now: datetime) -> int:
     """How many days *leaf* gets: what it asks for, or what is left of its CA, in whole days."""
     left = authority.not_after - now
     # A part of a day counts as one: a leaf that is made a minute after its CA has not less to get.
@@ -141,3 +151,9 @@ def _days_under(leaf: Certificate, authority: X509, now: datetime) -> int:
             "renew it first."
         )
     return left.days
+
+
+def left_of(authority: X509, now: datetime) -> int:
+    """How many days a leaf can get of what is left of its CA; a part of a day counts as one (see days_under)."""
+    left = authority.not_after - now
+    return left.days + (1 if left > timedelta(days=left.days) else 0)

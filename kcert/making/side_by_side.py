@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.openssl import commands
-from kcert.plan import Embed, Run, Write
+from kcert.plan import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,8 +64,9 @@ class SideBySide:
         for work in works:
             work.at += 1
             self._go_on(work)
-        if step.action in ("verify", "public-key"):
-            self._in_place(works)
+        done = [work for work in works if work.step is None]
+        if done:
+            self._in_place(done)
 
     def _start(self, work: Work) -> shell.Command:
         step = work.step
@@ -76,7 +77,7 @@ class SideBySide:
 
     def _go_on(self, work: Work) -> None:
         """Do what kcert does itself, and put the work where its next command is taken from."""
-        while isinstance(work.step, (Write, Embed)):
+        while work.step is not None and not isinstance(work.step, Run):
             self.bench.write(work, work.step)
             work.at += 1
         step = work.step

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from kcert import shell
 from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
+from kcert.kubeconfig import opened, swapped
 from kcert.making.order import Made, Narrator, Order
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, key_belongs, read_certificates
-from kcert.plan import Embed, Procedure, Run, Step, Write
+from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
+from kcert.plan import Embed, Join, Procedure, Rewrite, Run, Step, TakeOut, Write
 from kcert.state import Standing, differences, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import PurePosixPath
 
     from kcert.certificates import Certificate
@@ -65,11 +66,16 @@ class Workbench:
         if issuer and issuer is not certificate:
             assert issuer.files.crt
             links += [issuer.files.crt, issuer.files.key]
-        if procedure.keeps_key:
+        taken_out = {step.path for step in procedure.steps if isinstance(step, TakeOut)}
+        if procedure.keeps_key and certificate.files.key not in taken_out:
             links.append(certificate.files.key)
+        links += procedure.brings
         files = certificate.files
-        places = [path for path in (files.key, files.crt, *files.kept) if path]
-        return Work(procedure, self.workspace.stage(links, places))
+        places = [path for path in (files.key, files.crt, *procedure.puts) if path]
+        staging = self.workspace.stage(links, places)
+        for source, name in procedure.copies:
+            staging.put(name, (self.order.root / source).read_bytes())
+        return Work(procedure, staging)
 
     def command(self, work: Work, step: Run) -> shell.Command:
         """*step* as a command in its staging folder."""
@@ -98,16 +104,30 @@ class Workbench:
         last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
         return f"{what}{last}. Nothing of it was put into {self.order.root}; what was finished before is there."
 
-    def write(self, work: Work, step: Write | Embed) -> None:
-        """Write a file that kcert makes itself."""
+    def write(self, work: Work, step: Write | Embed | TakeOut | Join | Rewrite) -> None:
+        """Do a step that kcert does itself."""
+        staging = work.staging
         if isinstance(step, Write):
-            work.staging.write(step.path, step.text)
-            return
+            staging.write(step.path, step.text)
+        elif isinstance(step, Embed):
+            staging.write(step.path, step.kubeconfig.embedded(self._base64_in(staging)), secret=True)
+        elif isinstance(step, TakeOut):
+            inside = opened((self.order.root / step.source).read_bytes())
+            if inside is None:
+                raise InputError(f"{self.order.root / step.source} was changed while it was being renewed.")
+            staging.put(step.path, inside.key if step.part == "client-key" else inside.crt, secret=True)
+        elif isinstance(step, Join):
+            staging.put(step.path, b"".join(_ended(staging.path(part).read_bytes()) for part in step.parts))
+        # A Rewrite is done when all else is, because others may be changing the same kubeconfig: see finish.
 
-        def base64_of(name: PurePosixPath) -> str:
-            return base64.b64encode(work.staging.path(name).read_bytes()).decode("ascii")
+    def _base64_in(self, staging: Staging) -> Callable[[PurePosixPath], str]:
+        return lambda name: base64.b64encode(staging.path(name).read_bytes()).decode("ascii")
 
-        work.staging.write(step.path, step.kubeconfig.embedded(base64_of), secret=True)
+    def _rewrite(self, work: Work, step: Rewrite) -> None:
+        for path in step.paths:
+            content = (self.order.root / path).read_bytes()
+            new = swapped(content, step.swaps, self._base64_in(work.staging))
+            work.staging.put(path, new, secret=True)
 
     def finish(self, works: Sequence[Work]) -> None:
         """Check what was made against what was asked for, and put it into place."""
@@ -117,8 +137,12 @@ class Workbench:
         for work in works:
             one = found.get(work.certificate.name)
             self._check(work, one if isinstance(one, X509) else None)
-            files = work.certificate.files
-            self.workspace.publish(work.staging, files.kept, {files.secret})
+            for step in work.procedure.steps:
+                if isinstance(step, Rewrite):
+                    self._rewrite(work, step)
+            procedure = work.procedure
+            there = [name for name in procedure.puts if work.staging.path(name).exists()]
+            self.workspace.publish(work.staging, there, procedure.secrets, procedure.retires)
             made = Made(work.procedure, one if isinstance(one, X509) else None)
             self.made.append(made)
             self.narrator.made(made)
@@ -130,11 +154,16 @@ class Workbench:
     def _check(self, work: Work, found: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""
         certificate = work.certificate
+        if work.procedure.retires and not work.staging.path(certificate.files.key).exists():
+            return  # the end of a change-over makes nothing new, and a CA's key may lie in a safe
         key = work.staging.path(certificate.files.key).read_bytes()
         blocks = [block for block in pem_blocks(key) if block.is_key]
         if not blocks or blocks[0].fault:
             raise ProgramError(f"openssl left a damaged {certificate.files.key}: is the disk full?")
         if certificate.kind is Kind.KEY_PAIR:
+            return
+        if certificate.files.crt is None:
+            self._check_request(work, key)
             return
         if found is None or key_belongs(key, found.public_key) is False:
             raise ProgramError(
@@ -143,6 +172,12 @@ class Workbench:
         authority = self._authority_of(work)
         if wrong := differences(certificate, found, authority):
             raise self._not_as_asked(f"{certificate.files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _check_request(self, work: Work, key: bytes) -> None:
+        csr = work.certificate.files.csr
+        found = read_request(self.order.openssl, self._text(work, csr))
+        if not isinstance(found, Request) or key_belongs(key, found.public_key) is False:
+            raise ProgramError(f"openssl left a {csr} that is no request of {work.certificate.files.key}.")
 
     def _not_as_asked(self, what: str) -> KcertError:
         if self.order.templates:
@@ -165,3 +200,8 @@ class Workbench:
         return self._authorities[authority.name]
 
     _authorities: dict[str, Standing] = field(default_factory=dict)
+
+
+def _ended(content: bytes) -> bytes:
+    """*content* with a line end, so that what follows begins on a line of its own."""
+    return content if content.endswith(b"\n") else content + b"\n"

@@ -7,10 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Kind
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from kcert.certificates import AltName, Certificate
+    from collections.abc import Mapping
+
+    from kcert.certificates import AltName, Certificate, Usages
 
 EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
@@ -30,7 +33,39 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
 
     Raises InputError for a template that is missing, unreadable, or asks for what kcert does not know.
     """
-    path = (templates or built_in_templates()) / f"{certificate.kind.value}.cnf"
+    values = {"key_usage": _key_usage(certificate), "alt_names": alt_names(certificate.alt_names)}
+    if certificate.usages:
+        values["extensions"] = _extensions(certificate, certificate.usages)
+    return _filled(_template(certificate, templates), values)
+
+
+def render_request(names: tuple[AltName, ...]) -> str:
+    """The openssl.cnf of a request that asks for *names*."""
+    return _filled(built_in_templates() / "request.cnf", {"alt_names": alt_names(names)})
+
+
+def render_signer(usages: Usages, names: tuple[AltName, ...]) -> str:
+    """The openssl.cnf with which `openssl ca` signs for *usages* and *names*, as kube-controller-manager would."""
+    values = {
+        "basicConstraints": "critical, CA:FALSE",
+        "keyUsage": f"critical, {', '.join(usages.key)}" if usages.key else "",
+        "extendedKeyUsage": ", ".join(usages.extended or ()),
+        "subjectAltName": "@alt_names" if names else "",
+        "authorityKeyIdentifier": "keyid",
+    }
+    return _filled(built_in_templates() / "sign.cnf", {"extensions": _lines(values), "alt_names": alt_names(names)})
+
+
+def writable(name: AltName) -> bool:
+    """Whether *name*, out of somebody else's certificate or request, stands for itself in an openssl.cnf."""
+    return name.type in ("DNS", "IP", "email", "URI") and _PLAIN.fullmatch(name.value) is not None
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9*_.:/@?&=+,~%-]+")
+"""A dollar sign, a quote, a backslash or a # would mean something else."""
+
+
+def _filled(path: Path, values: Mapping[str, str]) -> str:
     try:
         template = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -40,7 +75,6 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
-    values = {"key_usage": _key_usage(certificate), "alt_names": alt_names(certificate.alt_names)}
 
     def filled(found: re.Match[str]) -> str:
         name = found.group(1)
@@ -50,6 +84,34 @@ def render(certificate: Certificate, templates: Path | None = None) -> str:
         return values[name]
 
     return _PLACEHOLDER.sub(filled, template)
+
+
+def _template(certificate: Certificate, templates: Path | None) -> Path:
+    """The template of its kind; where usages are given word for word there is one for all, which may be kcert's own."""
+    folder = templates or built_in_templates()
+    if certificate.usages is None:
+        return folder / f"{certificate.kind.value}.cnf"
+    own = folder / "given.cnf"
+    return own if own.is_file() else built_in_templates() / "given.cnf"
+
+
+def _extensions(certificate: Certificate, usages: Usages) -> str:
+    """The extensions that say *usages*, a line each."""
+    authority = certificate.kind is Kind.CA
+    length = "" if usages.path_length is None else f", pathlen:{usages.path_length}"
+    values = {
+        "basicConstraints": f"critical, CA:TRUE{length}" if authority else "critical, CA:FALSE",
+        "keyUsage": ", ".join((*(("critical",) if usages.critical else ()), *usages.key)) if usages.key else "",
+        "extendedKeyUsage": ", ".join(usages.extended or ()),
+        "subjectAltName": "@alt_names" if certificate.alt_names else "",
+        "subjectKeyIdentifier": usages.key_id or "hash",
+        "authorityKeyIdentifier": "" if certificate.issuer is None else "keyid",
+    }
+    return _lines(values)
+
+
+def _lines(values: Mapping[str, str]) -> str:
+    return "\n".join(f"{name:<22} = {value}" for name, value in values.items() if value)
 
 
 def alt_names(names: tuple[AltName, ...]) -> str:

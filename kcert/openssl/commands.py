@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kcert.openssl.cnf import EXTENSIONS
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import PurePosixPath
 
     from kcert.certificates import Key, Subject
@@ -31,10 +32,21 @@ def request(
     openssl: str, key: PurePosixPath, subject: Subject, cnf: PurePosixPath, out: PurePosixPath
 ) -> tuple[str, ...]:
     """Write a certificate signing request for *key* and *subject*."""
+    beyond_ascii = () if str(subject).isascii() else ("-utf8",)
     return (
-        *(openssl, "req", "-new", "-key", str(key)),
+        *(openssl, "req", "-new", *beyond_ascii, "-key", str(key)),
         *("-subj", str(subject), "-config", str(cnf), "-out", str(out)),
     )
+
+
+def request_again(openssl: str, crt: PurePosixPath, key: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write a request for the subject of the certificate *crt*, byte for byte, and its *key*."""
+    return (openssl, "x509", "-x509toreq", "-in", str(crt), "-signkey", str(key), "-out", str(out))
+
+
+def copy(openssl: str, crt: PurePosixPath, out: PurePosixPath) -> tuple[str, ...]:
+    """Write the first certificate of the file *crt*, and nothing else, into *out*."""
+    return (openssl, "x509", "-in", str(crt), "-out", str(out))
 
 
 def signature(
@@ -62,6 +74,24 @@ def self_signature(
     return (
         *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), "-out", str(out)),
         *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+    )
+
+
+def signature_between(
+    openssl: str,
+    csr: PurePosixPath,
+    *,
+    authority: tuple[PurePosixPath, PurePosixPath],
+    out: PurePosixPath,
+    between: tuple[datetime, datetime],
+    cnf: PurePosixPath,
+) -> tuple[str, ...]:
+    """Sign a request for an exact time, with the subject as it stands in the request."""
+    crt, key = authority
+    begins, ends = (f"{moment:%Y%m%d%H%M%SZ}" for moment in between)
+    return (
+        *(openssl, "ca", "-batch", "-config", str(cnf), "-in", str(csr), "-out", str(out), "-notext"),
+        *("-cert", str(crt), "-keyfile", str(key), "-preserveDN", "-startdate", begins, "-enddate", ends),
     )
 
 

@@ -29,6 +29,7 @@ from kcert.openssl.text import serial
 from kcert.openssl.x509 import Name
 
 _PLAIN_STRINGS = frozenset(b"\x0c\x13\x16")  # UTF8String, PrintableString, IA5String
+_ESCAPED = re.compile(rb"\\x([0-9A-F]{2})")  # how openssl prints whatever is not plain ASCII
 _PART = re.compile(r"(?:^|, |/)([A-Za-z]+) ?= ?")
 
 _USAGE_TEXT = {
@@ -91,12 +92,18 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
     parts, encoded, tags = [], b"", []
     for start, following in zip(starts, [*starts[1:], None], strict=False):
         kind, value = start[1], text[start.end() : following.start() if following else len(text)]
-        if kind not in NAME_TYPES or not value.isascii():
+        raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), value.encode("latin-1"))
+        try:
+            value = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DoubtError from None
+        if kind not in NAME_TYPES:
             raise DoubtError
-        string = element(0x0C, value.encode("ascii"))
+        string = element(0x0C, raw)
         pair = element(0x30, element(0x06, bytes.fromhex(NAME_TYPES[kind])) + string)
         encoded += element(0x31, pair)
-        tags.append(len(encoded) - len(string))
+        if value.isascii():  # in a UTF8String alone do the other bytes mean what they mean here
+            tags.append(len(encoded) - len(string))
         parts.append((kind, value))
     outer = element(0x30, encoded)
     header = len(outer) - len(encoded)

@@ -11,6 +11,7 @@ from kcert.cluster import User, example, file
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
 from kcert.profiles import course, hardway, kubeadm
+from kcert.profiles.profile import kubeconfig_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +115,7 @@ def _names_on_disk(certificate: Certificate) -> list[str]:
     files = certificate.files
     paths = [str(path) for path in dict.fromkeys((files.key, files.crt, *files.kept)) if path]
     if certificate.kind is not Kind.KEY_PAIR and certificate.kind.dials and not files.kubeconfig:
-        paths.append(f"{str(files.key).removesuffix('.key')}.kubeconfig")
+        paths.append(str(kubeconfig_of(certificate)))
     return paths
 
 

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Subject
 from kcert.cluster import Lifetimes
-from kcert.profiles.profile import MASTERS, Flat, api_server_names, etcd_names, host_names, kubelet_subject
+from kcert.profiles.profile import (
+    MASTERS,
+    Duties,
+    Extra,
+    Flat,
+    Part,
+    api_server_names,
+    etcd_names,
+    every_member,
+    file_of,
+    host_names,
+    kubelet_subject,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.cluster import Cluster, Host
 
 NAME = "course"
 SUMMARY = "as the CKA course teaches it: one CA, one folder, a certificate for each side of each conversation"
 LIFETIMES = Lifetimes(ca=3650, leaf=365)
+CONFIGURATIONS = {
+    "kubelet": "/var/lib/kubelet/config.yaml",
+    "kube-proxy": "/var/lib/kube-proxy/config.yaml",
+}
+ROTATES = False
 
 
 def certificates(cluster: Cluster) -> Iterator[Certificate]:
@@ -77,3 +95,52 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
 def without(name: str) -> str | None:
     """The course has a certificate for everything."""
     return None
+
+
+def server(cluster: Cluster, certificate: Certificate) -> str:
+    """Everybody dials the same address."""
+    return cluster.endpoint
+
+
+def secure_port(cluster: Cluster) -> int:
+    """The port that everybody dials."""
+    return cluster.api_server.port
+
+
+def etcd_servers(cluster: Cluster, host: str) -> tuple[str, ...]:
+    """All members."""
+    return every_member(cluster)
+
+
+def kubelet_hosts(cluster: Cluster) -> tuple[Host, ...]:
+    """The nodes, and nobody else."""
+    return cluster.nodes
+
+
+def duties(cluster: Cluster, host: str) -> Duties:
+    """A certificate for each side of each conversation."""
+    return Duties(
+        api_server="kube-apiserver",
+        service_account="service-account",
+        etcd_server="etcd-server",
+        etcd_peer=f"etcd-peer-{host}" if len(cluster.etcd) > 1 else "etcd-server",
+        etcd_client="apiserver-etcd-client",
+        controller_manager="kube-controller-manager",
+        scheduler="kube-scheduler",
+        kubelet=f"kubelet-client-{host}",
+        kubelet_server=host,
+        proxy="kube-proxy",
+    )
+
+
+def place(certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
+    """Everything below /etc/kubernetes, as the course shows it."""
+    if part != "kubeconfig":
+        return PurePosixPath("/etc/kubernetes/pki", file_of(certificate, part))
+    name = "kubelet.kubeconfig" if certificate.chapter == "kubelet" else file_of(certificate, part)
+    return PurePosixPath("/etc/kubernetes", name)
+
+
+def extras(cluster: Cluster, host: str) -> Iterator[Extra]:
+    """Nothing: whoever administers the cluster dials it from elsewhere."""
+    return iter(())

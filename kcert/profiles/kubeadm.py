@@ -7,17 +7,35 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Files, Key, Kind, Subject
 from kcert.cluster import Lifetimes, url
-from kcert.profiles.profile import MASTERS, api_server_names, etcd_names, kubelet_subject, stem_of
+from kcert.profiles.profile import (
+    ETCD_PORT,
+    MASTERS,
+    Duties,
+    Extra,
+    Part,
+    api_server_names,
+    etcd_names,
+    every_member,
+    file_of,
+    kubelet_subject,
+    stem_of,
+    with_control_plane,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import AltName
-    from kcert.cluster import Cluster
+    from kcert.cluster import Cluster, Host
 
 NAME = "kubeadm"
 SUMMARY = "as kubeadm: a CA each for cluster, etcd and front proxy, and the folder that goes into /etc/kubernetes"
 LIFETIMES = Lifetimes(ca=3650, leaf=365)
+CONFIGURATIONS = {
+    "kubelet": "/var/lib/kubelet/config.yaml",
+    "kube-proxy": "/var/lib/kube-proxy/config.conf",
+}
+ROTATES = True
 
 ADMINISTRATORS = "kubeadm:cluster-admins"
 """The group of admin.conf since kubeadm 1.29; it has rights only once it is bound to cluster-admin."""
@@ -87,6 +105,73 @@ def without(name: str) -> str | None:
     if name == "service-account":
         return "kubeadm has a bare key pair for service accounts; `kcert service-account` makes it"
     return None
+
+
+def server(cluster: Cluster, certificate: Certificate) -> str:
+    """What the certificate says itself: it lives in its kubeconfig."""
+    return certificate.server
+
+
+def secure_port(cluster: Cluster) -> int:
+    """The port that everybody dials."""
+    return cluster.api_server.port
+
+
+def etcd_servers(cluster: Cluster, host: str) -> tuple[str, ...]:
+    """The member on the same host, where there is one."""
+    here = any(member.name == host for member in cluster.etcd)
+    return (url("127.0.0.1", ETCD_PORT),) if here else every_member(cluster)
+
+
+def kubelet_hosts(cluster: Cluster) -> tuple[Host, ...]:
+    """Control plane, whose kubelets start the static pods, and nodes."""
+    return with_control_plane(cluster)
+
+
+def duties(cluster: Cluster, host: str) -> Duties:
+    """As kubeadm's manifests have it; the kubelets make what they serve with themselves."""
+    own = any(one.name == host for one in cluster.control_plane)
+    suffix = f"-{host}" if len(cluster.control_plane) > 1 else ""
+    return Duties(
+        api_server="apiserver",
+        service_account="sa",
+        etcd_server="etcd-server",
+        etcd_peer="etcd-peer",
+        etcd_client="apiserver-etcd-client",
+        controller_manager=f"controller-manager{suffix}",
+        scheduler=f"scheduler{suffix}",
+        kubelet=f"kubelet{suffix}" if own else f"kubelet-{host}",
+        kubelet_server=None,
+        proxy=None,
+        etcd_ca="etcd-ca",
+        kubelets_ca=None,
+        front_proxy_ca="front-proxy-ca",
+        front_proxy_client="front-proxy-client",
+    )
+
+
+def place(certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
+    """As in the PKI folder, which is laid out like /etc/kubernetes."""
+    file = file_of(certificate, part)
+    own = PurePosixPath(*file.parts[2:]) if file.parts[0] == "hosts" else file
+    return PurePosixPath("/etc/kubernetes", own)
+
+
+def extras(cluster: Cluster, host: str) -> Iterator[Extra]:
+    """What kubeadm lays down beside what its manifests name: for administrators, and to go on signing."""
+    member = any(one.name == host for one in cluster.etcd)
+    if member:
+        yield Extra("etcd-healthcheck-client", "crt", "etcdctl", "for health checks by hand")
+        yield Extra("etcd-healthcheck-client", "key", "etcdctl", "for health checks by hand")
+    if not any(one.name == host for one in cluster.control_plane):
+        return
+    if member:
+        yield Extra("etcd-ca", "key", "kubeadm", "so that kubeadm can renew what this CA signed")
+    yield Extra("front-proxy-ca", "key", "kubeadm", "so that kubeadm can renew what this CA signed")
+    yield Extra("admin", "kubeconfig", "kubectl", "for whoever administers the cluster from this host")
+    if host == cluster.control_plane[0].name:
+        # kubeadm init writes it, kubeadm join does not.
+        yield Extra("super-admin", "kubeconfig", "kubectl", "for when RBAC itself is broken")
 
 
 class _Kubeadm:

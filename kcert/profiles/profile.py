@@ -7,13 +7,15 @@ A profile is a module that fits ``Profile``. To add one: write the module, and a
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from kcert.certificates import AltName, Certificate, Files, Kind, Subject
+from kcert.cluster import url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.cluster import Cluster, Host, Lifetimes
 
@@ -24,18 +26,112 @@ NODES = "system:nodes"
 """The group of the kubelets; the node authorizer answers it alone (Kubernetes: "Using Node Authorization")."""
 
 
+@dataclass(frozen=True)
+class Duties:
+    """Which certificate, by name, does what on one host; None: this profile has none for it.
+
+    A certificate can have several duties. ``proxy`` and ``kubelet`` are those that show themselves to the
+    API server, ``kubelet_server`` is what the kubelet shows to it, and ``kubelets_ca`` who signed that.
+    """
+
+    api_server: str
+    service_account: str
+    etcd_server: str
+    etcd_peer: str
+    etcd_client: str
+    controller_manager: str
+    scheduler: str
+    kubelet: str
+    kubelet_server: str | None
+    proxy: str | None
+    cluster_ca: str = "ca"
+    etcd_ca: str = "ca"
+    kubelets_ca: str | None = "ca"
+    kubelet_client: str = "apiserver-kubelet-client"
+    front_proxy_ca: str | None = None
+    front_proxy_client: str | None = None
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Something that a host gets though no option of its components names it; ``why`` completes "it is there …"."""
+
+    certificate: str
+    part: Part
+    reader: str
+    why: str
+
+
+Part = Literal["crt", "key", "public_key", "kubeconfig"]
+"""The parts of a certificate that lie in files of their own."""
+
+
+ETCD_PORT = 2379
+"""Where etcd's clients dial it (IANA: etcd-client)."""
+
+
 class Profile(Protocol):
     """One way in which clusters are set up: which certificates there are, how they are named, where they lie."""
 
     NAME: str
     SUMMARY: str
     LIFETIMES: Lifetimes
+    CONFIGURATIONS: Mapping[str, str]
+    """Where kubelet and kube-proxy have their configuration files on a host."""
+    ROTATES: bool
+    """The kubelets ask the cluster for their next client certificates themselves."""
 
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Every certificate that *cluster* needs; a CA comes before what it signs."""
 
     def without(self, name: str) -> str | None:
         """Why this profile has no certificate called *name* where others have one; None if there is no such reason."""
+
+    def server(self, cluster: Cluster, certificate: Certificate) -> str:
+        """The URL of the API server that *certificate*'s kubeconfig talks to."""
+
+    def secure_port(self, cluster: Cluster) -> int:
+        """The port that each API server listens on (a load balancer before them may have another)."""
+
+    def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
+        """The URLs of etcd that the API server on *host* is given."""
+
+    def kubelet_hosts(self, cluster: Cluster) -> tuple[Host, ...]:
+        """The hosts that have a kubelet."""
+
+    def duties(self, cluster: Cluster, host: str) -> Duties:
+        """Which certificate does what on *host*."""
+
+    def place(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
+        """Where a part of *certificate* lies on a host, for the component that reads it."""
+
+    def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
+        """What *host* gets besides what its components' options name."""
+
+
+def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
+    """The file in the PKI folder that is the certificate's kubeconfig, there or not."""
+    files = certificate.files
+    return files.kubeconfig or PurePosixPath(f"{str(files.key).removesuffix('.key')}.kubeconfig")
+
+
+def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
+    """The file in the PKI folder that is a part of the certificate."""
+    files = certificate.files
+    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
+    path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
+    assert path is not None
+    return path
+
+
+def every_member(cluster: Cluster) -> tuple[str, ...]:
+    """The URL of each etcd member, as clients dial it."""
+    return tuple(url(member.addresses[0], ETCD_PORT) for member in cluster.etcd)
+
+
+def with_control_plane(cluster: Cluster) -> tuple[Host, ...]:
+    """Control plane and nodes, each host once."""
+    return tuple({host.name: host for host in (*cluster.nodes, *cluster.control_plane)}.values())
 
 
 def flat(stem: str) -> Files:

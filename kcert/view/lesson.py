@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.making import StoppedError
-from kcert.plan import Embed, Run, Write
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
 from kcert.shell import folder_argument
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
@@ -29,6 +29,11 @@ _NAMES = {
     "self-signature": "The signature",
     "verify": "The check",
     "kubeconfig": "The kubeconfig",
+    "request-again": "The request",
+    "take-out": "What is in the kubeconfig",
+    "rewrite": "The kubeconfigs",
+    "both-authorities": "Both CAs",
+    "one-authority": "The new CA alone",
 }
 
 
@@ -57,6 +62,8 @@ class Lesson:
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
+        for remark in prepared.remarks:
+            say(remark, "notice")
         if self._total:
             screen().print()
             say("To repeat by hand what follows, stand in the PKI folder:")
@@ -87,7 +94,9 @@ class Lesson:
         heading(f"[{self._begun}/{self._total}] {certificate.name}: {lessons.lesson(certificate.role).title}")
         if self._explain:
             say(lessons.why(certificate.role))
-        if procedure.keeps_key:
+        for note in procedure.notes:
+            say(note, "notice")
+        if procedure.keeps_key and not procedure.replaces:
             say(f"The key {certificate.files.key} is there already: it is kept, and certified.", "notice")
         if certificate.issuer and procedure.days < certificate.days:
             say(
@@ -107,10 +116,11 @@ class Lesson:
             command_line(step.argv)
             self._wait()
         else:
-            say(f"{_NAMES[step.action]}: {step.path}.{reason}")
+            say(f"{_NAMES[step.action]}: {_what(step)}.{reason}")
             screen().print()
-            block(_content(step), "config")
-            screen().print()
+            if content := _content(step):
+                block(content, "config")
+                screen().print()
 
     def _reason(self, role: str, action: str) -> str:
         """Why this step; in a few words where the same was said in this run already."""
@@ -146,7 +156,8 @@ class Lesson:
                 "notice",
             )
             return
-        say(_next(self._order))
+        if words := _next(self._order):
+            say(words)
 
     def _wait(self) -> None:
         """Wait for Enter; q, or the end of the input, stops."""
@@ -160,10 +171,29 @@ class Lesson:
             raise StoppedError
 
 
-def _content(step: Write | Embed) -> list[str]:
+def _what(step: Step) -> str:
+    """What a step that kcert does itself makes, and of what."""
+    if isinstance(step, TakeOut):
+        return f"{step.path}, out of {step.source} ({step.part}-data, which is base64)"
+    if isinstance(step, Join):
+        return f"{step.path}, made of {' and, after it, '.join(str(part) for part in step.parts)}"
+    if isinstance(step, Rewrite):
+        paths = ", ".join(str(path) for path in step.paths)
+        if len(step.paths) == 1:
+            return f"{paths} has the old file inside, and gets the new one"
+        return f"{paths} have the old file inside, and get the new one"
+    assert not isinstance(step, Run)
+    return str(step.path)
+
+
+def _content(step: Step) -> list[str]:
     if isinstance(step, Write):
         return step.text.splitlines()
-    return step.kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()
+    if isinstance(step, Embed):
+        return step.kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()
+    if isinstance(step, Rewrite):
+        return [f"{swap.part}-data: <{swap.new} in base64>" for swap in step.swaps]
+    return []
 
 
 _AFTER = {
@@ -178,5 +208,5 @@ _AFTER = {
 
 
 def _next(order: Order) -> str:
-    words = _AFTER[order.doing]
-    return f"{words} (Here with `{order.folder_option.strip()}`.)" if order.folder_option else words
+    words = _AFTER.get(order.doing, "")
+    return f"{words} (Here with `{order.folder_option.strip()}`.)" if words and order.folder_option else words

@@ -28,3 +28,10 @@ def _option(path: Path) -> str:
     from kcert.shell import quote
 
     return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"
+
+
+def reads_keyboard() -> None:
+    """A command waits for what is typed or pasted."""
+    from kcert.view.console import error_screen, say
+
+    say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())

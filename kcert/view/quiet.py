@@ -10,6 +10,7 @@ from kcert.state import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.certificates import Certificate
     from kcert.making import Made, Order, Prepared, Result
     from kcert.plan import Procedure, Step
     from kcert.shell import Outcome
@@ -35,6 +36,8 @@ class Quiet:
         cluster = order.cluster
         if cluster.defaults and not cluster.source:
             sys.stderr.write(f"kcert: no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.\n")
+        for remark in prepared.remarks:
+            sys.stderr.write(f"kcert: {remark}\n")
         self._order = [one.certificate.name for one in prepared.standings]
         for standing in prepared.kept:
             self._lines[standing.certificate.name] = _kept(standing, order.folder_option)
@@ -55,13 +58,14 @@ class Quiet:
     def made(self, made: Made) -> None:
         """A line, once all before it have theirs."""
         certificate = made.procedure.certificate
-        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else "a key pair"
+        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else without_end(certificate)
         cut = (
             f"  (all that its CA has left: {made.procedure.days} days)"
             if made.procedure.days < certificate.days
             else ""
         )
-        self._lines[certificate.name] = f"made  {certificate.name}  {until}  {certificate.files.proof}{cut}"
+        verb = "renewed" if made.procedure.replaces else "made"
+        self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.proof}{cut}"
         self._finished += 1
         self._print()
 
@@ -84,8 +88,19 @@ class Quiet:
             sys.stderr.flush()
 
 
+def without_end(certificate: Certificate) -> str:
+    """What that is which has no date to end on: it is no certificate."""
+    return "a request" if certificate.files.csr else "a key pair"
+
+
 def _kept(standing: Standing, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} (kcert renew {name}{folder_option})"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({renewal(standing, folder_option)})"
+
+
+def renewal(standing: Standing, folder_option: str) -> str:
+    """The command that mends a certificate: what is stale has to be brought in line with kcert.yaml."""
+    in_line = " --stale" if standing.state is State.STALE else ""
+    return f"kcert renew {standing.certificate.name}{in_line}{folder_option}"

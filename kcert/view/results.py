@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.state import State
 from kcert.view.console import draw, heading, say, screen, table
+from kcert.view.quiet import renewal, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +20,12 @@ def show_made(made: Sequence[Made]) -> None:
     """A table of what is in place now: for whom, until when, in which files."""
     if not made:
         return
-    heading("Made" if len(made) == 1 else f"Made: {len(made)} certificates")
+    verb = "Renewed" if made[0].procedure.replaces else "Made"
+    heading(verb if len(made) == 1 else f"{verb}: {len(made)} certificates")
     rows = table("file", "what it is", "valid until")
     for one in made:
         certificate = one.procedure.certificate
-        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else "(a key pair)"
+        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
     draw(rows)
     screen().print()
@@ -36,9 +38,9 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
-            renewal = f"`kcert renew {one.certificate.name}{folder_option}`"
+            command = f"`{renewal(one, folder_option)}`"
             say(
-                f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {renewal} renews it.", "notice"
+                f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {command} renews it.", "notice"
             )
     if kept:
         screen().print()

@@ -7,13 +7,14 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.plan import Embed, Run, Write, serial_file
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, serial_file
 from kcert.shell import folder_argument, quote, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import PurePosixPath
+    from pathlib import Path, PurePosixPath
 
+    from kcert.kubeconfig import Swap
     from kcert.making import Order, Prepared
     from kcert.plan import Procedure, Step
 
@@ -33,6 +34,8 @@ def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
     for standing in prepared.kept:
         reason = f": {standing.reason}" if standing.reason else ""
         yield from _comment(f"{standing.certificate.name} is there ({standing.state.value}{reason}) and is left alone.")
+    for remark in prepared.remarks:
+        yield from _comment(remark)
     if not prepared.procedures:
         yield from _comment("There is nothing to make.")
         return
@@ -41,32 +44,65 @@ def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
     if not order.root.exists():
         yield f"mkdir -p {root}"
     yield f"cd {root}"
+    if any(one.replaces for one in prepared.procedures):
+        yield from _comment("What is replaced is kept here, by the time.")
+        yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
     for procedure in prepared.procedures:
         yield ""
-        yield from _procedure(procedure, explain=explain)
+        yield from _procedure(order.root, procedure, explain=explain)
 
 
-def _procedure(procedure: Procedure, *, explain: bool) -> Iterator[str]:
+def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[str]:
     certificate, files = procedure.certificate, procedure.certificate.files
     yield f"# --- {certificate.name}: {lessons.lesson(certificate.role).title}"
     if explain:
         yield from _comment(lessons.why(certificate.role))
-    if procedure.keeps_key:
-        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
+    for note in procedure.notes:
+        yield from _comment(note)
     yield from _folders(path for path in (files.key, files.crt, *files.kept) if path)
+    if procedure.replaces:
+        yield from _backed_up(root, procedure)
+    elif procedure.keeps_key:
+        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     for step in procedure.steps:
         if explain:
             yield from _comment(lessons.reason(certificate.role, step.action))
-        yield from _step(step)
+        yield from _step(step, procedure)
     if certificate.issuer and procedure.issuer:
         yield from _comment("The serial number was drawn at random; the next certificate gets one of its own.")
         yield f"rm -f {quote(str(serial_file(procedure.issuer)))}"
     if files.kubeconfig:
         yield f"rm {quote(str(files.key))} {quote(str(files.crt))}"
-    yield f"chmod 600 {quote(str(files.secret))}"
-    public = [quote(str(path)) for path in files.kept if path != files.secret]
+    yield from _settled(procedure)
+
+
+def _settled(procedure: Procedure) -> Iterator[str]:
+    """Modes, and an end to what is not needed any more."""
+    yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
+    public = [quote(str(path)) for path in procedure.puts if path not in procedure.secrets]
     if public:
         yield f"chmod 644 {' '.join(public)}"
+    gone = [*procedure.retires, *(name for source, name in procedure.copies if name != source)]
+    if gone:
+        yield f"rm {' '.join(quote(str(path)) for path in gone)}"
+
+
+def _backed_up(root: Path, procedure: Procedure) -> Iterator[str]:
+    """Copies of all that the steps change."""
+    files = procedure.certificate.files
+    kept = procedure.keeps_key and not files.kubeconfig
+    names = [
+        path
+        for path in (*procedure.puts, *procedure.retires)
+        if (root / path).exists() and not (kept and path == files.key)
+    ]
+    for path in names:
+        folder = quote(str(path.parent)) if str(path.parent) != "." else ""
+        place = f'"$backup"/{folder}'
+        yield f"mkdir -p {place} && cp -p {quote(str(path))} {place}"
+    for source, name in procedure.copies:
+        if source != name:
+            yield f"cp {quote(str(source))} {quote(str(name))}"
 
 
 def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
@@ -78,7 +114,7 @@ def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
         yield f"chmod 755 {names}"
 
 
-def _step(step: Step) -> Iterator[str]:
+def _step(step: Step, procedure: Procedure) -> Iterator[str]:
     if isinstance(step, Run):
         yield typed(step.argv, WIDTH)
     elif isinstance(step, Write):
@@ -87,6 +123,32 @@ def _step(step: Step) -> Iterator[str]:
         yield f"cat > {quote(str(step.path))} <<EOF"
         yield step.kubeconfig.embedded(lambda name: f"$(base64 < {quote(str(name))} | tr -d '\\n')").rstrip("\n")
         yield "EOF"
+    elif isinstance(step, TakeOut):
+        found = f"sed -n 's/^ *{step.part}-data: *//p' {quote(str(step.source))} | head -n 1"
+        yield f"{found} | base64 -d > {quote(str(step.path))}"
+    elif isinstance(step, Join):
+        yield f"cat {' '.join(quote(str(part)) for part in step.parts)} > {quote(str(step.path))}"
+    else:
+        yield from _rewritten(step, procedure)
+
+
+def _rewritten(step: Rewrite, procedure: Procedure) -> Iterator[str]:
+    """A kubeconfig is edited from its copy, line by line."""
+    for path in step.paths:
+        edits = " ".join(f'-e "{_edit(swap, procedure)}"' for swap in step.swaps)
+        yield f'sed {edits} "$backup"/{quote(str(path))} > {quote(str(path))}'
+
+
+def _edit(swap: Swap, procedure: Procedure) -> str:
+    """What sed has to do. An old certificate is public and may stand in the script; an old key may not."""
+    new = f"$(base64 < {quote(str(swap.new))} | tr -d '\\n')"
+    if swap.part != "client-key":
+        old = "\\|".join(swap.old)
+    elif procedure.certificate.files.kubeconfig:
+        old = ".*"  # its own kubeconfig holds no other
+    else:
+        old = f"$(base64 < \"$backup\"/{quote(str(swap.new))} | tr -d '\\n')"
+    return f"s|\\({swap.part}-data: *\\)\\({old}\\)|\\1{new}|"
 
 
 def here_document(path: str, text: str) -> Iterator[str]:

@@ -53,11 +53,15 @@ class Staging:
             link.symlink_to(target.absolute())
 
     def write(self, name: PurePosixPath, content: str, *, secret: bool = False) -> None:
+        """Write a text file; a secret one is closed to others from its first byte."""
+        self.put(name, content.encode("utf-8"), secret=secret)
+
+    def put(self, name: PurePosixPath, content: bytes, *, secret: bool = False) -> None:
         """Write a file; a secret one is closed to others from its first byte."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = SECRET_MODE if secret else PUBLIC_MODE
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
 
 
@@ -106,16 +110,27 @@ class Workspace:
             staging.link(name, self.root / name)
         return staging
 
-    def publish(self, staging: Staging, names: Iterable[PurePosixPath], secrets: Iterable[PurePosixPath]) -> None:
+    def publish(
+        self,
+        staging: Staging,
+        names: Iterable[PurePosixPath],
+        secrets: Iterable[PurePosixPath],
+        retires: Iterable[PurePosixPath] = (),
+    ) -> None:
         """Move the files *names* of *staging* into place, in this order; what they replace goes to the backup.
 
-        *secrets* are those among them that only their owner may read.
+        *secrets* are those among them that only their owner may read; *retires* are files of the PKI folder
+        that nobody needs after it, which go to the backup as well.
         """
         closed = set(secrets)
         files = [name for name in names if not staging.path(name).is_symlink()]
         for name in files:
             staging.path(name).chmod(SECRET_MODE if name in closed else PUBLIC_MODE)
-        journal = {"backup": backup_name(), "files": [str(name) for name in files]}
+        journal = {
+            "backup": backup_name(),
+            "files": [str(name) for name in files],
+            "retires": [str(name) for name in retires],
+        }
         draft = staging.folder / f"{_JOURNAL}.draft"
         draft.write_text(json.dumps(journal), encoding="utf-8")
         draft.rename(staging.folder / _JOURNAL)
@@ -150,6 +165,7 @@ class Workspace:
         try:
             journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
             names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
+            retired = [PurePosixPath(name) for name in journal.get("retires", ())]
         except (ValueError, KeyError, TypeError):
             # What a loss of power left of a journal. A key that was moved already is found, and certified.
             shutil.rmtree(folder, ignore_errors=True)
@@ -157,6 +173,9 @@ class Workspace:
         # Nothing moves before all that it replaces is safe.
         for name in names:
             if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
+                self.back_up(name, backup)
+        for name in retired:
+            if os.path.lexists(self.root / name):
                 self.back_up(name, backup)
         for name in names:
             if not os.path.lexists(folder / name):
@@ -166,6 +185,8 @@ class Workspace:
                 (self.root / parent).mkdir(exist_ok=True)
                 (self.root / parent).chmod(INNER_FOLDER_MODE)
             (folder / name).replace(target)
+        for name in retired:
+            (self.root / name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
     def back_up(self, name: PurePosixPath, backup: str) -> None:
@@ -192,7 +213,7 @@ def _machine(root: Path) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # the screen's, not the folder's
+        raise  # that is the reader of the screen, not the folder
     except OSError as error:
         where = error.filename or root
         raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error

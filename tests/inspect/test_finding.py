@@ -231,6 +231,20 @@ def test_etcd_by_environment_variables(ca: Pair, tmp_path: Path) -> None:
     assert used(survey([str(unit)]), "--trusted-ca-file").component == "etcd"
 
 
+def test_debian_s_unit_of_etcd_sets_nothing_up_until_its_environment_does(ca: Pair, tmp_path: Path) -> None:
+    put(
+        tmp_path / "usr/lib/systemd/system/etcd.service",
+        "[Service]\nEnvironment=ETCD_DATA_DIR=/var/lib/etcd/default\nEnvironment=DAEMON_ARGS=\n"
+        "EnvironmentFile=-/etc/default/%p\nExecStart=/usr/bin/etcd $DAEMON_ARGS\n",
+    )
+    assert survey([], tmp_path).installation is Installation.NONE
+    ca.put(tmp_path / "etc/etcd/ca.crt")
+    put(tmp_path / "etc/default/etcd", 'DAEMON_ARGS="--trusted-ca-file /etc/etcd/ca.crt"\n')
+    found = survey([], tmp_path)
+    assert found.installation is Installation.HARD_WAY
+    assert used(found, "--trusted-ca-file").path == tmp_path / "etc/etcd/ca.crt"
+
+
 def test_kubeadm_s_drop_in_of_the_kubelet(kubeadm: Kubeadm) -> None:
     put(kubeadm.root / "usr/lib/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet\n")
     put(

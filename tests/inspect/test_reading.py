@@ -158,7 +158,8 @@ def slow_readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_ordinary_certificates_need_no_second_reading(ca: Pair, slow_readings: list[str]) -> None:
-    made = [certificate(name(f"user-{number}", "a group, Inc."), ca, names=["a.b"]) for number in range(5)]
+    organizations = ("a group, Inc.", "Société Générale", "Müller & Söhne")
+    made = [certificate(name(f"user-{number}", *organizations), ca, names=["a.b"]) for number in range(5)]
     assert all(isinstance(one, X509) for one in read_certificates("openssl", [pair.pem.decode() for pair in made]))
     assert slow_readings == []
 
@@ -194,6 +195,8 @@ def test_a_name_that_looks_like_two_is_one(ca: Pair, text: str) -> None:
         "\x1b]0;title\x07",
         "é, O=système",
         "a\\, O=b",
+        "a\\x41",
+        "a\\xC3\\xA9",
         " leading and trailing ",
         "#00",
         "x" * 64,

@@ -236,6 +236,7 @@ SICK: list[Sick] = [
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": OVER}),
         (UNITS, f"{HARD}/ca.crt", {"ca": {"begins": -2000}}),
         (UNITS, ETCD_COPIES, {"etcd-server": OVER}),
+        (MANIFESTS, "var/lib/kubelet/pki/kubelet.crt", {"kubelet-serving": OVER, "kubelet-serving-ca": OVER}),
     ),
     *cases(
         "not-yet-valid",
@@ -277,6 +278,8 @@ SICK: list[Sick] = [
     *cases(
         "not-a-ca",
         (FOLDER, "ca.crt", {"ca": {"ca": False}}),
+        (FOLDER, "ca.crt", {"ca": {"ca": False, "key_usage": False}}),
+        (FOLDER, "ca.crt", {"ca": {"signs": False}}),
         (MANIFESTS, f"{PKI}/ca.crt", {"ca": {"ca": False}}),
         (MANIFESTS, f"{PKI}/etcd/ca.crt", {"etcd-ca": {"ca": False}}),
         (UNITS, f"{HARD}/ca.crt", {"ca": {"ca": False}}),

@@ -41,8 +41,9 @@ class Recipe:
 
     ``subject`` is written ``CN=kube-admin/O=system:masters``, ``names`` as ``DNS:node01`` or ``IP:10.0.0.1``;
     ``issuer`` is the name of another recipe, None: it signs itself. It holds from ``begins`` days from now for
-    ``days`` days. ``usages`` None leaves the extended key usage out. Recipes with one ``key`` share it, if it
-    names none of the kinds of key.
+    ``days`` days. ``usages`` None leaves the extended key usage out, ``key_usage`` False the key usage; ``signs`` says
+    whether that has keyCertSign (None: as a CA should). Recipes with one ``key`` share it, if it names none of the
+    kinds of key.
     """
 
     subject: str
@@ -55,6 +56,8 @@ class Recipe:
     key: str = "P-256"
     digest: type[hashes.HashAlgorithm] = hashes.SHA256
     serial: int | None = None
+    key_usage: bool = True
+    signs: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,15 @@ class Workshop:
             .not_valid_before(begins)
             .not_valid_after(begins + dt.timedelta(days=recipe.days))
             .add_extension(x509.BasicConstraints(recipe.ca, None), critical=True)
-            .add_extension(_key_usage(recipe.ca), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
                 critical=False,
             )
         )
+        if recipe.key_usage:
+            signs = recipe.ca if recipe.signs is None else recipe.signs
+            builder = builder.add_extension(_key_usage(signs), critical=True)
         if recipe.usages:
             builder = builder.add_extension(
                 x509.ExtendedKeyUsage([_USAGES[usage] for usage in recipe.usages]), critical=False
@@ -203,15 +208,15 @@ users:
 """
 
 
-def _key_usage(ca: bool) -> x509.KeyUsage:
+def _key_usage(signs: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
+        key_cert_sign=signs,
+        crl_sign=signs,
         encipher_only=False,
         decipher_only=False,
     )

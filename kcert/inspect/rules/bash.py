@@ -31,8 +31,9 @@ def subject(parts: Iterable[tuple[str, str]]) -> str:
 
 
 def lines(texts: Iterable[str]) -> str:
-    """A file of these lines, as a process substitution."""
-    return "<(printf '%s\\n' " + " \\\n      ".join(f"'{text}'" for text in texts) + ")"
+    """A file of these lines, as a process substitution; a line in double quotes is for bash to complete."""
+    quoted = (text if text.startswith('"') else f"'{text}'" for text in texts)
+    return "<(printf '%s\\n' " + " \\\n      ".join(quoted) + ")"
 
 
 def replaced(path: str, command: str) -> str:

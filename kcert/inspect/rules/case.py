@@ -77,6 +77,12 @@ class Found:
         return self.roles == {Role.SERVICE_ACCOUNT}
 
     @property
+    def made_by_kubelet(self) -> bool:
+        """True for the serving certificate that a kubelet makes itself where its configuration names none."""
+        own = self.certificate.self_issued or any(use.issuer_path == self.path for use in self.uses)
+        return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
+
+    @property
     def serves(self) -> bool:
         """True where others dial it."""
         if self.wanted is not None and self.wanted.kind.serves:
@@ -111,7 +117,7 @@ class Found:
 class Case:
     """Everything that a rule can look at.
 
-    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's path.
+    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path.
     """
 
     survey: Survey
@@ -127,9 +133,13 @@ class Case:
         for use in self.survey.uses:
             places[use.path, use.position, use.certificate.sha256].append(use)
         return tuple(
-            Found(tuple(uses), self.wanted.get(path) if position == 0 else None)
+            Found(tuple(uses), self.wanted_at(path) if position == 0 else None)
             for (path, position, _), uses in places.items()
         )
+
+    def wanted_at(self, path: Path) -> Certificate | None:
+        """What kcert.yaml says about the certificate at *path*."""
+        return self.wanted.get(path.absolute()) if self.wanted else None
 
     @cached_property
     def leaves(self) -> tuple[Found, ...]:
@@ -143,13 +153,18 @@ class Case:
 
     @cached_property
     def worth_judging(self) -> tuple[Found, ...]:
-        """``found`` with each CA once, however many copies and kubeconfigs hold it: beside its key if that is here."""
+        """``found`` with each CA once, beside its key if that is here, and without a kubelet's own CA."""
         best: dict[str, Found] = {}
         for one in self.authorities:
             other = best.setdefault(one.certificate.sha256, one)
             if _is_nearer_the_source(one, other):
                 best[one.certificate.sha256] = one
-        return tuple(one for one in self.found if not one.is_authority or best[one.certificate.sha256] is one)
+        own = {one.path for one in self.leaves if one.made_by_kubelet}
+        return tuple(
+            one
+            for one in self.found
+            if not one.is_authority or (best[one.certificate.sha256] is one and one.path not in own)
+        )
 
     @cached_property
     def copies(self) -> Mapping[str, tuple[Found, ...]]:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName
+from kcert.inspect.rules import bash
 from kcert.inspect.rules.demands import KUBELETS, MASTERS, NODE_PREFIX
 from kcert.inspect.survey import Role
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
 """What openssl.cnf takes as it stands; nothing else is written into one."""
+
+MANY = 30
+"""More alternative names than this nobody wants to read in a command."""
 
 AUTHORITY = (
     "basicConstraints = critical, CA:TRUE",
@@ -246,9 +250,21 @@ def extensions(case: Case, found: Found) -> list[str]:
     ]
     if purposes := usages(case, found):
         lines.append(f"extendedKeyUsage = {', '.join(purposes)}")
-    if texts := [str(name) for name in names(case, found) if _PLAIN.fullmatch(name.value)]:
-        lines.append(f"subjectAltName = {', '.join(texts)}")
+    if names_line := _names_line(case, found):
+        lines.append(names_line)
     return [*lines, "subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"]
+
+
+def _names_line(case: Case, found: Found) -> str:
+    """The alternative names; hundreds of them are taken out of the certificate when the command runs."""
+    wanted = [name for name in names(case, found) if _PLAIN.fullmatch(name.value)]
+    own = found.certificate.alt_names
+    # openssl's text is taken only where no name in it can be mistaken for two.
+    if len(own) > MANY and not found.embedded and wanted[: len(own)] == list(own):
+        file = bash.word(found.path)
+        own_names = f"$(openssl x509 -in {file} -noout -ext subjectAltName | sed -n '2{{s/ //g;s/IPAddress:/IP:/g;p}}')"
+        return f'"subjectAltName = {", ".join([own_names, *map(str, wanted[len(own) :])])}"'
+    return f"subjectAltName = {', '.join(map(str, wanted))}" if wanted else ""
 
 
 def authority_extensions(certificate: X509) -> list[str] | None:

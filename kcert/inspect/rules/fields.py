@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
+from kcert.inspect.places import Content, read_file
 from kcert.openssl.pem import pem_blocks
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ _FIELD = re.compile(r"^[\s-]*\"?(?P<name>[a-z-]+)\"?: +(?P<quote>[\"']?)(?P<valu
 
 
 def _fields(path: Path, name: str) -> Iterator[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
+    read = read_file(path)
+    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     for number, line in enumerate(text.splitlines(), 1):
         found = _FIELD.match(line)
         if found and found["name"] == name:
@@ -56,10 +55,8 @@ def line_near(path: Path, name: str, number: int, reach: int = 3) -> int | None:
 
 def holds_a_key(path: Path) -> bool:
     """True for a file that holds a private key beside its certificate."""
-    try:
-        return any(block.is_key for block in pem_blocks(path.read_bytes()))
-    except OSError:
-        return False
+    read = read_file(path)
+    return isinstance(read, Content) and any(block.is_key for block in pem_blocks(read.data))
 
 
 def _decoded(value: str) -> bytes:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kcert.inspect.layouts import KUBEADM, KUBEADM_ETCD, key_names
+from kcert.inspect.places import Content, read_file
 from kcert.inspect.rules import bash, corrections, fields, repairs, standards
 from kcert.inspect.rules.demands import AUTHORITIES
 from kcert.inspect.rules.kubeconfigs import data_of
@@ -38,7 +39,7 @@ def missing_file(case: Case) -> Iterator[Fault]:
             yield Fault(problem.source, message, f"{problem.path}: {problem.reason}", fix)
             continue
         message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
-        fix = _made(case, problem)
+        fix = _made(case, problem) or _set_aside(problem)
         yield Fault(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(case, problem))
 
 
@@ -111,12 +112,9 @@ def _option_set(case: Case, problem: Problem, likely: Path) -> str:
 
 def _converted(problem: Problem) -> str:
     """DER needs no new certificate: the same in PEM will do."""
-    try:
-        with problem.path.open("rb") as file:
-            first = file.read(1) if problem.path.is_file() else b""
-    except OSError:
-        return ""
-    if first != bytes([_DER]) or problem.path == problem.source:
+    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
+    read = read_file(problem.path)
+    if not isinstance(read, Content) or read.data[:1] != bytes([_DER]) or problem.path == problem.source:
         return ""
     path = bash.word(problem.path)
     program = "pkey" if problem.expects == "key" else "x509"
@@ -240,7 +238,7 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
 
 def _set_aside(problem: Problem) -> str:
     """Nobody can know what it was: out of the way, and the backup's file into its place."""
-    if problem.source is not None or not problem.path.is_file():
+    if problem.source is not None or not (problem.path.is_symlink() or problem.path.exists()):
         return ""
     path = bash.word(problem.path)
     return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"

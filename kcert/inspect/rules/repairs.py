@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.inspect.rules import bash, corrections, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from kcert.inspect.rules.case import Case, Found
     from kcert.openssl.x509 import PublicKey
@@ -25,6 +25,8 @@ LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
 
 _NO_KEY_HERE = "# The CA's key is not among the files found here: run this where {key} is."
+_NO_CA_HERE = "# The CA is not among the files found here: run this where its files are, here called ca.crt and ca.key."
+_THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,17 @@ def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
     """
     if found.live:
         return ""
+    if found.made_by_kubelet:
+        files = [found.path, *([found.use.key_path] if found.use.key_path else [])]
+        return f"rm {' '.join(map(bash.word, dict.fromkeys(files)))}\n{_THE_KUBELETS_OWN}"
     if found.is_authority and found.certificate.self_issued:
         return authority_replaced(case, found) if new_key else authority_made_again(case, found)
     signer = signer_of(case, found)
     if signer is None:
         return ""
-    remark = "" if signer.key_is_here else _NO_KEY_HERE.format(key=signer.key) + "\n"
+    remark = ""
+    if not signer.key_is_here:
+        remark = (_NO_KEY_HERE.format(key=signer.key) if signer.crt.is_absolute() else _NO_CA_HERE) + "\n"
     return remark + _leaf(case, found, signer, new_key=new_key)
 
 
@@ -61,7 +68,8 @@ def signer_of(case: Case, found: Found) -> Signer | None:
     key = next((use.key_path for use in issuer.uses if use.key and use.key_path and not issuer.embedded), None)
     left = (issuer.certificate.not_after - case.now) // timedelta(days=1)
     renewed_first = issuer.certificate.not_after <= case.now + case.soon
-    crt = issuer.path
+    # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
+    crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
     return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left)
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.shell import Command, read
+from kcert.shell import Command, Reading, read_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.openssl.x509 import X509
 
-BATCH = 1000
+MOST = 1000
 """Files on one command line: far below what Linux and macOS allow."""
 
-_THE_CAS_FAULT = frozenset({24, 32})
-"""openssl's numbers for a CA that must not be one, or must not sign certificates: ``not-a-ca`` says so."""
+LEAST = 100
+"""Below this another process costs more than it saves."""
+
+_THE_CAS_FAULT = frozenset({24, 32, 79})
+"""openssl's numbers for a CA that must not be one (24, later 79), or must not sign (32): ``not-a-ca`` says so."""
 
 _FAILED = re.compile(
     r"^error (?P<number>\d+) at \d+ depth lookup: (?P<words>[^\n]*)\n"
@@ -66,33 +70,52 @@ class Signatures:
         by_issuers: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
         for pair in self._waiting:
             by_issuers[pair[1]].append(pair)
+        size = _batch(len(self._waiting))
+        batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
         with tempfile.TemporaryDirectory(prefix="kcert-") as folder:
-            for pairs in by_issuers.values():
-                for start in range(0, len(pairs), BATCH):
-                    self._verify(Path(folder), pairs[start : start + BATCH])
+            files = [self._written(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
+            commands = [self._command(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
+            for named, reading in zip(files, read_together(commands), strict=True):
+                self._take(named, reading)
         self._waiting.clear()
 
-    def _verify(self, folder: Path, pairs: list[Pair]) -> None:
-        authority = folder / "authority.pem"
-        authority.write_text("".join(_pem(issuer) for issuer in self._waiting[pairs[0]][1]))
-        files = {str(folder / f"{number}.pem"): pair for number, pair in enumerate(pairs)}
-        for file, pair in files.items():
-            Path(file).write_text(self._waiting[pair][0].pem)
+    def _written(self, folder: Path, batch: list[Pair]) -> dict[str, Pair]:
+        """The batch as files in *folder*, a name each, and the CA that has to have signed them."""
+        folder.mkdir()
+        (folder / "authority").write_text("".join(_pem(issuer) for issuer in self._waiting[batch[0]][1]))
+        names = dict(zip(_names(folder, batch), batch, strict=True))
+        for name, pair in names.items():
+            (folder / name).write_text(self._waiting[pair][0].pem)
+        return names
+
+    def _command(self, folder: Path, batch: list[Pair]) -> Command:
         # Without -no-CApath the CAs that the machine trusts would count as well.
-        options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", str(authority)]
-        if pairs[0][1] == (pairs[0][0],):
+        options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", "authority"]
+        if batch[0][1] == (batch[0][0],):
             # What is trusted is taken at its word otherwise: the signature would not be looked at.
             options.append("-check_ss_sig")
-        reading = read(Command((self.openssl, "verify", *options, *files)))
+        return Command((self.openssl, "verify", *options, *_names(folder, batch)), folder)
+
+    def _take(self, names: dict[str, Pair], reading: Reading) -> None:
         fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
         failed = {found["file"]: found for found in _FAILED.finditer(reading.stderr)}
-        for file, pair in files.items():
-            found = failed.get(file)
-            if file in fine or (found and int(found["number"]) in _THE_CAS_FAULT):
-                self._verdicts[pair] = None
+        for name, pair in names.items():
+            found = failed.get(name)
+            if found is None:
+                self._verdicts[pair] = None if name in fine else "openssl cannot verify it"
             else:
-                words = f"error {found['number']}: {found['words']}" if found else "openssl cannot verify it"
-                self._verdicts[pair] = words
+                own = int(found["number"]) not in _THE_CAS_FAULT
+                self._verdicts[pair] = f"error {found['number']}: {found['words']}" if own else None
+
+
+def _names(folder: Path, batch: list[Pair]) -> list[str]:
+    """File names that nothing inside a certificate can foresee, and so not pretend to be a verdict on."""
+    return [f"{folder.parent.name}-{number}" for number in range(len(batch))]
+
+
+def _batch(waiting: int) -> int:
+    """How many for one process, so that every processor has its share."""
+    return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
 
 
 def _pair(certificate: X509, issuers: tuple[X509, ...]) -> Pair:

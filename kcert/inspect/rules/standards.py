@@ -57,7 +57,7 @@ def role_of(case: Case, problem: Problem) -> Role | None:
 
 def as_it_should_be(case: Case, problem: Problem, role: Role | None, key: KeyFile | None) -> Found | None:
     """A certificate for *role* in the place of *problem*; None where nobody can know whose it was."""
-    wanted = case.wanted.get(problem.path)
+    wanted = case.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
     else:

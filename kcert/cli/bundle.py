@@ -1,0 +1,48 @@
+"""`kcert bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kcert.cli import chapters
+from kcert.cli.options import Looking, takes
+from kcert.errors import InputError
+
+
+@takes(Looking)
+def command(
+    looking: Looking,
+    *,
+    hosts: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOST]...", help="The hosts; without a name, all of them.")
+    ] = None,
+    scp: Annotated[bool, typer.Option("--scp", help="Pack nothing; print the commands that copy the files.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The folder for the archives, or the file for one; - for standard output.",
+            show_default="bundles/HOST.tar.gz",
+        ),
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Say what each file is for.")] = True,
+) -> None:
+    """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
+    from kcert.kubernetes import bundles
+    from kcert.view import bundle
+
+    if scp and output is not None:
+        raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")
+    folder = chapters.folder(looking)
+    made = bundles.bundles(folder, hosts or ())
+    if scp:
+        bundle.show_commands(folder, made)
+    elif output is not None and str(output) == "-":
+        bundle.stream(made)
+    else:
+        bundle.show(folder, made, bundles.pack(made, output), explain=explain)

@@ -1,0 +1,307 @@
+"""`kcert csr`: the Certificates API, from a key to a signed certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kcert import profiles
+from kcert.cli import chapters
+from kcert.cli.options import Looking, Making, Program, takes
+from kcert.durations import duration
+from kcert.errors import InputError
+
+if TYPE_CHECKING:
+    from kcert.kubernetes.kubectl import Cluster
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
+    "with --file without one.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The object's name, as `kcert csr list` shows it.")]
+MaybeName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The object's name, as `kcert csr list` shows it.")
+]
+File = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Work on this manifest, without a cluster.")
+]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; - is the screen.")]
+Kubeconfig = Annotated[
+    str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
+]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
+SIGNER_HELP = (
+    "Who is to sign: kube-apiserver-client, kube-apiserver-client-kubelet, kubelet-serving, or another's whole name."
+)
+
+
+@dataclass(frozen=True)
+class Talking:
+    """Options of what talks to a cluster."""
+
+    kubeconfig: Kubeconfig = None
+    context: Context = None
+
+
+@dataclass(frozen=True)
+class Deciding(Talking):
+    """Options of what talks to a cluster, or looks into a manifest instead."""
+
+    openssl: Program = "openssl"
+
+
+@dataclass(frozen=True)
+class Fetching(Looking):
+    """Options of what talks to a cluster and works in a PKI folder."""
+
+    kubeconfig: Kubeconfig = None
+    context: Context = None
+
+
+@app.command("new")
+@takes(Making)
+def new(
+    making: Making,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who asks: a user's name, a node's, a component's.")],
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="A group of the user; repeatable.")
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--san", metavar="NAME", help="A DNS name or an address to be dialled under; repeatable."),
+    ] = None,
+    signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
+) -> None:
+    """Make a key and a request, for a cluster to sign; a key that is there is kept."""
+    from kcert.kubernetes import asking, signers
+    from kcert.kubernetes.signing_request import signer_trouble
+
+    whole = signers.full_name(signer)
+    if why := signer_trouble(whole):
+        raise InputError(f"--signer {signer!a}: {why}.")
+    cluster = chapters.cluster(making.config)
+    certificate = asking.applicant(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
+    known = profiles.certificates(cluster)
+    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=True)
+    result = chapters.carry_out(making, order)
+    if result and not result.stopped and not making.quiet:
+        from kcert.view import csr
+
+        csr.asked(certificate, order.folder_option)
+
+
+@app.command("manifest")
+@takes(Looking)
+def manifest(
+    looking: Looking,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
+    signer: Annotated[
+        str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
+    ] = None,
+    usages: Annotated[
+        list[str] | None,
+        typer.Option("--usage", metavar="USAGE", help="A usage, such as 'client auth'.", show_default="by the signer"),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME", help="Valid for so long, at most: 24h, 30d.")
+    ] = None,
+    called: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+    ] = None,
+    output: Output = None,
+    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+) -> None:
+    """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
+    from kcert.kubernetes import asking, manifests
+    from kcert.openssl.program import openssl
+    from kcert.view import csr
+
+    cluster = chapters.cluster(looking.config)
+    certificate = asking.of_name(cluster, name)
+    wish = manifests.Wish(
+        signer=signer,
+        usages=tuple(usages or ()),
+        expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
+        name=called,
+    )
+    written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl))
+    if output == "-":
+        csr.bare(written)
+        return
+    path = manifests.write(looking.dir, written, None if output is None else Path(output), csr.waits)
+    csr.wrote(looking.dir, certificate, written, path, explain=explain)
+
+
+@app.command("submit")
+@takes(Fetching)
+def submit(
+    fetching: Fetching,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
+) -> None:
+    """Give the object to the cluster: `kubectl apply -f`."""
+    from kcert.kubernetes import answers, manifests
+    from kcert.view import csr
+
+    path = manifests.named(fetching.dir, name)
+    found = answers.load(path)
+    csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
+    csr.submitted(found)
+
+
+@app.command("list")
+@takes(Talking)
+def list_(talking: Talking) -> None:
+    """What objects there are in the cluster: `kubectl get csr`."""
+    from kcert.view import csr
+
+    csr.ran(_cluster(talking).command("get", "csr"))
+
+
+@app.command("show")
+@takes(Deciding)
+def show(
+    deciding: Deciding,
+    *,
+    name: MaybeName = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
+    ] = None,
+) -> None:
+    """Decode a request, and say what whoever made it would become."""
+    from kcert.kubernetes import manifests
+    from kcert.openssl.program import openssl
+    from kcert.view import csr
+
+    if file is not None:
+        _neither(name)
+        csr.decoded(manifests.looked_at(file), openssl(deciding.openssl))
+    else:
+        argv = _cluster(deciding).command("get", "csr", _object(name), "-o", "yaml")
+        csr.shows(argv)
+        csr.decoded(manifests.looked_up(argv, _object(name)), openssl(deciding.openssl))
+
+
+@app.command("approve")
+@takes(Deciding)
+def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
+    """Say that a request may be signed: `kubectl certificate approve`; with --file as the API server would."""
+    from kcert.kubernetes import manifests, signing
+    from kcert.openssl.program import openssl
+    from kcert.view import csr
+
+    if file is None:
+        csr.ran(_cluster(deciding).command("certificate", "approve", _object(name)))
+        return
+    _neither(name)
+    program = openssl(deciding.openssl)
+    before, after = manifests.decide(file, lambda one: signing.approve(one, program))
+    csr.decided(file, before, after)
+
+
+@app.command("deny")
+@takes(Talking)
+def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None:
+    """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
+    from kcert.kubernetes import manifests, signing
+    from kcert.view import csr
+
+    if file is None:
+        csr.ran(_cluster(talking).command("certificate", "deny", _object(name)))
+        return
+    _neither(name)
+    before, after = manifests.decide(file, signing.deny)
+    csr.decided(file, before, after)
+
+
+@app.command("sign")
+@takes(Looking)
+def sign(
+    looking: Looking,
+    *,
+    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The manifest.")],
+    longest: Annotated[
+        str,
+        typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
+    ] = "365d",
+    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+) -> None:
+    """Do kube-controller-manager's part on a manifest: judge it by its signer's rules, and sign it."""
+    from kcert.kubernetes import manifests
+    from kcert.openssl.program import openssl
+    from kcert.view import csr
+
+    program = openssl(looking.openssl)
+    cluster = chapters.cluster(looking.config)
+    longest_life = duration(longest, "--cluster-signing-duration")
+    desk = chapters.order_in(looking, "csr sign", cluster, program)
+    manifests.sign(desk, file, longest_life, csr.Signing(file, explain=explain))
+
+
+@app.command("fetch")
+@takes(Fetching)
+def fetch(
+    fetching: Fetching,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose certificate, as `kcert csr new` was told.")],
+    file: File = None,
+    wait: Annotated[
+        str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+    ] = None,
+    called: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
+    from kcert.kubernetes import answers, asking, manifests
+    from kcert.openssl.program import openssl
+    from kcert.view import csr
+
+    program = openssl(fetching.openssl)
+    cluster = chapters.cluster(fetching.config)
+    certificate = asking.of_name(cluster, name)
+    if file is not None:
+        if wait is not None:
+            raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+        pem = answers.certificate_of(answers.load(file), offline=True)
+    else:
+        seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
+        called = called or manifests.object_name_of(certificate)
+        pem = answers.from_cluster(_object(called), _cluster(fetching), seconds, csr.shows)
+    answer = answers.accepted(pem, certificate, fetching.dir, program)
+    if output == "-":
+        csr.bare(pem.decode("ascii", "replace"))
+        return
+    desk = chapters.order_in(fetching, "csr fetch", cluster, program)
+    path = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
+    csr.kept(certificate, answer, path)
+
+
+def _cluster(options: Talking | Fetching) -> Cluster:
+    from kcert.kubernetes.kubectl import Cluster
+
+    return Cluster(options.kubeconfig, options.context)
+
+
+def _object(name: str | None) -> str:
+    """The name of an object, as it can be one."""
+    from kcert.kubernetes.signing_request import object_name
+
+    if name is None:
+        raise InputError("name the object in the cluster, or a manifest with --file FILE.")
+    if why := object_name(name):
+        raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
+    return name
+
+
+def _neither(name: str | None) -> None:
+    if name is not None:
+        raise InputError(f"{name!a} is looked for in a cluster, --file in a file: leave one of the two out.")

@@ -1,0 +1,59 @@
+"""`kcert flags`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from kcert.cli import chapters
+from kcert.cli.options import Looking, takes
+
+
+@takes(Looking)
+def command(
+    looking: Looking,
+    *,
+    component: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT",
+            help="etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+        ),
+    ],
+    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="The host that it is to run on.")] = None,
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["flags", "systemd", "manifest", "config"] | None,
+        typer.Option(
+            "--format",
+            help="The bare arguments, a systemd unit, a static pod's manifest, or its configuration file.",
+            show_default="each option with its reason",
+        ),
+    ] = None,
+    kubernetes_version: Annotated[
+        str | None,
+        typer.Option("--kubernetes-version", metavar="1.X", help="Leave out what other releases than this take."),
+    ] = None,
+    path_prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--path-prefix",
+            metavar="FOLDER",
+            help="Name the files as they lie in the PKI folder, below FOLDER (the PKI folder itself, for example).",
+            show_default="where they go on a host",
+        ),
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
+) -> None:
+    """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
+    from kcert.kubernetes import assignment
+    from kcert.openssl.program import openssl
+    from kcert.view import flags
+
+    cluster = chapters.cluster(looking.config)
+    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix)
+    if format:
+        flags.print_form(seat, format)
+    else:
+        flags.show(seat, explain=explain)
+    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)), chapters.folder_option(looking.dir))

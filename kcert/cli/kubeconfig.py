@@ -1,0 +1,75 @@
+"""`kcert kubeconfig`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kcert.cli import chapters
+from kcert.cli.options import Looking, takes
+from kcert.errors import InputError
+
+
+@takes(Looking)
+def command(
+    looking: Looking,
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="admin, a component, a node, a user; without a name, all of them."),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="The API server to talk to.", show_default="by profile"),
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="NAME", help="The context's name.", show_default="cluster in kcert.yaml"),
+    ] = None,
+    embed: Annotated[bool, typer.Option(help="Put CA, certificate and key inside, or name their paths.")] = True,
+    path_prefix: Annotated[
+        str | None,
+        typer.Option("--path-prefix", metavar="FOLDER", help="With --no-embed: where the files will lie on the host."),
+    ] = None,
+    via: Annotated[
+        Literal["kcert", "kubectl"], typer.Option("--via", help="Who writes the file: kcert, or the commands shown.")
+    ] = "kcert",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write it there, - for the screen.",
+            show_default="NAME.kubeconfig in the PKI folder",
+        ),
+    ] = None,
+    merge: Annotated[
+        Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig instead.")
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Say why, and show the kubectl commands.")] = True,
+) -> None:
+    """Write kubeconfigs: where the API server is, the CA to recognise it by, the certificate and key to show."""
+    from kcert.kubernetes import kubeconfigs
+    from kcert.view.kubeconfig import Telling
+
+    elsewhere = output is not None or merge is not None
+    if output is not None and merge is not None:
+        raise InputError("--output writes a file of its own, --merge adds to one: leave one of them out.")
+    if elsewhere and via == "kubectl":
+        raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
+    folder = chapters.folder(looking)
+    wish = kubeconfigs.Wish(server, context, embed, path_prefix)
+    drafts = kubeconfigs.drafts(folder, names or (), wish)
+    telling = Telling(folder, explain=explain)
+    if output is not None and str(output) == "-":
+        telling.screen(kubeconfigs.for_screen(folder, drafts))
+    elif output is not None:
+        telling.put(drafts, kubeconfigs.put(folder, drafts, output))
+    elif merge is not None:
+        telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge))
+    else:
+        kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
+        telling.ends()

@@ -1,0 +1,67 @@
+"""`kcert renew`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kcert.cli import chapters
+from kcert.cli.options import Making, takes
+from kcert.durations import duration
+from kcert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@takes(Making)
+def command(  # noqa: PLR0917 - each is an option
+    making: Making,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Certificates, as `kcert plan` calls them.")
+    ] = None,
+    expiring_in: Annotated[
+        str | None, typer.Option("--expiring-in", metavar="TIME", help="Those that end within this time: 30d, 12h.")
+    ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Those that differ from kcert.yaml; they become as it says, NAMEs as well."),
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every certificate but the CAs.")] = False,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a new key as well; for a CA this begins a change-over.")
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End the change-over of a CA: the old one is not trusted any more.")
+    ] = False,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Valid for so many days.")
+    ] = None,
+) -> None:
+    """Renew certificates: the same subject, names, usages and key, new dates. The old files go to the backup."""
+    from kcert.making import Renewal
+
+    named = tuple(dict.fromkeys(names or ()))
+    _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
+    if finish and (new_key or stale or days):
+        raise InputError("--finish takes the old CA away: --new-key, --stale and --days do not go with it.")
+    within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
+    cluster = chapters.cluster(making.config)
+    renewal = Renewal(bool(named), everything, within, stale, new_key, days, finish)
+    chapters.renew(making, cluster, named, renewal)
+
+
+def _check(names: Sequence[str], *, expiring_in: str | None, stale: bool, everything: bool, finish: bool) -> None:
+    if everything and names:
+        raise InputError(
+            f"--all is every certificate, and {', '.join(names)} would be among them: leave one of the two out."
+        )
+    if everything and (stale or expiring_in):
+        raise InputError("--all is every certificate: --stale and --expiring-in choose among them, so leave one out.")
+    if names and expiring_in:
+        raise InputError("NAMEs are renewed whenever they end: leave --expiring-in out, or the names.")
+    if finish and not names:
+        raise InputError("--finish needs the name of a CA: `kcert renew ca --finish`.")
+    if not (names or everything or stale or expiring_in):
+        raise InputError("say what to renew: names (see `kcert plan`), --expiring-in 30d, --stale or --all.")

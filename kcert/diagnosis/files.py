@@ -1,0 +1,176 @@
+"""Files: certificates, keys and kubeconfigs that are not there, or that the program may not read."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
+from kcert.diagnosis.commands import file, is_pki, lines, look, name_of, repair, sign, which
+
+_KUBECONFIGS = (".conf", ".kubeconfig")
+
+
+def _is_key(path: str) -> bool:
+    return PurePosixPath(path).suffix == ".key" or PurePosixPath(path).name.endswith("-key.pem")
+
+
+def _openssl(path: str) -> str:
+    """The command that shows that a file is what it should be."""
+    if _is_key(path):
+        return f"openssl pkey -in {file(path)} -noout"
+    if PurePosixPath(path).suffix in _KUBECONFIGS:
+        return (
+            f"kubectl config view --kubeconfig {file(path)} --raw "
+            "-o jsonpath='{.users[0].user.client-certificate-data}' |\n"
+            "  base64 -d | openssl x509 -noout -subject -dates"
+        )
+    return look(path, "subject", "dates")
+
+
+def _missing(saying: Saying) -> Meaning | None:
+    path = saying.word("path").strip("\"'")
+    if not is_pki(path):
+        return None
+    if PurePosixPath(path).name == "bootstrap-kubelet.conf":
+        return _bootstrap(path)
+    name = name_of(path)
+    folder = str(PurePosixPath(path).parent)
+    kubeconfig = PurePosixPath(path).suffix in _KUBECONFIGS or not PurePosixPath(path).suffix
+    return Meaning(
+        f"{path} is not there: the path in an option is mistyped, the file was never copied, or a pod does not "
+        "mount its folder.",
+        lines(f"ls -l {file(folder)}", _openssl(path)),
+        repair(
+            (
+                f"kcert kubeconfig {name}"
+                if kubeconfig
+                else "kcert all   # makes what is missing; kcert plan says what",
+                "kcert flags COMPONENT   # the options with their paths",
+            ),
+            (
+                f"# copy it to {path}, or correct the option that names it",
+                "" if kubeconfig or _is_key(path) else sign(name),
+            ),
+        ),
+    )
+
+
+def _bootstrap(path: str) -> Meaning:
+    return Meaning(
+        f"The kubelet wants to ask for a certificate with {path}, because its own kubeconfig is missing or its "
+        "certificate has ended.",
+        lines(
+            "ls -l /etc/kubernetes/kubelet.conf /var/lib/kubelet/pki",
+            look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
+        ),
+        repair(
+            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
+            (sign("kubelet-client-NODE"), "# or make a new bootstrap file: kubeadm token create --print-join-command"),
+        ),
+    )
+
+
+def _unreadable(saying: Saying) -> Meaning | None:
+    path = saying.word("path").strip("\"'")
+    if not is_pki(path):
+        return None
+    return Meaning(
+        f"The program runs as a user who may not read {path}, or may not enter a folder on the way to it.",
+        lines(f"ls -l {file(path)}", f"namei -l {file(path)}", _openssl(path)),
+        repair(
+            ("kcert check",),
+            (
+                f"chown USER {file(path)}   # USER: whom the program runs as, for instance etcd",
+                f"chmod {'600' if _is_key(path) else '644'} {file(path)}",
+            ),
+        ),
+    )
+
+
+def _directory(saying: Saying) -> Meaning | None:
+    path = saying.word("path").strip("\"'")
+    if not is_pki(path):
+        return None
+    return Meaning(
+        f"{path} is a folder: a pod mounted a file that was not there, and its host made a folder of that name.",
+        lines(f"ls -ld {file(path)}", _openssl(path)),
+        repair(
+            ("kcert all   # makes what is missing",),
+            (
+                f"rmdir {file(path)}",
+                "# put the file there, then start the pod again",
+                sign(name_of(path)) if not _is_key(path) else "",
+            ),
+        ),
+    )
+
+
+def _gone(saying: Saying) -> Meaning | None:
+    """openssl and curl name a file that they were given as a certificate or key, whatever it is called."""
+    path = saying.word("path").strip("\"'")
+    if not path:
+        return None
+    folder = str(PurePosixPath(path).parent)
+    return Meaning(
+        f"{path} is not there, or cannot be opened.",
+        lines(f"ls -l {file(folder)}", _openssl(path)),
+        repair(
+            ("kcert all   # makes what is missing; kcert plan says what", which(name_of(path))), ("# correct the path",)
+        ),
+    )
+
+
+CAUSES = (
+    Cause(
+        "missing-file",
+        "missing-file",
+        (
+            Wording(
+                "no such file or directory",
+                r"\b(?:open|stat|lstat|read) (?P<path>/[^:]*|[^\s:]+): no such file or directory",
+            ),
+            Wording("No such file or directory", r"(?:open|access) '?(?P<path>/[^\s:']+)'?: No such file or directory"),
+            Wording("No such file or directory", r"No such file or directory: '(?P<path>[^']+)'"),
+        ),
+        _missing,
+    ),
+    Cause(
+        "missing-file-openssl",
+        "missing-file",
+        (
+            Wording(
+                "Could not open file or uri for loading",
+                r"Could not open file or uri for loading .*? from (?P<path>\S.*?)\s*$",
+            ),
+            Wording("calling stat(", r"calling stat\((?P<path>[^)]+)\)"),
+            Wording("calling fopen(", r"calling fopen\((?P<path>[^)]+), r\)"),
+            Wording("Error loading file", r"^Error loading file (?P<path>\S.*?)\s*$"),
+            Wording("for reading", r"Can't open \"?(?P<path>[^\",]+?)\"? for reading, No such file or directory"),
+            Wording(
+                "error setting certificate",
+                r"error setting certificate (?:file|verify locations)s?:(?: |\s*CAfile: )(?P<path>\S+)",
+            ),
+            Wording(
+                "could not load PEM client certificate from",
+                r"could not load PEM client certificate from (?P<path>\S+),",
+            ),
+        ),
+        _gone,
+    ),
+    Cause(
+        "unreadable-file",
+        "key-permissions",
+        (
+            Wording("permission denied", r"\b(?:open|stat|lstat|read) (?P<path>/[^:]*|[^\s:]+): permission denied"),
+            Wording("Permission denied", r"Permission denied: '(?P<path>[^']+)'"),
+            Wording("Permission denied", r"Can't open \"?(?P<path>[^\",]+?)\"? for reading, Permission denied"),
+        ),
+        _unreadable,
+    ),
+    Cause(
+        "folder-in-place-of-file",
+        "missing-file",
+        (Wording("is a directory", r"\bread (?P<path>/[^:]*|[^\s:]+): is a directory"),),
+        _directory,
+    ),
+)

@@ -1,0 +1,256 @@
+"""Who signed it: a CA that is not known, shares a name with another, or is none; signatures that nobody takes."""
+
+from __future__ import annotations
+
+from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
+from kcert.diagnosis.commands import (
+    API_SERVER,
+    file,
+    lines,
+    look,
+    look_at,
+    name_at,
+    name_of,
+    repair,
+    shake_hands,
+    sign,
+    unnamed,
+    verify,
+    which,
+)
+
+_CLIENTS_CA = ("trusted-ca-file", "client-ca-file")
+_GIVEN_CA = "# ca.crt: the CA file that the client was given (certificate-authority, --cacert, --etcd-cafile)"
+_SHOWN = "# client.crt: the certificate that the client showed"
+_CANDIDATE = (
+    r"possibly because of \"(?P<why>[^\"]*)\" while trying to verify candidate authority certificate \"(?P<ca>[^\"]*)\""
+)
+
+
+def _clients_ca(saying: Saying) -> str:
+    """The CA file with which a server judges its clients."""
+    return saying.file(*_CLIENTS_CA) or "ca.crt"
+
+
+def _who(saying: Saying) -> str:
+    return f"A client at {saying.caller}" if saying.caller else "A client"
+
+
+def _shown(saying: Saying) -> str:
+    return f"The certificate of the server at {saying.dialled}" if saying.dialled else "The certificate that was shown"
+
+
+def _unknown_authority(saying: Saying) -> Meaning:
+    ca = _clients_ca(saying)
+    if checked := saying.checked:
+        return Meaning(
+            f"{checked} was signed by a CA that is not in the CA file it was checked with.",
+            lines(look(checked, "issuer"), f"openssl x509 -in {file(ca)} -noout -subject"),
+            repair(
+                (f"kcert renew {name_of(checked)}", which(name_of(checked))),
+                ("# or check it with the CA that its issuer names", verify(checked, ca)),
+            ),
+        )
+    if saying.client_is_judged:
+        return Meaning(
+            f"{_who(saying)} showed a certificate that was not signed by the CA in {ca}, the only one the server "
+            "trusts.",
+            lines(_SHOWN, verify("client.crt", ca, "sslclient"), look("client.crt", "issuer"), look(ca, "subject")),
+            repair(
+                ("kcert renew NAME", which("NAME")),
+                (sign("NAME"), "# or correct the server's option: --client-ca-file, for etcd --trusted-ca-file"),
+            ),
+        )
+    address = saying.dialled or API_SERVER
+    name = name_at(address)
+    return Meaning(
+        f"{_shown(saying)} was not signed by the CA that the other side was given.",
+        lines(
+            _GIVEN_CA,
+            unnamed(saying.dialled),
+            shake_hands(address, "ca.crt"),
+            look_at(address, "issuer"),
+            look("ca.crt", "subject"),
+        ),
+        repair(
+            ("kcert kubeconfig admin   # where a kubeconfig holds the wrong CA", f"kcert renew {name}", which(name)),
+            ("# give the client the CA that signed; or sign the server's certificate again:", sign(name)),
+        ),
+    )
+
+
+def _yesterdays_ca(saying: Saying) -> Meaning:
+    named = saying.word("ca")
+    authority = f"the CA {named}" if named else "the CA"
+    if saying.client_is_judged:
+        ca = _clients_ca(saying)
+        return Meaning(
+            f"{_who(saying)} showed a certificate of another CA that has the same name as {authority} in {ca}: "
+            "most likely yesterday's, made before the CA was made again.",
+            lines(_SHOWN, verify("client.crt", ca), look(ca, "subject", "dates", "fingerprint")),
+            repair(("kcert renew NAME", which("NAME")), (sign("NAME"),)),
+        )
+    address = saying.dialled or API_SERVER
+    name = name_at(address)
+    return Meaning(
+        f"{_shown(saying)} was signed by another CA with the same name as {authority} that the other side knows: "
+        "one of the "
+        "two is yesterday's.",
+        lines(
+            _GIVEN_CA,
+            unnamed(saying.dialled),
+            shake_hands(address, "ca.crt"),
+            look("ca.crt", "subject", "dates", "fingerprint"),
+        ),
+        repair(
+            ("kcert kubeconfig admin   # where the client has the old CA", f"kcert renew {name}", which(name)),
+            ("# give the client today's CA; or sign the server's certificate again:", sign(name)),
+        ),
+    )
+
+
+def _signature_failure(saying: Saying) -> Meaning:
+    checked = saying.checked or "client.crt"
+    return Meaning(
+        f"{checked} names a CA as its issuer whose key did not sign it: two CAs have the same name.",
+        lines(verify(checked, "ca.crt"), look("ca.crt", "subject", "dates", "fingerprint")),
+        repair((f"kcert renew {name_of(checked)}",), (sign(name_of(checked)),)),
+    )
+
+
+def _not_a_ca(saying: Saying) -> Meaning:
+    named = saying.word("ca")
+    the_signer = f"the certificate {named}" if named else "a certificate"
+    address = saying.dialled or API_SERVER
+    return Meaning(
+        f"A certificate was signed with the key of {the_signer}, which is not a CA and may not sign others.",
+        lines(
+            _GIVEN_CA,
+            "openssl x509 -in ca.crt -noout -subject -ext basicConstraints,keyUsage",
+            "" if saying.client_is_judged else look_at(address, "subject", "issuer"),
+        ),
+        repair(
+            ("kcert renew ca --new-key", "kcert renew --all"),
+            ("openssl req -x509 -new -key ca.key -subj /CN=Kubernetes-CA -days 3650 -out ca.crt", sign("NAME")),
+        ),
+    )
+
+
+def _self_signed(saying: Saying) -> Meaning:
+    checked = saying.checked
+    address = saying.dialled or API_SERVER
+    proof = verify(checked, "ca.crt") if checked else shake_hands(address, "ca.crt")
+    return Meaning(
+        f"{checked or 'The certificate that was shown'} signed itself, so no CA vouches for it.",
+        lines(look(checked, "subject", "issuer") if checked else look_at(address, "subject", "issuer"), proof),
+        repair(("kcert renew NAME", which("NAME")), (sign("NAME"),)),
+    )
+
+
+def _unknown_root(saying: Saying) -> Meaning:
+    checked = saying.checked
+    address = saying.dialled or API_SERVER
+    proof = (verify(checked, "ca.crt"),) if checked else (shake_hands(address, "ca.crt", "-showcerts"),)
+    return Meaning(
+        "The chain that was shown ends in a CA that is not in the CA file of the side that looked.",
+        lines(_GIVEN_CA, *proof, look("ca.crt", "subject", "fingerprint")),
+        repair(
+            ("kcert kubeconfig admin   # where a kubeconfig holds the wrong CA",),
+            ("# give the client the CA that signed; or sign with the CA that it knows:", sign("NAME")),
+        ),
+    )
+
+
+def _weak_signature(saying: Saying) -> Meaning:
+    algorithm = saying.word("algorithm")
+    return Meaning(
+        f"A certificate is signed with {algorithm or 'SHA-1 or MD5'}, which no current program accepts.",
+        lines(
+            look_at(saying.dialled or API_SERVER, "subject"),
+            "openssl x509 -in server.crt -noout -text | grep 'Signature Algorithm'",
+        ),
+        repair(("kcert renew NAME", which("NAME")), (f"{sign('NAME')} \\\n    -sha256",)),
+    )
+
+
+def _weak_key(saying: Saying) -> Meaning:
+    return Meaning(
+        "The key of a certificate is too short for the program that looked; RSA takes 2048 bits at least.",
+        lines(
+            f"openssl s_client -connect {saying.dialled or API_SERVER} </dev/null 2>/dev/null |",
+            "  openssl x509 -noout -text | grep Public-Key",
+        ),
+        repair(("kcert renew NAME --new-key", which("NAME")), ("openssl genrsa -out NAME.key 2048", sign("NAME"))),
+    )
+
+
+CAUSES = (
+    Cause(
+        "weak-signature",
+        "weak-signature",
+        (
+            Wording("insecure algorithm", r"insecure algorithm (?P<algorithm>[\w-]+)"),
+            Wording("digest algorithm too weak"),
+            Wording("md too weak", r"\b(?:ca|ee) md too weak"),
+        ),
+        _weak_signature,
+    ),
+    Cause(
+        "weak-key",
+        "weak-key",
+        (
+            Wording("key too weak", r"certificate key too weak"),
+            Wording("ee key too small"),
+            Wording("ca key too small"),
+        ),
+        _weak_key,
+    ),
+    Cause(
+        "issuer-is-no-ca",
+        "not-a-ca",
+        (
+            Wording(
+                "parent certificate cannot sign this kind of certificate",
+                r"parent certificate cannot sign this kind of certificate(?=\" while trying[^\"]*\"(?P<ca>[^\"]*)\")?",
+            ),
+            Wording("certificate is not authorized to sign other certificates"),
+            Wording("invalid CA certificate", r"(?:num=\d+:|lookup: |: |\()invalid CA certificate"),
+        ),
+        _not_a_ca,
+    ),
+    Cause(
+        "ca-of-the-same-name",
+        "unknown-authority",
+        (Wording("while trying to verify candidate authority certificate", _CANDIDATE),),
+        _yesterdays_ca,
+    ),
+    Cause(
+        "signature-of-another-ca",
+        "unknown-authority",
+        (Wording("certificate signature failure", r"(?:num=7:|lookup: |: |\()certificate signature failure"),),
+        _signature_failure,
+    ),
+    Cause(
+        "unknown-authority",
+        "unknown-authority",
+        (
+            Wording("certificate signed by unknown authority"),
+            Wording("unable to get local issuer certificate"),
+            Wording("unable to verify the first certificate"),
+            Wording("unable to get issuer certificate"),
+        ),
+        _unknown_authority,
+    ),
+    Cause(
+        "unknown-root",
+        "unknown-authority",
+        (Wording("certificate in certificate chain", r"self[- ]signed certificate in certificate chain"),),
+        _unknown_root,
+    ),
+    Cause(
+        "self-signed",
+        "self-signed-leaf",
+        (Wording("signed certificate", r"(?:num=18:|lookup: |: |\()self[- ]signed certificate(?! in)"),),
+        _self_signed,
+    ),
+)

@@ -1,0 +1,152 @@
+"""What became of a CertificateSigningRequest: its certificate, or the reason why there is none."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, MachineError, ProgramError, VerdictError
+from kcert.kubeconfig import opened
+from kcert.kubernetes.kubectl import Cluster, kubectl
+from kcert.kubernetes.signing import unlike
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
+from kcert.openssl.read import X509, certificate_pems, read_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+
+POLL_SECONDS = 1.0
+"""Between two questions to the API server, with --wait."""
+
+
+class PendingError(VerdictError):
+    """There is no certificate yet, but there may still be one."""
+
+
+def load(path: Path) -> SigningRequest:
+    """The object in the manifest at *path*; raises InputError where there is none."""
+    return parse(contents(path), str(path))
+
+
+def contents(path: Path) -> bytes:
+    """A file of a sensible size; raises InputError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
+    """The certificate of *one* as PEM.
+
+    Raises PendingError where it is not approved or not signed yet, VerdictError where it was denied or has failed.
+    """
+    if one.certificate is not None:
+        return one.certificate
+    name = one.name
+    if denied := one.condition(DENIED):
+        raise VerdictError(
+            f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). The API server never "
+            "takes that back: ask again with an object of another name."
+        )
+    if failed := one.condition(FAILED):
+        raise VerdictError(
+            f"{name} was approved, but its signer refused it ({failed.reason}: {ascii(failed.message)[1:-1]}). Correct "
+            "that, and ask again with an object of another name."
+        )
+    if not one.condition(APPROVED):
+        how = "kcert csr approve --file" if offline else f"kcert csr approve {name}"
+        raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
+    if offline:
+        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file` does that.")
+    raise PendingError(
+        f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
+        "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
+        f"--controllers; and whether {ascii(one.signer)[1:-1]} is one of its signers."
+    )
+
+
+def from_cluster(name: str, cluster: Cluster, wait: float, shows: Callable[[tuple[str, ...]], None]) -> bytes:
+    """The certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
+
+    *shows* hears of each command before it first runs. Raises what ``certificate_of`` raises, when the time is over.
+    """
+    asks = cluster.command("get", "csr", name, "-o", "jsonpath={.status.certificate}")
+    why = cluster.command("get", "csr", name, "-o", "yaml")
+    shows(asks)
+    deadline = time.monotonic() + wait
+    shown = False
+    while True:
+        said = kubectl(asks).stdout.strip()
+        if said:
+            return _decoded(said, name)
+        if not shown:
+            shows(why)
+            shown = True
+        try:
+            return certificate_of(parse(kubectl(why).stdout, f"the object {name}"), offline=False)
+        except PendingError:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            time.sleep(min(POLL_SECONDS, left))
+
+
+def _decoded(said: bytes, name: str) -> bytes:
+    try:
+        return base64.b64decode(said, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProgramError(f"what the cluster has as the certificate of {name} is not base64.") from None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A certificate that was found to belong: what it says, its PEM, and its key, if that is here."""
+
+    found: X509
+    pem: bytes
+    key: bytes | None = field(default=None, repr=False)
+
+
+def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> Answer:
+    """*pem* as the answer to the request of *certificate* in the folder *root*.
+
+    Raises InputError for a certificate that is none, or that does not belong to key and request.
+    """
+    files = certificate.files
+    pems = certificate_pems(pem)
+    found = read_certificate(openssl, pems[0]) if pems else None
+    if not isinstance(found, X509):
+        raise InputError(f"what was issued for {certificate.name} is no certificate that openssl can read.")
+    assert files.csr
+    csr = root / files.csr
+    if not csr.is_file():
+        raise InputError(
+            f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
+            f"request was made, or make one with `kcert csr new {certificate.name}`."
+        )
+    request = read_asked(openssl, csr.read_bytes(), str(csr))
+    key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
+    if reasons := unlike(found, request, key):
+        raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
+    return Answer(found, pem, key)
+
+
+def _key(path: Path, inside: Path | None) -> bytes | None:
+    """The private key as it lies there, or as it is inside a kubeconfig; None where it is elsewhere."""
+    try:
+        if inside is not None and not path.exists() and inside.is_file():
+            found = opened(inside.read_bytes())
+            return found.key if found else None
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,79 @@
+"""Which component on which host is asked for, and whether the PKI folder has what it reads."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError
+from kcert.kubernetes.components import COMPONENTS, Option, Setting, component, seats
+from kcert.kubernetes.credentials import fit
+from kcert.kubernetes.version import STABLE, version
+from kcert.state import standings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.cluster import Cluster
+    from kcert.kubernetes.components import Seat
+    from kcert.state import Standing
+
+
+def seat(cluster: Cluster, name: str, host: str | None, release: str | None, prefix: str | None) -> Seat:
+    """The component *name* on *host*; without a host the only one, or any where it makes no difference.
+
+    Raises InputError for a component, a host or a release that is none, with the near ones.
+    """
+    component(name)
+    if prefix is not None:
+        check_prefix(prefix)
+    found = seats(cluster, name, version(release) if release else STABLE, prefix)
+    if host is None:
+        return _only(name, found)
+    for one in found:
+        if one.host.name == host:
+            return one
+    hosts = [one.host.name for one in found]
+    raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
+
+
+def near_hosts(host: str, hosts: Iterable[str]) -> str:
+    """The end of a sentence: which of *hosts* are like *host*, or all there are."""
+    hosts = list(hosts)
+    close = difflib.get_close_matches(host, hosts, 3)
+    if close:
+        return f"; did you mean {', '.join(close)}?"
+    listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+    return f". There are: {listed}." if hosts else ": the cluster has no host for it."
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise InputError for a folder that cannot stand in a configuration."""
+    if not prefix or not prefix.isprintable():
+        raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
+
+
+def _only(name: str, found: tuple[Seat, ...]) -> Seat:
+    if not found:
+        raise InputError(f"this cluster has no host for {name}.")
+    told = {(tuple(COMPONENTS[name].options(one)), tuple(COMPONENTS[name].settings(one))) for one in found}
+    if len(told) > 1:
+        hosts = [one.host.name for one in found]
+        listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+        raise InputError(
+            f"{name} runs on several hosts and is told something else on each: name one with --host ({listed})."
+        )
+    return found[0]
+
+
+def unfit(root: Path, asked: Seat, openssl: str) -> tuple[Standing, ...]:
+    """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
+    told: list[Option | Setting] = [
+        *COMPONENTS[asked.component].options(asked),
+        *COMPONENTS[asked.component].settings(asked),
+    ]
+    wanted = {one.reads.certificate.name: one.reads.certificate for one in told if one.reads}
+    wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
+    found = standings(root, wanted.values(), openssl)
+    return tuple(one for one in found.values() if not fit(one))

@@ -1,0 +1,358 @@
+"""What each host of a cluster needs of the PKI folder, as an archive, or as commands that copy it.
+
+The list comes from the components' own options: a file is on a host because something there reads it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kcert import kubeconfig, profiles
+from kcert.certificates import Kind
+from kcert.errors import InputError, MachineError
+from kcert.kubernetes import components, credentials, kubeconfigs
+from kcert.kubernetes.assignment import near_hosts
+from kcert.openssl.pem import pem_blocks
+from kcert.profiles.profile import file_of, kubeconfig_of
+from kcert.shell import quote
+from kcert.state import standings
+from kcert.workspace import PUBLIC_MODE, SECRET_MODE
+from kcert.workspace.elsewhere import Written, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster, Host
+    from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.profiles.profile import Part
+
+FOLDER = Path("bundles")
+"""Where archives are put, unless another place is named."""
+
+LONG_AGO = 315532800
+"""Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
+
+LIST = "INSTALL.md"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One file on a host: its path there, the file of the PKI folder, its mode, who reads it there and what for.
+
+    ``there`` tells whether the PKI folder has it; a kubeconfig that it lacks is written for the archive.
+    """
+
+    path: PurePosixPath
+    source: PurePosixPath
+    mode: int
+    readers: tuple[str, ...]
+    reasons: tuple[str, ...]
+    content: bytes = field(repr=False)
+    there: bool = True
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that one host gets, by path."""
+
+    host: Host
+    cluster: Cluster
+    files: tuple[Packed, ...]
+
+    @property
+    def file(self) -> str:
+        """What the archive is called."""
+        return f"{self.host.name}.tar.gz"
+
+
+def hosts(cluster: Cluster) -> tuple[Host, ...]:
+    """Every host of the cluster, once."""
+    everybody = (*cluster.control_plane, *cluster.etcd, *cluster.nodes)
+    return tuple({host.name: host for host in reversed(everybody)}.values())[::-1]
+
+
+def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
+    """The bundles of the hosts called *names*, of all where none is named.
+
+    Raises InputError for a host that is none, and for certificates and kubeconfigs that are missing, stale
+    or expired, with the command that makes them.
+    """
+    everybody = {host.name: host for host in hosts(folder.cluster)}
+    chosen = list(dict.fromkeys(names)) or list(everybody)
+    for name in chosen:
+        if name not in everybody:
+            raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
+    wanted = {name: tuple(_wanted(folder, everybody[name])) for name in chosen}
+    reader = _Reader(folder, [one for items in wanted.values() for one in items])
+    return tuple(
+        Bundle(everybody[name], folder.cluster, reader.files(everybody[name], wanted[name])) for name in chosen
+    )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    certificate: Certificate
+    part: Part
+    path: PurePosixPath
+    reader: str
+    why: str
+
+
+def _wanted(folder: Folder, host: Host) -> Iterator[_Wanted]:
+    for component, reads, why in components.read_on(folder.cluster, host):
+        yield _Wanted(reads.certificate, reads.part, PurePosixPath(reads.path), component, why)
+    profile, known = profiles.PROFILES[folder.cluster.profile], folder.known
+    for extra in profile.extras(folder.cluster, host.name):
+        one = known[extra.certificate]
+        yield _Wanted(one, extra.part, profile.place(one, extra.part, extra.reader), extra.reader, extra.why)
+
+
+class _Reader:
+    """Reads what several bundles hold, once, and only where it is fit to be used."""
+
+    def __init__(self, folder: Folder, wanted: list[_Wanted]) -> None:
+        self.folder, self.known = folder, folder.known
+        self.profile = profiles.PROFILES[folder.cluster.profile]
+        dials = {one.certificate.name: one.certificate for one in wanted if one.part == "kubeconfig"}
+        others = {one.certificate.name: one.certificate for one in wanted} | {
+            one.certificate.issuer: self.known[one.certificate.issuer] for one in wanted if one.certificate.issuer
+        }
+        bare = [one for one in others.values() if one.name not in dials]
+        credentials.insist(folder, standings(folder.root, bare, folder.openssl).values())
+        self.clients: Mapping[str, Credentials] = {
+            one.certificate.name: one for one in credentials.credentials(folder, dials.values())
+        }
+        self.authorities = tuple(self._authorities())
+
+    def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[Packed, ...]:
+        """The files of one host, each once."""
+        found: dict[PurePosixPath, Packed] = {}
+        for one in (more for item in wanted for more in self._with_linked(item)):
+            before = found.get(one.path)
+            readers = tuple(dict.fromkeys((*(before.readers if before else ()), one.reader)))
+            reasons = tuple(dict.fromkeys((*(before.reasons if before else ()), one.why)))
+            content, there = self._content(one)
+            source = file_of(one.certificate, one.part)
+            mode = SECRET_MODE if one.part in ("key", "kubeconfig") else PUBLIC_MODE
+            found[one.path] = Packed(one.path, source, mode, readers, reasons, content, there, one.certificate.name)
+        packed = tuple(found[path] for path in sorted(found))
+        self._check_secrets(host, packed)
+        return packed
+
+    def _content(self, one: _Wanted) -> tuple[bytes, bool]:
+        file = file_of(one.certificate, one.part)
+        if one.part == "kubeconfig":
+            return self._kubeconfig(one)
+        if one.part == "key":
+            path = self.folder.root / file
+            if not path.exists():
+                raise InputError(f"{path} is not here, and {one.reader} reads it: put it there until this is packed.")
+            return _read(path), True
+        return credentials.public(self.folder.root, file), True
+
+    def _kubeconfig(self, one: _Wanted) -> tuple[bytes, bool]:
+        """The kubeconfig as it lies in the PKI folder, if it is of use on this host; a new one where it is missing."""
+        client = self.clients[one.certificate.name]
+        path = self.folder.root / kubeconfig_of(one.certificate)
+        if not path.exists():
+            return kubeconfigs.draft(self.folder, client, kubeconfigs.Wish()).text().encode(), False
+        content = _read(path)
+        command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
+        inside = kubeconfig.opened(content)
+        if inside:
+            if (inside.ca, inside.crt, inside.key) != tuple(
+                client.contents[file] for file in (client.ca, client.crt, client.key)
+            ):
+                raise InputError(f"{path} holds another certificate than the PKI folder by now: {command} renews it.")
+            return content, True
+        links = _links(content)
+        if links is None:
+            raise InputError(f"{path} is no kubeconfig that can be used: {command} makes it anew.")
+        for link, place in zip(links, self._places(one), strict=True):
+            if link != str(place):
+                raise InputError(
+                    f"{path} names {link!a}, which the host has as {place}: {command} puts its files inside, with "
+                    f"--no-embed --path-prefix {place.parent} it names them there."
+                )
+        return content, True
+
+    def _with_linked(self, one: _Wanted) -> Iterator[_Wanted]:
+        """*one*, and what it names where it is a kubeconfig that names files."""
+        yield one
+        path = self.folder.root / kubeconfig_of(one.certificate)
+        if one.part != "kubeconfig" or not path.exists() or _links(_read(path)) is None:
+            return
+        why = f"named by {self.profile.place(one.certificate, 'kubeconfig', one.reader).name}"
+        client = self.clients[one.certificate.name]
+        parts: tuple[tuple[Certificate, Part], ...] = (
+            (client.authority, "crt"),
+            (one.certificate, "crt"),
+            (one.certificate, "key"),
+        )
+        for (certificate, part), place in zip(parts, self._places(one), strict=True):
+            yield _Wanted(certificate, part, place, one.reader, why)
+
+    def _places(self, one: _Wanted) -> tuple[PurePosixPath, ...]:
+        """Where CA, certificate and key of a kubeconfig lie on the host."""
+        authority = self.clients[one.certificate.name].authority
+        place = self.profile.place
+        return (
+            place(authority, "crt", one.reader),
+            place(one.certificate, "crt", one.reader),
+            place(one.certificate, "key", one.reader),
+        )
+
+    def _authorities(self) -> Iterator[bytes]:
+        """The keys of the CAs, as far as they are here, in DER."""
+        for one in self.known.values():
+            path = self.folder.root / one.files.key
+            if one.kind is Kind.CA and path.exists():
+                yield from (block.der for block in pem_blocks(_read(path)) if block.is_key)
+
+    def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
+        """Whatever the files are called: a CA's key goes to the control plane alone."""
+        if any(one.name == host.name for one in self.folder.cluster.control_plane):
+            return
+        for file in packed:
+            inside = kubeconfig.opened(file.content) if file.mode == SECRET_MODE else None
+            blocks = pem_blocks(inside.key if inside else file.content)
+            if any(block.is_key and block.der in self.authorities for block in blocks):
+                raise InputError(
+                    f"{file.source} holds the key of a CA, which {host.name} must not get: renew {file.owner}."
+                )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _links(content: bytes) -> tuple[str, str, str] | None:
+    """The three paths in a kubeconfig that names files; None where it is none."""
+    import yaml
+
+    try:
+        found: Any = yaml.safe_load(content)
+        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
+    except (yaml.YAMLError, RecursionError, KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def archive(bundle: Bundle) -> bytes:
+    """The archive: the same bytes whenever its files are the same, with everything owned by root."""
+    packed = io.BytesIO()
+    with (
+        # No name and no time in the head of the gzip file (RFC 1952, section 2.3).
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        _add(tar, LIST, PUBLIC_MODE, instructions(bundle).encode())
+        for file in bundle.files:
+            _add(tar, str(file.path.relative_to("/")), file.mode, file.content)
+    return packed.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = len(content), mode, LONG_AGO
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    tar.addfile(member, io.BytesIO(content))
+
+
+_INSTRUCTIONS = """\
+# What {host} needs
+
+Cluster {cluster}, profile {profile}. All of it belongs to root, and it is all that this host needs: nothing
+that only another host reads is among it.
+
+| file | mode | read by | what for |
+| --- | --- | --- | --- |
+{files}
+
+The CA's certificate is on every host, because whoever talks to another has to check what that one shows.
+
+## Install
+
+On {host}, in a folder of your own:
+
+    umask 077
+    tar -xzf {host}.tar.gz
+{commands}
+
+`install` replaces what is there. Take the archive and what you unpacked away when it is done: they hold
+keys. `kcert flags COMPONENT --host {host}` prints what each component has to be told.
+"""
+
+
+def instructions(bundle: Bundle) -> str:
+    """INSTALL.md: each file, who reads it and what for, and the commands that put it where it goes."""
+    rows = [
+        f"| `{file.path}` | {file.mode:04o} | {', '.join(file.readers)} | {'; '.join(file.reasons)} |"
+        for file in bundle.files
+    ]
+    commands = [
+        f"    sudo install -D -o root -g root -m {file.mode:o} {quote(str(file.path.relative_to('/')))} "
+        f"{quote(str(file.path))}"
+        for file in bundle.files
+    ]
+    return _INSTRUCTIONS.format(
+        host=bundle.host.name,
+        cluster=bundle.cluster.name,
+        profile=bundle.cluster.profile,
+        files="\n".join(rows),
+        commands="\n".join(commands),
+    )
+
+
+def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
+    """The commands that bring the same files to the host with scp: folders, files, then owners and modes."""
+    host = f"root@{bundle.host.name}"
+    missing = [quote(file.owner) for file in bundle.files if not file.there]
+    if missing:
+        option = ("--dir", str(folder.root)) if folder.option else ()
+        yield ("kcert", "kubeconfig", *missing, *option)
+    folders = sorted({str(file.path.parent) for file in bundle.files})
+    yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
+    for target in folders:
+        files = [file for file in bundle.files if str(file.path.parent) == target]
+        same = [str(folder.root / file.source) for file in files if file.path.name == file.source.name]
+        if same:
+            yield ("scp", "-p", *same, f"{host}:{target}/")
+        for file in files:
+            if file.path.name != file.source.name:
+                yield ("scp", "-p", str(folder.root / file.source), f"{host}:{file.path}")
+    yield ("ssh", host, " && ".join(_modes(bundle)))
+
+
+def _modes(bundle: Bundle) -> Iterator[str]:
+    yield "chown root:root " + " ".join(quote(str(file.path)) for file in bundle.files)
+    for mode in sorted({file.mode for file in bundle.files}):
+        yield f"chmod {mode:o} " + " ".join(quote(str(file.path)) for file in bundle.files if file.mode == mode)
+
+
+def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
+    """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
+    if target is not None and not target.is_dir():
+        if len(made) > 1:
+            raise InputError(f"{target} is no folder that is there, and {len(made)} archives do not fit into one file.")
+        return (write(target, archive(made[0]), SECRET_MODE),)
+    place = target or FOLDER
+    if target is None:
+        try:
+            place.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"{place} cannot be made: {error.strerror}. Name another folder with --output."
+            ) from None
+    return tuple(write(place / one.file, archive(one), SECRET_MODE) for one in made)

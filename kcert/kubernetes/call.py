@@ -1,0 +1,220 @@
+"""A call of the API with curl: the command, what came back, and what a failure of TLS means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from kcert import profiles, shell
+from kcert.errors import InputError, ProgramError
+from kcert.kubernetes import credentials
+from kcert.kubernetes.server import address_of, check_server
+from kcert.shell import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.kubernetes.credentials import Credentials, Folder
+
+SECONDS = 15
+"""After this curl gives up; an API server that is well answers at once."""
+
+_GRACE = 5.0
+"""Seconds more that curl gets to say that it gave up."""
+
+_PATH = re.compile(r"/[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]*")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who asks, where, and the command that does it.
+
+    ``argv`` is what runs; where that is a script for bash, ``script`` is what one types.
+    """
+
+    credentials: Credentials
+    server: str
+    path: str
+    argv: tuple[str, ...]
+    script: str | None = None
+
+    @property
+    def user(self) -> str:
+        """Whom the API server will see."""
+        subject = self.credentials.certificate.subject
+        assert subject
+        groups = ", ".join(subject.organizations)
+        return f"{subject.common_name} ({groups})" if groups else subject.common_name
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return address_of(self.server)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said: the HTTP status and the body."""
+
+    status: int
+    body: bytes
+
+
+def call(folder: Folder, name: str, path: str, server: str | None = None) -> Call:
+    """The call of *path* as *name*, at *server* or where that certificate's kubeconfig would go.
+
+    Raises InputError for a path, a server or a name that is none, and a certificate that will not do.
+    """
+    if not _PATH.fullmatch(path):
+        raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
+    if server is not None:
+        check_server(server)
+    found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.dials))
+    if len(found) > 1:
+        raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
+    one = credentials.credentials(folder, found)[0]
+    profile = profiles.PROFILES[folder.cluster.profile]
+    server = server or profile.server(folder.cluster, found[0]) or folder.cluster.endpoint
+    url = f"{server.rstrip('/')}{path}"
+    if found[0].files.kubeconfig:
+        script = _script(folder.root, one, url)
+        return Call(one, server, path, ("bash", "-c", script), script)
+    cert, key = _curl_file(folder.root / one.crt), str(folder.root / one.key)
+    argv = (*_curl(folder.root, one), "--cert", cert, "--key", key, *_rest(url))
+    return Call(one, server, path, argv)
+
+
+def _curl(root: Path, one: Credentials) -> tuple[str, ...]:
+    return ("curl", "--silent", "--show-error", "--max-time", str(SECONDS), "--cacert", str(root / one.ca))
+
+
+def _rest(url: str) -> tuple[str, ...]:
+    # Brackets are an address here, or part of a name, never a range.
+    glob = ("--globoff",) if "[" in url else ()
+    return (*glob, "--write-out", "\\n%{http_code}", url)
+
+
+def _curl_file(path: Path) -> str:
+    """A path for --cert, which takes what stands behind a colon for a passphrase (curl's manual)."""
+    return str(path).replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _script(root: Path, one: Credentials, url: str) -> str:
+    """The call in bash, for a key that lies in a kubeconfig alone: it is decoded on the way, and never lies loose."""
+    file = one.certificate.files.kubeconfig
+    assert file
+
+    def taken(field: str) -> str:
+        return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
+
+    begin, end = shell.typed(_curl(root, one)), shell.typed(_rest(url))
+    return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
+
+
+def run(asked: Call) -> Answer:
+    """Run the command; raises ProgramError, with the failure explained, where no answer came."""
+    if shell.find("curl") is None:
+        raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
+    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE))
+    if not reading.succeeded:
+        raise ProgramError(_failure(asked, reading.status, reading.stderr))
+    body, _, status = reading.stdout.rpartition(b"\n")
+    return Answer(int(status) if status.isdigit() else 0, body)
+
+
+def _failure(asked: Call, status: int, said: str) -> str:
+    lines = [ascii(line)[1:-1] for line in said.splitlines() if line.startswith("curl:")]
+    reported = lines[-1].rstrip(".") if lines else f"curl ended with status {status}"
+    return f"{reported}. {explained(asked, status, said)}"
+
+
+def explained(asked: Call, status: int, said: str) -> str:
+    """What curl's *status* and what it *said* mean, and what to do about it."""
+    for cause in _CAUSES:
+        if status in cause.statuses and re.search(cause.pattern, said, re.IGNORECASE):
+            one = asked.credentials
+            return cause.words.format(
+                address=asked.address, seconds=SECONDS, name=one.certificate.name, ca=one.ca, crt=one.crt, key=one.key
+            )
+    return "This is no failure that kcert knows; `curl --verbose` shows each step."
+
+
+class _Cause(NamedTuple):
+    """A known failure: curl's exit statuses, what it says (in the words of any TLS library), what that means."""
+
+    statuses: tuple[int, ...]
+    pattern: str
+    words: str
+
+
+_SERVER = (35, 51, 53, 60, 83)
+"""curl's statuses for a server whose certificate it does not take."""
+
+_CAUSES = (
+    _Cause(
+        _SERVER,
+        r"subject name|does not match|hostname|ip address mismatch",
+        "Wrong name: the server's certificate does not hold the address that it was dialled by. `kcert show {address}` "
+        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml, and renew.",
+    ),
+    _Cause(
+        _SERVER,
+        r"^(?!.*alert).*(has expired|certificate expired)",
+        "Expired: the server's certificate, or its CA's, is out of date, or this machine's clock is wrong. `kcert show "
+        "{address}` shows the dates, `kcert renew` makes a new one.",
+    ),
+    _Cause(
+        _SERVER,
+        r"not yet valid",
+        "Not valid yet: the server's certificate begins in the future, or this machine's clock is behind.",
+    ),
+    _Cause(
+        (35, 60, 77),
+        r"local issuer|self[- ]signed|signature|unable to get issuer|unknown authority|verify failed|not trusted",
+        "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
+        "earlier CA, bring the server its new certificate (`kcert bundle`).",
+    ),
+    _Cause((60, 77), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause(
+        (35, 52, 55, 56),
+        r"alert|certificate required|bad certificate|unknown ca",
+        "The server takes no such client: it refused the certificate of {name}, or the CA that it was given "
+        "(--client-ca-file; for etcd --trusted-ca-file) is not {ca}.",
+    ),
+    _Cause(
+        (35,),
+        r"wrong version number|packet length|http request|record layer|unrecognized|plain",
+        "What answers at {address} does not speak TLS: it is another port, or another program.",
+    ),
+    _Cause(
+        (58,),
+        "",
+        "curl could not use {crt} with {key}: they do not belong together, or are damaged. `kcert check` tells which.",
+    ),
+    _Cause((6,), "", "The server's name is not known here: correct it, or dial an address with --server."),
+    _Cause(
+        (7,),
+        "",
+        "Nothing answers at {address}: the API server is not running, or another address is meant (--server).",
+    ),
+    _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that nobody has."),
+    _Cause(
+        (35, 52, 55, 56),
+        "",
+        "{address} hung up in the middle. It does so when it does not take the certificate of {name} and ends before "
+        "it says why, when it is only just starting, or when it is no API server.",
+    ),
+)
+
+MEANINGS = {
+    400: "The server did not understand the request.",
+    401: "It does not know you: the certificate is not of its client CA, or it names nobody.",
+    403: "It knows you, and does not let you: RBAC has no rule for this user or his groups.",
+    404: "There is nothing at this path.",
+    405: "This path is not there to be read.",
+    429: "It has too much to do: try again.",
+    500: "It failed itself: its log tells why.",
+    503: "It is not ready: etcd may not answer it.",
+}
+"""What an answer that is no success means."""

@@ -1,0 +1,62 @@
+"""The components of Kubernetes: one module each, all of one shape (``kcert.kubernetes.components.component``)."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from kcert import profiles
+from kcert.errors import InputError
+from kcert.kubernetes.components import (
+    etcd,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_proxy,
+    kube_scheduler,
+    kubelet,
+)
+from kcert.kubernetes.components.component import Component, Option, Reads, Seat, Setting
+from kcert.kubernetes.version import STABLE, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+
+__all__ = ["COMPONENTS", "Component", "Option", "Reads", "Seat", "Setting", "component", "read_on", "seats"]
+
+COMPONENTS: dict[str, Component] = {
+    one.NAME: one for one in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
+}
+"""Every component by its name, in the order in which they are started."""
+
+
+def component(name: str) -> Component:
+    """The component called *name*; raises InputError, with the near ones, where there is none."""
+    if name not in COMPONENTS:
+        near = difflib.get_close_matches(name, COMPONENTS, 2) or [one for one in COMPONENTS if name and name in one]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMPONENTS)}."
+        raise InputError(f"{name!a} is no component that kcert knows; {hint}")
+    return COMPONENTS[name]
+
+
+def seats(cluster: Cluster, name: str, version: Version = STABLE, prefix: str | None = None) -> tuple[Seat, ...]:
+    """The component's place on each host that it runs on."""
+    profile = profiles.PROFILES[cluster.profile]
+    known = {one.name: one for one in profiles.certificates(cluster)}
+    return tuple(
+        Seat(name, cluster, profile, host, known, version, prefix) for host in COMPONENTS[name].hosts(profile, cluster)
+    )
+
+
+def read_on(cluster: Cluster, host: Host) -> Iterator[tuple[str, Reads, str]]:
+    """Each file that a component on *host* reads: the component, the file, and why."""
+    profile = profiles.PROFILES[cluster.profile]
+    known = {one.name: one for one in profiles.certificates(cluster)}
+    for name, one in COMPONENTS.items():
+        here = next((there for there in one.hosts(profile, cluster) if there.name == host.name), None)
+        if here is None:
+            continue
+        seat = Seat(name, cluster, profile, here, known, STABLE)
+        told: list[Option | Setting] = [*one.options(seat), *one.settings(seat)]
+        yield from ((name, found.reads, found.why) for found in told if found.reads)

@@ -1,0 +1,178 @@
+"""What a component is, and the pieces that components are built from.
+
+A component is a module that fits ``Component``. To add one: write the module, and add it to the dictionary
+in ``kcert.kubernetes.components``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from kcert.profiles.profile import file_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster, Host
+    from kcert.kubernetes.version import Version
+    from kcert.profiles.profile import Duties, Part, Profile
+
+
+@dataclass(frozen=True)
+class Reads:
+    """A file of the PKI folder that a component reads: which part of which certificate, and its path there."""
+
+    certificate: Certificate
+    part: Part
+    path: str
+
+    @property
+    def file(self) -> PurePosixPath:
+        """The file in the PKI folder."""
+        return file_of(self.certificate, self.part)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as it is given to a component, why it is, and the file that it names (None: it names none)."""
+
+    name: str
+    value: str
+    why: str
+    reads: Reads | None = None
+
+    @property
+    def argument(self) -> str:
+        """One argument of a command line."""
+        return f"{self.name}={self.value}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a configuration file, by its path (authentication, x509, clientCAFile), and why it is there."""
+
+    path: tuple[str, ...]
+    value: str | bool | tuple[str, ...]
+    why: str
+    reads: Reads | None = None
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One component's place on one host: everything that its options are made from.
+
+    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host.
+    """
+
+    component: str
+    cluster: Cluster
+    profile: Profile
+    host: Host
+    known: Mapping[str, Certificate] = field(repr=False)
+    version: Version
+    prefix: str | None = None
+
+    @property
+    def duties(self) -> Duties:
+        """Which certificate does what on this host."""
+        return self.profile.duties(self.cluster, self.host.name)
+
+    def reads(self, certificate: str, part: Part) -> Reads:
+        """A part of the certificate called *certificate*, where this component finds it."""
+        found = self.known[certificate]
+        if self.prefix is None:
+            path = str(self.profile.place(found, part, self.component))
+        else:
+            path = f"{self.prefix.rstrip('/')}/{file_of(found, part)}"
+        return Reads(found, part, path)
+
+    def file(self, name: str, certificate: str, part: Part, why: str) -> Option:
+        """The option that names a file."""
+        reads = self.reads(certificate, part)
+        return Option(name, reads.path, why, reads)
+
+    def pair(self, names: tuple[str, str], certificate: str, why: str) -> Iterator[Option]:
+        """The two options that name a certificate and its key."""
+        yield self.file(names[0], certificate, "crt", why)
+        yield self.file(names[1], certificate, "key", "the key that belongs to it")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a component's systemd unit has of its own."""
+
+    description: str
+    documentation: str
+    after: tuple[str, ...] = ("network-online.target",)
+    type: str = "simple"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Where the kubelet asks whether a static pod is well."""
+
+    host: str
+    port: int
+    scheme: str
+    alive: str
+    ready: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What a component's static pod has of its own.
+
+    ``folders`` are paths on the host that it needs besides those its options name, by the volume's name;
+    ``writes`` are those among them that it writes to. ``image`` is name and tag.
+    """
+
+    image: str
+    cpu: str
+    probe: Probe
+    folders: Mapping[str, str]
+    writes: frozenset[str] = frozenset()
+    memory: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Component(Protocol):
+    """One program of Kubernetes: where it runs, and what it has to be told."""
+
+    NAME: str
+    SUMMARY: str
+    UNIT: Unit
+
+    def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+        """The hosts that it runs on."""
+
+    def options(self, seat: Seat) -> Iterator[Option]:
+        """Its options, those that belong together side by side."""
+
+    def pod_options(self, seat: Seat) -> Iterator[Option]:
+        """The options of its static pod."""
+
+    def settings(self, seat: Seat) -> Iterator[Setting]:
+        """The keys of its configuration file; none for a component that kcert gives none."""
+
+    def pod(self, seat: Seat) -> Pod | None:
+        """Its static pod; None for what is not started as one."""
+
+    def without(self, profile: Profile) -> str | None:
+        """Why it cannot be started as a systemd unit in this profile; None if it can."""
+
+
+def registry(name: str, version: Version) -> str:
+    """The image of a component that is released with Kubernetes."""
+    return f"registry.k8s.io/{name}:v1.{version.minor}.{version.patch}"
+
+
+CLIENT_CA = "whoever shows a certificate of this CA is known by its CN and O"
+
+
+def loopback(address: str) -> bool:
+    """True for an address that only its own host reaches."""
+    return bool(re.match(r"127\.|::1$", address))

@@ -1,0 +1,128 @@
+"""etcd: the cluster's memory. Each member serves clients on one port and its peers on another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.cluster import url
+from kcert.kubernetes.components.component import Option, Pod, Probe, Seat, Setting, Unit
+from kcert.profiles.profile import ETCD_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+    from kcert.kubernetes.version import Version
+    from kcert.profiles.profile import Profile
+
+NAME = "etcd"
+SUMMARY = "It answers nobody who shows no certificate of its CA, neither the API server nor another member."
+UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
+
+PEER_PORT = 2380
+METRICS_PORT = 2381
+DATA = "/var/lib/etcd"
+
+_IMAGES = {
+    16: "3.3.15-0",
+    17: "3.4.3-0",
+    19: "3.4.13-0",
+    22: "3.5.0-0",
+    23: "3.5.1-0",
+    24: "3.5.3-0",
+    25: "3.5.4-0",
+    26: "3.5.6-0",
+    27: "3.5.7-0",
+    28: "3.5.9-0",
+    29: "3.5.10-0",
+    30: "3.5.12-0",
+    31: "3.5.15-0",
+    32: "3.5.16-0",
+    33: "3.5.21-0",
+    34: "3.6.4-0",
+    35: "3.6.6-0",
+    36: "3.6.9-0",
+}
+"""Which etcd kubeadm starts, from which minor release of Kubernetes on."""
+
+
+def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    """The members."""
+    return cluster.etcd
+
+
+def options(seat: Seat) -> Iterator[Option]:
+    """Three options towards clients, three towards peers, and who the members are."""
+    duties = seat.duties
+    yield Option("--name", seat.host.name, "the member's name, as --initial-cluster has it")
+    yield Option("--data-dir", DATA, "where it keeps what it is told")
+    yield from seat.pair(("--cert-file", "--key-file"), duties.etcd_server, "what it shows to clients")
+    yield seat.file("--trusted-ca-file", duties.etcd_ca, "crt", "the CA whose clients it takes")
+    yield Option("--client-cert-auth", "true", "a client that shows no certificate is refused")
+    yield from seat.pair(
+        ("--peer-cert-file", "--peer-key-file"), duties.etcd_peer, "what it shows to other members, dialling or dialled"
+    )
+    yield seat.file("--peer-trusted-ca-file", duties.etcd_ca, "crt", "the CA whose members it takes")
+    yield Option("--peer-client-cert-auth", "true", "a peer that shows no certificate is refused")
+    yield from _addresses(seat)
+
+
+def _addresses(seat: Seat) -> Iterator[Option]:
+    own = seat.host.addresses
+    clients = dict.fromkeys((*(url(address, ETCD_PORT) for address in own), url("127.0.0.1", ETCD_PORT)))
+    peers = (url(address, PEER_PORT) for address in own)
+    members = (f"{member.name}={url(member.addresses[0], PEER_PORT)}" for member in seat.cluster.etcd)
+    yield Option("--listen-client-urls", ",".join(clients), "where clients can dial it: https, so TLS only")
+    yield Option(
+        "--advertise-client-urls", url(own[0], ETCD_PORT), "what it tells clients; the certificate must hold this name"
+    )
+    yield Option("--listen-peer-urls", ",".join(peers), "where the other members can dial it")
+    yield Option(
+        "--initial-advertise-peer-urls", url(own[0], PEER_PORT), "what it tells the others; its entry in the next line"
+    )
+    yield Option("--initial-cluster", ",".join(members), "every member, by name; the same on each of them")
+    yield Option("--initial-cluster-state", "new", "they begin together; one that joins later has existing here")
+
+
+def settings(seat: Seat) -> Iterator[Setting]:
+    """It is told everything by its options."""
+    return iter(())
+
+
+def pod(seat: Seat) -> Pod:
+    """As kubeadm starts it: its health can be asked for without a certificate, but only from the same host."""
+    new = seat.version.minor >= 31
+    return Pod(
+        image=f"registry.k8s.io/etcd:{_image(seat.version)}",
+        cpu="100m",
+        memory="100Mi",
+        probe=Probe(
+            host="127.0.0.1",
+            port=METRICS_PORT,
+            scheme="HTTP",
+            alive="/livez" if new else "/health",
+            ready="/readyz" if new else "/health",
+        ),
+        folders={"etcd-data": DATA},
+        writes=frozenset({"etcd-data"}),
+        annotations={"kubeadm.kubernetes.io/etcd.advertise-client-urls": url(seat.host.addresses[0], ETCD_PORT)},
+    )
+
+
+def pod_options(seat: Seat) -> Iterator[Option]:
+    """What the pod is told in addition: where its probes ask."""
+    yield from options(seat)
+    yield Option(
+        "--listen-metrics-urls",
+        f"http://127.0.0.1:{METRICS_PORT}",
+        "where the kubelet's probes ask, on this host alone",
+    )
+
+
+def _image(version: Version) -> str:
+    return _IMAGES[max(minor for minor in _IMAGES if minor <= version.minor)]
+
+
+def without(profile: Profile) -> str | None:
+    """It can always be a unit."""
+    return None

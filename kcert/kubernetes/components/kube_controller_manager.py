@@ -1,0 +1,85 @@
+"""kube-controller-manager: the only component that gets the CA's key, because it signs for the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.kubernetes.components.component import Option, Pod, Probe, Seat, Setting, Unit, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+    from kcert.profiles.profile import Profile
+
+NAME = "kube-controller-manager"
+SUMMARY = "It signs the requests that were approved, so it alone is given the key of the CA."
+UNIT = Unit(
+    "kube-controller-manager, the control loops of Kubernetes",
+    "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
+    after=("network-online.target", "kube-apiserver.service"),
+)
+
+
+def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    """The control plane."""
+    return cluster.control_plane
+
+
+def options(seat: Seat) -> Iterator[Option]:
+    """Who it is, what it signs with, whom it vouches for, and how it is itself asked for metrics."""
+    duties = seat.duties
+    own = duties.controller_manager
+    yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, "crt", "the CA that csrsigning signs with")
+    yield seat.file("--cluster-signing-key-file", duties.cluster_ca, "key", "its key: no other component is given it")
+    yield Option(
+        "--controllers",
+        "*,bootstrapsigner,tokencleaner",
+        "* holds csrapproving, csrsigning and csrcleaner; the other two are for nodes that join with a token",
+    )
+    yield seat.file("--root-ca-file", duties.cluster_ca, "crt", "the CA that every pod gets, to know the API server by")
+    yield seat.file(
+        "--service-account-private-key-file", duties.service_account, "key", "with this it signs long-lived tokens"
+    )
+    yield Option("--use-service-account-credentials", "true", "each controller has only the rights that it needs")
+    yield seat.file("--client-ca-file", duties.cluster_ca, "crt", "the CA whose clients may ask for its metrics")
+    if duties.front_proxy_ca:
+        yield seat.file(
+            "--requestheader-client-ca-file", duties.front_proxy_ca, "crt", "the same, for those who ask by a proxy"
+        )
+    yield seat.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks")
+    yield seat.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
+    yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
+    if seat.version.minor < 22:
+        yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
+    yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
+    yield Option("--cluster-name", seat.cluster.name, "the cluster's name")
+    yield Option(
+        "--service-cluster-ip-range", ",".join(seat.cluster.service_cidrs), "as the API server's option of that name"
+    )
+
+
+pod_options = options
+
+
+def settings(seat: Seat) -> Iterator[Setting]:
+    """It is told everything by its options."""
+    return iter(())
+
+
+def pod(seat: Seat) -> Pod:
+    """As kubeadm starts it."""
+    volumes = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
+    return Pod(
+        image=registry(NAME, seat.version),
+        cpu="200m",
+        probe=Probe("127.0.0.1", 10257, "HTTPS", "/healthz", "/healthz"),
+        folders={"ca-certs": "/etc/ssl/certs", "flexvolume-dir": volumes},
+        writes=frozenset({"flexvolume-dir"}),
+    )
+
+
+def without(profile: Profile) -> str | None:
+    """It can always be a unit."""
+    return None

@@ -1,0 +1,62 @@
+"""kube-proxy: a client of the API server on every node, told by a configuration file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.kubernetes.components.component import Option, Pod, Seat, Setting, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+    from kcert.profiles.profile import Profile
+
+NAME = "kube-proxy"
+SUMMARY = "It only dials the API server; its kubeconfig is named in a KubeProxyConfiguration."
+UNIT = Unit(
+    "kube-proxy, which leads services' addresses to pods",
+    "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/",
+)
+
+IN_THE_POD = "/var/lib/kube-proxy/kubeconfig.conf"
+"""Where kubeadm's kube-proxy finds its kubeconfig, which a ConfigMap brings into the pod."""
+
+
+def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    """Every host with a kubelet."""
+    return profile.kubelet_hosts(cluster)
+
+
+def options(seat: Seat) -> Iterator[Option]:
+    """Where its configuration is, and on which node it runs."""
+    yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeProxyConfiguration: --format config prints it")
+    # A pod learns from the API which node it is on.
+    name = seat.host.name if seat.duties.proxy else "$(NODE_NAME)"
+    yield Option("--hostname-override", name, "the node's name, as the cluster has it")
+
+
+pod_options = options
+
+
+def settings(seat: Seat) -> Iterator[Setting]:
+    """Its kubeconfig; in the profile kubeadm one with a token, which no certificate is needed for."""
+    yield Setting(("apiVersion",), "kubeproxy.config.k8s.io/v1alpha1", "")
+    yield Setting(("kind",), "KubeProxyConfiguration", "")
+    kubeconfig = ("clientConnection", "kubeconfig")
+    if seat.duties.proxy:
+        reads = seat.reads(seat.duties.proxy, "kubeconfig")
+        yield Setting(kubeconfig, reads.path, "the API server, and who it is there", reads)
+    else:
+        yield Setting(kubeconfig, IN_THE_POD, "comes with the pod, and shows its service account's token")
+    yield Setting(("mode",), "iptables", "how it leads the packets")
+
+
+def pod(seat: Seat) -> Pod | None:
+    """It is no static pod: kubeadm makes a DaemonSet of it."""
+    return None
+
+
+def without(profile: Profile) -> str | None:
+    """kubeadm runs it as a pod."""
+    return profile.without(NAME)

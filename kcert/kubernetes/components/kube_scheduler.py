@@ -1,0 +1,62 @@
+"""kube-scheduler: a client of the API server, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.kubernetes.components.component import Option, Pod, Probe, Seat, Setting, Unit, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+    from kcert.profiles.profile import Profile
+
+NAME = "kube-scheduler"
+SUMMARY = "It only dials the API server, so one kubeconfig tells it everything."
+UNIT = Unit(
+    "kube-scheduler, which gives pods their nodes",
+    "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/",
+    after=("network-online.target", "kube-apiserver.service"),
+)
+
+
+def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    """The control plane."""
+    return cluster.control_plane
+
+
+def options(seat: Seat) -> Iterator[Option]:
+    """Its kubeconfig, three times over, and how it is itself asked for metrics."""
+    own = seat.duties.scheduler
+    yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    yield seat.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks for metrics")
+    yield seat.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
+    yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
+    if seat.version.minor < 23:
+        yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
+    yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
+
+
+pod_options = options
+
+
+def settings(seat: Seat) -> Iterator[Setting]:
+    """It is told everything by its options."""
+    return iter(())
+
+
+def pod(seat: Seat) -> Pod:
+    """As kubeadm starts it."""
+    new = seat.version.minor >= 32
+    return Pod(
+        image=registry(NAME, seat.version),
+        cpu="100m",
+        probe=Probe("127.0.0.1", 10259, "HTTPS", "/livez" if new else "/healthz", "/readyz" if new else "/healthz"),
+        folders={},
+    )
+
+
+def without(profile: Profile) -> str | None:
+    """It can always be a unit."""
+    return None

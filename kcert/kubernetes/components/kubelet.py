@@ -1,0 +1,86 @@
+"""kubelet: dials the API server as a client, and is dialled by it as a server."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from kcert.kubernetes.components.component import CLIENT_CA, Option, Pod, Seat, Setting, Unit, loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.cluster import Cluster, Host
+    from kcert.profiles.profile import Profile
+
+NAME = "kubelet"
+SUMMARY = "As a client it is system:node:NODE; as a server it answers the API server, for logs and exec."
+UNIT = Unit(
+    "kubelet, which starts the pods of its node",
+    "https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/",
+    after=("network-online.target", "containerd.service"),
+)
+
+RUNTIME = "unix:///run/containerd/containerd.sock"
+
+
+def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+    """Every host with a kubelet."""
+    return profile.kubelet_hosts(cluster)
+
+
+def options(seat: Seat) -> Iterator[Option]:
+    """What cannot stand in its configuration file."""
+    yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeletConfiguration: --format config prints it")
+    yield seat.file("--kubeconfig", seat.duties.kubelet, "kubeconfig", "the API server, and who it is there")
+    yield Option("--hostname-override", seat.host.name, "the node's name: its certificate says system:node: and this")
+    addresses = [address for address in seat.host.addresses if not loopback(address)]
+    if addresses:
+        yield Option("--node-ip", ",".join(addresses[:2]), "where the API server dials it, so its certificate holds it")
+    if seat.version.minor < 27:
+        if seat.version.minor < 24:
+            yield Option("--container-runtime", "remote", "releases before 1.24 would look for Docker")
+        yield Option("--container-runtime-endpoint", RUNTIME, "since 1.27 the configuration file has it")
+
+
+pod_options = options
+
+
+def settings(seat: Seat) -> Iterator[Setting]:
+    """Whom it believes, what it shows, and what pods need to find services."""
+    duties, cluster = seat.duties, seat.cluster
+    yield Setting(("apiVersion",), "kubelet.config.k8s.io/v1beta1", "")
+    yield Setting(("kind",), "KubeletConfiguration", "")
+    yield Setting(("authentication", "anonymous", "enabled"), False, "whoever shows nothing is refused")
+    yield Setting(("authentication", "webhook", "enabled"), True, "it has the API server check tokens")
+    reads = seat.reads(duties.cluster_ca, "crt")
+    yield Setting(("authentication", "x509", "clientCAFile"), reads.path, CLIENT_CA, reads)
+    yield Setting(("authorization", "mode"), "Webhook", "it has the API server say who may do what")
+    yield Setting(("cgroupDriver",), "systemd", "as containerd's, on a host with systemd")
+    yield Setting(("clusterDNS",), (_dns_address(cluster),), "where the cluster's DNS service is")
+    yield Setting(("clusterDomain",), cluster.dns_domain, "the domain of services' names")
+    if seat.version.minor >= 27:
+        yield Setting(("containerRuntimeEndpoint",), RUNTIME, "where containerd is")
+    if seat.profile.ROTATES:
+        yield Setting(("rotateCertificates",), True, "it asks for its next client certificate in time, by itself")
+        yield Setting(("staticPodPath",), "/etc/kubernetes/manifests", "where the control plane's manifests lie")
+    if duties.kubelet_server:
+        crt, key = seat.reads(duties.kubelet_server, "crt"), seat.reads(duties.kubelet_server, "key")
+        yield Setting(("tlsCertFile",), crt.path, "what it shows to the API server that dials it", crt)
+        yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)
+
+
+def _dns_address(cluster: Cluster) -> str:
+    """The tenth address of services, where kubeadm and the hard way put DNS; in a small range the last but one."""
+    services = ipaddress.ip_network(cluster.service_cidrs[0])
+    return str(services[min(10, services.num_addresses - 2)])
+
+
+def pod(seat: Seat) -> Pod | None:
+    """It is no pod: it starts them."""
+    return None
+
+
+def without(profile: Profile) -> str | None:
+    """It can always be a unit."""
+    return None

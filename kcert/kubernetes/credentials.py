@@ -1,0 +1,181 @@
+"""A client's certificate, key and CA in the PKI folder: found by name, and found fit to be used."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kcert import kubeconfig, profiles
+from kcert.certificates import Kind
+from kcert.cluster import names as check_names
+from kcert.errors import InputError
+from kcert.openssl.pem import pem_blocks
+from kcert.shell import quote
+from kcert.state import Standing, State, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A PKI folder, the cluster it is for, and the openssl to read it with.
+
+    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``).
+    """
+
+    root: Path
+    cluster: Cluster
+    openssl: str = "openssl"
+    option: str = ""
+
+    @property
+    def known(self) -> dict[str, Certificate]:
+        """All certificates that the cluster needs, by name."""
+        return {one.name: one for one in profiles.certificates(self.cluster)}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A certificate with its CA's, and what their files hold, by their paths in the PKI folder."""
+
+    certificate: Certificate
+    authority: Certificate
+    contents: Mapping[PurePosixPath, bytes] = field(repr=False)
+    standing: Standing = field(repr=False)
+
+    @property
+    def ca(self) -> PurePosixPath:
+        """The CA certificate's file."""
+        assert self.authority.files.crt
+        return self.authority.files.crt
+
+    @property
+    def crt(self) -> PurePosixPath:
+        """The certificate's file, or what it is called where it lives in a kubeconfig."""
+        assert self.certificate.files.crt
+        return self.certificate.files.crt
+
+    @property
+    def key(self) -> PurePosixPath:
+        """The key's file, or what it is called where it lives in a kubeconfig."""
+        return self.certificate.files.key
+
+
+def clients(folder: Folder) -> tuple[Certificate, ...]:
+    """The certificates with which somebody dials the API server."""
+    return tuple(
+        one for one in folder.known.values() if one.kind.dials and one.chapter in ("client", "kubelet") and one.subject
+    )
+
+
+def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Those of *among* that *name* means: a certificate, a component, a node; or a user who is not in kcert.yaml.
+
+    Raises InputError for a name that is nobody's, with the near ones.
+    """
+    among = tuple(among)
+    found = profiles.named(among, name) or tuple(one for one in among if one.host == name and one.chapter == "kubelet")
+    if found:
+        return found
+    known = folder.known.values()
+    if other := profiles.named(known, name):
+        raise InputError(f"{other[0].name} is not a certificate that somebody shows to the API server.")
+    if why := profiles.PROFILES[folder.cluster.profile].without(name):
+        raise InputError(f"{name!a}: {why}.")
+    if newcomer := _newcomer(folder, name):
+        return (newcomer,)
+    choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
+    close = difflib.get_close_matches(name, choice, 3)
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(choice)}."
+    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a new one."
+    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{makes}")
+
+
+def _newcomer(folder: Folder, name: str) -> Certificate | None:
+    """The user called *name*, in the groups that his certificate says; None where it is not there."""
+    if check_names.user_name(name):
+        return None
+    bare = profiles.user(folder.cluster, name, ())
+    found = standings(folder.root, [folder.known["ca"], bare], folder.openssl)[name].found
+    if found is None or found.subject.common_name != name:
+        return None
+    groups = found.subject.organizations
+    assert bare.subject
+    key = found.public_key
+    ecdsa = key.algorithm != "rsa"
+    made = replace(bare.key, algorithm="ecdsa", curve=key.curve or "") if ecdsa else replace(bare.key, bits=key.bits)
+    return replace(bare, subject=replace(bare.subject, organizations=groups), key=made)
+
+
+def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
+    """Each of *wanted* with its contents.
+
+    Raises InputError where one is missing, stale or expired, with the command that makes it.
+    """
+    wanted, known = tuple(wanted), folder.known
+    # Which server a kubeconfig talks to is not the certificate's fault.
+    bare = {one.name: replace(one, server="") for one in wanted}
+    bare |= {one.issuer: known[one.issuer] for one in wanted if one.issuer}
+    found = standings(folder.root, bare.values(), folder.openssl)
+    insist(folder, found.values())
+    return tuple(_credentials(folder, one, known[one.issuer or "ca"], found[one.name]) for one in wanted)
+
+
+def fit(one: Standing) -> bool:
+    """True for a certificate that can be used; a CA also without its key, which may well lie somewhere safer."""
+    if one.certificate.kind is Kind.CA and one.state is State.STALE and not one.has_key:
+        return len(one.reasons) == 1
+    return one.state in (State.CURRENT, State.EXPIRING)
+
+
+def insist(folder: Folder, found: Iterable[Standing]) -> None:
+    """Raise InputError for what is missing, stale or expired, with the command that makes it."""
+    unfit = [one for one in found if not fit(one)]
+    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    if missing:
+        chapters = dict.fromkeys(one.chapter for one in missing)
+        command = _making(missing) if len(chapters) == 1 else "kcert all"
+        listed = ", ".join(str(one.files.proof) for one in missing[:10])
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
+    for one in unfit:
+        name = one.certificate.name
+        raise InputError(
+            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `kcert renew {name}{folder.option}` "
+            "renews it."
+        )
+
+
+def _making(missing: list[Certificate]) -> str:
+    chapter = missing[0].chapter
+    names = [one.name for one in missing]
+    return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
+
+
+def _credentials(folder: Folder, one: Certificate, authority: Certificate, standing: Standing) -> Credentials:
+    files, contents = one.files, {}
+    assert authority.files.crt
+    assert files.crt
+    contents[authority.files.crt] = public(folder.root, authority.files.crt)
+    if files.kubeconfig:
+        inside = kubeconfig.opened((folder.root / files.kubeconfig).read_bytes())
+        assert inside  # its standing says that it can be opened
+        contents |= {files.crt: inside.crt, files.key: inside.key}
+    else:
+        contents |= {files.crt: public(folder.root, files.crt), files.key: (folder.root / files.key).read_bytes()}
+    return Credentials(one, authority, contents, standing)
+
+
+def public(root: Path, file: PurePosixPath) -> bytes:
+    """What a file that anybody may read holds; raises InputError where a private key lies in it as well."""
+    content = (root / file).read_bytes()
+    if any(block.is_key for block in pem_blocks(content)):
+        raise InputError(f"{root / file} holds a private key besides: it would be handed out with it. Take it out.")
+    return content

@@ -1,0 +1,270 @@
+"""Kubeconfigs: which there are, what each holds, the commands that make the same, and writing them."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kcert import profiles, shell
+from kcert.cluster import names as check_names
+from kcert.errors import InputError, ProgramError
+from kcert.kubeconfig import Kubeconfig
+from kcert.kubernetes import credentials, merging
+from kcert.kubernetes.assignment import check_prefix
+from kcert.kubernetes.server import check_server
+from kcert.profiles.profile import kubeconfig_of
+from kcert.workspace import SECRET_MODE, Workspace
+from kcert.workspace.elsewhere import Written, make_folder, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.shell import Outcome
+    from kcert.workspace import Staging
+
+SECONDS_FOR_KUBECTL = 30.0
+"""`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How kubeconfigs are to be.
+
+    ``server`` and ``context`` stand in for what the profile and kcert.yaml say. With ``embed`` the files are
+    inside; without, they are named: below ``prefix`` where one is given, beside the kubeconfig where not.
+    """
+
+    server: str | None = None
+    context: str | None = None
+    embed: bool = True
+    prefix: str | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One kubeconfig before it is written: who shows what to whom, and its file in the PKI folder."""
+
+    credentials: Credentials
+    kubeconfig: Kubeconfig
+    file: PurePosixPath
+    wish: Wish
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.credentials.certificate.name
+
+    def text(self) -> str:
+        """The file's content."""
+        if not self.wish.embed:
+            return self.kubeconfig.linked(self.path_of)
+        contents = self.credentials.contents
+        return self.kubeconfig.embedded(lambda path: base64.b64encode(contents[path]).decode("ascii"))
+
+    def path_of(self, path: PurePosixPath) -> str:
+        """How a file is named where it is not embedded."""
+        return f"{self.wish.prefix.rstrip('/')}/{path}" if self.wish.prefix is not None else str(path)
+
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """The four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
+        one, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
+        place = str if self.wish.embed else self.path_of
+        embed = ("--embed-certs=true",) if self.wish.embed else ()
+        cluster = (f"--server={one.server}", f"--certificate-authority={place(one.ca)}")
+        user = (f"--client-certificate={place(one.crt)}", f"--client-key={place(one.key)}")
+        return (
+            (*begin, "set-cluster", one.cluster, *cluster, *embed, file),
+            (*begin, "set-credentials", one.user, *user, *embed, file),
+            (*begin, "set-context", one.context, f"--cluster={one.cluster}", f"--user={one.user}", file),
+            (*begin, "use-context", one.context, file),
+        )
+
+
+class Narrator(Protocol):
+    """Hears of kubeconfigs as they are made."""
+
+    def waits(self, holder: str) -> None:
+        """Another kcert is at work in the folder."""
+
+    def opens(self, drafts: Sequence[Draft]) -> None:
+        """These will be looked at, and written where they are missing or differ."""
+
+    def begins(self, draft: Draft) -> None:
+        """A kubeconfig comes next."""
+
+    def before(self, argv: tuple[str, ...]) -> None:
+        """A command is about to run."""
+
+    def after(self, outcome: Outcome) -> None:
+        """It has ended."""
+
+    def kept(self, draft: Draft) -> None:
+        """The file is there already, as it should be."""
+
+    def written(self, draft: Draft, *, replaced: bool) -> None:
+        """The file is in place; with *replaced* the one before is in the PKI folder's backup."""
+
+
+def drafts(folder: Folder, names: Iterable[str], wish: Wish) -> tuple[Draft, ...]:
+    """The kubeconfigs called *names*, all that the cluster needs where none is named.
+
+    Raises InputError for a name that is nobody's, a wish that cannot be had, and a certificate that is
+    missing, stale or expired.
+    """
+    _check(wish)
+    everybody = credentials.clients(folder)
+    wanted: dict[str, Certificate] = {}
+    for name in names:
+        wanted |= {one.name: one for one in credentials.named(folder, name, everybody)}
+    chosen = tuple(wanted.values()) or everybody
+    if not wish.embed and any(one.files.kubeconfig for one in chosen):
+        raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
+    return tuple(draft(folder, one, wish) for one in credentials.credentials(folder, chosen))
+
+
+def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
+    """The kubeconfig of a certificate."""
+    certificate, cluster = one.certificate, folder.cluster
+    assert certificate.subject
+    profile = profiles.PROFILES[cluster.profile]
+    made = Kubeconfig(
+        cluster=cluster.name,
+        server=wish.server or profile.server(cluster, certificate),
+        user=certificate.subject.common_name,
+        context=wish.context or cluster.name,
+        ca=one.ca,
+        crt=one.crt,
+        key=one.key,
+    )
+    return Draft(one, made, kubeconfig_of(certificate), wish)
+
+
+def _check(wish: Wish) -> None:
+    if wish.server is not None:
+        check_server(wish.server)
+    if wish.context is not None and (why := check_names.context_name(wish.context)):
+        raise InputError(f"--context {wish.context!a} is not accepted: {why}.")
+    if wish.prefix is not None:
+        check_prefix(wish.prefix)
+        if wish.embed:
+            raise InputError("--path-prefix says where files lie that are not embedded: it goes with --no-embed.")
+
+
+def keep(folder: Folder, made: Iterable[Draft], narrator: Narrator, *, kubectl: bool = False) -> None:
+    """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
+
+    One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
+    that would make kubeadm's files other than kcert.yaml has them, ProgramError where kubectl fails.
+    """
+    made = tuple(made)
+    for one in made:
+        _check_own(one)
+    if kubectl:
+        _check_kubectl()
+    narrator.opens(made)
+    with Workspace.open(folder.root, "kcert kubeconfig", narrator.waits) as workspace:
+        for one in made:
+            narrator.begins(one)
+            if is_there(folder.root, one):
+                narrator.kept(one)
+                continue
+            links = () if one.credentials.certificate.files.kubeconfig else (one.credentials.crt, one.credentials.key)
+            staging = workspace.stage((one.credentials.ca, *links), [one.file])
+            if kubectl:
+                _by_kubectl(workspace, staging, one, narrator)
+            else:
+                staging.write(one.file, one.text(), secret=True)
+            replaced = (folder.root / one.file).exists()
+            workspace.publish(staging, [one.file], [one.file])
+            narrator.written(one, replaced=replaced)
+
+
+def is_there(root: Path, one: Draft) -> bool:
+    """True where the PKI folder has this kubeconfig already, closed to others."""
+    path = root / one.file
+    try:
+        content, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    return not mode & 0o077 and merging.same(content, one.text().encode())
+
+
+def _check_own(one: Draft) -> None:
+    """A .conf of kubeadm is the certificate's own file: another server or context would make it stale."""
+    if not one.credentials.certificate.files.kubeconfig:
+        return
+    for option, value in (("--server", one.wish.server), ("--context", one.wish.context)):
+        if value is not None:
+            raise InputError(
+                f"{option}: {one.file} is as kcert.yaml says. Write another file with --output, or change kcert.yaml."
+            )
+
+
+def _check_kubectl() -> None:
+    if shell.find("kubectl") is None:
+        raise ProgramError(
+            "kubectl is not on this machine, or not on PATH. Without --via kubectl kcert writes the same file itself."
+        )
+
+
+def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Narrator) -> None:
+    if one.credentials.certificate.files.kubeconfig:
+        for path in (one.credentials.crt, one.credentials.key):
+            staging.write(path, one.credentials.contents[path].decode(), secret=True)
+    for argv in one.commands():
+        narrator.before(argv)
+        outcome = shell.run_beside(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
+        narrator.after(outcome)
+        workspace.record(outcome, staging, [one.file], {str(one.file)})
+        if not outcome.succeeded:
+            said = [line for line in outcome.output.splitlines() if line.strip()]
+            last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+            raise ProgramError(f"{' '.join(argv[:3])} failed with status {outcome.status}{last}. Nothing was kept.")
+    if not merging.same(staging.path(one.file).read_bytes(), one.text().encode()):
+        raise ProgramError(f"kubectl made another {one.file} than its commands ask for. Nothing was kept.")
+
+
+def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
+    """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
+    if target.is_dir():
+        for one in made:
+            make_folder((target / one.file).parent)
+        return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
+    if len(made) > 1:
+        raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
+    return (write(target, absolute(folder, made[0]), SECRET_MODE),)
+
+
+def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
+    """The content of one kubeconfig, to be printed."""
+    if len(made) > 1:
+        raise InputError(f"--output - prints one kubeconfig, and there are {len(made)}: name one of them.")
+    return absolute(folder, made[0]).decode()
+
+
+def absolute(folder: Folder, one: Draft) -> bytes:
+    """The content for a file that does not lie in the PKI folder: paths begin at the root."""
+    return elsewhere(folder, one).text().encode()
+
+
+def elsewhere(folder: Folder, one: Draft) -> Draft:
+    """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
+    if one.wish.embed or one.wish.prefix is not None:
+        return one
+    wish = Wish(one.wish.server, one.wish.context, embed=False, prefix=str(folder.root.absolute()))
+    return Draft(one.credentials, one.kubeconfig, one.file, wish)
+
+
+def merge(folder: Folder, made: tuple[Draft, ...], target: Path) -> Written:
+    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is."""
+    if len(made) > 1:
+        listed = ", ".join(one.name for one in made[:10])
+        raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
+    content = merging.read(target)
+    merged = merging.merged(target, content, absolute(folder, made[0]), named=made[0].wish.context is not None)
+    return write(target, merged, SECRET_MODE)

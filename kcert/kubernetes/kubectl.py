@@ -1,0 +1,87 @@
+"""kubectl: its command lines, and its failures in words that say what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.errors import KcertError, ProgramError
+from kcert.shell import Command, find, read
+
+if TYPE_CHECKING:
+    from kcert.shell import Reading
+
+PROGRAM = "kubectl"
+
+_FAILURES = (
+    ("(NotFound)", "The cluster has no object of that name; `kcert csr list` shows which there are."),
+    (
+        "(Forbidden)",
+        "This user may not do that: `kubectl auth whoami` says who he is, and somebody with more rights has to do it.",
+    ),
+    ("(Conflict)", "Somebody else changed the object at the same time: do it once more."),
+    (
+        "(AlreadyExists)",
+        "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",
+    ),
+    ("is invalid", "The API server names the field that it does not take."),
+    ("(BadRequest)", "The API server does not understand the object."),
+    (
+        "the server doesn't have a resource type",
+        "Is this a cluster of Kubernetes 1.19 or newer? Older ones do not have certificates.k8s.io/v1.",
+    ),
+    ("no matches for kind", "Older clusters than Kubernetes 1.19 do not have certificates.k8s.io/v1."),
+    ("(Unauthorized)", "The API server does not know who that is: is the certificate in the kubeconfig expired?"),
+    ("provide credentials", "The kubeconfig has no certificate and no token that the API server takes."),
+    (
+        "x509:",
+        "The TLS connection failed: the kubeconfig's CA is not the one of this API server, or its name is another.",
+    ),
+    ("connection refused", "No API server answers there. `kubectl cluster-info` says where it is looked for."),
+    (
+        "connection to the server",
+        "No API server answers there. `kubectl config view --minify` says where it is looked for.",
+    ),
+    ("Unable to connect", "No API server answers there. `kubectl config view --minify` says where it is looked for."),
+    ("no configuration has been provided", "kubectl knows of no cluster: name a kubeconfig with --kubeconfig FILE."),
+    ("does not exist", "Is the context, or the file, named right? `kubectl config get-contexts` shows what there is."),
+)
+"""What kubectl says, and what to do about it; the first that is found counts."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Which cluster kubectl talks to, where the user named one: a kubeconfig, a context."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """The command line that does *words* there."""
+        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
+        return (PROGRAM, *words, *(part for option, value in named if value for part in (option, value)))
+
+
+def kubectl(argv: tuple[str, ...]) -> Reading:
+    """Run a command line of kubectl for what it prints.
+
+    Raises ProgramError where kubectl is missing or fails, with what can be done about it.
+    """
+    if find(PROGRAM) is None:
+        raise ProgramError(
+            "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
+            "approve, deny, sign and fetch take --file FILE."
+        )
+    reading = read(Command(argv))
+    if not reading.succeeded:
+        raise failure(argv, reading)
+    return reading
+
+
+def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
+    """What a failed command of kubectl comes to."""
+    lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
+    advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
+    what = f"`{' '.join(argv[:3])}` failed with status {reading.status}"
+    return ProgramError(f"{what}: {ascii(said)[1:-1].removesuffix('.')}. {advice}".strip())

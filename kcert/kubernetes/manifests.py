@@ -1,0 +1,244 @@
+"""Manifests of CertificateSigningRequests as files: composed, decided, signed, and the answer kept."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from kcert.errors import InputError, VerdictError
+from kcert.kubernetes import signers, signing
+from kcert.kubernetes.answers import contents, load
+from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.signing_request import (
+    SigningRequest,
+    check_expires,
+    check_usages,
+    object_name,
+    parse,
+    read_asked,
+    signer_trouble,
+    text,
+)
+from kcert.making.preparation import authority_for
+from kcert.openssl import commands
+from kcert.openssl.pem import pem_blocks
+from kcert.plan import kubeconfig
+from kcert.shell import Command, run
+from kcert.state import standings
+from kcert.workspace import PUBLIC_MODE, Workspace, in_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kcert.certificates import Certificate
+    from kcert.kubernetes.answers import Answer
+    from kcert.making import Order
+    from kcert.openssl.x509 import X509
+    from kcert.shell import Outcome
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says about an object; None and nothing leave it to the request."""
+
+    signer: str | None = None
+    usages: tuple[str, ...] = ()
+    expires: int | None = None
+    name: str | None = None
+
+
+def object_name_of(certificate: Certificate) -> str:
+    """What the object of *certificate* is called, where nothing else is said: as its request is."""
+    assert certificate.files.csr
+    return certificate.files.csr.stem
+
+
+def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str) -> SigningRequest:
+    """The object for the request of *certificate* in the PKI folder *root*.
+
+    Raises InputError for a request that is none, and for a *wish* that the API server would not take.
+    """
+    assert certificate.files.csr
+    path = root / certificate.files.csr
+    if not path.is_file():
+        raise InputError(f"{path} is not there: `kcert csr new {certificate.name}` makes key and request.")
+    content = contents(path)
+    request = read_asked(openssl, content, str(path))
+    if not content.isascii() or pem_blocks(content)[0].label != "CERTIFICATE REQUEST":
+        raise InputError(f"{path} has to begin with a block of type CERTIFICATE REQUEST for the API server to read it.")
+    name = wish.name or object_name_of(certificate)
+    if why := object_name(name):
+        raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
+    signer = signers.full_name(wish.signer) if wish.signer else signers.fitting(request)
+    if why := signer_trouble(signer):
+        raise InputError(f"--signer {signer!a}: {why}.")
+    played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
+    usages = wish.usages or played.usages(request.public_key.algorithm)
+    if wish.expires is not None:
+        check_expires(wish.expires, "--expires")
+    return SigningRequest(
+        name=name,
+        request=content,
+        signer=signer,
+        usages=check_usages(list(usages), "--usage"),
+        expires=wish.expires,
+        source=str(path),
+    )
+
+
+def write(root: Path, one: SigningRequest, output: Path | None, waits: Callable[[str], None]) -> Path:
+    """Write the manifest into the PKI folder *root*, where what it replaces is kept, or to *output*; its path."""
+    content = text(one).encode("utf-8")
+    if output is not None:
+        in_place.create(output, content, PUBLIC_MODE)
+        return output
+    name = PurePosixPath(f"{one.name}-csr.yaml")
+    with Workspace.open(root, "kcert csr manifest", waits) as workspace:
+        if not (root / name).is_file() or (root / name).read_bytes() != content:
+            staging = workspace.stage((), (name,))
+            staging.put(name, content)
+            workspace.publish(staging, (name,), ())
+    return root / name
+
+
+def named(root: Path, name: str) -> Path:
+    """The manifest that *name* means: a file, or the one in the PKI folder that was made for it."""
+    path = Path(name)
+    if "/" in name or path.suffix in (".yaml", ".yml", ".json") or path.is_file():
+        return path
+    made = root / f"{name.replace(':', '-')}-csr.yaml"
+    if not made.is_file():
+        raise InputError(f"{made} is not there: `kcert csr manifest {name}` writes it.")
+    return made
+
+
+def looked_at(path: Path) -> SigningRequest:
+    """What to show of a manifest, or of a request that is in none yet."""
+    content = contents(path)
+    if any(block.is_request for block in pem_blocks(content)):
+        return SigningRequest(name=path.stem, request=content, signer="", usages=(), source=str(path))
+    return parse(content, str(path))
+
+
+def looked_up(argv: tuple[str, ...], name: str) -> SigningRequest:
+    """The object that kubectl gives."""
+    return parse(kubectl(argv).stdout, f"the object {name}")
+
+
+def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> tuple[SigningRequest, SigningRequest]:
+    """Put a *decision* into the manifest at *path*; the object before it and after it."""
+    before = load(path)
+    after = decision(before)
+    if after != before:
+        in_place.edit(path, text(after).encode("utf-8"))
+    return before, after
+
+
+class Narrator(Protocol):
+    """Hears how a manifest is signed, or a certificate kept."""
+
+    def waits(self, holder: str) -> None:
+        """Another kcert is at work in the folder."""
+
+    def begins(self, how: signing.Signing) -> None:
+        """The command is about to run."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A command has ended."""
+
+    def done(self, one: SigningRequest, found: X509) -> None:
+        """The manifest has its certificate."""
+
+    def there(self, one: SigningRequest) -> None:
+        """It had one already."""
+
+
+def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> None:
+    """Do what kube-controller-manager would do with the manifest at *path*, with the cluster's CA of the PKI folder.
+
+    Raises VerdictError where the signer refuses; then that stands in the manifest, too.
+    """
+    one = load(path)
+    if one.certificate is not None:
+        narrator.there(one)
+        return
+    if failed := signing.judge(one, desk.openssl):
+        in_place.edit(path, text(failed).encode("utf-8"))
+        condition = failed.conditions[-1]
+        raise VerdictError(
+            f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
+            "it would have in a cluster."
+        )
+    certificate = next(one for one in desk.known if one.name == "ca")
+    now = datetime.now(timezone.utc)
+    if not desk.root.is_dir():
+        raise InputError(
+            f"{desk.root} is not there, and in it would be the CA: `kcert ca{desk.folder_option}` makes one."
+        )
+    standing = standings(desk.root, [certificate], desk.openssl, now)[certificate.name]
+    ca = authority_for(desk, replace(certificate, name=one.name), standing, now)
+    assert certificate.files.crt
+    how = signing.prepare(
+        one,
+        openssl=desk.openssl,
+        authority=(certificate.files.crt, certificate.files.key, ca),
+        duration=longest,
+        now=now,
+    )
+    with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
+        narrator.begins(how)
+        signed, found = signing.sign(how, workspace, desk.openssl, narrator.ended)
+    in_place.edit(path, text(signed).encode("utf-8"))
+    narrator.done(signed, found)
+
+
+class Keeper(Protocol):
+    """Hears how a certificate is put into the PKI folder."""
+
+    def waits(self, holder: str) -> None:
+        """Another kcert is at work in the folder."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """The command that compares it with the CA has ended."""
+
+
+def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper) -> Path:
+    """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
+
+    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
+    the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
+    """
+    crt = certificate.files.crt
+    assert crt
+    if output is not None:
+        in_place.create(output, answer.pem, PUBLIC_MODE)
+        return output
+    ca = next(one for one in desk.known if one.name == "ca")
+    authority, files = ca.files.crt, certificate.files
+    assert authority
+    with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
+        staging = workspace.stage((authority,), (crt,))
+        staging.put(crt, answer.pem)
+        if (desk.root / authority).is_file():
+            argv = commands.verification(desk.openssl, authority, crt)
+            outcome = run(Command(argv, staging.folder))
+            workspace.record(outcome, staging, (crt,), set())
+            keeper.ended(outcome)
+        kept = crt
+        if files.kubeconfig and answer.key and (desk.root / authority).is_file():
+            kept = files.kubeconfig
+            staging.put(files.key, answer.key, secret=True)
+            text_of = kubeconfig(certificate, ca, desk.cluster.name).embedded(
+                lambda name: base64.b64encode(staging.path(name).read_bytes()).decode("ascii")
+            )
+            staging.write(kept, text_of, secret=True)
+        path = desk.root / kept
+        if not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes():
+            inside = kept == files.kubeconfig
+            workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())
+        else:
+            workspace.discard(staging)
+    return path

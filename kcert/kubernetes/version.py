@@ -1,0 +1,41 @@
+"""Kubernetes releases, as far as they matter to options: which were removed when."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kcert.errors import InputError
+
+_FORM = re.compile(r"v?1\.(0|[1-9][0-9]{0,2})(?:\.(0|[1-9][0-9]{0,2}))?")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """A release of Kubernetes 1: the minor number, and the patch."""
+
+    minor: int
+    patch: int = 0
+
+    def __str__(self) -> str:
+        return f"1.{self.minor}" + (f".{self.patch}" if self.patch else "")
+
+
+STABLE = Version(36)
+"""What is printed for where nobody says otherwise; the newest release whose options are known here."""
+
+OLDEST = Version(16)
+"""Older releases have options that are not known here."""
+
+
+def version(text: str) -> Version:
+    """The release that *text* names (1.34, v1.34.2); raises InputError for what is none, or too old to be known."""
+    found = _FORM.fullmatch(text)
+    if not found:
+        raise InputError(
+            f"--kubernetes-version {text!a} is no release of Kubernetes: one looks like {STABLE} or v1.29.4."
+        )
+    release = Version(int(found[1]), int(found[2] or 0))
+    if release < OLDEST:
+        raise InputError(f"--kubernetes-version {text}: kcert knows the options of Kubernetes {OLDEST} and newer.")
+    return release

@@ -1,0 +1,266 @@
+"""Where a component's log is: which command prints it depends on how the cluster was installed.
+
+Components that are systemd units log to the journal. Where they are static pods, kubectl prints their logs as long as
+the API server answers; when it does not, the container runtime on the host still has them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.diagnosis.reading import log_lines
+from kcert.errors import InputError, ProgramError
+from kcert.shell import Command, find, hand_over, read, stream, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VIAS = ("journalctl", "kubectl", "crictl", "docker")
+"""The programs that print logs."""
+
+_LABELS = {
+    "etcd": "component=etcd",
+    "kube-apiserver": "component=kube-apiserver",
+    "kube-controller-manager": "component=kube-controller-manager",
+    "kube-scheduler": "component=kube-scheduler",
+    "kube-proxy": "k8s-app=kube-proxy",
+}
+"""What kubeadm labels the components' pods with. The kubelet is never a pod."""
+
+COMPONENTS = (*_LABELS, "kubelet")
+
+_UNIT_FOLDERS = (
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+)
+_MANIFESTS = "etc/kubernetes/manifests"
+_ADMIN = "etc/kubernetes/admin.conf"
+_ANSWER_SECONDS = 15
+_SINCE = re.compile(r"(?:[0-9]{1,6}[smhd])+")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which log: ``since`` is a time like 1h30m (empty: from its beginning), and ``follow`` waits for more."""
+
+    component: str
+    via: str | None = None
+    follow: bool = False
+    since: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine to look at; another ``root`` than / and another ``host`` name serve the tests."""
+
+    root: Path = Path("/")
+    host: str = field(default_factory=socket.gethostname)
+
+    def has_unit(self, name: str) -> bool:
+        """True where systemd knows a unit of this name."""
+        return any((self.root / folder / f"{name}.service").exists() for folder in _UNIT_FOLDERS)
+
+    def has_manifest(self, name: str) -> bool:
+        """True where the kubelet starts a static pod of this name."""
+        return any((self.root / _MANIFESTS / f"{name}{suffix}").exists() for suffix in (".yaml", ".yml", ".json"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """How to get at a log: the command that prints it, why that one, and what was asked to find out."""
+
+    command: Command
+    why: str
+    asked: tuple[Command, ...] = ()
+
+
+def component(name: str) -> str:
+    """*name*, if it is a component; InputError with the near ones if not."""
+    if name in COMPONENTS:
+        return name
+    near = difflib.get_close_matches(name, COMPONENTS, 2, 0.5) or [one for one in COMPONENTS if name and name in one]
+    hint = f"did you mean {' or '.join(near)}?" if near else "there are"
+    known = "" if near else f" {', '.join(COMPONENTS)}."
+    raise InputError(f"{name!a} is no component of a cluster; {hint}{known}")
+
+
+def back(since: str) -> str:
+    """*since*, if it is a time like 30s, 10m, 1h30m or 2d; InputError for anything else."""
+    if _SINCE.fullmatch(since):
+        return since
+    raise InputError(f"--since {since!a} is no time: give a number and s, m, h or d, as in 30s, 10m, 1h30m or 2d.")
+
+
+def locate(wanted: Wanted, machine: Machine | None = None) -> Found:
+    """Find out which command prints the log.
+
+    Raises InputError where there is no such component here, and ProgramError where nothing that could print its log
+    works, saying what was tried.
+    """
+    machine = machine or Machine()
+    if wanted.via:
+        return _LOCATORS[wanted.via](wanted, machine, "you asked for it")
+    if wanted.component == "kubelet" or machine.has_unit(wanted.component):
+        why = (
+            "the kubelet is a systemd unit in every installation"
+            if wanted.component == "kubelet"
+            else "it is a systemd unit here"
+        )
+        return _journal(wanted, machine, why)
+    here = machine.has_manifest(wanted.component)
+    try:
+        why = (
+            "it is a static pod here and the API server answers"
+            if here
+            else "it is no unit here and the API server answers"
+        )
+        return _kubectl(wanted, machine, why)
+    except ProgramError as error:
+        return _runtime(wanted, machine, error, here=here)
+
+
+def show(command: Command) -> None:
+    """Run the command on the user's terminal; ProgramError where it fails. Ctrl-C is how following ends."""
+    try:
+        status = hand_over(command)
+    except KeyboardInterrupt:
+        return
+    if status:
+        raise _failed(command, status)
+
+
+def read_lines(command: Command) -> Iterator[bytes]:
+    """The lines of the log, as the command prints them; ProgramError where it fails in the end."""
+    with stream(command) as running:
+        yield from log_lines(running.output)
+    if running.status:
+        raise _failed(command, running.status)
+
+
+def _failed(command: Command, status: int) -> ProgramError:
+    root = "" if os.geteuid() == 0 else " It may need root: try it with sudo."
+    return ProgramError(f"{command.argv[0]} ended with status {status}; what it said stands above.{root}")
+
+
+def _runtime(wanted: Wanted, machine: Machine, refused: ProgramError, *, here: bool) -> Found:
+    """Ask the container runtime of this host, because the API server *refused* to answer."""
+    why = "the API server does not answer, and the container runtime still has the log"
+    if find("crictl"):
+        return _crictl(wanted, machine, why)
+    if find("docker") and here:
+        return _docker(wanted, machine, why)
+    if here or wanted.component == "kube-proxy":
+        raise ProgramError(
+            f"{wanted.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
+            "docker are "
+            f"not on this machine. The files themselves lie under /var/log/pods/kube-system_{wanted.component}-*."
+        )
+    raise InputError(
+        f"{wanted.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "
+        f"{refused} Run it on the host of {wanted.component}, or choose the way with --via."
+    )
+
+
+def _journal(wanted: Wanted, _machine: Machine, why: str) -> Found:
+    argv = ["journalctl", "-u", wanted.component, "-l", "--no-pager"]
+    if wanted.since:
+        argv += ["--since", f"{wanted.since} ago"]
+    return Found(Command((*argv, *_follow(wanted))), why)
+
+
+def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
+    if wanted.component not in _LABELS:
+        raise InputError(f"{wanted.component} is never a pod, so kubectl has no log of it: use --via journalctl.")
+    kubectl = ("kubectl", *_kubeconfig(machine))
+    columns = "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName"
+    ask = Command(
+        (
+            *(*kubectl, "get", "pods", "-n", "kube-system", "-l", _LABELS[wanted.component]),
+            *("-o", columns, "--no-headers", "--request-timeout=5s"),
+        ),
+        limit=_ANSWER_SECONDS,
+    )
+    pods = [line.split() for line in _answer(ask).splitlines()]
+    names = [words for words in pods if words and _POD.fullmatch(words[0])]
+    if not names:
+        raise ProgramError(f"kubectl finds no pod with the label {_LABELS[wanted.component]} in kube-system.")
+    pod = next(
+        (name for name, *node in names if machine.host in (*node, name.removeprefix(f"{wanted.component}-"))),
+        names[0][0],
+    )
+    others = (
+        ""
+        if len(names) == 1
+        else f" (the first of {len(names)} pods)"
+        if pod == names[0][0]
+        else f" (this host's of {len(names)} pods)"
+    )
+    argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(wanted), *_follow(wanted)]
+    return Found(Command(tuple(argv)), f"{why}{others}", (ask,))
+
+
+_POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+
+def _kubeconfig(machine: Machine) -> tuple[str, ...]:
+    """kubeadm's own kubeconfig, where the user has none and may read it."""
+    admin = machine.root / _ADMIN
+    own = os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
+    return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
+
+
+def _crictl(wanted: Wanted, _machine: Machine, why: str) -> Found:
+    ask = Command(("crictl", "ps", "-a", "--name", f"^{wanted.component}$", "-q"), limit=_ANSWER_SECONDS)
+    container = _newest(ask, wanted)
+    return Found(Command(("crictl", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,))
+
+
+def _docker(wanted: Wanted, _machine: Machine, why: str) -> Found:
+    name = f"name=^k8s_{wanted.component}_"
+    ask = Command(("docker", "ps", "-a", "--filter", name, "--format", "{{.ID}}"), limit=_ANSWER_SECONDS)
+    container = _newest(ask, wanted)
+    return Found(Command(("docker", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,))
+
+
+def _newest(ask: Command, wanted: Wanted) -> str:
+    """The container that was made last, running or ended: both programs list it first."""
+    containers = [line.strip() for line in _answer(ask).splitlines() if re.fullmatch(r"[0-9a-f]{8,64}", line.strip())]
+    if containers:
+        return containers[0]
+    raise ProgramError(
+        f"`{typed(ask.argv)}` lists no container: the kubelet never started {wanted.component}. `kcert logs "
+        "kubelet` says why; often "
+        "it is a mistake in the manifest."
+    )
+
+
+def _answer(ask: Command) -> str:
+    reading = read(ask)
+    if reading.succeeded:
+        return reading.stdout.decode(errors="replace")
+    said = [line for line in reading.stderr.splitlines() if line.strip()]
+    last = ascii(said[-1].strip())[1:-1][:300] if said else f"it ended with status {reading.status}."
+    stop = "" if last.endswith((".", "?", "!")) else "."
+    raise ProgramError(f"`{typed(ask.argv[:2])}` failed: {last}{stop}")
+
+
+def _go_since(wanted: Wanted) -> tuple[str, ...]:
+    """--since as programs in Go take it: they know no days."""
+    hours = re.sub(r"(\d+)d", lambda days: f"{int(days[1]) * 24}h", wanted.since)
+    return (f"--since={hours}",) if hours else ()
+
+
+def _follow(wanted: Wanted) -> tuple[str, ...]:
+    return ("-f",) if wanted.follow else ()
+
+
+_LOCATORS = {"journalctl": _journal, "kubectl": _kubectl, "crictl": _crictl, "docker": _docker}

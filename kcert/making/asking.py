@@ -1,0 +1,58 @@
+"""Before requests are made for somebody else to sign: what is there already, and whether it asks for the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert import plan
+from kcert.making.order import Prepared
+from kcert.making.preparation import check_whole
+from kcert.openssl.keys import same_key
+from kcert.openssl.read import Request, read_request
+from kcert.state import Standing, State
+
+if TYPE_CHECKING:
+    from kcert.certificates import Certificate
+    from kcert.making.order import Order
+
+
+def prepare_requests(order: Order) -> Prepared:
+    """Plan a request for each certificate that the order wants, but where one like it is there; a key is kept.
+
+    Raises InputError for a key that cannot be used.
+    """
+    standings, procedures = [], []
+    for certificate in order.wanted:
+        key = _key(order, certificate)
+        if key is not None and _asks_already(order, certificate, key):
+            standings.append(Standing(certificate, State.CURRENT, has_key=True))
+            continue
+        standings.append(Standing(certificate, State.MISSING, has_key=key is not None))
+        procedures.append(
+            plan.asking(certificate, openssl=order.openssl, templates=order.templates, keeps_key=key is not None)
+        )
+    return Prepared(tuple(standings), tuple(procedures))
+
+
+def _key(order: Order, certificate: Certificate) -> bytes | None:
+    path = order.root / certificate.files.key
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    check_whole(path, content)
+    return content
+
+
+def _asks_already(order: Order, certificate: Certificate, key: bytes) -> bool:
+    """Whether the request that lies there has the same subject, names and key."""
+    assert certificate.files.csr and certificate.subject
+    path = order.root / certificate.files.csr
+    if not path.is_file():
+        return False
+    found = read_request(order.openssl, path.read_text(encoding="ascii", errors="replace"))
+    return (
+        isinstance(found, Request)
+        and found.subject.parts == certificate.subject.parts
+        and set(found.alt_names) == set(certificate.alt_names)
+        and same_key(order.openssl, key, found.public_key) is True
+    )

@@ -1,0 +1,64 @@
+"""Certificates in a PKI folder that kcert.yaml does not ask for: made by `kcert client`, or by others."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert import profiles
+from kcert.cluster import names as accepted
+from kcert.errors import InputError
+from kcert.kubeconfig import opened
+from kcert.making.taking_over import as_it_is
+from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.workspace import OWN_FOLDER
+from kcert.workspace.history import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+
+
+def newcomers(
+    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str], openssl: str
+) -> tuple[Certificate, ...]:
+    """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
+
+    Each is as it is in its certificate, because nothing else says what it should be.
+    """
+    known = tuple(known)
+    taken = {one.name for one in known}
+    made = {
+        PurePosixPath(file).stem
+        for entry in entries(root / OWN_FOLDER)
+        for file in entry.files
+        if PurePosixPath(file).suffix == ".crt" and "/" not in file
+    }
+    wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
+    found = (_newcomer(root, cluster, name, openssl) for name in dict.fromkeys(wanted) if name not in taken)
+    return tuple(one for one in found if one)
+
+
+def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certificate | None:
+    if accepted.user_name(name):
+        return None
+    try:
+        certificate = profiles.user(cluster, name, ())
+    except InputError:
+        return None  # a name that something else has here
+    files = certificate.files
+    path = root / files.proof
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if files.kubeconfig:
+        inside = opened(content)
+        content = inside.crt if inside else b""
+    pems = certificate_pems(content)
+    one = read_certificate(openssl, pems[0]) if pems else None
+    if not isinstance(one, X509) or one.ca:
+        return None
+    return as_it_is(certificate, one)

@@ -1,0 +1,344 @@
+"""Before anything is renewed: which certificates are meant, what each is to be, and what has to follow.
+
+What is renewed stays as it is in the old certificate, whoever made that, unless it is to be brought in line
+with kcert.yaml (``--stale``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kcert import plan_renewal
+from kcert.certificates import Kind
+from kcert.errors import InputError
+from kcert.kubeconfig import opened
+from kcert.making.embedded import Kubeconfigs
+from kcert.making.order import Prepared
+from kcert.making.preparation import authority_for, check_whole, days_under, left_of
+from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
+from kcert.openssl.keys import same_key
+from kcert.plan_renewal import Old, Tools, new_alone
+from kcert.state import Standing, State, standings, unsigned_by
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.making.order import Order, Renewal
+    from kcert.openssl.x509 import X509
+    from kcert.plan import Procedure
+
+SHOWN_LEAVES = 16
+"""So many leaves the check of a renewed CA shows and runs; with more, nobody would read the command."""
+
+
+def prepare_renewal(order: Order, renewal: Renewal, now: datetime) -> Prepared:
+    """Look at the folder and plan what is to be renewed; nothing is written.
+
+    Raises InputError for what cannot be renewed, and says what can be done about it.
+    """
+    preparation = _Preparation(order, renewal, now, standings(order.root, order.known, order.openssl, now))
+    return preparation.prepared()
+
+
+@dataclass
+class _Preparation:
+    order: Order
+    renewal: Renewal
+    now: datetime
+    found: dict[str, Standing]
+
+    def __post_init__(self) -> None:
+        self.by_name = {one.name: one for one in self.order.known}
+        self.kubeconfigs = Kubeconfigs.below(self.order.root)
+        self.tools = Tools(self.order.openssl, self.order.templates, self.order.cluster.name)
+        self.known = known_files(self.order.root) if self.renewal.stale and not self.renewal.named else frozenset()
+        self.remarks: list[str] = []
+
+    def prepared(self) -> Prepared:
+        chosen, left = self._named() if self.renewal.named else self._meant()
+        procedures = []
+        for standing in chosen:
+            authority = standing.certificate.kind is Kind.CA
+            made = self._authority(standing) if authority else self._leaf(standing)
+            if made:
+                procedures.append(made)
+        return Prepared((*chosen, *left), tuple(procedures), tuple(self.remarks))
+
+    def _named(self) -> tuple[list[Standing], list[Standing]]:
+        chosen = [self.found[one.name] for one in self.order.wanted]
+        kinds = {one.certificate.kind is Kind.CA for one in chosen}
+        if len(kinds) > 1:
+            raise InputError("a CA is renewed by itself, before or after its leaves: name them in two commands.")
+        for standing in chosen:
+            one = standing.certificate
+            if standing.state is State.MISSING:
+                option = self.order.folder_option
+                raise InputError(
+                    f"{one.name} is not there, so it cannot be renewed: `kcert {one.chapter}{option}` makes it."
+                )
+            if self.renewal.finish and one.kind is not Kind.CA:
+                raise InputError(f"--finish ends the change-over of a CA, and {one.name} is none.")
+        return chosen, []
+
+    def _meant(self) -> tuple[list[Standing], list[Standing]]:
+        """Those that --all, --expiring-in and --stale mean, and those that they would mean but for a reason."""
+        chosen, left = [], []
+        for standing in (self.found[one.name] for one in self.order.wanted):
+            certificate = standing.certificate
+            if not self._is_meant(standing):
+                continue
+            leaf = certificate.kind not in (Kind.CA, Kind.KEY_PAIR)
+            foreign = self._in_line(standing) and not made_here(self.order.root, standing, self.known)
+            if leaf and not foreign and (standing.found or self._in_line(standing)):
+                chosen.append(standing)
+            elif _names_its_files(self.order.root, standing):
+                self.remarks.append(
+                    f"{certificate.files.kubeconfig} names its files instead of holding them: that certificate the "
+                    "kubelet renews by itself."
+                )
+            elif not self.renewal.every or leaf:
+                left.append(standing)
+                if leaf and foreign:
+                    self.remarks.append(
+                        f"kcert did not make {certificate.name}, so it is only changed when it is named: "
+                        f"`kcert renew {certificate.name} --stale{self.order.folder_option}`."
+                    )
+        return chosen, left
+
+    def _is_meant(self, standing: Standing) -> bool:
+        if standing.state is State.MISSING:
+            return False
+        if self.renewal.every:
+            return True
+        ends = standing.found.not_after if standing.found else None
+        soon = self.renewal.within is not None and ends is not None and ends <= self.now + self.renewal.within
+        return soon or self._in_line(standing)
+
+    def _in_line(self, standing: Standing) -> bool:
+        """Whether it is made as kcert.yaml wants it, rather than as it is."""
+        if not self.renewal.stale:
+            return False
+        differs = len(standing.reasons) > (1 if standing.state in (State.EXPIRED, State.EXPIRING) else 0)
+        return self.renewal.named or differs
+
+    def _leaf(self, standing: Standing) -> Procedure | None:
+        certificate, found = standing.certificate, standing.found
+        if certificate.kind is Kind.KEY_PAIR:
+            return self._key_pair(standing)
+        in_line = self._in_line(standing)
+        if found is None and not in_line:
+            raise InputError(self._unreadable(standing))
+        wish = certificate if in_line or found is None else as_it_is(certificate, found)
+        if self.renewal.new_key and not in_line and found:
+            wish = _with_key(wish, certificate)
+        assert certificate.issuer
+        issuer = self.by_name[certificate.issuer]
+        days = self._days(wish, authority_for(self.order, wish, self.found[issuer.name], self.now))
+        key = self._key(certificate)
+        keeps = key is not None and not self.renewal.new_key and not (in_line and found and wish.key != key_of(found))
+        belongs = bool(keeps and key and found and same_key(self.order.openssl, key, found.public_key))
+        embeds = in_line and certificate.files.kubeconfig is not None
+        rewrite = self.kubeconfigs.of_leaf(wish, found, key if not (keeps and belongs) else None, apart=embeds)
+        own = certificate.files.kubeconfig
+        if own and not embeds and (rewrite is None or own not in rewrite.paths):
+            raise InputError(
+                f"{self.order.root / str(own)} does not hold its certificate in a way that kcert can change by itself: "
+                f"`kcert renew {wish.name} --stale{self.order.folder_option}` writes the whole file anew."
+            )
+        notes = self._notes(standing, key_kept=keeps, belongs=belongs, in_line=in_line)
+        old = Old(found, keeps, belongs and not in_line, embeds, rewrite, notes=notes)
+        return plan_renewal.renewal(wish, issuer, old, days, self.tools)
+
+    def _notes(self, standing: Standing, *, key_kept: bool, belongs: bool, in_line: bool) -> tuple[str, ...]:
+        certificate = standing.certificate
+        notes = []
+        if in_line and standing.reasons:
+            notes.append(f"It is brought in line with kcert.yaml: {standing.reason}.")
+        if not in_line and standing.state is State.STALE:
+            differences = [one for one in standing.reasons if "signed it" not in one and "key" not in one]
+            if differences:
+                option = self.order.folder_option
+                notes.append(
+                    f"It differs from kcert.yaml and stays as it is ({'; '.join(differences)}): "
+                    f"`kcert renew {certificate.name} --stale{option}` brings it in line."
+                )
+        if not standing.has_key:
+            notes.append(f"Its key {certificate.files.key} is not there, so it gets a new one.")
+        elif not key_kept:
+            notes.append("It gets a new key.")
+        elif not belongs and standing.found:
+            notes.append(
+                f"{certificate.files.secret} holds another key than the old certificate's; that key is certified."
+            )
+        return tuple(notes)
+
+    def _unreadable(self, standing: Standing) -> str:
+        certificate = standing.certificate
+        path = self.order.root / str(certificate.files.proof)
+        if _names_its_files(self.order.root, standing):
+            return (
+                f"{path} names the files of its certificate instead of holding them, as a kubelet's does that renews "
+                "its certificate by itself: there is nothing to renew in it."
+            )
+        return (
+            f"{path} holds no certificate that can be read, so nothing can be taken over from it: "
+            f"`kcert renew {certificate.name} --stale{self.order.folder_option}` makes it as kcert.yaml wants it."
+        )
+
+    def _key(self, certificate: Certificate) -> bytes | None:
+        """The private key as it lies there, found whole; None where there is none, or where it is not needed."""
+        if self.renewal.new_key:
+            return self._key_as_it_lies(certificate)
+        content = self._key_as_it_lies(certificate)
+        if content is not None:
+            check_whole(self.order.root / certificate.files.secret, content)
+        return content
+
+    def _key_as_it_lies(self, certificate: Certificate) -> bytes | None:
+        path = self.order.root / certificate.files.secret
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
+        if certificate.files.kubeconfig is None:
+            return content
+        inside = opened(content)
+        return inside.key if inside else None
+
+    def _days(self, wish: Certificate, authority: X509) -> int:
+        if self.renewal.days is None:
+            return days_under(wish, authority, self.now)
+        left = left_of(authority, self.now)
+        if self.renewal.days > left:
+            raise InputError(
+                f"--days {self.renewal.days}: the CA of {wish.name} ends in {left} days, and nothing can be valid "
+                f"longer than what vouches for it. Ask for at most {left}, or renew the CA first."
+            )
+        return self.renewal.days
+
+    def _key_pair(self, standing: Standing) -> Procedure | None:
+        from kcert import plan
+
+        certificate = standing.certificate
+        if standing.state is State.CURRENT and not self.renewal.new_key:
+            raise InputError(
+                f"{certificate.name} is a bare key pair, which has no end. --new-key replaces it; then every token "
+                "that it signed is refused."
+            )
+        made = plan.procedure(certificate, None, cluster_name="", openssl=self.order.openssl)
+        return replace(
+            made, notes=("Tokens that the old key signed are refused once the API server knows the new one.",)
+        )
+
+    def _authority(self, standing: Standing) -> Procedure | None:
+        certificate, found = standing.certificate, standing.found
+        option = self.order.folder_option
+        if found is None:
+            raise InputError(
+                f"{self.order.root / str(certificate.files.crt)} is no certificate that openssl can read: put a good "
+                "copy in its place, or move it away and make the CA and its leaves anew."
+            )
+        if self.renewal.finish:
+            return self._finished(standing, found)
+        if standing.outgoing and self.renewal.new_key:
+            self.remarks.append(
+                f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA "
+                f"and the old. `kcert renew --all{option}` goes on with its leaves, "
+                f"`kcert renew {certificate.name} --finish{option}` ends it."
+            )
+            return None
+        if standing.outgoing:
+            raise InputError(
+                f"{certificate.files.crt} holds {1 + len(standing.outgoing)} CAs, because a change-over is under way: "
+                f"end it with `kcert renew {certificate.name} --finish{option}` before the CA is renewed again."
+            )
+        in_line = self.renewal.stale
+        wish = certificate if in_line else as_it_is(certificate, found)
+        if self.renewal.new_key:
+            return self._changed_over(found, certificate if in_line else _with_key(wish, certificate))
+        return self._same_key(found, wish)
+
+    def _same_key(self, found: X509, wish: Certificate) -> Procedure:
+        name, option = wish.name, self.order.folder_option
+        path = self.order.root / wish.files.key
+        other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
+        if wish.subject and sorted(wish.subject.parts) != sorted(found.subject.parts):
+            raise InputError(
+                f"with another subject {name} would be another CA, and all that it signed would be refused; "
+                f"`kcert renew {name} --new-key --stale{option}` changes the cluster over step by step."
+            )
+        if wish.key != key_of(found):
+            raise InputError(f"kcert.yaml wants a key of {wish.key}, {name} has {key_of(found)}: {other}.")
+        key = self._key(wish)
+        if key is None:
+            raise InputError(f"{path} is not here, and with the same key the CA cannot be renewed without it; {other}.")
+        if not same_key(self.order.openssl, key, found.public_key):
+            raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
+        rewrite = self.kubeconfigs.of_authority(wish, (found,))
+        old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
+        return plan_renewal.renewal(wish, None, old, self.renewal.days or wish.days, self.tools)
+
+    def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
+        rewrite = self.kubeconfigs.of_authority(wish, (found,))
+        old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
+        return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)
+
+    def _finished(self, standing: Standing, found: X509) -> Procedure | None:
+        certificate, option = standing.certificate, self.order.folder_option
+        if not standing.outgoing:
+            self.remarks.append(f"{certificate.files.crt} holds one CA alone: there is no change-over to finish.")
+            return None
+        left = [
+            one.certificate.name
+            for one in self.found.values()
+            if one.certificate.issuer == certificate.name and one.found and unsigned_by(one.found, found)
+        ]
+        if left:
+            raise InputError(
+                f"the outgoing CA still vouches for {', '.join(left)}, which would be refused without it: "
+                f"`kcert renew --all{option}` gives them certificates of the new one."
+            )
+        alone = new_alone(certificate)
+        if not (self.order.root / alone).is_file():
+            raise InputError(
+                f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "
+                f"for {certificate.files.crt} to become like it."
+            )
+        rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
+        wish = as_it_is(certificate, found)
+        old = Old(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
+        return plan_renewal.finish(wish, old, self.tools)
+
+    def _leaves(self, authority: Certificate, found: X509) -> tuple[PurePosixPath, ...]:
+        """Files with leaves that *found* vouches for now, those first that do not name its key."""
+        leaves = [
+            (one.found.authority_key_id is not None, one.certificate.files.crt)
+            for one in self.found.values()
+            if one.certificate.issuer == authority.name
+            and one.certificate.files.kubeconfig is None
+            and one.found
+            and one.found.not_after > self.now
+            and not unsigned_by(one.found, found)
+        ]
+        return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
+
+
+def _names_its_files(root: Path, standing: Standing) -> bool:
+    """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
+    own = standing.certificate.files.kubeconfig
+    return own is not None and standing.found is None and b"client-certificate:" in (root / own).read_bytes()
+
+
+def _with_key(wish: Certificate, wanted: Certificate) -> Certificate:
+    """*wish* with a key as kcert.yaml wants it; an ECDSA key is not for encipherment (RFC 5480, section 3)."""
+    usages = wish.usages
+    if usages and usages.key and wanted.key.algorithm != "rsa":
+        usages = replace(usages, key=tuple(one for one in usages.key if one != "keyEncipherment"))
+    if usages and wish.kind is Kind.CA:
+        usages = replace(usages, key_id=None)
+    return replace(wish, key=wanted.key, usages=usages)

@@ -1,0 +1,174 @@
+"""From a certificate that is there to the ordered steps that renew it, or that change a CA over to a new key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kcert.openssl import cnf, commands
+from kcert.plan import (
+    Embed,
+    Join,
+    Procedure,
+    Run,
+    Step,
+    TakeOut,
+    Write,
+    kubeconfig,
+    new_key,
+    signed,
+    verified,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.openssl.x509 import X509
+    from kcert.plan import Rewrite
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every procedure is made with."""
+
+    openssl: str
+    templates: Path | None
+    cluster_name: str
+
+
+@dataclass(frozen=True)
+class Old:
+    """What is known of a certificate that is renewed.
+
+    ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the
+    certificate itself; ``rewrite`` are the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is
+    written anew; ``leaves`` are certificates of a CA, for which it has to vouch afterwards as before.
+    """
+
+    found: X509 | None
+    keeps_key: bool
+    again: bool = False
+    embeds: bool = False
+    rewrite: Rewrite | None = None
+    leaves: tuple[PurePosixPath, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days: int, tools: Tools) -> Procedure:
+    """The steps that put a new certificate into the place of an *old* one.
+
+    *certificate* is what it shall be, *issuer* its CA (None: it signs itself), *days* its lifetime.
+    Raises InputError for a template that cannot be used.
+    """
+    files = certificate.files
+    authority = issuer or certificate
+    crt, csr, config = files.crt, files.csr, files.cnf
+    assert crt and csr and config and certificate.subject and authority.files.crt
+    steps: list[Step] = [*_taken_out(certificate, old)]
+    if not old.keeps_key:
+        steps.append(new_key(certificate, tools.openssl))
+    steps.append(Write("settings", config, cnf.render(certificate, tools.templates)))
+    if old.again:
+        argv = commands.request_again(tools.openssl, crt, files.key, csr)
+        steps.append(Run("request-again", argv, reads=(crt, files.key), makes=(csr,)))
+    else:
+        argv = commands.request(tools.openssl, files.key, certificate.subject, config, csr)
+        steps.append(Run("request", argv, reads=(files.key, config), makes=(csr,)))
+    signature, _ = signed(certificate, authority, tools.openssl, days)
+    steps += [signature, verified(tools.openssl, authority.files.crt, crt, *old.leaves)]
+    if old.embeds and files.kubeconfig:
+        steps.append(Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, authority, tools.cluster_name)))
+    if old.rewrite:
+        steps.append(old.rewrite)
+    return Procedure(
+        certificate,
+        authority,
+        tuple(steps),
+        days,
+        keeps_key=old.keeps_key,
+        replaces=old.found,
+        brings=old.leaves,
+        copies=((crt, crt),) if old.again and not files.kubeconfig else (),
+        notes=old.notes,
+    )
+
+
+def _taken_out(certificate: Certificate, old: Old) -> list[TakeOut]:
+    """What lives in a kubeconfig alone has to come out of it before a command can read it."""
+    files = certificate.files
+    taken = []
+    if files.kubeconfig and old.keeps_key:
+        taken.append(TakeOut("take-out", files.key, files.kubeconfig, "client-key"))
+    if files.kubeconfig and old.again:
+        assert files.crt
+        taken.append(TakeOut("take-out", files.crt, files.kubeconfig, "client-certificate"))
+    return taken
+
+
+def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> Procedure:
+    """The steps that make a new key and certificate for a CA, beside the old one.
+
+    The CA's file then holds both, the new one first, and whoever reads it accepts what either of them signed.
+    The new one also lies there alone, for the signer of kube-controller-manager, which takes one certificate only.
+    """
+    both = certificate.files.crt
+    assert both and certificate.subject and certificate.files.csr and certificate.files.cnf
+    alone, before = new_alone(certificate), both.with_name(f"{both.stem}-old{both.suffix}")
+    made = replace(certificate, files=replace(certificate.files, crt=alone))
+    csr, config = certificate.files.csr, certificate.files.cnf
+    asked = commands.request(tools.openssl, made.files.key, certificate.subject, config, csr)
+    signature, _ = signed(made, made, tools.openssl, days)
+    steps: list[Step] = [
+        new_key(made, tools.openssl),
+        Write("settings", config, cnf.render(made, tools.templates)),
+        Run("request", asked, reads=(made.files.key, config), makes=(csr,)),
+        signature,
+        Join("both-authorities", both, (alone, before)),
+        verified(tools.openssl, both, alone, *old.leaves),
+    ]
+    if old.rewrite:
+        steps.append(old.rewrite)
+    return Procedure(
+        made,
+        made,
+        tuple(steps),
+        days,
+        replaces=old.found,
+        brings=old.leaves,
+        copies=((both, before),),
+        notes=old.notes,
+    )
+
+
+def finish(certificate: Certificate, old: Old, tools: Tools) -> Procedure:
+    """The steps that take the outgoing CA out of the file that holds both."""
+    both = certificate.files.crt
+    assert both
+    alone = new_alone(certificate)
+    kept = replace(certificate, files=replace(certificate.files, cnf=None, csr=None))
+    argv = commands.copy(tools.openssl, alone, both)
+    steps: list[Step] = [
+        Run("one-authority", argv, reads=(alone,), makes=(both,)),
+        verified(tools.openssl, both, both, *old.leaves),
+    ]
+    if old.rewrite:
+        steps.append(old.rewrite)
+    return Procedure(
+        kept,
+        kept,
+        tuple(steps),
+        certificate.days,
+        keeps_key=True,
+        replaces=old.found,
+        brings=(alone, *old.leaves),
+        retires=(alone,),
+        notes=old.notes,
+    )
+
+
+def new_alone(authority: Certificate) -> PurePosixPath:
+    """Where the new CA lies alone while the CA's own file holds two."""
+    both = authority.files.crt
+    assert both
+    return both.with_name(f"{both.stem}-new{both.suffix}")

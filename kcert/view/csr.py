@@ -1,0 +1,250 @@
+"""What `kcert csr` says: the command that runs, what it answered, and what that means."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.durations import told
+from kcert.kubernetes import signers
+from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
+from kcert.shell import Command, read
+from kcert.view.console import block, clean, clean_line, command_line, heading, say, screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.signing import Signing as How
+    from kcert.openssl.x509 import X509, Request
+    from kcert.shell import Outcome
+
+
+def waits(holder: str) -> None:
+    """Say who holds the folder."""
+    say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+
+def shows(argv: tuple[str, ...]) -> None:
+    """A command line, before it runs."""
+    command_line(argv)
+    screen().print()
+
+
+def ran(argv: tuple[str, ...]) -> None:
+    """Show a command line of kubectl, run it, and print what it says."""
+    shows(argv)
+    reading = kubectl(argv)
+    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    if reading.stderr.strip():
+        block(clean(reading.stderr).splitlines(), "notice", "| ")
+
+
+def bare(written: SigningRequest | str) -> None:
+    """The text alone, for another program to read."""
+    sys.stdout.write(written if isinstance(written, str) else text(written))
+
+
+def asked(certificate: Certificate, option: str) -> None:
+    """What comes after key and request."""
+    assert certificate.files.csr
+    stem = certificate.files.csr.stem
+    name = certificate.name if certificate.role == "user" else stem
+    say(f"Next: `kcert csr manifest {name}{option}` makes the object for the cluster out of {certificate.files.csr}.")
+
+
+def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path, *, explain: bool) -> None:
+    """The object, and how to make it by hand."""
+    csr = certificate.files.csr
+    assert csr
+    heading(f"{one.name}: a CertificateSigningRequest")
+    if explain:
+        _paragraphs("step-manifest")
+        block([f"cat {root / csr} | base64 | tr -d '\\n'"], "command")
+        screen().print()
+    block(clean(text(one)).splitlines(), "config")
+    screen().print()
+    block([f"-> {path}"], "file")
+    screen().print()
+    say(
+        f"Next: `kcert csr submit {path}` gives it to a cluster; `kcert csr approve --file {path}` goes on without one."
+    )
+
+
+def _paragraphs(topic: str) -> None:
+    for paragraph in lessons.lesson(topic).opening.split("\n\n"):
+        say(paragraph)
+        screen().print()
+
+
+def submitted(one: SigningRequest) -> None:
+    """What comes after it."""
+    say(
+        f"Next: an administrator looks at it (`kcert csr show {one.name}`) and decides: `kcert csr approve {one.name}`."
+    )
+
+
+def decoded(one: SigningRequest, openssl: str) -> None:
+    """What openssl says of the request, and what it means for Kubernetes."""
+    request = requested(openssl, one)
+    argv = (openssl, "req", "-noout", "-text")
+    say(f"The request inside {clean_line(one.source)}, in openssl's words:")
+    screen().print()
+    command_line(argv)
+    reading = read(Command(argv), request.pem.encode("ascii"))
+    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    screen().print()
+    heading("What it means")
+    _becomes(one, request)
+    _status(one)
+
+
+def _becomes(one: SigningRequest, request: Request) -> None:
+    name, groups = request.subject.common_name or "", request.subject.organizations
+    serving = one.signer == signers.KUBELET_SERVING
+    listed = ", ".join(clean_line(group) for group in groups) or "no group of its own"
+    if not serving:
+        say(f"Whoever holds the key would become the user {clean_line(name)}, in: {listed}.")
+    else:
+        say(f"The kubelet of {clean_line(name.removeprefix(signers.NODE_PREFIX))} would serve with it.")
+    if request.alt_names:
+        say(f"Names: {', '.join(clean_line(str(one)) for one in request.alt_names)}.")
+    if not one.signer:
+        return
+    purpose = signers.SIGNERS[one.signer].purpose if one.signer in signers.SIGNERS else "a signer of its own"
+    say(f"Signer: {clean_line(one.signer)} ({purpose}). Usages: {', '.join(one.usages)}.")
+    if one.expires is not None:
+        say(f"It asks to be valid for {told(timedelta(seconds=one.expires))} at most.")
+    _warnings(one, request)
+
+
+def _warnings(one: SigningRequest, request: Request) -> None:
+    if signers.MASTERS in request.subject.organizations:
+        say(
+            "Attention: system:masters may do everything, whatever RBAC says, for as long as the certificate is valid. "
+            "The API server does not take this group from the signer kube-apiserver-client.",
+            "bad",
+        )
+    name = request.subject.common_name or ""
+    if name.startswith("system:") and not name.startswith(signers.NODE_PREFIX):
+        say(f"Attention: {clean_line(name)} is a component of Kubernetes, and would have its rights.", "bad")
+    signer = signers.SIGNERS.get(one.signer)
+    if signer and (violation := signer.violation(request, frozenset(one.usages))):
+        say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
+    elif unexpected := [usage for usage in one.usages if usage not in _EXPECTED]:
+        say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
+
+
+_EXPECTED = {"digital signature", "key encipherment", "client auth", "server auth"}
+
+
+def _status(one: SigningRequest) -> None:
+    words = {APPROVED: "It is approved", DENIED: "It was denied", FAILED: "Its signer refused it"}
+    for condition in one.conditions:
+        said = words.get(condition.type, clean_line(condition.type))
+        say(f"{said} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
+    if one.signer and not one.conditions:
+        say("Nobody has decided about it yet.")
+    if one.certificate is not None:
+        say("Its certificate is in the object: `kcert csr fetch` gets it.")
+
+
+def decided(path: Path, before: SigningRequest, after: SigningRequest) -> None:
+    """What the manifest says now."""
+    condition = after.conditions[-1] if after.conditions else None
+    assert condition
+    if before == after:
+        say(f"{after.name} is {condition.type} already; {path} stays as it is.")
+        return
+    say(f"{path}: {after.name} has the condition {condition.type} now, as the API server would have written it:")
+    screen().print()
+    block(
+        [
+            f"type: {condition.type}",
+            f'status: "{condition.status}"',
+            f"reason: {condition.reason}",
+            f"message: {condition.message}",
+            f'lastUpdateTime: "{condition.updated}"',
+        ],
+        "config",
+    )
+    screen().print()
+    if condition.type == APPROVED:
+        say(
+            f"Approved is not signed yet. Next: `kcert csr sign --file {path}`, which is kube-controller-manager's "
+            "part."
+        )
+
+
+class Signing:
+    """Tells how a manifest is signed."""
+
+    def __init__(self, path: Path, *, explain: bool) -> None:
+        self._path = path
+        self._explain = explain
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        waits(holder)
+
+    def begins(self, how: How) -> None:
+        """The settings, and the command."""
+        one = how.request
+        heading(f"{one.name}: signed as {one.signer} does it")
+        if self._explain:
+            _paragraphs("step-issue")
+        say(f"The settings: {how.names[1]}.")
+        screen().print()
+        block(how.settings.splitlines(), "config")
+        screen().print()
+        command_line(how.argv)
+
+    def ended(self, outcome: Outcome) -> None:
+        """What openssl said."""
+        block(clean(outcome.output).splitlines(), "said", "| ")
+        screen().print()
+
+    def done(self, one: SigningRequest, found: X509) -> None:
+        """The manifest has its certificate."""
+        say(f"{self._path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+        say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}`.")
+
+    def there(self, one: SigningRequest) -> None:
+        """It had one already."""
+        say(f"{one.name} has its certificate already; {self._path} stays as it is.")
+
+
+class Keeping:
+    """Tells how a certificate is put into the PKI folder."""
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        waits(holder)
+
+    def ended(self, outcome: Outcome) -> None:
+        """The check against the CA that lies in the folder."""
+        command_line(outcome.command.argv)
+        block(clean(outcome.output).splitlines(), "said", "| ")
+        screen().print()
+        if not outcome.succeeded:
+            say(
+                "The CA in this folder does not vouch for it: it is kept, but another cluster's CA has signed it.",
+                "notice",
+            )
+
+
+def kept(certificate: Certificate, answer: Answer, path: Path) -> None:
+    """Where the certificate is, and what comes next."""
+    block([f"-> {path}"], "file")
+    screen().print()
+    with_key = "key and request" if answer.key else "the request (the key is not here)"
+    found = answer.found
+    say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+    if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
+        say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+    elif found.may_dial:
+        say(f"Next: `kcert kubeconfig {certificate.name}` puts it into a kubeconfig.")

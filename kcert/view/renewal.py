@@ -1,0 +1,97 @@
+"""What follows when certificates have been renewed: who has to get the new files, and be started anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind
+from kcert.durations import told
+from kcert.profiles.readers import people, restarts
+from kcert.view.console import block, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.certificates import Certificate
+    from kcert.making import Made, Order, Renewal, Result
+    from kcert.state import Standing
+
+_HOW = {
+    "course": "Where they run as services: `systemctl restart COMPONENT` on each host. Where they are static pods: "
+    "move the manifest out of the kubelet's manifest folder, wait until the pod is gone, and move it back.",
+    "hardway": "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other.",
+    "kubeadm": "They are static pods here, the kubelet apart: move the manifest out of /etc/kubernetes/manifests, wait "
+    "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`.",
+}
+
+
+def follows(order: Order, result: Result, first: Standing | None) -> None:
+    """What has to happen next, for the cluster to use what is in place now.
+
+    *first* is the certificate that ends first, where nothing had to be renewed.
+    """
+    if not result.made:
+        if order.renewal and not order.renewal.named and not result.kept:
+            _nothing(order, order.renewal, first)
+        return
+    done = [one.procedure.certificate for one in result.made]
+    backup = order.root / ".kcert" / "backup"
+    say(f"What was there before is kept in {backup}.")
+    _hand_out(done)
+    if restarts(order.cluster, done):
+        _restart(order, done)
+    authorities = [one for one in result.made if one.procedure.certificate.kind is Kind.CA]
+    for one in authorities:
+        _authority(order, one)
+
+
+def _nothing(order: Order, renewal: Renewal, first: Standing | None) -> None:
+    what = [f"ends within {told(renewal.within)}"] if renewal.within is not None else []
+    what += ["differs from kcert.yaml"] if renewal.stale else []
+    say(f"Nothing to renew: no certificate in {order.root} {' or '.join(what) or 'is there'}.", "good")
+    if first and first.found:
+        say(f"The first to end is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
+
+
+def _hand_out(done: Sequence[Certificate]) -> None:
+    owners = people(done)
+    if owners:
+        say(f"To be handed to their owners: {', '.join(owners)}.")
+    if any(one.role not in ("admin", "super-admin", "user") for one in done):
+        say("Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time.")
+
+
+def _restart(order: Order, done: Sequence[Certificate]) -> None:
+    say("Then start anew, because what a program has read once it goes on using:")
+    wanted = restarts(order.cluster, done)
+    width = max(len(one.component) for one in wanted)
+    block([f"{one.component:<{width}}  on {', '.join(one.hosts)}" for one in wanted])
+    say(_HOW.get(order.cluster.profile, _HOW["course"]))
+
+
+def _authority(order: Order, made: Made) -> None:
+    procedure = made.procedure
+    name, option = procedure.certificate.name, order.folder_option
+    if procedure.retires:
+        say(
+            f"{name} is one CA again. The old one's key is still in the backup: whoever has it can sign for the old "
+            "CA, so take it away once nothing trusts that any more.",
+        )
+    elif procedure.keeps_key:
+        say(
+            f"{name} has the same key as before, so every certificate that it signed stays valid, with the old file "
+            "and with the new one: the hosts can get it one after the other.",
+        )
+    else:
+        alone = procedure.certificate.files.crt
+        say(
+            f"{name} is now two: its file holds the new CA and the old. First bring that file to every host, and start "
+            f"anew what is listed; only then `kcert renew --all{option}`, which lets the new CA sign all leaves; and "
+            f"when these are in use, `kcert renew {name} --finish{option}`.",
+            "notice",
+        )
+        if name == "ca":
+            say(
+                f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
+                "which holds the new CA alone, and the file with both as --root-ca-file."
+            )

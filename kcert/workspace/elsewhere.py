@@ -1,0 +1,87 @@
+"""Files outside the PKI folder: written whole or not at all, and nothing replaced without a copy of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, MachineError
+from kcert.workspace import FOLDER_MODE, backup_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a file: ``changed`` tells whether it had to be written, ``backup`` where the one before is."""
+
+    path: Path
+    changed: bool
+    backup: Path | None = None
+
+
+def write(path: Path, content: bytes, mode: int) -> Written:
+    """Write *content* to *path* with *mode*; an equal file is left alone, another is kept beside it as a backup.
+
+    A symbolic link stays one, and what it points to is written. Raises InputError for a path that no file can
+    lie at, MachineError where the machine refuses.
+    """
+    try:
+        target = path.resolve(strict=False)
+        _check(path, target)
+        before = target.stat() if target.exists() else None
+        if before and target.read_bytes() == content and stat.S_IMODE(before.st_mode) == mode:
+            return Written(path, changed=False)
+        draft = target.with_name(f".{target.name}.kcert-{os.getpid()}")
+        try:
+            _draft(draft, content, mode)
+            backup = _back_up(target) if before else None
+            draft.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
+    if backup and not path.is_symlink():
+        backup = path.with_name(backup.name)
+    return Written(path, changed=True, backup=backup)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for keys, closed to others, if it is not there; raises MachineError where the machine refuses."""
+    try:
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{path} cannot be made: {error.strerror}. Name another folder with --output.") from None
+
+
+def _check(path: Path, target: Path) -> None:
+    if not str(path).isprintable():
+        raise InputError(f"{str(path)!a} is no path that kcert writes to: it holds control characters.")
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "no regular file"
+        raise InputError(f"{path} is {what}; name a file (`-` prints instead).")
+    if not target.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
+
+
+def _draft(draft: Path, content: bytes, mode: int) -> None:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
+
+
+def _back_up(target: Path) -> Path:
+    backup = target.with_name(f"{target.name}.{backup_name()}")
+    with contextlib.suppress(OSError):
+        os.link(target, backup)
+        return backup
+    # A file system without hard links.
+    _draft(backup, target.read_bytes(), stat.S_IMODE(target.stat().st_mode))
+    return backup

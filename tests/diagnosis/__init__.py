@@ -1,0 +1,1 @@
+"""Tests of kcert diagnose and kcert logs."""

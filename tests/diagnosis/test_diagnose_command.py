@@ -1,0 +1,119 @@
+"""`kcert diagnose`, as it is typed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kcert import lessons
+from kcert.diagnosis import CAUSES
+from tests.recorded import record
+
+RECORDED = Path(record.__file__).parent
+ROOT = Path(__file__).parents[2]
+
+
+def kcert(*words: str, stdin: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "kcert", "diagnose", *words]
+    ended = subprocess.run(
+        argv,
+        input=stdin,
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    return subprocess.CompletedProcess(argv, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+def log(name: str) -> str:
+    return str(RECORDED / f"{name}.log")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_cause_has_a_lesson(cause: str) -> None:
+    assert CAUSES[cause].lesson in lessons.topics()
+
+
+def test_a_finding_on_the_screen() -> None:
+    ended = kcert(log("kubectl-unknown-authority"))
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("1. The certificate of the server at 127.0.0.1:")
+    assert "Line 1, and 5 more like it:" in lines
+    assert lines.index("Proof:") < lines.index("Repair:")
+    assert "    kcert renew NAME" in lines
+    assert "Lesson: `kcert explain unknown-authority`" in lines
+    assert lines[-2] == "1 cause in 6 lines"
+
+
+def test_nothing_found() -> None:
+    ended = kcert(log("etcd-healthy"))
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("Nothing about certificates or access in 44 lines.")
+
+
+@pytest.mark.parametrize("words", [(), ("-",)])
+def test_standard_input(words: tuple[str, ...]) -> None:
+    ended = kcert(*words, stdin=Path(log("etcd-key-mismatch")).read_bytes())
+    assert ended.returncode == 1
+    assert "do not belong together" in ended.stdout
+
+
+def test_json() -> None:
+    ended = kcert(log("etcd-unreadable-key"), "--format", "json")
+    assert ended.returncode == 1
+    [found] = json.loads(ended.stdout)
+    assert set(found) == {"lines", "count", "cause", "proof", "repair", "lesson"}
+    assert found["count"] == 1
+    assert found["lines"] == [{"number": 40, "text": Path(log("etcd-unreadable-key")).read_text().splitlines()[39]}]
+    assert found["lesson"] == "key-permissions"
+    assert "ls -l /srv/pki/etcd-server.key" in found["proof"].splitlines()
+
+
+def test_json_of_nothing_is_an_empty_list() -> None:
+    ended = kcert("--format", "json", stdin=b"all is well\n")
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
+
+
+def test_an_empty_log() -> None:
+    ended = kcert(stdin=b"")
+    assert ended.returncode == 0
+    assert "in 0 lines" in ended.stdout
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("gone.log", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, complaint: str) -> None:
+    ended = kcert(name, folder=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert complaint in ended.stderr
+
+
+def test_a_compressed_log_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "old.gz").write_bytes(gzip.compress(b"tls: private key does not match public key\n"))
+    ended = kcert("old.gz", folder=tmp_path)
+    assert ended.returncode == 2
+    assert "zcat old.gz | kcert diagnose -" in " ".join(ended.stderr.split())
+
+
+def test_no_escape_sequence_reaches_the_screen() -> None:
+    ended = kcert(
+        stdin=b"\x1b]0;owned\x07\x1b[31mopen /etc/kubernetes/pki/\x1b[2Jca.crt: permission denied \xe2\x80\xae "
+        b"tls: private key does not match public key\n"
+    )
+    assert ended.returncode == 1
+    assert "\x1b" not in ended.stdout
+    assert "\x07" not in ended.stdout
+    assert "\u202e" not in ended.stdout
+
+
+def test_windows_line_ends_are_no_part_of_a_message() -> None:
+    ended = kcert("--format", "json", stdin=b"open /etc/kubernetes/pki/ca.crt: no such file or directory\r\n")
+    assert json.loads(ended.stdout)[0]["lines"][0]["text"].endswith("directory")

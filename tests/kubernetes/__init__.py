@@ -1,0 +1,1 @@
+"""Tests of kubeconfigs, component options, bundles and calls: each against the real programs that read them."""

@@ -1,0 +1,350 @@
+"""Bundles: each host gets just what it needs, with the modes said, and no worker ever a CA's key."""
+
+from __future__ import annotations
+
+import base64
+import re
+import stat
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.clusters import PROFILES
+from tests.running import Kcert, output, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+CONTENTS = {
+    ("course", "cp1"): """
+        etc/kubernetes/kube-controller-manager.kubeconfig etc/kubernetes/kube-scheduler.kubeconfig
+        etc/kubernetes/pki/apiserver-etcd-client.crt etc/kubernetes/pki/apiserver-etcd-client.key
+        etc/kubernetes/pki/apiserver-kubelet-client.crt etc/kubernetes/pki/apiserver-kubelet-client.key
+        etc/kubernetes/pki/ca.crt etc/kubernetes/pki/ca.key
+        etc/kubernetes/pki/kube-apiserver.crt etc/kubernetes/pki/kube-apiserver.key
+        etc/kubernetes/pki/service-account.crt etc/kubernetes/pki/service-account.key""",
+    ("course", "etcd2"): """
+        etc/kubernetes/pki/ca.crt etc/kubernetes/pki/etcd-server.crt etc/kubernetes/pki/etcd-server.key
+        etc/kubernetes/pki/etcd-peer-etcd2.crt etc/kubernetes/pki/etcd-peer-etcd2.key""",
+    ("course", "node01"): """
+        etc/kubernetes/pki/ca.crt etc/kubernetes/pki/node01.crt etc/kubernetes/pki/node01.key
+        etc/kubernetes/kubelet.kubeconfig etc/kubernetes/kube-proxy.kubeconfig""",
+    ("hardway", "cp1"): """
+        var/lib/kubernetes/admin.kubeconfig
+        var/lib/kubernetes/kube-controller-manager.kubeconfig var/lib/kubernetes/kube-scheduler.kubeconfig
+        var/lib/kubernetes/pki/apiserver-kubelet-client.crt var/lib/kubernetes/pki/apiserver-kubelet-client.key
+        var/lib/kubernetes/pki/ca.crt var/lib/kubernetes/pki/ca.key
+        var/lib/kubernetes/pki/etcd-server.crt var/lib/kubernetes/pki/etcd-server.key
+        var/lib/kubernetes/pki/kube-apiserver.crt var/lib/kubernetes/pki/kube-apiserver.key
+        var/lib/kubernetes/pki/service-account.crt var/lib/kubernetes/pki/service-account.key""",
+    ("hardway", "etcd2"): "etc/etcd/ca.crt etc/etcd/etcd-server.crt etc/etcd/etcd-server.key",
+    ("hardway", "node01"): """
+        var/lib/kubernetes/pki/ca.crt var/lib/kubernetes/pki/node01.crt var/lib/kubernetes/pki/node01.key
+        var/lib/kubelet/kubelet.kubeconfig var/lib/kube-proxy/kube-proxy.kubeconfig""",
+    ("kubeadm", "cp1"): """
+        etc/kubernetes/admin.conf etc/kubernetes/super-admin.conf etc/kubernetes/controller-manager.conf
+        etc/kubernetes/scheduler.conf etc/kubernetes/kubelet.conf
+        etc/kubernetes/pki/apiserver.crt etc/kubernetes/pki/apiserver.key
+        etc/kubernetes/pki/apiserver-etcd-client.crt etc/kubernetes/pki/apiserver-etcd-client.key
+        etc/kubernetes/pki/apiserver-kubelet-client.crt etc/kubernetes/pki/apiserver-kubelet-client.key
+        etc/kubernetes/pki/ca.crt etc/kubernetes/pki/ca.key etc/kubernetes/pki/etcd/ca.crt
+        etc/kubernetes/pki/front-proxy-ca.crt etc/kubernetes/pki/front-proxy-ca.key
+        etc/kubernetes/pki/front-proxy-client.crt etc/kubernetes/pki/front-proxy-client.key
+        etc/kubernetes/pki/sa.key etc/kubernetes/pki/sa.pub""",
+    ("kubeadm", "cp2"): """
+        etc/kubernetes/admin.conf etc/kubernetes/controller-manager.conf
+        etc/kubernetes/scheduler.conf etc/kubernetes/kubelet.conf
+        etc/kubernetes/pki/apiserver.crt etc/kubernetes/pki/apiserver.key
+        etc/kubernetes/pki/apiserver-etcd-client.crt etc/kubernetes/pki/apiserver-etcd-client.key
+        etc/kubernetes/pki/apiserver-kubelet-client.crt etc/kubernetes/pki/apiserver-kubelet-client.key
+        etc/kubernetes/pki/ca.crt etc/kubernetes/pki/ca.key etc/kubernetes/pki/etcd/ca.crt
+        etc/kubernetes/pki/front-proxy-ca.crt etc/kubernetes/pki/front-proxy-ca.key
+        etc/kubernetes/pki/front-proxy-client.crt etc/kubernetes/pki/front-proxy-client.key
+        etc/kubernetes/pki/sa.key etc/kubernetes/pki/sa.pub""",
+    ("kubeadm", "etcd2"): """
+        etc/kubernetes/pki/etcd/ca.crt etc/kubernetes/pki/etcd/server.crt etc/kubernetes/pki/etcd/server.key
+        etc/kubernetes/pki/etcd/peer.crt etc/kubernetes/pki/etcd/peer.key
+        etc/kubernetes/pki/etcd/healthcheck-client.crt etc/kubernetes/pki/etcd/healthcheck-client.key""",
+    ("kubeadm", "node01"): "etc/kubernetes/kubelet.conf etc/kubernetes/pki/ca.crt",
+}
+"""All that some hosts of the large cluster get, besides INSTALL.md."""
+
+HOSTS = ("cp1", "cp2", "cp3.example.com", "etcd1", "etcd2", "etcd3", "node01", "node02", "node03.example.com")
+
+
+@pytest.fixture(scope="module")
+def packed(pki: Callable[[str, str], Pki], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``packed("course")``: a folder with the bundles of the large cluster, each unpacked as well."""
+    done: dict[str, Path] = {}
+
+    def made(profile: str) -> Path:
+        if profile not in done:
+            folder = done[profile] = tmp_path_factory.mktemp(f"bundles-{profile}")
+            Kcert(pki(profile, "large").home).done("bundle", "--no-explain", "--output", folder)
+            for archive in folder.glob("*.tar.gz"):
+                place = folder / archive.name.removesuffix(".tar.gz")
+                place.mkdir()
+                assert output([program("tar"), "-xzpf", archive, "-C", place]).status == 0
+        return done[profile]
+
+    return made
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Every file below *folder*, by its path there."""
+    return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+
+
+def keys_in(path: Path) -> list[bytes]:
+    """Every private key in a file, also in a kubeconfig, as the base64 of its PEM block."""
+    content = path.read_bytes()
+    if path.suffix in (".conf", ".kubeconfig"):
+        content = base64.b64decode(yaml.safe_load(content)["users"][0]["user"]["client-key-data"])
+    found = re.findall(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END", content, re.DOTALL)
+    return [b"".join(one.split()) for one in found]
+
+
+@pytest.mark.parametrize(("profile", "host"), CONTENTS)
+def test_a_host_gets_what_it_needs_and_nothing_else(packed: Callable[[str], Path], profile: str, host: str) -> None:
+    found = files(packed(profile) / host)
+
+    assert sorted(found) == sorted([*CONTENTS[profile, host].split(), "INSTALL.md"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_worker_and_no_member_of_etcd_has_a_cas_key(
+    packed: Callable[[str], Path], pki: Callable[[str, str], Pki], profile: str
+) -> None:
+    """By content, whatever the files are called."""
+    authorities = {key for path in pki(profile, "large").folder.rglob("*ca.key") for key in keys_in(path)}
+    assert len(authorities) == (3 if profile == "kubeadm" else 1)
+
+    for host in HOSTS:
+        held = {key for path in files(packed(profile) / host).values() for key in keys_in(path)}
+        assert bool(held & authorities) == host.startswith("cp"), host
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_host_has_the_key_of_another_node(packed: Callable[[str], Path], profile: str) -> None:
+    own = {host: {key for path in files(packed(profile) / host).values() for key in keys_in(path)} for host in HOSTS}
+    nodes = [host for host in HOSTS if host.startswith("node")]
+
+    for node in nodes:
+        shared = set[bytes]().union(*(own[other] & own[node] for other in HOSTS if other != node))
+        assert len(own[node]) > len(shared)
+        assert len(shared) == (0 if profile == "kubeadm" else 1)  # kube-proxy's, which is the same on every node
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_everything_has_the_mode_and_the_owner_that_is_said(packed: Callable[[str], Path], profile: str) -> None:
+    for archive in packed(profile).glob("*.tar.gz"):
+        assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            text = tar.extractfile("INSTALL.md")
+            assert text is not None
+            said = text.read().decode()
+        for member in members:
+            secret = member.name.endswith((".key", ".conf", ".kubeconfig"))
+            assert (member.mode, member.uid, member.gid, member.uname) == (0o600 if secret else 0o644, 0, 0, "root")
+            assert member.isfile()
+            if member.name != "INSTALL.md":
+                assert f"| `/{member.name}` | {member.mode:04o} | " in said
+
+
+def test_the_ca_certificate_is_in_every_bundle(packed: Callable[[str], Path], pki: Callable[[str, str], Pki]) -> None:
+    for profile in PROFILES:
+        authorities = {path.read_bytes() for path in pki(profile, "large").folder.rglob("*ca.crt")}
+        for host in HOSTS:
+            held = {path.read_bytes() for path in files(packed(profile) / host).values()}
+            assert held & authorities, (profile, host)
+
+
+def test_the_same_input_makes_the_same_bytes(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    kcert.done("bundle")
+    first = {path.name: path.read_bytes() for path in (made.home / "bundles").iterdir()}
+    for path in (made.home / "bundles").iterdir():
+        path.unlink()
+    kcert.done("bundle", "--no-explain")
+    again = kcert.done("bundle", "--no-explain").stdout
+
+    assert {path.name: path.read_bytes() for path in (made.home / "bundles").iterdir()} == first
+    assert sorted(first) == ["controlplane01.tar.gz", "node01.tar.gz"]
+    assert again.count("as it was") == 2
+
+
+def test_the_commands_in_install_md_install(packed: Callable[[str], Path], tmp_path: Path) -> None:
+    """Typed as they are; only the root folder is another, and the owner is whoever runs the test."""
+    for host in ("cp1", "node01"):
+        folder, root = packed("hardway") / host, tmp_path / host
+        root.mkdir()
+        text = (folder / "INSTALL.md").read_text(encoding="utf-8")
+        commands = [line.strip() for line in text.splitlines() if line.startswith("    sudo install")]
+        here = f'sudo() {{ shift; install "$1" "${{@:6:3}}" "{root}$9"; }}\n'
+
+        ended = output([program("bash"), "-e"], folder, here + "\n".join(commands))
+
+        assert ended.status == 0, ended.stderr
+        installed, meant = files(root), files(folder)
+        del meant["INSTALL.md"]
+        assert {name: path.read_bytes() for name, path in installed.items()} == {
+            name: path.read_bytes() for name, path in meant.items()
+        }
+        assert {name: path.stat().st_mode for name, path in installed.items()} == {
+            name: path.stat().st_mode for name, path in meant.items()
+        }
+
+
+SSH = """\
+#!/usr/bin/env bash
+host=${1#root@}
+chown() { :; }
+eval "${2// \\// $ROOT/$host/}"
+"""
+
+SCP = """\
+#!/usr/bin/env bash
+target=${@: -1}
+host=${target%%:*}
+cp "${@:1:$#-1}" "$ROOT/${host#root@}${target#*:}"
+"""
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_scp_brings_the_same_files(
+    pki: Callable[[str, str], Pki], packed: Callable[[str], Path], profile: str, tmp_path: Path
+) -> None:
+    """With an ssh and an scp that reach folders of this machine instead of hosts."""
+    made = pki(profile, "large").copied_to(tmp_path)
+    commands = Kcert(made.home).done("bundle", "--scp").stdout
+    tools, root = tmp_path / "tools", tmp_path / "hosts"
+    tools.mkdir()
+    for name, text in (("ssh", SSH), ("scp", SCP), ("kcert", f'#!/bin/sh\nexec {" ".join(Kcert.argv())} "$@"\n')):
+        (tools / name).write_text(text, encoding="utf-8")
+        (tools / name).chmod(0o755)
+    variables = {**Kcert(made.home).environment(), "ROOT": str(root)}
+    variables["PATH"] = f"{tools}:{variables['PATH']}"
+
+    ended = output([program("bash"), "-e"], made.home, commands, **variables)
+
+    assert ended.status == 0, ended.stderr
+    for host in HOSTS:
+        meant = files(packed(profile) / host)
+        del meant["INSTALL.md"]
+        brought = files(root / host)
+        assert {name: path.read_bytes() for name, path in brought.items()} == {
+            name: path.read_bytes() for name, path in meant.items()
+        }
+        assert {name: path.stat().st_mode for name, path in brought.items()} == {
+            name: path.stat().st_mode for name, path in meant.items()
+        }
+
+
+def test_a_kubeconfig_that_is_there_is_packed_as_it_is(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("hardway")
+    own = ("--no-embed", "--path-prefix", "/var/lib/kubernetes/pki")
+    kcert.done("kubeconfig", "kube-proxy", *own, "--server", "https://lb.example.com:6443")
+
+    kcert.done("bundle", "node01", "--output", "node01.tgz")
+
+    with tarfile.open(kcert.folder / "node01.tgz") as tar:
+        names = tar.getnames()
+        inside = tar.extractfile("var/lib/kube-proxy/kube-proxy.kubeconfig")
+        assert inside is not None
+        assert inside.read() == (kcert.folder / "pki" / "kube-proxy.kubeconfig").read_bytes()
+    assert "var/lib/kubernetes/pki/kube-proxy.key" in names
+
+
+def test_a_kubeconfig_that_names_other_paths_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("hardway")
+    kcert.done("kubeconfig", "kube-proxy", "--no-embed")
+
+    ended = kcert("bundle", "node01")
+
+    assert ended.status == 2
+    assert "--path-prefix /var/lib/kubernetes/pki" in " ".join(ended.stderr.split())
+    assert not (kcert.folder / "bundles").exists()
+
+
+def test_a_kubeconfig_of_yesterdays_certificate_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    kcert.done("kubeconfig", "kube-proxy")
+    for ending in ("crt", "key"):
+        (made.folder / f"kube-proxy.{ending}").unlink()
+    kcert.done("client", "kube-proxy", "--quiet")
+
+    ended = kcert("bundle", "node01")
+
+    assert ended.status == 2
+    assert "`kcert kubeconfig kube-proxy` renews it" in " ".join(ended.stderr.split())
+
+
+def test_a_node_that_was_given_the_cas_key_gets_no_bundle(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    """Somebody certified the CA's own key for a node: by name all is well."""
+    made = own_pki("hardway")
+    (made.folder / "node01.crt").unlink()
+    (made.folder / "node01.key").write_bytes((made.folder / "ca.key").read_bytes())
+    kcert.done("kubelet", "node01", "--quiet")
+
+    ended = kcert("bundle", "node01")
+
+    assert ended.status == 2
+    assert "holds the key of a CA, which node01 must not get" in " ".join(ended.stderr.split())
+    assert kcert("bundle", "controlplane01").status == 0
+
+
+def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    """It may lie somewhere safer; only the control plane needs it."""
+    made = own_pki()
+    (made.folder / "ca.key").unlink()
+
+    worker = kcert.done("bundle", "node01", "--no-explain")
+    control_plane = kcert("bundle", "controlplane01")
+
+    assert "bundles/node01.tar.gz" in worker.stdout
+    assert control_plane.status == 2
+    assert "ca.key is not here, and kube-controller-manager reads it" in " ".join(control_plane.stderr.split())
+    assert kcert("flags", "etcd", "--format", "flags").stderr == ""
+    assert "-> admin.kubeconfig" in kcert.done("kubeconfig", "admin").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("node1",), "did you mean node01"),
+        (("nowhere",), "There are: controlplane01, node01"),
+        (("node01", "--scp", "--output", "x"), "leave one of them out"),
+        (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
+        (("--output", "-"), "name one host"),
+        (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),
+        (("node01", "--output", "/dev/full"), "/dev/full is no regular file"),
+    ],
+)
+def test_bad_input_is_refused_with_words(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], words: str
+) -> None:
+    made = own_pki()
+    before = sorted(made.home.rglob("*"))
+
+    ended = kcert("bundle", *arguments)
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+    assert sorted(made.home.rglob("*")) == before
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    (made.folder / "node01.crt").unlink()
+
+    ended = kcert("bundle", "node01")
+
+    assert ended.status == 2
+    assert "node01.crt is not in pki: `kcert kubelet` makes it" in " ".join(ended.stderr.split())
+    assert not (made.home / "bundles").exists()

@@ -1,0 +1,222 @@
+"""Calls of the API with real curl: what is shown runs, and each failure of TLS is told in words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.kubernetes.api_server import VERSION, api_server
+from tests.running import Kcert, free_port, output, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+    from tests.kubernetes.api_server import ApiServer
+
+
+@pytest.fixture(autouse=True)
+def _curl() -> None:
+    program("curl")
+
+
+def told(text: str) -> str:
+    """What was said, without its line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(("profile", "name"), [("course", "admin"), ("hardway", "node01"), ("kubeadm", "super-admin")])
+def test_the_answer_comes_in_readable_json(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str, name: str
+) -> None:
+    ended = Kcert(pki(profile, "small").home)("call", "/version", "--as", name, "--server", api(profile, "small").url)
+
+    assert ended.status == 0, ended.stderr
+    assert '\n  "gitVersion": "v1.36.0"\n' in ended.stdout
+
+
+@pytest.mark.parametrize(("profile", "name"), [("course", "admin"), ("kubeadm", "admin")])
+def test_the_command_on_the_screen_does_the_same(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str, name: str
+) -> None:
+    home = pki(profile, "small").home
+    running = api(profile, "small")
+    shown = Kcert(home).done("call", "/version", "--as", name, "--server", running.url).stdout
+    typed = [line for line in shown.splitlines() if line.startswith("    ")]
+
+    ended = output([program("bash"), "-e"], home, "\n".join(typed))
+
+    assert json.loads(ended.stdout.rpartition("\n")[0]) == VERSION
+    assert running.asked == ["/version", "/version"]
+
+
+def test_quiet_prints_the_answer_alone(pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer]) -> None:
+    server = api("course", "small").url
+    ended = Kcert(pki("course", "small").home)("call", "/version", "--as", "admin", "--server", server, "--quiet")
+
+    assert json.loads(ended.stdout) == VERSION
+    assert ended.stderr == ""
+
+
+def test_what_the_user_may_not_is_found_wrong(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer]
+) -> None:
+    ended = Kcert(pki("course", "large").home)(
+        *("call", "/api/v1/secrets", "--as", "jane", "--server", api("course", "large").url)
+    )
+
+    assert ended.status == 1
+    assert "answered jane (developers, team:blue) with 403. It knows you, and does not let you" in told(ended.stderr)
+    assert '"reason": "Forbidden"' in ended.stdout
+
+
+def test_what_comes_back_cannot_upset_the_terminal(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer]
+) -> None:
+    running = api("course", "small")
+    running.answers["/healthz"] = (200, b"ok \x1b[31mred\x07\xff")
+    running.answers["/json"] = (200, b'{"a": "\\u001b]0;title\\u0007"}')
+    call = ("--as", "admin", "--server", running.url)
+
+    plain = Kcert(pki("course", "small").home)("call", "/healthz", *call)
+    readable = Kcert(pki("course", "small").home)("call", "/json", *call)
+
+    assert "ok \\x1b[31mred\\x07\ufffd" in plain.stdout
+    assert "\x1b" not in plain.stdout + readable.stdout
+    assert "\x07" not in plain.stdout + readable.stdout
+
+
+def certificate(folder: Path, *, days: int) -> tuple[Path, Path]:
+    """A server's certificate by the CA in *folder*, valid for *days* from now (negative: it has ended)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    signing = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    ends = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=days)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")]))
+        .issuer_name(ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(ends - dt.timedelta(days=30))
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("elsewhere.example.com")]), critical=False)
+        .sign(signing, hashes.SHA256())
+    )
+    crt_file, key_file = folder / "server.crt", folder / "server.key"
+    crt_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return crt_file, key_file
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(10, "Wrong name: the server's certificate does not hold"), (-10, "Expired: the server's")]
+)
+def test_a_server_with_a_bad_certificate_is_explained(
+    own_pki: Callable[..., Pki], kcert: Kcert, days: int, words: str
+) -> None:
+    folder = own_pki().folder
+    with api_server(*certificate(folder, days=days), folder / "ca.crt") as running:
+        ended = kcert("call", "/version", "--as", "admin", "--server", running.url)
+
+    assert ended.status == 3
+    assert words in told(ended.stderr)
+    assert f"kcert show 127.0.0.1:{running.port}" in told(ended.stderr)
+
+
+def test_a_server_of_another_ca_is_explained(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer]
+) -> None:
+    ended = Kcert(pki("course", "small").home)(
+        *("call", "/version", "--as", "admin", "--server", api("hardway", "small").url)
+    )
+
+    assert ended.status == 3
+    assert "Wrong CA: ca.crt did not sign the server's certificate" in told(ended.stderr)
+
+
+def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str], Pki]) -> None:
+    folder, other = pki("course", "small").folder, pki("hardway", "small").folder
+    with api_server(folder / "kube-apiserver.crt", folder / "kube-apiserver.key", other / "ca.crt") as running:
+        ended = Kcert(pki("course", "small").home)("call", "/version", "--as", "admin", "--server", running.url)
+
+    assert ended.status == 3
+    assert "The server takes no such client: it refused the certificate of admin" in told(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), (b"", "hung up in the middle")],
+)
+def test_a_server_that_is_none_is_explained(pki: Callable[[str, str], Pki], said: bytes, words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        server = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        ended = Kcert(pki("course", "small").home)("call", "/", "--as", "admin", "--server", server)
+        thread.join()
+
+    assert ended.status == 3
+    assert words in told(ended.stderr)
+
+
+def test_where_nothing_answers_is_said(pki: Callable[[str, str], Pki]) -> None:
+    port = free_port()
+    ended = Kcert(pki("course", "small").home)("call", "/", "--as", "admin", "--server", f"https://127.0.0.1:{port}")
+
+    assert ended.status == 3
+    assert f"Nothing answers at 127.0.0.1:{port}" in told(ended.stderr)
+
+
+def test_a_missing_curl_is_said(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own_pki()
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "openssl").symlink_to(program("openssl"))
+
+    ended = kcert("call", "/version", "--as", "admin", variables={"PATH": str(tools)})
+
+    assert ended.status == 3
+    assert "curl is not on this machine" in told(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("version", "--as", "admin"), "no path of the API"),
+        (("/a b", "--as", "admin"), "no path of the API"),
+        (("/a\x1b[0m", "--as", "admin"), "no path of the API"),
+        (("/version", "--as", "nod01"), "did you mean node01"),
+        (("/version", "--as", "kube-apiserver"), "not a certificate that somebody shows"),
+        (("/version", "--as", "admin", "--server", "ftp://x"), "--server 'ftp://x'"),
+        (("/version",), "--as"),
+    ],
+)
+def test_bad_input_is_refused_with_words(
+    pki: Callable[[str, str], Pki], arguments: tuple[str, ...], words: str
+) -> None:
+    ended = Kcert(pki("course", "small").home)("call", *arguments)
+
+    assert ended.status == 2
+    assert words in told(ended.stderr)
+    assert "\x1b" not in ended.stderr

@@ -1,0 +1,497 @@
+"""What components are told: real etcd starts from it, systemd takes the units, and manifests are kubeadm's."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from kcert import profiles
+from kcert.kubernetes import assignment, forms
+from tests.clusters import PROFILES
+from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+
+ETCD = {"etcd1": "127.0.0.1", "etcd2": "127.0.0.2", "etcd3": "127.0.0.3"}
+
+THREE_MEMBERS = """\
+profile: {profile}
+etcd:
+  - {{name: etcd1, ip: 127.0.0.1}}
+  - {{name: etcd2, ip: 127.0.0.2}}
+  - {{name: etcd3, ip: 127.0.0.3}}
+key: {{algorithm: ecdsa}}
+"""
+
+PLACES = {"course": "etc/kubernetes/pki", "hardway": "etc/etcd", "kubeadm": "etc/kubernetes"}
+"""Where etcd's files lie in an unpacked bundle, laid out as in the PKI folder."""
+
+API_SERVER_PLACES = {**PLACES, "hardway": "var/lib/kubernetes/pki"}
+
+
+def printed(home: Path, component: str, form: str, *arguments: str | Path) -> str:
+    """One form of what a component is told, with the options of `kcert flags` in *arguments*."""
+    asked = dict(zip(arguments[::2], map(str, arguments[1::2]), strict=True))
+    cluster = profiles.load(home / "kcert.yaml")
+    seat = assignment.seat(
+        cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
+    )
+    return forms.printed(seat, form)
+
+
+def flags(home: Path, component: str, *arguments: str | Path) -> list[str]:
+    """Its arguments."""
+    return printed(home, component, "flags", *arguments).splitlines()
+
+
+def options(home: Path, component: str, *arguments: str | Path) -> dict[str, str]:
+    """The same, by option."""
+    return dict(line.split("=", 1) for line in flags(home, component, *arguments))
+
+
+def loaded(home: Path, component: str, form: str, *arguments: str) -> Any:
+    """One form, read as YAML."""
+    return yaml.safe_load(printed(home, component, form, *arguments))
+
+
+@dataclass(frozen=True)
+class Etcd:
+    """A cluster of etcd that runs, and how the API server was told to talk to it."""
+
+    clients: dict[str, str]
+    api_server: dict[str, str]
+
+    def etcdctl(self, member: str, *arguments: str) -> Ended:
+        """Talk to one member as the API server would."""
+        return output(
+            [
+                *(program("etcdctl"), "--endpoints", self.clients[member], "--command-timeout", "5s"),
+                *("--cacert", self.api_server["--etcd-cafile"], "--cert", self.api_server["--etcd-certfile"]),
+                *("--key", self.api_server["--etcd-keyfile"], *arguments),
+            ],
+            None,
+            "",
+            ETCDCTL_API="3",
+        )
+
+
+@pytest.fixture(params=PROFILES)
+def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Etcd]:
+    """Three members, each started from its own bundle by the flags that are printed for it.
+
+    Only ports and data folders are changed, because all members are on one machine here.
+    """
+    etcd_program, profile = program("etcd"), request.param
+    (tmp_path / "kcert.yaml").write_text(THREE_MEMBERS.format(profile=profile), encoding="utf-8")
+    Kcert(tmp_path).done("all", "--quiet")
+    Kcert(tmp_path).done("bundle", "--no-explain")
+    hosts = {name: unpacked(tmp_path, name) for name in (*ETCD, "controlplane01")}
+    clients, peers = {name: free_port() for name in ETCD}, {name: free_port() for name in ETCD}
+    prefix = hosts["controlplane01"] / API_SERVER_PLACES[profile]
+    told = options(tmp_path, "kube-apiserver", "--path-prefix", prefix)
+    running = Etcd({name: f"https://{address}:{clients[name]}" for name, address in ETCD.items()}, told)
+    with contextlib.ExitStack() as members:
+        for name in ETCD:
+            asked = ("flags", "etcd", "--host", name, "--path-prefix", hosts[name] / PLACES[profile])
+            told_etcd = Kcert(tmp_path).done(*asked, "--format", "flags").lines
+            argv = [_on_one_machine(one, tmp_path / f"{name}.data", clients[name], peers) for one in told_etcd]
+            log = members.enter_context((tmp_path / f"{name}.log").open("wb"))
+            process = subprocess.Popen([etcd_program, *argv], stdout=log, stderr=log, start_new_session=True)
+            members.callback(process.wait)
+            members.callback(kill_group, process.pid)
+        wait_until(lambda: running.etcdctl("etcd1", "endpoint", "health").status == 0, 60, f"etcd (logs in {tmp_path})")
+        yield running
+
+
+def _on_one_machine(argument: str, data: Path, client: int, peers: dict[str, int]) -> str:
+    changed = argument.replace("=/var/lib/etcd", f"={data}").replace(":2379", f":{client}")
+    for name, address in ETCD.items():
+        changed = changed.replace(f"{address}:2380", f"{address}:{peers[name]}")
+    return changed
+
+
+def unpacked(home: Path, host: str) -> Path:
+    """The bundle of a host, unpacked into a folder of its own."""
+    folder = home / f"{host}.files"
+    folder.mkdir()
+    assert output([program("tar"), "-xzf", home / "bundles" / f"{host}.tar.gz", "-C", folder]).status == 0
+    return folder
+
+
+def test_etcd_of_three_members_starts_from_the_flags_and_talks_over_tls(etcd: Etcd) -> None:
+    assert etcd.etcdctl("etcd1", "put", "/registry/kcert", "is here").stdout == "OK\n"
+    wait_until(lambda: etcd.etcdctl("etcd3", "endpoint", "health").status == 0, what="the third member")
+
+    assert etcd.etcdctl("etcd2", "get", "/registry/kcert").lines == ["/registry/kcert", "is here"]
+    assert etcd.etcdctl("etcd3", "get", "/registry/kcert").lines == ["/registry/kcert", "is here"]
+    assert etcd.etcdctl("etcd1", "member", "list").stdout.count("started") == 3
+
+
+@pytest.mark.parametrize("profile", ["course", "hardway"])
+def test_systemd_takes_every_unit(pki: Callable[[str, str], Pki], profile: str, tmp_path: Path) -> None:
+    analyze = program("systemd-analyze")
+    home = pki(profile, "small").home
+    units = []
+    for component in COMPONENTS:
+        here = tmp_path / component
+        here.write_text("#!/bin/sh\n", encoding="utf-8")
+        here.chmod(0o755)
+        text = printed(home, component, "systemd").replace("/usr/local/bin/", f"{tmp_path}/")
+        units.append(tmp_path / f"{component}.service")
+        units[-1].write_text(text, encoding="utf-8")
+
+    said = output([analyze, "verify", "--man=no", *units])
+
+    assert [line for line in said.stderr.splitlines() if str(tmp_path) in line or ".service" in line] == []
+    assert said.status == 0, said.stderr
+
+
+def test_a_unit_starts_the_program_with_just_its_flags(pki: Callable[[str, str], Pki]) -> None:
+    home = pki("hardway", "large").home
+    for component, host in (("etcd", "etcd2"), ("kube-apiserver", "cp1"), ("kube-scheduler", "cp1")):
+        unit = printed(home, component, "systemd", "--host", host)
+        start = unit.split("ExecStart=")[1].split("\nRestart=")[0].replace("\\\n", " ").split()
+
+        assert start == [f"/usr/local/bin/{component}", *flags(home, component, "--host", host)]
+
+
+def test_what_systemd_would_expand_is_escaped(pki: Callable[[str, str], Pki]) -> None:
+    unit = printed(pki("course", "small").home, "etcd", "systemd", "--path-prefix", "/srv/50% of $HOME")
+
+    assert '"--cert-file=/srv/50%% of $$HOME/etcd-server.crt" \\\n' in unit
+
+
+@pytest.mark.parametrize(
+    ("component", "form"), [("etcd", "flags"), ("etcd", "systemd"), ("kube-scheduler", "manifest")]
+)
+def test_the_command_prints_the_form_and_nothing_else(
+    pki: Callable[[str, str], Pki], component: str, form: str
+) -> None:
+    home = pki("hardway", "small").home
+    ended = Kcert(home)("flags", component, "--format", form, "--kubernetes-version", "1.22")
+
+    assert ended.stdout == printed(home, component, form, "--kubernetes-version", "1.22")
+    assert ended.stderr == ""
+
+
+def test_each_member_of_etcd_has_its_own(pki: Callable[[str, str], Pki]) -> None:
+    home = pki("course", "large").home
+    one, three = options(home, "etcd", "--host", "etcd1"), options(home, "etcd", "--host", "etcd3")
+
+    assert one["--name"] == "etcd1"
+    assert one["--peer-cert-file"] == "/etc/kubernetes/pki/etcd-peer-etcd1.crt"
+    assert one["--listen-client-urls"] == (
+        "https://192.168.56.41:2379,https://[fd00:56::41]:2379,https://127.0.0.1:2379"
+    )
+    assert three["--listen-peer-urls"] == "https://[fd00:56::43]:2380"
+    assert three["--initial-advertise-peer-urls"] in [
+        member.partition("=")[2] for member in three["--initial-cluster"].split(",")
+    ]
+    assert one["--initial-cluster"] == three["--initial-cluster"]
+
+
+API_SERVER_OF_KUBEADM = {
+    "--advertise-address": "127.0.0.1",
+    "--allow-privileged": "true",
+    "--authorization-mode": "Node,RBAC",
+    "--client-ca-file": "/etc/kubernetes/pki/ca.crt",
+    "--enable-admission-plugins": "NodeRestriction",
+    "--enable-bootstrap-token-auth": "true",
+    "--etcd-cafile": "/etc/kubernetes/pki/etcd/ca.crt",
+    "--etcd-certfile": "/etc/kubernetes/pki/apiserver-etcd-client.crt",
+    "--etcd-keyfile": "/etc/kubernetes/pki/apiserver-etcd-client.key",
+    "--etcd-servers": "https://127.0.0.1:2379",
+    "--kubelet-client-certificate": "/etc/kubernetes/pki/apiserver-kubelet-client.crt",
+    "--kubelet-client-key": "/etc/kubernetes/pki/apiserver-kubelet-client.key",
+    "--kubelet-preferred-address-types": "InternalIP,ExternalIP,Hostname",
+    "--proxy-client-cert-file": "/etc/kubernetes/pki/front-proxy-client.crt",
+    "--proxy-client-key-file": "/etc/kubernetes/pki/front-proxy-client.key",
+    "--requestheader-allowed-names": "front-proxy-client",
+    "--requestheader-client-ca-file": "/etc/kubernetes/pki/front-proxy-ca.crt",
+    "--requestheader-extra-headers-prefix": "X-Remote-Extra-",
+    "--requestheader-group-headers": "X-Remote-Group",
+    "--requestheader-username-headers": "X-Remote-User",
+    "--secure-port": "6443",
+    "--service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+    "--service-account-key-file": "/etc/kubernetes/pki/sa.pub",
+    "--service-account-signing-key-file": "/etc/kubernetes/pki/sa.key",
+    "--service-cluster-ip-range": "10.96.0.0/16",
+    "--tls-cert-file": "/etc/kubernetes/pki/apiserver.crt",
+    "--tls-private-key-file": "/etc/kubernetes/pki/apiserver.key",
+}
+"""What kubeadm 1.34 starts kube-apiserver with."""
+
+
+def test_kubeadms_api_server_is_told_what_kubeadm_tells_it(pki: Callable[[str, str], Pki]) -> None:
+    assert options(pki("kubeadm", "small").home, "kube-apiserver") == API_SERVER_OF_KUBEADM
+
+
+def test_the_manifest_of_the_api_server_key_by_key(pki: Callable[[str, str], Pki]) -> None:
+    made = loaded(pki("kubeadm", "small").home, "kube-apiserver", "manifest", "--kubernetes-version", "1.34.2")
+
+    container = made["spec"]["containers"][0]
+    command = container.pop("command")
+    assert command[0] == "kube-apiserver"
+    assert dict(word.split("=", 1) for word in command[1:]) == API_SERVER_OF_KUBEADM
+    wait = {"host": "127.0.0.1", "port": 6443, "scheme": "HTTPS"}
+    assert made == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "annotations": {"kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint": "127.0.0.1:6443"},
+            "labels": {"component": "kube-apiserver", "tier": "control-plane"},
+            "name": "kube-apiserver",
+            "namespace": "kube-system",
+        },
+        "spec": {
+            "containers": [
+                {
+                    "image": "registry.k8s.io/kube-apiserver:v1.34.2",
+                    "imagePullPolicy": "IfNotPresent",
+                    "livenessProbe": {
+                        "failureThreshold": 8,
+                        "httpGet": {**wait, "path": "/livez"},
+                        "initialDelaySeconds": 10,
+                        "periodSeconds": 10,
+                        "timeoutSeconds": 15,
+                    },
+                    "name": "kube-apiserver",
+                    "readinessProbe": {
+                        "failureThreshold": 3,
+                        "httpGet": {**wait, "path": "/readyz"},
+                        "periodSeconds": 1,
+                        "timeoutSeconds": 15,
+                    },
+                    "resources": {"requests": {"cpu": "250m"}},
+                    "startupProbe": {
+                        "failureThreshold": 24,
+                        "httpGet": {**wait, "path": "/livez"},
+                        "initialDelaySeconds": 10,
+                        "periodSeconds": 10,
+                        "timeoutSeconds": 15,
+                    },
+                    "volumeMounts": [
+                        {"mountPath": "/etc/ssl/certs", "name": "ca-certs", "readOnly": True},
+                        {"mountPath": "/etc/kubernetes/pki", "name": "k8s-certs", "readOnly": True},
+                    ],
+                }
+            ],
+            "hostNetwork": True,
+            "priority": 2000001000,
+            "priorityClassName": "system-node-critical",
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "volumes": [
+                {"hostPath": {"path": "/etc/ssl/certs", "type": "DirectoryOrCreate"}, "name": "ca-certs"},
+                {"hostPath": {"path": "/etc/kubernetes/pki", "type": "DirectoryOrCreate"}, "name": "k8s-certs"},
+            ],
+        },
+    }
+
+
+def test_every_file_that_a_pod_reads_is_mounted(pki: Callable[[str, str], Pki]) -> None:
+    for profile in PROFILES:
+        home = pki(profile, "small").home
+        for component in COMPONENTS[:4]:
+            made = loaded(home, component, "manifest")
+            container = made["spec"]["containers"][0]
+            mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+            volumes = {volume["name"]: volume["hostPath"]["path"] for volume in made["spec"]["volumes"]}
+            paths = [word.partition("=")[2] for word in container["command"] if "=/" in word]
+
+            assert paths
+            assert [path for path in paths if not any(path == m or path.startswith(f"{m}/") for m in mounts)] == []
+            assert {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]} == volumes
+            assert len(volumes) == len(mounts)
+
+
+def test_kubeadms_other_manifests_have_their_own(pki: Callable[[str, str], Pki]) -> None:
+    home = pki("kubeadm", "small").home
+    etcd = loaded(home, "etcd", "manifest", "--kubernetes-version", "1.34")["spec"]["containers"][0]
+    manager = loaded(home, "kube-controller-manager", "manifest")["spec"]
+    scheduler = loaded(home, "kube-scheduler", "manifest")["spec"]
+
+    assert etcd["image"] == "registry.k8s.io/etcd:3.6.4-0"
+    assert etcd["livenessProbe"]["httpGet"] == {"host": "127.0.0.1", "path": "/livez", "port": 2381, "scheme": "HTTP"}
+    assert "--listen-metrics-urls=http://127.0.0.1:2381" in etcd["command"]
+    assert etcd["volumeMounts"] == [
+        {"mountPath": "/var/lib/etcd", "name": "etcd-data"},
+        {"mountPath": "/etc/kubernetes/pki/etcd", "name": "k8s-certs", "readOnly": True},
+    ]
+    assert "--cluster-signing-key-file=/etc/kubernetes/pki/ca.key" in manager["containers"][0]["command"]
+    assert {
+        "hostPath": {"path": "/etc/kubernetes/controller-manager.conf", "type": "FileOrCreate"},
+        "name": "kubeconfig",
+    } in (manager["volumes"])
+    assert [volume["hostPath"]["path"] for volume in scheduler["volumes"]] == ["/etc/kubernetes/scheduler.conf"]
+    assert scheduler["containers"][0]["startupProbe"]["httpGet"]["port"] == 10259
+
+
+def test_the_kubelets_configuration_key_by_key(pki: Callable[[str, str], Pki]) -> None:
+    shared = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "systemd",
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+    }
+
+    def authentication(ca: str) -> dict[str, Any]:
+        return {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": ca}}
+
+    own = {profile: loaded(pki(profile, "small").home, "kubelet", "config", "--host", "node01") for profile in PROFILES}
+
+    assert own["course"] == {
+        **shared,
+        "authentication": authentication("/etc/kubernetes/pki/ca.crt"),
+        "tlsCertFile": "/etc/kubernetes/pki/node01.crt",
+        "tlsPrivateKeyFile": "/etc/kubernetes/pki/node01.key",
+    }
+    assert own["hardway"] == {
+        **shared,
+        "authentication": authentication("/var/lib/kubernetes/pki/ca.crt"),
+        "tlsCertFile": "/var/lib/kubernetes/pki/node01.crt",
+        "tlsPrivateKeyFile": "/var/lib/kubernetes/pki/node01.key",
+    }
+    assert own["kubeadm"] == {
+        **shared,
+        "authentication": authentication("/etc/kubernetes/pki/ca.crt"),
+        "rotateCertificates": True,
+        "staticPodPath": "/etc/kubernetes/manifests",
+    }
+
+
+def test_kube_proxys_configuration_key_by_key(pki: Callable[[str, str], Pki]) -> None:
+    paths = {
+        "course": "/etc/kubernetes/kube-proxy.kubeconfig",
+        "hardway": "/var/lib/kube-proxy/kube-proxy.kubeconfig",
+        "kubeadm": "/var/lib/kube-proxy/kubeconfig.conf",
+    }
+    for profile, path in paths.items():
+        assert loaded(pki(profile, "small").home, "kube-proxy", "config", "--host", "node01") == {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "clientConnection": {"kubeconfig": path},
+            "mode": "iptables",
+        }
+
+
+def test_the_front_proxy_and_the_kubelets_ca_belong_to_their_profiles(pki: Callable[[str, str], Pki]) -> None:
+    """With the cluster's own CA as front-proxy CA, any client could say that he is somebody else."""
+    for profile in ("course", "hardway"):
+        for component in ("kube-apiserver", "kube-controller-manager"):
+            told = options(pki(profile, "small").home, component)
+            assert [name for name in told if name.startswith(("--requestheader-", "--proxy-client-"))] == []
+        assert "--kubelet-certificate-authority" in options(pki(profile, "small").home, "kube-apiserver")
+    assert "--kubelet-certificate-authority" not in options(pki("kubeadm", "small").home, "kube-apiserver")
+
+
+REMOVED = (
+    "--insecure-port",
+    "--insecure-bind-address",
+    "--port",
+    "--address",
+    "--kubelet-https",
+    "--container-runtime",
+    "--network-plugin",
+    "--basic-auth-file",
+    "--enable-v2",
+    "--cloud-provider",
+    "--pod-infra-container-image",
+)
+"""Options that releases up to now have removed."""
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_is_printed_that_newer_releases_removed(pki: Callable[[str, str], Pki], profile: str) -> None:
+    home = pki(profile, "small").home
+    for component in COMPONENTS:
+        host = ("--host", "node01") if component in ("kubelet", "kube-proxy") else ()
+        assert set(options(home, component, *host)).isdisjoint(REMOVED)
+        assert "--container-runtime-endpoint" not in options(home, component, *host)
+
+
+@pytest.mark.parametrize(
+    ("component", "release", "there"),
+    [
+        ("kube-apiserver", "1.19", {"--insecure-port": True, "--service-account-issuer": False}),
+        ("kube-apiserver", "v1.20.3", {"--insecure-port": False, "--service-account-issuer": True}),
+        ("kube-controller-manager", "1.21", {"--port": True}),
+        ("kube-controller-manager", "1.22", {"--port": False}),
+        ("kube-scheduler", "1.22.17", {"--port": True}),
+        ("kube-scheduler", "1.23", {"--port": False}),
+        ("kubelet", "1.23", {"--container-runtime": True, "--container-runtime-endpoint": True}),
+        ("kubelet", "1.26", {"--container-runtime": False, "--container-runtime-endpoint": True}),
+        ("kubelet", "1.27", {"--container-runtime": False, "--container-runtime-endpoint": False}),
+    ],
+)
+def test_the_release_decides(
+    pki: Callable[[str, str], Pki], component: str, release: str, there: dict[str, bool]
+) -> None:
+    told = options(pki("course", "small").home, component, "--kubernetes-version", release)
+
+    assert {name: name in told for name in there} == there
+
+
+def test_each_option_is_shown_with_its_file_and_its_reason(pki: Callable[[str, str], Pki]) -> None:
+    shown = Kcert(pki("course", "small").home).done("flags", "kube-controller-manager").stdout
+
+    lines = [line.strip() for line in shown.splitlines()]
+    option = lines.index("--cluster-signing-key-file=/etc/kubernetes/pki/ca.key")
+    assert lines[option + 1] == "its key: no other component is given it (ca.key)"
+    assert "csrapproving" in shown
+    assert "csrsigning" in shown
+
+
+def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    (own_pki().folder / "etcd-server.crt").unlink()
+
+    ended = kcert("flags", "etcd", "--format", "flags")
+
+    assert "--cert-file=/etc/kubernetes/pki/etcd-server.crt" in ended.lines
+    assert "not made yet: etcd-server. `kcert etcd` does it." in " ".join(ended.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "words"),
+    [
+        ("small", ("kube-apiservr",), "did you mean kube-apiserver"),
+        ("small", ("scheduler",), "did you mean kube-scheduler"),
+        ("small", ("etcd", "--host", "node01"), "etcd does not run on 'node01'. There are: controlplane01"),
+        ("large", ("etcd", "--host", "etcd4"), "did you mean etcd"),
+        ("large", ("etcd",), "name one with --host (etcd1, etcd2, etcd3)"),
+        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is no release of Kubernetes"),
+        ("small", ("etcd", "--kubernetes-version", "2.0"), "is no release of Kubernetes"),
+        ("small", ("etcd", "--kubernetes-version", "1.5"), "1.16 and newer"),
+        ("small", ("etcd", "--path-prefix", "a\x1bb"), "--path-prefix 'a\\x1bb'"),
+        ("small", ("kubelet", "--format", "manifest"), "kubelet is no static pod"),
+        ("small", ("etcd", "--format", "config"), "etcd is told everything by its options"),
+    ],
+)
+def test_bad_input_is_refused_with_words(
+    pki: Callable[[str, str], Pki], size: str, arguments: tuple[str, ...], words: str
+) -> None:
+    ended = Kcert(pki("course", size).home)("flags", *arguments)
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+    assert ended.stdout == ""
+
+
+def test_in_kubeadm_kube_proxy_is_no_unit(pki: Callable[[str, str], Pki]) -> None:
+    ended = Kcert(pki("kubeadm", "small").home)("flags", "kube-proxy", "--host", "node01", "--format", "systemd")
+
+    assert ended.status == 2
+    assert "kubeadm runs kube-proxy as a pod" in ended.stderr

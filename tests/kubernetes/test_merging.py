@@ -1,0 +1,327 @@
+"""A context is added to kubeconfigs of every style, and not a byte of what was there changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kcert.errors import InputError
+from kcert.kubernetes import merging
+from tests.running import Kcert, output, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.clusters import Pki
+
+NEW = """\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: Y2E=
+    server: https://127.0.0.1:6443
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kube-admin
+  name: lab
+current-context: lab
+kind: Config
+preferences: {}
+users:
+- name: kube-admin
+  user:
+    client-certificate-data: Y3J0
+    client-key-data: a2V5
+"""
+
+AS_KUBECTL_WRITES = """\
+apiVersion: v1
+clusters:
+- cluster:
+    server: https://192.0.2.1:6443
+  name: work
+contexts:
+- context:
+    cluster: work
+    namespace: team
+    user: me
+  name: work
+current-context: work
+kind: Config
+preferences: {}
+users:
+- name: me
+  user:
+    token: abc
+"""
+
+BY_HAND = """\
+# my clusters, do not touch
+apiVersion: v1
+kind: Config
+current-context: work      # most of the time
+
+users:
+    # that is me
+    - name: me
+      user: {token: "a b # c"}
+    # and that is all
+
+contexts:
+    - {name: work, context: {cluster: work, user: me}}
+
+clusters:
+    - name: work
+      cluster:
+          server: https://192.0.2.1:6443
+          # a comment at the very end
+"""
+
+STYLES = {
+    "kubectl": AS_KUBECTL_WRITES,
+    "by hand": BY_HAND,
+    "windows": AS_KUBECTL_WRITES.replace("\n", "\r\n"),
+    "no last line break": AS_KUBECTL_WRITES.rstrip("\n"),
+    "byte order mark": "\ufeff" + AS_KUBECTL_WRITES,
+    "json": json.dumps(yaml.safe_load(AS_KUBECTL_WRITES)),
+    "json in lines": json.dumps(yaml.safe_load(AS_KUBECTL_WRITES), indent=2) + "\n",
+    "empty lists": "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []  # none yet\nusers: null\n",
+    "keys without values": "apiVersion: v1\nkind: Config\nclusters:\ncontexts:\nusers:\ncurrent-context: ''\n",
+    "no lists": "kind: Config\napiVersion: v1\n",
+    "json without lists": '{"kind": "Config", "apiVersion": "v1"}',
+    "a document marker": f"---\n{AS_KUBECTL_WRITES}",
+    "a block of text at the end": AS_KUBECTL_WRITES.replace("token: abc", "token: |\n      abc\n      def"),
+    "unknown keys": AS_KUBECTL_WRITES + "extensions:\n- name: x\n  extension: {a: 1}\nmine: yes\n",
+}
+
+
+def merge(text: str, addition: str = NEW, *, named: bool = True) -> str:
+    """What becomes of *text*."""
+    return merging.merged(Path("config"), text, addition.encode(), named=named).decode()
+
+
+def is_within(before: str, after: str) -> bool:
+    """True where *after* is *before* with something added in places, and nothing taken away."""
+    letters = iter(after)
+    return all(letter in letters for letter in before)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_gets_the_entries_and_keeps_the_rest(style: str) -> None:
+    before: dict[str, Any] = yaml.safe_load(STYLES[style])
+    new = yaml.safe_load(NEW)
+
+    merged = merge(STYLES[style])
+
+    after = yaml.safe_load(merged)
+    for key in ("clusters", "contexts", "users"):
+        assert after[key] == [*(before.get(key) or []), *new[key]]
+    assert {key: after[key] for key in before if key not in new} == {
+        key: before[key] for key in before if key not in new
+    }
+    assert after.get("current-context") == before.get("current-context")
+
+
+@pytest.mark.parametrize("style", ["kubectl", "by hand", "windows", "json in lines", "unknown keys", "byte order mark"])
+def test_what_was_written_stays_as_it_was_written(style: str) -> None:
+    text = STYLES[style]
+    newline = "\r\n" if style == "windows" else "\n"
+
+    merged = merge(text)
+
+    assert is_within(text, merged)
+    if not text.startswith("{"):  # there the entries follow on the same line
+        assert [line for line in text.splitlines() if line not in merged.splitlines()] == []
+    assert merged.count(newline) == merged.count("\n")
+
+
+def test_a_new_entry_stands_right_behind_the_last_and_before_the_comments() -> None:
+    expected = BY_HAND.replace(
+        '{token: "a b # c"}\n',
+        '{token: "a b # c"}\n'
+        "    - name: kube-admin\n"
+        "      user:\n"
+        "        client-certificate-data: Y3J0\n"
+        "        client-key-data: a2V5\n",
+    ).replace(
+        "{cluster: work, user: me}}\n",
+        "{cluster: work, user: me}}\n"
+        "    - context:\n"
+        "        cluster: kubernetes\n"
+        "        user: kube-admin\n"
+        "      name: lab\n",
+    )
+    expected = expected.replace(
+        "          server: https://192.0.2.1:6443\n",
+        "          server: https://192.0.2.1:6443\n"
+        "    - cluster:\n"
+        "        certificate-authority-data: Y2E=\n"
+        "        server: https://127.0.0.1:6443\n"
+        "      name: kubernetes\n",
+    )
+
+    assert merge(BY_HAND) == expected
+
+
+def test_real_kubectl_reads_what_came_out(tmp_path: Path) -> None:
+    kubectl = program("kubectl")
+    for number, text in enumerate(STYLES.values()):
+        config = tmp_path / f"config-{number}"
+        config.write_bytes(merge(text).encode())
+
+        said = output([kubectl, "config", "get-contexts", "--output", "name"], KUBECONFIG=str(config))
+
+        assert "lab" in said.stdout.split(), (text, said.stderr)
+
+
+def test_a_cluster_that_is_there_and_the_same_is_used() -> None:
+    text = merge(AS_KUBECTL_WRITES)
+    second = NEW.replace("lab", "lab-jane").replace("kube-admin", "jane").replace("a2V5", "amFuZQ==")
+
+    after = yaml.safe_load(merge(text, second))
+
+    assert [one["name"] for one in after["clusters"]] == ["work", "kubernetes"]
+    assert [one["name"] for one in after["users"]] == ["me", "kube-admin", "jane"]
+    assert after["contexts"][-1] == {"name": "lab-jane", "context": {"cluster": "kubernetes", "user": "jane"}}
+
+
+def test_where_others_have_the_names_the_new_ones_are_called_after_the_context() -> None:
+    text = AS_KUBECTL_WRITES.replace("name: work", "name: kubernetes").replace("name: me", "name: kube-admin")
+
+    after = yaml.safe_load(merge(text))
+
+    assert after["contexts"][-1] == {"name": "lab", "context": {"cluster": "lab", "user": "lab"}}
+    assert [one["name"] for one in after["clusters"]] == ["kubernetes", "lab"]
+    assert after["clusters"][0]["cluster"] == {"server": "https://192.0.2.1:6443"}
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _listed(inside: str) -> st.SearchStrategy[list[dict[str, Any]] | None]:
+    entry = st.fixed_dictionaries({"name": _WORDS.map(lambda word: f"x{word}"), inside: _VALUES})
+    return st.none() | st.lists(entry, max_size=3)
+
+
+_CONFIGS = st.fixed_dictionaries(
+    {"apiVersion": st.just("v1"), "kind": st.just("Config")},
+    optional={
+        "clusters": _listed("cluster"),
+        "contexts": _listed("context"),
+        "users": _listed("user"),
+        "current-context": _WORDS,
+        "preferences": _VALUES,
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_CONFIGS, st.sampled_from([True, False, None]), st.integers(2, 6), st.booleans(), st.booleans())
+def test_whatever_a_kubeconfig_holds_stays_in_it(
+    config: dict[str, Any], flow: bool | None, indent: int, as_json: bool, unicode: bool
+) -> None:
+    if as_json:
+        text = json.dumps(config, indent=indent if flow else None, ensure_ascii=False)
+    else:
+        text = yaml.safe_dump(config, default_flow_style=flow, indent=indent, allow_unicode=unicode, sort_keys=False)
+    before, new = yaml.safe_load(text), yaml.safe_load(NEW)
+
+    after = yaml.safe_load(merge(text))
+
+    for key in ("clusters", "contexts", "users"):
+        assert after[key] == [*(before.get(key) or []), *new[key]]
+    others = [key for key in before if key not in new]
+    assert [after[key] for key in others] == [before[key] for key in others]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("a: [1", "it is not YAML in line"),
+        ("\t- x: 1", "it is not YAML in line 1"),
+        ("- a\n- b\n", "is no kubeconfig"),
+        ("kind: Pod\napiVersion: v1\n", "is no kubeconfig"),
+        ("just words", "is no kubeconfig"),
+        ("kind: Config\napiVersion: v1\nclusters: {a: 1}\n", "clusters is not a list"),
+        ("kind: Config\napiVersion: v1\nusers: [1, 2]\n", "users is not a list of entries"),
+        ("kind: Config\napiVersion: v1\na: &x [1]\nb: *x\n", "aliases"),
+        ("a: 1\n---\nb: 2\n", "it is not YAML"),
+        ("kind: Config\napiVersion: v1\nusers: []\nusers: []\n", "users twice"),
+        (NEW, "has a context called lab already"),
+        ("a: !!python/object:os.system {}\n", "it is not YAML"),
+        (f"kind: Config\napiVersion: v1\na: {'[' * 4000}{']' * 4000}\n", "it is not YAML|it goes too deep"),
+    ],
+)
+def test_what_is_no_kubeconfig_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        merge(text)
+
+
+def test_without_a_name_for_the_context_another_cluster_is_an_error() -> None:
+    text = AS_KUBECTL_WRITES.replace("name: work", "name: kubernetes", 1)
+
+    with pytest.raises(InputError, match="another cluster called kubernetes; with --context NAME"):
+        merge(text, named=False)
+
+
+def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    config = made.home / "config"
+    config.write_text(BY_HAND, encoding="utf-8")
+    (made.home / "link").symlink_to(config)
+
+    kcert.done("kubeconfig", "admin", "--merge", "link")
+    again = kcert("kubeconfig", "admin", "--merge", "link")
+    kcert.done("kubeconfig", "kube-proxy", "--merge", "link", "--context", "proxy")
+
+    assert is_within(BY_HAND, config.read_text(encoding="utf-8"))
+    assert [one["name"] for one in yaml.safe_load(config.read_text(encoding="utf-8"))["contexts"]] == [
+        "work",
+        "kubernetes",
+        "proxy",
+    ]
+    assert again.status == 2
+    assert "--context NAME" in again.stderr
+    assert (made.home / "link").is_symlink()
+    assert config.stat().st_mode & 0o777 == 0o600
+    copies = sorted(path for path in made.home.iterdir() if path.name.startswith("config."))
+    assert copies[0].read_text(encoding="utf-8") == BY_HAND
+    assert len(copies) == 2
+
+
+def test_what_cannot_be_merged_into_stays_as_it_was(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    config = made.home / "config"
+    config.write_bytes(b"\xff\xfe: broken")
+    before = sorted(made.home.rglob("*"))
+
+    ended = kcert("kubeconfig", "admin", "--merge", "config")
+
+    assert ended.status == 2
+    assert "config is no kubeconfig: it is not text in UTF-8" in " ".join(ended.stderr.split())
+    assert config.read_bytes() == b"\xff\xfe: broken"
+    assert sorted(made.home.rglob("*")) == before
+
+
+def test_several_users_are_merged_one_by_one(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    (made.home / "config").write_text(BY_HAND, encoding="utf-8")
+
+    ended = kcert("kubeconfig", "admin", "kube-proxy", "--merge", "config")
+
+    assert ended.status == 2
+    assert "name one of them" in ended.stderr

@@ -1,0 +1,1 @@
+"""Log files as real programs wrote them; ``record.py`` records them again."""

@@ -1,0 +1,282 @@
+"""`kcert check` as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from tests.zoo import course, kubeadm
+from tests.zoo.issuing import Recipe, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+    from tests.running import Ended, Kcert
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["checked", "findings"],
+    "properties": {
+        "checked": {"type": "integer", "minimum": 0},
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["rule", "severity", "path", "message", "evidence", "fix"],
+                "properties": {
+                    "rule": {"type": "string", "pattern": "^[a-z0-9-]+$"},
+                    "severity": {"enum": ["error", "warning"]},
+                    **{name: {"type": "string"} for name in ("path", "message", "evidence", "fix")},
+                },
+            },
+        },
+    },
+}
+
+
+def found(ended: Ended) -> list[dict[str, Any]]:
+    report = json.loads(ended.stdout)
+    jsonschema.validate(report, SCHEMA)
+    findings: list[dict[str, Any]] = report["findings"]
+    return findings
+
+
+@pytest.fixture
+def sick(tmp_path: Path) -> Path:
+    """A folder with an error and two warnings."""
+    recipes = changed(
+        course.RECIPES,
+        kube_apiserver={"begins": -400},
+        jane={"subject": "CN=jane/O=system:masters", "days": 20},
+    )
+    course.lay_out(tmp_path / "pki", recipes)
+    return tmp_path / "pki"
+
+
+# ---------------------------------------------------------------- the three outcomes
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+def test_what_kcert_makes_is_found_good_and_fits_its_own_kcert_yaml(
+    profile: str, size: str, kcert: Kcert, own_pki: Callable[..., Pki]
+) -> None:
+    own_pki(profile, size)
+    # Found by ./kcert.yaml and ./pki, where every command looks.
+    ended = kcert("check", "pki", "--format", "json", "--strict")
+    assert found(ended) == []
+    assert ended.status == 0
+    assert json.loads(ended.stdout)["checked"] > 9
+
+
+def test_errors_end_with_status_1(kcert: Kcert, sick: Path) -> None:
+    ended = kcert("check", sick, "--format", "json")
+    assert ended.status == 1
+    assert [(one["rule"], one["severity"]) for one in found(ended)] == [
+        ("expired", "error"),
+        ("expiring-soon", "warning"),
+        ("powerful-user", "warning"),
+    ]
+    assert {one["path"] for one in found(ended)} == {str(sick / "kube-apiserver.crt"), str(sick / "jane.crt")}
+
+
+def test_warnings_end_with_status_1_only_if_strict(kcert: Kcert, sick: Path) -> None:
+    assert kcert("check", sick, "--skip", "expired").status == 0
+    assert kcert("check", sick, "--skip", "expired", "--strict").status == 1
+    assert kcert("check", sick, "--skip", "expired", "--skip", "expiring-soon", "--only", "expired").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere"], "nowhere is not there"),
+        (["pki", "--only", "expird"], "did you mean expired?"),
+        (["pki", "--skip", "everything"], "is no rule; there are missing-file"),
+        (["pki", "--expiring-in", "soon"], "no span of time"),
+        (["pki", "--format", "yaml"], "yaml"),
+        (["--root", "pki/ca.crt"], "is not a folder"),
+        (["--root", "empty"], "no certificate lies where clusters keep them"),
+        (["pki", "--openssl", "/nowhere/openssl"], "is not here"),
+    ],
+)
+def test_a_check_that_cannot_run_ends_with_status_2(
+    arguments: list[str], complaint: str, kcert: Kcert, sick: Path
+) -> None:
+    (sick.parent / "empty").mkdir()
+    ended = kcert("check", *arguments)
+    status = 3 if "--openssl" in arguments else 2
+    assert ended.status == status
+    assert complaint in " ".join(ended.stderr.split())
+    assert ended.stdout == ""
+
+
+def test_an_empty_folder_has_nothing_wrong_with_it_and_that_is_said(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ended = kcert("check", "empty")
+    assert ended.status == 0
+    assert "no certificate to judge" in ended.stdout
+
+
+def test_a_server_that_does_not_answer_could_not_be_judged(kcert: Kcert, sick: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        assert kcert("check", address).status == 2
+        both = kcert("check", address, sick, "--only", "weak-key")
+    assert both.status == 2
+    assert address in both.stderr
+
+
+# ---------------------------------------------------------------- switches
+
+
+def test_one_rule_alone(kcert: Kcert, sick: Path) -> None:
+    ended = kcert("check", sick, "--only", "powerful-user", "--only", "expiring-soon", "--format", "json")
+    assert {one["rule"] for one in found(ended)} == {"powerful-user", "expiring-soon"}
+
+
+def test_how_near_an_expiry_counts_as_near(kcert: Kcert, sick: Path) -> None:
+    def expiring(within: str) -> set[str]:
+        ended = kcert("check", sick, "--only", "expiring-soon", "--expiring-in", within, "--format", "json")
+        return {one["path"].rpartition("/")[2] for one in found(ended)}
+
+    assert expiring("10d") == set()
+    assert expiring("4w") == {"jane.crt"}
+    assert "admin.crt" in expiring("2y")
+
+
+def test_a_repair_makes_it_last_longer_than_what_counts_as_near(kcert: Kcert, tmp_path: Path) -> None:
+    course.lay_out(tmp_path / "pki")
+    check = ("check", "pki", "--only", "expiring-soon", "--expiring-in", "2y", "--format", "json")
+    fixes = "\n".join(one["fix"] for one in found(kcert(*check)))
+    subprocess.run(["bash", "-e", "-c", fixes], cwd=tmp_path, check=True, capture_output=True)
+    assert found(kcert(*check)) == []
+
+
+# ---------------------------------------------------------------- what kcert.yaml says
+
+
+def test_a_name_that_kcert_yaml_asks_for_is_missed(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    own = own_pki("course")
+    own.config.write_text(own.config.read_text() + "dns_domain: other.local\n")
+    ended = kcert("check", "pki", "--format", "json")
+    assert {(one["rule"], one["path"].rpartition("/")[2]) for one in found(ended)} == {
+        ("missing-san", "kube-apiserver.crt")
+    }
+    subprocess.run(["bash", "-e", "-c", found(ended)[0]["fix"]], cwd=own.home, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+
+
+# ---------------------------------------------------------------- the words
+
+
+def test_the_worst_comes_first_with_repairs_that_can_be_copied_whole(kcert: Kcert, sick: Path) -> None:
+    ended = kcert("check", "pki")
+    titles = [line for line in ended.lines if line.startswith(("error ", "warning "))]
+    assert titles == ["error expired", "warning expiring-soon", "warning powerful-user"]
+    assert "13 certificates judged: 1 error and 2 warnings." in ended.stdout
+    assert "    kcert explain expired" in ended.lines
+    commands = "\n".join(line for line in ended.lines if line.startswith("    ") and "kcert explain" not in line)
+    subprocess.run(["bash", "-e", "-c", commands], cwd=sick.parent, check=True, capture_output=True)
+    assert kcert("check", "pki", "--strict").status == 0
+
+
+def test_prose_fits_a_narrow_terminal_and_only_commands_and_paths_are_longer(kcert: Kcert, sick: Path) -> None:
+    ended = kcert("check", "pki", variables={"COLUMNS": "80"})
+    assert sick.is_dir()
+    prose = [line for line in ended.lines if not line.startswith(("    ", "pki/"))]
+    assert max(len(line) for line in prose) <= 80
+
+
+def test_without_a_place_the_kind_of_installation_is_named_first(kcert: Kcert, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "host")
+    ended = kcert("check", "--root", "host")
+    assert ended.lines[0].startswith("This looks like an installation by kubeadm")
+    assert ended.status == 0
+
+
+def test_nothing_that_a_certificate_says_reaches_the_terminal_as_a_command(kcert: Kcert, tmp_path: Path) -> None:
+    subject = "CN=\x1b]0;owned\x07\x1b[31mjane\nerror nothing/O=system:masters"
+    recipes = changed(course.RECIPES, jane={"subject": subject, "begins": -400})
+    course.lay_out(tmp_path / "pki", recipes)
+    for form in ("text", "json"):
+        ended = kcert("check", "pki", "--format", form)
+        assert ended.status == 1
+        assert not any(character in ended.stdout for character in "\x1b\x07")
+    assert "error nothing" not in [line.strip() for line in ended.lines]
+    fix = next(one["fix"] for one in found(ended) if one["rule"] == "expired")
+    subprocess.run(["bash", "-e", "-c", fix], cwd=tmp_path, check=True, capture_output=True)
+    assert {one["rule"] for one in found(kcert("check", "pki", "--format", "json"))} <= {"powerful-user"}
+
+
+def test_files_that_only_wait_or_lead_round_in_a_circle_are_named_and_set_aside(kcert: Kcert, tmp_path: Path) -> None:
+    course.lay_out(tmp_path / "pki")
+    os.mkfifo(tmp_path / "pki/fifo.crt")
+    (tmp_path / "pki/loop.crt").symlink_to("loop.crt")
+    (tmp_path / "pki/again").symlink_to("..")
+    (tmp_path / "pki/rubbish.crt").write_bytes(bytes(range(256)) * 4096)
+    findings = found(kcert("check", "pki", "--format", "json"))
+    assert {(one["rule"], one["path"]) for one in findings} == {
+        ("missing-file", "pki/loop.crt"),
+        ("unreadable", "pki/fifo.crt"),
+        ("unreadable", "pki/rubbish.crt"),
+    }
+    for one in findings:
+        subprocess.run(["bash", "-e", "-c", one["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+
+
+@pytest.mark.parametrize("name", ["it's $(touch pwned)", "`touch pwned`", '"; touch pwned #', "a\nb", "-rf"])
+def test_a_repair_takes_names_as_they_are(name: str, kcert: Kcert, tmp_path: Path) -> None:
+    recipes = {
+        **course.RECIPES,
+        name: Recipe(f"CN={name}", begins=-400, usages=("clientAuth",), names=("DNS:$x", "DNS:a, DNS:b")),
+    }
+    course.lay_out(tmp_path / "pki", recipes)
+    for one in found(kcert("check", "pki", "--format", "json")):
+        assert one["rule"] == "expired"
+        subprocess.run(["bash", "-e", "-c", one["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_thousands_of_names_are_not_printed(kcert: Kcert, tmp_path: Path) -> None:
+    names = tuple(f"DNS:n{number}.example" for number in range(3000))
+    course.lay_out(tmp_path / "pki", changed(course.RECIPES, kube_apiserver={"names": names}))
+    ended = kcert("check", "pki", "--format", "json")
+    (only,) = found(ended)
+    assert len(ended.stdout) < 3000
+    subprocess.run(["bash", "-e", "-c", only["fix"]], cwd=tmp_path, check=True, capture_output=True)
+    assert kcert("check", "pki").status == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+def test_what_this_user_may_not_read_is_named_and_not_taken_for_good(kcert: Kcert, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "host")
+    for folder in (tmp_path, *tmp_path.parents[: len(tmp_path.parents) - 2]):
+        folder.chmod(0o755)
+    try:
+        ended = kcert("check", "--root", "host", preexec=lambda: os.setuid(65534))
+    except PermissionError:
+        pytest.skip("nobody else may run this python")
+    assert "not judged, because this user may not read it" in ended.stderr
+    assert "host/etc/kubernetes/admin.conf" in ended.stderr
+    assert "expired" not in ended.stdout
+
+
+def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Path) -> None:
+    with kcert.started("check", str(sick), "--format", "json") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()

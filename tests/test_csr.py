@@ -1,0 +1,723 @@
+"""`kcert csr` without a cluster: the whole exercise, every signer's rules, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+import sys
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from kcert import cli
+from kcert.errors import KcertError
+from tests import judge
+from tests.running import Ended, output
+from tests.test_certificates import conf
+from tests.test_handshakes import Side, client, server, shake_hands
+from tests.test_renew import backups, recorded, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+CLIENT = "kubernetes.io/kube-apiserver-client"
+KUBELET = "kubernetes.io/kube-apiserver-client-kubelet"
+SERVING = "kubernetes.io/kubelet-serving"
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """The object in a manifest."""
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def certificate_in(path: Path) -> x509.Certificate:
+    """status.certificate of a manifest."""
+    return x509.load_pem_x509_certificate(base64.b64decode(manifest(path)["status"]["certificate"]))
+
+
+def conditions(path: Path) -> list[dict[str, str]]:
+    """The conditions of a manifest."""
+    found = manifest(path).get("status", {}).get("conditions", [])
+    assert isinstance(found, list)
+    return found
+
+
+class InProcess:
+    """The same command line in this very process, for the many cases that differ in a word."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self.patch = patch
+        self.capture = capture
+
+    def __call__(self, *arguments: str | Path) -> Ended:
+        """Run it; an error becomes what ``kcert.__main__`` makes of it."""
+        self.patch.setattr(sys, "argv", ["kcert", *map(str, arguments)])
+        self.capture.readouterr()
+        try:
+            status, said = cli.run(), ""
+        except KcertError as error:
+            status, said = error.exit_status, str(error)
+        printed = self.capture.readouterr()
+        return Ended(status, printed.out, printed.err + said)
+
+    def done(self, *arguments: str | Path) -> Ended:
+        """Run it for what has to work."""
+        ended = self(*arguments)
+        assert ended.status == 0, ended.stderr
+        return ended
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """kcert in this process, in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    return InProcess(monkeypatch, capsys)
+
+
+@pytest.fixture
+def pki_folder(own_pki: Callable[..., Pki]) -> Path:
+    """The PKI folder of a small course cluster, of this test alone."""
+    return own_pki("course").folder
+
+
+def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kcert: Kcert, tmp_path: Path) -> None:
+    file = "pki/jane-csr.yaml"
+    kcert.done("csr", "new", "jane", "--group", "developers", "--group", "team:blue")
+    kcert.done("csr", "manifest", "jane", "--expires", "24h")
+    kcert.done("csr", "approve", "--file", file)
+    kcert.done("csr", "sign", "--file", file)
+    kcert.done("csr", "fetch", "jane", "--file", file)
+
+    certificate = judge.load(pki_folder / "jane.crt")
+    assert {f"{part.rfc4514_string()}" for part in certificate.subject.rdns} == {
+        "CN=jane",
+        "O=developers",
+        "O=team:blue",
+    }
+    kcert.done("kubeconfig", "jane")
+    there = server(Side(pki_folder, "kube-apiserver.crt", tmp_path), pki_folder / "ca.crt")
+    (pki_folder / "jane.conf").write_bytes((pki_folder / "jane.kubeconfig").read_bytes())
+    here = client(pki_folder / "ca.crt", Side(pki_folder, "jane.conf", tmp_path))
+    assert shake_hands(there, here, "kubernetes.default") == b"a word"
+    assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
+    story = [line.split()[1] for line in recorded(kcert)][-4:]
+    assert story == ["ecparam", "req", "ca", "verify"]
+
+
+def test_the_exercise_ends_with_a_kubeconfig_that_opens_a_tls_connection(
+    own_pki: Callable[..., Pki], inside: InProcess, tmp_path: Path
+) -> None:
+    folder = own_pki("kubeadm").folder
+    file = "pki/jane-csr.yaml"
+    inside.done("csr", "new", "jane", "--group", "developers")
+    inside.done("csr", "manifest", "jane")
+    inside.done("csr", "approve", "--file", file)
+    inside.done("csr", "sign", "--file", file)
+    inside.done("csr", "fetch", "jane", "--file", file)
+
+    assert not (folder / "jane.key").exists()
+    assert (folder / "jane.conf").stat().st_mode & 0o777 == 0o600
+    opened = conf(folder / "jane.conf")
+    assert (opened["user"], opened["server"]) == ("jane", "https://127.0.0.1:6443")
+    there = server(Side(folder, "pki/apiserver.crt", tmp_path), folder / "pki/ca.crt")
+    here = client(folder / "pki/ca.crt", Side(folder, "jane.conf", tmp_path))
+    assert shake_hands(there, here, "kubernetes.default") == b"a word"
+    assert "renewed  jane" in inside.done("renew", "jane", "--quiet").stdout
+
+
+def test_what_csr_new_shows_is_what_ran(pki_folder: Path, kcert: Kcert) -> None:
+    assert pki_folder
+    already = len(recorded(kcert))
+
+    lesson = kcert.done("csr", "new", "jane", "--san", "jane.example.com", "--san", "10.0.0.9").stdout
+
+    assert shown(lesson) == recorded(kcert)[already:]
+    request = x509.load_pem_x509_csr((pki_folder / "jane.csr").read_bytes())
+    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in names] == ["jane.example.com", "10.0.0.9"]
+
+
+def test_the_script_of_a_dry_run_makes_key_and_request(pki_folder: Path, kcert: Kcert, tmp_path: Path) -> None:
+    script = kcert.done("csr", "new", "jane", "--group", "developers", "--dry-run").stdout
+    assert not (pki_folder / "jane.key").exists()
+
+    done = output(["bash", "-s"], tmp_path, stdin=script)
+
+    assert done.status == 0, done.stderr
+    assert x509.load_pem_x509_csr((pki_folder / "jane.csr").read_bytes()).is_signature_valid
+
+
+def test_a_second_time_the_key_is_kept_and_an_equal_request_too(pki_folder: Path, kcert: Kcert) -> None:
+    kcert.done("csr", "new", "jane")
+    key, request = ((pki_folder / f"jane.{end}").read_bytes() for end in ("key", "csr"))
+
+    assert "Kept as they are" in kcert.done("csr", "new", "jane").stdout
+    assert (pki_folder / "jane.csr").read_bytes() == request
+    kcert.done("csr", "new", "jane", "--group", "developers")
+
+    assert (pki_folder / "jane.key").read_bytes() == key
+    assert (pki_folder / "jane.csr").read_bytes() != request
+    assert backups(pki_folder, "jane.csr")[-1].read_bytes() == request
+
+
+def test_the_manifest_is_what_the_line_in_the_lesson_makes(pki_folder: Path, kcert: Kcert, tmp_path: Path) -> None:
+    kcert.done("csr", "new", "jane", "--group", "developers")
+
+    lesson = kcert.done("csr", "manifest", "jane").stdout
+
+    line = next(line.strip() for line in lesson.splitlines() if "base64" in line and "cat" in line)
+    found = manifest(pki_folder / "jane-csr.yaml")
+    assert found == {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": "jane"},
+        "spec": {
+            "request": output(["bash", "-c", line], tmp_path).stdout,
+            "signerName": CLIENT,
+            "usages": ["digital signature", "client auth"],
+        },
+    }
+    assert base64.b64decode(found["spec"]["request"]) == (pki_folder / "jane.csr").read_bytes()
+
+
+def test_the_manifest_can_go_to_the_screen_or_to_another_file(
+    pki_folder: Path, inside: InProcess, tmp_path: Path
+) -> None:
+    inside.done("csr", "new", "jane")
+
+    bare = inside.done("csr", "manifest", "jane", "--expires", "24h", "--output", "-").stdout
+    inside.done("csr", "manifest", "jane", "--expires", "24h", "--output", "elsewhere.yaml")
+    refused = inside("csr", "manifest", "jane", "--output", "elsewhere.yaml")
+
+    assert yaml.safe_load(bare)["spec"]["expirationSeconds"] == 86400
+    assert (tmp_path / "elsewhere.yaml").read_text(encoding="utf-8") == bare
+    assert not (pki_folder / "jane-csr.yaml").exists()
+    assert refused.status == 2
+    assert "is there already" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("signer", "stem", "purposes", "names"),
+    [
+        ("kube-apiserver-client-kubelet", "kubelet-client-node01", ("clientAuth",), ()),
+        ("kubelet-serving", "kubelet-serving-node01", ("serverAuth",), ("DNS:node01", "IP:127.0.0.1")),
+    ],
+)
+def test_a_kubelet_asks_as_the_node_that_it_is(
+    *, pki_folder: Path, inside: InProcess, signer: str, stem: str, purposes: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    file = f"pki/{stem}-csr.yaml"
+    inside.done("csr", "new", "node01", "--signer", signer)
+    inside.done("csr", "manifest", stem)
+    inside.done("csr", "approve", "--file", file)
+    inside.done("csr", "sign", "--file", file)
+    inside.done("csr", "fetch", stem, "--file", file)
+
+    made = judge.judged(judge.load(pki_folder / f"{stem}.crt"))
+    assert set(made.subject) == {"CN=system:node:node01", "O=system:nodes"}
+    assert made.purposes == purposes
+    assert made.names == names
+
+
+# --- What the signers sign, and what they refuse
+
+
+class Applicant:
+    """Somebody with a key who asks for whatever a test says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.folder = folder
+
+    def request(self, subject: str, names: tuple[str, ...] = ()) -> bytes:
+        """A request, as PEM; a subject is written ``CN=jane/O=developers``."""
+        kinds = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
+        parts = [part.split("=", 1) for part in subject.split("/") if part]
+        builder = x509.CertificateSigningRequestBuilder().subject_name(
+            x509.Name([x509.NameAttribute(kinds[kind], value) for kind, value in parts])
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def object(self, request: bytes, signer: str = CLIENT, usages: tuple[str, ...] = (), **spec: object) -> Path:
+        """A manifest with a request in it."""
+        path = self.folder / "asks.yaml"
+        document = {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": "asks", "labels": {"kept": "as it is"}},
+            "spec": {
+                "request": base64.b64encode(request).decode(),
+                "signerName": signer,
+                "usages": list(usages or ("client auth",)),
+                **spec,
+            },
+        }
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+
+def _name(text: str) -> x509.GeneralName:
+    kind, _, value = text.partition(":")
+    if kind == "IP":
+        return x509.IPAddress(ipaddress.ip_address(value))
+    if kind == "email":
+        return x509.RFC822Name(value)
+    return x509.DNSName(value) if kind == "DNS" else x509.UniformResourceIdentifier(value)
+
+
+@pytest.fixture
+def applicant(pki_folder: Path, tmp_path: Path) -> Applicant:
+    """Somebody who asks."""
+    assert pki_folder
+    return Applicant(tmp_path)
+
+
+NODE = "CN=system:node:node01/O=system:nodes"
+NODE_CLIENT = ("digital signature", "client auth")
+NODE_SERVER = ("digital signature", "server auth")
+
+
+@pytest.mark.parametrize(
+    ("signer", "subject", "usages", "names"),
+    [
+        (CLIENT, "CN=jane/O=developers", ("client auth",), ()),
+        (CLIENT, "O=developers/OU=house/CN=jane/O=team", ("client auth", "digital signature"), ()),
+        (CLIENT, "CN=jane", ("key encipherment", "client auth"), ("DNS:jane.example.com", "IP:fd00::1")),
+        (CLIENT, "CN=jane", ("client auth",), ("email:jane@example.com", "URI:spiffe://here/jane")),
+        (KUBELET, NODE, NODE_CLIENT, ()),
+        (KUBELET, NODE, (*NODE_CLIENT, "key encipherment"), ()),
+        (SERVING, NODE, NODE_SERVER, ("DNS:node01",)),
+        (SERVING, NODE, (*NODE_SERVER, "key encipherment"), ("IP:10.0.0.2",)),
+    ],
+)
+def test_what_a_signer_allows_is_signed_as_it_was_asked_for(
+    *,
+    applicant: Applicant,
+    inside: InProcess,
+    signer: str,
+    subject: str,
+    usages: tuple[str, ...],
+    names: tuple[str, ...],
+) -> None:
+    path = applicant.object(applicant.request(subject, names), signer, usages)
+    inside.done("csr", "approve", "--file", path)
+    now = datetime.now(timezone.utc)
+    inside.done("csr", "sign", "--file", path)
+
+    made = certificate_in(path)
+    parts = sorted(part.rfc4514_string() for part in made.subject.rdns)
+    assert parts == sorted(subject.split("/"))
+    assert _extended(made) == {one.replace(" ", "") for one in usages if one.endswith("auth")}
+    assert _key_usages(made) == {one for one in usages if not one.endswith("auth")}
+    assert sorted(_names(made)) == sorted(names)
+    basic = made.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (basic.critical, basic.value.ca) == (True, False)
+    assert made.public_key() == applicant.key.public_key()
+    begins, ends = made.not_valid_before_utc, made.not_valid_after_utc
+    assert abs(begins - (now - timedelta(minutes=5))) < timedelta(seconds=60)
+    assert ends - begins == timedelta(days=365)
+    assert manifest(path)["metadata"]["labels"] == {"kept": "as it is"}
+
+
+def _extended(certificate: x509.Certificate) -> set[str]:
+    return {one.lower() for one in judge._purposes(certificate)}
+
+
+def _key_usages(certificate: x509.Certificate) -> set[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+    except x509.ExtensionNotFound:
+        return set()
+    assert found.critical
+    words = {"digitalSignature": "digital signature", "keyEncipherment": "key encipherment"}
+    return {words[one] for one in judge._usages(certificate)}
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    kinds = {"DNSName": "DNS", "IPAddress": "IP", "RFC822Name": "email", "UniformResourceIdentifier": "URI"}
+    return [f"{kinds[type(one).__name__]}:{one.value}" for one in found]
+
+
+@pytest.mark.parametrize(
+    ("signer", "subject", "usages", "names", "message"),
+    [
+        (CLIENT, "CN=jane", ("digital signature",), (), "missing required usage for client certificate: client auth"),
+        (CLIENT, "CN=jane", ("client auth", "server auth"), (), "invalid usage for client certificate: server auth"),
+        (CLIENT, "CN=jane", ("client auth", "cert sign"), (), "invalid usage for client certificate: cert sign"),
+        (KUBELET, "CN=system:node:a/O=developers", NODE_CLIENT, (), "subject organization is not system:nodes"),
+        (KUBELET, f"{NODE}/O=more", NODE_CLIENT, (), "subject organization is not system:nodes"),
+        (KUBELET, "CN=node01/O=system:nodes", NODE_CLIENT, (), "subject common name does not begin with system:node:"),
+        (KUBELET, NODE, NODE_CLIENT, ("DNS:node01",), "DNS subjectAltNames are not allowed"),
+        (KUBELET, NODE, NODE_CLIENT, ("IP:10.0.0.2",), "IP subjectAltNames are not allowed"),
+        (KUBELET, NODE, NODE_CLIENT, ("email:a@b.c",), "Email subjectAltNames are not allowed"),
+        (KUBELET, NODE, NODE_CLIENT, ("URI:https://a",), "URI subjectAltNames are not allowed"),
+        (KUBELET, NODE, ("client auth",), (), "usages did not match [client auth digital signature key encipherment]"),
+        (KUBELET, NODE, NODE_SERVER, (), "usages did not match [client auth digital signature key encipherment]"),
+        (SERVING, "CN=system:node:a/O=x", NODE_SERVER, ("DNS:a",), "subject organization is not system:nodes"),
+        (SERVING, NODE, NODE_SERVER, (), "DNS or IP subjectAltName is required"),
+        (SERVING, NODE, NODE_SERVER, ("URI:https://a",), "DNS or IP subjectAltName is required"),
+        (SERVING, NODE, NODE_SERVER, ("DNS:a", "email:a@b.c"), "Email subjectAltNames are not allowed"),
+        (SERVING, NODE, NODE_SERVER, ("DNS:a", "URI:https://a"), "URI subjectAltNames are not allowed"),
+        (
+            SERVING,
+            NODE,
+            (*NODE_SERVER, "client auth"),
+            ("DNS:a",),
+            "usages did not match [digital signature key encipherment server auth]",
+        ),
+        (
+            SERVING,
+            "CN=node01/O=system:nodes",
+            NODE_SERVER,
+            ("DNS:a",),
+            "subject common name does not begin with system:node:",
+        ),
+    ],
+)
+def test_what_a_signer_forbids_becomes_the_condition_failed(
+    *,
+    applicant: Applicant,
+    inside: InProcess,
+    signer: str,
+    subject: str,
+    usages: tuple[str, ...],
+    names: tuple[str, ...],
+    message: str,
+) -> None:
+    path = applicant.object(applicant.request(subject, names), signer, usages)
+    inside.done("csr", "approve", "--file", path)
+
+    ended = inside("csr", "sign", "--file", path)
+
+    assert ended.status == 1
+    assert message in " ".join(ended.stderr.split())
+    approved, failed = conditions(path)
+    assert approved["type"] == "Approved"
+    times = {key: failed.pop(key) for key in ("lastUpdateTime", "lastTransitionTime")}
+    assert failed == {"type": "Failed", "status": "True", "reason": "SignerValidationFailure", "message": message}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one) for one in times.values())
+    assert "certificate" not in manifest(path)["status"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "lifetime"),
+    [
+        (None, None, timedelta(days=365)),
+        (600, None, timedelta(minutes=15)),
+        (86400, None, timedelta(days=1)),
+        (86400, "2h", timedelta(hours=2, minutes=5)),
+        (7 * 3600, None, timedelta(hours=7, minutes=5)),
+        (8 * 3600, None, timedelta(hours=8)),
+        (40 * 365 * 86400, None, timedelta(days=365)),
+        (None, "30d", timedelta(days=30)),
+    ],
+)
+def test_a_certificate_lives_for_the_shorter_of_both_times(
+    applicant: Applicant, inside: InProcess, asked: int | None, allowed: str | None, lifetime: timedelta
+) -> None:
+    """Five minutes of backdating are taken off at the end only where the lifetime is eight hours or more."""
+    spec: dict[str, Any] = {"expirationSeconds": asked} if asked else {}
+    path = applicant.object(applicant.request("CN=jane"), **spec)
+    inside.done("csr", "approve", "--file", path)
+
+    inside.done("csr", "sign", "--file", path, *(("--cluster-signing-duration", allowed) if allowed else ()))
+
+    made = certificate_in(path)
+    assert made.not_valid_after_utc - made.not_valid_before_utc == lifetime
+
+
+def test_nobody_outlives_the_ca(applicant: Applicant, inside: InProcess, pki_folder: Path) -> None:
+    inside.done("renew", "ca", "--days", "100", "--quiet")
+    path = applicant.object(applicant.request("CN=jane"))
+    inside.done("csr", "approve", "--file", path)
+
+    inside.done("csr", "sign", "--file", path)
+
+    assert certificate_in(path).not_valid_after_utc == judge.load(pki_folder / "ca.crt").not_valid_after_utc
+
+
+def test_system_masters_is_refused_where_the_api_server_refuses_it(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane/O=system:masters"))
+    before = path.read_bytes()
+
+    ended = inside("csr", "approve", "--file", path)
+
+    assert ended.status == 1
+    said = " ".join(ended.stderr.split())
+    assert f"is forbidden: use of {CLIENT} signer with system:masters group is not allowed" in said
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind", "reason"), [("approve", "Approved", "KubectlApprove"), ("deny", "Denied", "KubectlDeny")]
+)
+def test_a_decision_is_written_as_the_api_server_writes_it(
+    applicant: Applicant, inside: InProcess, decision: str, kind: str, reason: str
+) -> None:
+    path = applicant.object(applicant.request("CN=jane"))
+
+    inside.done("csr", decision, "--file", path)
+
+    (condition,) = conditions(path)
+    assert condition["lastUpdateTime"] == condition["lastTransitionTime"]
+    verb = {"Approved": "approved", "Denied": "denied"}[kind]
+    assert {key: value for key, value in condition.items() if "Time" not in key} == {
+        "type": kind,
+        "status": "True",
+        "reason": reason,
+        "message": f"This CSR was {verb} by kubectl certificate {decision}.",
+    }
+    decided = path.read_bytes()
+    assert "already" in inside.done("csr", decision, "--file", path).stdout
+    other = {"approve": "deny", "deny": "approve"}[decision]
+    refused = inside("csr", other, "--file", path)
+    assert refused.status == 2
+    assert f"is already {kind}" in refused.stderr
+    assert path.read_bytes() == decided
+
+
+def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: InProcess) -> None:
+    file = "pki/jane-csr.yaml"
+    inside.done("csr", "new", "jane", "--quiet")
+    inside.done("csr", "manifest", "jane")
+    said = []
+    for step in ((), ("csr", "approve", "--file", file)):
+        if step:
+            inside.done(*step)
+        ended = inside("csr", "fetch", "jane", "--file", file)
+        assert ended.status == 1
+        said.append(" ".join(ended.stderr.split()))
+    inside.done("csr", "manifest", "jane")
+    inside.done("csr", "deny", "--file", file)
+    said.append(" ".join(inside("csr", "fetch", "jane", "--file", file).stderr.split()))
+    inside.done("csr", "manifest", "jane", "--usage", "server auth")
+    inside.done("csr", "approve", "--file", file)
+    inside("csr", "sign", "--file", file)
+    said.append(" ".join(inside("csr", "fetch", "jane", "--file", file).stderr.split()))
+
+    for words, text in zip(
+        ("not approved yet", "not signed yet", "was denied", "its signer refused"), said, strict=True
+    ):
+        assert words in text
+    assert not (pki_folder / "jane.crt").exists()
+
+
+def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
+    inside.done("csr", "new", "asks", "--quiet")
+    path = applicant.object(applicant.request("CN=asks"))
+    inside.done("csr", "approve", "--file", path)
+    inside.done("csr", "sign", "--file", path)
+
+    ended = inside("csr", "fetch", "asks", "--file", path)
+
+    assert ended.status == 2
+    assert "it is for another key than the request's" in " ".join(ended.stderr.split())
+    assert not (pki_folder / "asks.crt").exists()
+
+
+def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane/O=developers/O=system:masters"), usages=("client auth", "any"))
+
+    said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
+
+    assert "would become the user jane, in: developers, system:masters" in said
+    assert "Attention: system:masters may do everything" in said
+    assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
+    assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
+
+
+def test_nothing_of_a_foreign_request_reaches_the_terminal_raw(applicant: Applicant, kcert: Kcert) -> None:
+    path = applicant.object(applicant.request("CN=\x1b[2Jjane/O=a\u202eb"))
+
+    for command in (("show",), ("approve",), ("sign",)):
+        ended = kcert("csr", *command, "--file", path)
+        assert "\x1b" not in ended.stdout + ended.stderr
+        assert "\u202e" not in ended.stdout + ended.stderr
+
+
+def test_names_that_mean_something_to_openssl_are_not_signed(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane", ("URI:https://a/${ENV::HOME}",)))
+    inside.done("csr", "approve", "--file", path)
+
+    ended = inside("csr", "sign", "--file", path)
+
+    assert ended.status == 2
+    assert "cannot be written into an openssl.cnf" in " ".join(ended.stderr.split())
+
+
+# --- Bad input
+
+
+def _unsigned(applicant: Applicant) -> bytes:
+    """A request whose signature is another key's."""
+    mine = applicant.request("CN=jane")
+    other = Applicant(applicant.folder).request("CN=jane")
+    from kcert.openssl.pem import armoured, pem_blocks
+
+    one, two = pem_blocks(mine)[0].der, pem_blocks(other)[0].der
+    forged = one[: len(one) - 64] + two[len(two) - 64 :] if len(one) == len(two) else one[:-1] + bytes((one[-1] ^ 1,))
+    return armoured(forged, "CERTIFICATE REQUEST").encode()
+
+
+@pytest.mark.parametrize(
+    ("request_of", "words"),
+    [
+        (lambda _one: b"rubbish", "the request is none"),
+        (lambda one: one.request("CN=jane").replace(b"CERTIFICATE REQ", b"NEW CERTIFICATE REQ"), "the request is none"),
+        (lambda one: one.request("O=developers"), "without a CN"),
+        (lambda one: one.request("CN= /O=developers"), "without a CN"),
+        (_unsigned, "another key has signed"),
+    ],
+)
+def test_a_request_that_is_none_is_not_approved(
+    applicant: Applicant, inside: InProcess, request_of: Callable[[Applicant], bytes], words: str
+) -> None:
+    path = applicant.object(request_of(applicant))
+
+    ended = inside("csr", "approve", "--file", path)
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "Pod"}, "kind 'Pod' is not CertificateSigningRequest"),
+        ({"apiVersion": "certificates.k8s.io/v1beta1"}, "signerName has to be there"),
+        ({"apiVersion": "v1"}, "apiVersion 'v1' is not certificates.k8s.io/v1"),
+        ({"metadata": {"name": "Jane"}}, "metadata.name 'Jane' is no name of an object"),
+        ({"metadata": {}}, "it is missing"),
+        ({"spec": {"request": "%%%"}}, "spec.request is not base64"),
+        ({"spec": {"signerName": "kubernetes.io/nobody"}}, "Kubernetes has no such signer"),
+        ({"spec": {"signerName": "kubernetes.io/legacy-unknown"}}, "not allowed via this API version"),
+        ({"spec": {"signerName": "mine"}}, "a signer's name is a domain"),
+        ({"spec": {"usages": []}}, "spec.usages is missing"),
+        ({"spec": {"usages": ["client auth", "client auth"]}}, "stands there twice"),
+        ({"spec": {"usages": ["everything"]}}, "'everything' is no usage"),
+        ({"spec": {"expirationSeconds": 599}}, "may not specify a duration less than 600 seconds"),
+        ({"spec": {"expirationSeconds": "1h"}}, "no whole number"),
+    ],
+)
+def test_a_manifest_that_the_api_server_would_not_take_is_refused_with_its_reason(
+    applicant: Applicant, inside: InProcess, change: dict[str, Any], words: str
+) -> None:
+    path = applicant.object(applicant.request("CN=jane"))
+    document = manifest(path)
+    for key, value in change.items():
+        document[key] = {**document[key], **value} if key == "spec" else value
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    before = path.read_bytes()
+
+    ended = inside("csr", "approve", "--file", path)
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+    assert path.read_bytes() == before
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no manifest with one object"),
+        (b"- a\n- b\n", "no manifest with one object"),
+        (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
+        (BOMB.encode(), "uses YAML aliases"),
+        (b"kind: a\nkind: b\n", "stands there twice"),
+        (b"\x00\x01", "no YAML"),
+        (b"a: [" * 5000, "no "),
+        (b"#" * (1024 * 1024 + 1), "more than 1024 KiB"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "bad.yaml").write_bytes(content)
+
+    ended = inside("csr", "deny", "--file", "bad.yaml")
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("new", "../jane"), "not accepted as a user's name"),
+        (("new", "jane", "--group", "a/b"), "--group 'a/b' is not accepted"),
+        (("new", "jane", "--san", "under_score!"), "neither a DNS name nor an address"),
+        (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
+        (("new", "ca"), "nothing that the Certificates API signs"),
+        (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
+        (("manifest", "nobody"), "`kcert csr new nobody` makes key and request"),
+        (("approve",), "name the object"),
+        (("approve", "jane", "--file", "x.yaml"), "leave one of the two out"),
+        (("approve", "Jane"), "cannot be the name of an object"),
+        (("sign", "--file", "nothing.yaml"), "cannot be read"),
+        (("fetch", "jane", "--file", "x.yaml", "--wait", "5s"), "--wait asks a cluster"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    pki_folder: Path, inside: InProcess, arguments: tuple[str, ...], words: str
+) -> None:
+    assert pki_folder
+    ended = inside("csr", *arguments)
+
+    assert ended.status == 2
+    assert words in " ".join(ended.stderr.split())
+
+
+def test_a_name_that_no_object_can_have_needs_another_one(pki_folder: Path, inside: InProcess) -> None:
+    inside.done("csr", "new", "Jane_Doe", "--quiet")
+
+    refused = inside("csr", "manifest", "Jane_Doe")
+    inside.done("csr", "manifest", "Jane_Doe", "--name", "jane-doe")
+
+    assert refused.status == 2
+    assert "Give it another with --name" in " ".join(refused.stderr.split())
+    assert manifest(pki_folder / "jane-doe-csr.yaml")["metadata"]["name"] == "jane-doe"
+
+
+def test_a_leaf_is_renewed_where_the_cas_key_is_not(
+    own_pki: Callable[..., Pki], inside: InProcess, tmp_path: Path
+) -> None:
+    """What `kcert renew` says to do where the CA's key is missing."""
+    here = own_pki("course").folder
+    there = tmp_path / "there"
+    there.mkdir()
+    for name in ("ca.crt", "ca.key"):
+        (here / name).rename(there / name) if name == "ca.key" else (there / name).write_bytes(
+            (here / name).read_bytes()
+        )
+    key, old = ((here / f"kube-scheduler.{end}").read_bytes() for end in ("key", "crt"))
+
+    inside.done("csr", "new", "kube-scheduler")
+    inside.done("csr", "manifest", "kube-scheduler")
+    inside.done("csr", "approve", "--file", "pki/kube-scheduler-csr.yaml")
+    inside.done("csr", "sign", "--file", "pki/kube-scheduler-csr.yaml", "--dir", there)
+    inside.done("csr", "fetch", "kube-scheduler", "--file", "pki/kube-scheduler-csr.yaml")
+
+    assert (here / "kube-scheduler.key").read_bytes() == key
+    assert (here / "kube-scheduler.crt").read_bytes() != old
+    assert judge.matches(key, judge.load(here / "kube-scheduler.crt"))
+    assert backups(here, "kube-scheduler.crt")[-1].read_bytes() == old

@@ -1,0 +1,248 @@
+"""`kcert csr` with a cluster: real kubectl against a small API server, and kubectl's failures."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from kcert.errors import ProgramError
+from kcert.kubeconfig import Kubeconfig
+from kcert.kubernetes import kubectl
+from tests import judge, running
+from tests.certificates_api import Api, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_subprocess import FakeProcess
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+
+@dataclass
+class Cluster:
+    """The API server that runs, and kubeconfigs for it."""
+
+    api: Api
+    url: str
+    home: Path
+
+    def kubeconfig(self, name: str) -> Path:
+        """A kubeconfig of somebody in the PKI folder."""
+        pki = self.home / "pki"
+        one = Kubeconfig(
+            "here",
+            self.url,
+            name,
+            "here",
+            *(PurePosixPath(f"{one}") for one in ("ca.crt", f"{name}.crt", f"{name}.key")),
+        )
+        path = self.home / f"{name}.conf"
+        path.write_text(
+            one.embedded(lambda file: base64.b64encode((pki / file).read_bytes()).decode()), encoding="utf-8"
+        )
+        return path
+
+    def whoami(self, name: str) -> dict[str, Any]:
+        """Whom the server takes somebody for."""
+        context = ssl.create_default_context(cafile=str(self.home / "pki/ca.crt"))
+        context.load_cert_chain(self.home / f"pki/{name}.crt", self.home / f"pki/{name}.key")
+        connection = http.client.HTTPSConnection(self.url.removeprefix("https://"), context=context, timeout=20)
+        try:
+            connection.request("GET", "/whoami")
+            found = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture
+def cluster(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster whose kube-controller-manager is `kcert csr sign`."""
+    running.program("kubectl")
+    folder = own_pki("course").folder
+    object_file = tmp_path / "controller-manager.yaml"
+
+    def signs(one: dict[str, Any]) -> dict[str, Any]:
+        object_file.write_text(yaml.safe_dump(one), encoding="utf-8")
+        kcert("csr", "sign", "--file", object_file)
+        signed = yaml.safe_load(object_file.read_text(encoding="utf-8"))
+        assert isinstance(signed, dict)
+        return signed
+
+    with serving(folder, signs) as (api, url):
+        yield Cluster(api, url, tmp_path)
+
+
+def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    kcert.done("csr", "new", "jane", "--group", "developers", "--quiet")
+    kcert.done("csr", "manifest", "jane")
+
+    submitted = kcert.done("csr", "submit", "jane", *admin).stdout
+    listed = kcert.done("csr", "list", *admin).stdout
+    looked = " ".join(kcert.done("csr", "show", "jane", *admin).stdout.split())
+    early = kcert("csr", "fetch", "jane", *admin)
+    approved = kcert.done("csr", "approve", "jane", *admin).stdout
+    kcert.done("csr", "fetch", "jane", "--wait", "30s", *admin)
+
+    assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
+    assert "jane" in listed
+    assert "would become the user jane, in: developers" in looked
+    assert early.status == 1
+    assert "not approved yet" in early.stderr
+    assert "approved" in approved
+    assert "kubectl certificate approve jane" in " ".join(approved.split())
+    assert cluster.whoami("jane") == {"kind": "User", "name": "jane", "groups": ["developers"]}
+    kcert.done("kubeconfig", "jane", "--server", cluster.url)
+    itself = running.output(
+        ["kubectl", "get", "--raw", "/whoami", "--kubeconfig", cluster.home / "pki/jane.kubeconfig"],
+        HOME=str(cluster.home),
+    )
+    assert json.loads(itself.stdout)["name"] == "jane"
+    condition = cluster.api.objects["jane"]["status"]["conditions"][0]
+    assert condition["reason"] == "KubectlApprove"
+    assert condition["message"] == "This CSR was approved by kubectl certificate approve."
+    made = judge.load(cluster.home / "pki/jane.crt")
+    assert judge.matches((cluster.home / "pki/jane.key").read_bytes(), made)
+    refused = kcert("csr", "list", "--kubeconfig", cluster.kubeconfig("jane"))
+    assert refused.status == 3
+    assert "(Forbidden)" in refused.stderr
+    assert "somebody with more rights" in " ".join(refused.stderr.split())
+
+
+def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    kcert.done("csr", "new", "jane", "--quiet")
+    kcert.done("csr", "manifest", "jane")
+    kcert.done("csr", "submit", "jane", *admin)
+
+    kcert.done("csr", "deny", "jane", *admin)
+
+    assert cluster.api.objects["jane"]["status"]["conditions"][0]["reason"] == "KubectlDeny"
+    assert "was denied" in kcert("csr", "fetch", "jane", *admin).stderr
+    again = kcert("csr", "approve", "jane", *admin)
+    assert again.status == 3
+    assert "already Denied" in " ".join(again.stderr.split())
+
+
+def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert: Kcert) -> None:
+    cluster.api.signs = None
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    kcert.done("csr", "new", "jane", "--quiet")
+    kcert.done("csr", "manifest", "jane")
+    kcert.done("csr", "submit", "jane", *admin)
+    kcert.done("csr", "approve", "jane", *admin)
+
+    ended = kcert("csr", "fetch", "jane", "--wait", "1s", *admin)
+
+    assert ended.status == 1
+    said = " ".join(ended.stderr.split())
+    assert "approved, but nobody has signed it" in said
+    assert "--cluster-signing-cert-file" in said
+
+
+def test_what_the_signer_refuses_has_failed(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    kcert.done("csr", "new", "jane", "--quiet")
+    kcert.done("csr", "manifest", "jane", "--usage", "server auth")
+    kcert.done("csr", "submit", "jane", *admin)
+    kcert.done("csr", "approve", "jane", *admin)
+
+    ended = kcert("csr", "fetch", "jane", *admin)
+
+    assert ended.status == 1
+    assert "its signer refused it (SignerValidationFailure" in " ".join(ended.stderr.split())
+
+
+def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluster, kcert: Kcert) -> None:
+    kcert.done("csr", "new", "jane", "--group", "system:masters", "--quiet")
+    kcert.done("csr", "manifest", "jane")
+
+    ended = kcert("csr", "submit", "jane", "--kubeconfig", cluster.kubeconfig("admin"))
+
+    assert ended.status == 3
+    assert "system:masters group is not allowed" in " ".join(ended.stderr.split())
+
+
+def test_an_object_that_is_not_there(cluster: Cluster, kcert: Kcert) -> None:
+    ended = kcert("csr", "show", "nobody", "--kubeconfig", cluster.kubeconfig("admin"))
+
+    assert ended.status == 3
+    assert "(NotFound)" in ended.stderr
+    assert "`kcert csr list`" in " ".join(ended.stderr.split())
+
+
+# --- kubectl's command lines and failures, where there is no kubectl
+
+APPROVE = kubectl.Cluster().command("certificate", "approve", "jane")
+
+
+@pytest.fixture
+def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Something called kubectl in PATH; pytest-subprocess answers in its place."""
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+@pytest.mark.usefixtures("kubectl_is_here")
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+            "No API server",
+        ),
+        ("Unable to connect to the server: dial tcp: lookup api: no such host", "No API server answers there"),
+        ("error: no configuration has been provided, try setting KUBERNETES_MASTER", "--kubeconfig FILE"),
+        ('Error from server (Forbidden): csr is forbidden: User "jane" cannot list', "somebody with more rights"),
+        (
+            'Error from server (NotFound): certificatesigningrequests.certificates.k8s.io "jane" not found',
+            "kcert csr list",
+        ),
+        ("Error from server (Conflict): Operation cannot be fulfilled on csr", "do it once more"),
+        ("Error from server (AlreadyExists): csr jane already exists", "kubectl delete csr"),
+        ("error: You must be logged in to the server (Unauthorized)", "does not know who that is"),
+        (
+            "Unable to connect to the server: x509: certificate signed by unknown authority",
+            "not the one of this API server",
+        ),
+        ('error: context "elsewhere" does not exist', "get-contexts"),
+    ],
+)
+def test_each_failure_of_kubectl_says_what_to_do(fp: FakeProcess, said: str, advice: str) -> None:
+    fp.register(list(APPROVE), stderr=f"{said}\n", returncode=1)
+
+    with pytest.raises(ProgramError, match="failed with status 1") as caught:
+        kubectl.kubectl(APPROVE)
+
+    assert advice in str(caught.value)
+    assert caught.value.exit_status == 3
+
+
+@pytest.mark.usefixtures("kubectl_is_here")
+def test_what_kubectl_says_comes_back_where_it_succeeds(fp: FakeProcess) -> None:
+    argv = kubectl.Cluster("my.conf", "prod").command("get", "csr")
+    fp.register(list(argv), stdout="NAME  AGE\n")
+
+    assert kubectl.kubectl(argv).stdout == b"NAME  AGE\n"
+    assert argv == ("kubectl", "get", "csr", "--kubeconfig", "my.conf", "--context", "prod")
+
+
+def test_without_kubectl_it_is_said_what_works_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ProgramError, match="take --file FILE"):
+        kubectl.kubectl(APPROVE)
