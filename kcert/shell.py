@@ -105,34 +105,36 @@ def run(command: Command) -> Outcome:
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
+    running: sh.RunningCommand | None = None
     try:
-        running = sh.Command(_located(program))(
-            *arguments,
-            _cwd=str(command.folder),
-            _in=None,
-            _err_to_out=True,
-            _tty_out=False,
-            _timeout=command.seconds_allowed,
-            _ok_code=list(range(256)),
-            _bg=True,  # only so that there is something in hand to be killed
-            _bg_exc=False,
-            _decode_errors="replace",
-        )
-    except sh.CommandNotFound:
-        raise _missing(program) from None
-    except OSError as error:
-        raise _cannot_start(program, error) from None
-    try:
+        # The interruption comes when there is something in hand to be killed.
+        with _interruptions_held():
+            running = sh.Command(_located(program))(
+                *arguments,
+                _cwd=str(command.folder),
+                _in=None,
+                _err_to_out=True,
+                _tty_out=False,
+                _timeout=command.seconds_allowed,
+                _ok_code=list(range(256)),
+                _bg=True,
+                _bg_exc=False,
+                _decode_errors="replace",
+            )
         running.wait()
         status, output = running.exit_code, str(running)
+    except sh.CommandNotFound:
+        raise _missing(program) from None
     except sh.TimeoutException:
         raise _too_slow(command) from None
     except sh.ErrorReturnCode as error:  # ended by a signal
         status, output = error.exit_code, error.stdout.decode(errors="replace")
+    except OSError as error:
+        raise _cannot_start(program, error) from None
     except BaseException:  # Ctrl-C, SIGTERM: no program is left behind
-        running.kill()
-        with contextlib.suppress(sh.ErrorReturnCode):
-            running.wait()
+        if running is not None:
+            with contextlib.suppress(OSError):
+                running.process.kill()
         raise
     return Outcome(command, status, output, started, time.monotonic() - clock)
 
@@ -301,16 +303,16 @@ def _interruptions_held() -> Iterator[None]:
     would be left behind."""
     came: list[int] = []
     before = {
-        number: signal.signal(number, lambda number, _frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        held: signal.signal(held, lambda number, _frame: came.append(number))
+        for held in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for late in came:
-            signal.raise_signal(late)
+        for held, handler in before.items():
+            signal.signal(held, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _start(command: Command) -> _Running:

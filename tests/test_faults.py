@@ -179,6 +179,7 @@ def test_a_folder_that_takes_no_files_is_refused(kcert: Kcert, quiet: list[str])
 def without_privileges() -> None:
     """Take from root the right to write where the modes forbid it, which no other user has (capset(2))."""
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(28, 3)  # PR_SET_SECUREBITS: being root gives no privileges back when kcert is started
     version, capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     if libc.capset(version, capabilities) != 0:
         raise OSError(ctypes.get_errno(), "capset")

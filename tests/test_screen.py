@@ -31,7 +31,7 @@ def normalised(text: str) -> str:
     return re.sub(r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD", "\n".join(lines) + "\n")
 
 
-def agrees_with(golden: str, text: str) -> None:
+def assert_agrees_with(golden: str, text: str) -> None:
     """Compare *text* with a golden file, or write that file."""
     path = GOLDEN / golden
     if os.environ.get("KCERT_WRITE_GOLDEN") == "1":
@@ -63,7 +63,7 @@ def test_one_certificate_looks_like_this(own_pki: Callable[..., Pki], kcert: Kce
     for path in own.folder.glob("*admin*"):
         path.unlink()
 
-    agrees_with("client-admin.txt", kcert.done("client", "admin").stdout)
+    assert_agrees_with("client-admin.txt", kcert.done("client", "admin").stdout)
 
 
 def test_one_certificate_without_its_words_looks_like_this(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -71,7 +71,7 @@ def test_one_certificate_without_its_words_looks_like_this(own_pki: Callable[...
     for path in own.folder.glob("*kube-apiserver*"):
         path.unlink()
 
-    agrees_with("apiserver-no-explain.txt", kcert.done("apiserver", "--no-explain").stdout)
+    assert_agrees_with("apiserver-no-explain.txt", kcert.done("apiserver", "--no-explain").stdout)
 
 
 def test_a_quiet_run_looks_like_this(kcert: Kcert, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_quiet_run_looks_like_this(kcert: Kcert, tmp_path: Path) -> None:
 
     ended = kcert.done("all", "--quiet")
 
-    agrees_with("all-quiet.txt", ended.stdout)
+    assert_agrees_with("all-quiet.txt", ended.stdout)
     assert ended.stderr == ""
 
 
@@ -88,7 +88,9 @@ def test_output_into_a_pipe_is_the_same_at_any_width_of_the_terminal(own_pki: Ca
     for path in own.folder.glob("*admin*"):
         path.unlink()
 
-    agrees_with("client-admin.txt", kcert.done("client", "admin", variables={"COLUMNS": "33", "TERM": "xterm"}).stdout)
+    assert_agrees_with(
+        "client-admin.txt", kcert.done("client", "admin", variables={"COLUMNS": "33", "TERM": "xterm"}).stdout
+    )
 
 
 @pytest.mark.parametrize(("profile", "jobs"), [("course", "1"), ("hardway", "1"), ("kubeadm", "1"), ("course", "3")])

@@ -59,7 +59,7 @@ def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = ""
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        preexec_fn=_take_terminal,
+        preexec_fn=_take_terminal,  # noqa: PLW1509 - the tests have one thread
     )
     os.close(slave)
     text, typed, deadline = b"", 0, time.monotonic() + 60

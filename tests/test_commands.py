@@ -1,0 +1,122 @@
+"""Chapters alone and in any order, clients of every sort, and what is stale, expiring or expired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import judge
+from tests.refusals import assert_refused, snapshot
+from tests.running import Kcert, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+
+@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+def test_chapters_in_any_order_make_what_all_makes(kcert: Kcert, profile: str, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(f"profile: {profile}\nkey: {{algorithm: ecdsa}}\n", encoding="utf-8")
+
+    for chapter in ("ca", "service-account", "kubelet", "apiserver", "etcd", "client"):
+        assert kcert.done(chapter, "--quiet").stdout
+
+    assert all(line.endswith("current") for line in kcert.done("all", "--quiet").lines)
+
+
+@pytest.mark.parametrize("chapter", ["client", "etcd", "apiserver", "kubelet"])
+def test_a_chapter_that_needs_the_ca_says_so_and_offers_the_command(kcert: Kcert, chapter: str) -> None:
+    assert_refused(kcert(chapter, "--dir", "my pki"), 2, "kcert ca --dir 'my pki'")
+
+
+def test_a_client_of_any_name_gets_its_groups_in_their_order(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+
+    kcert.done("client", "jane", "system:joe", "--group", "b:2", "--group", "a", "--quiet")
+
+    for name, stem in (("jane", "jane"), ("system:joe", "system-joe")):
+        seen = judge.judged(judge.load(own.folder / f"{stem}.crt"))
+        assert seen.subject == (f"CN={name}", "O=b:2", "O=a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["admin", "--group", "developers"], "cannot be put into other groups"),
+        (["--group", "developers"], "no user is named"),
+        (["kube-apiserver"], "kcert apiserver"),
+        (["node01"], "kcert kubelet"),
+        (["ca"], "kcert ca"),
+    ],
+)
+def test_a_client_that_cannot_be_is_refused(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: list[str], said: str
+) -> None:
+    before = snapshot(own_pki("course").folder)
+
+    assert_refused(kcert("client", *arguments), 2, said)
+    assert snapshot(kcert.folder / "pki") == before
+
+
+def _resigned(folder: Path, *dates: str) -> None:
+    """Sign admin's request once more, with other dates."""
+    said = output(
+        [
+            *("openssl", "x509", "-req", "-in", "admin.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-out", "admin.crt"),
+            *("-set_serial", "77", "-extensions", "v3_req", "-extfile", "openssl-admin.cnf", *dates),
+        ],
+        folder,
+    )
+    assert said.status == 0, said.stderr
+
+
+@pytest.mark.parametrize(("days", "state"), [("-1", "expired"), ("29", "expiring"), ("32", "current")])
+def test_what_ends_soon_or_has_ended_is_named_and_left_alone(
+    own_pki: Callable[..., Pki], kcert: Kcert, days: str, state: str
+) -> None:
+    own = own_pki("course")
+    _resigned(own.folder, "-days", days)
+    before = snapshot(own.folder)
+
+    lines = kcert.done("all", "--quiet").lines
+
+    (line,) = (one for one in lines if one.startswith("kept  admin  "))
+    assert state in line
+    assert ("kcert renew admin" in line) == (state != "current")
+    assert snapshot(own.folder) == before
+
+
+def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    with own.config.open("a", encoding="utf-8") as config:
+        config.write("api_server: {host: lb.example.com, ip: 192.0.2.30}\n")
+    before = snapshot(own.folder)
+
+    said = " ".join(kcert.done("all", "--quiet").stdout.split())
+
+    assert "kube-apiserver stale: it lacks DNS:lb.example.com, IP:192.0.2.30" in said
+    assert snapshot(own.folder) == before
+
+
+def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    said = output(
+        [
+            *("openssl", "x509", "-req", "-in", "ca.csr", "-signkey", "ca.key", "-out", "ca.crt", "-days", "40"),
+            *("-extensions", "v3_req", "-extfile", "openssl-ca.cnf"),
+        ],
+        own.folder,
+    )
+    assert said.status == 0, said.stderr
+    for path in own.folder.glob("*admin.crt"):
+        path.unlink()
+
+    lines = kcert.done("client", "admin", "--quiet").lines
+
+    authority, leaf = judge.load(own.folder / "ca.crt"), judge.load(own.folder / "admin.crt")
+    assert any("all that its CA has left" in line for line in lines)
+    assert leaf.not_valid_after_utc <= authority.not_valid_after_utc
+    assert judge.judged(leaf).days in (39, 40)

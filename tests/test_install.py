@@ -1,0 +1,78 @@
+"""The set-up: a wheel installs with templates and lessons in it, and works; make and shell files are sound."""
+
+from __future__ import annotations
+
+import sys
+import venv
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.running import REPOSITORY, output, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """The wheel that this checkout builds."""
+    said = output([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path / "dist", REPOSITORY])
+    if said.status != 0 and "hatchling" in said.stderr:
+        pytest.skip(f"the build system cannot be had here: {said.stderr.strip().splitlines()[-1]}")
+    assert said.status == 0, said.stderr
+    (found,) = (tmp_path / "dist").glob("*.whl")
+    return found
+
+
+def test_a_wheel_brings_all_it_needs_and_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    home = tmp_path / "home"
+    venv.create(home / "venv", system_site_packages=False, with_pip=False)
+    site = next((home / "venv").glob("lib/python*/site-packages"))
+    # What kcert depends on comes from the environment of the tests; kcert itself from the wheel alone.
+    zipfile.ZipFile(wheel).extractall(site)
+    (site / "dependencies.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages")), encoding="utf-8"
+    )
+    python, clean = home / "venv/bin/python", {"PYTHONPATH": "", "HOME": str(home)}
+
+    made = output([python, "-m", "kcert", "all", "--quiet"], home, **clean)
+    where = output([python, "-c", "import kcert; print(kcert.__file__)"], home, **clean)
+    explained = output([python, "-m", "kcert", "client", "jane"], home, **clean)
+
+    for kind in ("ca", "client", "server", "peer"):
+        assert f"kcert/openssl_templates/{kind}.cnf" in names
+    assert "kcert/lessons/admin.md" in names
+    assert not any(name.startswith(("tests/", "openssl_templates/")) for name in names)
+    assert str(site) in where.stdout
+    assert (made.status, len(made.lines)) == (0, 12)
+    assert "jane.crt: OK" in explained.stdout
+
+
+def test_completion_installs_itself_into_the_home(tmp_path: Path) -> None:
+    said = output(
+        [sys.executable, "-m", "kcert", "--install-completion", "bash"],
+        tmp_path,
+        HOME=str(tmp_path),
+        PYTHONPATH=str(REPOSITORY),
+        SHELL="/bin/bash",
+    )
+
+    assert "Traceback" not in said.stderr
+    assert any("kcert" in path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_build_machines_script_is_sound() -> None:
+    said = output([program("shellcheck"), REPOSITORY / ".ci/run"])
+
+    assert said.stdout + said.stderr == ""
+
+
+def test_make_says_what_it_can_do() -> None:
+    said = output([program("make"), "help"], REPOSITORY)
+
+    assert [line.split()[1] for line in said.lines] == [
+        *("help", "demo", "test", "check", "bench", "format", "clean"),
+    ]
