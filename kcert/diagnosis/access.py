@@ -204,6 +204,34 @@ def _no_node(_saying: Saying) -> Meaning:
     )
 
 
+def _kubelet_refuses(saying: Saying) -> Meaning:
+    user = saying.word("user")
+    name = "apiserver-kubelet-client"
+    return Meaning(
+        f"A kubelet knows the API server as {user}, and lets it do nothing: its certificate lacks the group that has "
+        "rights on nodes, mostly O=system:masters.",
+        lines(
+            f"openssl x509 -in {name}.crt -noout -subject   # --kubelet-client-certificate of the API server",
+            f"kubectl auth can-i get nodes/proxy --as {quote(user)}" if user else "",
+        ),
+        repair(
+            (f"kcert renew {name} --stale",),
+            (request(name, "/CN=kube-apiserver-kubelet-client/O=system:masters"), sign(name)),
+        ),
+    )
+
+
+def _masters_on_request(_saying: Saying) -> Meaning:
+    return Meaning(
+        "A request for a certificate with O=system:masters was refused: the Certificates API makes no administrators.",
+        "openssl req -in NAME.csr -noout -subject",
+        repair(
+            ("kcert csr new NAME --group GROUP   # another group, with a role bound to it",),
+            (request("NAME", "/CN=NAME/O=GROUP"), "# or sign it with the CA's key itself:", sign("NAME")),
+        ),
+    )
+
+
 def _token(_saying: Saying) -> Meaning:
     return Meaning(
         "A service account's token was signed with a key that the API server does not know: "
@@ -239,6 +267,23 @@ CAUSES = (
             Wording("cannot modify node", r"node \"(?P<node>[^\"]+)\" cannot modify node \"(?P<other>[^\"]+)\""),
         ),
         _other_node,
+    ),
+    Cause(
+        "kubelet-refuses-api-server",
+        "wrong-organization",
+        (
+            Wording(
+                "Forbidden",
+                r"Forbidden \(user=(?P<user>[^,\s]+), verb=(?P<verb>[a-z]+), resource=(?P<what>[a-z]+), subresource=",
+            ),
+        ),
+        _kubelet_refuses,
+    ),
+    Cause(
+        "masters-on-request",
+        "csr",
+        (Wording("signer with system:masters group is not allowed"),),
+        _masters_on_request,
     ),
     Cause(
         "not-a-node",
@@ -278,7 +323,7 @@ CAUSES = (
         (
             Wording("You must be logged in to the server"),
             Wording("the server has asked for the client to provide credentials"),
-            Wording("Unauthorized", r"(?:err(?:or)?=|: |\")\"?Unauthorized\"?\s*(?:$|[,)\"]| [a-z]+=)"),
+            Wording("Unauthorized", r"(?:err(?:or)?=|: |\")\"?Unauthorized\"?\s*(?:$|[,)\"]| [a-z]+=)|^Unauthorized$"),
         ),
         _unknown_caller,
     ),

@@ -120,7 +120,30 @@ def _gone(saying: Saying) -> Meaning | None:
     )
 
 
+def _open_to_others(saying: Saying) -> Meaning:
+    path = saying.word("path")
+    return Meaning(
+        f"{path or 'A kubeconfig'} can be read by others than its owner, and so can the key in it.",
+        lines(
+            f"ls -l {file(path or 'admin.kubeconfig')}",
+            "# openssl x509 -noout -subject tells whose key it is; kcert show prints it",
+        ),
+        repair(("kcert check",), ("# openssl has no part in it:", f"chmod 600 {file(path or 'admin.kubeconfig')}")),
+    )
+
+
 CAUSES = (
+    Cause(
+        "kubeconfig-open-to-others",
+        "key-permissions",
+        (
+            Wording(
+                "Kubernetes configuration file is",
+                r"Kubernetes configuration file is (?:group|world)-readable.*?Location: (?P<path>\S+)",
+            ),
+        ),
+        _open_to_others,
+    ),
     Cause(
         "missing-file",
         "missing-file",

@@ -131,6 +131,7 @@ CAUSES = (
                 "is expected to be in the format",
                 r"is expected to be in the format .*?(?:not in that format: '(?P<given>[^']*)')?$",
             ),
+            Wording("unknown subject name attribute"),
         ),
         _subject,
     ),

@@ -191,7 +191,7 @@ CAUSES = (
         (
             Wording("insecure algorithm", r"insecure algorithm (?P<algorithm>[\w-]+)"),
             Wording("digest algorithm too weak"),
-            Wording("md too weak", r"\b(?:ca|ee) md too weak"),
+            Wording("md too weak", r"\b(?i:ca|ee) md too weak"),
         ),
         _weak_signature,
     ),
@@ -202,6 +202,7 @@ CAUSES = (
             Wording("key too weak", r"certificate key too weak"),
             Wording("ee key too small"),
             Wording("ca key too small"),
+            Wording("keys are insecure", r"crypto/rsa: \d+-bit keys are insecure"),
         ),
         _weak_key,
     ),

@@ -15,7 +15,7 @@ _PREFIXES = (
     re.compile(r"\[pod/[^\]\s]+\] "),
     re.compile(rf"{_TIME} (?:stdout|stderr) [FP](?::\S+)? "),
     re.compile(rf"(?:[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?|{_TIME}) \S+ [^\s:\[\]]+(?:\[\d+\])?: "),
-    re.compile(rf"{_TIME} (?=[{{EIWF])"),
+    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z "),
 )
 _TOLD = ("MESSAGE", "msg", "message", "log")
 _LEFT_OUT = {"ts", "level", "caller", "v", "stacktrace", "stream", "time", "logger", *_TOLD}
