@@ -442,7 +442,8 @@ def typed(argv: tuple[str, ...], width: int = 0) -> str:
     groups: list[str] = []
     for word in words:
         stays = groups and not (word.startswith("-") and len(word) > 1)
-        if stays and len(groups[-1]) + len(word) + 7 <= width:  # 7: indentation, blank, and " \\"
+        # Only a list of files may go on in another line; 7 is for the indentation, a blank and " \\".
+        if stays and (" " not in groups[-1] or len(groups[-1]) + len(word) + 7 <= width):
             groups[-1] += f" {word}"
         else:
             groups.append(word)
