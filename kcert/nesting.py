@@ -1,4 +1,4 @@
-"""How deep YAML is nested, found out before it is built: the C loader recurses, and too deep a file kills the process."""
+"""How deep YAML is nested, found out before it is built: the C loader recurses, and too deep kills the process."""
 
 from __future__ import annotations
 
