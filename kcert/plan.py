@@ -160,7 +160,8 @@ def asking(certificate: Certificate, *, openssl: str, templates: Path | None, ke
     assert csr and config and certificate.subject
     names = certificate.alt_names
     settings = cnf.render_request(names) if names else cnf.render(certificate, templates)
-    argv = commands.request(openssl, files.key, certificate.subject, config, csr)
+    secret = certificate.passphrase
+    argv = commands.request(openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
     steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
     steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
     return Procedure(certificate, None, tuple(steps), certificate.days, keeps_key)
@@ -169,7 +170,7 @@ def asking(certificate: Certificate, *, openssl: str, templates: Path | None, ke
 def new_key(certificate: Certificate, openssl: str) -> Run:
     """The step that generates its key."""
     path = certificate.files.key
-    argv = commands.private_key(openssl, certificate.key, path)
+    argv = commands.private_key(openssl, certificate.key, path, certificate.passphrase)
     return Run("key", argv, reads=(), makes=(path,), limit=_seconds(certificate.key))
 
 
@@ -196,7 +197,7 @@ def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settin
     assert csr and config and subject
     asked = Run(
         "request",
-        commands.request(openssl, files.key, subject, config, csr),
+        commands.request(openssl, files.key, subject, cnf=config, out=csr, passphrase=certificate.passphrase),
         reads=(files.key, config),
         makes=(csr,),
     )
@@ -211,23 +212,35 @@ def signed(certificate: Certificate, issuer: Certificate, openssl: str, days: in
     if issuer is certificate:
         signature = Run(
             "self-signature",
-            commands.self_signature(openssl, csr, key=files.key, out=crt, days=days, cnf=config),
+            commands.self_signature(
+                openssl, csr, key=files.key, out=crt, days=days, cnf=config, passphrase=certificate.passphrase
+            ),
             reads=(csr, files.key, config),
             makes=(crt,),
         )
     else:
         signature = Run(
             "signature",
-            commands.signature(openssl, csr, authority=(authority, issuer.files.key), out=crt, days=days, cnf=config),
+            commands.signature(
+                openssl,
+                csr,
+                authority=(authority, issuer.files.key),
+                out=crt,
+                days=days,
+                cnf=config,
+                passphrase=issuer.passphrase,
+            ),
             reads=(csr, authority, issuer.files.key, config),
             makes=(crt,),
         )
-    return signature, verified(openssl, authority, crt)
+    return signature, verified(openssl, issuer, crt)
 
 
-def verified(openssl: str, authority: PurePosixPath, *crts: PurePosixPath) -> Run:
-    """The proof that the CA's certificate *authority* vouches for each of *crts*."""
-    argv = commands.verification(openssl, authority, *crts)
+def verified(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Run:
+    """The proof that the CA *issuer* vouches for each of *crts*."""
+    authority = issuer.files.crt
+    assert authority
+    argv = commands.verification(openssl, authority, *crts, intermediate=issuer.intermediate)
     return Run("verify", argv, reads=tuple(dict.fromkeys((authority, *crts))))
 
 

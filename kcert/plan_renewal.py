@@ -70,13 +70,14 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
         steps.append(new_key(certificate, tools.openssl))
     steps.append(Write("settings", config, cnf.render(certificate, tools.templates)))
     if old.again:
-        argv = commands.request_again(tools.openssl, crt, files.key, csr)
+        argv = commands.request_again(tools.openssl, crt, files.key, csr, certificate.passphrase)
         steps.append(Run("request-again", argv, reads=(crt, files.key), makes=(csr,)))
     else:
-        argv = commands.request(tools.openssl, files.key, certificate.subject, config, csr)
+        secret = certificate.passphrase
+        argv = commands.request(tools.openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
         steps.append(Run("request", argv, reads=(files.key, config), makes=(csr,)))
     signature, _ = signed(certificate, authority, tools.openssl, days)
-    steps += [signature, verified(tools.openssl, authority.files.crt, crt, *old.leaves)]
+    steps += [signature, verified(tools.openssl, authority, crt, *old.leaves)]
     if old.embeds and files.kubeconfig:
         steps.append(Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, authority, tools.cluster_name)))
     if old.rewrite:
@@ -117,7 +118,8 @@ def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> 
     alone, before = new_alone(certificate), both.with_name(f"{both.stem}-old{both.suffix}")
     made = replace(certificate, files=replace(certificate.files, crt=alone))
     csr, config = certificate.files.csr, certificate.files.cnf
-    asked = commands.request(tools.openssl, made.files.key, certificate.subject, config, csr)
+    secret = certificate.passphrase
+    asked = commands.request(tools.openssl, made.files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
     signature, _ = signed(made, made, tools.openssl, days)
     steps: list[Step] = [
         new_key(made, tools.openssl),
@@ -125,7 +127,7 @@ def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> 
         Run("request", asked, reads=(made.files.key, config), makes=(csr,)),
         signature,
         Join("both-authorities", both, (alone, before)),
-        verified(tools.openssl, both, alone, *old.leaves),
+        verified(tools.openssl, certificate, alone, *old.leaves),
     ]
     if old.rewrite:
         steps.append(old.rewrite)
@@ -150,7 +152,7 @@ def finish(certificate: Certificate, old: Old, tools: Tools) -> Procedure:
     argv = commands.copy(tools.openssl, alone, both)
     steps: list[Step] = [
         Run("one-authority", argv, reads=(alone,), makes=(both,)),
-        verified(tools.openssl, both, both, *old.leaves),
+        verified(tools.openssl, certificate, both, *old.leaves),
     ]
     if old.rewrite:
         steps.append(old.rewrite)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
+from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making, MakingAuthorities, Signing
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
+from kcert.passphrase import Passphrase
 from kcert.shell import quote
 from kcert.state import standings
 
@@ -102,7 +103,16 @@ def ordered(
         folder_option=folder_option(making.dir),
         jobs=making.processes,
         side_by_side=making.quiet,
+        passphrase=passphrase(making),
+        encrypts=isinstance(making, MakingAuthorities) and making.encrypt_ca_key,
     )
+
+
+def passphrase(options: Making | Signing) -> Passphrase:
+    """Where the passphrase of an encrypted CA key comes from; a script that is printed asks for itself."""
+    from kcert.view.passphrase import ask
+
+    return Passphrase(options.ca_passphrase_file, None if isinstance(options, Making) and options.dry_run else ask)
 
 
 def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
@@ -115,6 +125,7 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
         doing=f"kcert {name}",
         openssl=program,
         folder_option="" if looking.dir == DEFAULT_FOLDER else f" --dir {quote(str(looking.dir))}",
+        passphrase=passphrase(looking) if isinstance(looking, Signing) else Passphrase(),
     )
 
 

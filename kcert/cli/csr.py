@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.cli import chapters
-from kcert.cli.options import Looking, Making, Program, takes
+from kcert.cli.options import Looking, Making, Program, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 
@@ -222,9 +222,9 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
 
 
 @app.command("sign")
-@takes(Looking)
+@takes(Signing)
 def sign(
-    looking: Looking,
+    looking: Signing,
     *,
     file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The manifest.")],
     longest: Annotated[

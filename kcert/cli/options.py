@@ -23,6 +23,16 @@ DEFAULT_FOLDER = Path("pki")
 DEFAULT_FILE = Path("kcert.yaml")
 
 Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="The PKI folder.", metavar="FOLDER")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-passphrase-file",
+        envvar="KCERT_CA_PASSPHRASE_FILE",
+        metavar="FILE",
+        help="The passphrase of an encrypted CA key is the first line of this file.",
+        show_default="KCERT_CA_PASSPHRASE in the environment, else it is asked for",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The cluster's description; ./kcert.yaml where there is one.", metavar="FILE"),
@@ -37,6 +47,13 @@ class Looking:
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
     openssl: Program = "openssl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Signing(Looking):
+    """Options of a command that signs with the CA of a PKI folder."""
+
+    ca_passphrase_file: PassphraseFile = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +84,21 @@ class Making:
         Path | None,
         typer.Option("--templates", help="Use the openssl.cnf templates of this folder.", metavar="FOLDER"),
     ] = None
+    ca_passphrase_file: PassphraseFile = None
 
     @property
     def processes(self) -> int:
         """How many programs may run at once."""
         return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MakingAuthorities(Making):
+    """Options of commands that may make a CA."""
+
+    encrypt_ca_key: Annotated[
+        bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
+    ] = False
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

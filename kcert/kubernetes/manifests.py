@@ -22,7 +22,7 @@ from kcert.kubernetes.signing_request import (
     signer_trouble,
     text,
 )
-from kcert.making.preparation import authority_for
+from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.plan import kubeconfig
@@ -172,6 +172,7 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
             f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
             "it would have in a cluster."
         )
+    desk = locked(desk)
     certificate = next(one for one in desk.known if one.name == "ca")
     now = datetime.now(timezone.utc)
     if not desk.root.is_dir():
@@ -185,12 +186,13 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
         one,
         openssl=desk.openssl,
         authority=(certificate.files.crt, certificate.files.key, ca),
+        passphrase=certificate.passphrase,
         duration=longest,
         now=now,
     )
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         narrator.begins(how)
-        signed, found = signing.sign(how, workspace, desk.openssl, narrator.ended)
+        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrase, narrator.ended)
     in_place.edit(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kcert.openssl.x509 import Request
+    from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
     from kcert.workspace import Workspace
 
@@ -116,11 +117,12 @@ def prepare(
     authority: tuple[PurePosixPath, PurePosixPath, X509],
     duration: timedelta = SIGNING_DURATION,
     now: datetime | None = None,
+    passphrase: str = "",
 ) -> Signing:
     """How kube-controller-manager would sign *one* now.
 
     *authority* are the CA's certificate and key in the PKI folder, and what the certificate says; *duration* is
-    --cluster-signing-duration.
+    --cluster-signing-duration; *passphrase* is how openssl gets the one that opens the key.
     """
     crt, key, ca = authority
     request = requested(openssl, one)
@@ -136,7 +138,15 @@ def prepare(
     csr, out, config = (
         PurePosixPath(name) for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf")
     )
-    argv = commands.signature_between(openssl, csr, authority=(crt, key), out=out, between=(begins, ends), cnf=config)
+    argv = commands.signature_between(
+        openssl,
+        csr,
+        authority=(crt, key),
+        out=out,
+        between=(begins, ends),
+        cnf=config,
+        passphrase=passphrase,
+    )
     settings = cnf.render_signer(signers.as_extensions(one.usages), names)
     return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
 
@@ -151,7 +161,7 @@ def _validity(one: SigningRequest, duration: timedelta, ca: X509, now: datetime)
 
 
 def sign(
-    signing: Signing, workspace: Workspace, openssl: str, ended: Callable[[Outcome], None]
+    signing: Signing, workspace: Workspace, openssl: str, passphrase: Passphrase, ended: Callable[[Outcome], None]
 ) -> tuple[SigningRequest, X509]:
     """Sign in a staging folder of *workspace*: the object with its certificate, and what that says.
 
@@ -163,7 +173,7 @@ def sign(
     staging.put(csr, one.request)
     staging.write(config, signing.settings)
     staging.write(PurePosixPath("index.txt"), "")
-    outcome = run(Command(signing.argv, staging.folder))
+    outcome = run(Command(signing.argv, staging.folder, passphrase=passphrase.handed_to(signing.argv)))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)
     if not outcome.succeeded:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.passphrase import Passphrase
 from kcert.state import Standing, State
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Order:
     on the same folder (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made.
+    ``passphrase`` opens the CAs' keys where they are encrypted; with ``encrypts`` those of CAs that are made will be.
     """
 
     cluster: Cluster
@@ -64,6 +66,8 @@ class Order:
     side_by_side: bool = False
     renewal: Renewal | None = None
     asks: bool = False
+    passphrase: Passphrase = field(default_factory=Passphrase)
+    encrypts: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert import plan
+from kcert.certificates import Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.making.order import Order, Prepared
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import quote
+from kcert.shell import PASSPHRASE_VARIABLE, quote
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
     moment = now or datetime.now(timezone.utc)
+    order = locked(order)
     if order.renewal:
         from kcert.making.renewal import prepare_renewal
 
@@ -52,7 +56,9 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
                     certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment
                 )
         if standing.has_key:
-            check_key(order.root / certificate.files.key)
+            check_key(order, certificate)
+        elif certificate.passphrase:
+            order.passphrase.locking(order.root / certificate.files.key)
         procedures.append(
             plan.procedure(
                 certificate,
@@ -107,35 +113,94 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         raise InputError(
             f"{path} cannot be read: {error.strerror}. Without the CA's key nothing can be signed."
         ) from None
-    check_whole(path, content)
+    check_whole(path, content, may_be_encrypted=True)
     belongs = key_belongs(content, found.public_key)
     if belongs is None:
-        belongs = public_material(order.openssl, content) == found.public_key.material
+        material = opened(order, authority, content)
+        belongs = material in (None, found.public_key.material)
     if not belongs:
         raise InputError(
             f"{path} is not the key of {authority.files.crt}: what it signs would be refused. Put the right one there."
         )
 
 
-def check_key(path: Path) -> None:
-    """A key that is kept is certified as it is, so it has to be whole."""
+def locked(order: Order) -> Order:
+    """*order* with CAs that say how their keys are opened: those that lie there encrypted, or will be made so.
+
+    Raises InputError where a key is to be encrypted that lies there and is not.
+    """
+    named = {one.name for one in order.wanted}
+
+    def with_lock(one: Certificate) -> Certificate:
+        if one.kind is not Kind.CA:
+            return one
+        path = order.root / one.files.key
+        encrypted = is_encrypted(path)
+        if order.encrypts and encrypted is False and one.name in named and not order.renewal:
+            raise InputError(
+                f"{path} is there already, and not encrypted; kcert never changes a key that is there. By hand: "
+                f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then `mv` that over "
+                "it (copies of the old one, in a backup for example, stay what they are)."
+            )
+        will_be = order.encrypts and (encrypted is None or (order.renewal is not None and one.name in named))
+        return replace(one, passphrase=order.passphrase.argument) if encrypted or will_be else one
+
+    known = tuple(with_lock(one) for one in order.known)
+    by_name = {one.name: one for one in known}
+    return replace(order, known=known, wanted=tuple(by_name.get(one.name, one) for one in order.wanted))
+
+
+def is_encrypted(path: Path) -> bool | None:
+    """Whether the key at *path* needs a passphrase; None where there is none that can be read."""
+    try:
+        content = read_regular(path)
+    except OSError:
+        return None
+    return any(block.encrypted for block in pem_blocks(content) if block.is_key)
+
+
+def opened(order: Order, authority: Certificate, content: bytes) -> str | None:
+    """The ``material`` of a CA's key, opened with the passphrase where it needs one.
+
+    None where the passphrase is not known and nobody is to be asked. Raises InputError for one that does not open it.
+    """
+    path = order.root / authority.files.key
+    if not authority.passphrase:
+        return public_material(order.openssl, content) or ""
+    passphrase = order.passphrase.opening(path)
+    if passphrase is None:
+        return None
+    material = public_material(order.openssl, content, passphrase)
+    if material is None:
+        raise InputError(
+            f"the passphrase does not open {path}. (Where it comes from: --ca-passphrase-file, else "
+            f"{PASSPHRASE_VARIABLE}, else the keyboard. It may also be that the file is damaged.)"
+        )
+    return material
+
+
+def check_key(order: Order, certificate: Certificate) -> None:
+    """A key that is kept is certified as it is, so it has to be whole; a CA's may need its passphrase."""
+    path = order.root / certificate.files.key
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
-    check_whole(path, content)
+    check_whole(path, content, may_be_encrypted=certificate.kind is Kind.CA)
+    if certificate.passphrase:
+        opened(order, certificate, content)
 
 
-def check_whole(path: Path, content: bytes) -> None:
-    """Raise InputError where *content*, the key at *path*, is damaged, encrypted, or no key at all."""
+def check_whole(path: Path, content: bytes, *, may_be_encrypted: bool = False) -> None:
+    """Raise InputError where *content*, the key at *path*, is damaged, no key at all, or encrypted and must not be."""
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
-    if keys[0].encrypted:
+    if keys[0].encrypted and not may_be_encrypted:
         raise InputError(
-            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))}` "
-            "writes it without one."
+            f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
+            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))}` writes it without one."
         )
 
 

@@ -16,6 +16,7 @@ from kcert.kubeconfig import opened
 from kcert.making.embedded import Kubeconfigs
 from kcert.making.order import Prepared
 from kcert.making.preparation import authority_for, check_whole, days_under, left_of
+from kcert.making.preparation import opened as opened_key
 from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
 from kcert.openssl.keys import same_key
 from kcert.plan_renewal import Old, Tools, new_alone
@@ -194,7 +195,8 @@ class _Preparation:
             return self._key_as_it_lies(certificate)
         content = self._key_as_it_lies(certificate)
         if content is not None:
-            check_whole(self.order.root / certificate.files.secret, content)
+            authority = certificate.kind is Kind.CA
+            check_whole(self.order.root / certificate.files.secret, content, may_be_encrypted=authority)
         return content
 
     def _key_as_it_lies(self, certificate: Certificate) -> bytes | None:
@@ -277,13 +279,20 @@ class _Preparation:
         key = self._key(wish)
         if key is None:
             raise InputError(f"{path} is not here, and with the same key the CA cannot be renewed without it; {other}.")
-        if not same_key(self.order.openssl, key, found.public_key):
+        if not self._is_key_of(wish, key, found):
             raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.renewal(wish, None, old, self.renewal.days or wish.days, self.tools)
 
+    def _is_key_of(self, authority: Certificate, key: bytes, found: X509) -> bool:
+        if authority.passphrase:
+            return opened_key(self.order, authority, key) in (None, found.public_key.material)
+        return bool(same_key(self.order.openssl, key, found.public_key))
+
     def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
+        if wish.passphrase:
+            self.order.passphrase.locking(self.order.root / wish.files.key)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.making import StoppedError
+from kcert.passphrase import IN_ENVIRONMENT
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
-from kcert.shell import folder_argument
+from kcert.shell import PASSPHRASE_VARIABLE, folder_argument
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
@@ -69,7 +70,18 @@ class Lesson:
             say("To repeat by hand what follows, stand in the PKI folder:")
             screen().print()
             command_line(("cd", folder_argument(order.root)))
+            self._passphrase(prepared)
         screen().print()
+
+    def _passphrase(self, prepared: Prepared) -> None:
+        """Where the commands that follow find the passphrase of the CA's key."""
+        steps = [step for procedure in prepared.procedures for step in procedure.steps if isinstance(step, Run)]
+        if any(IN_ENVIRONMENT in step.argv for step in steps):
+            screen().print()
+            say("The CA's key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
+            screen().print()
+            command_line(("read", "-rs", PASSPHRASE_VARIABLE))
+            command_line(("export", PASSPHRASE_VARIABLE))
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
         """The keys come first, several at a time."""

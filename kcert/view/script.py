@@ -7,11 +7,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.passphrase import IN_ENVIRONMENT
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, serial_file
-from kcert.shell import folder_argument, quote, typed
+from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.kubeconfig import Swap
@@ -41,6 +42,7 @@ def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
         return
     yield "set -euo pipefail"
     yield "umask 077  # whatever is not opened further down is for its owner alone"
+    yield from passphrase_asked(step.argv for one in prepared.procedures for step in one.steps if isinstance(step, Run))
     if not order.root.exists():
         yield f"mkdir -p {root}"
     yield f"cd {root}"
@@ -149,6 +151,14 @@ def _edit(swap: Swap, procedure: Procedure) -> str:
     else:
         old = f"$(base64 < \"$backup\"/{quote(str(swap.new))} | tr -d '\\n')"
     return f"s|\\({swap.part}-data: *\\)\\({old}\\)|\\1{new}|"
+
+
+def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Bash lines that ask for the passphrase of the CA's key, where one of *commands* looks for it."""
+    if any(IN_ENVIRONMENT in argv for argv in commands):
+        name = PASSPHRASE_VARIABLE
+        yield f'[ -n "${{{name}:-}}" ] || {{ read -rsp "Passphrase of the CA\'s key: " {name} && echo >&2; }}'
+        yield f"export {name}  # openssl finds it there (-passin {IN_ENVIRONMENT}); nobody else sees it"
 
 
 def here_document(path: str, text: str) -> Iterator[str]:
