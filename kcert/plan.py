@@ -15,6 +15,7 @@ from kcert.openssl import cnf, commands
 from kcert.shell import ENOUGH_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Key
@@ -93,7 +94,8 @@ class Procedure:
     that the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for.
     ``replaces`` is what is renewed. ``brings`` are other files of the PKI folder that its commands read,
     ``copies`` those that they would write over (where each lies, and what it is called while they run), ``retires``
-    those that are not needed after it, ``notes`` what has to be said before it begins.
+    those that are not needed after it, ``notes`` what has to be said before it begins. With
+    ``brought`` a CA's certificate is copied from where its key is kept, and nothing is made.
     """
 
     certificate: Certificate
@@ -106,19 +108,22 @@ class Procedure:
     copies: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
     retires: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
+    brought: bool = False
 
     @property
     def puts(self) -> tuple[PurePosixPath, ...]:
-        """The files that it puts into place, in this order."""
+        """The files that it puts into place, in this order; what lies elsewhere stays there."""
         rewritten = [path for step in self.steps if isinstance(step, Rewrite) for path in step.paths]
         joined = [step.path for step in self.steps if isinstance(step, Join)]
-        return tuple(dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten)))
+        all_of_them = dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten))
+        return tuple(path for path in all_of_them if not path.is_absolute())
 
     @property
     def secrets(self) -> frozenset[PurePosixPath]:
         """Those of them that hold a private key."""
         rewritten = {path for step in self.steps if isinstance(step, Rewrite) for path in step.paths}
-        return frozenset({self.certificate.files.secret, *rewritten})
+        own = self.certificate.files.secret
+        return frozenset({*(() if own.is_absolute() else (own,)), *rewritten})
 
 
 def procedure(
@@ -153,13 +158,49 @@ def procedure(
     return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
 
 
-def asking(certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool) -> Procedure:
-    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``."""
+def brought(
+    certificate: Certificate,
+    files: Mapping[PurePosixPath, PurePosixPath],
+    openssl: str,
+    *,
+    leaves: tuple[PurePosixPath, ...] = (),
+    rewrite: Rewrite | None = None,
+    replaces: X509 | None = None,
+) -> Procedure:
+    """The steps that copy the certificate of a CA that is kept apart: *files* of the PKI folder, and where each lies.
+
+    It has to vouch for *leaves*; *rewrite* are the kubeconfigs that have the one before inside.
+    """
+    assert certificate.files.crt
+    steps: list[Step] = [Join("bring", path, (source,)) for path, source in files.items()]
+    steps.append(verified(openssl, certificate, certificate.files.crt, *leaves))
+    if rewrite:
+        steps.append(rewrite)
+    return Procedure(
+        certificate,
+        certificate,
+        tuple(steps),
+        certificate.days,
+        keeps_key=True,
+        replaces=replaces,
+        brings=leaves,
+        brought=True,
+    )
+
+
+def asking(
+    certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool, usages_apart: bool
+) -> Procedure:
+    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``.
+
+    With *usages_apart* the signer is told in another way what it may be used for; otherwise that stands in its
+    settings, and the CA's machine needs them.
+    """
     files = certificate.files
     csr, config = files.csr, files.cnf
     assert csr and config and certificate.subject
     names = certificate.alt_names
-    settings = cnf.render_request(names) if names else cnf.render(certificate, templates)
+    settings = cnf.render_request(names) if names and usages_apart else cnf.render(certificate, templates)
     secret = certificate.passphrase
     argv = commands.request(openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
     steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]

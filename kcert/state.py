@@ -222,6 +222,8 @@ def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list
     from kcert.openssl.read import key_belongs
 
     if content.key is None:
+        if certificate.kind is Kind.CA:
+            return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
         return [f"its key {certificate.files.key} is not there"]
     if key_belongs(content.key, one.public_key) is False:
         return [f"{certificate.files.secret} holds another key than the certificate's"]

@@ -77,6 +77,9 @@ class Kcert:
         variables: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run it with *arguments* until it ends; *variables* go into its environment."""
+        if preexec:
+            # With a limit on the size of files Python would leave cut-off .pyc files behind, for all who come after.
+            variables = {"PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
         ended = subprocess.run(
             self.argv(*arguments),
             cwd=folder or self.folder,

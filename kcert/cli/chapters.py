@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making, MakingAuthorities, Signing
+from kcert.cli.options import (
+    DEFAULT_FILE,
+    DEFAULT_FOLDER,
+    Chapter,
+    Looking,
+    Making,
+    MakingAuthorities,
+    Renewing,
+    Signing,
+)
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
@@ -46,7 +55,7 @@ def folder_option(folder: Path) -> str:
     return "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
 
 
-def chapter(making: Making, name: str) -> None:
+def chapter(making: Chapter, name: str) -> None:
     """Make the certificates of one chapter."""
     described = cluster(making.config)
     known = profiles.certificates(described)
@@ -54,10 +63,29 @@ def chapter(making: Making, name: str) -> None:
 
 
 def order(
-    making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
+    making: Chapter, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> None:
     """Make *wanted*, telling about it in the way that the options ask for."""
-    carry_out(making, ordered(making, name, described, known, wanted))
+    placed = ordered(making, name, described, known, wanted)
+    if making.csr_only:
+        _ask(making, placed)
+    else:
+        carry_out(making, placed)
+
+
+def _ask(making: Chapter, order: Order) -> None:
+    """Make keys and requests for what is not there or not as it should be, and say how they become certificates."""
+    from kcert.kubernetes import offline
+
+    if making.ca_dir is not None:
+        raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
+    asking = offline.asking(order)
+    result = carry_out(making, asking)
+    if result and not result.stopped and not making.quiet:
+        from kcert.view import csr
+
+        made = [one.procedure.certificate for one in result.made]
+        csr.to_be_signed(order, (*(one.certificate for one in result.kept), *made))
 
 
 def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
@@ -104,7 +132,7 @@ def ordered(
         jobs=making.processes,
         side_by_side=making.quiet,
         passphrase=passphrase(making),
-        encrypts=isinstance(making, MakingAuthorities) and making.encrypt_ca_key,
+        encrypts=isinstance(making, MakingAuthorities | Renewing) and making.encrypt_ca_key,
     )
 
 
@@ -117,7 +145,7 @@ def passphrase(options: Making | Signing) -> Passphrase:
 
 def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
     """What a command that works in a PKI folder has to know of it."""
-    return Order(
+    order = Order(
         cluster=described,
         wanted=(),
         known=profiles.certificates(described),
@@ -127,10 +155,35 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
         folder_option="" if looking.dir == DEFAULT_FOLDER else f" --dir {quote(str(looking.dir))}",
         passphrase=passphrase(looking) if isinstance(looking, Signing) else Passphrase(),
     )
+    if isinstance(looking, Signing) and looking.ca_dir is not None:
+        from kcert.making import apart
+
+        apart.check(order, looking.ca_dir)
+        return apart.here(order, looking.ca_dir)
+    return order
 
 
 def carry_out(making: Making, order: Order) -> Result | None:
-    """Do what is ordered, or with --dry-run print the script that does it; what came of it."""
+    """Do what is ordered, or with --dry-run print the script that does it; what came of it.
+
+    With --ca-dir what concerns the CAs themselves is done in that folder; the end of a change-over there comes last,
+    because the leaves that may stand in its way are here.
+    """
+    if making.ca_dir is None or order.asks:
+        return _carried_out(making, order)
+    from kcert.making import apart
+
+    there, here = apart.there(order, making.ca_dir), apart.here(order, making.ca_dir)
+    if order.renewal and order.renewal.finish:
+        result = _carried_out(making, here)
+        _carried_out(making, there)
+        return result
+    if there.wanted and (done := _carried_out(making, there)) and done.stopped:
+        return done
+    return _carried_out(making, here)
+
+
+def _carried_out(making: Making, order: Order) -> Result | None:
     if making.dry_run:
         from kcert.view import script
 

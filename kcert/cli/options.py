@@ -33,6 +33,15 @@ PassphraseFile = Annotated[
         show_default="KCERT_CA_PASSPHRASE in the environment, else it is asked for",
     ),
 ]
+AuthorityFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-dir",
+        envvar="KCERT_CA_DIR",
+        metavar="FOLDER",
+        help="The CA is kept there, apart from the PKI folder, which gets its certificate and never its key.",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The cluster's description; ./kcert.yaml where there is one.", metavar="FILE"),
@@ -53,6 +62,7 @@ class Looking:
 class Signing(Looking):
     """Options of a command that signs with the CA of a PKI folder."""
 
+    ca_dir: AuthorityFolder = None
     ca_passphrase_file: PassphraseFile = None
 
 
@@ -84,6 +94,7 @@ class Making:
         Path | None,
         typer.Option("--templates", help="Use the openssl.cnf templates of this folder.", metavar="FOLDER"),
     ] = None
+    ca_dir: AuthorityFolder = None
     ca_passphrase_file: PassphraseFile = None
 
     @property
@@ -92,13 +103,33 @@ class Making:
         return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class MakingAuthorities(Making):
-    """Options of commands that may make a CA."""
+EncryptKey = Annotated[
+    bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
+]
 
-    encrypt_ca_key: Annotated[
-        bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
+
+@dataclasses.dataclass(frozen=True)
+class Chapter(Making):
+    """Options of commands that make what the cluster lacks."""
+
+    csr_only: Annotated[
+        bool,
+        typer.Option("--csr-only", help="Make keys and requests alone, for a CA on another machine to sign."),
     ] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class MakingAuthorities(Chapter):
+    """Options of commands that make a CA as well."""
+
+    encrypt_ca_key: EncryptKey = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(Making):
+    """Options of the command that renews."""
+
+    encrypt_ca_key: EncryptKey = False
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import MakingAuthorities, takes
+from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@takes(MakingAuthorities)
+@takes(Renewing)
 def command(  # noqa: PLR0917 - each is an option
-    making: MakingAuthorities,
+    making: Renewing,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Certificates, as `kcert plan` calls them.")
     ] = None,

@@ -207,10 +207,13 @@ class Keeper(Protocol):
         """The command that compares it with the CA has ended."""
 
 
-def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper) -> Path:
+def keep(
+    desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper, *, insists: bool = False
+) -> Path:
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
 
-    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
+    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate; with *insists*
+    InputError is raised where it does not. Where
     the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
     """
     crt = certificate.files.crt
@@ -218,7 +221,8 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
         return output
-    ca = next(one for one in desk.known if one.name == "ca")
+    # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
+    ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files
     assert authority
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
@@ -229,6 +233,11 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
             outcome = run(Command(argv, staging.folder))
             workspace.record(outcome, staging, (crt,), set())
             keeper.ended(outcome)
+            if insists and not outcome.succeeded:
+                raise InputError(
+                    f"{desk.root / authority} does not vouch for it: another CA has signed it, or that is not the file "
+                    "of the CA that did. It is not kept."
+                )
         kept = crt
         if files.kubeconfig and answer.key and (desk.root / authority).is_file():
             kept = files.kubeconfig

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from kcert import shell
 from kcert.making.one_by_one import OneByOne
-from kcert.making.order import Made, Narrator, Order, Prepared, Renewal, Result, StoppedError
+from kcert.making.order import Asks, Made, Narrator, Order, Prepared, Renewal, Result, StoppedError
 from kcert.making.preparation import locked, prepare
 from kcert.making.side_by_side import SideBySide
 from kcert.making.workbench import Workbench
 from kcert.workspace import Workspace
 
-__all__ = ["Made", "Narrator", "Order", "Prepared", "Renewal", "Result", "StoppedError", "make", "prepare"]
+__all__ = ["Asks", "Made", "Narrator", "Order", "Prepared", "Renewal", "Result", "StoppedError", "make", "prepare"]
 
 
 def make(order: Order, narrator: Narrator) -> Result:

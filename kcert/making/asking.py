@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert import plan
-from kcert.making.order import Prepared
+from kcert.certificates import Kind
+from kcert.making.order import Asks, Prepared
 from kcert.making.preparation import check_whole
 from kcert.openssl.keys import same_key
 from kcert.openssl.read import Request, read_request
@@ -23,13 +24,23 @@ def prepare_requests(order: Order) -> Prepared:
     """
     standings, procedures = [], []
     for certificate in order.wanted:
+        if certificate.kind is Kind.KEY_PAIR:
+            standings.append(Standing(certificate, State.MISSING))
+            procedures.append(plan.procedure(certificate, None, cluster_name="", openssl=order.openssl))
+            continue
         key = _key(order, certificate)
         if key is not None and _asks_already(order, certificate, key):
             standings.append(Standing(certificate, State.CURRENT, has_key=True))
             continue
         standings.append(Standing(certificate, State.MISSING, has_key=key is not None))
         procedures.append(
-            plan.asking(certificate, openssl=order.openssl, templates=order.templates, keeps_key=key is not None)
+            plan.asking(
+                certificate,
+                openssl=order.openssl,
+                templates=order.templates,
+                keeps_key=key is not None,
+                usages_apart=order.asks is Asks.CLUSTER,
+            )
         )
     return Prepared(tuple(standings), tuple(procedures))
 

@@ -10,6 +10,7 @@ from kcert import plan
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
+from kcert.making import apart
 from kcert.making.order import Order, Prepared
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
@@ -17,6 +18,7 @@ from kcert.shell import PASSPHRASE_VARIABLE, quote
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -39,39 +41,68 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
 
         return prepare_requests(order)
     by_name = {one.name: one for one in order.known}
-    needed = {one.name: one for one in order.wanted}
-    needed |= {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
+    issuers = {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
+    needed = {**issuers, **{one.name: one for one in order.wanted}}
     found = standings(order.root, needed.values(), order.openssl, moment)
+    wanted = order.wanted
+    if order.apart:
+        # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
+        wanted = (*(one for one in issuers.values() if one not in wanted), *wanted)
+        found |= _found_apart(order, found)
     procedures: list[Procedure] = []
     coming: set[str] = set()
-    for certificate in order.wanted:
-        standing = found[certificate.name]
-        if standing.state is not State.MISSING:
-            continue
-        days, issuer = certificate.days, None
-        if certificate.issuer:
-            issuer = by_name[certificate.issuer]
-            if certificate.issuer not in coming:
-                days = days_under(
-                    certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment
-                )
-        if standing.has_key:
-            check_key(order, certificate)
-        elif certificate.passphrase:
-            order.passphrase.locking(order.root / certificate.files.key)
-        procedures.append(
-            plan.procedure(
-                certificate,
-                issuer,
-                cluster_name=order.cluster.name,
-                openssl=order.openssl,
-                templates=order.templates,
-                days=days,
-                keeps_key=standing.has_key,
+    for certificate in wanted:
+        if order.apart and certificate.kind is Kind.CA:
+            if not (order.root / str(certificate.files.crt)).exists():
+                procedures.append(_brought(order, certificate, found[certificate.name], coming))
+        elif found[certificate.name].state is State.MISSING:
+            procedures.append(_made(order, certificate, found, coming, moment))
+            coming.add(certificate.name)
+    remarks = tuple(apart.remarks(order)) if order.apart else ()
+    return Prepared(tuple(found[one.name] for one in order.wanted), tuple(procedures), remarks)
+
+
+def _made(
+    order: Order, certificate: Certificate, found: Mapping[str, Standing], coming: set[str], moment: datetime
+) -> Procedure:
+    """How one that is missing is made; *coming* are the CAs that will be there by then."""
+    days, issuer = certificate.days, None
+    if certificate.issuer:
+        issuer = found[certificate.issuer].certificate
+        if certificate.issuer not in coming:
+            days = days_under(certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment)
+    has_key = found[certificate.name].has_key
+    if has_key:
+        check_key(order, certificate)
+    elif certificate.passphrase:
+        order.passphrase.locking(order.root / certificate.files.key)
+    return plan.procedure(
+        certificate,
+        issuer,
+        cluster_name=order.cluster.name,
+        openssl=order.openssl,
+        templates=order.templates,
+        days=days,
+        keeps_key=has_key,
+    )
+
+
+def _found_apart(order: Order, here: Mapping[str, Standing]) -> dict[str, Standing]:
+    """How those CAs stand where they are kept that are not in the PKI folder yet."""
+    missing = [one.certificate for one in here.values() if one.certificate.kind is Kind.CA and one.found is None]
+    return apart.standings_there(order, missing) if missing else {}
+
+
+def _brought(order: Order, authority: Certificate, standing: Standing, coming: set[str]) -> Procedure:
+    assert order.apart and authority.files.crt
+    if standing.state is State.MISSING:
+        if authority not in order.wanted:
+            raise InputError(
+                f"{order.apart} has no {authority.files.crt}: it is not the folder of this cluster's CA, or nothing is "
+                f"mounted there. `kcert ca --ca-dir {quote(str(order.apart))}{order.folder_option}` makes a CA in it."
             )
-        )
-        coming.add(certificate.name)
-    return Prepared(tuple(found[one.name] for one in order.wanted), tuple(procedures))
+        coming.add(authority.name)  # a script makes it there first
+    return plan.brought(authority, {authority.files.crt: apart.source(authority, order.apart)}, order.openssl)
 
 
 def authority_for(order: Order, leaf: Certificate, standing: Standing, now: datetime) -> X509:
@@ -105,9 +136,10 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
-            f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            f"that has it: `kcert csr new {leaf.name}` and `kcert csr manifest {leaf.name}` make a request here, "
-            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
+            f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            f"--ca-dir names that; if it is on another machine: `kcert {leaf.chapter} --csr-only{order.folder_option}` "
+            "makes key and request here, `kcert csr sign --file` makes a certificate of it there, and "
+            f"`kcert csr fetch {leaf.name} --file` takes it in."
         ) from None
     except OSError as error:
         raise InputError(
@@ -145,9 +177,8 @@ def locked(order: Order) -> Order:
         will_be = order.encrypts and (encrypted is None or (order.renewal is not None and one.name in named))
         return replace(one, passphrase=order.passphrase.argument) if encrypted or will_be else one
 
-    known = tuple(with_lock(one) for one in order.known)
-    by_name = {one.name: one for one in known}
-    return replace(order, known=known, wanted=tuple(by_name.get(one.name, one) for one in order.wanted))
+    known, wanted = (tuple(with_lock(one) for one in several) for several in (order.known, order.wanted))
+    return replace(order, known=known, wanted=wanted)
 
 
 def is_encrypted(path: Path) -> bool | None:

@@ -7,9 +7,10 @@ with kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert import plan_renewal
+from kcert import plan, plan_renewal
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
@@ -24,7 +25,7 @@ from kcert.state import Standing, State, standings, unsigned_by
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.making.order import Order, Renewal
@@ -224,8 +225,6 @@ class _Preparation:
         return self.renewal.days
 
     def _key_pair(self, standing: Standing) -> Procedure | None:
-        from kcert import plan
-
         certificate = standing.certificate
         if standing.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
@@ -247,6 +246,8 @@ class _Preparation:
             )
         if self.renewal.finish:
             return self._finished(standing, found)
+        if self.order.apart:
+            return self._brought(certificate, found, self.order.apart)
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
                 f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA "
@@ -296,6 +297,20 @@ class _Preparation:
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)
+
+    def _brought(self, certificate: Certificate, found: X509, folder: Path) -> Procedure:
+        """The CA was renewed where its key is; here its certificate follows."""
+        crt = certificate.files.crt
+        assert crt
+        names = (crt, new_alone(certificate)) if self.renewal.new_key else (crt,)
+        return plan.brought(
+            certificate,
+            {name: PurePosixPath(folder.absolute() / name) for name in names},
+            self.order.openssl,
+            leaves=self._leaves(certificate, found),
+            rewrite=self.kubeconfigs.of_authority(certificate, (found,)),
+            replaces=found,
+        )
 
     def _finished(self, standing: Standing, found: X509) -> Procedure | None:
         certificate, option = standing.certificate, self.order.folder_option

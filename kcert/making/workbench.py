@@ -156,6 +156,9 @@ class Workbench:
     def _check(self, work: Work, found: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""
         certificate = work.certificate
+        if work.procedure.brought:
+            self._check_brought(work, found)
+            return
         if work.procedure.retires and not work.staging.path(certificate.files.key).exists():
             return  # the end of a change-over makes nothing new, and a CA's key may lie in a safe
         key = work.staging.path(certificate.files.key).read_bytes()
@@ -176,6 +179,11 @@ class Workbench:
         authority = self._authority_of(work)
         if wrong := differences(certificate, found, authority):
             raise self._not_as_asked(f"{certificate.files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _check_brought(self, work: Work, found: X509 | None) -> None:
+        if found is None or not found.ca:
+            where = self.order.apart
+            raise InputError(f"what lies in {where} as {work.certificate.files.crt} is not the certificate of a CA.")
 
     def _is_another(self, key: bytes, certificate: Certificate, found: X509) -> bool:
         """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""

@@ -9,7 +9,7 @@ from kcert import lessons
 from kcert.making import StoppedError
 from kcert.passphrase import IN_ENVIRONMENT
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
-from kcert.shell import PASSPHRASE_VARIABLE, folder_argument
+from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
@@ -35,6 +35,7 @@ _NAMES = {
     "rewrite": "The kubeconfigs",
     "both-authorities": "Both CAs",
     "one-authority": "The new CA alone",
+    "bring": "The CA's certificate",
 }
 
 
@@ -108,7 +109,7 @@ class Lesson:
             say(lessons.why(certificate.role))
         for note in procedure.notes:
             say(note, "notice")
-        if procedure.keeps_key and not procedure.replaces:
+        if procedure.keeps_key and not procedure.replaces and not procedure.brought:
             say(f"The key {certificate.files.key} is there already: it is kept, and certified.", "notice")
         if certificate.issuer and procedure.days < certificate.days:
             say(
@@ -187,6 +188,8 @@ def _what(step: Step) -> str:
     """What a step that kcert does itself makes, and of what."""
     if isinstance(step, TakeOut):
         return f"{step.path}, out of {step.source} ({step.part}-data, which is base64)"
+    if isinstance(step, Join) and len(step.parts) == 1:
+        return f"{step.path}, a copy of {step.parts[0]}"
     if isinstance(step, Join):
         return f"{step.path}, made of {' and, after it, '.join(str(part) for part in step.parts)}"
     if isinstance(step, Rewrite):
@@ -203,6 +206,8 @@ def _content(step: Step) -> list[str]:
         return step.text.splitlines()
     if isinstance(step, Embed):
         return step.kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()
+    if isinstance(step, Join) and len(step.parts) == 1:
+        return [f"cp {quote(str(step.parts[0]))} {quote(str(step.path))}"]
     if isinstance(step, Rewrite):
         return [f"{swap.part}-data: <{swap.new} in base64>" for swap in step.swaps]
     return []

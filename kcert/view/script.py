@@ -61,10 +61,10 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
         yield from _comment(lessons.why(certificate.role))
     for note in procedure.notes:
         yield from _comment(note)
-    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path)
+    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path and not path.is_absolute())
     if procedure.replaces:
         yield from _backed_up(root, procedure)
-    elif procedure.keeps_key:
+    elif procedure.keeps_key and not procedure.brought:
         yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     for step in procedure.steps:
         if explain:
@@ -80,7 +80,8 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
 
 def _settled(procedure: Procedure) -> Iterator[str]:
     """Modes, and an end to what is not needed any more."""
-    yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
+    if procedure.secrets:
+        yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
     public = [quote(str(path)) for path in procedure.puts if path not in procedure.secrets]
     if public:
         yield f"chmod 644 {' '.join(public)}"

@@ -46,7 +46,9 @@ class Staging:
         return self.folder / name
 
     def link(self, name: PurePosixPath, target: Path) -> None:
-        """Make *target* reachable as *name*."""
+        """Make *target* reachable as *name*; what is named by its whole path is reachable already."""
+        if name.is_absolute():
+            return
         link = self.path(name)
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
@@ -104,7 +106,7 @@ class Workspace:
         self._stagings += 1
         staging = Staging(self.own / "staging" / f"{os.getpid()}-{self._stagings}")
         staging.folder.mkdir(parents=True)
-        for name in folders:
+        for name in (one for one in folders if not one.is_absolute()):
             staging.path(name).parent.mkdir(parents=True, exist_ok=True)
         for name in links:
             staging.link(name, self.root / name)
