@@ -208,13 +208,18 @@ class Keeper(Protocol):
 
 
 def keep(
-    desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper, *, insists: bool = False
+    desk: Order,
+    certificate: Certificate,
+    answer: Answer,
+    output: Path | None,
+    keeper: Keeper,
+    *,
+    insists: bool = False,
 ) -> Path:
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
 
-    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate; with *insists*
-    InputError is raised where it does not. Where
-    the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
+    Where its CA's certificate is in the folder, `openssl verify` says whether that vouches for it; with *insists* it
+    has to, or InputError is raised. Where the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
     """
     crt = certificate.files.crt
     assert crt
@@ -232,12 +237,12 @@ def keep(
             argv = commands.verification(desk.openssl, authority, crt)
             outcome = run(Command(argv, staging.folder))
             workspace.record(outcome, staging, (crt,), set())
-            keeper.ended(outcome)
             if insists and not outcome.succeeded:
                 raise InputError(
                     f"{desk.root / authority} does not vouch for it: another CA has signed it, or that is not the file "
                     "of the CA that did. It is not kept."
                 )
+            keeper.ended(outcome)
         kept = crt
         if files.kubeconfig and answer.key and (desk.root / authority).is_file():
             kept = files.kubeconfig
