@@ -175,3 +175,8 @@ class Certificate:
     usages: Usages | None = None
     passphrase: str = ""
     intermediate: bool = False
+
+
+def chain_of(crt: PurePosixPath) -> PurePosixPath:
+    """The file with the CA's certificate *crt* and, after it, that of the CA above it."""
+    return crt.with_name(f"{crt.stem}-chain{crt.suffix}")

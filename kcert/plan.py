@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
 from kcert.shell import ENOUGH_SECONDS
@@ -151,11 +151,21 @@ def procedure(
         steps.append(Run("public-key", argv, reads=(files.key,), makes=(files.public_key,)))
         return Procedure(certificate, None, tuple(steps), lifetime, keeps_key)
     steps += _certify(certificate, issuer or certificate, openssl, cnf.render(certificate, templates), lifetime)
+    steps += chained(certificate, issuer)
     if files.kubeconfig:
         steps.append(
             Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name))
         )
     return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
+
+
+def chained(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
+    """For a CA that another one signed: the file that has both, for programs that trust roots alone."""
+    crt = certificate.files.crt
+    if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
+        return ()
+    assert crt and issuer.files.crt
+    return (Join("chain", chain_of(crt), (crt, issuer.files.crt)),)
 
 
 def brought(

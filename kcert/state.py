@@ -159,7 +159,12 @@ def _standing(
 
 
 def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
-    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own)."""
+    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own).
+
+    Who signed an intermediate CA is not known here where that is not at hand.
+    """
+    if certificate.intermediate and authority is None:
+        return tuple(_unlike(certificate, one))
     return (*_unlike(certificate, one), *unsigned_by(one, authority or one))
 
 

@@ -169,10 +169,16 @@ def carry_out(making: Making, order: Order) -> Result | None:
     With --ca-dir what concerns the CAs themselves is done in that folder; the end of a change-over there comes last,
     because the leaves that may stand in its way are here.
     """
-    if making.ca_dir is None or order.asks:
-        return _carried_out(making, order)
     from kcert.making import apart
 
+    root_dir = _root_dir(making)
+    if root_dir is not None:
+        above = apart.root(order, root_dir)
+        order = apart.under(order, above)
+        if above.wanted and (done := _carried_out(making, above)) and done.stopped:
+            return done
+    if making.ca_dir is None or order.asks:
+        return _carried_out(making, order)
     there, here = apart.there(order, making.ca_dir), apart.here(order, making.ca_dir)
     if order.renewal and order.renewal.finish:
         result = _carried_out(making, here)
@@ -183,11 +189,16 @@ def carry_out(making: Making, order: Order) -> Result | None:
     return _carried_out(making, here)
 
 
+def _root_dir(making: Making) -> Path | None:
+    return making.root_dir if isinstance(making, MakingAuthorities | Renewing) else None
+
+
 def _carried_out(making: Making, order: Order) -> Result | None:
     if making.dry_run:
         from kcert.view import script
 
-        script.show(order, prepare(order), explain=making.explain)
+        parts = making.ca_dir is not None or _root_dir(making) is not None
+        script.show(order, prepare(order), explain=making.explain, returns=parts)
         return None
     if making.quiet:
         from kcert.view.quiet import Quiet

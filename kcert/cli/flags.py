@@ -51,9 +51,11 @@ def command(
     from kcert.view import flags
 
     cluster = chapters.cluster(looking.config)
-    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix)
+    program = openssl(looking.openssl)
+    authority = assignment.authority_in(looking.dir, cluster, program)
+    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix, authority)
     if format:
         flags.print_form(seat, format)
     else:
         flags.show(seat, explain=explain)
-    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)), chapters.folder_option(looking.dir))
+    flags.warn(seat, assignment.unfit(looking.dir, seat, program), chapters.folder_option(looking.dir))

@@ -103,6 +103,14 @@ class Making:
         return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
 
 
+RootFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--root-dir",
+        metavar="FOLDER",
+        help="Let a root sign the cluster's CA: the one in this folder (root.crt, root.key), made where there is none.",
+    ),
+]
 EncryptKey = Annotated[
     bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
 ]
@@ -123,6 +131,7 @@ class MakingAuthorities(Chapter):
     """Options of commands that make a CA as well."""
 
     encrypt_ca_key: EncryptKey = False
+    root_dir: RootFolder = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +139,7 @@ class Renewing(Making):
     """Options of the command that renews."""
 
     encrypt_ca_key: EncryptKey = False
+    root_dir: RootFolder = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -219,7 +219,8 @@ def keep(
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
 
     Where its CA's certificate is in the folder, `openssl verify` says whether that vouches for it; with *insists* it
-    has to, or InputError is raised. Where the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
+    has to, or InputError is raised. Where the profile keeps key and certificate inside a kubeconfig, that is
+    written, and the loose key goes.
     """
     crt = certificate.files.crt
     assert crt

@@ -16,6 +16,7 @@ from kcert.errors import InputError, ProgramError
 from kcert.kubernetes.answers import contents
 from kcert.kubernetes.signing_request import read_asked
 from kcert.making import Asks
+from kcert.making.apart import as_signed
 from kcert.making.preparation import authority_for, days_under, locked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
@@ -110,7 +111,7 @@ def sign(desk: Order, path: Path, narrator: Narrator) -> Path:
     now = datetime.now(timezone.utc)
     standing = standings(desk.root, [authority], desk.openssl, now)[authority.name]
     found = authority_for(desk, certificate, standing, now)
-    authority = replace(authority, intermediate=not found.self_issued)
+    authority = as_signed(authority, standing)
     days = days_under(certificate, found, now)
     how = Countersigning(certificate, cnf.render(certificate), plan.signed(certificate, authority, desk.openssl, days))
     target = path.with_name(certificate.files.crt.name)

@@ -61,7 +61,6 @@ class Order:
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
     a cluster's signer or for the CA itself.
     ``passphrase`` opens the CAs' keys where they are encrypted; with ``encrypts`` those of CAs that are made will be.
-    ``apart`` is the folder that has the CAs' keys, where that is not the PKI folder.
     """
 
     cluster: Cluster
@@ -78,7 +77,6 @@ class Order:
     asks: Asks | None = None
     passphrase: Passphrase = field(default_factory=Passphrase)
     encrypts: bool = False
-    apart: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from kcert import plan
 from kcert.certificates import Kind
 from kcert.errors import InputError
-from kcert.files import read_regular
 from kcert.making import apart
 from kcert.making.order import Order, Prepared
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
 from kcert.shell import PASSPHRASE_VARIABLE, quote
 from kcert.state import Standing, State, standings
@@ -44,22 +43,25 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
     issuers = {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
     needed = {**issuers, **{one.name: one for one in order.wanted}}
     found = standings(order.root, needed.values(), order.openssl, moment)
-    wanted = order.wanted
-    if order.apart:
-        # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
-        wanted = (*(one for one in issuers.values() if one not in wanted), *wanted)
-        found |= _found_apart(order, found)
+    found |= {
+        name: apart.standing_there(order, one.certificate)
+        for name, one in found.items()
+        if apart.is_apart(one.certificate) and one.found is None
+    }
+    # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
+    wanted = [*(one for one in issuers.values() if apart.is_apart(one) and one not in order.wanted), *order.wanted]
     procedures: list[Procedure] = []
     coming: set[str] = set()
     for certificate in wanted:
-        if order.apart and certificate.kind is Kind.CA:
+        standing = found[certificate.name]
+        if apart.is_apart(certificate):
             if not (order.root / str(certificate.files.crt)).exists():
-                procedures.append(_brought(order, certificate, found[certificate.name], coming))
-        elif found[certificate.name].state is State.MISSING:
+                procedures.append(_brought(order, certificate, standing, coming))
+        elif standing.state is State.MISSING:
             procedures.append(_made(order, certificate, found, coming, moment))
             coming.add(certificate.name)
-    remarks = tuple(apart.remarks(order)) if order.apart else ()
-    return Prepared(tuple(found[one.name] for one in order.wanted), tuple(procedures), remarks)
+    kept = tuple(found[one.name] for one in order.wanted)
+    return Prepared(kept, tuple(procedures), tuple(apart.remarks(order)))
 
 
 def _made(
@@ -68,9 +70,10 @@ def _made(
     """How one that is missing is made; *coming* are the CAs that will be there by then."""
     days, issuer = certificate.days, None
     if certificate.issuer:
-        issuer = found[certificate.issuer].certificate
+        standing = found[certificate.issuer]
+        issuer = apart.as_signed(standing.certificate, standing)
         if certificate.issuer not in coming:
-            days = days_under(certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment)
+            days = days_under(certificate, authority_for(order, certificate, standing, moment), moment)
     has_key = found[certificate.name].has_key
     if has_key:
         check_key(order, certificate)
@@ -87,22 +90,17 @@ def _made(
     )
 
 
-def _found_apart(order: Order, here: Mapping[str, Standing]) -> dict[str, Standing]:
-    """How those CAs stand where they are kept that are not in the PKI folder yet."""
-    missing = [one.certificate for one in here.values() if one.certificate.kind is Kind.CA and one.found is None]
-    return apart.standings_there(order, missing) if missing else {}
-
-
 def _brought(order: Order, authority: Certificate, standing: Standing, coming: set[str]) -> Procedure:
-    assert order.apart and authority.files.crt
     if standing.state is State.MISSING:
-        if authority not in order.wanted:
+        folder = authority.files.key.parent
+        if authority not in order.wanted and authority.name != apart.ROOT:
             raise InputError(
-                f"{order.apart} has no {authority.files.crt}: it is not the folder of this cluster's CA, or nothing is "
-                f"mounted there. `kcert ca --ca-dir {quote(str(order.apart))}{order.folder_option}` makes a CA in it."
+                f"{folder} has no {apart.source(authority).name}: it is not the folder of this cluster's CA, or "
+                f"nothing is mounted there. `kcert ca --ca-dir FOLDER{order.folder_option}` makes a CA in a folder."
             )
         coming.add(authority.name)  # a script makes it there first
-    return plan.brought(authority, {authority.files.crt: apart.source(authority, order.apart)}, order.openssl)
+    authority = standing.certificate
+    return plan.brought(authority, apart.brings(order, authority), order.openssl)
 
 
 def authority_for(order: Order, leaf: Certificate, standing: Standing, now: datetime) -> X509:
@@ -179,15 +177,6 @@ def locked(order: Order) -> Order:
 
     known, wanted = (tuple(with_lock(one) for one in several) for several in (order.known, order.wanted))
     return replace(order, known=known, wanted=wanted)
-
-
-def is_encrypted(path: Path) -> bool | None:
-    """Whether the key at *path* needs a passphrase; None where there is none that can be read."""
-    try:
-        content = read_regular(path)
-    except OSError:
-        return None
-    return any(block.encrypted for block in pem_blocks(content) if block.is_key)
 
 
 def opened(order: Order, authority: Certificate, content: bytes) -> str | None:

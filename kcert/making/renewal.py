@@ -7,13 +7,13 @@ with kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert import plan, plan_renewal
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
+from kcert.making import apart
 from kcert.making.embedded import Kubeconfigs
 from kcert.making.order import Prepared
 from kcert.making.preparation import authority_for, check_whole, days_under, left_of
@@ -25,7 +25,7 @@ from kcert.state import Standing, State, standings, unsigned_by
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.making.order import Order, Renewal
@@ -53,7 +53,11 @@ class _Preparation:
     found: dict[str, Standing]
 
     def __post_init__(self) -> None:
-        self.by_name = {one.name: one for one in self.order.known}
+        # The certificates themselves say who is an intermediate CA.
+        self.found = {
+            name: replace(one, certificate=apart.as_signed(one.certificate, one)) for name, one in self.found.items()
+        }
+        self.by_name = {name: one.certificate for name, one in self.found.items()}
         self.kubeconfigs = Kubeconfigs.below(self.order.root)
         self.tools = Tools(self.order.openssl, self.order.templates, self.order.cluster.name)
         self.known = known_files(self.order.root) if self.renewal.stale and not self.renewal.named else frozenset()
@@ -246,8 +250,13 @@ class _Preparation:
             )
         if self.renewal.finish:
             return self._finished(standing, found)
-        if self.order.apart:
-            return self._brought(certificate, found, self.order.apart)
+        if apart.is_apart(certificate):
+            return self._brought(certificate, found)
+        if not found.self_issued and certificate.issuer is None:
+            raise InputError(
+                f"{certificate.files.crt} was signed by {str(found.issuer)!a}, so that has to sign it again: "
+                f"`kcert renew {certificate.name} --root-dir FOLDER{option}`, with the folder that has its key."
+            )
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
                 f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA "
@@ -284,7 +293,7 @@ class _Preparation:
             raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.renewal(wish, None, old, self.renewal.days or wish.days, self.tools)
+        return plan_renewal.renewal(wish, self._above(wish), old, self._days_of(wish), self.tools)
 
     def _is_key_of(self, authority: Certificate, key: bytes, found: X509) -> bool:
         if authority.passphrase:
@@ -296,16 +305,27 @@ class _Preparation:
             self.order.passphrase.locking(self.order.root / wish.files.key)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)
+        return plan_renewal.change_over(wish, self._above(wish), old, self._days_of(wish), self.tools)
 
-    def _brought(self, certificate: Certificate, found: X509, folder: Path) -> Procedure:
+    def _above(self, authority: Certificate) -> Certificate | None:
+        """The CA that signs *authority*; None where it signs itself."""
+        return self.by_name[authority.issuer] if authority.issuer else None
+
+    def _days_of(self, authority: Certificate) -> int:
+        if authority.issuer is None:
+            return self.renewal.days or authority.days
+        return self._days(authority, authority_for(self.order, authority, self.found[authority.issuer], self.now))
+
+    def _brought(self, certificate: Certificate, found: X509) -> Procedure:
         """The CA was renewed where its key is; here its certificate follows."""
-        crt = certificate.files.crt
-        assert crt
-        names = (crt, new_alone(certificate)) if self.renewal.new_key else (crt,)
+        authority = apart.standing_there(self.order, certificate).certificate
+        names = apart.brings(self.order, authority)
+        if self.renewal.new_key:
+            alone = new_alone(certificate)
+            names[alone] = apart.source(certificate).with_name(alone.name)
         return plan.brought(
-            certificate,
-            {name: PurePosixPath(folder.absolute() / name) for name in names},
+            authority,
+            names,
             self.order.openssl,
             leaves=self._leaves(certificate, found),
             rewrite=self.kubeconfigs.of_authority(certificate, (found,)),
@@ -336,7 +356,10 @@ class _Preparation:
         rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
         wish = as_it_is(certificate, found)
         old = Old(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
-        return plan_renewal.finish(wish, old, self.tools)
+        above = apart.above(self.order) if wish.intermediate else None
+        if above and not (self.order.root / above).is_file():
+            above = None
+        return plan_renewal.finish(wish, above, old, self.tools)
 
     def _leaves(self, authority: Certificate, found: X509) -> tuple[PurePosixPath, ...]:
         """Files with leaves that *found* vouches for now, those first that do not name its key."""

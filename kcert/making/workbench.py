@@ -182,8 +182,8 @@ class Workbench:
 
     def _check_brought(self, work: Work, found: X509 | None) -> None:
         if found is None or not found.ca:
-            where = self.order.apart
-            raise InputError(f"what lies in {where} as {work.certificate.files.crt} is not the certificate of a CA.")
+            lies = work.certificate.files.key.with_suffix(".crt")
+            raise InputError(f"{lies} is not the certificate of a CA, or cannot be read.")
 
     def _is_another(self, key: bytes, certificate: Certificate, found: X509) -> bool:
         """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""

@@ -36,6 +36,7 @@ _NAMES = {
     "both-authorities": "Both CAs",
     "one-authority": "The new CA alone",
     "bring": "The CA's certificate",
+    "chain": "The chain",
 }
 
 

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-def show(order: Order, prepared: Prepared, *, explain: bool) -> None:
-    """Print the script."""
-    sys.stdout.write("\n".join(_lines(order, prepared, explain=explain)) + "\n")
+def show(order: Order, prepared: Prepared, *, explain: bool, returns: bool = False) -> None:
+    """Print the script; one that *returns* ends where it began, for another part to follow."""
+    lines = list(_lines(order, prepared, explain=explain))
+    if returns and prepared.procedures:
+        lines += ["", 'cd "$OLDPWD"', ""]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
