@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -75,7 +76,10 @@ def procedures() -> list[Procedure]:
 
 
 def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, input="", check=False)
+    variables = {**os.environ, "KCERT_CA_PASSPHRASE": "correct horse battery staple"}
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=variables, capture_output=True, text=True, input="", check=False
+    )
 
 
 class Silent:

@@ -18,11 +18,13 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
+from kcert.exposure import exposures
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
 from kcert.passphrase import Passphrase
 from kcert.shell import quote
 from kcert.state import standings
+from kcert.view.messages import warning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,6 +196,8 @@ def _root_dir(making: Making) -> Path | None:
 
 
 def _carried_out(making: Making, order: Order) -> Result | None:
+    for sentence in exposures(order.root, order.cluster.source, order.openssl):
+        warning(sentence)
     if making.dry_run:
         from kcert.view import script
 

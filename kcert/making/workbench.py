@@ -159,7 +159,7 @@ class Workbench:
         if work.procedure.brought:
             self._check_brought(work, found)
             return
-        if work.procedure.retires and not work.staging.path(certificate.files.key).exists():
+        if work.procedure.retires and (certificate.passphrase or not work.staging.path(certificate.files.key).exists()):
             return  # the end of a change-over makes nothing new, and a CA's key may lie in a safe
         key = work.staging.path(certificate.files.key).read_bytes()
         blocks = [block for block in pem_blocks(key) if block.is_key]
