@@ -53,6 +53,12 @@ class _Preparation:
     found: dict[str, Standing]
 
     def __post_init__(self) -> None:
+        self.procedures: list[Procedure] = []
+        root = self.found.get(apart.ROOT)
+        if root and root.found is None:
+            self.found[apart.ROOT] = apart.standing_there(self.order, root.certificate)
+            names = apart.brings(self.order, root.certificate)
+            self.procedures.append(plan.brought(root.certificate, names, self.order.openssl))
         # The certificates themselves say who is an intermediate CA.
         self.found = {
             name: replace(one, certificate=apart.as_signed(one.certificate, one)) for name, one in self.found.items()
@@ -65,7 +71,7 @@ class _Preparation:
 
     def prepared(self) -> Prepared:
         chosen, left = self._named() if self.renewal.named else self._meant()
-        procedures = []
+        procedures = self.procedures
         for standing in chosen:
             authority = standing.certificate.kind is Kind.CA
             made = self._authority(standing) if authority else self._leaf(standing)
@@ -312,8 +318,8 @@ class _Preparation:
         return self.by_name[authority.issuer] if authority.issuer else None
 
     def _days_of(self, authority: Certificate) -> int:
-        if authority.issuer is None:
-            return self.renewal.days or authority.days
+        if authority.issuer is None or self.found[authority.issuer].state is State.MISSING:
+            return self.renewal.days or authority.days  # a script makes the root first
         return self._days(authority, authority_for(self.order, authority, self.found[authority.issuer], self.now))
 
     def _brought(self, certificate: Certificate, found: X509) -> Procedure:
