@@ -299,6 +299,11 @@ def _seconds(key: Key) -> float:
     return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else ENOUGH_SECONDS
 
 
+def role_of(certificate: Certificate, step: Step) -> str:
+    """Whose reason for a step is told: the check of a CA that another one signed is like everybody's."""
+    return "" if certificate.intermediate and step.action == "verify" else certificate.role
+
+
 def serial_file(issuer: Certificate) -> PurePosixPath:
     """Where -CAcreateserial leaves the serial: the CA's file name, ending in .srl."""
     assert issuer.files.crt

@@ -46,6 +46,7 @@ def there(order: Order, folder: Path) -> Order:
         wanted=wanted,
         folder_option=f" --dir {folder}",
         doing=f"{order.doing} --ca-dir",
+        place="CA's folder",
     )
 
 
@@ -133,6 +134,7 @@ def root(order: Order, folder: Path) -> Order:
         renewal=None,
         folder_option=f" --dir {folder}",
         doing=f"{order.doing} --root-dir",
+        place="root's folder",
     )
 
 

@@ -60,7 +60,8 @@ class Order:
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
     a cluster's signer or for the CA itself.
-    ``passphrase`` opens the CAs' keys where they are encrypted; with ``encrypts`` those of CAs that are made will be.
+    ``place`` is what the folder is called. ``passphrase`` opens the CAs' keys where they are encrypted; with
+    ``encrypts`` those of CAs that are made will be.
     """
 
     cluster: Cluster
@@ -75,6 +76,7 @@ class Order:
     side_by_side: bool = False
     renewal: Renewal | None = None
     asks: Asks | None = None
+    place: str = "PKI folder"
     passphrase: Passphrase = field(default_factory=Passphrase)
     encrypts: bool = False
 

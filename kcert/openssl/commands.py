@@ -27,8 +27,8 @@ def private_key(openssl: str, key: Key, out: PurePosixPath, passphrase: str = ""
     curve = _CURVES[key.curve]
     if passphrase:
         # `openssl ecparam -genkey` has no way to encrypt what it writes.
-        options = ("-pkeyopt", f"ec_paramgen_curve:{curve}", "-pkeyopt", "ec_param_enc:named_curve")
-        return (openssl, "genpkey", "-algorithm", "EC", *options, CIPHER, "-pass", passphrase, "-out", str(out))
+        options = ("-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+        return (openssl, "genpkey", *options, CIPHER, "-pass", passphrase, "-out", str(out))
     return (openssl, "ecparam", "-name", curve, "-genkey", "-noout", "-out", str(out))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.making import StoppedError
 from kcert.passphrase import IN_ENVIRONMENT
-from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of
 from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
@@ -64,7 +64,7 @@ class Lesson:
         """Say what is about to happen, and in which folder the commands would be typed."""
         self._order, self._total = order, len(prepared.procedures)
         cluster = order.cluster
-        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {order.root}.")
+        say(f"Cluster {cluster.name}, profile {cluster.profile}; its {order.place} is {order.root}.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
@@ -72,7 +72,7 @@ class Lesson:
             say(remark, "notice")
         if self._total:
             screen().print()
-            say("To repeat by hand what follows, stand in the PKI folder:")
+            say(f"To repeat by hand what follows, stand in the {order.place}:")
             screen().print()
             command_line(("cd", folder_argument(order.root)))
             self._passphrase(prepared)
@@ -125,7 +125,7 @@ class Lesson:
 
     def before(self, procedure: Procedure, step: Step) -> None:
         """The reason for a step, and its command, before it runs."""
-        reason = f" {self._reason(procedure.certificate.role, step.action)}" if self._explain else ""
+        reason = f" {self._reason(role_of(procedure.certificate, step), step.action)}" if self._explain else ""
         if isinstance(step, Run):
             if reason:
                 say(f"{_NAMES[step.action]}.{reason}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.passphrase import IN_ENVIRONMENT
-from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, serial_file
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of, serial_file
 from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote, typed
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
         yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     for step in procedure.steps:
         if explain:
-            yield from _comment(lessons.reason(certificate.role, step.action))
+            yield from _comment(lessons.reason(role_of(certificate, step), step.action))
         yield from _step(step, procedure)
     if certificate.issuer and procedure.issuer:
         yield from _comment("The serial number was drawn at random; the next certificate gets one of its own.")
