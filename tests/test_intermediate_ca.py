@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import ssl
 import subprocess
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from cryptography import x509
 
 from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki, made_once
-from tests.guarded import AUTHORITIES, copied
+from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program
 
@@ -211,3 +213,44 @@ def test_a_ca_lives_no_longer_than_its_root(kcert: Kcert, tmp_path: Path) -> Non
 def test_a_folder_that_is_the_pki_folder_is_refused(kcert: Kcert, tmp_path: Path) -> None:
     assert_refused(kcert("all", "--root-dir", "pki"), 2, "--root-dir pki is the PKI folder itself")
     assert not list(tmp_path.iterdir())
+
+
+def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
+    self_signed = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example/CN=Example Root"]
+    output([*self_signed, "-days", "4000", "-keyout", "root.key", "-out", "root.crt"], tmp_path)
+    said = kcert.done("ca", "--csr-only", "--encrypt-ca-key", "--no-explain", variables=WITH_IT).stdout
+    lines = [line.split() for line in re.sub(r" *\\\n *", " ", said).splitlines() if line.startswith("    ")]
+    by_hand = [line for line in lines if line[:3] == ["openssl", "x509", "-req"]]
+    fetches = [line for line in lines if line[:3] == ["kcert", "csr", "fetch"]]
+
+    for command, (_, *fetch, _file) in zip(by_hand, fetches, strict=True):
+        there = tmp_path / fetch[2]
+        there.mkdir()
+        request = next((tmp_path / "pki").rglob(f"requests/{AUTHORITY_FILES[fetch[2]]}.csr"))
+        for path in (request, request.with_name(f"openssl-{request.stem}.cnf"), *tmp_path.glob("root.*")):
+            shutil.copy(path, there)
+        assert output(command, there).status == 0
+        made = there / command[command.index("-out") + 1]
+        made.write_bytes(made.read_bytes() + (there / "root.crt").read_bytes())
+        kcert.done(*fetch, made)
+    kcert.done("all", "--quiet", variables=WITH_IT)
+
+    assert len(fetches) == 3
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    for ca, leaf in (("ca", "apiserver.crt"), ("etcd/ca", "etcd/server.crt")):
+        assert verified(tmp_path / "pki/pki", "-CAfile", f"{ca}-chain.crt", leaf) == f"{leaf}: OK\n"
+    assert opens(tmp_path / "pki/pki/ca.key")
+
+
+AUTHORITY_FILES = {"ca": "pki/ca", "front-proxy-ca": "pki/front-proxy-ca", "etcd-ca": "pki/etcd/ca"}
+
+
+def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    leaf = ["openssl", "x509", "-req", "-in", "ca.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    assert output([*leaf, "-days", "9", "-out", "../leaf.crt"], folder).status == 0
+    before = (folder / "ca.crt").read_bytes()
+
+    assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
+    assert (folder / "ca.crt").read_bytes() == before

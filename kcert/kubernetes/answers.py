@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
@@ -134,7 +135,7 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> 
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    if reasons := unlike(found, request, key):
+    if reasons := unlike(found, request, key, authority=certificate.kind is Kind.CA):
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
     return Answer(found, pem, key)
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
@@ -25,6 +26,7 @@ from kcert.kubernetes.signing_request import (
 from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import certificate_pems
 from kcert.plan import kubeconfig
 from kcert.shell import Command, run
 from kcert.state import standings
@@ -197,6 +199,19 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
     narrator.done(signed, found)
 
 
+def _kept_authority(desk: Order, crt: PurePosixPath, pem: bytes, keeper: Keeper) -> Path:
+    """Put a CA's certificate into the PKI folder; with what is above it, if that came along, as the chain."""
+    pems = certificate_pems(pem)
+    with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
+        staging = workspace.stage((), (crt,))
+        staging.write(crt, pems[0])
+        if len(pems) > 1:
+            staging.write(chain_of(crt), "".join(pems))
+        names = [crt, *([chain_of(crt)] if len(pems) > 1 else [])]
+        workspace.publish(staging, names, ())
+    return desk.root / crt
+
+
 class Keeper(Protocol):
     """Hears how a certificate is put into the PKI folder."""
 
@@ -227,6 +242,8 @@ def keep(
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
         return output
+    if certificate.kind is Kind.CA:
+        return _kept_authority(desk, crt, answer.pem, keeper)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
     ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files

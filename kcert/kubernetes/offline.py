@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import plan
-from kcert.certificates import Key, Kind
+from kcert.certificates import Files, Key, Kind
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes.answers import contents
 from kcert.kubernetes.signing_request import read_asked
@@ -37,15 +37,14 @@ SHORTEST_RSA = 2048
 
 
 def asking(order: Order) -> Order:
-    """*order*, for requests in place of certificates: of all that is wanted and not current, CAs apart.
+    """*order*, for requests in place of certificates: of all that is wanted and not current.
 
-    Raises InputError where CAs alone are wanted.
+    CAs ask only where nothing else does: then somebody else's root is to sign them.
     """
     found = standings(order.root, _with_issuers(order), order.openssl)
     leaves = [one for one in order.wanted if one.kind is not Kind.CA]
-    if not leaves:
-        raise InputError("--csr-only makes requests for a CA to sign, and a CA has nobody above it: leave it out.")
-    wanted = tuple(_asked(one) for one in leaves if found[one.name].state is not State.CURRENT)
+    asking = leaves or [replace(one, intermediate=True) for one in order.wanted]
+    wanted = tuple(_asked(one) for one in asking if found[one.name].state is not State.CURRENT)
     return replace(order, wanted=wanted, asks=Asks.AUTHORITY, doing=f"{order.doing} --csr-only")
 
 
@@ -201,3 +200,9 @@ def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tu
     flat = replace(files, csr=csr, cnf=config, crt=crt)
     there = replace(authority, files=replace(ca, crt=PurePosixPath(ca.crt.name), key=PurePosixPath(ca.key.name)))
     return plan.signed(replace(certificate, files=flat), there, openssl, certificate.days)[0].argv
+
+
+def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:
+    """The command with which somebody else's root signs a CA of the cluster."""
+    files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
+    return manual(authority, replace(authority, name="root", files=files), openssl)

@@ -194,8 +194,11 @@ def sign(
     return replace(one, certificate=pem), found
 
 
-def unlike(found: X509, request: Request, key: bytes | None) -> tuple[str, ...]:
-    """Why the certificate *found* cannot be the answer to *request*, or is not *key*'s; nothing where it can be."""
+def unlike(found: X509, request: Request, key: bytes | None, *, authority: bool = False) -> tuple[str, ...]:
+    """Why the certificate *found* cannot be the answer to *request*, or is not *key*'s; nothing where it can be.
+
+    *authority* tells that a CA asked.
+    """
     reasons = []
     if found.public_key.material != request.public_key.material:
         reasons.append("it is for another key than the request's")
@@ -205,6 +208,6 @@ def unlike(found: X509, request: Request, key: bytes | None) -> tuple[str, ...]:
         reasons.append(f"its subject is {str(found.subject)!a}, the request's {str(request.subject)!a}")
     if more := [ascii(str(name))[1:-1] for name in found.alt_names if name not in request.alt_names]:
         reasons.append(f"it answers to names that the request does not have: {', '.join(more)}")
-    if found.ca:
-        reasons.append("it is a CA's")
+    if bool(found.ca) != authority:
+        reasons.append("it is no CA (no CA:TRUE)" if authority else "it is a CA's")
     return tuple(reasons)

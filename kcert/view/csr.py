@@ -268,7 +268,9 @@ def to_be_signed(order: Order, asked: Sequence[Certificate]) -> None:
     if not wanted:
         say("There is nothing to sign: every certificate is there, and current.", "good")
         return
-    option = order.folder_option
+    if all(one.kind is Kind.CA for one in wanted):
+        _to_be_signed_by_a_root(order, wanted)
+        return
     requests = [str(one.files.csr) for one in wanted]
     say(
         "Now the CA has to sign. Bring the requests to the machine that has it, and kcert.yaml, which says what each "
@@ -288,13 +290,31 @@ def to_be_signed(order: Order, asked: Sequence[Certificate]) -> None:
         screen().print()
         command_line(offline.manual(one, known[one.issuer], order.openssl))
         screen().print()
+    _back_here(order, wanted)
+
+
+def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None:
+    say(
+        "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
+        "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
+    )
+    screen().print()
+    for one in wanted:
+        command_line(offline.by_root(one, order.openssl))
+    screen().print()
+    say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
+    screen().print()
+    _back_here(order, wanted)
+
+
+def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
     say("Back here, each is compared with its key and its request before it is taken in:")
     screen().print()
     for one in wanted:
         assert one.files.crt and one.files.csr
         beside = one.files.csr.with_name(one.files.crt.name)
         argv = ("kcert", "csr", "fetch", one.name, "--file", str(beside))
-        command_line((*argv, *(("--dir", str(order.root)) if option else ())))
+        command_line((*argv, *(("--dir", str(order.root)) if order.folder_option else ())))
     screen().print()
 
 
@@ -326,5 +346,7 @@ def kept(certificate: Certificate, answer: Answer, path: Path) -> None:
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+    elif found.ca:
+        say("Next: `kcert all` makes what it signs.")
     elif found.may_dial:
         say(f"Next: `kcert kubeconfig {certificate.name}` puts it into a kubeconfig.")
