@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Files, Kind, Subject, chain_of
 from kcert.errors import InputError
+from kcert.shell import quote
 from kcert.state import State, standings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def there(order: Order, folder: Path) -> Order:
         root=folder,
         known=authorities,
         wanted=wanted,
-        folder_option=f" --dir {folder}",
+        folder_option=f" --dir {quote(str(folder))}",
         doing=f"{order.doing} --ca-dir",
         place="CA's folder",
     )
@@ -132,7 +133,7 @@ def root(order: Order, folder: Path) -> Order:
         known=(authority,),
         wanted=wanted,
         renewal=None,
-        folder_option=f" --dir {folder}",
+        folder_option=f" --dir {quote(str(folder))}",
         doing=f"{order.doing} --root-dir",
         place="root's folder",
     )
