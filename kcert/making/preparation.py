@@ -133,11 +133,13 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        # What is there and renewed asks again with its key; what is missing is asked for by the chapter.
+        asks = f"csr new {leaf.name}" if order.renewal or leaf.kind is Kind.CA else f"{leaf.chapter} --csr-only"
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
-            f"--ca-dir names that; if it is on another machine: `kcert {leaf.chapter} --csr-only{order.folder_option}` "
-            "makes key and request here, `kcert csr sign --file` makes a certificate of it there, and "
-            f"`kcert csr fetch {leaf.name} --file` takes it in."
+            f"--ca-dir names that; if it is on another machine: `kcert {asks}{order.folder_option}` makes key and "
+            f"request here, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
+            "takes it in."
         ) from None
     except OSError as error:
         raise InputError(
