@@ -138,8 +138,8 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
             f"--ca-dir names that; if it is on another machine: `kcert {asks}{order.folder_option}` makes key and "
-            f"request here, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
-            "takes it in."
+            "request here, `kcert csr sign --file` makes a certificate of it there, and "
+            f"`kcert csr fetch {leaf.name} --file` takes it in."
         ) from None
     except OSError as error:
         raise InputError(
