@@ -113,6 +113,22 @@ def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callabl
     assert snapshot(own.folder) == before
 
 
+def test_what_to_type_is_about_the_same_folder_and_the_same_cluster(kcert: Kcert, tmp_path: Path) -> None:
+    """A command without --config would be about another cluster, and `renew` would bring the folder in line with it."""
+    config = tmp_path / "my lab.yaml"
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
+    lab = ("--dir", "lab", "--config", config.name)
+    words = "--dir lab --config 'my lab.yaml'`"
+
+    assert_refused(kcert("client", "jane", *lab), 2, f"`kcert ca {words}")
+    made = " ".join(kcert.done("ca", *lab).stdout.split())
+    config.write_text("key: {algorithm: ecdsa}\nprofile: hardway\n", encoding="utf-8")
+    kept = " ".join(kcert.done("ca", *lab).stdout.split())
+
+    assert f"`kcert all {words}" in made
+    assert f"`kcert renew ca --stale {words}" in kept
+
+
 def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
     said = output(

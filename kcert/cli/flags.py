@@ -56,4 +56,5 @@ def command(
         flags.print_form(seat, format)
     else:
         flags.show(seat, explain=explain)
-    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)), chapters.folder_option(looking.dir))
+    unfit = assignment.unfit(looking.dir, seat, openssl(looking.openssl))
+    flags.warn(unfit, chapters.folder_option(looking.dir, looking.config))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shlex
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -318,10 +319,9 @@ def instructions(bundle: Bundle) -> str:
 def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
     """The commands that bring the same files to the host with scp: folders, files, then owners and modes."""
     host = f"root@{bundle.host.name}"
-    missing = [quote(file.owner) for file in bundle.files if not file.there]
+    missing = [file.owner for file in bundle.files if not file.there]
     if missing:
-        option = ("--dir", str(folder.root)) if folder.option else ()
-        yield ("kcert", "kubeconfig", *missing, *option)
+        yield ("kcert", "kubeconfig", *missing, *shlex.split(folder.option))
     folders = sorted({str(file.path.parent) for file in bundle.files})
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:

@@ -170,12 +170,29 @@ _CAUSES = (
         "Not valid yet: the server's certificate begins in the future, or this machine's clock is behind.",
     ),
     _Cause(
+        _SERVER,
+        r"purpose|key usage|inappropriate",
+        "Wrong usage: the server shows a certificate that is not made for servers (no serverAuth in it). `kcert show "
+        "{address}` shows whose it is; --tls-cert-file has to name another.",
+    ),
+    _Cause(
         (35, 60, 77),
         r"local issuer|self[- ]signed|signature|unable to get issuer|unknown authority|verify failed|not trusted",
         "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
         "earlier CA, bring the server its new certificate (`kcert bundle`).",
     ),
-    _Cause((60, 77), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause((77,), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause(
+        (60,),
+        "",
+        "curl does not take the server's certificate. `kcert show {address}` shows what is in it, field by field.",
+    ),
+    _Cause(
+        (35, 52, 55, 56),
+        r"alert certificate expired|expired certificate",
+        "Expired: the server finds the certificate of {name} out of date. By this machine's clock it is not, so one of "
+        "the two clocks is wrong.",
+    ),
     _Cause(
         (35, 52, 55, 56),
         r"alert|certificate required|bad certificate|unknown ca",

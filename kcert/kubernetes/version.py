@@ -24,6 +24,10 @@ class Version:
 STABLE = Version(36)
 """What is printed for where nobody says otherwise; the newest release whose options are known here."""
 
+DUAL_STACK = Version(21)
+"""From here on two ranges of services and two addresses of a node are taken as they are; before, a feature gate is in
+the way (https://kubernetes.io/docs/concepts/services-networking/dual-stack/, "Feature gates")."""
+
 OLDEST = Version(16)
 """Older releases have options that are not known here."""
 

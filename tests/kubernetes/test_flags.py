@@ -445,6 +445,34 @@ def test_the_release_decides(
     assert {name: name in told for name in there} == there
 
 
+@pytest.mark.parametrize(
+    ("component", "option", "before", "since"),
+    [
+        ("kube-apiserver", "--service-cluster-ip-range", "10.32.0.0/24", "10.32.0.0/24,fd00:10:96::/112"),
+        ("kube-controller-manager", "--service-cluster-ip-range", "10.32.0.0/24", "10.32.0.0/24,fd00:10:96::/112"),
+        ("kubelet", "--node-ip", "192.168.56.21", "192.168.56.21,fd00:56::21"),
+    ],
+)
+def test_two_families_are_told_from_the_release_on_that_takes_them(
+    pki: Callable[[str, str], Pki], component: str, option: str, before: str, since: str
+) -> None:
+    home, host = pki("course", "large").home, "node01" if component == "kubelet" else "cp1"
+    told = {
+        release: options(home, component, "--host", host, "--kubernetes-version", release)
+        for release in ("1.20", "1.21")
+    }
+
+    assert (told["1.20"][option], told["1.21"][option]) == (before, since)
+
+
+def test_a_kubelet_is_never_told_two_addresses_of_one_family(tmp_path: Path) -> None:
+    """It ends with "must contain either a single IP or a dual-stack pair of IPs"."""
+    addresses = '[192.0.2.7, 192.0.2.8, "fd00::8", "fd00::7"]'
+    (tmp_path / "kcert.yaml").write_text(f"nodes: [{{name: node01, ip: {addresses}}}]\n", encoding="utf-8")
+
+    assert options(tmp_path, "kubelet")["--node-ip"] == "192.0.2.7,fd00::8"
+
+
 def test_each_option_is_shown_with_its_file_and_its_reason(pki: Callable[[str, str], Pki]) -> None:
     shown = Kcert(pki("course", "small").home).done("flags", "kube-controller-manager").stdout
 

@@ -196,6 +196,26 @@ def test_the_commands_on_the_screen_make_the_file(own_pki: Callable[..., Pki], k
     assert read(file) == by_kcert
 
 
+def test_in_kubeadm_the_commands_on_the_screen_make_the_conf_and_leave_no_loose_key(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    program("kubectl")
+    made = own_pki("kubeadm")
+    file = made.folder / "hosts/node01/kubelet.conf"
+    shown = kcert.done("kubeconfig", "kubelet-node01").stdout
+    typed = [line for line in shown.splitlines() if line.startswith("    ") and "->" not in line]
+    before, names = read(file), {path.name for path in made.folder.rglob("*.key")}
+    # The last of them takes away what lay open meanwhile: its mode is looked at before.
+    modes = f"stat -c %a {file.with_suffix('.key')}"
+
+    ended = output([program("bash"), "-e"], made.home, "\n".join([*typed[:-1], modes, typed[-1]]))
+
+    assert ended.status == 0, ended.stderr
+    assert ended.lines[-1] == "600"
+    assert read(file) == before
+    assert {path.name for path in made.folder.rglob("*.key")} == names
+
+
 def test_each_profile_has_its_own_servers(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
     beside, balancer = "https://127.0.0.1:6443", "https://192.168.56.30:8443"
     expected = {
