@@ -148,14 +148,17 @@ def test_step_stops_cleanly(course: Pki, kcert: Kcert, keys: str, status: int) -
 
 
 def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:
+    """The command's name alone would not do: nobody but this command line knows of jane and her group."""
     before = snapshot(course.folder)
+    command = ("client", "jane", "--group", "developers")
 
-    ended = kcert("client", "admin", "--step", stdin="\nq\n")
+    ended = kcert(*command, "--step", stdin="\nq\n")
 
     assert ended.status == 0
-    assert "`kcert client` goes on from here" in " ".join(ended.stdout.split())
+    assert "Not made: jane. The same command goes on from here." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
     assert staged(course.folder) == []
+    assert "made  jane" in kcert.done(*command, "--quiet").stdout
 
 
 def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) -> None:

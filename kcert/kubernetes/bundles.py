@@ -326,13 +326,19 @@ def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:
         files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [str(folder.root / file.source) for file in files if file.path.name == file.source.name]
+        same = [_here(folder.root / file.source) for file in files if file.path.name == file.source.name]
         if same:
             yield ("scp", "-p", *same, f"{host}:{target}/")
         for file in files:
             if file.path.name != file.source.name:
-                yield ("scp", "-p", str(folder.root / file.source), f"{host}:{file.path}")
+                yield ("scp", "-p", _here(folder.root / file.source), f"{host}:{file.path}")
     yield ("ssh", host, " && ".join(_modes(bundle)))
+
+
+def _here(path: Path) -> str:
+    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
+    name = str(path)
+    return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
 
 
 def _modes(bundle: Bundle) -> Iterator[str]:

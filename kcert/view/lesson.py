@@ -154,10 +154,7 @@ class Lesson:
         show_kept(result.kept, self._order.folder_option)
         if result.stopped:
             left = ", ".join(one.certificate.name for one in result.left)
-            say(
-                f"Stopped. Not made: {left}. `{self._order.doing}{self._order.folder_option}` goes on from here.",
-                "notice",
-            )
+            say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")
             return
         if words := _next(self._order, result):
             say(words)

@@ -246,6 +246,26 @@ def test_scp_brings_the_same_files(
         }
 
 
+def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own_pki().folder.rename(tmp_path / "lab:1")
+
+    commands = kcert.done("bundle", "node01", "--scp", "--dir", "lab:1").lines
+
+    assert "kcert kubeconfig kube-proxy kubelet-client-node01 --dir lab:1" in commands
+    copied = [word for line in commands if line.startswith("scp") for word in line.split() if "lab:1/" in word]
+    assert "./lab:1/ca.crt" in copied
+    assert all(word.startswith("./lab:1/") for word in copied)
+
+
+def test_into_a_pipe_no_line_of_the_table_ends_in_blanks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki()
+
+    lines = kcert.done("bundle", "node01").lines
+
+    assert any(line.startswith("/etc/kubernetes/pki/node01.key") for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_a_kubeconfig_that_is_there_is_packed_as_it_is(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("hardway")
     own = ("--no-embed", "--path-prefix", "/var/lib/kubernetes/pki")
