@@ -226,7 +226,8 @@ class _Reader:
             blocks = pem_blocks(inside.key if inside else file.content)
             if any(block.is_key and block.der in self.authorities for block in blocks):
                 raise InputError(
-                    f"{file.source} holds the key of a CA, which {host.name} must not get: renew {file.owner}."
+                    f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew {file.owner} "
+                    f"--new-key{self.folder.option}` gives it one of its own."
                 )
 
 

@@ -156,13 +156,14 @@ _CAUSES = (
         _SERVER,
         r"subject name|does not match|hostname|ip address mismatch",
         "Wrong name: the server's certificate does not hold the address that it was dialled by. `kcert show {address}` "
-        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml, and renew.",
+        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml and run `kcert "
+        "renew kube-apiserver --stale`.",
     ),
     _Cause(
         _SERVER,
         r"^(?!.*alert).*(has expired|certificate expired)",
         "Expired: the server's certificate, or its CA's, is out of date, or this machine's clock is wrong. `kcert show "
-        "{address}` shows the dates, `kcert renew` makes a new one.",
+        "{address}` shows the dates, `kcert renew kube-apiserver` makes a new one.",
     ),
     _Cause(
         _SERVER,

@@ -21,7 +21,7 @@ class Version:
         return f"1.{self.minor}" + (f".{self.patch}" if self.patch else "")
 
 
-STABLE = Version(36)
+STABLE = Version(37)
 """What is printed for where nobody says otherwise; the newest release whose options are known here."""
 
 DUAL_STACK = Version(21)

@@ -110,6 +110,5 @@ def _kept(standing: Standing, folder_option: str) -> str:
 
 
 def renewal(standing: Standing, folder_option: str) -> str:
-    """The command that mends a certificate: what is stale has to be brought in line with kcert.yaml."""
-    in_line = " --stale" if standing.state is State.STALE else ""
-    return f"kcert renew {standing.certificate.name}{in_line}{folder_option}"
+    """The command that mends a certificate, in its folder."""
+    return f"{standing.renewal}{folder_option}"

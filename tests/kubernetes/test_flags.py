@@ -492,6 +492,41 @@ def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., P
     assert "not made yet: etcd-server. `kcert etcd` does it." in " ".join(ended.stderr.split())
 
 
+def test_a_stale_certificate_is_said_with_the_command_that_mends_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    with own_pki().config.open("a", encoding="utf-8") as config:
+        config.write("api_server: {host: lb.example.com}\n")
+
+    before = kcert.done("flags", "kube-apiserver", "--format", "flags")
+    kcert.done("renew", "kube-apiserver", "--stale", "--quiet")
+    after = kcert.done("flags", "kube-apiserver", "--format", "flags")
+
+    assert "`kcert renew kube-apiserver --stale` renews it" in " ".join(before.stderr.split())
+    assert (after.stdout, after.stderr) == (before.stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("release", "image"), [("1.34", "3.6.4-0"), ("1.35.8", "3.6.6-0"), ("1.36.4", "3.6.8-0"), ("", "3.7.0-0")]
+)
+def test_etcd_is_the_one_that_kubeadm_starts_with_that_release(
+    pki: Callable[[str, str], Pki], release: str, image: str
+) -> None:
+    """As `kubeadm config images list` has them; without a release it is the current one's, 1.37."""
+    asked = ("--kubernetes-version", release) if release else ()
+
+    pod = yaml.safe_load(printed(pki("kubeadm", "small").home, "etcd", "manifest", *asked))
+
+    assert pod["spec"]["containers"][0]["image"] == f"registry.k8s.io/etcd:{image}"
+
+
+def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[str, str], Pki]) -> None:
+    ended = Kcert(pki("course", "small").home).done(
+        "flags", "etcd", "--format", "flags", "--kubernetes-version", "1.99"
+    )
+
+    assert ended.lines[0] == "--name=controlplane01"
+    assert "Kubernetes 1.99 is newer than 1.37" in " ".join(ended.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("size", "arguments", "words"),
     [

@@ -361,7 +361,10 @@ def test_a_stale_certificate_names_the_command_that_renews_it(own_pki: Callable[
 
     assert ended.status == 2
     assert "admin.crt is stale" in ended.stderr
-    assert "kcert renew admin" in " ".join(ended.stderr.split())
+    assert "`kcert renew admin --stale` renews it" in " ".join(ended.stderr.split())
+    # Without --stale it would be renewed as it is: still not admin's.
+    kcert.done("renew", "admin", "--stale", "--quiet")
+    assert "admin.kubeconfig" in kcert.done("kubeconfig", "admin", "--no-explain").stdout
 
 
 def test_a_ca_with_a_key_in_its_file_is_not_handed_out(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
