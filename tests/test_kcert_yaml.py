@@ -290,6 +290,17 @@ def test_a_folder_is_no_file(kcert: Kcert, tmp_path: Path) -> None:
     assert_refused(kcert("all", "--config", tmp_path), 2, "cannot be read")
 
 
+def test_a_device_without_end_is_no_file(kcert: Kcert) -> None:
+    assert_refused(kcert("plan", "--config", "/dev/zero"), 2, "larger than")
+
+
+def test_what_a_program_writes_into_a_pipe_is_taken(kcert: Kcert) -> None:
+    planned = kcert("plan", "--config", "/dev/stdin", stdin="users: [{name: jane}]\n")
+
+    assert (planned.status, planned.stderr) == (0, "")
+    assert "CN=jane" in planned.stdout
+
+
 def test_a_dangling_link_is_not_taken_for_no_file(kcert: Kcert, tmp_path: Path) -> None:
     """The built-in example would be made instead of the cluster that is meant."""
     (tmp_path / "kcert.yaml").symlink_to("gone.yaml")

@@ -151,8 +151,10 @@ def _parse(path: Path) -> Value | None:
     import yaml
 
     try:
-        content = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
-        if content is None:
+        # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
             raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
@@ -160,7 +162,7 @@ def _parse(path: Path) -> Value | None:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1 if content else 0
+        line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
     if too_deep(text):
         raise InputError(f"{path}: this is nested deeper than any kcert.yaml.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kcert import kubeconfig, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
+from kcert.files import read_regular
 from kcert.kubernetes import components, credentials, kubeconfigs
 from kcert.kubernetes.assignment import near_hosts
 from kcert.openssl.pem import pem_blocks
@@ -233,7 +234,7 @@ class _Reader:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -365,6 +366,19 @@ def test_a_stale_certificate_names_the_command_that_renews_it(own_pki: Callable[
     # Without --stale it would be renewed as it is: still not admin's.
     kcert.done("renew", "admin", "--stale", "--quiet")
     assert "admin.kubeconfig" in kcert.done("kubeconfig", "admin", "--no-explain").stdout
+
+
+@pytest.mark.parametrize("command", [["kubeconfig", "admin"], ["bundle", "controlplane01"]], ids=" ".join)
+def test_a_fifo_in_the_place_of_a_kubeconfig_is_not_waited_for(
+    own_pki: Callable[..., Pki], kcert: Kcert, command: list[str]
+) -> None:
+    made = own_pki("hardway")
+    os.mkfifo(made.folder / "admin.kubeconfig")
+
+    ended = kcert(*command)
+
+    assert ended.status in (2, 3)
+    assert "admin.kubeconfig cannot be read: it is not a regular file" in " ".join(ended.stderr.split())
 
 
 def test_a_ca_with_a_key_in_its_file_is_not_handed_out(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
