@@ -133,9 +133,10 @@ def carry_out(making: Making, order: Order) -> Result | None:
         from kcert.view.quiet import Quiet
 
         quiet = Quiet()
-        result = make(order, quiet)
-        quiet.ends(result)
-        return result
+        try:
+            return make(order, quiet)
+        finally:  # what went wrong has a line of its own, too
+            quiet.ends()
     from kcert.view.lesson import Lesson
 
     lesson = Lesson(explain=making.explain, step=making.step)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.making import Made, Order, Prepared, Result
+    from kcert.making import Made, Order, Prepared
     from kcert.plan import Procedure, Step
     from kcert.shell import Outcome
     from kcert.state import Standing
@@ -70,8 +70,8 @@ class Quiet:
         self._finished += 1
         self._print()
 
-    def ends(self, _result: Result) -> None:
-        """Every line has been printed; the counter goes."""
+    def ends(self) -> None:
+        """Whatever there was to say is said; the counter goes."""
         self._clear()
 
     def _note(self, text: str) -> None:
