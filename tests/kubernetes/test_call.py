@@ -180,6 +180,15 @@ def test_what_curl_says_elsewhere_is_explained(
     assert words in explained(call(folder, "admin", "/version"), status, f"curl: ({status}) {said}")
 
 
+def test_a_server_that_never_answers_is_given_up(pki: Callable[[str, str], Pki]) -> None:
+    """curl does that, by an option of the command that is shown; kcert only explains it."""
+    made = pki("course", "small")
+    asked = call(Folder(made.folder, profiles.load(made.config)), "admin", "/version")
+
+    assert asked.argv[asked.argv.index("--max-time") + 1] == "15"
+    assert "no answer within 15 seconds" in explained(asked, 28, "curl: (28) Operation timed out after 15001 ms")
+
+
 def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str], Pki]) -> None:
     folder, other = pki("course", "small").folder, pki("hardway", "small").folder
     with api_server(folder / "kube-apiserver.crt", folder / "kube-apiserver.key", other / "ca.crt") as running:

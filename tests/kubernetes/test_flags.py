@@ -233,6 +233,64 @@ API_SERVER_OF_KUBEADM = {
 """What kubeadm 1.34 starts kube-apiserver with."""
 
 
+HARDWAY = {
+    ("etcd", "etcd2"): """\
+        --name=etcd2
+        --data-dir=/var/lib/etcd
+        --cert-file=/etc/etcd/etcd-server.crt
+        --key-file=/etc/etcd/etcd-server.key
+        --trusted-ca-file=/etc/etcd/ca.crt
+        --client-cert-auth=true
+        --peer-cert-file=/etc/etcd/etcd-server.crt
+        --peer-key-file=/etc/etcd/etcd-server.key
+        --peer-trusted-ca-file=/etc/etcd/ca.crt
+        --peer-client-cert-auth=true
+        --listen-client-urls=https://192.168.56.42:2379,https://127.0.0.1:2379
+        --advertise-client-urls=https://192.168.56.42:2379
+        --listen-peer-urls=https://192.168.56.42:2380
+        --initial-advertise-peer-urls=https://192.168.56.42:2380
+        --initial-cluster=etcd1=https://192.168.56.41:2380,etcd2=https://192.168.56.42:2380,etcd3=https://[fd00:56::43]:2380
+        --initial-cluster-state=new""",
+    ("kube-controller-manager", "cp1"): """\
+        --kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --cluster-signing-cert-file=/var/lib/kubernetes/pki/ca.crt
+        --cluster-signing-key-file=/var/lib/kubernetes/pki/ca.key
+        --controllers=*,bootstrapsigner,tokencleaner
+        --root-ca-file=/var/lib/kubernetes/pki/ca.crt
+        --service-account-private-key-file=/var/lib/kubernetes/pki/service-account.key
+        --use-service-account-credentials=true
+        --client-ca-file=/var/lib/kubernetes/pki/ca.crt
+        --authentication-kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --authorization-kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --bind-address=127.0.0.1
+        --leader-elect=true
+        --cluster-name=prod-eu
+        --service-cluster-ip-range=10.32.0.0/24,fd00:10:96::/112""",
+    ("kube-scheduler", "cp1"): """\
+        --kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --authentication-kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --authorization-kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --bind-address=127.0.0.1
+        --leader-elect=true""",
+    ("kubelet", "node01"): """\
+        --config=/var/lib/kubelet/kubelet-config.yaml
+        --kubeconfig=/var/lib/kubelet/kubelet.kubeconfig
+        --hostname-override=node01
+        --node-ip=192.168.56.21,fd00:56::21""",
+    ("kube-proxy", "node01"): """\
+        --config=/var/lib/kube-proxy/kube-proxy-config.yaml
+        --hostname-override=node01""",
+}
+"""What each component is told on one host of the large cluster in the profile hardway; the API server is below."""
+
+
+@pytest.mark.parametrize(("component", "host"), HARDWAY)
+def test_in_hardway_each_component_is_told_this(pki: Callable[[str, str], Pki], component: str, host: str) -> None:
+    told = flags(pki("hardway", "large").home, component, "--host", host)
+
+    assert told == HARDWAY[component, host].split()
+
+
 def test_kubeadms_api_server_is_told_what_kubeadm_tells_it(pki: Callable[[str, str], Pki]) -> None:
     assert options(pki("kubeadm", "small").home, "kube-apiserver") == API_SERVER_OF_KUBEADM
 

@@ -292,6 +292,25 @@ def test_a_kubeconfig_elsewhere_names_absolute_paths(pki: Callable[[str, str], P
     assert user["client-key"] == str(made.folder / "admin.key")
 
 
+def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
+    pki: Callable[[str, str], Pki], tmp_path: Path
+) -> None:
+    kcert, config, folder = Kcert(pki("course", "small").home), tmp_path / "config", tmp_path / "folder"
+    config.write_text("somebody's own\n", encoding="utf-8")
+    config.chmod(0o644)
+    folder.mkdir()
+
+    said = kcert.done("kubeconfig", "admin", "--output", config).stdout
+    kcert.done("kubeconfig", "--output", folder)
+
+    made = [config, *folder.iterdir()]
+    assert len(made) == 6  # one, and all five
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    (copy,) = tmp_path.glob("config.*")
+    assert copy.read_text(encoding="utf-8") == "somebody's own\n"
+    assert copy.name in "".join(said.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
