@@ -113,6 +113,26 @@ def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callabl
     assert snapshot(own.folder) == before
 
 
+def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert: Kcert, tmp_path: Path) -> None:
+    config = tmp_path / "kcert.yaml"
+    config.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")
+    kcert.done("ca", "--quiet")
+    kcert.done("client", "zoe", "--group", "a", "--quiet")
+    before = snapshot(tmp_path)
+
+    again = kcert.done("client", "zoe", "--quiet").stdout
+    same = kcert.done("client", "zoe", "--group", "a", "--quiet").stdout
+    other = kcert("client", "zoe", "--group", "b", "--quiet")
+
+    assert again == same == "kept  zoe  current\n"
+    assert_refused(other, 2, "zoe has a certificate already, in a", "`kcert renew zoe --stale`")
+    assert snapshot(tmp_path) == before
+    # What it says is the way.
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: zoe, groups: [b]}]\n", encoding="utf-8")
+    kcert.done("renew", "zoe", "--stale", "--quiet")
+    assert judge.judged(judge.load(tmp_path / "pki/zoe.crt")).subject == ("CN=zoe", "O=b")
+
+
 def test_what_to_type_is_about_the_same_folder_and_the_same_cluster(kcert: Kcert, tmp_path: Path) -> None:
     """A command without --config would be about another cluster, and `renew` would bring the folder in line with it."""
     config = tmp_path / "my lab.yaml"
