@@ -59,6 +59,8 @@ def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki],
     [
         (["admin", "--group", "developers"], "cannot be put into other groups"),
         (["--group", "developers"], "no user is named"),
+        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` makes"),
+        (["kube-admin"], "the certificate admin, which `kcert client admin` makes"),
         (["kube-apiserver"], "kcert apiserver"),
         (["node01"], "kcert kubelet"),
         (["ca"], "kcert ca"),
