@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from kcert import lessons
@@ -23,13 +24,23 @@ def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:
     """Print what the export holds and what it leaves out, and the files that were written."""
     if explain:
         _explain(made)
-    for one in written:
-        state = "" if one.changed else "  (as it was: it holds what it should)"
-        block([f"-> {clean_line(str(one.path))}{state}"], "file")
-    for one in written:
-        if one.backup:
-            say(f"What was there before is {clean_line(str(one.backup))}; it may hold keys as well.", "notice")
+    for folder, files in groupby(written, key=lambda one: one.path.parent):
+        block([_told(folder, tuple(files))], "file")
+    backups = [one.backup for one in written if one.backup]
+    if backups:
+        more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
+        say(f"What was there before is {clean_line(str(backups[0]))}{more}: with its keys, if it had any.", "notice")
     screen().print()
+
+
+def _told(folder: Path, files: tuple[Written, ...]) -> str:
+    """What became of the files of one folder: there can be a thousand."""
+    kept = sum(not one.changed for one in files)
+    if len(files) == 1:
+        state = "  (as it was: it holds what it should)" if kept else ""
+        return f"-> {clean_line(str(files[0].path))}{state}"
+    state = f", {kept} as before" if kept else ""
+    return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"
 
 
 def _explain(made: Export) -> None:
@@ -45,7 +56,7 @@ def _explain(made: Export) -> None:
     if made.left:
         heading("What it does not get")
         for aside in made.left:
-            say(f"{', '.join(aside.names)}: {aside.why}.")
+            say(str(aside))
             screen().print()
     for note in made.notes:
         say(note)

@@ -104,7 +104,7 @@ def _groups(cluster: Cluster) -> Mapping[str, tuple[Host, ...]]:
 def _row(one: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
     own = [group for group, hosts in groups.items() if any(host.name == one.host.name for host in hosts)]
     readers = [name for name in COMPONENTS if any(name in file.readers for file in one.files)]
-    return (one.host.name, one.host.addresses[0], ", ".join(own), str(len(one.files)), ", ".join(readers))
+    return (one.host.name, one.host.addresses[0], ", ".join(own), str(len(one.files)), " ".join(readers))
 
 
 def _play() -> tuple[Piece, ...]:

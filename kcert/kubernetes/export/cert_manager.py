@@ -396,7 +396,7 @@ def _head(cluster: Cluster, wish: Wish, notes: Iterable[str], left: Iterable[Asi
     yield ""
     yield "Not for cert-manager to hold:"
     for aside in left:
-        yield from _wrapped(f"- {', '.join(aside.names)}: {aside.why}.", "  ")
+        yield from _wrapped(f"- {aside}", "  ")
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

@@ -21,6 +21,10 @@ FOLDER = Path("export")
 """Where exports are put, unless another place is named."""
 
 
+_MOST_NAMES = 20
+"""A thousand nodes are not listed one by one."""
+
+
 class Target(Protocol):
     """Something that can go on where kcert ends."""
 
@@ -48,6 +52,11 @@ class Aside:
 
     names: tuple[str, ...]
     why: str
+
+    def __str__(self) -> str:
+        more = len(self.names) - _MOST_NAMES
+        names = (*self.names[:_MOST_NAMES], f"and {more} more") if more > 0 else self.names
+        return f"{', '.join(names)}: {self.why}."
 
 
 @dataclass(frozen=True)
