@@ -27,6 +27,7 @@ class _Targets(typer.core.TyperGroup):
 
 app = typer.Typer(
     cls=_Targets,
+    add_completion=False,
     no_args_is_help=True,
     help="Hand the cluster's certificates over to what runs all day: cert-manager in the cluster, Ansible outside it.",
 )

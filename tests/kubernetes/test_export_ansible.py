@@ -176,7 +176,7 @@ SYSTEMCTL = """\
 #!/bin/sh
 echo "systemctl $*" >> "$LOG"
 case "$*" in
-    "is-active --quiet kubelet") exit 0 ;;
+    "is-active --quiet kubelet" | "is-active --quiet kube-proxy") exit 0 ;;
     is-active*) exit 3 ;;
     show*) printf 'LoadState=loaded\\nActiveState=active\\nSubState=running\\n' ;;
 esac
@@ -191,7 +191,7 @@ case "$*" in "ps --name ^etcd$ --state Running --quiet") echo 0123abc ;; esac
 
 @pytest.fixture
 def machine(exported: Callable[[str], Path], tmp_path: Path) -> Ansible:
-    """Ansible with the export of the large cluster, on whose hosts the kubelet is a service, and etcd a static pod."""
+    """Ansible with the export of the large cluster, on whose hosts etcd is a static pod, kubelet and kube-proxy are services."""
     ansible("ansible-playbook")
     export = tmp_path / "export"
     shutil.copytree(exported("course"), export)
