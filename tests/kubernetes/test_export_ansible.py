@@ -191,7 +191,7 @@ case "$*" in "ps --name ^etcd$ --state Running --quiet") echo 0123abc ;; esac
 
 @pytest.fixture
 def machine(exported: Callable[[str], Path], tmp_path: Path) -> Ansible:
-    """Ansible with the export of the large cluster, on whose hosts etcd is a static pod, kubelet and kube-proxy are services."""
+    """Ansible with the export of the large cluster, where etcd is a static pod, kubelet and kube-proxy are services."""
     ansible("ansible-playbook")
     export = tmp_path / "export"
     shutil.copytree(exported("course"), export)
