@@ -172,6 +172,14 @@ class Ansible:
         }
 
 
+CONFUSING = """\
+profile: hardway
+key: {algorithm: ecdsa, curve: P-256}
+control_plane: [{name: cp, ip: 10.0.0.1}]
+etcd: [{name: etcd, ip: 10.0.0.2}, {name: nodes, ip: 10.0.0.3}]
+nodes: [{name: etcd-host, ip: 10.0.0.4}, {name: all, ip: 10.0.0.5}]
+"""
+
 SYSTEMCTL = """\
 #!/bin/sh
 echo "systemctl $*" >> "$LOG"
@@ -213,6 +221,22 @@ def test_ansible_reads_the_inventory(machine: Ansible) -> None:
     addresses = {host: found["_meta"]["hostvars"][host]["ansible_host"] for host in ("cp1", "etcd3", "node02")}
     assert addresses == {"cp1": "192.168.56.11", "etcd3": "fd00:56::43", "node02": "192.168.56.22"}
     assert found["_meta"]["hostvars"]["cp1"]["kcert_ports"]["kube-apiserver"] == 8443
+
+
+def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert) -> None:
+    (kcert.folder / "kcert.yaml").write_text(CONFUSING, encoding="utf-8")
+    kcert.done("all", "--quiet")
+    kcert.done("export", "ansible", "--no-explain")
+    machine = Ansible(kcert.folder, kcert.folder / "export" / "ansible")
+
+    ended = machine.run("ansible-playbook", machine.export / "install.yaml", "--list-hosts")
+
+    assert ended.status == 0, ended.stderr
+    assert "same name" not in ended.stderr
+    first, second = ended.stdout.split("play #")[1:]
+    assert sorted(re.findall(r"^      (\S+)$", first, re.MULTILINE)) == ["cp", "etcd-host-host", "nodes-host"]
+    assert sorted(re.findall(r"^      (\S+)$", second, re.MULTILINE)) == ["all-host", "etcd-host"]
+    assert inventory(machine.export)["hosts"]["etcd-host-host"]["kcert_bundle"] == "etcd.tar.gz"
 
 
 def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:

@@ -61,6 +61,7 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
     """The inventory, as YAML."""
     import yaml
 
+    called = _called(cluster)
     ports = {"etcd": ETCD_PORT, "kube-apiserver": profiles.PROFILES[cluster.profile].secure_port(cluster)}
     content = {
         "all": {
@@ -72,9 +73,10 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
                 "kcert_restart": True,
                 "kcert_ports": ports,
             },
-            "hosts": {one.host.name: _host(one) for one in made},
+            "hosts": {called[one.host.name]: _host(one) for one in made},
             "children": {
-                group: {"hosts": {host.name: None for host in hosts}} for group, hosts in _groups(cluster).items()
+                group: {"hosts": {called[host.name]: None for host in hosts}}
+                for group, hosts in _groups(cluster).items()
             },
         }
     }
@@ -82,9 +84,24 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
     return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
 
 
+def _called(cluster: Cluster) -> Mapping[str, str]:
+    """What the inventory calls each host: by its name, unless a group has that name, which Ansible would confuse."""
+    taken = {"all", "ungrouped", *_groups(cluster), *(host.name for host in bundles.hosts(cluster))}
+    called = {}
+    for host in bundles.hosts(cluster):
+        name = host.name
+        if name in ("all", "ungrouped", *_groups(cluster)):
+            while name in taken:
+                name += "-host"
+            taken.add(name)
+        called[host.name] = name
+    return called
+
+
 def _host(one: Bundle) -> dict[str, Any]:
     return {
         "ansible_host": one.host.addresses[0],
+        "kcert_bundle": one.file,
         "kcert_files": [
             {
                 "path": str(file.path),
