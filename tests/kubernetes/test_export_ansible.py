@@ -224,6 +224,7 @@ def test_ansible_reads_the_inventory(machine: Ansible) -> None:
 
 
 def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert) -> None:
+    ansible("ansible-playbook")
     (kcert.folder / "kcert.yaml").write_text(CONFUSING, encoding="utf-8")
     kcert.done("all", "--quiet")
     kcert.done("export", "ansible", "--no-explain")
