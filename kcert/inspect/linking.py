@@ -15,7 +15,7 @@ from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kcert.inspect.finding import Draft, Findings
+    from kcert.inspect.finding.collector import Draft, Findings
     from kcert.openssl.x509 import Name
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)

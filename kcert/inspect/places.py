@@ -145,12 +145,19 @@ def _follow(path: Path, root: Path) -> Path:
     return at if moved else path
 
 
+def lies_there(path: Path) -> bool:
+    """True where something lies at *path*, a link to nothing included; no file's name has a NUL in it."""
+    return "\0" not in str(path) and os.path.lexists(path)
+
+
 def _is_inside(path: Path, root: Path) -> bool:
     return path.absolute().is_relative_to(root.absolute())
 
 
 def read_file(path: Path) -> Content | Trouble:
     """The content of a regular file; a clause about what is in the way for anything else."""
+    if "\0" in str(path):
+        return Trouble("missing", "is not there, and cannot be: no file's name has a NUL in it")
     try:
         # A FIFO without a writer would block an ordinary open for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)

@@ -15,6 +15,9 @@ from typing import Literal
 from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
+Wrong = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable"]
+Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
+
 
 class Role(enum.Enum):
     """What a certificate is for, as far as its option, or its place and name in a known layout, tell."""
@@ -149,12 +152,12 @@ class Problem:
     """
 
     path: Path
-    what: Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable"]
+    what: Wrong
     reason: str
     source: Path | None = None
     option: str | None = None
     component: str | None = None
-    expects: Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"] = "certificate"
+    expects: Expected = "certificate"
 
 
 @dataclass(frozen=True)
