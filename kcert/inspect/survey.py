@@ -91,7 +91,8 @@ class KubeconfigUse:
     """One context's worth of a kubeconfig: where it dials, whom it trusts, as whom it comes.
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
-    a token, or none that can be read), ``component`` whose file it is where that is known.
+    a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and
+    ``verifies`` are as in ``kcert.inspect.kubeconfigs.Context``.
     """
 
     path: Path
@@ -99,6 +100,8 @@ class KubeconfigUse:
     cluster: str
     user_name: str
     server: str | None
+    server_name: str | None = None
+    verifies: bool = True
     authorities: tuple[X509, ...] = ()
     ca_path: Path | None = None
     ca_embedded: bool = False

@@ -67,16 +67,27 @@ def _screen(*, stderr: bool) -> Screen:
     return console
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What a terminal acts upon, and what it does not show at all or shows elsewhere."""
 
 
 def clean(text: str) -> str:
     """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
-    Line feed and tab stay. The characters that turn the direction of writing go too: they can make a name
-    look like another.
+    Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
+    can make a name look like another. A byte of a file name that is no text is shown as what it is.
     """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text.replace("\r\n", "\n"))
+    return _CONTROL.sub(_visible, text.replace("\r\n", "\n"))
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8 (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def clean_line(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert.inspect.files import Inside, look_into
-from kcert.inspect.places import Places, lies_there
+from kcert.inspect.places import Places, dangling, lies_there
 from kcert.inspect.survey import (
     Configuration,
     Expected,
@@ -89,11 +89,18 @@ class Collector:
 
     def opened(self, path: Path) -> Inside:
         """What the file at *path* holds, links followed as the survey's root asks for."""
-        path = self.places.followed(path)
-        if path not in self._files:
-            self._files[path] = look_into(path)
+        target = self.places.followed(path)
+        if target not in self._files:
+            self._files[target] = look_into(target)
             self.findings.files_read += 1
-        return self._files[path]
+        opened = self._files[target]
+        if target != path and opened.trouble and opened.trouble.what == "missing":
+            return replace(opened, trouble=dangling(path))
+        return opened
+
+    def shown(self, path: Path, opened: Inside) -> Path:
+        """The path that a person would open: where a link leads, or the link itself where it leads nowhere."""
+        return path if opened.trouble else self.places.followed(path)
 
     def seen(self, path: Path, opened: Inside) -> bool:
         """True from the second time on: a file that an option names may be met in a folder as well."""

@@ -126,8 +126,12 @@ class Finder:
     def _walked(self, folder: Path) -> Iterable[Path]:
         names: dict[Path, set[str]] = {}
         found = []
-        for one in walk(self.places.followed(folder)):
+        start = self.places.followed(folder)
+        depth = len(start.parts)
+        for one in walk(start):
             if isinstance(one, Path):
+                if layouts.is_set_aside(one.parts[depth:]):
+                    continue
                 found.append(one)
                 names.setdefault(one.parent, set()).add(one.name)
             else:

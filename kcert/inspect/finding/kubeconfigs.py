@@ -62,6 +62,8 @@ class _Follower:
                 cluster=context.cluster,
                 user_name=context.user,
                 server=context.server,
+                server_name=context.server_name,
+                verifies=context.verifies,
                 ca_path=self._file_of(context.authority),
                 ca_embedded=bool(context.authority and context.authority.embedded),
                 user_path=self._file_of(context.certificate),
@@ -169,6 +171,7 @@ class _Follower:
             return None
         opened = self.collector.opened(path)
         self.collector.mark_named(opened)
+        path = self.collector.shown(path, opened)
         self.collector.key(path, opened, named)
         return path
 

@@ -42,7 +42,7 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
 
 def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Path, Inside], *, given: bool) -> None:
     named_before = collector.is_named(opened)
-    collector.key(path, opened)
+    collector.key(collector.shown(path, opened), opened)
     if opened.certificates and (given or not named_before):
         collector.mark_named(opened)
         key_path = _key_beside(collector, path, others, given=given)
@@ -73,5 +73,5 @@ def _key_beside(collector: Collector, path: Path, others: dict[Path, Inside], *,
             opened = collector.opened(candidate)
             collector.key(candidate, opened)
         if opened is not None and opened.key is not None:
-            return candidate
+            return collector.shown(candidate, opened)
     return None

@@ -24,14 +24,19 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
     known = FILE_OPTIONS[started.component]
     resolved: dict[str, Path] = {}
     named: list[tuple[str, FileOption, Path]] = []
+    keys: dict[Path, Path] = {}
     for name, value in started.options:
         option = known.get(name)
         if option is None or not value:
             continue
-        path = collector.places.named(on_host(value), source)
-        if path is not None:
-            resolved[name] = path
-            named.append((name, option, path))
+        file, key = _pair(value) if option.holds == "certificate and key" else (value, "")
+        path = collector.places.named(on_host(file), source)
+        if path is None:
+            continue
+        resolved[name] = collector.shown(path, collector.opened(path))
+        named.append((name, option, path))
+        if key and (key_path := collector.places.named(on_host(key), source)):
+            keys[path] = collector.shown(key_path, collector.opened(key_path))
     options = dict(started.options)
     node = options.get("--hostname-override") if started.component in ("kubelet", "kube-proxy") else None
     findings = collector.findings
@@ -44,7 +49,13 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         if option.holds == "kubeconfig" and waiting_for_join and not exists(path):
             continue
         use = Named(name, option, path, source, started.component, number)
-        _follow(collector, use, resolved.get(option.key or ""))
+        _follow(collector, use, resolved.get(option.key or "") or keys.get(path))
+
+
+def _pair(value: str) -> tuple[str, str]:
+    """The two files of --tls-sni-cert-key, which may go on with the domains that they are for."""
+    certificate, _, key = value.partition(":")[0].partition(",")
+    return certificate, key
 
 
 def _follow(collector: Collector, named: Named, key_path: Path | None) -> None:
@@ -56,7 +67,7 @@ def _follow(collector: Collector, named: Named, key_path: Path | None) -> None:
     elif holds == "configuration":
         _configuration(collector, named, opened)
     elif holds == "key":
-        collector.key(named.path, opened, named)
+        collector.key(collector.shown(named.path, opened), opened, named)
     elif holds == "public key" and not opened.certificates:
         _public_key(collector, named, opened)
     else:
@@ -71,7 +82,7 @@ def _configuration(collector: Collector, named: Named, opened: Inside) -> None:
 
 
 def follow_configuration(collector: Collector, path: Path, content: bytes) -> None:
-    """Take down what a KubeletConfiguration or a KubeProxyConfiguration names."""
+    """Take down what a component's configuration file names."""
     try:
         found = documents(content)
     except NotADocumentError as error:
@@ -94,7 +105,7 @@ def _public_key(collector: Collector, named: Named, opened: Inside) -> None:
 
 
 def _certificates(collector: Collector, named: Named, opened: Inside, key_path: Path | None) -> None:
-    path, option = collector.places.followed(named.path), named.option
+    path, option = collector.shown(named.path, opened), named.option
     if not opened.certificates:
         collector.no_certificate(path, opened, named)
         return
