@@ -94,6 +94,7 @@ def _columns(entries: Sequence[Entry]) -> None:
         grid.add_row(_whose(entry), _certificate(entry), _expiry(entry))
     if entries:
         console.print(grid)
+        console.print()
 
 
 def _whose(entry: Entry) -> Text:
