@@ -1,4 +1,8 @@
-"""`kcert inventory` of 1,000 and 20,000 certificate files, against a bash loop of `openssl x509 -text`."""
+"""`kcert inventory` of 1,000 and 20,000 certificate files, against a bash loop of `openssl x509 -text`.
+
+And `kcert check` of the same, against the inventory. All of them share one key, so that check has to say so of each
+and print its repair: it has as much to do as it can have.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +35,22 @@ def measure() -> Iterator[Row]:
         def loop() -> tuple[float, float, float]:
             return run(["bash", "-c", LOOP], folder)
 
-        first, second = in_turn(RUNS, few, loop)
-        (large,) = in_turn(
-            RUNS, lambda: run([*KCERT, "inventory", "many", "--format", "csv", "--output", "many.csv"], folder)
+        first, judged, second = in_turn(RUNS, few, lambda: run([*KCERT, "check", "few"], folder), loop)
+        large, all_judged = in_turn(
+            RUNS,
+            lambda: run([*KCERT, "inventory", "many", "--format", "csv", "--output", "many.csv"], folder),
+            lambda: run([*KCERT, "check", "many"], folder),
         )
     yield Row(f"kcert inventory, {FEW:,} files: wall", first.wall)
     yield Row("bash loop of openssl x509 -text over the same: wall", second.wall)
     yield Row("  kcert / bash, wall", ratios(first.wall, second.wall), bound=0.10)
+    yield Row(f"  kcert check / kcert inventory, {FEW:,} files, wall", ratios(judged.wall, first.wall), bound=2.0)
     yield Row(f"kcert inventory, {MANY:,} files: wall", large.wall)
     proportion = [one / (few_time * MANY / FEW) for one, few_time in zip(large.wall, first.wall, strict=True)]
     yield Row(f"  {MANY:,} files / {MANY // FEW} times {FEW:,} files, wall", proportion, bound=1.10)
     yield Row(f"kcert inventory, {MANY:,} files: peak memory, MiB", large.peak, bound=300, digits=1)
+    yield Row(f"  kcert check / kcert inventory, {MANY:,} files, wall", ratios(all_judged.wall, large.wall), bound=2.0)
+    yield Row(f"kcert check, {MANY:,} files: peak memory, MiB", all_judged.peak, bound=300, digits=1)
 
 
 def _make(folder: Path, count: int) -> None:
