@@ -224,6 +224,27 @@ def test_a_unit_with_continued_lines_environment_files_and_drop_ins(ca: Pair, tm
     assert used(replaced, "--etcd-certfile").issuer_path == own / "etcd-ca.crt"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "EnvironmentFile=/etc/k/two.env\nEnvironment=CRT=/nowhere",
+        "EnvironmentFile=/etc/k/t*.env",
+        "EnvironmentFile=/etc/k/two.env\nEnvironment=",
+        "EnvironmentFile=/etc/k/one.env\nEnvironmentFile=\nEnvironmentFile=-/etc/k/two.env",
+    ],
+    ids=["files count more", "a pattern", "an empty one takes back its own kind", "and no more"],
+)
+def test_which_environment_counts(lines: str, ca: Pair, tmp_path: Path) -> None:
+    certificate(name("kube-apiserver"), ca, uses=[SERVER], names=["cp1"]).put(tmp_path / "etc/k/apiserver.crt")
+    put(tmp_path / "etc/k/one.env", "CRT=/nowhere\n")
+    put(tmp_path / "etc/k/two.env", "CRT=/etc/k/apiserver.crt\n")
+    unit = f"[Service]\n{lines}\nExecStart=/usr/bin/kube-apiserver --tls-cert-file=${{CRT}}\n"
+    put(tmp_path / "etc/systemd/system/kube-apiserver.service", unit)
+    found = survey([], tmp_path)
+    assert used(found, "--tls-cert-file").path == tmp_path / "etc/k/apiserver.crt"
+    assert found.problems == ()
+
+
 def test_etcd_by_environment_variables(ca: Pair, tmp_path: Path) -> None:
     ca.put(tmp_path / "ca.crt")
     put(tmp_path / "etcd.env", f"ETCD_TRUSTED_CA_FILE={tmp_path}/ca.crt\n")

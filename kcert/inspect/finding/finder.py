@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/
 
 MOST_BESIDE = 500
 """So many neighbours of one file are looked at."""
+
+_PATTERN = re.compile(r"[*?\[]")
+"""What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
 
 _PEM_ENDINGS = loose_files.CERTIFICATE_ENDINGS | {".key"}
 
@@ -183,8 +187,11 @@ class Finder:
             for specifier, value in (("%p", unit.stem), ("%N", unit.stem), ("%n", unit.name)):  # systemd.unit(5)
                 name = name.replace(specifier, value)
             path = self.places.named(name, unit)
-            read = read_file(self.places.followed(path)) if path else None
-            return read.data.decode("utf-8", "replace") if isinstance(read, Content) else None
+            if path is None:
+                return None
+            paths = sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else [path]
+            read = [read_file(self.places.followed(one)) for one in paths]
+            return "\n".join(one.data.decode("utf-8", "replace") for one in read if isinstance(one, Content))
 
         return read_environment
 
