@@ -248,6 +248,18 @@ def test_a_certificate_whose_key_is_lost_gets_a_new_one(own_pki: Callable[..., P
     assert "admin.key is not there, so it gets a new one" in " ".join(ended.stdout.split())
 
 
+@pytest.mark.parametrize("names", [("admin",), ("ca",), ("--all",)])
+def test_fewer_days_by_wish_are_not_blamed_on_the_ca(
+    own_pki: Callable[..., Pki], kcert: Kcert, names: tuple[str, ...]
+) -> None:
+    own_pki("course")
+
+    said = kcert.done("renew", *names, "--days", "40", "--quiet").stdout
+
+    assert "renewed" in said
+    assert "its CA has left" not in said
+
+
 def test_those_that_end_soon_are_renewed_and_no_others(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
     kcert.done("renew", "admin", "kube-proxy", "--days", "20", "--quiet")

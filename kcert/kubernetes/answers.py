@@ -62,10 +62,10 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             "that, and ask again with an object of another name."
         )
     if not one.condition(APPROVED):
-        how = "kcert csr approve --file" if offline else f"kcert csr approve {name}"
+        how = f"kcert csr approve --file {one.source}" if offline else f"kcert csr approve {name}"
         raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
     if offline:
-        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file` does that.")
+        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file {one.source}` does that.")
     raise PendingError(
         f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
         "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
@@ -115,8 +115,8 @@ class Answer:
     key: bytes | None = field(default=None, repr=False)
 
 
-def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> Answer:
-    """*pem* as the answer to the request of *certificate* in the folder *root*.
+def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, option: str = "") -> Answer:
+    """*pem* as the answer to the request of *certificate* in the folder *root*, for which commands need *option*.
 
     Raises InputError for a certificate that is none, or that does not belong to key and request.
     """
@@ -130,7 +130,7 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> 
     if not csr.is_file():
         raise InputError(
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
-            f"request was made, or make one with `kcert csr new {certificate.name}`."
+            f"request was made, or make one with `kcert csr new {certificate.name}{option}`."
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)

@@ -100,7 +100,8 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            f"that has it: `kcert csr new {leaf.name}` and `kcert csr manifest {leaf.name}` make a request here, "
+            f"that has it: `kcert csr new {leaf.name}{order.folder_option}` and `kcert csr manifest "
+            f"{leaf.name}{order.folder_option}` make a request here, "
             "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
         ) from None
     except OSError as error:
