@@ -42,6 +42,18 @@ def test_a_client_of_any_name_gets_its_groups_in_their_order(own_pki: Callable[.
         assert seen.subject == (f"CN={name}", "O=b:2", "O=a")
 
 
+def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+
+    def next_up(*arguments: str) -> str:
+        return " ".join(kcert.done(*arguments, "--no-explain").stdout.split()).partition("Next: ")[2]
+
+    assert next_up("client", "jane").startswith("`kcert kubeconfig jane` ")
+    assert next_up("all").startswith("`kcert kubeconfig` ")
+    (own.folder / "node01.crt").unlink()
+    assert next_up("etcd").startswith("`kcert kubelet`, ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

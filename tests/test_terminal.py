@@ -63,15 +63,19 @@ def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = ""
     )
     os.close(slave)
     text, typed, deadline = b"", 0, time.monotonic() + 60
-    with process, contextlib.suppress(OSError):  # EIO: the other side has closed
-        while time.monotonic() < deadline:
-            if select.select([master], [], [], 1)[0]:
-                text += os.read(master, 65536)
-            if text.count(b"q stops] ") > typed and typed < len(keys):
-                os.write(master, keys[typed].encode())
-                typed += 1
-    os.close(master)
-    return OnTerminal(process.wait(), text.decode())
+    try:
+        with contextlib.suppress(OSError):  # EIO: the other side has closed
+            while time.monotonic() < deadline:
+                if select.select([master], [], [], 1)[0]:
+                    text += os.read(master, 65536)
+                if text.count(b"q stops] ") > typed and typed < len(keys):
+                    os.write(master, keys[typed].encode())
+                    typed += 1
+        return OnTerminal(process.wait(10), text.decode())
+    finally:
+        process.kill()  # nothing to one that has ended
+        process.wait()
+        os.close(master)
 
 
 @pytest.fixture

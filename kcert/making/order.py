@@ -93,11 +93,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of an order; ``stopped`` tells that the user ended it before all was made."""
+    """What came of an order; ``stopped`` tells that the user ended it before all was made.
+
+    ``missing`` is what the cluster needs besides, and has not got yet.
+    """
 
     made: tuple[Made, ...]
     kept: tuple[Standing, ...]
     left: tuple[Procedure, ...] = ()
+    missing: tuple[Certificate, ...] = ()
 
     @property
     def stopped(self) -> bool:
