@@ -574,3 +574,72 @@ def test_who_has_to_be_started_anew_is_listed_by_profile(own_pki: Callable[..., 
 
     assert "etcd on controlplane01 kube-apiserver on controlplane01" in said
     assert "sudo systemctl restart" in said
+
+
+# --- Folders of other tools
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """A PKI folder with the CA and an administrator, under the names that another tool gives its files."""
+
+    def lay_out(names: dict[str, str]) -> Path:
+        workshop = Workshop(
+            {
+                "ca": Recipe("CN=Kubernetes", None, ca=True, days=800),
+                "admin": Recipe("O=system:masters/CN=admin", usages=("clientAuth",)),
+            }
+        )
+        pki = tmp_path / "pki"
+        for name in ("ca", "admin"):
+            put(pki / names[f"{name}.crt"], workshop[name].crt)
+            put(pki / names[f"{name}.key"], workshop[name].traditional, 0o600)
+        return pki
+
+    return lay_out
+
+
+CFSSL = {"ca.crt": "ca.pem", "ca.key": "ca-key.pem", "admin.crt": "admin.pem", "admin.key": "admin-key.pem"}
+EASY_RSA = {
+    "ca.crt": "ca.crt",
+    "ca.key": "private/ca.key",
+    "admin.crt": "issued/admin.crt",
+    "admin.key": "private/admin.key",
+}
+
+
+@pytest.mark.parametrize("names", [CFSSL, EASY_RSA], ids=["cfssl", "easy-rsa"])
+def test_in_another_tools_folder_each_file_keeps_its_name(
+    foreign: Callable[[dict[str, str]], Path], kcert: Kcert, names: dict[str, str]
+) -> None:
+    pki = foreign(names)
+    keys = {name: (pki / file).read_bytes() for name, file in names.items() if name.endswith(".key")}
+    before = judge.load(pki / names["admin.crt"])
+
+    kcert.done("renew", "admin", "--quiet")
+    kcert.done("apiserver", "--quiet")
+    kcert.done("renew", "ca", "--quiet")
+
+    after = judge.load(pki / names["admin.crt"])
+    assert after.subject == before.subject
+    assert after.not_valid_before_utc > before.not_valid_before_utc
+    assert {name: (pki / names[name]).read_bytes() for name in keys} == keys
+    assert not (pki / "admin.crt").exists()
+    leaves = [names["admin.crt"], "kube-apiserver.crt"]
+    verdict = running.output(["openssl", "verify", "-CAfile", names["ca.crt"], *leaves], pki)
+    assert verdict.lines == [f"{leaf}: OK" for leaf in leaves]
+    planned = kcert.done("plan").stdout
+    assert f"{names['admin.key']} {names['admin.crt']}" in planned
+
+
+def test_a_second_ca_is_never_put_beside_one_of_cfssl(foreign: Callable[[dict[str, str]], Path], kcert: Kcert) -> None:
+    pki = foreign(CFSSL)
+    (pki / "ca-key.pem").unlink()
+    before = files_of(pki)
+
+    kcert.done("ca")
+    refused = kcert("client", "jane")
+
+    assert files_of(pki) == before
+    assert refused.status == 2
+    assert "pki/ca-key.pem is not here" in " ".join(refused.stderr.split())

@@ -86,7 +86,7 @@ def _node_user(saying: Saying) -> Meaning:
         f"system:node: and the node's own name{upper}.",
         lines(_CLIENT_NOTE, _SUBJECT, "hostname", _can_i(saying, user)),
         repair(
-            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
+            ("kcert renew kubelet-client-NODE --stale   # kubeadm: kubelet", "kcert kubeconfig NODE"),
             (
                 request("kubelet-client-NODE", f"/CN=system:node:{quote(node.lower() or 'NODE')}/O=system:nodes"),
                 sign("kubelet-client-NODE"),
@@ -127,7 +127,7 @@ def _component(saying: Saying) -> Meaning:
         "roles it needs were changed.",
         lines(_CLIENT_NOTE, _SUBJECT, _can_i(saying, user)),
         repair(
-            (f"kcert renew {name}", f"kcert kubeconfig {name}"),
+            (f"kcert renew {name} --stale", f"kcert kubeconfig {name}"),
             (sign(name), "# roles: kubectl get clusterrolebinding " + quote(user)),
         ),
     )
@@ -189,7 +189,7 @@ def _other_node(saying: Saying) -> Meaning:
         "--hostname-override, or the host's name, differ.",
         lines(_CLIENT_NOTE, f"{_SUBJECT}   # should be CN = system:node:{other}, O = system:nodes", "hostname"),
         repair(
-            (f"kcert renew {quote(client)}", f"kcert kubeconfig {quote(other or 'NODE')}"),
+            (f"kcert renew {quote(client)} --stale", f"kcert kubeconfig {quote(other or 'NODE')}"),
             ("# give the kubelet the certificate of its own node:", sign(client)),
         ),
     )
@@ -200,7 +200,7 @@ def _no_node(_saying: Saying) -> Meaning:
         "The API server cannot tell which node calls: the kubelet's certificate has not CN=system:node:NAME with "
         "O=system:nodes.",
         lines(_CLIENT_NOTE, _SUBJECT, "hostname"),
-        repair(("kcert renew kubelet-client-NODE   # kubeadm: kubelet",), (sign("kubelet-client-NODE"),)),
+        repair(("kcert renew kubelet-client-NODE --stale   # kubeadm: kubelet",), (sign("kubelet-client-NODE"),)),
     )
 
 

@@ -97,10 +97,4 @@ def _kept(standing: Standing, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({renewal(standing, folder_option)})"
-
-
-def renewal(standing: Standing, folder_option: str) -> str:
-    """The command that mends a certificate: what is stale has to be brought in line with kcert.yaml."""
-    in_line = " --stale" if standing.state is State.STALE else ""
-    return f"kcert renew {standing.certificate.name}{in_line}{folder_option}"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.mended_by(folder_option)})"
