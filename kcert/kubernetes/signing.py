@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.workspace import Workspace
 
 BACKDATED = timedelta(minutes=5)
-"""For clocks that go slow: a certificate that begins now would be refused by whoever lives in the past."""
+"""For clocks that run slow: a certificate that begins now would be refused by whoever lives in the past."""
 
 SHORT = timedelta(hours=8)
 """Only from this lifetime on the five minutes are taken off at the end."""
