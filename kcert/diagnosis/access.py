@@ -254,6 +254,23 @@ def _token(_saying: Saying) -> Meaning:
     )
 
 
+def _old_token(_saying: Saying) -> Meaning:
+    return Meaning(
+        "A service account's token has expired: a pod's is good for an hour and the kubelet renews it in time, so the "
+        "program goes on with one that it read long ago, or a clock is wrong.",
+        lines(
+            "date -u   # on both machines",
+            "# a service account has a token and no certificate, so openssl has only its middle part to decode:",
+            "kubectl exec POD -- cat /var/run/secrets/kubernetes.io/serviceaccount/token |\n"
+            "  cut -d. -f2 | tr '_-' '/+' | openssl base64 -d -A   # exp: the end, in seconds since 1970",
+        ),
+        repair(
+            ("# kcert makes no tokens:",),
+            ("kubectl delete pod POD   # it reads the token when it starts; newer client libraries do so again",),
+        ),
+    )
+
+
 CAUSES = (
     Cause(
         "other-node",
@@ -316,6 +333,15 @@ CAUSES = (
             Wording("crypto/rsa: verification error", r"invalid bearer token.*crypto/rsa: verification error"),
         ),
         _token,
+    ),
+    Cause(
+        "token-expired",
+        "unauthorized",
+        (
+            Wording("service account token has expired"),
+            Wording("Token has expired", r"(?i)invalid bearer token.*token has expired"),
+        ),
+        _old_token,
     ),
     Cause(
         "unknown-caller",

@@ -33,6 +33,9 @@ _KUBEADM = {
 _PKI_SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+_NAMED = re.compile(r"[^:]*[A-Za-z][^:]*$")
+"""A host by its name rather than by its address."""
+
 NAME = "NAME"
 """Stands where a log does not tell which certificate it is."""
 
@@ -57,8 +60,14 @@ def name_of(path: str) -> str:
 
 
 def name_at(address: str) -> str:
-    """The name of the certificate that is shown at HOST:PORT: the port tells who listens there."""
-    return _BY_PORT.get(address.rpartition(":")[2], NAME)
+    """The name of the certificate that is shown at HOST:PORT: the port tells who listens there.
+
+    Behind a name and port 443 there may be anything: a webhook, a registry, an identity provider.
+    """
+    host, _, port = address.rpartition(":")
+    if port == "443" and _NAMED.match(host) and not host.startswith("kubernetes"):
+        return NAME
+    return _BY_PORT.get(port, NAME)
 
 
 def which(name: str) -> str:

@@ -183,7 +183,10 @@ CAUSES = (
         "kubelet-server",
         (
             Wording("no serving certificate available for the kubelet"),
-            Wording("remote error: tls: internal error", r":10250/.*remote error: tls: internal error"),
+            Wording(
+                "remote error: tls: internal error",
+                r"(?::10250/|error dialing backend: ).*?tls: internal error",
+            ),
         ),
         _no_serving_certificate,
     ),

@@ -18,6 +18,7 @@ from kcert.diagnosis.commands import (
     verify,
     which,
 )
+from kcert.shell import quote
 
 _CLIENTS_CA = ("trusted-ca-file", "client-ca-file")
 _GIVEN_CA = "# ca.crt: the CA file that the client was given (certificate-authority, --cacert, --etcd-cafile)"
@@ -79,6 +80,63 @@ def _unknown_authority(saying: Saying) -> Meaning:
     )
 
 
+def _webhook(saying: Saying) -> Meaning:
+    webhook, address = saying.word("webhook"), saying.dialled
+    return Meaning(
+        f"The certificate of the webhook {webhook} was not signed by the CA in its configuration (caBundle); no "
+        "certificate of the cluster's own is at fault.",
+        lines(
+            "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml   # caBundle, in base64",
+            f"openssl s_client -connect {quote(address)} -CAfile ca.crt </dev/null   # from a pod; ca.crt: the caBundle"
+            if address
+            else "openssl x509 -in ca.crt -noout -subject -fingerprint   # ca.crt: the caBundle",
+        ),
+        repair(
+            ("# kcert makes no certificates for webhooks:",),
+            (
+                "# put the CA that signed it into caBundle: base64 < ca.crt | tr -d '\\n'",
+                "# cert-manager does that by itself, where the annotation cert-manager.io/inject-ca-from is set",
+            ),
+        ),
+    )
+
+
+def _registry(saying: Saying) -> Meaning:
+    registry = saying.word("registry")
+    address = registry if ":" in registry else f"{registry}:443"
+    return Meaning(
+        f"The container runtime of the node does not know the CA that signed the certificate of the registry "
+        f"{registry}; no certificate of the cluster is at fault.",
+        lines(
+            f"openssl s_client -connect {quote(address)} -showcerts </dev/null   # who signed it?",
+            f"openssl s_client -connect {quote(address)} -CAfile ca.crt -verify_return_error </dev/null",
+        ),
+        repair(
+            ("# kcert makes no certificates for registries:",),
+            (
+                f'# on each node, containerd: ca = "ca.crt" in /etc/containerd/certs.d/{registry}/hosts.toml',
+                f"# docker: the CA as /etc/docker/certs.d/{registry}/ca.crt",
+            ),
+        ),
+    )
+
+
+def _other_hash(_saying: Saying) -> Meaning:
+    return Meaning(
+        "`kubeadm join` was given the hash of another CA than the one that the cluster has: "
+        "--discovery-token-ca-cert-hash is of another cluster, or of the CA before this one.",
+        lines(
+            "# on a control-plane host: the hash as it should be",
+            "openssl x509 -in /etc/kubernetes/pki/ca.crt -noout -pubkey |\n"
+            "  openssl pkey -pubin -outform DER | openssl dgst -sha256",
+        ),
+        repair(
+            ("# kcert makes no tokens:",),
+            ("kubeadm token create --print-join-command   # on a control-plane host: a new line to join with",),
+        ),
+    )
+
+
 def _yesterdays_ca(saying: Saying) -> Meaning:
     named = saying.word("ca")
     authority = f"the CA {named}" if named else "the CA"
@@ -120,10 +178,10 @@ def _signature_failure(saying: Saying) -> Meaning:
 
 def _not_a_ca(saying: Saying) -> Meaning:
     named = saying.word("ca")
-    the_signer = f"the certificate {named}" if named else "a certificate"
+    the_signer = f"the holder of {named}" if named else "the holder of a certificate"
     address = saying.dialled or API_SERVER
     return Meaning(
-        f"A certificate was signed with the key of {the_signer}, which is not a CA and may not sign others.",
+        f"A certificate was signed by {the_signer}, which is no CA's and may not sign others.",
         lines(
             _GIVEN_CA,
             "openssl x509 -in ca.crt -noout -subject -ext basicConstraints,keyUsage",
@@ -218,6 +276,34 @@ CAUSES = (
             Wording("invalid CA certificate", r"(?:num=\d+:|lookup: |: |\()invalid CA certificate"),
         ),
         _not_a_ca,
+    ),
+    Cause(
+        "authority-of-webhook",
+        "unknown-authority",
+        (
+            Wording(
+                "failed calling webhook",
+                r"failed calling webhook \"?(?P<webhook>[\w.-]+)\"?.*certificate signed by unknown authority",
+            ),
+        ),
+        _webhook,
+    ),
+    Cause(
+        "authority-of-registry",
+        "unknown-authority",
+        (
+            Wording(
+                "pull",
+                r"\bpull\b.*(?:Head|Get) \"?https://(?P<registry>[\w.:-]+)/v2/.*signed by unknown authority",
+            ),
+        ),
+        _registry,
+    ),
+    Cause(
+        "hash-of-another-ca",
+        "unknown-authority",
+        (Wording("none of the public keys", r"none of the public keys .* are pinned"),),
+        _other_hash,
     ),
     Cause(
         "ca-of-the-same-name",
