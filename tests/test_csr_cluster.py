@@ -155,6 +155,7 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
 
     assert ended.status == 1
     said = " ".join(ended.stderr.split())
+    assert said.count("Asking again every second") == 1
     assert "approved, but nobody has signed it" in said
     assert "--cluster-signing-cert-file" in said
 

@@ -287,7 +287,8 @@ def fetch(
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = _object(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
-        pem = answers.from_cluster(called, _cluster(fetching), seconds, csr.hides if output == "-" else csr.shows)
+        shows = csr.hides if output == "-" else csr.shows
+        pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
     option = chapters.folder_option(fetching.dir)
     answer = answers.accepted(pem, certificate, fetching.dir, program, option)

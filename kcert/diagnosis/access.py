@@ -13,8 +13,14 @@ _HANDSHAKE = (
     "2>/dev/null |\n"
     "  grep 'Acceptable client certificate CA names' -A 3   # the CAs whose clients the API server knows"
 )
+_VERBS = (
+    r"get|list|watch|create|update|patch|delete|deletecollection|use|bind|escalate|impersonate|approve|sign|attest|"
+    r"head|post|put|options|proxy|\*"
+)
+"""What RBAC can forbid; another program's users cannot do other things."""
+
 _FORBIDDEN = (
-    r"User \"(?P<user>%s)\" cannot \"?(?P<verb>[a-z*]+)\"? (?:resource|path)?\s*\"?(?P<what>[^\s\"]+)\"?"
+    rf"User \"(?P<user>%s)\" cannot \"?(?P<verb>{_VERBS})\"? (?:resource|path)?\s*\"?(?P<what>[^\s\"]+)\"?"
     r"(?: in API group \"(?P<group>[^\"]*)\")?(?: in the namespace \"(?P<namespace>[^\"]*)\")?"
 )
 _COMPONENTS = {

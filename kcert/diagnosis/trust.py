@@ -121,6 +121,39 @@ def _registry(saying: Saying) -> Meaning:
     )
 
 
+def _not_of_this_ca(saying: Saying) -> Meaning:
+    name, ca = saying.word("name"), saying.word("ca")
+    folder = "/etc/kubernetes/pki"
+    return Meaning(
+        f"kubeadm found {name} in {folder}, and another CA than the {ca} beside it has signed it: the CA was made "
+        "again, or the files come from two clusters.",
+        lines(verify(f"{folder}/{name}.crt", f"{folder}/{ca}.crt"), look(f"{folder}/{name}.crt", "issuer", "dates")),
+        repair(
+            (f"kcert renew {name_of(name)}",),
+            (
+                f"# put the right {ca}.crt and {ca}.key there; or move {name}.crt and {name}.key away, and then:",
+                f"kubeadm init phase certs {quote(name.replace('/', '-'))}",
+            ),
+        ),
+    )
+
+
+def _two_signers(saying: Saying) -> Meaning:
+    path = saying.word("path") or "ca.crt"
+    return Meaning(
+        f"{path} holds several CAs, and kube-controller-manager signs with one only: its --cluster-signing-cert-file "
+        "has to name a file with that CA's certificate alone.",
+        lines(
+            f"grep -c BEGIN {file(path)}",
+            f"openssl x509 -in {file(path)} -noout -subject -dates   # the first: in a change-over the new one",
+        ),
+        repair(
+            ("# --cluster-signing-cert-file is ca-new.crt while `kcert renew ca --new-key` is under way",),
+            (f"openssl x509 -in {file(path)} -out ca-new.crt   # the first alone; --root-ca-file keeps both",),
+        ),
+    )
+
+
 def _other_hash(_saying: Saying) -> Meaning:
     return Meaning(
         "`kubeadm join` was given the hash of another CA than the one that the cluster has: "
@@ -298,6 +331,28 @@ CAUSES = (
             ),
         ),
         _registry,
+    ),
+    Cause(
+        "signed-by-another-ca",
+        "wrong-issuer",
+        (
+            Wording(
+                "not signed by CA certificate",
+                r"certificate (?P<name>[\w./-]+) not signed by CA certificate (?P<ca>[\w./-]+)",
+            ),
+        ),
+        _not_of_this_ca,
+    ),
+    Cause(
+        "two-signing-cas",
+        "step-both-authorities",
+        (
+            Wording(
+                "expected 1 certificate, found",
+                r"error reading CA cert file \"?(?P<path>[^\":]+)\"?: expected 1 certificate, found",
+            ),
+        ),
+        _two_signers,
     ),
     Cause(
         "hash-of-another-ca",

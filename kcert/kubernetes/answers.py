@@ -73,16 +73,23 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
     )
 
 
-def from_cluster(name: str, cluster: Cluster, wait: float, shows: Callable[[tuple[str, ...]], None]) -> bytes:
+def from_cluster(
+    name: str,
+    cluster: Cluster,
+    wait: float,
+    shows: Callable[[tuple[str, ...]], None],
+    waits: Callable[[str], None],
+) -> bytes:
     """The certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
 
-    *shows* hears of each command before it first runs. Raises what ``certificate_of`` raises, when the time is over.
+    *shows* hears of each command before it first runs, *waits* of what there is to wait for, each time that it is
+    something else. Raises what ``certificate_of`` raises, when the time is over.
     """
     asks = cluster.command("get", "csr", name, "-o", "jsonpath={.status.certificate}")
     why = cluster.command("get", "csr", name, "-o", "yaml")
     shows(asks)
     deadline = time.monotonic() + wait
-    shown = False
+    shown, told = False, ""
     while True:
         said = kubectl(asks).stdout.strip()
         if said:
@@ -92,10 +99,13 @@ def from_cluster(name: str, cluster: Cluster, wait: float, shows: Callable[[tupl
             shown = True
         try:
             return certificate_of(parse(kubectl(why).stdout, f"the object {name}"), offline=False)
-        except PendingError:
+        except PendingError as pending:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
+            if str(pending) != told:
+                told = str(pending)
+                waits(told)
             time.sleep(min(POLL_SECONDS, left))
 
 

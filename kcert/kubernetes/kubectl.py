@@ -57,7 +57,7 @@ _FAILURES = (
         "localhost:8080",
         "That is where kubectl looks when it knows of no cluster: name a kubeconfig with --kubeconfig FILE.",
     ),
-    ("connection refused", "No API server answers there. `kubectl cluster-info` says where it is looked for."),
+    ("connection refused", "No API server answers there. `kubectl config view --minify` says where it is looked for."),
     (
         "connection to the server",
         "No API server answers there. `kubectl config view --minify` says where it is looked for.",

@@ -16,7 +16,7 @@ from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.shell import Command, quote, read, typed
-from kcert.view.console import block, clean, clean_line, command_line, heading, say, screen
+from kcert.view.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 def waits(holder: str) -> None:
     """Say who holds the folder."""
     say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+
+def waits_for_it(reason: str) -> None:
+    """Say on stderr why there is no certificate yet, while it is asked for again; what to look at comes at the end."""
+    why = reason.partition(". ")[0].removesuffix(".")
+    say(f"{why}. Asking again every second; Ctrl-C ends it.", "notice", to=error_screen())
 
 
 def shows(argv: tuple[str, ...]) -> None:
