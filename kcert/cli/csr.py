@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
     "with --file without one.",
 )
