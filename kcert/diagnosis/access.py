@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
-from kcert.diagnosis.commands import lines, repair, request, sign, which
+from kcert.diagnosis.commands import lines, look, repair, request, sign, which
 from kcert.shell import quote
 
 _SUBJECT = "openssl x509 -in client.crt -noout -subject -issuer -dates"
@@ -124,6 +124,26 @@ def _service_account(saying: Saying) -> Meaning:
     )
 
 
+def _bootstrap_token(saying: Saying) -> Meaning:
+    user = saying.word("user")
+    return Meaning(
+        f"The bootstrap token {user.rpartition(':')[2]} may not {_deed(saying)}: its group system:bootstrappers is not "
+        "bound to the role system:node-bootstrapper. A token shows no certificate, so none is at fault.",
+        lines(
+            "kubectl get clusterrolebinding -o wide | grep bootstrap",
+            "# what the token is to get is a certificate; is there one by now?",
+            look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
+        ),
+        repair(
+            ("# kcert makes no roles:",),
+            (
+                "kubectl create clusterrolebinding kubelet-bootstrap --clusterrole system:node-bootstrapper \\",
+                "    --group system:bootstrappers   # of kubeadm: system:bootstrappers:kubeadm:default-node-token",
+            ),
+        ),
+    )
+
+
 def _component(saying: Saying) -> Meaning:
     user = saying.word("user")
     name = _COMPONENTS[user]
@@ -143,6 +163,8 @@ def _forbidden(saying: Saying) -> Meaning:
     user = saying.word("user")
     if user.startswith("system:serviceaccount:"):
         return _service_account(saying)
+    if user.startswith("system:bootstrap:"):
+        return _bootstrap_token(saying)
     if user in _COMPONENTS:
         return _component(saying)
     if user == "kubernetes-admin":

@@ -14,6 +14,9 @@ from kcert.shell import quote
 API_SERVER = "127.0.0.1:6443"
 """Where the API server listens on its own host: the address to try where a log names none."""
 
+ETCD_PEER = "127.0.0.1:2380"
+"""Where a member of etcd listens for the others."""
+
 _BY_PORT = {
     "6443": "kube-apiserver",
     "8443": "kube-apiserver",

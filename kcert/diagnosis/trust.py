@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import (
-    API_SERVER,
     file,
     lines,
     look,
@@ -62,7 +61,7 @@ def _unknown_authority(saying: Saying) -> Meaning:
                 (sign("NAME"), "# or correct the server's option: --client-ca-file, for etcd --trusted-ca-file"),
             ),
         )
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     name = name_at(address)
     return Meaning(
         f"{_shown(saying)} was not signed by the CA that the other side was given.",
@@ -181,7 +180,7 @@ def _yesterdays_ca(saying: Saying) -> Meaning:
             lines(_SHOWN, verify("client.crt", ca), look(ca, "subject", "dates", "fingerprint")),
             repair(("kcert renew NAME", which("NAME")), (sign("NAME"),)),
         )
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     name = name_at(address)
     return Meaning(
         f"{_shown(saying)} was signed by another CA with the same name as {authority} that the other side knows: "
@@ -212,7 +211,7 @@ def _signature_failure(saying: Saying) -> Meaning:
 def _not_a_ca(saying: Saying) -> Meaning:
     named = saying.word("ca")
     the_signer = f"the holder of {named}" if named else "the holder of a certificate"
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return Meaning(
         f"A certificate was signed by {the_signer}, which is no CA's and may not sign others.",
         lines(
@@ -229,7 +228,7 @@ def _not_a_ca(saying: Saying) -> Meaning:
 
 def _self_signed(saying: Saying) -> Meaning:
     checked = saying.checked
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     proof = verify(checked, "ca.crt") if checked else shake_hands(address, "ca.crt")
     return Meaning(
         f"{checked or 'The certificate that was shown'} signed itself, so no CA vouches for it.",
@@ -240,7 +239,7 @@ def _self_signed(saying: Saying) -> Meaning:
 
 def _unknown_root(saying: Saying) -> Meaning:
     checked = saying.checked
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     proof = (verify(checked, "ca.crt"),) if checked else (shake_hands(address, "ca.crt", "-showcerts"),)
     return Meaning(
         "The chain that was shown ends in a CA that is not in the CA file of the side that looked.",
@@ -257,7 +256,7 @@ def _weak_signature(saying: Saying) -> Meaning:
     return Meaning(
         f"A certificate is signed with {algorithm or 'SHA-1 or MD5'}, which no current program accepts.",
         lines(
-            look_at(saying.dialled or API_SERVER, "subject"),
+            look_at(saying.dialled or saying.stand_in, "subject"),
             "openssl x509 -in server.crt -noout -text | grep 'Signature Algorithm'",
         ),
         repair(("kcert renew NAME", which("NAME")), (f"{sign('NAME')} \\\n    -sha256",)),
@@ -268,7 +267,7 @@ def _weak_key(saying: Saying) -> Meaning:
     return Meaning(
         "The key of a certificate is too short for the program that looked; RSA takes 2048 bits at least.",
         lines(
-            f"openssl s_client -connect {saying.dialled or API_SERVER} </dev/null 2>/dev/null |",
+            f"openssl s_client -connect {saying.dialled or saying.stand_in} </dev/null 2>/dev/null |",
             "  openssl x509 -noout -text | grep Public-Key",
         ),
         repair(("kcert renew NAME --new-key", which("NAME")), ("openssl genrsa -out NAME.key 2048", sign("NAME"))),

@@ -118,6 +118,16 @@ def test_a_name_at_port_443_is_not_taken_for_the_api_server(address: str, name: 
     assert f"kcert renew {name}\n" in meaning.repair
 
 
+def test_a_peer_of_etcd_is_not_taken_for_the_api_server() -> None:
+    _, meaning = told(
+        '{"level":"warn","caller":"rafthttp/probing_status.go:68","msg":"prober detected unhealthy status",'
+        '"remote-peer-id":"f70a5f7cb9fb4a0","rtt":"0s","error":"x509: certificate is valid for 10.0.0.1, not 10.0.0.3"}'
+    )
+
+    assert "10.0.0.3:2380" in meaning.proof
+    assert "kcert renew etcd-server --stale" in meaning.repair
+
+
 # --- repeats
 
 
