@@ -589,6 +589,26 @@ def test_approved_and_failed_is_approved_already(applicant: Applicant, inside: I
     assert "asks is Approved already" in inside.done("csr", "approve", "--file", path).stdout
 
 
+def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
+    before = files_of(pki_folder)
+    for command in ("new", "manifest"):
+        ended = inside("csr", command, "kube-apiserver")
+
+        assert ended.status == 2
+        assert "kube-apiserver is a server's" in " ".join(ended.stderr.split())
+        assert "`kcert apiserver` makes it where the CA's key is" in " ".join(ended.stderr.split())
+    path = applicant.object((pki_folder / "kube-apiserver.csr").read_bytes())
+    inside.done("csr", "approve", "--file", path)
+    inside.done("csr", "sign", "--file", path)
+
+    refused = inside("csr", "fetch", "kube-apiserver", "--file", path)
+
+    assert refused.status == 2
+    assert "it is for clients, and kube-apiserver has to serve" in " ".join(refused.stderr.split())
+    assert files_of(pki_folder) == before
+    inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
+
+
 @pytest.mark.parametrize(("profile", "names"), [("course", ("ca",)), ("kubeadm", ("ca", "etcd-ca", "sa"))])
 def test_a_ca_or_a_bare_key_pair_asks_nobody(
     own_pki: Callable[..., Pki], inside: InProcess, profile: str, names: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -369,13 +370,37 @@ def test_without_the_cas_key_it_is_said_how_to_do_it_where_the_key_is(
     folder = own_pki("course").folder
     (folder / "ca.key").unlink()
 
-    ended = kcert("renew", "admin")
+    ended = kcert("renew", "kube-scheduler")
 
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
     assert "ca.key is not here" in said
-    assert "`kcert csr new admin`" in said
+    assert "`kcert csr new kube-scheduler`" in said
     assert "`kcert csr sign --file`" in said
+
+
+@pytest.mark.parametrize("name", ["kube-apiserver", "admin"])
+def test_what_the_certificates_api_does_not_sign_is_signed_by_openssl_where_the_key_is(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, name: str
+) -> None:
+    """A server's certificate, and one in system:masters: the line that is printed makes the same again."""
+    folder, there = own_pki("course").folder, tmp_path / "there"
+    there.mkdir()
+    (folder / "ca.key").rename(there / "ca.key")
+    before = judge.judged(judge.load(folder / f"{name}.crt"))
+
+    said = " ".join(kcert("renew", name).stderr.split())
+    for file in ("ca.crt", f"{name}.csr", f"openssl-{name}.cnf"):
+        (there / file).write_bytes((folder / file).read_bytes())
+    by_hand = re.search(r"`(openssl x509 -req [^`]*)`", said)
+    assert by_hand
+    assert f"copy {name}.csr and openssl-{name}.cnf" in said
+    made = running.output(["bash", "-c", f"cd {there} && {by_hand[1]}"])
+
+    assert made.status == 0, made.stderr
+    after = judge.judged(judge.load(there / f"{name}.crt"))
+    assert (set(after.subject), after.names, after.purposes) == (set(before.subject), before.names, before.purposes)
+    assert judge.matches((folder / f"{name}.key").read_bytes(), judge.load(there / f"{name}.crt"))
 
 
 def test_a_certificate_that_is_not_there_yet_is_made_by_its_chapter(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

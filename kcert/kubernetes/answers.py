@@ -144,7 +144,10 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, opt
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    if reasons := unlike(found, request, key):
+    reasons = unlike(found, request, key)
+    if certificate.kind.serves and not found.may_serve:
+        reasons += (f"it is for clients, and {certificate.name} has to serve",)
+    if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
     return Answer(found, pem, key)
 

@@ -30,6 +30,7 @@ def applicant(cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple
         return _kubelet(cluster, name, groups, alt_names, signer)
     known = profiles.named(profiles.certificates(cluster), name)
     if known:
+        check_signer(known[0], signer)
         return _known(known, groups, alt_names)
     for group in groups:
         if why := accepted.user_name(group):
@@ -97,6 +98,16 @@ def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple
         listed = ", ".join(certificate.subject.organizations) or "no group"
         raise InputError(f"--group: kcert.yaml, or the profile, has {certificate.name} in {listed}.")
     return _asking(replace(certificate, alt_names=names or certificate.alt_names))
+
+
+def check_signer(certificate: Certificate, signer: str) -> None:
+    """Raise InputError where *signer* would make a client's certificate out of what has to serve."""
+    if certificate.kind.serves and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
+        raise InputError(
+            f"{certificate.name} is a server's, and {signer} signs for clients alone; of servers, Kubernetes signs for "
+            f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` makes it where the CA's key is; "
+            "a signer of your own is named with --signer."
+        )
 
 
 def _check_signable(certificate: Certificate) -> None:

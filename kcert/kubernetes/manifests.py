@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.errors import InputError, VerdictError
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
+from kcert.kubernetes.asking import check_signer
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -75,6 +76,7 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
     signer = signers.full_name(wish.signer) if wish.signer else signers.fitting(request)
     if why := signer_trouble(signer):
         raise InputError(f"--signer {signer!a}: {why}.")
+    check_signer(certificate, signer)
     played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
     usages = wish.usages or played.usages(request.public_key.algorithm)
     if wish.expires is not None:
