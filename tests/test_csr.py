@@ -113,8 +113,14 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
     here = client(pki_folder / "ca.crt", Side(pki_folder, "jane.conf", tmp_path))
     assert shake_hands(there, here, "kubernetes.default") == b"a word"
     assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
-    story = [line.split()[1] for line in recorded(kcert)][-4:]
+    story = [line.split()[1] for line in recorded(kcert, "--format", "markdown")][-4:]
     assert story == ["ecparam", "req", "ca", "verify"]
+    script = tmp_path / "again.sh"
+    script.write_text(kcert.done("history", "--format", "sh").stdout, encoding="utf-8")
+    again = output(["bash", script, tmp_path / "again"])
+    assert again.status == 0, again.stderr
+    assert "`kcert csr sign` does it again" in script.read_text(encoding="utf-8")
+    assert (tmp_path / "again/jane.csr").is_file()
 
 
 def test_the_exercise_ends_with_a_kubeconfig_that_opens_a_tls_connection(

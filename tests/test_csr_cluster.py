@@ -96,11 +96,14 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     early = kcert("csr", "fetch", "jane", *admin)
     approved = kcert.done("csr", "approve", "jane", *admin).stdout
     fetched = kcert.done("csr", "fetch", "jane", "--wait", "30s", *admin).stdout
+    again = kcert.done("csr", "fetch", "jane", *admin).stdout
     alone = kcert.done("csr", "fetch", "jane", "--output", "-", *admin).stdout
 
     assert alone == (cluster.home / "pki/jane.crt").read_text()
     assert "-o 'jsonpath={.status.certificate}'" in fetched
     assert "| base64 -d > pki/jane.crt" in fetched
+    assert "-> pki/jane.crt" in fetched
+    assert "pki/jane.crt is this certificate already" in again
     assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed

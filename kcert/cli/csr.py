@@ -298,8 +298,8 @@ def fetch(
         return
     desk = chapters.order_in(fetching, "csr fetch", cluster, program)
     csr.unpacked(by_hand, certificate, fetching.dir, output)
-    path = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
-    csr.kept(certificate, answer, path, option)
+    path, new = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
+    csr.kept(certificate, answer, path, option, new=new)
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

@@ -225,8 +225,10 @@ class Keeper(Protocol):
         """The command that compares it with the CA has ended."""
 
 
-def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper) -> Path:
-    """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
+def keep(
+    desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper
+) -> tuple[Path, bool]:
+    """Put the certificate where it belongs in the PKI folder, or to *output*; its path, and whether it is new there.
 
     Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
     the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
@@ -235,7 +237,7 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
     assert crt
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
-        return output
+        return output, True
     ca = next(one for one in desk.known if one.name == "ca")
     authority, files = ca.files.crt, certificate.files
     assert authority
@@ -256,9 +258,10 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
             )
             staging.write(kept, text_of, secret=True)
         path = desk.root / kept
-        if not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes():
+        new = not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes()
+        if new:
             inside = kept == files.kubeconfig
             workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())
         else:
             workspace.discard(staging)
-    return path
+    return path, new

@@ -301,9 +301,9 @@ class Keeping:
             )
 
 
-def kept(certificate: Certificate, answer: Answer, path: Path, option: str) -> None:
+def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, new: bool) -> None:
     """Where the certificate is, and what comes next."""
-    block([f"-> {path}"], "file")
+    block([f"-> {path}" if new else f"{path} is this certificate already, and stays as it is"], "file")
     screen().print()
     with_key = "key and request" if answer.key else "the request (the key is not here)"
     found = answer.found
