@@ -87,10 +87,11 @@ def clean_line(text: str) -> str:
 def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     """Print a paragraph, wrapped at the width of the screen.
 
-    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks.
+    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
+    and values may hold anything, also where the user wrote them.
     """
     console = to or screen()
-    paragraph = " ".join(text.split())
+    paragraph = clean(" ".join(text.split()))
     line = Text(style=style)
     if not has_colour(console):
         line.append(paragraph)
