@@ -126,7 +126,7 @@ def _mounted(folder: Path) -> Iterator[bool]:
 
 
 PARTS = (
-    Part("disk", "a tmpfs that fills up, page by page (root only)", disk, 5 * MOST_PAGES, 5),
-    Part("files", "RLIMIT_FSIZE: no file grows beyond 0, 20, 40 … bytes", files, 600, 5),
-    Part("fullsteps", "ENOSPC from each step of kcert on", steps, 10_000, 5),
+    Part("disk", "a tmpfs that fills up, page by page (root only)", disk, 6 * MOST_PAGES, 6),
+    Part("files", "RLIMIT_FSIZE: no file grows beyond 0, 20, 40 … bytes", files, 720, 6),
+    Part("fullsteps", "ENOSPC from each step of kcert on", steps, 10_000, 6),
 )

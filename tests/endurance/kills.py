@@ -126,6 +126,7 @@ AT_EACH_STEP = (
         "course", (), ("renew", "ca", "--new-key", "-q"), (("renew", "ca", "--new-key", "-q"), ("renew", "--all", "-q"))
     ),
     Scene("course", (), ("kubeconfig", "admin", "node01"), (("kubeconfig", "--no-explain"),)),
+    Scene("course", (), ("kubeconfig", "admin", "-o", "mine.conf"), (("kubeconfig", "admin", "-o", "mine.conf"),)),
 )
 
 
@@ -172,5 +173,5 @@ def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple
 
 PARTS = (
     Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
-    Part("killsteps", "SIGKILL before each write, rename, program of five commands", at_each_step, 10_000, 5),
+    Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 6),
 )

@@ -58,7 +58,7 @@ def completed(kcert: Kcert, folder: Path, before: set[bytes], *commands: tuple[s
     if lost := before - keys(folder):
         yield f"{len(lost)} keys are lost"
     yield from (f"staging left: {path}" for path in staged(folder))
-    yield from (f"draft left: {path}" for path in folder.rglob("*kcert-*") if path.is_file())
+    yield from (f"draft left: {path}" for path in kcert.folder.rglob(".*.kcert-*"))
     yield from unverified(folder)
     standing = in_process(["all", "--quiet"], kcert.folder)
     yield from (f"not current: {line}" for line in standing.lines if not line.endswith("current"))
