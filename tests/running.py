@@ -42,6 +42,13 @@ def program(name: str, *elsewhere: str) -> str:
     pytest.skip(reason)
 
 
+def needs_openssl_3(why: str) -> None:
+    """Skip a test with an older openssl: *why* it cannot be had there."""
+    said = output(["openssl", "version"]).stdout.strip()
+    if said.startswith("OpenSSL 1."):
+        pytest.skip(f"{why}, and this is {said}")
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a program ended (a negative status: the signal that ended it), and what it printed."""

@@ -245,3 +245,28 @@ def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, red
         assert said.stdout
     # Whatever the screen was, the certificate is whole or absent.
     assert (course.folder / "admin.crt").exists() == (course.folder / "admin.key").exists()
+
+
+def test_an_error_that_cannot_be_said_keeps_its_status(kcert: Kcert) -> None:
+    said = output(
+        ["bash", "-c", '"$@" nothing 2> /dev/full; echo "status $?"', "bash", *kcert.argv()],
+        kcert.folder,
+        **kcert.environment(),
+    )
+
+    assert (said.stdout, said.stderr) == ("status 2\n", "")
+
+
+def test_what_was_typed_reaches_the_terminal_as_text(kcert: Kcert) -> None:
+    said = kcert("plan", "--config", "no\x1b[31msuch\u202e")
+
+    assert said.status == 2
+    assert "no\\x1b[31msuch\\u202e is not there" in said.stderr
+
+
+def test_a_value_by_the_page_is_shortened(kcert: Kcert) -> None:
+    said = kcert("client", "u" * 5000, "--group", "a")
+
+    assert said.status == 2
+    assert len(said.stderr) < 720
+    assert "at most 64 characters for it, this has 5000" in " ".join(said.stderr.split())

@@ -15,6 +15,7 @@ from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
 from kcert.errors import InputError
 from kcert.nesting import too_deep
+from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,7 +159,9 @@ def _parse(path: Path) -> Value | None:
             raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path} is not there. `kcert init --config {path}` writes one to start from.") from None
+        raise InputError(
+            f"{path} is not there. `kcert init --config {quote(str(path))}` writes one to start from."
+        ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:

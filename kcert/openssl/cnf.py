@@ -51,6 +51,7 @@ def render_signer(usages: Usages, names: tuple[AltName, ...]) -> str:
         "keyUsage": f"critical, {', '.join(usages.key)}" if usages.key else "",
         "extendedKeyUsage": ", ".join(usages.extended or ()),
         "subjectAltName": "@alt_names" if names else "",
+        "subjectKeyIdentifier": "hash",  # OpenSSL 3 would add it unasked, and 1.1.1 would not
         "authorityKeyIdentifier": "keyid",
     }
     return _filled(built_in_templates() / "sign.cnf", {"extensions": _lines(values), "alt_names": alt_names(names)})
