@@ -29,9 +29,9 @@ Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How t
 
 def _labs(incomplete: str) -> list[str]:
     """The labs that the shell may complete what was typed to."""
-    from kcert.practice.labs import LABS
+    from kcert.practice.labs import NAMES
 
-    return [name for name in LABS if name.startswith(incomplete)]
+    return [name for name in NAMES if name.startswith(incomplete)]
 
 
 @app.command("list")

@@ -12,7 +12,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import answers, labs, state
 from kcert.practice.draw import LARGEST_SEED, Draw
-from kcert.practice.grading import Bench, mark
+from kcert.practice.grading import Bench, digest, mark
 from kcert.practice.ground import OWN_FOLDER, Ground
 from kcert.practice.lab import Trial
 from kcert.practice.state import Solved, State
@@ -253,7 +253,8 @@ def _build(session: Session) -> Session:
 def _marks(session: Session) -> dict[str, str]:
     bench = Bench(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
     there = [one for one in session.scene.wishes if one.kind is Kind.CA and (bench.pki / str(one.files.crt)).exists()]
-    return {one.name: mark(bench.certificate(one.name)) for one in there}
+    kept = {name: digest(session.root / name) for name in session.scene.kept}
+    return {**{one.name: mark(bench.certificate(one.name)) for one in there}, **kept}
 
 
 def _clear(root: Path) -> None:
@@ -281,4 +282,4 @@ def listed(here: Path) -> list[Listed]:
             for one in _solved_in(own.parent):
                 if one.lab not in found or found[one.lab].when < one.when:
                     found[one.lab] = one
-    return [Listed(words(name), found.get(name)) for name in labs.LABS]
+    return [Listed(words(name), found.get(name)) for name in labs.NAMES]
