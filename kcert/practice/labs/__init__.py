@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from kcert.practice.lab import Lab
 
 NAMES = (
+    "make-the-ca",
+    "admins-certificate",
     "admin-without-rights",
     "etcd-does-not-start",
     "apiserver-without-etcd",
     "two-requests",
+    "unknown-cluster",
     "rotate-the-ca",
 )
 """Every lab, in the order in which a course takes them. The module of ``a-lab`` is ``a_lab``."""

@@ -28,7 +28,7 @@ def draws(draw: Draw) -> Scene:
 def builds(scene: Scene, ground: Ground) -> None:
     """The host's /etc/kubernetes, with one option changed."""
     swap = (f"--etcd-cafile={RIGHT}", f"--etcd-cafile={scene.values['wrong']}")
-    kubeadm_host.lay_out(scene, ground, {"kube-apiserver": swap})
+    kubeadm_host.lay_out(scene, ground, {"kube-apiserver": [swap]})
 
 
 def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:

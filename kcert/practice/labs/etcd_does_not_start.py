@@ -49,7 +49,7 @@ def builds(scene: Scene, ground: Ground) -> None:
     """The host's /etc/kubernetes, with one path mistyped."""
     values = scene.values
     swap = (f"- {values['option']}={values['right']}", f"- {values['option']}={values['wrong']}")
-    kubeadm_host.lay_out(scene, ground, {"etcd": swap})
+    kubeadm_host.lay_out(scene, ground, {"etcd": [swap]})
 
 
 def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:

@@ -12,6 +12,9 @@ from kcert.practice.handshakes import Client, Server, Shown
 from kcert.workspace import SECRET_MODE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster
     from kcert.practice.grading import Bench
@@ -31,15 +34,22 @@ def wishes(cluster: Cluster) -> tuple[Certificate, ...]:
     return chosen(cluster, *_NAMES)
 
 
-def lay_out(scene: Scene, ground: Ground, wrong: dict[str, tuple[str, str]]) -> None:
-    """The files of /etc/kubernetes; in the manifest of a component, *wrong* has one text stand for another."""
-    ground.lay_out(scene)
+def lay_out(
+    scene: Scene,
+    ground: Ground,
+    swaps: Mapping[str, Sequence[tuple[str, str]]],
+    between: Mapping[str, tuple[datetime, datetime]] | None = None,
+) -> None:
+    """The files of /etc/kubernetes; in the manifest of a component, *swaps* have a text stand for another.
+
+    *between* is as for ``Ground.lay_out``.
+    """
+    ground.lay_out(scene, between)
     shutil.rmtree(ground.root / scene.folder / "requests")  # kubeadm keeps none
     for component in ("kube-apiserver", "etcd"):
         text = manifest(seats(scene.cluster, component)[0])
-        right, instead = wrong.get(component, ("", ""))
-        if right:
-            assert text.count(right) == 1
+        for right, instead in swaps.get(component, ()):
+            assert right in text
             text = text.replace(right, instead)
         ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
 

@@ -48,9 +48,8 @@ def draws(draw: Draw) -> Scene:
     names = ("admin", "kube-scheduler", user, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
     wishes = chosen(cluster, "ca", *names)
     leaves = " ".join(one.name for one in wishes if one.kind is not Kind.CA)
-    return Scene(
-        cluster, draw.now, wishes, values={**values_of(cluster), "reason": draw.pick(_REASONS), "leaves": leaves}
-    )
+    values = {**values_of(cluster), "reason": draw.pick(_REASONS), "leaves": leaves}
+    return Scene(cluster, draw.now, wishes, values=values)
 
 
 def conversations(scene: Scene) -> tuple[Conversation, ...]:

@@ -11,7 +11,7 @@ from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
 from kcert.openssl import cnf
-from kcert.openssl.read import X509, read_certificate, read_request
+from kcert.openssl.read import X509, Request, read_certificate, read_request
 from kcert.practice.draw import Draw, chosen, values_of
 from kcert.practice.grading import AbsentError, short_lived, user
 from kcert.practice.ground import Make
@@ -36,7 +36,7 @@ _WANTS_TO_BE = (
     ("system:node:{plane}", "system:nodes"),
     ("kubernetes-admin", "kubeadm:cluster-admins"),
 )
-"""CN and O of what the stranger asks for (None: his own name, his own group). The API server would take each of them."""
+"""CN and O of what the stranger asks for (None: his own). None of it is refused when the object is created."""
 
 
 def draws(draw: Draw) -> Scene:
@@ -54,11 +54,12 @@ def draws(draw: Draw) -> Scene:
         "wants_name": wanted[0],
         "wants_group": wanted[1],
         "minutes": str(draw.number(12, 55)),
+        "good_cell": good.name.ljust(13),
+        "stranger_cell": stranger.ljust(13),
     }
     wishes = chosen(cluster, "ca", good.name)
-    return Scene(
-        cluster, draw.now, wishes, values=values, kept=(f"{FOLDER}/{good.name}.csr", f"{FOLDER}/{stranger}.csr")
-    )
+    kept = tuple(f"{FOLDER}/{one}.csr" for one in (good.name, stranger))
+    return Scene(cluster, draw.now, wishes, values=values, kept=kept)
 
 
 def asked(scene: Scene) -> tuple[Certificate, Certificate]:
@@ -140,7 +141,7 @@ def _not_given(bench: Bench, name: str) -> str | None:
         return "there is none in the object"
     certificate = read_certificate(bench.openssl, found.certificate.decode("ascii", "replace"))
     request = read_request(bench.openssl, found.request.decode("ascii", "replace"))
-    if not isinstance(certificate, X509) or not hasattr(request, "public_key"):
+    if not isinstance(certificate, X509) or not isinstance(request, Request):
         return "what is in the object is no certificate"
     if certificate.public_key.material != request.public_key.material:
         return "it is for another key than the request"
