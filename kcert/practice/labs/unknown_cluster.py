@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Subject
@@ -23,6 +24,10 @@ _ISSUERS = ("root", "authority", "issuing-ca", "trust", "ca-2", "platform-ca", "
 _LIFETIMES = (200, 240, 275, 300, 330, 355, 190, 215)
 """Days that leaves have left; each is given once, so that one of them ends first."""
 
+_SERVING = ("pki/apiserver", "pki/kube-apiserver", "pki/server", "pki/api", "pki/tls")
+_ETCD_CA = ("pki/etcd/ca", "pki/etcd-ca", "pki/etcd/etcd-ca", "pki/etcd/root")
+_CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "pki/to-etcd")
+
 _FOLDER = "/etc/kubernetes"
 
 
@@ -35,10 +40,15 @@ def draws(draw: Draw) -> Scene:
         for authority, owner in zip(("ca", "etcd-ca", "front-proxy-ca"), owners, strict=True)
     }
     client = f"{draw.pick(('kube-apiserver', 'api', 'apiserver'))}-to-{draw.pick(('etcd', 'store', 'etcd-main'))}"
-    wishes = tuple(_renamed(one, named, client) for one in kubeadm_host.wishes(cluster))
+    places = {
+        "apiserver": draw.pick(_SERVING),
+        "etcd-ca": draw.pick(_ETCD_CA),
+        "apiserver-etcd-client": draw.pick(_CLIENT),
+    }
+    wishes = tuple(_moved(_renamed(one, named, client), places) for one in kubeadm_host.wishes(cluster))
     leaves = [one.name for one in wishes if one.kind not in (Kind.CA, Kind.KEY_PAIR)]
     days = dict(zip(leaves, draw.several(_LIFETIMES, len(leaves)), strict=True))
-    asked = draw.pick(["apiserver", "etcd-server", "etcd-peer", "front-proxy-client"])
+    asked = draw.pick(("apiserver", "etcd-server", "etcd-peer", "front-proxy-client"))
     first = min(days, key=lambda name: days[name])
     api = next(one for one in wishes if one.name == "apiserver")
     values = {
@@ -52,6 +62,10 @@ def draws(draw: Draw) -> Scene:
         "asked_here": f"etc/kubernetes/{_file(wishes, asked)}",
         "asked_end": f"{_end(draw.now, days[asked]):%Y-%m-%d}",
         "first": f"{_FOLDER}/{_file(wishes, first)}",
+        "serving": f"{_FOLDER}/{_file(wishes, 'apiserver')}",
+        "serving_here": f"etc/kubernetes/{_file(wishes, 'apiserver')}",
+        "etcd_ca": f"{_FOLDER}/{_file(wishes, 'etcd-ca')}",
+        "client_here": f"etc/kubernetes/{_file(wishes, 'apiserver-etcd-client')}",
         "addresses": str(sum(1 for name in api.alt_names if name.type == "IP")),
         "company": draw.pick(("the company that we bought", "our Lyon office", "the team that has left")),
     }
@@ -62,6 +76,14 @@ def _renamed(one: Certificate, named: dict[str, str], client: str) -> Certificat
     if one.name in named:
         return replace(one, subject=Subject(named[one.name]))
     return replace(one, subject=Subject(client)) if one.name == "apiserver-etcd-client" else one
+
+
+def _moved(one: Certificate, places: dict[str, str]) -> Certificate:
+    """The same under another name than kubeadm's: it was set up by hand, after all."""
+    if one.name not in places:
+        return one
+    stem = PurePosixPath(places[one.name])
+    return replace(one, files=replace(one.files, crt=stem.with_suffix(".crt"), key=stem.with_suffix(".key")))
 
 
 def _file(wishes: tuple[Certificate, ...], name: str) -> str:
@@ -81,7 +103,13 @@ def builds(scene: Scene, ground: Ground) -> None:
         for one in scene.wishes
         if one.kind not in (Kind.CA, Kind.KEY_PAIR)
     }
-    kubeadm_host.lay_out(scene, ground, {}, between)
+    swaps = [
+        (f"={_FOLDER}/{old}\n", f"={_FOLDER}/{new}\n")
+        for usual, one in zip(kubeadm_host.wishes(scene.cluster), scene.wishes, strict=True)
+        for old, new in ((usual.files.crt, one.files.crt), (usual.files.key, one.files.key))
+        if old != new
+    ]
+    kubeadm_host.lay_out(scene, ground, {"kube-apiserver": swaps, "etcd": swaps}, between)
 
 
 def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
@@ -94,10 +122,10 @@ def asks(scene: Scene) -> tuple[Right, ...]:
     """The answers, in the order of the questions."""
     values = scene.values
     return (
-        Right(f"{_FOLDER}/pki/apiserver.crt", "path"),
+        Right(values["serving"], "path"),
         Right(values["signer"], also=(f"CN={values['signer']}", f"/CN={values['signer']}")),
         Right(values["addresses"], "number"),
-        Right(f"{_FOLDER}/pki/etcd/ca.crt", "path"),
+        Right(values["etcd_ca"], "path"),
         Right(values["client"], also=(f"CN={values['client']}", f"/CN={values['client']}")),
         Right(values["asked_end"], "date"),
         Right(values["first"], "path"),
