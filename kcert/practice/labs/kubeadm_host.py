@@ -49,7 +49,6 @@ def lay_out(
     for component in ("kube-apiserver", "etcd"):
         text = manifest(seats(scene.cluster, component)[0])
         for right, instead in swaps.get(component, ()):
-            assert right in text
             text = text.replace(right, instead)
         ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
 
