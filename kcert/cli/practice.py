@@ -155,17 +155,7 @@ def exam(
     openssl = program.openssl(openssl)
     found = None if replace else exams.load(dir)
     if found:
-        asked = {
-            "--minutes": (minutes, found.minutes),
-            "--labs": (labs, len(found.tasks)),
-            "--seed": (seed, found.seed),
-        }
-        for option, (wish, there) in asked.items():
-            if wish is not None and wish != there:
-                raise InputError(
-                    f"{option} {wish}: the exam in {dir} was begun with {there}. --replace begins a new one, --dir FOLDER "
-                    "elsewhere."
-                )
+        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=seed)
         view.show(exams.look(dir, found, openssl, hand_in=finish), dir, format)
         return
     if finish:

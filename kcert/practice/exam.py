@@ -42,7 +42,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Exam:
-    """An exam; ``started``, ``deadline`` and ``handed_in`` (None: not yet) are ISO 8601 in UTC."""
+    """An exam; ``started``, ``deadline`` and ``handed_in`` (None: not yet) are ISO 8601 in UTC.
+
+    Once it is over, ``kept`` holds for each task whether it was solved, and the hints that it took.
+    """
 
     seed: int
     minutes: int
@@ -50,6 +53,7 @@ class Exam:
     deadline: str
     tasks: tuple[Task, ...]
     handed_in: str | None = None
+    kept: tuple[tuple[bool, int], ...] = ()
 
     @property
     def ends(self) -> str:
@@ -106,7 +110,7 @@ class Result:
     @property
     def over(self) -> bool:
         """True where nothing can be added any more."""
-        return self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
+        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
 
 
 def load(root: Path) -> Exam | None:
@@ -116,13 +120,23 @@ def load(root: Path) -> Exam | None:
         return None
     try:
         tasks = tuple(Task(**one) for one in content.pop("tasks"))
-        found = Exam(**content, tasks=tasks)
+        kept = tuple((bool(solved), int(hints)) for solved, hints in content.pop("kept"))
+        found = Exam(**content, tasks=tasks, kept=kept)
         found.seconds_left  # noqa: B018 - dates that are none show here
-        if not tasks:
-            raise ValueError
     except (TypeError, ValueError, KeyError):
         raise state.damaged(root, FILE, "kcert practice exam") from None
     return found
+
+
+def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
+    """Raise InputError where the *exam* in *root* was begun otherwise than it is asked for now."""
+    there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
+    for option, wish in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
+        if wish is not None and wish != there[option]:
+            raise InputError(
+                f"{option} {wish}: the exam in {root} was begun with {there[option]}. --replace begins a new one, --dir "
+                "FOLDER one elsewhere."
+            )
 
 
 def begin(
@@ -176,18 +190,22 @@ def _mixed(draw: Draw, count: int) -> list[str]:
 
 def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
     """How the exam in *root* stands; while it goes on, whatever is not solved yet is tried. *hand_in* ends it."""
+    if exam.kept:
+        return Result(exam, tuple(_kept(*one) for one in zip(exam.tasks, exam.kept, strict=True)))
     if exam.seconds_left:
         for task in exam.tasks:
             found = _sitting(root, task, openssl)
             if found and not found.state.is_solved:
                 found.check()
     result = _result(root, exam)
-    if exam.handed_in is None and (hand_in or all(one.solved for one in result.marks)) and exam.seconds_left:
-        exam = replace(exam, handed_in=state.moment())
-        _save(root, exam)
-        for task in exam.tasks:
-            if found := _sitting(root, task, openssl):
-                state.save(found.root, replace(found.state, deadline=exam.ends))
+    if exam.seconds_left and not hand_in and not result.over:
+        return result
+    handed_in = state.moment() if exam.seconds_left else None
+    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints) for one in result.marks))
+    _save(root, exam)
+    for task in exam.tasks if handed_in else ():
+        if found := _sitting(root, task, openssl):
+            state.save(found.root, replace(found.state, deadline=handed_in))
     return replace(result, exam=exam)
 
 
@@ -210,6 +228,11 @@ def _mark(root: Path, exam: Exam, task: Task) -> Mark:
     in_time = [one for one in times if exam.started <= one.when <= exam.ends]
     hints = in_time[0].hints if in_time else found.state.hints if found else 0
     return Mark(task, said.title, said.difficulty, bool(in_time), hints)
+
+
+def _kept(task: Task, kept: tuple[bool, int]) -> Mark:
+    said = words(task.lab)
+    return Mark(task, said.title, said.difficulty, *kept)
 
 
 def _save(root: Path, exam: Exam) -> None:

@@ -51,9 +51,9 @@ def _goes_on(result: Result, root: Path) -> None:
         "notice",
     )
     say(
-        f"Each folder has its story.txt. `kcert practice check --dir {folder}` judges it, and what it finds solved before "
-        "the time is up counts; what is solved later does not. A hint costs a quarter of a task's points, and the "
-        "solution can be seen when all is over."
+        f"Each folder has its story.txt. `kcert practice check --dir {folder}` judges it. What a check finds solved "
+        "before the time is up counts, and nothing after it. A hint costs a quarter of a task's points; the solution "
+        "can be seen when all is over."
     )
     say(f"`kcert practice exam{_option(root)}` shows where you are, with --finish it is handed in early.")
 
@@ -62,8 +62,8 @@ def _score(result: Result) -> None:
     solved = sum(1 for mark in result.marks if mark.solved)
     style = "good" if result.percent >= PASSED else "bad"
     say(
-        f"{_points(result.points)} of {result.of} points, {result.percent} %: {solved} of {len(result.marks)} labs solved. "
-        f"The CKA is passed with {PASSED} %.",
+        f"{_points(result.points)} of {result.of} points, {result.percent} %: {solved} of {len(result.marks)} labs "
+        f"solved. The CKA is passed with {PASSED} %.",
         style,
     )
     missing = [mark for mark in result.marks if not mark.solved]
