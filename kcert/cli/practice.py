@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli.options import Program
+from kcert.errors import FOUND, InputError
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
@@ -29,9 +30,9 @@ Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How t
 
 def _labs(incomplete: str) -> list[str]:
     """The labs that the shell may complete what was typed to."""
-    from kcert.practice.labs import LABS
+    from kcert.practice.labs import NAMES
 
-    return [name for name in LABS if name.startswith(incomplete)]
+    return [name for name in NAMES if name.startswith(incomplete)]
 
 
 @app.command("list")
@@ -76,7 +77,6 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 @app.command("check")
 def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
     """Try what has to work: status 0 where the lab is solved, 1 where not."""
-    from kcert.errors import FOUND
     from kcert.openssl import program
     from kcert.view import practice
 
@@ -109,7 +109,6 @@ def answer(
     dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
 ) -> None:
     """Answer a question: status 0 where it is right, 1 where not."""
-    from kcert.errors import FOUND
     from kcert.view import practice
 
     found = _resumed(dir)
@@ -126,6 +125,51 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
     from kcert.view import practice
 
     practice.show_start(session.reset(_resumed(dir, program.openssl(openssl))), _option(dir))
+
+
+@app.command("exam")
+def exam(
+    *,
+    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    minutes: Annotated[
+        int | None, typer.Option("--minutes", metavar="N", help="How long it goes on.", show_default="30")
+    ] = None,
+    labs: Annotated[int | None, typer.Option("--labs", metavar="N", help="How many labs.", show_default="6")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Which labs, and their seeds.", show_default="a random one"),
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Hand it in before the time is up.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let what was begun in the folder go, and begin a new exam.")
+    ] = False,
+    format: Format = "text",  # noqa: A002 - the option's name
+    openssl: Program = "openssl",
+) -> None:
+    """Several labs against the clock; run it again to see what is left, and in the end the score."""
+    from kcert.openssl import program
+    from kcert.practice import exam as exams
+    from kcert.practice import session
+    from kcert.view import exam as view
+
+    openssl = program.openssl(openssl)
+    found = None if replace else exams.load(dir)
+    if found:
+        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=seed)
+        view.show(exams.look(dir, found, openssl, hand_in=finish), dir, format)
+        return
+    if finish:
+        raise InputError(f"there is no exam in {dir} that could be handed in.")
+    view.begins()
+    begun = exams.begin(
+        dir,
+        seed=session.random_seed() if seed is None else seed,
+        minutes=exams.MINUTES if minutes is None else minutes,
+        count=exams.LABS if labs is None else labs,
+        openssl=openssl,
+        replaces=replace,
+    )
+    view.show(begun, dir, format)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:

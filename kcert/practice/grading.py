@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
+    from kcert.inspect.survey import Configuration, Survey
     from kcert.practice.lab import Scene
 
 LASTS = timedelta(days=90)
@@ -140,6 +141,88 @@ class Bench:
             return self.ring.refusal(there, here, dialled)
 
         return self.trial(what, refused)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What `kcert check` sees in the PKI folder; raises AbsentError where that is gone."""
+        from kcert.inspect.survey import survey
+
+        try:
+            return survey([str(self.pki)], None, self.openssl)
+        except InputError as error:
+            raise AbsentError(str(error).rstrip(".")) from None
+
+    def configuration(self, component: str) -> Configuration:
+        """How *component* is started; raises AbsentError where nothing starts it."""
+        found = [one for one in self.survey.configurations if one.component == component]
+        if len(found) != 1:
+            many = f"{len(found)} files start it: {', '.join(self.name(one.source) for one in found)}"
+            raise AbsentError(many if found else f"no manifest starts {component}")
+        return found[0]
+
+    def named(self, component: str, option: str) -> bytes:
+        """What the file holds that an option names; raises AbsentError."""
+        found = self.configuration(component)
+        path = found.resolved.get(option)
+        if path is None:
+            raise AbsentError(f"{component} has no {option}")
+        try:
+            return self.content(path)
+        except AbsentError:
+            raise AbsentError(f"open {found.options[option]}: no such file or directory") from None
+
+    def kept(self) -> Iterator[Trial]:
+        """Each file that nobody may change is as it was."""
+        for name in self.scene.kept:
+            yield self.trial(f"{name} is as it came", lambda name=name: self._changed(name))  # type: ignore[misc]
+
+    def _changed(self, name: str) -> str | None:
+        self.content(self.root / name)
+        return None if digest(self.root / name) == self.marks.get(name) else "it was changed"
+
+    def static_pods(self) -> Trial:
+        """The folder of the manifests holds nothing that the kubelet would start besides."""
+
+        def besides() -> str | None:
+            from kcert.kubernetes.components import COMPONENTS
+
+            folder = self.pki / "manifests"
+            known = {f"{name}.yaml" for name in COMPONENTS}
+            # The kubelet reads every file there whose name does not begin with a dot, whatever its ending.
+            more = [path.name for path in sorted(folder.glob("*")) if path.name[0] != "." and path.name not in known]
+            return f"the kubelet would start {', '.join(more)} as well" if more else None
+
+        return self.trial("the kubelet starts each static pod once", besides)
+
+    def as_planned(self, component: str, *open_ones: str) -> Trial:
+        """The manifest of *component* says what it said, those options apart that are *open_ones*."""
+
+        def differs() -> str | None:
+            from kcert.kubernetes.components import COMPONENTS, seats
+
+            found = self.configuration(component).options
+            seat = seats(self.scene.cluster, component)[0]
+            right = {one.name: one.value for one in COMPONENTS[component].pod_options(seat)}
+            wrong = sorted(name for name in {*found, *right} - set(open_ones) if found.get(name) != right.get(name))
+            return f"{', '.join(wrong)} was not so before" if wrong else None
+
+        return self.trial(f"the other options of {component} are as they were", differs)
+
+    def kubeadms_own(self, component: str) -> Trial:
+        """Every file that the manifest names is one that kubeadm knows, and renews."""
+
+        def others() -> str | None:
+            known = {
+                f"/etc/kubernetes/{path}"
+                for one in self.scene.wishes
+                for path in (one.files.key, one.files.crt, one.files.public_key)
+                if path
+            }
+            found = self.configuration(component)
+            strange = [found.options[name] for name in found.resolved if found.options[name] not in known]
+            return f"kubeadm does not know {', '.join(dict.fromkeys(strange))}" if strange else None
+
+        return self.trial(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
 
     def authority(self, name: str = "ca") -> Trial:
         """The CA is the one that every machine has known since the lab began."""
@@ -256,6 +339,11 @@ def user(name: str | None, groups: Iterable[str]) -> str:
     if not listed:
         return f"{who}, in no group"
     return f"{who}, in the group{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def mark(found: X509) -> str:

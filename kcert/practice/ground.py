@@ -82,6 +82,15 @@ class Ground:
             self._finish(one, base)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
+    def ask(self, certificate: Certificate, folder: str = "pki") -> None:
+        """Make key and request of *certificate*, and leave it to others to sign it."""
+        base = self.root / folder
+        self._folder(base)
+        one = Make(certificate, certificate)
+        self._prepare(one, base)
+        self._run(list(self._first(one)), base)
+        (base / certificate.files.key).chmod(SECRET_MODE)
+
     def kubeconfig(self, scene: Scene, certificate: Certificate, ca: str, name: str) -> None:
         """Write the kubeconfig *name* with *certificate* and the CA file *ca* of the PKI folder inside."""
         assert certificate.subject

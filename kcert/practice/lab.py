@@ -2,7 +2,7 @@
 
 A lab is a module in ``kcert.practice.labs`` with one ``Lab``; its words (title, story, hints, solution) lie in
 ``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files, and
-add the module to the tuple in ``kcert.practice.labs``.
+add the name to ``kcert.practice.labs.NAMES``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Scene:
     made: Mapping[str, Certificate] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     folder: str = "pki"
+    kept: tuple[str, ...] = ()
 
     def wish(self, name: str) -> Certificate:
         """The certificate called *name*, as it has to be."""

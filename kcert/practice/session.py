@@ -12,7 +12,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import answers, labs, state
 from kcert.practice.draw import LARGEST_SEED, Draw
-from kcert.practice.grading import Bench, mark
+from kcert.practice.grading import Bench, digest, mark
 from kcert.practice.ground import OWN_FOLDER, Ground
 from kcert.practice.lab import Trial
 from kcert.practice.state import Solved, State
@@ -169,7 +169,6 @@ def begin(
     seed: int | None = None,
     openssl: str = "openssl",
     replaces: bool = False,
-    deadline: str | None = None,
 ) -> Session:
     """Build the lab *name* in the folder *root*, which is made or empty; with *replaces* another lab makes room.
 
@@ -177,24 +176,34 @@ def begin(
     """
     lab = labs.lab(name)
     if seed is None:
-        seed = secrets.randbelow(MOST_SEED) + 1
+        seed = random_seed()
+    check_seed(seed)
+    record = make_room(root, replaces=replaces)
+    return _build(Session(root, State(lab.name, seed, state.moment(), solved=record), openssl))
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError for what is no seed."""
     if not 0 <= seed <= LARGEST_SEED:
         raise InputError(f"--seed {seed} is not accepted: a number from 0 to {LARGEST_SEED}.")
-    record = _make_room(root, replaces=replaces)
-    return _build(Session(root, State(lab.name, seed, state.moment(), solved=record, deadline=deadline), openssl))
+
+
+def random_seed() -> int:
+    """A seed where nobody named one: a short number, to be told across a room."""
+    return secrets.randbelow(MOST_SEED) + 1
 
 
 def reset(session: Session) -> Session:
     """Build the same lab anew: same seed, same names, no hints taken; whatever was added to the folder goes."""
     old = session.state
-    _clear(session.root)
+    clear(session.root)
     new = State(old.lab, old.seed, state.moment(), solved=old.solved, deadline=old.deadline)
     if session.running_exam:
         new = replace(new, hints=old.hints, answers=old.answers)  # a new start costs time, and forgives nothing
     return _build(Session(session.root, new, session.openssl))
 
 
-def _make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
+def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
     """Have *root* empty; what was solved in it before comes back."""
     if root.is_symlink():
         raise InputError(f"{root} is a link; a lab never leaves its folder, so name the folder itself.")
@@ -207,15 +216,17 @@ def _make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
         raise InputError(f"{root} holds something else; a lab needs an empty folder, or one to be made: --dir FOLDER.")
     if not replaces and not interrupted:
         raise InputError(
-            f"{root} holds {_holds(root)}. `kcert practice reset --dir {root}` begins that one again, --replace puts "
-            "the new lab in its place, --dir FOLDER elsewhere."
+            f"{root} holds {_holds(root)}. --replace puts the new one in its place, --dir FOLDER somewhere else; "
+            "`kcert practice reset` begins the old lab again."
         )
     record = _solved_in(root)
-    _clear(root)
+    clear(root)
     return record
 
 
 def _holds(root: Path) -> str:
+    if (root / OWN_FOLDER / "exam.json").exists():
+        return "an exam"
     try:
         found = state.load(root)
     except InputError:
@@ -242,10 +253,10 @@ def _build(session: Session) -> Session:
         session.state = replace(session.state, marks=_marks(session))
         state.save(root, session.state)
     except OSError as error:
-        _clear(root)
+        clear(root)
         raise MachineError(f"{error.filename or root}: {error.strerror or error}. The lab was not built.") from None
     except BaseException:
-        _clear(root)
+        clear(root)
         raise
     return session
 
@@ -253,10 +264,11 @@ def _build(session: Session) -> Session:
 def _marks(session: Session) -> dict[str, str]:
     bench = Bench(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
     there = [one for one in session.scene.wishes if one.kind is Kind.CA and (bench.pki / str(one.files.crt)).exists()]
-    return {one.name: mark(bench.certificate(one.name)) for one in there}
+    kept = {name: digest(session.root / name) for name in session.scene.kept}
+    return {**{one.name: mark(bench.certificate(one.name)) for one in there}, **kept}
 
 
-def _clear(root: Path) -> None:
+def clear(root: Path) -> None:
     """Empty the folder of a lab. Links are taken away, and what they lead to is not looked at."""
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
@@ -281,4 +293,4 @@ def listed(here: Path) -> list[Listed]:
             for one in _solved_in(own.parent):
                 if one.lab not in found or found[one.lab].when < one.when:
                     found[one.lab] = one
-    return [Listed(words(name), found.get(name)) for name in labs.LABS]
+    return [Listed(words(name), found.get(name)) for name in labs.NAMES]

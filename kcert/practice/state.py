@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.practice.ground import OWN_FOLDER
+from kcert.shell import quote
 from kcert.workspace import FOLDER_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
@@ -80,10 +81,7 @@ def load(root: Path) -> State:
     """The state of the lab in *root*; raises InputError where there is none, or one that is damaged."""
     content = read(root, FILE)
     if content is None:
-        raise InputError(
-            f"{root} holds no lab: `kcert practice start LAB --dir {root}` begins one, and `kcert practice list` tells "
-            "which there are."
-        )
+        raise _no_lab(root)
     try:
         solved = tuple(Solved(**one) for one in content.pop("solved"))
         found = State(**content, solved=solved)
@@ -92,6 +90,15 @@ def load(root: Path) -> State:
     except (TypeError, ValueError, KeyError):
         raise damaged(root, FILE) from None
     return found
+
+
+def _no_lab(root: Path) -> InputError:
+    if (root / OWN_FOLDER / "exam.json").exists():
+        return InputError(f"{root} holds an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}.")
+    return InputError(
+        f"{root} holds no lab: `kcert practice start LAB --dir {quote(str(root))}` begins one, and `kcert practice "
+        "list` tells which there are."
+    )
 
 
 def _check(found: State) -> None:
@@ -144,11 +151,11 @@ def write(root: Path, name: str, content: dict[str, Any]) -> None:
     draft.replace(own / name)
 
 
-def damaged(root: Path, name: str) -> InputError:
+def damaged(root: Path, name: str, command: str = "kcert practice start LAB") -> InputError:
     """The error for a file of the dot folder that was changed or cut short."""
     return InputError(
-        f"{root / OWN_FOLDER / name} is damaged, so nobody knows any more which lab this is: begin it anew with "
-        f"`kcert practice start LAB --dir {root} --replace`."
+        f"{root / OWN_FOLDER / name} is damaged, so nobody knows any more what was begun here: begin it anew with "
+        f"`{command} --dir {quote(str(root))} --replace`."
     )
 
 

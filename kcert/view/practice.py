@@ -103,6 +103,8 @@ def show_check(session: Session, judged: Judged, form: str, option: str) -> None
     for trial in judged.trials:
         _trial(trial)
     console.print()
+    if session.state.deadline and not session.running_exam:
+        say("The exam that this lab was part of is over: whatever is solved now does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
     if judged.solved:
         helped = f"with {hints} hint{'s' if hints > 1 else ''}" if hints else "without a hint"

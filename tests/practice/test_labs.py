@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from kcert.cli import app
-from kcert.practice.labs import LABS
+from kcert.practice.labs import NAMES
 from tests.practice.cases import CASES, KCERT_CHECK
 from tests.practice.conftest import SEEDS, Started
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kcert.practice.session import Judged
 
-EACH = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in LABS]
+EACH = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
 
 
 def failing(judged: Judged) -> list[str]:
@@ -51,7 +51,7 @@ def _chdir(folder: Path) -> Iterator[None]:
 
 
 def test_every_lab_has_its_case() -> None:
-    assert set(CASES) == set(LABS)
+    assert set(CASES) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", EACH)
