@@ -33,7 +33,7 @@ RULES = _words(
 
 PROGRAMS = _words(
     "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep easyrsa cfssl "
-    "cfssljson kubeadm ls stat"
+    "cfssljson kubeadm ls sed stat"
 )
 """Every program that a lesson may tell a reader to start."""
 
