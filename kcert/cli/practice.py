@@ -160,12 +160,12 @@ def exam(
         return
     if finish:
         raise InputError(f"there is no exam in {dir} that could be handed in.")
-    view.begins()
     begun = exams.begin(
         dir,
         seed=session.random_seed() if seed is None else seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
+        builds=view.begins,
         openssl=openssl,
         replaces=replace,
     )

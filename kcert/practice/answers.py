@@ -57,17 +57,17 @@ def _date(given: str, right: str) -> bool:
 
 def day(text: str) -> tuple[int, int, int] | None:
     """Year, month and day out of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
-    text = re.sub(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?|\b(gmt|utc)\b", " ", text.casefold())
+    text = re.sub(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", " ", text.casefold())
     if found := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
         return _real(*(int(part) for part in found.groups()))
     if found := re.search(r"\b(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\b", text):
         return _real(*(int(part) for part in reversed(found.groups())))
-    month = re.search(r"[a-z]{3,}", text)
+    month = re.search(rf"\b({'|'.join(_MONTHS)})", text)
     numbers = [int(number) for number in re.findall(r"\d+", text)]
-    if not month or month[0][:3] not in _MONTHS or len(numbers) != 2:
+    if not month or len(numbers) != 2:
         return None
     year, date = max(numbers), min(numbers)
-    return _real(year, _MONTHS.index(month[0][:3]) + 1, date)
+    return _real(year, _MONTHS.index(month[0]) + 1, date)
 
 
 def _real(year: int, month: int, date: int) -> tuple[int, int, int] | None:

@@ -16,9 +16,9 @@ from kcert.practice.draw import Draw
 from kcert.practice.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-FILE = "exam.json"
 
 MINUTES, LABS = 30, 6
 LONGEST = 24 * 60
@@ -115,7 +115,7 @@ class Result:
 
 def load(root: Path) -> Exam | None:
     """The exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
-    content = state.read(root, FILE)
+    content = state.read(root, state.EXAM_FILE)
     if content is None:
         return None
     try:
@@ -124,7 +124,7 @@ def load(root: Path) -> Exam | None:
         found = Exam(**content, tasks=tasks, kept=kept)
         found.seconds_left  # noqa: B018 - dates that are none show here
     except (TypeError, ValueError, KeyError):
-        raise state.damaged(root, FILE, "kcert practice exam") from None
+        raise state.damaged(root, state.EXAM_FILE) from None
     return found
 
 
@@ -134,15 +134,25 @@ def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None,
     for option, wish in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
         if wish is not None and wish != there[option]:
             raise InputError(
-                f"{option} {wish}: the exam in {root} was begun with {there[option]}. --replace begins a new one, --dir "
-                "FOLDER one elsewhere."
+                f"{option} {wish}: the exam in {root} was begun with {there[option]}. --replace begins a new one, "
+                "--dir FOLDER one elsewhere."
             )
 
 
 def begin(
-    root: Path, *, seed: int, minutes: int, count: int, openssl: str = "openssl", replaces: bool = False
+    root: Path,
+    *,
+    seed: int,
+    minutes: int,
+    count: int,
+    builds: Callable[[], None] = lambda: None,
+    openssl: str = "openssl",
+    replaces: bool = False,
 ) -> Result:
-    """Build an exam in *root*; its time begins when all is built. Raises InputError for what cannot be."""
+    """Build an exam in *root*; *builds* hears that this begins, and the time begins when it is done.
+
+    Raises InputError for what cannot be.
+    """
     if not 1 <= count <= len(labs.NAMES):
         raise InputError(
             f"--labs {count} is not accepted: there are {len(labs.NAMES)} labs, so 1 to {len(labs.NAMES)}."
@@ -151,6 +161,7 @@ def begin(
         raise InputError(f"--minutes {minutes} is not accepted: 1 to {LONGEST}.")
     session.check_seed(seed)
     session.make_room(root, replaces=replaces)
+    builds()
     try:
         return _build(root, seed, minutes, count, openssl)
     except BaseException:
@@ -162,7 +173,7 @@ def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Res
     draw = Draw("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, draw.number(1, session.MOST_SEED))
-        for number, name in enumerate(_mixed(draw, count), start=1)
+        for number, name in enumerate(mixed(draw, count), start=1)
     )
     begun = [session.begin(one.lab, root / one.folder, seed=one.seed, openssl=openssl) for one in tasks]
     started = datetime.now(timezone.utc).replace(microsecond=0)
@@ -174,7 +185,7 @@ def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Res
     return _result(root, exam)
 
 
-def _mixed(draw: Draw, count: int) -> list[str]:
+def mixed(draw: Draw, count: int) -> list[str]:
     """*count* labs from as many chapters as possible, the easy ones first."""
     waiting = draw.several(labs.NAMES, len(labs.NAMES))
     chosen: list[str] = []
@@ -237,4 +248,4 @@ def _kept(task: Task, kept: tuple[bool, int]) -> Mark:
 
 def _save(root: Path, exam: Exam) -> None:
     content: dict[str, Any] = asdict(exam)
-    state.write(root, FILE, content)
+    state.write(root, state.EXAM_FILE, content)

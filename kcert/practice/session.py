@@ -225,7 +225,7 @@ def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
 
 
 def _holds(root: Path) -> str:
-    if (root / OWN_FOLDER / "exam.json").exists():
+    if (root / OWN_FOLDER / state.EXAM_FILE).exists():
         return "an exam"
     try:
         found = state.load(root)

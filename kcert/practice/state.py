@@ -22,7 +22,7 @@ from kcert.workspace import FOLDER_MODE, SECRET_MODE
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILE = "state.json"
+FILE, EXAM_FILE = "state.json", "exam.json"
 FORM = 1
 """Counts up when a state can no longer be read by an older kcert."""
 
@@ -93,7 +93,7 @@ def load(root: Path) -> State:
 
 
 def _no_lab(root: Path) -> InputError:
-    if (root / OWN_FOLDER / "exam.json").exists():
+    if (root / OWN_FOLDER / EXAM_FILE).exists():
         return InputError(f"{root} holds an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}.")
     return InputError(
         f"{root} holds no lab: `kcert practice start LAB --dir {quote(str(root))}` begins one, and `kcert practice "
@@ -151,8 +151,9 @@ def write(root: Path, name: str, content: dict[str, Any]) -> None:
     draft.replace(own / name)
 
 
-def damaged(root: Path, name: str, command: str = "kcert practice start LAB") -> InputError:
+def damaged(root: Path, name: str) -> InputError:
     """The error for a file of the dot folder that was changed or cut short."""
+    command = "kcert practice start LAB" if name == FILE else "kcert practice exam"
     return InputError(
         f"{root / OWN_FOLDER / name} is damaged, so nobody knows any more what was begun here: begin it anew with "
         f"`{command} --dir {quote(str(root))} --replace`."

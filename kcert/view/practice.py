@@ -168,7 +168,7 @@ def _ask(question: tuple[int, str] | None, option: str) -> None:
 def show_solution(words: Words, seed: int, form: str) -> None:
     """The commands and their reasons, by hand and with kcert; or the script."""
     if form == "sh":
-        sys.stdout.write("\n".join(_script(words, seed)) + "\n")
+        sys.stdout.write("\n".join(script(words, seed)) + "\n")
         return
     heading(words.title)
     _actions(words.solution)
@@ -203,7 +203,8 @@ def _broken(line: str, width: int) -> str:
     return typed(argv, width) if typed(argv) == line else line
 
 
-def _script(words: Words, seed: int) -> Iterator[str]:
+def script(words: Words, seed: int) -> Iterator[str]:
+    """The lines of a bash script that solves the lab when it is run in its folder."""
     yield "#!/usr/bin/env bash"
     yield f"# Solves the lab {words.name} with seed {seed}; to be run in the lab's folder."
     yield "set -euo pipefail"

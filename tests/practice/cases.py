@@ -52,7 +52,246 @@ KCERT_CHECK = "`kcert check"
 
 SCHEDULER = "system:kube-scheduler"
 
+NEW_CA = (
+    'openssl req -new -key pki/ca.key -subj "{{ subject }}" -config pki/openssl-ca.cnf -out pki/ca.csr\n'
+    "openssl x509 -req -in pki/ca.csr -signkey pki/ca.key -out pki/ca.crt "
+)
+"""The CA of make-the-ca, as far as its key and its request go."""
+
+CA_SETTINGS = "-extensions v3_req -extfile pki/openssl-ca.cnf"
+
+RSA = "openssl genrsa -out {} 2048 2>/dev/null\n"
+
+ADMIN = (
+    'openssl req -new -key pki/admin.key -subj "{}" -config pki/openssl-client.cnf -out pki/admin.csr\n'
+    "openssl x509 -req -in pki/admin.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -out pki/admin.crt "
+)
+
+CLIENT = "-extensions v3_req -extfile pki/openssl-client.cnf"
+
+MANIFESTS = "etc/kubernetes/manifests"
+ETCD, API_SERVER = f"{MANIFESTS}/etcd.yaml", f"{MANIFESTS}/kube-apiserver.yaml"
+
+
+def edited(manifest: str, command: str) -> str:
+    """The commands that let *command* make a new manifest of an old one."""
+    return f"{command} {manifest} > new\nmv new {manifest}\n"
+
+
+CERTIFIED = (
+    "openssl x509 -req -in {csr} -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -out given.crt "
+    "-days 365 -extensions v3_req -extfile pki/openssl-client.cnf\n"
+)
+
+
+def answered(name: str, condition: str, certificate: str = "") -> str:
+    """The command that decides about an object."""
+    given = f" '  certificate: '\"$(openssl base64 -A -in {certificate})\"" if certificate else ""
+    return (
+        f"printf '%s\\n' 'status:'{given} '  conditions:' '  - type: {condition}' '    status: \"True\"' "
+        f"'    reason: x' '    message: x' >> requests/{name}-csr.yaml\n"
+    )
+
+
+SECOND_CA = (
+    "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key\n"
+    'openssl req -new -x509 -key pki/ca-new.key -subj "/CN=Kubernetes-CA" -config pki/openssl-ca.cnf '
+    "-extensions v3_req -days 3650 -out pki/ca-new.crt\n"
+)
+BOTH = "cp pki/ca.crt pki/ca-old.crt\ncat pki/ca-new.crt pki/ca-old.crt > pki/ca.crt\n"
+NEW_LEAVES = (
+    "for name in {{ leaves }}; do openssl x509 -req -in pki/$name.csr -CA pki/ca-new.crt -CAkey pki/ca-new.key "
+    "-CAcreateserial -out pki/$name.crt -days 365 -extensions v3_req -extfile pki/openssl-$name.cnf 2>/dev/null; done\n"
+)
+NEW_ALONE = "cp pki/ca-new.crt pki/ca.crt\ncp pki/ca-new.key pki/ca.key\n"
+
+
+def rolled(number: int) -> str:
+    """The command that rolls out what is in pki."""
+    return f"cp -Rp pki rollouts/{number}\n"
+
+
 CASES = {
+    "make-the-ca": Case(
+        fails=("pki/ca.crt is not there", "pki/ca.key is not there"),
+        wrong=(
+            Wrong(RSA.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
+            Wrong(RSA.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}", "refuses"),
+            Wrong(
+                RSA.format("pki/ca.key")
+                + NEW_CA.replace("{{ subject }}", "/CN=ca")
+                + f"-days {{{{ ca_days }}}} {CA_SETTINGS}",
+                "it is called CN=ca",
+            ),
+            Wrong(
+                RSA.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
+                "others may read",
+            ),
+            Wrong(
+                RSA.format("pki/ca.key")
+                + NEW_CA
+                + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\n"
+                + RSA.format("pki/ca.key"),
+                "the key is another's",
+            ),
+        ),
+    ),
+    "admins-certificate": Case(
+        fails=("pki/admin.crt is not there",),
+        wrong=(
+            Wrong(RSA.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
+            Wrong(RSA.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"),
+            Wrong(
+                RSA.format("pki/admin.key")
+                + ADMIN.format("{{ subject }}")
+                + "-days 365 -extensions v3_req -extfile pki/openssl-kube-apiserver.cnf",
+                "unsuitable certificate purpose",
+            ),
+            Wrong(
+                RSA.format("pki/admin.key")
+                + "openssl req -new -x509 -key pki/admin.key -subj '{{ subject }}' -days 365 -out pki/admin.crt",
+                "self-signed certificate",
+            ),
+            Wrong(
+                RSA.format("pki/admin.key")
+                + ADMIN.format("{{ subject }}")
+                + f"-days 365 {CLIENT}\nchmod 640 pki/admin.key",
+                "others may read",
+            ),
+        ),
+    ),
+    "etcd-does-not-start": Case(
+        fails=("no such file or directory", "kubeadm does not know", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                # The file is put where it is looked for.
+                "mkdir -p $(dirname {{ wrong }} | sed 's#^/##')\n"
+                "cp $(echo {{ right }} | sed 's#^/##') $(echo {{ wrong }} | sed 's#^/##')\n",
+                "kubeadm does not know",
+            ),
+            Wrong(
+                f"sed -i.bak 's#- {{{{ option }}}}=.*#- {{{{ option }}}}={{{{ right }}}}#' {MANIFESTS}/etcd.yaml\n",
+                "etcd.yaml.bak",
+            ),
+            Wrong(
+                edited(ETCD, "grep -v -e '- {{ option }}='"),
+                "etcd has no {{ option }}",
+            ),
+            Wrong(
+                edited(ETCD, "sed 's#- {{ option }}=.*#- {{ option }}={{ right }}#; /client-cert-auth/d'"),
+                "--client-cert-auth, --peer-client-cert-auth was not so before",
+            ),
+        ),
+    ),
+    "apiserver-without-etcd": Case(
+        fails=("kube-apiserver reaches etcd", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                "cp etc/kubernetes/pki/etcd/ca.crt etc/kubernetes/pki/ca.crt\n"
+                + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/ca.crt#'"),
+                "another CA",
+            ),
+            Wrong(
+                "cat etc/kubernetes/pki/ca.crt etc/kubernetes/pki/etcd/ca.crt > etc/kubernetes/pki/both.crt\n"
+                + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/both.crt#'"),
+                "kubeadm does not know /etc/kubernetes/pki/both.crt",
+            ),
+            Wrong(
+                f"sed -i.bak 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#' "
+                f"{MANIFESTS}/kube-apiserver.yaml\n",
+                "kube-apiserver.yaml.bak",
+            ),
+            Wrong(
+                "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#; "
+                "s#--client-ca-file=.*#--client-ca-file=/etc/kubernetes/pki/etcd/ca.crt#' "
+                f"{MANIFESTS}/kube-apiserver.yaml > new\nmv new {MANIFESTS}/kube-apiserver.yaml\n",
+                "--client-ca-file was not so before",
+            ),
+        ),
+    ),
+    "two-requests": Case(
+        fails=("nobody has decided about it", "there is none in the object"),
+        wrong=(
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + CERTIFIED.format(csr="requests/{{ stranger }}.csr")
+                + answered("{{ stranger }}", "Approved", "given.crt"),
+                "the decision is not the right one",
+            ),
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + "rm requests/{{ stranger }}-csr.yaml\n",
+                "is not there",
+            ),
+            Wrong(
+                answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
+                "there is none in the object",
+            ),
+            Wrong(
+                # Somebody else's key: the certificate is right, and of no use to her who asked.
+                RSA.format("new.key")
+                + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
+                + CERTIFIED.format(csr="new.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + answered("{{ stranger }}", "Denied"),
+                "another key than the request",
+            ),
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr").replace("-days 365", "")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + answered("{{ stranger }}", "Denied"),
+                "within 90 days",
+            ),
+        ),
+    ),
+    "unknown-cluster": Case(
+        fails=("it has no answer yet",),
+        wrong=(
+            Wrong("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
+            Wrong("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
+            Wrong("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
+        ),
+    ),
+    "rotate-the-ca": Case(
+        fails=("a new CA is trusted, and it alone", "what the old CA signed is refused at the end"),
+        wrong=(
+            # All at once.
+            Wrong(SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1), "from rollouts/0 to rollouts/1 nobody is cut off"),
+            # The new certificates go out together with the new trust.
+            Wrong(
+                SECOND_CA + BOTH + NEW_LEAVES + rolled(1) + NEW_ALONE + rolled(2),
+                "from rollouts/0 to rollouts/1 nobody is cut off",
+            ),
+            # The old CA goes together with the last certificates that it signed.
+            Wrong(
+                SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + NEW_ALONE + rolled(2),
+                "from rollouts/1 to rollouts/2 nobody is cut off",
+            ),
+            # The end is missing.
+            Wrong(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt holds 2 certificates"),
+            # The key stays the old one.
+            Wrong(
+                SECOND_CA.replace(
+                    "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key",
+                    "cp pki/ca.key pki/ca-new.key",
+                )
+                + BOTH
+                + rolled(1)
+                + NEW_LEAVES
+                + rolled(2)
+                + NEW_ALONE
+                + rolled(3),
+                "it is still the old CA's key",
+            ),
+            # What ran when it began is told otherwise.
+            Wrong(
+                SECOND_CA + NEW_LEAVES + NEW_ALONE + "rm -r rollouts/0\n" + rolled(0),
+                "rollouts/0 is what the machines had when it began: it was changed",
+            ),
+        ),
+    ),
     "admin-without-rights": Case(
         fails=("taken for the right user", KCERT_CHECK),
         wrong=(
