@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Key, Kind
 from kcert.errors import ProgramError
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
@@ -130,7 +130,8 @@ class Ground:
         """A CA is whole at once; of the others, key and request."""
         certificate, files = one.certificate, one.certificate.files
         if certificate.kind is Kind.KEY_PAIR:
-            yield commands.private_key(self.openssl, certificate.key, files.key)
+            # kubeadm's is RSA, which can take a second; nothing in a lab asks for that.
+            yield commands.private_key(self.openssl, Key("ecdsa"), files.key)
             return
         assert files.cnf
         fresh = (
@@ -149,7 +150,7 @@ class Ground:
         files, issuer = one.certificate.files, one.issuer
         if one.certificate.kind is Kind.KEY_PAIR:
             assert files.public_key
-            yield commands.public_key(self.openssl, files.key, files.public_key)
+            yield (self.openssl, "pkey", "-in", str(files.key), "-pubout", "-out", str(files.public_key))
         if issuer is None:
             return
         assert files.csr

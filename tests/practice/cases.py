@@ -60,7 +60,7 @@ NEW_CA = (
 
 CA_SETTINGS = "-extensions v3_req -extfile pki/openssl-ca.cnf"
 
-RSA = "openssl genrsa -out {} 2048 2>/dev/null\n"
+KEY = "openssl ecparam -name prime256v1 -genkey -noout -out {}\n"
 
 ADMIN = (
     'openssl req -new -key pki/admin.key -subj "{}" -config pki/openssl-client.cnf -out pki/admin.csr\n'
@@ -115,23 +115,23 @@ CASES = {
     "make-the-ca": Case(
         fails=("pki/ca.crt is not there", "pki/ca.key is not there"),
         wrong=(
-            Wrong(RSA.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
-            Wrong(RSA.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}", "refuses"),
+            Wrong(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
+            Wrong(KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}", "what it signs is accepted"),
             Wrong(
-                RSA.format("pki/ca.key")
+                KEY.format("pki/ca.key")
                 + NEW_CA.replace("{{ subject }}", "/CN=ca")
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}",
                 "it is called CN=ca",
             ),
             Wrong(
-                RSA.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
+                KEY.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
                 "others may read",
             ),
             Wrong(
-                RSA.format("pki/ca.key")
+                KEY.format("pki/ca.key")
                 + NEW_CA
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\n"
-                + RSA.format("pki/ca.key"),
+                + KEY.format("pki/ca.key"),
                 "the key is another's",
             ),
         ),
@@ -139,21 +139,21 @@ CASES = {
     "admins-certificate": Case(
         fails=("pki/admin.crt is not there",),
         wrong=(
-            Wrong(RSA.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
-            Wrong(RSA.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"),
+            Wrong(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
+            Wrong(KEY.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"),
             Wrong(
-                RSA.format("pki/admin.key")
+                KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + "-days 365 -extensions v3_req -extfile pki/openssl-kube-apiserver.cnf",
                 "unsuitable certificate purpose",
             ),
             Wrong(
-                RSA.format("pki/admin.key")
+                KEY.format("pki/admin.key")
                 + "openssl req -new -x509 -key pki/admin.key -subj '{{ subject }}' -days 365 -out pki/admin.crt",
                 "self-signed certificate",
             ),
             Wrong(
-                RSA.format("pki/admin.key")
+                KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + f"-days 365 {CLIENT}\nchmod 640 pki/admin.key",
                 "others may read",
@@ -231,7 +231,7 @@ CASES = {
             ),
             Wrong(
                 # Somebody else's key: the certificate is right, and of no use to her who asked.
-                RSA.format("new.key")
+                KEY.format("new.key")
                 + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
                 + CERTIFIED.format(csr="new.csr")
                 + answered("{{ user }}", "Approved", "given.crt")

@@ -71,11 +71,11 @@ class Started:
         line, _, target = line.partition(" > ")
         arguments = shlex.split(line)[1:]
         quiet = ["--quiet"] if arguments[0] in MAKING else []
-        printed = io.StringIO()
+        printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
         with _inside(self.root), contextlib.redirect_stdout(printed):
             typer.main.get_command(app)([*arguments, *quiet], prog_name="kcert", standalone_mode=False)
         if target:
-            (self.root / target).write_text(printed.getvalue(), encoding="utf-8")
+            (self.root / target).write_bytes(printed.buffer.getvalue())
 
     def _bash(self, script: str) -> None:
         kcert = f'kcert() {{ {shlex.quote(sys.executable)} -m kcert "$@"; }}'

@@ -44,20 +44,18 @@ class Conversation:
 def draws(draw: Draw) -> Scene:
     """A cluster with two servers, and clients of each."""
     cluster = draw.cluster(users=1)
-    user = cluster.users[0].name
-    names = ("admin", "kube-scheduler", user, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
-    wishes = chosen(cluster, "ca", *names)
+    caller = draw.pick(("admin", "kube-scheduler", cluster.users[0].name))
+    wishes = chosen(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
     leaves = " ".join(one.name for one in wishes if one.kind is not Kind.CA)
-    values = {**values_of(cluster), "reason": draw.pick(_REASONS), "leaves": leaves}
+    values = {**values_of(cluster), "caller": caller, "reason": draw.pick(_REASONS), "leaves": leaves}
     return Scene(cluster, draw.now, wishes, values=values)
 
 
 def conversations(scene: Scene) -> tuple[Conversation, ...]:
     """All that is said in the cluster."""
     api, etcd = scene.values["api_ip"], scene.cluster.etcd[0].addresses[0]
-    callers = ("admin", "kube-scheduler", scene.values["user"])
     return (
-        *(Conversation(name, "kube-apiserver", api) for name in callers),
+        Conversation(scene.values["caller"], "kube-apiserver", api),
         Conversation("apiserver-etcd-client", "etcd-server", etcd),
         Conversation("etcd-server", "etcd-server", "127.0.0.1"),  # etcd's gateway dials etcd itself
     )
