@@ -118,9 +118,9 @@ def test_what_an_upgrade_by_kubeadm_leaves_behind_is_nobody_s_business(tmp_path:
 
 @pytest.mark.parametrize("ending", [".bak", "~", ".old", "-20260101", ".2026-01-01T10-00-00.000000Z", ".bak.2"])
 def test_the_copy_of_a_file_as_it_was_is_nobody_s_business(ending: str, tmp_path: Path) -> None:
-    old = kubeadm.lay_out(tmp_path / "old") and tmp_path / "old/etc/kubernetes"
+    kubeadm.lay_out(tmp_path / "old")
     kubeadm.lay_out(tmp_path / "new")
-    folder = tmp_path / "new/etc/kubernetes"
+    old, folder = tmp_path / "old/etc/kubernetes", tmp_path / "new/etc/kubernetes"
     for name in ("admin.conf", "pki/apiserver.crt", "pki/apiserver.key"):
         (old / name).rename(folder / f"{name}{ending}")
     assert judged(folder) == ()
