@@ -113,10 +113,11 @@ def clean_line(text: str) -> str:
 def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     """Print a paragraph, wrapped at the width of the screen.
 
-    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks.
+    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
+    and values may hold anything, also where the user wrote them.
     """
     console = to or screen()
-    paragraph = " ".join(text.split())
+    paragraph = clean(" ".join(text.split()))
     if not console.is_terminal and paragraph.isascii():
         _print_plain(console, _wrapped(paragraph, min(console.width, MOST_WIDTH)))
         return

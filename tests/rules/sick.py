@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.running import needs_openssl_3
 from tests.zoo import course, hardway, kubeadm, makers
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
@@ -160,6 +161,8 @@ def signed_again(path: str, name: str, *options: str) -> Callable[[Path, Worksho
             files = {"key": pair.pkcs8, "ca.crt": signer.crt, "ca.key": signer.pkcs8}
             for file, content in files.items():
                 put(Path(folder) / file, content)
+            if options:
+                needs_openssl_3("only OpenSSL 3 copies extensions from a certificate into a request")
             copied = ("-copy_extensions", "copyall") if options else ()
             request = makers.run(
                 *("openssl", "x509", "-x509toreq", "-signkey", "key", *copied), folder=Path(folder), stdin=pair.crt
