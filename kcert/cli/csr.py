@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubectl import Cluster
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
+    no_args_is_help=True,
     help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
     "with --file without one.",
 )
@@ -132,7 +132,7 @@ def manifest(
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
         name=called,
     )
-    option = chapters.folder_option(looking.dir)
+    option = chapters.folder_option(looking.dir, looking.config)
     written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl), option)
     if output == "-":
         csr.bare(written)
@@ -155,7 +155,7 @@ def submit(
     from kcert.kubernetes import answers, manifests
     from kcert.view import csr
 
-    path = manifests.named(fetching.dir, name, chapters.folder_option(fetching.dir))
+    path = manifests.named(fetching.dir, name, chapters.folder_option(fetching.dir, fetching.config))
     found = answers.load(path)
     csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
     csr.submitted(found)
@@ -291,7 +291,7 @@ def fetch(
         shows = csr.hides if output == "-" else csr.shows
         pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
-    option = chapters.folder_option(fetching.dir)
+    option = chapters.folder_option(fetching.dir, fetching.config)
     answer = answers.accepted(pem, certificate, fetching.dir, program, option)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))

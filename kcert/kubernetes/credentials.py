@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Folder:
     """A PKI folder, the cluster it is for, and the openssl to read it with.
 
-    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``).
+    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``)
+    for the same cluster (`` --config lab.yaml``).
     """
 
     root: Path

@@ -154,9 +154,10 @@ def check_whole(path: Path, content: bytes) -> None:
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
     if keys[0].encrypted:
+        unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))}` "
-            "writes it without one."
+            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))} "
+            f"-out {quote(str(unlocked))}` writes it without one; put that in its place."
         )
 
 

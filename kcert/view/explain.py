@@ -125,14 +125,15 @@ def _lessons(found: Sequence[Lesson]) -> None:
             screen().print()
             screen().print()
         heading(lesson.title)
-        _text(lesson.opening, "")
+        passage(lesson.opening)
         for name, text in lesson.sections.items():
             screen().print()
             heading(name)
-            _text(text, name)
+            passage(text, name)
 
 
-def _text(text: str, section: str) -> None:
+def passage(text: str, section: str = "") -> None:
+    """Draw Markdown as lessons have it; under the heading Command, long commands are broken between options."""
     before = ""
     for block in blocks(text):
         if before and not before == block.kind == "item":
