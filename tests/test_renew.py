@@ -557,6 +557,16 @@ def test_all_in_kubeadms_folder_leaves_the_kubelets_own_conf_alone(adopted: Path
     assert "the kubelet renews by itself" in " ".join(ended.stdout.split())
 
 
+def test_at_the_end_of_a_change_over_the_kubelets_own_certificate_is_spoken_of(adopted: Path, kcert: Kcert) -> None:
+    kcert.done("renew", "ca", "--new-key", "--quiet", "--dir", adopted)
+    kcert.done("renew", "--all", "--quiet", "--dir", adopted)
+
+    ended = kcert.done("renew", "ca", "--finish", "--dir", adopted)
+
+    assert "kubelet-client-current.pem" in ended.stdout
+    assert "kubelet.conf names its files" in " ".join(ended.stdout.split())
+
+
 def test_chapters_add_what_is_missing_to_a_folder_that_others_made(adopted: Path, kcert: Kcert) -> None:
     (adopted / "pki/front-proxy-client.crt").unlink()
     (adopted / "pki/front-proxy-client.key").unlink()

@@ -314,10 +314,22 @@ class _Preparation:
                 f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "
                 f"for {certificate.files.crt} to become like it."
             )
+        for one in self.found.values():
+            if one.certificate.issuer == certificate.name and one.state is not State.MISSING:
+                self._warn_of_own_renewal(one)
         rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
         wish = as_it_is(certificate, found)
         old = Old(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
         return plan_renewal.finish(wish, old, self.tools)
+
+    def _warn_of_own_renewal(self, standing: Standing) -> None:
+        """Say it where a kubelet's own certificate, which does not lie here, may still be the outgoing CA's."""
+        if _names_its_files(self.order.root, standing):
+            self.remarks.append(
+                f"{standing.certificate.files.kubeconfig} names its files, and what the kubelet has there it renews by "
+                "itself: on each node, see that the new CA has signed it before this file reaches the control plane: "
+                "`openssl verify -CAfile ca.crt /var/lib/kubelet/pki/kubelet-client-current.pem`."
+            )
 
     def _leaves(self, authority: Certificate, found: X509) -> tuple[PurePosixPath, ...]:
         """Files with leaves that *found* vouches for now, those first that do not name its key."""
