@@ -152,6 +152,21 @@ class Bench:
         except InputError as error:
             raise AbsentError(str(error).rstrip(".")) from None
 
+    def kubeconfig(self, path: Path) -> tuple[str, Client]:
+        """Whom kubectl dials with the kubeconfig at *path*, and as which client; its files are inside or named."""
+        self.content(path)
+        found = [one for one in self.survey.kubeconfigs if one.path == path]
+        if not found or not found[0].server:
+            raise AbsentError(f"{self.name(path)} is no kubeconfig that kubectl can use")
+        use = next((one for one in found if one.current), found[0])
+        if not use.authorities:
+            raise AbsentError(f"{self.name(path)} names no CA")
+        if use.user is None:
+            raise AbsentError(f"{self.name(path)} has no client certificate")
+        key = next((one.key.pem for one in self.survey.uses if one.kubeconfig == use and one.key), b"")
+        trusted = "".join(one.pem for one in use.authorities).encode("ascii")
+        return str(use.server), Client(trusted, Shown(use.user.pem.encode("ascii"), key))
+
     def configuration(self, component: str) -> Configuration:
         """How *component* is started; raises AbsentError where nothing starts it."""
         found = [one for one in self.survey.configurations if one.component == component]
@@ -228,8 +243,10 @@ class Bench:
         """The CA is the one that every machine has known since the lab began."""
 
         def changed() -> str | None:
-            found = mark(self.certificate(name))
-            return None if found == self.marks.get(name) else "it is another CA than the one that the machines know"
+            if mark(self.certificate(name)) != self.marks.get(name):
+                return "it is another CA than the one that the machines know"
+            count = sum(1 for block in pem_blocks(self.trusted(name)) if block.is_certificate)
+            return f"the file vouches for {count - 1} more" if count > 1 else None
 
         file = self.name(self.pki / str(self.scene.wish(name).files.crt))
         return self.trial(f"{file} is the CA that every machine of the cluster knows", changed)
@@ -250,17 +267,21 @@ class Bench:
 
         return self.trial(f"`kcert check {' '.join(where or (self.scene.folder,))}` finds no error", errors)
 
-    def closed(self, *names: str) -> Trial:
-        """Keys, and what holds keys, are for their owner alone."""
+    def closed(self) -> Trial:
+        """Whatever in the lab's folder holds a private key is for its owner alone, copies and backups too."""
 
         def open_ones() -> str | None:
-            paths = [self.pki / one for one in names] or [
-                path for pattern in ("*.key", "*.kubeconfig", "*.conf") for path in sorted(self.pki.rglob(pattern))
-            ]
-            shown = [self.name(path) for path in paths if path.is_file() and path.stat().st_mode & 0o077]
+            shown = [self.name(path) for path in sorted(self.root.rglob("*")) if _is_open(path) and self._has_key(path)]
             return f"others may read {', '.join(shown[:3])}" if shown else None
 
         return self.trial("private keys are for their owner alone", open_ones)
+
+    def _has_key(self, path: Path) -> bool:
+        try:
+            content = self.content(path)
+        except AbsentError:
+            return False
+        return b"PRIVATE KEY-----" in content or b"client-key-data" in content
 
     def leaf(self, name: str) -> Iterator[Trial]:
         """All that a certificate has to do: be whole, serve, dial, be the right user, and last."""
@@ -321,6 +342,10 @@ class Bench:
         if found.ca:
             return "it may sign other certificates"
         return short_lived(found, self.now)
+
+
+def _is_open(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and bool(path.stat().st_mode & 0o077)
 
 
 def short_lived(found: X509, now: datetime, lasts: timedelta = LASTS) -> str | None:

@@ -49,13 +49,13 @@ class Ring:
     def refusal(self, server: Server, client: Client, dialled: str) -> str | None:
         """Why a *client* that dials *dialled* and the *server* do not come together; None if they do."""
         try:
-            there = self._context(ssl.PROTOCOL_TLS_SERVER, server.shown, server.trusted)
-        except (ssl.SSLError, ValueError) as error:
-            return f"the server cannot start: {_said(error)}"
-        try:
             here = self._context(ssl.PROTOCOL_TLS_CLIENT, client.shown, client.trusted)
         except (ssl.SSLError, ValueError) as error:
             return f"the client cannot start: {_said(error)}"
+        try:
+            there = self._context(ssl.PROTOCOL_TLS_SERVER, server.shown, server.trusted)
+        except (ssl.SSLError, ValueError) as error:
+            return f"the server cannot start: {_said(error)}"
         try:
             _shake(there, here, dialled)
         except _RefusedError as error:

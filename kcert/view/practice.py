@@ -41,11 +41,11 @@ def show_list(labs: Sequence[Listed], form: str) -> None:
     if form == "json":
         _write_json([_record(one) for one in labs])
         return
-    rows = table("lab", "what it is about", "chapter", "difficulty", "minutes", "done")
+    rows = table("lab", "what it is about", "chapter", "level", "min", "done")
     rows.columns[0].no_wrap = True  # it is typed
     for one in labs:
         words, solved = one.words, one.solved
-        done = f"{solved.when[:10]}" if solved else ""
+        done = "yes" if solved else ""
         difficulty = _DIFFICULTIES[words.difficulty]
         rows.add_row(words.name, words.title, words.chapter, difficulty, str(words.minutes), done)
     draw(rows)

@@ -302,6 +302,15 @@ CASES = {
             ),
             Wrong(OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"), "another CA"),
             Wrong(
+                # A CA of one's own besides, and a certificate by that one.
+                "cp pki/ca.key first.key\ncp pki/ca.crt first.crt\n"
+                + OTHER_CA
+                + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}")
+                + signed("{{ name }}")
+                + "cat first.crt pki/ca.crt > both.crt\nmv both.crt pki/ca.crt\nmv first.key pki/ca.key\n",
+                "the file vouches for 1 more",
+            ),
+            Wrong(
                 asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}") + "chmod 644 pki/*.key",
                 "others may read",
             ),

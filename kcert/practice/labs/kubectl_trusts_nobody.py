@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert import kubeconfig
 from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.grading import AbsentError
 from kcert.practice.ground import Make
-from kcert.practice.handshakes import Client, Server, Shown
+from kcert.practice.handshakes import Server
 from kcert.practice.lab import Lab, Scene, Trial
 
 if TYPE_CHECKING:
@@ -43,19 +41,13 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     name = scene.values["name"]
     path = bench.pki / f"{name}.kubeconfig"
 
-    def inside() -> kubeconfig.Embedded:
-        found = kubeconfig.opened(bench.content(path))
-        if found is None:
-            raise AbsentError(f"{bench.name(path)} is no kubeconfig with everything inside")
-        return found
-
     def refused() -> str | None:
-        found = inside()
+        _, client = bench.kubeconfig(path)
         there = Server(bench.shown(scene.wish("kube-apiserver")), bench.trusted())
-        return bench.ring.refusal(there, Client(found.ca, Shown(found.crt, found.key)), scene.values["api_ip"])
+        return bench.ring.refusal(there, client, scene.values["api_ip"])
 
     def elsewhere() -> str | None:
-        server = inside().server
+        server, _ = bench.kubeconfig(path)
         return None if server == scene.values["server"] else f"it dials {server!a}"
 
     yield bench.trial(f"kubectl with {bench.name(path)} reaches the API server", refused)
