@@ -91,23 +91,15 @@ def run(
         with contextlib.suppress(BrokenPipeError):
             os.write(ours_in, stdin)
         os.close(ours_in)
-        process = int(_line(connection))
+        # One reader for both answers: they may come together.
+        answers = ours.enter_context(connection.makefile("rb"))
+        process = int(answers.readline())
         try:
             stdout, stderr = _read(ours_out, ours_err, time.monotonic() + seconds)
         except TimeoutError:
             os.kill(process, signal.SIGKILL)
             raise subprocess.TimeoutExpired(["kcert", *arguments], seconds) from None
-        return int(_line(connection)), stdout, stderr
-
-
-def _line(connection: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        part = connection.recv(64)
-        if not part:
-            raise EOFError("the process that forks for the tests has ended")
-        line += part
-    return line
+        return int(answers.readline()), stdout, stderr
 
 
 def _read(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:
