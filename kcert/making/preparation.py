@@ -11,9 +11,11 @@ from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.making import apart
 from kcert.making.order import Order, Prepared
+from kcert.openssl import commands
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import PASSPHRASE_VARIABLE, quote
+from kcert.profiles.profile import MASTERS
+from kcert.shell import PASSPHRASE_VARIABLE, quote, typed
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
@@ -133,13 +135,9 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        # What is there and renewed asks again with its key; what is missing is asked for by the chapter.
-        asks = f"csr new {leaf.name}" if order.renewal or leaf.kind is Kind.CA else f"{leaf.chapter} --csr-only"
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
-            f"--ca-dir names that; if it is on another machine: `kcert {asks}{order.folder_option}` makes key and "
-            "request here, `kcert csr sign --file` makes a certificate of it there, and "
-            f"`kcert csr fetch {leaf.name} --file` takes it in."
+            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(order, leaf, authority)}"
         ) from None
     except OSError as error:
         raise InputError(
@@ -154,6 +152,31 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         raise InputError(
             f"{path} is not the key of {authority.files.crt}: what it signs would be refused. Put the right one there."
         )
+
+
+def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -> str:
+    """How *leaf* comes to its certificate where the CA's key is; its own key stays here."""
+    files, option = leaf.files, order.folder_option
+    if order.renewal is None and leaf.kind is not Kind.CA:
+        return (
+            f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here, `kcert csr sign --file` makes a "
+            f"certificate of it there, and `kcert csr fetch {leaf.name} --file` takes it in."
+        )
+    serves = leaf.kind.serves or any(one.kind.serves for one in order.known if one.name == leaf.name)
+    groups = leaf.subject.organizations if leaf.subject else ()
+    # The Certificates API signs for clients of the API server, and for nobody in system:masters.
+    if authority.name == "ca" and not serves and MASTERS not in groups:
+        return (
+            f"`kcert csr new {leaf.name}{option}` and `kcert csr manifest {leaf.name}{option}` make a request here, "
+            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
+        )
+    csr, cnf, crt, ca = files.csr, files.cnf, files.crt, authority.files.crt
+    assert csr and cnf and crt and ca
+    if files.kubeconfig or not ((order.root / csr).is_file() and (order.root / cnf).is_file()):
+        return f"`kcert {leaf.chapter}` or `kcert renew {leaf.name}` makes it there, and the new files come here."
+    pair = (ca, authority.files.key)
+    signature = commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf)
+    return f"copy {csr} and {cnf} into the PKI folder there, `{typed(signature)}` makes {crt}, and that comes here."
 
 
 def locked(order: Order) -> Order:
@@ -220,9 +243,11 @@ def check_whole(path: Path, content: bytes, *, may_be_encrypted: bool = False) -
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
     if keys[0].encrypted and not may_be_encrypted:
+        unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
             f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
-            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))}` writes it without one."
+            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
+            "without one; put that in its place."
         )
 
 
