@@ -293,13 +293,13 @@ def fetch(
 
     program = openssl(fetching.openssl)
     cluster = chapters.cluster(fetching.config)
-    certificate = asking.of_name(cluster, name)
-    brought = False
+    if file is not None and wait is not None:
+        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+    brought = file is not None and offline.is_certificate(file)
+    certificate = asking.of_name(cluster, name, by_root=brought)
     if file is not None:
-        if wait is not None:
-            raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
-        if offline.is_certificate(file):
-            brought, pem = True, answers.contents(file)
+        if brought:
+            pem = answers.contents(file)
         else:
             found = answers.load(file)
             pem = answers.certificate_of(found, offline=True)
