@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # What pytest is given, for example: make test TESTS='tests/test_faults.py -k disk'
 TESTS  ?= tests
 
-.PHONY: help demo test check bench endurance platforms format clean
+.PHONY: help demo test check bench endurance platforms man picture hooks format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -32,6 +32,16 @@ endurance: $(VENV)/.developer  ## kills, crowds, full disks, bad input, by the t
 
 platforms: $(VENV)/.developer  ## the tests on each Python, with the oldest and the newest dependencies
 	$(BIN)/python -m tests.platforms
+
+man: $(VENV)/.kcert  ## build/kcert.1, the manual page: man build/kcert.1
+	@mkdir -p build
+	$(BIN)/python -m kcert.manual > build/kcert.1
+
+picture: $(VENV)/.developer  ## draw the picture in README.md again, from a run of kcert
+	$(BIN)/python -m tests.picture
+
+hooks: $(VENV)/.developer  ## have git run the checks before each commit
+	$(BIN)/pre-commit install
 
 format: $(VENV)/.developer  ## put the code into its form
 	$(BIN)/ruff check --fix .

@@ -57,6 +57,11 @@ class Standing:
         """The reasons in one line."""
         return "; ".join(self.reasons)
 
+    @property
+    def renewal(self) -> str:
+        """The command that mends it, without its folder: what is stale has to be brought in line with kcert.yaml."""
+        return f"kcert renew {self.certificate.name}" + (" --stale" if self.state is State.STALE else "")
+
 
 @dataclass(frozen=True)
 class _Content:

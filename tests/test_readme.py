@@ -10,7 +10,6 @@ import pytest
 
 from kcert import profiles
 from kcert.cli import COMMANDS
-from tests.running import needs_openssl_3
 
 if TYPE_CHECKING:
     from tests.running import Kcert
@@ -28,13 +27,6 @@ def test_help_lists_each_command_of_the_table(kcert: Kcert) -> None:
     said = kcert("--help").stdout
     for name, _ in re.findall(r"^\| `kcert ([a-z-]+)` \| (.+) \|$", README, re.MULTILINE):
         assert re.search(rf"\b{name}\b", said), name
-
-
-def test_the_lesson_shown_is_the_lesson_printed(kcert: Kcert) -> None:
-    needs_openssl_3("README.md quotes OpenSSL 3, which says less while it makes a key")
-    (shown,) = re.findall(r"<!-- lesson: kcert client admin -->\n```text\n(.*?)```", README, re.DOTALL)
-    assert kcert("ca", "--quiet").status == 0
-    assert shown in kcert("client", "admin").stdout
 
 
 def test_the_kcert_yaml_shown_is_accepted(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output
+from tests.running import Kcert, output, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,14 +148,17 @@ def test_step_stops_cleanly(course: Pki, kcert: Kcert, keys: str, status: int) -
 
 
 def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:
+    """The command's name alone would not do: nobody but this command line knows of jane and her group."""
     before = snapshot(course.folder)
+    command = ("client", "jane", "--group", "developers")
 
-    ended = kcert("client", "admin", "--step", stdin="\nq\n")
+    ended = kcert(*command, "--step", stdin="\nq\n")
 
     assert ended.status == 0
-    assert "`kcert client` goes on from here" in " ".join(ended.stdout.split())
+    assert "Not made: jane. The same command goes on from here." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
     assert staged(course.folder) == []
+    assert "made  jane" in kcert.done(*command, "--quiet").stdout
 
 
 def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) -> None:
@@ -166,6 +169,19 @@ def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) 
     assert ended.status == 0
     assert "Stopped. Not made: admin." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
+
+
+def test_what_goes_wrong_does_not_stand_behind_the_counter(course: Pki, kcert: Kcert, tmp_path: Path) -> None:
+    openssl = tmp_path / "openssl"
+    openssl.write_text(f'#!/bin/sh\n[ "$1" = req ] && exit 1\nexec {program("openssl")} "$@"\n', encoding="utf-8")
+    openssl.chmod(0o755)
+
+    ended = on_terminal(kcert, "client", "admin", "--quiet", "--openssl", str(openssl))
+
+    assert ended.status == 3
+    assert "0 made, 1 to go\r\x1b[K" in ended.text
+    assert "to gokcert" not in ended.plain
+    assert not (course.folder / "admin.crt").exists()
 
 
 @pytest.mark.parametrize("other", [["--quiet"], ["--dry-run"], ["--jobs", "2"]], ids=" ".join)

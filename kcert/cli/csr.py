@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubectl import Cluster
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
     "with --file without one.",

@@ -44,7 +44,7 @@ def command(
     from kcert.inspect.inventory import ORDERS, days_in, ending_within, inventory
     from kcert.inspect.survey import survey
     from kcert.openssl import program
-    from kcert.view.inventory import present
+    from kcert.view.inventory import present, status
 
     days = days_in(expiring_in) if expiring_in is not None else None
     found = survey(where or (), root, program.openssl(openssl))
@@ -54,3 +54,4 @@ def command(
     if sort is not None:
         entries.sort(key=ORDERS[sort])
     present(entries, found, format, output, looked_around=not where, openssl=openssl)
+    raise typer.Exit(status(found))

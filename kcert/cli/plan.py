@@ -27,4 +27,5 @@ def command(
     # Where nothing lies there is nothing to read, so a plan needs no openssl.
     program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
     found = standings(looking.dir, profiles.certificates(cluster), program)
-    plan.show(cluster, looking.dir, tuple(found.values()), format, chapters.folder_option(looking.dir))
+    option = chapters.folder_option(looking.dir, looking.config)
+    plan.show(cluster, looking.dir, tuple(found.values()), format, option)

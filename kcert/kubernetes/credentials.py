@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Folder:
     """A PKI folder, the cluster it is for, and the openssl to read it with.
 
-    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``).
+    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``)
+    for the same cluster (`` --config lab.yaml``).
     """
 
     root: Path
@@ -146,9 +147,8 @@ def insist(folder: Folder, found: Iterable[Standing]) -> None:
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
-        name = one.certificate.name
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `kcert renew {name}{folder.option}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `{one.renewal}{folder.option}` "
             "renews it."
         )
 

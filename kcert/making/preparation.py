@@ -94,14 +94,14 @@ def authority_for(order: Order, leaf: Certificate, standing: Standing, now: date
 
 
 def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate, found: X509) -> None:
-    path = order.root / authority.files.key
+    path, option = order.root / authority.files.key, order.folder_option
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            f"that has it: `kcert csr new {leaf.name}` and `kcert csr manifest {leaf.name}` make a request here, "
-            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
+            f"that has it: `kcert csr new {leaf.name}{option}` and `kcert csr manifest {leaf.name}{option}` make a "
+            "request here, `kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
         ) from None
     except OSError as error:
         raise InputError(
@@ -133,9 +133,10 @@ def check_whole(path: Path, content: bytes) -> None:
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
     if keys[0].encrypted:
+        unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))}` "
-            "writes it without one."
+            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))} "
+            f"-out {quote(str(unlocked))}` writes it without one; put that in its place."
         )
 
 

@@ -74,8 +74,10 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
             f"{path} is not there: a folder of templates holds ca.cnf, client.cnf, server.cnf and peer.cnf "
             f"(kcert's own, to start from, are in {built_in_templates()})."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
 
     def filled(found: re.Match[str]) -> str:
         name = found.group(1)

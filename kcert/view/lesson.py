@@ -61,7 +61,7 @@ class Lesson:
         """Say what is about to happen, and in which folder the commands would be typed."""
         self._order, self._total = order, len(prepared.procedures)
         cluster = order.cluster
-        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {order.root}.")
+        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {clean_line(str(order.root))}.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
@@ -137,7 +137,7 @@ class Lesson:
         """What the program said, and the file it made."""
         if outcome:
             block(clean(outcome.output).splitlines(), "said", "| ")
-        for name in step.makes if isinstance(step, Run) else ():
+        for name in step.makes if isinstance(step, Run) and outcome and outcome.succeeded else ():
             secret = name == procedure.certificate.files.key
             what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: for its owner's eyes only)" if secret else "")
             block([what], "file")
@@ -154,10 +154,7 @@ class Lesson:
         show_kept(result.kept, self._order.folder_option)
         if result.stopped:
             left = ", ".join(one.certificate.name for one in result.left)
-            say(
-                f"Stopped. Not made: {left}. `{self._order.doing}{self._order.folder_option}` goes on from here.",
-                "notice",
-            )
+            say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")
             return
         if words := _next(self._order, result):
             say(words)
