@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # What pytest is given, for example: make test TESTS='tests/test_faults.py -k disk'
 TESTS  ?= tests
 
-.PHONY: help demo test check bench endurance platforms man picture hooks format clean
+.PHONY: help demo test check labs bench endurance platforms man picture hooks format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -23,6 +23,9 @@ check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.lint
+
+labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly repaired, solved by hand and by kcert
+	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup tests/practice
 
 bench: $(VENV)/.developer  ## how long the program takes, against plain openssl
 	$(BIN)/python -m tests.bench

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 (SECTION,) = re.findall(r"^## A tour of five minutes\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
-LINES = [line.strip() for line in SECTION.splitlines() if line.startswith("    ")]
+TYPED = "".join(line[4:] for line in SECTION.splitlines(keepends=True) if line.startswith("    "))
+LINES = re.sub(r" \\\n\s+", " ", TYPED).splitlines()
+"""What is typed: a line that ends with a backslash goes on in the next."""
 
 PORT = "6443"
 """What the tour says; a test takes one that is free."""

@@ -50,6 +50,7 @@ COMMANDS = {
     "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
     "diagnose": Entry("diagnose", "From log lines about TLS to cause, proof and repair.", _LOOK),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
+    "practice": Entry("practice", "Labs: repair what is broken, and be told whether it works.", _LEARN),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
 }

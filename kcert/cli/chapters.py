@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.adoption import adopted
 from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
@@ -95,10 +96,12 @@ def ordered(
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if making.quiet and making.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    here = adopted(making.dir, known)
+    by_name = {one.name: one for one in here}
     return Order(
         cluster=described,
-        wanted=wanted,
-        known=known,
+        wanted=tuple(by_name[one.name] if one in known else one for one in wanted),
+        known=here,
         root=making.dir,
         doing=f"kcert {name}",
         openssl=openssl(making.openssl),
@@ -114,7 +117,7 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
     return Order(
         cluster=described,
         wanted=(),
-        known=profiles.certificates(described),
+        known=adopted(looking.dir, profiles.certificates(described)),
         root=looking.dir,
         doing=f"kcert {name}",
         openssl=program,

@@ -15,6 +15,7 @@ from kcert.certificates import Kind
 from kcert.inspect.survey import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
     from kcert.openssl.read import X509
@@ -67,6 +68,10 @@ _KUBECONFIGS = {
 }
 _KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
 _APART = re.compile(r"(?:k3s|rke2)-(?P<signs>server|client)-ca@\d+")
+_COPY = re.compile(
+    r"(?P<name>.+?)(~|[._-](bak|backup|old|orig|save|saved|prev|previous|copy|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?"
+    r"|[._-]\d{4}-?\d\d-?\d\d[\dTZ_.:-]*)"
+)
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
 """The names, without ending, that say something about the files beside them."""
@@ -151,6 +156,15 @@ def is_left_over(path: Path, names: frozenset[str]) -> bool:
     """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
     found = _ROTATED.fullmatch(path.name)
     return bool(found and f"kubelet-{found['side']}-current.pem" in names)
+
+
+def is_copy(path: Path, names: Container[str]) -> bool:
+    """True for a file as it was before somebody changed it: ``admin.conf.bak`` beside ``admin.conf``.
+
+    The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
+    """
+    found = _COPY.fullmatch(path.name)
+    return bool(found and found["name"] in names)
 
 
 def kind_of(certificate: X509, role: Role | None) -> Kind:

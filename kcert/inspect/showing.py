@@ -305,7 +305,12 @@ def _context(kubeconfig: KubeconfigUse, uses: tuple[Use, ...], openssl: str) -> 
     current = ", the current one" if kubeconfig.current else ""
     facts = [Fact("context", f"{kubeconfig.name or '(none)'}{current}", "Kubeconfig")]
     if kubeconfig.server:
-        facts.append(Fact("server", kubeconfig.server, "Server address"))
+        own = kubeconfig.verifies and not kubeconfig.server_name
+        facts.append(Fact("server", kubeconfig.server, "Server address" if own else None))
+    if not kubeconfig.verifies:
+        facts.append(Fact("verifies the server", "no", "No verification"))
+    elif kubeconfig.server_name:
+        facts.append(Fact("expects", kubeconfig.server_name, "Server name"))
     for authority in kubeconfig.authorities:
         where = "inside the file" if kubeconfig.ca_embedded else str(kubeconfig.ca_path)
         facts.append(Fact("trusts", f"{authority.subject} ({where})", "Issuer"))

@@ -196,15 +196,18 @@ class Survey:
         return next((one for one in self.configurations if one.component == component), None)
 
 
-def survey(where: Sequence[str], root: Path | None = None, openssl: str = "openssl") -> Survey:
+def survey(
+    where: Sequence[str], root: Path | None = None, openssl: str = "openssl", *, otherwise: Path | None = None
+) -> Survey:
     """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
-    With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does
-    not exist raises InputError; everything else that is wrong becomes a Problem.
+    Where clusters keep none, the folder *otherwise* is looked into, if it is there. With *root*, absolute paths, in
+    arguments, inside files and in links, are taken below it. A WHERE that does not exist raises InputError;
+    everything else that is wrong becomes a Problem.
     """
     from kcert.inspect.finding import find_all
 
-    return find_all(where, root, openssl)
+    return find_all(where, root, openssl, otherwise)
 
 
 __all__ = [

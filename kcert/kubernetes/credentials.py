@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
+from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
@@ -38,7 +39,7 @@ class Folder:
     @property
     def known(self) -> dict[str, Certificate]:
         """All certificates that the cluster needs, by name."""
-        return {one.name: one for one in profiles.certificates(self.cluster)}
+        return {one.name: one for one in adopted(self.root, profiles.certificates(self.cluster))}
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def insist(folder: Folder, found: Iterable[Standing]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `{one.renewal}{folder.option}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `{one.mended_by(folder.option)}` "
             "renews it."
         )
 

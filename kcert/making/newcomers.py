@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.adoption import adopted
 from kcert.cluster import names as accepted
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
@@ -72,7 +73,7 @@ def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certific
     if accepted.user_name(name):
         return None
     try:
-        certificate = profiles.user(cluster, name, ())
+        (certificate,) = adopted(root, (profiles.user(cluster, name, ()),))
     except InputError:
         return None  # a name that something else has here
     files = certificate.files

@@ -59,10 +59,8 @@ def warn(unfit: Iterable[Standing], folder_option: str) -> None:
         _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
     for one in unfit:
         if one.state is not State.MISSING:
-            name = one.certificate.name
-            _warning(
-                f"{name} is {one.state.value}: {clean_line(one.reason)}. `{one.renewal}{folder_option}` renews it."
-            )
+            name, command = one.certificate.name, one.mended_by(folder_option)
+            _warning(f"{name} is {one.state.value}: {clean_line(one.reason)}. `{command}` renews it.")
 
 
 def warn_of_release(version: Version) -> None:

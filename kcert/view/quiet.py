@@ -106,9 +106,4 @@ def _kept(standing: Standing, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({renewal(standing, folder_option)})"
-
-
-def renewal(standing: Standing, folder_option: str) -> str:
-    """The command that mends a certificate, in its folder."""
-    return f"{standing.renewal}{folder_option}"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.mended_by(folder_option)})"

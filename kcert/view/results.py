@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.state import State
 from kcert.view.console import draw, heading, say, screen, table
-from kcert.view.quiet import renewal, without_end
+from kcert.view.quiet import without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
-            command = f"`{renewal(one, folder_option)}`"
+            command = f"`{one.mended_by(folder_option)}`"
             say(
                 f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {command} renews it.", "notice"
             )

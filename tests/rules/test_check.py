@@ -122,6 +122,15 @@ def test_a_check_that_cannot_run_ends_with_status_2(
     assert ended.stdout == ""
 
 
+def test_where_no_cluster_is_set_up_the_pki_folder_is_judged(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    own = own_pki("course")
+    assert found(kcert("check", "--format", "json")) == []
+    (own.folder / "admin.key").chmod(0o644)
+    ended = kcert("check", "--format", "json")
+    assert ([one["rule"] for one in found(ended)], ended.status) == (["key-permissions"], 1)
+    assert "pki/admin.crt" in kcert("inventory", "--format", "json").stdout
+
+
 def test_an_empty_folder_has_nothing_wrong_with_it_and_that_is_said(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     ended = kcert("check", "empty")

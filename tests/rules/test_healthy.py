@@ -116,6 +116,18 @@ def test_what_an_upgrade_by_kubeadm_leaves_behind_is_nobody_s_business(tmp_path:
     assert judged(tmp_path / "etc/kubernetes") == ()
 
 
+@pytest.mark.parametrize("ending", [".bak", "~", ".old", "-20260101", ".2026-01-01T10-00-00.000000Z", ".bak.2"])
+def test_the_copy_of_a_file_as_it_was_is_nobody_s_business(ending: str, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "old")
+    kubeadm.lay_out(tmp_path / "new")
+    old, folder = tmp_path / "old/etc/kubernetes", tmp_path / "new/etc/kubernetes"
+    for name in ("admin.conf", "pki/apiserver.crt", "pki/apiserver.key"):
+        (old / name).rename(folder / f"{name}{ending}")
+    assert judged(folder) == ()
+    (folder / f"pki/apiserver.key{ending}").chmod(0o644)
+    assert [finding.rule for finding in judged(folder)] == ["key-permissions"]
+
+
 @pytest.mark.parametrize(
     "fields", ["tls-server-name: kubernetes", "insecure-skip-tls-verify: true"], ids=lambda text: text.partition(":")[0]
 )

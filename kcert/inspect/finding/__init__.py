@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.inspect.survey import Survey
 
 
-def find_all(where: Sequence[str], root: Path | None, openssl: str) -> Survey:
+def find_all(where: Sequence[str], root: Path | None, openssl: str, otherwise: Path | None = None) -> Survey:
     """See ``kcert.inspect.survey.survey``."""
     from kcert.inspect.linking import linked
 
@@ -31,6 +31,8 @@ def find_all(where: Sequence[str], root: Path | None, openssl: str) -> Survey:
             finder.look(place, group)
     else:
         finder.look_where_clusters_keep_them()
+        if finder.findings.is_empty and root is None and otherwise is not None and otherwise.is_dir():
+            finder.look(str(otherwise))
     return linked(finder.findings, openssl)
 
 

@@ -63,6 +63,11 @@ class Findings:
     installation: Installation = Installation.NONE
     files_read: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """True where there is nothing to tell of: no certificate, no key, and nothing wrong."""
+        return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
+
 
 @dataclass(frozen=True)
 class Named:

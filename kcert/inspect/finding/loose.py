@@ -18,7 +18,12 @@ CERTIFICATE_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem"})
 
 
 def take(collector: Collector, loose: list[Path], *, given: bool = False) -> None:
-    """Take files down; one that was *given* on the command line must hold something."""
+    """Take files down; one that was *given* on the command line must hold something.
+
+    Nothing uses the copy of a file as it was before; but a key in it is still a key.
+    """
+    if not given:
+        loose = _without_copies(collector, loose)
     kubeconfigs: list[Path] = []
     rest: dict[Path, Inside] = {}
     for path in loose:
@@ -38,6 +43,19 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
         collector.findings.neighbours[folder] = layouts.TELLING & around
     for path, opened in rest.items():
         _take_one(collector, path, opened, rest, given=given)
+
+
+def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
+    names: dict[Path, set[str]] = {}
+    for path in loose:
+        names.setdefault(path.parent, set()).add(path.name)
+    kept = []
+    for path in loose:
+        if not layouts.is_copy(path, names[path.parent]):
+            kept.append(path)
+        elif (opened := collector.opened(path)).key is not None:
+            collector.key(collector.shown(path, opened), opened)
+    return kept
 
 
 def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Path, Inside], *, given: bool) -> None:

@@ -1,0 +1,188 @@
+"""`kcert practice`: labs, from the list to the solution, and the exam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from kcert.cli.options import Program
+from kcert.errors import FOUND, InputError
+
+if TYPE_CHECKING:
+    from kcert.practice.session import Session
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Labs: a small cluster with one thing broken, a story, hints, and a judge who tries your repair.",
+)
+
+DEFAULT_LAB = Path("lab")
+
+LabFolder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="The lab's folder.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", help="Names, addresses and what is broken.", show_default="a random one"),
+]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
+
+
+def _labs(incomplete: str) -> list[str]:
+    """The labs that the shell may complete what was typed to."""
+    from kcert.practice.labs import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
+@app.command("list")
+def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
+    """Every lab: what it is about, how hard, how long, and whether it was solved in a folder below this one."""
+    from kcert.practice import session
+    from kcert.view import practice
+
+    practice.show_list(session.listed(Path()), format)
+
+
+@app.command("start")
+def start(
+    *,
+    lab: Annotated[str, typer.Argument(metavar="LAB", help="A name from `kcert practice list`.", autocompletion=_labs)],
+    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    seed: Seed = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let the lab that is in the folder go, with all that was done in it.")
+    ] = False,
+    openssl: Program = "openssl",
+) -> None:
+    """Build a lab in a folder, and tell its story."""
+    from kcert.openssl import program
+    from kcert.practice import session
+    from kcert.view import practice
+
+    begun = session.begin(lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace)
+    practice.show_start(begun, _option(dir))
+
+
+@app.command("hint")
+def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's name
+    """The next hint, from a nudge to the answer; each is counted."""
+    from kcert.view import practice
+
+    found = _resumed(dir)
+    number, text = found.hint()
+    practice.show_hint(number, len(found.words.hints), text)
+
+
+@app.command("check")
+def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
+    """Try what has to work: status 0 where the lab is solved, 1 where not."""
+    from kcert.openssl import program
+    from kcert.view import practice
+
+    found = _resumed(dir, program.openssl(openssl))
+    judged = found.check()
+    practice.show_check(found, judged, format, _option(dir))
+    raise typer.Exit(0 if judged.solved else FOUND)
+
+
+@app.command("solution")
+def solution(
+    *,
+    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "sh"], typer.Option("--format", help="sh: a bash script to be run in the lab's folder.")
+    ] = "text",
+) -> None:
+    """The commands that solve it, each with its reason."""
+    from kcert.view import practice
+
+    found = _resumed(dir)
+    practice.show_solution(found.show_solution(), found.state.seed, format)
+
+
+@app.command("answer")
+def answer(
+    *,
+    number: Annotated[int, typer.Argument(metavar="N", help="The question's number.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The answer, in quotes where it has blanks.")],
+    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+) -> None:
+    """Answer a question: status 0 where it is right, 1 where not."""
+    from kcert.view import practice
+
+    found = _resumed(dir)
+    answered = found.answer(number, text)
+    practice.show_answer(answered, _option(dir))
+    raise typer.Exit(0 if answered.right else FOUND)
+
+
+@app.command("reset")
+def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:  # noqa: A002 - the option's name
+    """Begin the same lab again: same seed, all files as they were; what you added is gone."""
+    from kcert.openssl import program
+    from kcert.practice import session
+    from kcert.view import practice
+
+    practice.show_start(session.reset(_resumed(dir, program.openssl(openssl))), _option(dir))
+
+
+@app.command("exam")
+def exam(
+    *,
+    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    minutes: Annotated[
+        int | None, typer.Option("--minutes", metavar="N", help="How long it goes on.", show_default="30")
+    ] = None,
+    labs: Annotated[int | None, typer.Option("--labs", metavar="N", help="How many labs.", show_default="6")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Which labs, and their seeds.", show_default="a random one"),
+    ] = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Hand it in before the time is up.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let what was begun in the folder go, and begin a new exam.")
+    ] = False,
+    format: Format = "text",  # noqa: A002 - the option's name
+    openssl: Program = "openssl",
+) -> None:
+    """Several labs against the clock; run it again to see what is left, and in the end the score."""
+    from kcert.openssl import program
+    from kcert.practice import exam as exams
+    from kcert.practice import session
+    from kcert.view import exam as view
+
+    openssl = program.openssl(openssl)
+    found = None if replace else exams.load(dir)
+    if found:
+        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=seed)
+        view.show(exams.look(dir, found, openssl, hand_in=finish), dir, format)
+        return
+    if finish:
+        raise InputError(f"there is no exam in {dir} that could be handed in.")
+    begun = exams.begin(
+        dir,
+        seed=session.random_seed() if seed is None else seed,
+        minutes=exams.MINUTES if minutes is None else minutes,
+        count=exams.LABS if labs is None else labs,
+        builds=view.begins,
+        openssl=openssl,
+        replaces=replace,
+    )
+    view.show(begun, dir, format)
+
+
+def _resumed(folder: Path, openssl: str = "openssl") -> Session:
+    from kcert.practice import session, state
+
+    # Whoever works in the lab's folder types there, too.
+    if folder == DEFAULT_LAB and not folder.exists() and state.is_lab(Path()):
+        folder = Path()
+    return session.resume(folder, openssl)
+
+
+def _option(folder: Path) -> str:
+    """What belongs behind a command that is to work on the same lab: nothing, or `` --dir FOLDER``."""
+    from kcert.shell import quote
+
+    return "" if folder == DEFAULT_LAB else f" --dir {quote(str(folder))}"

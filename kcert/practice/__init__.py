@@ -1,0 +1,1 @@
+"""Practice: small clusters with one thing broken, and a judge who tries whether the repair works."""

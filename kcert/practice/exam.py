@@ -1,0 +1,251 @@
+"""The exam: several labs against the clock, each in a folder of its own, and a score by weight.
+
+What counts is what a check found solved before the time was up: each `kcert practice check`, and each look at the
+exam, writes that down. What is solved later is practice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from kcert.errors import InputError
+from kcert.practice import labs, session, state
+from kcert.practice.draw import Draw
+from kcert.practice.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+MINUTES, LABS = 30, 6
+LONGEST = 24 * 60
+"""Minutes; an exam is sat at once."""
+
+PASSED = 66
+"""Percent: what the Linux Foundation asks for in the CKA."""
+
+HINT_COSTS = 0.25
+"""So much of a task's points each hint takes away; a quarter of them is left in any case."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One lab of an exam, in the folder ``folder`` of the exam's."""
+
+    folder: str
+    lab: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Exam:
+    """An exam; ``started``, ``deadline`` and ``handed_in`` (None: not yet) are ISO 8601 in UTC.
+
+    Once it is over, ``kept`` holds for each task whether it was solved, and the hints that it took.
+    """
+
+    seed: int
+    minutes: int
+    started: str
+    deadline: str
+    tasks: tuple[Task, ...]
+    handed_in: str | None = None
+    kept: tuple[tuple[bool, int], ...] = ()
+
+    @property
+    def ends(self) -> str:
+        """When nothing counts any more."""
+        return min(self.deadline, self.handed_in or self.deadline)
+
+    @property
+    def seconds_left(self) -> int:
+        """How long it goes on; 0 where it is over."""
+        if self.handed_in:
+            return 0
+        left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
+        return max(0, int(left.total_seconds()))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a task has brought. ``weight`` is its difficulty; ``points`` are what is left of it after the hints."""
+
+    task: Task
+    title: str
+    weight: int
+    solved: bool
+    hints: int
+
+    @property
+    def points(self) -> float:
+        """The points for it."""
+        return self.weight * max(1 - HINT_COSTS * self.hints, HINT_COSTS) if self.solved else 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """An exam, and what each task has brought so far."""
+
+    exam: Exam
+    marks: tuple[Mark, ...]
+
+    @property
+    def points(self) -> float:
+        """All points."""
+        return sum(one.points for one in self.marks)
+
+    @property
+    def of(self) -> int:
+        """All points that there were to be had."""
+        return sum(one.weight for one in self.marks)
+
+    @property
+    def percent(self) -> int:
+        """The score, rounded down: 65.9 is not 66."""
+        return int(self.points * 100 / self.of)
+
+    @property
+    def over(self) -> bool:
+        """True where nothing can be added any more."""
+        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
+
+
+def load(root: Path) -> Exam | None:
+    """The exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
+    content = state.read(root, state.EXAM_FILE)
+    if content is None:
+        return None
+    try:
+        tasks = tuple(Task(**one) for one in content.pop("tasks"))
+        kept = tuple((bool(solved), int(hints)) for solved, hints in content.pop("kept"))
+        found = Exam(**content, tasks=tasks, kept=kept)
+        found.seconds_left  # noqa: B018 - dates that are none show here
+    except (TypeError, ValueError, KeyError):
+        raise state.damaged(root, state.EXAM_FILE) from None
+    return found
+
+
+def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
+    """Raise InputError where the *exam* in *root* was begun otherwise than it is asked for now."""
+    there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
+    for option, wish in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
+        if wish is not None and wish != there[option]:
+            raise InputError(
+                f"{option} {wish}: the exam in {root} was begun with {there[option]}. --replace begins a new one, "
+                "--dir FOLDER one elsewhere."
+            )
+
+
+def begin(
+    root: Path,
+    *,
+    seed: int,
+    minutes: int,
+    count: int,
+    builds: Callable[[], None] = lambda: None,
+    openssl: str = "openssl",
+    replaces: bool = False,
+) -> Result:
+    """Build an exam in *root*; *builds* hears that this begins, and the time begins when it is done.
+
+    Raises InputError for what cannot be.
+    """
+    if not 1 <= count <= len(labs.NAMES):
+        raise InputError(
+            f"--labs {count} is not accepted: there are {len(labs.NAMES)} labs, so 1 to {len(labs.NAMES)}."
+        )
+    if not 1 <= minutes <= LONGEST:
+        raise InputError(f"--minutes {minutes} is not accepted: 1 to {LONGEST}.")
+    session.check_seed(seed)
+    session.make_room(root, replaces=replaces)
+    builds()
+    try:
+        return _build(root, seed, minutes, count, openssl)
+    except BaseException:
+        session.clear(root)
+        raise
+
+
+def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Result:
+    draw = Draw("exam", seed, datetime.now(timezone.utc))
+    tasks = tuple(
+        Task(str(number), name, draw.number(1, session.MOST_SEED))
+        for number, name in enumerate(mixed(draw, count), start=1)
+    )
+    begun = [session.begin(one.lab, root / one.folder, seed=one.seed, openssl=openssl) for one in tasks]
+    started = datetime.now(timezone.utc).replace(microsecond=0)
+    deadline = (started + timedelta(minutes=minutes)).isoformat()
+    for one in begun:
+        state.save(one.root, replace(one.state, deadline=deadline))
+    exam = Exam(seed, minutes, started.isoformat(), deadline, tasks)
+    _save(root, exam)
+    return _result(root, exam)
+
+
+def mixed(draw: Draw, count: int) -> list[str]:
+    """*count* labs from as many chapters as possible, the easy ones first."""
+    waiting = draw.several(labs.NAMES, len(labs.NAMES))
+    chosen: list[str] = []
+    while len(chosen) < count:
+        chapters: set[str] = set()
+        for name in list(waiting):
+            if len(chosen) < count and words(name).chapter not in chapters:
+                chapters.add(words(name).chapter)
+                chosen.append(name)
+                waiting.remove(name)
+    return sorted(chosen, key=lambda name: words(name).difficulty)
+
+
+def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
+    """How the exam in *root* stands; while it goes on, whatever is not solved yet is tried. *hand_in* ends it."""
+    if exam.kept:
+        return Result(exam, tuple(_kept(*one) for one in zip(exam.tasks, exam.kept, strict=True)))
+    if exam.seconds_left:
+        for task in exam.tasks:
+            found = _sitting(root, task, openssl)
+            if found and not found.state.is_solved:
+                found.check()
+    result = _result(root, exam)
+    if exam.seconds_left and not hand_in and not result.over:
+        return result
+    handed_in = state.moment() if exam.seconds_left else None
+    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints) for one in result.marks))
+    _save(root, exam)
+    for task in exam.tasks if handed_in else ():
+        if found := _sitting(root, task, openssl):
+            state.save(found.root, replace(found.state, deadline=handed_in))
+    return replace(result, exam=exam)
+
+
+def _sitting(root: Path, task: Task, openssl: str) -> session.Session | None:
+    """The lab of a task; None where somebody took it away or put another in its place: then it brings nothing."""
+    try:
+        found = session.resume(root / task.folder, openssl)
+    except InputError:
+        return None
+    return found if (found.state.lab, found.state.seed) == (task.lab, task.seed) else None
+
+
+def _result(root: Path, exam: Exam) -> Result:
+    return Result(exam, tuple(_mark(root, exam, task) for task in exam.tasks))
+
+
+def _mark(root: Path, exam: Exam, task: Task) -> Mark:
+    found, said = _sitting(root, task, "openssl"), words(task.lab)
+    times = [one for one in found.state.solved if (one.lab, one.seed) == (task.lab, task.seed)] if found else []
+    in_time = [one for one in times if exam.started <= one.when <= exam.ends]
+    hints = in_time[0].hints if in_time else found.state.hints if found else 0
+    return Mark(task, said.title, said.difficulty, bool(in_time), hints)
+
+
+def _kept(task: Task, kept: tuple[bool, int]) -> Mark:
+    said = words(task.lab)
+    return Mark(task, said.title, said.difficulty, *kept)
+
+
+def _save(root: Path, exam: Exam) -> None:
+    content: dict[str, Any] = asdict(exam)
+    state.write(root, state.EXAM_FILE, content)

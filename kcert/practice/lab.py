@@ -1,0 +1,83 @@
+"""What a lab is, and the types that all labs share.
+
+A lab is a module in ``kcert.practice.labs`` with one ``Lab``; its words (title, story, hints, solution) lie in
+``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files, and
+add the name to ``kcert.practice.labs.NAMES``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+    from kcert.practice.draw import Draw
+    from kcert.practice.grading import Bench
+    from kcert.practice.ground import Ground
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that has to work: ``what`` says so in the present tense, ``why`` what is in the way if it does not.
+
+    Neither tells how to mend it.
+    """
+
+    what: str
+    works: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one start of a lab is about: everything that follows from its seed, and from the day it was started.
+
+    ``wishes`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
+    them that are made otherwise, by name. ``values`` stand in for the placeholders of the lab's words. ``folder`` is
+    the PKI folder, below the lab's.
+    """
+
+    cluster: Cluster
+    now: datetime
+    wishes: tuple[Certificate, ...] = ()
+    made: Mapping[str, Certificate] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "pki"
+    kept: tuple[str, ...] = ()
+
+    def wish(self, name: str) -> Certificate:
+        """The certificate called *name*, as it has to be."""
+        return next(one for one in self.wishes if one.name == name)
+
+
+@dataclass(frozen=True)
+class Right:
+    """The right answer to a question: ``kind`` tells how answers are compared with ``text``.
+
+    ``words`` (case, blanks and a full stop do not matter), ``path`` (from the lab's folder or the end of it), ``date``
+    (any usual form), ``number``, ``names`` (a list in any order).
+    """
+
+    text: str
+    kind: str = "words"
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One exercise.
+
+    ``draws`` makes the scene from a seed, ``builds`` the files in the lab's folder with one thing broken in them,
+    ``judges`` tries what has to work. ``asks`` gives the right answers, for a lab that asks questions.
+    """
+
+    name: str
+    draws: Callable[[Draw], Scene]
+    builds: Callable[[Scene, Ground], None]
+    judges: Callable[[Scene, Bench], Iterator[Trial]]
+    asks: Callable[[Scene], tuple[Right, ...]] | None = None

@@ -1,0 +1,79 @@
+"""What the labs about static pods have in common: the control plane that kubeadm set up, as far as etcd goes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from kcert.kubernetes.components import seats
+from kcert.kubernetes.forms import manifest
+from kcert.practice.draw import chosen
+from kcert.practice.handshakes import Client, Server, Shown
+from kcert.workspace import SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+    from kcert.practice.grading import Bench
+    from kcert.practice.ground import Ground
+    from kcert.practice.lab import Scene, Trial
+
+FOLDER = "etc/kubernetes"
+
+_NAMES = (
+    *("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"),
+    *("etcd-ca", "etcd-server", "etcd-peer", "apiserver-etcd-client", "sa"),
+)
+
+
+def wishes(cluster: Cluster) -> tuple[Certificate, ...]:
+    """What kube-apiserver and etcd read on the first control-plane host."""
+    return chosen(cluster, *_NAMES)
+
+
+def lay_out(
+    scene: Scene,
+    ground: Ground,
+    swaps: Mapping[str, Sequence[tuple[str, str]]],
+    between: Mapping[str, tuple[datetime, datetime]] | None = None,
+) -> None:
+    """The files of /etc/kubernetes; in the manifest of a component, *swaps* have a text stand for another.
+
+    *between* is as for ``Ground.lay_out``.
+    """
+    ground.lay_out(scene, between)
+    shutil.rmtree(ground.root / scene.folder / "requests")  # kubeadm keeps none
+    for component in ("kube-apiserver", "etcd"):
+        text = manifest(seats(scene.cluster, component)[0])
+        for right, instead in swaps.get(component, ()):
+            text = text.replace(right, instead)
+        ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
+
+
+def reaches_etcd(bench: Bench) -> Trial:
+    """kube-apiserver dials etcd, each with the files that its manifest names."""
+
+    def refused() -> str | None:
+        def read(component: str, crt: str, key: str) -> Shown:
+            return Shown(bench.named(component, crt), bench.named(component, key))
+
+        etcd = Server(read("etcd", "--cert-file", "--key-file"), bench.named("etcd", "--trusted-ca-file"))
+        shown = read("kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
+        return bench.ring.refusal(etcd, Client(bench.named("kube-apiserver", "--etcd-cafile"), shown), "127.0.0.1")
+
+    return bench.trial("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
+
+
+def meets_peers(bench: Bench) -> Trial:
+    """A member of etcd dials another with the files for peers."""
+
+    def refused() -> str | None:
+        shown = Shown(bench.named("etcd", "--peer-cert-file"), bench.named("etcd", "--peer-key-file"))
+        ca = bench.named("etcd", "--peer-trusted-ca-file")
+        address = bench.scene.cluster.control_plane[0].addresses[0]
+        return bench.ring.refusal(Server(shown, ca), Client(ca, shown), address)
+
+    return bench.trial("etcd's members know each other, with the files that the manifest names", refused)

@@ -1,0 +1,64 @@
+"""A kubeconfig still holds the CA that there was before the present one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.practice.draw import Draw, chosen, values_of
+from kcert.practice.ground import Make
+from kcert.practice.handshakes import Server
+from kcert.practice.lab import Lab, Scene, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.practice.grading import Bench
+    from kcert.practice.ground import Ground
+
+
+def draws(draw: Draw) -> Scene:
+    """Whose kubeconfig it is, and when the CA was changed."""
+    cluster = draw.cluster(users=1)
+    name = draw.pick(("admin", cluster.users[0].name))
+    wishes = chosen(cluster, "ca", "kube-apiserver", name)
+    values = {"name": name, "old": draw.pick(("old", "before", "yesterday", "backup"))}
+    return Scene(cluster, draw.now, wishes, {}, {**values_of(cluster), **values})
+
+
+def builds(scene: Scene, ground: Ground) -> None:
+    """The new PKI, the old CA's certificate in a folder beside it, and a kubeconfig with that one inside."""
+    name, old = scene.values["name"], scene.values["old"]
+    ground.lay_out(scene)
+    ground.make([Make(scene.wish("ca"))], old)
+    for path in (ground.root / old).iterdir():
+        if path.name != "ca.crt":
+            path.unlink()
+    ground.kubeconfig(scene, scene.wish(name), f"../{old}/ca.crt", f"{name}.kubeconfig")
+
+
+def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+    """What the kubeconfig holds is enough to reach the API server, and the API server lets it in."""
+    name = scene.values["name"]
+    path = bench.pki / f"{name}.kubeconfig"
+
+    def refused() -> str | None:
+        _, client = bench.kubeconfig(path)
+        there = Server(bench.shown(scene.wish("kube-apiserver")), bench.trusted())
+        return bench.ring.refusal(there, client, scene.values["api_ip"])
+
+    def elsewhere() -> str | None:
+        server, _ = bench.kubeconfig(path)
+        return None if server == scene.values["server"] else f"it dials {server!a}"
+
+    yield bench.trial(f"kubectl with {bench.name(path)} reaches the API server", refused)
+    yield bench.trial("it looks at the certificate that it is shown", lambda: _looks_away(bench.content(path)))
+    yield bench.trial(f"it dials {scene.values['server']}", elsewhere)
+    yield from bench.sound(name)
+    yield bench.rules()
+
+
+def _looks_away(content: bytes) -> str | None:
+    return "it was told to look away" if b"insecure-skip-tls-verify" in content else None
+
+
+LAB = Lab("kubectl-trusts-nobody", draws, builds, judges)

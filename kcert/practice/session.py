@@ -1,0 +1,296 @@
+"""From the start of a lab to its end: built, asked about, judged."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind
+from kcert.errors import InputError, MachineError
+from kcert.practice import answers, labs, state
+from kcert.practice.draw import LARGEST_SEED, Draw
+from kcert.practice.grading import Bench, digest, mark
+from kcert.practice.ground import OWN_FOLDER, Ground
+from kcert.practice.lab import Trial
+from kcert.practice.state import Solved, State
+from kcert.practice.words import Words, words
+from kcert.workspace import FOLDER_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from kcert.practice.lab import Lab, Right, Scene
+
+STORY = "story.txt"
+"""Where the story is read again, in the lab's folder."""
+
+MOST_SEED = 9999
+"""A seed that nobody named is at most this, so that it can be told across a room."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a check: ``trials`` in order, and whether all of it works. ``first`` is True the first time so."""
+
+    trials: tuple[Trial, ...]
+    first: bool = False
+
+    @property
+    def solved(self) -> bool:
+        """True where everything works."""
+        return bool(self.trials) and all(one.works for one in self.trials)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of an answer to question ``number``: right or not, and the question that comes next, if any."""
+
+    number: int
+    right: bool
+    next: tuple[int, str] | None
+
+
+@dataclass
+class Session:
+    """A lab in its folder. ``state`` is written at each change."""
+
+    root: Path
+    state: State
+    openssl: str = "openssl"
+
+    @cached_property
+    def lab(self) -> Lab:
+        """Which lab it is."""
+        return labs.lab(self.state.lab)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """What the seed says."""
+        return scene_of(self.lab, self.state.seed, self.state.now)
+
+    @cached_property
+    def words(self) -> Words:
+        """What the lab says, with this start's names."""
+        return words(self.lab.name).told(self.scene.values)
+
+    @cached_property
+    def rights(self) -> tuple[Right, ...]:
+        """The right answers, for a lab that asks."""
+        return self.lab.asks(self.scene) if self.lab.asks else ()
+
+    @property
+    def running_exam(self) -> bool:
+        """True while the exam that this lab is part of goes on."""
+        return self.state.deadline is not None and state.moment() <= self.state.deadline
+
+    def check(self) -> Judged:
+        """Try everything that has to work; what is solved is written down."""
+        bench = Bench(self.root, self.root / OWN_FOLDER, self.scene, self.state.marks, self.openssl)
+        trials = (*self.lab.judges(self.scene, bench), *self._answer_trials())
+        judged = Judged(trials, first=not self.state.is_solved)
+        if judged.solved and judged.first:
+            solved = Solved(self.lab.name, self.state.seed, state.moment(), self.state.hints, self.state.shown)
+            self._keep(replace(self.state, solved=(*self.state.solved, solved)))
+        return judged
+
+    def hint(self) -> tuple[int, str]:
+        """The next hint, and its number; the last one again where there is no other."""
+        number = min(self.state.hints + 1, len(self.words.hints))
+        if number > self.state.hints:
+            self._keep(replace(self.state, hints=number))
+        return number, self.words.hints[number - 1]
+
+    def show_solution(self) -> Words:
+        """The words, for their solution; raises InputError while an exam goes on."""
+        if self.running_exam:
+            raise InputError("the solution is there when the exam is over; until then `kcert practice hint` has hints.")
+        if not self.state.shown:
+            self._keep(replace(self.state, shown=True))
+        return self.words
+
+    def question(self) -> tuple[int, str] | None:
+        """The first question that has no right answer yet, with its number."""
+        for number, text in enumerate(self.words.questions, start=1):
+            if not self._is_right(number):
+                return number, text
+        return None
+
+    def answer(self, number: int, text: str) -> Answered:
+        """Take an answer; raises InputError for a question that there is not, or that is not open yet."""
+        count = len(self.words.questions)
+        if not count:
+            raise InputError(f"{self.lab.name} asks no questions: it is solved by what lies in {self.root}.")
+        if not 1 <= number <= count:
+            raise InputError(f"there is no question {number}: they are counted from 1 to {count}.")
+        if not text.strip():
+            raise InputError(f"the answer to question {number} is empty.")
+        asked = self.question()
+        if asked and number > asked[0]:
+            raise InputError(f"question {number} comes later: {asked[0]} is to be answered first.")
+        self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
+        return Answered(number, self._is_right(number), self.question())
+
+    def _is_right(self, number: int) -> bool:
+        given = self.state.answers.get(str(number))
+        return given is not None and answers.agrees(given, self.rights[number - 1])
+
+    def _answer_trials(self) -> Iterator[Trial]:
+        for number in range(1, len(self.rights) + 1):
+            given = self.state.answers.get(str(number))
+            why = "it has no answer yet" if given is None else "the answer is not right"
+            yield Trial(f"question {number} is answered", self._is_right(number), why)
+
+    def _keep(self, new: State) -> None:
+        self.state = new
+        state.save(self.root, new)
+
+
+def scene_of(lab: Lab, seed: int, now: datetime) -> Scene:
+    """What *seed* makes of *lab*, where it is started *now*."""
+    return lab.draws(Draw(lab.name, seed, now))
+
+
+def resume(root: Path, openssl: str = "openssl") -> Session:
+    """The lab in the folder *root*; raises InputError where there is none."""
+    session = Session(root, state.load(root), openssl)
+    session.lab  # noqa: B018 - a lab that this kcert does not have is told at once
+    return session
+
+
+def begin(
+    name: str,
+    root: Path,
+    *,
+    seed: int | None = None,
+    openssl: str = "openssl",
+    replaces: bool = False,
+) -> Session:
+    """Build the lab *name* in the folder *root*, which is made or empty; with *replaces* another lab makes room.
+
+    Raises InputError for a lab that there is not, and for a folder that holds something else.
+    """
+    lab = labs.lab(name)
+    if seed is None:
+        seed = random_seed()
+    check_seed(seed)
+    record = make_room(root, replaces=replaces)
+    return _build(Session(root, State(lab.name, seed, state.moment(), solved=record), openssl))
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError for what is no seed."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"--seed {seed} is not accepted: a number from 0 to {LARGEST_SEED}.")
+
+
+def random_seed() -> int:
+    """A seed where nobody named one: a short number, to be told across a room."""
+    return secrets.randbelow(MOST_SEED) + 1
+
+
+def reset(session: Session) -> Session:
+    """Build the same lab anew: same seed, same names, no hints taken; whatever was added to the folder goes."""
+    old = session.state
+    clear(session.root)
+    new = State(old.lab, old.seed, state.moment(), solved=old.solved, deadline=old.deadline)
+    if session.running_exam:
+        new = replace(new, hints=old.hints, answers=old.answers)  # a new start costs time, and forgives nothing
+    return _build(Session(session.root, new, session.openssl))
+
+
+def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
+    """Have *root* empty; what was solved in it before comes back."""
+    if root.is_symlink():
+        raise InputError(f"{root} is a link; a lab never leaves its folder, so name the folder itself.")
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file; a lab needs a folder of its own: --dir FOLDER.")
+    if not root.exists() or not any(root.iterdir()):
+        return ()
+    interrupted = state.is_lab(root) and [one.name for one in root.iterdir()] == [OWN_FOLDER]
+    if not state.is_lab(root):
+        raise InputError(f"{root} holds something else; a lab needs an empty folder, or one to be made: --dir FOLDER.")
+    if not replaces and not interrupted:
+        raise InputError(
+            f"{root} holds {_holds(root)}. --replace puts the new one in its place, --dir FOLDER somewhere else; "
+            "`kcert practice reset` begins the old lab again."
+        )
+    record = _solved_in(root)
+    clear(root)
+    return record
+
+
+def _holds(root: Path) -> str:
+    if (root / OWN_FOLDER / state.EXAM_FILE).exists():
+        return "an exam"
+    try:
+        found = state.load(root)
+    except InputError:
+        return "another lab, or what is left of it"
+    return f"the lab {found.lab}, which is {'solved' if found.is_solved else 'not solved yet'}"
+
+
+def _solved_in(root: Path) -> tuple[Solved, ...]:
+    try:
+        return state.load(root).solved
+    except InputError:
+        return ()
+
+
+def _build(session: Session) -> Session:
+    """Build the files; the state comes last, so that what was interrupted is known for it."""
+    root, lab, scene = session.root, session.lab, session.scene
+    try:
+        root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
+        ground = Ground(root, session.openssl)
+        lab.builds(scene, ground)
+        ground.write(STORY, f"{session.words.title}\n\n{session.words.story}\n")
+        session.state = replace(session.state, marks=_marks(session))
+        state.save(root, session.state)
+    except OSError as error:
+        clear(root)
+        raise MachineError(f"{error.filename or root}: {error.strerror or error}. The lab was not built.") from None
+    except BaseException:
+        clear(root)
+        raise
+    return session
+
+
+def _marks(session: Session) -> dict[str, str]:
+    bench = Bench(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
+    there = [one for one in session.scene.wishes if one.kind is Kind.CA and (bench.pki / str(one.files.crt)).exists()]
+    kept = {name: digest(session.root / name) for name in session.scene.kept}
+    return {**{one.name: mark(bench.certificate(one.name)) for one in there}, **kept}
+
+
+def clear(root: Path) -> None:
+    """Empty the folder of a lab. Links are taken away, and what they lead to is not looked at."""
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A lab in the list of all: its words, and how it was solved last (None: in no folder that was seen)."""
+
+    words: Words
+    solved: Solved | None
+
+
+def listed(here: Path) -> list[Listed]:
+    """Every lab; those that were solved in a folder of *here*, or one below it, are marked."""
+    found: dict[str, Solved] = {}
+    for pattern in ("", "*", "*/*"):
+        for own in here.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
+            for one in _solved_in(own.parent):
+                if one.lab not in found or found[one.lab].when < one.when:
+                    found[one.lab] = one
+    return [Listed(words(name), found.get(name)) for name in labs.NAMES]

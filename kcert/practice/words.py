@@ -1,0 +1,147 @@
+"""The words of a lab: one Markdown file each in ``kcert/lessons/labs``, for teachers to edit.
+
+A file begins with ``# Title`` and the lines ``chapter: NAME``, ``difficulty: 1`` (to 3) and ``minutes: NUMBER``; then
+comes the story, as a colleague would tell it. ``## Hints`` holds a numbered list from a nudge to the answer, ``##
+Solution`` and ``## With kcert`` paragraphs, each followed by the commands that it gives the reason for, ``##
+Questions`` a numbered list. ``{{ name }}`` stands for what a seed varies.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOLDER = lessons.FOLDER / "labs"
+
+_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
+_ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something to do: why, in Markdown, and the commands for bash that do it (none: the words are enough)."""
+
+    why: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a lab says. ``story``, ``hints``, ``questions`` and reasons are Markdown."""
+
+    name: str
+    title: str
+    chapter: str
+    difficulty: int
+    minutes: int
+    story: str
+    hints: tuple[str, ...]
+    solution: tuple[Action, ...]
+    with_kcert: tuple[Action, ...]
+    questions: tuple[str, ...]
+
+    def told(self, values: Mapping[str, str]) -> Words:
+        """The same with *values* in the place of the placeholders; raises InputError for one that there is not."""
+
+        def filled(text: str) -> str:
+            return _PLACEHOLDER.sub(lambda found: self._value(found, values), text)
+
+        def done(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+            return tuple(Action(filled(one.why), tuple(map(filled, one.commands))) for one in actions)
+
+        return replace(
+            self,
+            story=filled(self.story),
+            hints=tuple(map(filled, self.hints)),
+            solution=done(self.solution),
+            with_kcert=done(self.with_kcert),
+            questions=tuple(map(filled, self.questions)),
+        )
+
+    def _value(self, found: re.Match[str], values: Mapping[str, str]) -> str:
+        if found[1] not in values:
+            path = FOLDER / f"{self.name}.md"
+            raise InputError(f"{path}: {found[0]} is not known; there are {', '.join(sorted(values))}.")
+        return values[found[1]]
+
+
+@cache
+def words(name: str) -> Words:
+    """The words of the lab *name*; raises InputError for a file that cannot be read, or lacks something."""
+    path = FOLDER / f"{name}.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    title, _, rest = text.partition("\n")
+    header, _, body = rest.partition("\n\n")
+    values = dict(_header_line(line) for line in header.splitlines())
+    story, *parts = f"\n{body}".split("\n## ")
+    sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
+    for what, there in (
+        ("# Title", title.startswith("# ")),
+        ("chapter: NAME", values.get("chapter")),
+        ("difficulty: 1, 2 or 3", values.get("difficulty") in ("1", "2", "3")),
+        ("minutes: NUMBER", values.get("minutes", "").isdecimal()),
+        ("a story", story.strip()),
+        ("## Hints", sections.get("Hints")),
+        ("## Solution", sections.get("Solution")),
+    ):
+        if not there:
+            raise InputError(f"{path} is no lab: it lacks {what}.")
+    return Words(
+        name=name,
+        title=title.removeprefix("# ").strip(),
+        chapter=values["chapter"],
+        difficulty=int(values["difficulty"]),
+        minutes=int(values["minutes"]),
+        story=story.strip("\n"),
+        hints=_items(sections["Hints"]),
+        solution=tuple(_actions(sections["Solution"])),
+        with_kcert=tuple(_actions(sections.get("With kcert", ""))),
+        questions=_items(sections.get("Questions", "")),
+    )
+
+
+def _header_line(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip(), value.strip()
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(item.split()) for item in _ITEM.split(text)[1:])
+
+
+def _actions(text: str) -> Iterator[Action]:
+    """Each paragraph with the indented block that follows it; an indented line that goes on is one command."""
+    reason: list[str] = []
+    for part in re.split(r"\n{2,}", text):
+        if not part.strip():
+            continue
+        if part.startswith("    "):
+            yield Action("\n\n".join(reason), tuple(line.removeprefix("    ") for line in part.split("\n")))
+            reason = []
+        else:
+            reason.append(" ".join(part.split()))
+    if reason:
+        yield Action("\n\n".join(reason), ())
+
+
+def near(name: str, known: tuple[str, ...]) -> str:
+    """The end of a sentence: which labs are like *name*, or where they are listed."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 3) or [one for one in known if name and name in one][:3]
+    return f"did you mean {', '.join(close)}?" if close else "`kcert practice list` lists them."
+
+
+__all__ = ["FOLDER", "Action", "Path", "Words", "near", "words"]

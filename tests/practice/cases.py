@@ -1,0 +1,461 @@
+"""What each lab has to be told apart by: what fails at its start, and repairs that are none.
+
+A wrong repair is a bash script, run in the lab's folder, with the lab's own placeholders in it; ``refused`` is part of
+what the check says then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A repair that is none, and what the check has to say about it."""
+
+    script: str
+    refused: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """``fails`` is part of each trial, or of its reason, that fails at the start; nothing else fails."""
+
+    fails: tuple[str, ...]
+    wrong: tuple[Wrong, ...]
+
+
+SIGN = (
+    "openssl x509 -req -in pki/{name}.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -out pki/{name}.crt "
+    "-extensions v3_req -extfile pki/openssl-{name}.cnf {more}"
+)
+
+
+def asked(name: str, subject: str) -> str:
+    """The command for a new request."""
+    return (
+        f'openssl req -new -key pki/{name}.key -subj "{subject}" -config pki/openssl-{name}.cnf -out pki/{name}.csr\n'
+    )
+
+
+def signed(name: str, more: str = "-days 365") -> str:
+    """The command for a new signature."""
+    return SIGN.format(name=name, more=more) + "\n"
+
+
+OTHER_CA = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout pki/ca.key -subj /CN=Kubernetes-CA "
+    "-config pki/openssl-ca.cnf -extensions v3_req -days 3650 -out pki/ca.crt\n"
+)
+
+KCERT_CHECK = "`kcert check"
+
+SCHEDULER = "system:kube-scheduler"
+
+NEW_CA = (
+    'openssl req -new -key pki/ca.key -subj "{{ subject }}" -config pki/openssl-ca.cnf -out pki/ca.csr\n'
+    "openssl x509 -req -in pki/ca.csr -signkey pki/ca.key -out pki/ca.crt "
+)
+"""The CA of make-the-ca, as far as its key and its request go."""
+
+CA_SETTINGS = "-extensions v3_req -extfile pki/openssl-ca.cnf"
+
+KEY = "openssl ecparam -name prime256v1 -genkey -noout -out {}\n"
+
+ADMIN = (
+    'openssl req -new -key pki/admin.key -subj "{}" -config pki/openssl-client.cnf -out pki/admin.csr\n'
+    "openssl x509 -req -in pki/admin.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -out pki/admin.crt "
+)
+
+CLIENT = "-extensions v3_req -extfile pki/openssl-client.cnf"
+
+MANIFESTS = "etc/kubernetes/manifests"
+ETCD, API_SERVER = f"{MANIFESTS}/etcd.yaml", f"{MANIFESTS}/kube-apiserver.yaml"
+
+
+def edited(manifest: str, command: str) -> str:
+    """The commands that let *command* make a new manifest of an old one."""
+    return f"{command} {manifest} > new\nmv new {manifest}\n"
+
+
+CERTIFIED = (
+    "openssl x509 -req -in {csr} -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -out given.crt "
+    "-days 365 -extensions v3_req -extfile pki/openssl-client.cnf\n"
+)
+
+
+def answered(name: str, condition: str, certificate: str = "") -> str:
+    """The command that decides about an object."""
+    given = f" '  certificate: '\"$(openssl base64 -A -in {certificate})\"" if certificate else ""
+    return (
+        f"printf '%s\\n' 'status:'{given} '  conditions:' '  - type: {condition}' '    status: \"True\"' "
+        f"'    reason: x' '    message: x' >> requests/{name}-csr.yaml\n"
+    )
+
+
+SECOND_CA = (
+    "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key\n"
+    'openssl req -new -x509 -key pki/ca-new.key -subj "/CN=Kubernetes-CA" -config pki/openssl-ca.cnf '
+    "-extensions v3_req -days 3650 -out pki/ca-new.crt\n"
+)
+BOTH = "cp pki/ca.crt pki/ca-old.crt\ncat pki/ca-new.crt pki/ca-old.crt > pki/ca.crt\n"
+NEW_LEAVES = (
+    "for name in {{ leaves }}; do openssl x509 -req -in pki/$name.csr -CA pki/ca-new.crt -CAkey pki/ca-new.key "
+    "-CAcreateserial -out pki/$name.crt -days 365 -extensions v3_req -extfile pki/openssl-$name.cnf 2>/dev/null; done\n"
+)
+NEW_ALONE = "cp pki/ca-new.crt pki/ca.crt\ncp pki/ca-new.key pki/ca.key\n"
+
+
+def rolled(number: int) -> str:
+    """The command that rolls out what is in pki."""
+    return f"cp -Rp pki rollouts/{number}\n"
+
+
+CASES = {
+    "make-the-ca": Case(
+        fails=("pki/ca.crt is not there", "pki/ca.key is not there"),
+        wrong=(
+            Wrong(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
+            Wrong(KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}", "what it signs is accepted"),
+            Wrong(
+                KEY.format("pki/ca.key")
+                + NEW_CA.replace("{{ subject }}", "/CN=ca")
+                + f"-days {{{{ ca_days }}}} {CA_SETTINGS}",
+                "it is called CN=ca",
+            ),
+            Wrong(
+                KEY.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
+                "others may read",
+            ),
+            Wrong(
+                KEY.format("pki/ca.key")
+                + NEW_CA
+                + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\n"
+                + KEY.format("pki/ca.key"),
+                "the key is another's",
+            ),
+        ),
+    ),
+    "admins-certificate": Case(
+        fails=("pki/admin.crt is not there",),
+        wrong=(
+            Wrong(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
+            Wrong(KEY.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"),
+            Wrong(
+                KEY.format("pki/admin.key")
+                + ADMIN.format("{{ subject }}")
+                + "-days 365 -extensions v3_req -extfile pki/openssl-kube-apiserver.cnf",
+                "unsuitable certificate purpose",
+            ),
+            Wrong(
+                KEY.format("pki/admin.key")
+                + "openssl req -new -x509 -key pki/admin.key -subj '{{ subject }}' -days 365 -out pki/admin.crt",
+                "self-signed certificate",
+            ),
+            Wrong(
+                KEY.format("pki/admin.key")
+                + ADMIN.format("{{ subject }}")
+                + f"-days 365 {CLIENT}\nchmod 640 pki/admin.key",
+                "others may read",
+            ),
+        ),
+    ),
+    "etcd-does-not-start": Case(
+        fails=("no such file or directory", "kubeadm does not know", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                # The file is put where it is looked for.
+                "mkdir -p $(dirname {{ wrong }} | sed 's#^/##')\n"
+                "cp $(echo {{ right }} | sed 's#^/##') $(echo {{ wrong }} | sed 's#^/##')\n",
+                "kubeadm does not know",
+            ),
+            Wrong(
+                f"sed -i.bak 's#- {{{{ option }}}}=.*#- {{{{ option }}}}={{{{ right }}}}#' {MANIFESTS}/etcd.yaml\n",
+                "etcd.yaml.bak",
+            ),
+            Wrong(
+                edited(ETCD, "grep -v -e '- {{ option }}='"),
+                "etcd has no {{ option }}",
+            ),
+            Wrong(
+                edited(ETCD, "sed 's#- {{ option }}=.*#- {{ option }}={{ right }}#; /client-cert-auth/d'"),
+                "--client-cert-auth, --peer-client-cert-auth was not so before",
+            ),
+        ),
+    ),
+    "apiserver-without-etcd": Case(
+        fails=("kube-apiserver reaches etcd", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                "cp etc/kubernetes/pki/etcd/ca.crt etc/kubernetes/pki/ca.crt\n"
+                + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/ca.crt#'"),
+                "another CA",
+            ),
+            Wrong(
+                "cat etc/kubernetes/pki/ca.crt etc/kubernetes/pki/etcd/ca.crt > etc/kubernetes/pki/both.crt\n"
+                + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/both.crt#'"),
+                "kubeadm does not know /etc/kubernetes/pki/both.crt",
+            ),
+            Wrong(
+                f"sed -i.bak 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#' "
+                f"{MANIFESTS}/kube-apiserver.yaml\n",
+                "kube-apiserver.yaml.bak",
+            ),
+            Wrong(
+                "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#; "
+                "s#--client-ca-file=.*#--client-ca-file=/etc/kubernetes/pki/etcd/ca.crt#' "
+                f"{MANIFESTS}/kube-apiserver.yaml > new\nmv new {MANIFESTS}/kube-apiserver.yaml\n",
+                "--client-ca-file was not so before",
+            ),
+        ),
+    ),
+    "two-requests": Case(
+        fails=("nobody has decided about it", "there is none in the object"),
+        wrong=(
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + CERTIFIED.format(csr="requests/{{ stranger }}.csr")
+                + answered("{{ stranger }}", "Approved", "given.crt"),
+                "the decision is not the right one",
+            ),
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + "rm requests/{{ stranger }}-csr.yaml\n",
+                "is not there",
+            ),
+            Wrong(
+                answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
+                "there is none in the object",
+            ),
+            Wrong(
+                # Somebody else's key: the certificate is right, and of no use to her who asked.
+                KEY.format("new.key")
+                + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
+                + CERTIFIED.format(csr="new.csr")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + answered("{{ stranger }}", "Denied"),
+                "another key than the request",
+            ),
+            Wrong(
+                CERTIFIED.format(csr="requests/{{ user }}.csr").replace("-days 365", "")
+                + answered("{{ user }}", "Approved", "given.crt")
+                + answered("{{ stranger }}", "Denied"),
+                "within 90 days",
+            ),
+        ),
+    ),
+    "unknown-cluster": Case(
+        fails=("it has no answer yet",),
+        wrong=(
+            Wrong("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
+            Wrong("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
+            Wrong("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
+        ),
+    ),
+    "rotate-the-ca": Case(
+        fails=("a new CA is trusted, and it alone", "what the old CA signed is refused at the end"),
+        wrong=(
+            # All at once.
+            Wrong(SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1), "from rollouts/0 to rollouts/1 nobody is cut off"),
+            # The new certificates go out together with the new trust.
+            Wrong(
+                SECOND_CA + BOTH + NEW_LEAVES + rolled(1) + NEW_ALONE + rolled(2),
+                "from rollouts/0 to rollouts/1 nobody is cut off",
+            ),
+            # The old CA goes together with the last certificates that it signed.
+            Wrong(
+                SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + NEW_ALONE + rolled(2),
+                "from rollouts/1 to rollouts/2 nobody is cut off",
+            ),
+            # The end is missing.
+            Wrong(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt holds 2 certificates"),
+            # The key stays the old one.
+            Wrong(
+                SECOND_CA.replace(
+                    "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key",
+                    "cp pki/ca.key pki/ca-new.key",
+                )
+                + BOTH
+                + rolled(1)
+                + NEW_LEAVES
+                + rolled(2)
+                + NEW_ALONE
+                + rolled(3),
+                "it is still the old CA's key",
+            ),
+            # What ran when it began is told otherwise.
+            Wrong(
+                SECOND_CA + NEW_LEAVES + NEW_ALONE + "rm -r rollouts/0\n" + rolled(0),
+                "rollouts/0 is what the machines had when it began: it was changed",
+            ),
+        ),
+    ),
+    "admin-without-rights": Case(
+        fails=("taken for the right user", KCERT_CHECK),
+        wrong=(
+            Wrong(asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}", ""), "within 90 days"),
+            Wrong(
+                asked("{{ name }}", "/CN={{ who }}/O=system:masters/O=system:nodes") + signed("{{ name }}"),
+                "system:nodes",
+            ),
+            Wrong(OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"), "another CA"),
+            Wrong(
+                # A CA of one's own besides, and a certificate by that one.
+                "cp pki/ca.key first.key\ncp pki/ca.crt first.crt\n"
+                + OTHER_CA
+                + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}")
+                + signed("{{ name }}")
+                + "cat first.crt pki/ca.crt > both.crt\nmv both.crt pki/ca.crt\nmv first.key pki/ca.key\n",
+                "the file vouches for 1 more",
+            ),
+            Wrong(
+                asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}") + "chmod 644 pki/*.key",
+                "others may read",
+            ),
+        ),
+    ),
+    "pods-stay-pending": Case(
+        fails=("taken for the right user", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                asked("kube-scheduler", "/CN=kube-scheduler/O=system:kube-scheduler/O=system:masters")
+                + signed("kube-scheduler"),
+                "system:masters",
+            ),
+            Wrong(asked("kube-scheduler", f"/CN={SCHEDULER}") + signed("kube-scheduler"), "in no group"),
+            Wrong(
+                asked("kube-scheduler", f"/CN={SCHEDULER}/O={SCHEDULER}")
+                + signed("kube-scheduler").replace("openssl-kube-scheduler", "openssl-kube-apiserver"),
+                "unsuitable certificate purpose",
+            ),
+        ),
+    ),
+    "pods-cannot-call-home": Case(
+        fails=("a pod reaches", "under every name", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                'echo "DNS.{{ next }} = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n'
+                + signed("kube-apiserver"),
+                "IP address mismatch",
+            ),
+            Wrong(
+                "sed -i.bak '/^DNS/d; /^IP/d' pki/openssl-kube-apiserver.cnf\n"
+                'echo "IP.1 = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n' + signed("kube-apiserver"),
+                "kubectl reaches it from outside",
+            ),
+            Wrong(
+                "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
+                "-out pki/kube-apiserver.crt -days 365\n",
+                "mismatch",
+            ),
+        ),
+    ),
+    "dialled-by-address": Case(
+        fails=("the API server reaches", "under every name", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = 192.0.2.7/' pki/openssl-{{ server }}.cnf\n"
+                + signed("{{ server }}"),
+                "IP address mismatch",
+            ),
+            Wrong(
+                "sed -i.bak 's/^DNS.* = .*[a-z].*$//; s/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' "
+                "pki/openssl-{{ server }}.cnf\n" + signed("{{ server }}"),
+                "Hostname mismatch",
+            ),
+            Wrong(
+                "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' pki/openssl-{{ server }}.cnf\n"
+                + OTHER_CA
+                + signed("{{ server }}"),
+                "another CA",
+            ),
+        ),
+    ),
+    "member-left-out": Case(
+        fails=("dials", "accepted from a client", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                "sed -i.bak 's/= serverAuth$/= clientAuth/' pki/openssl-{{ name }}.cnf\n" + signed("{{ name }}"),
+                "unsuitable certificate purpose",
+            ),
+            Wrong(
+                "sed -i.bak 's/= serverAuth$/= serverAuth, clientAuth/' pki/openssl-{{ name }}.cnf\n"
+                + signed("{{ name }}", "-days 30"),
+                "within 90 days",
+            ),
+            Wrong(
+                "other=$(ls pki/etcd-peer-*.crt | grep -v {{ name }} | head -1)\n"
+                'cp "$other" pki/{{ name }}.crt\ncp "${other%.crt}.key" pki/{{ name }}.key\n',
+                "mismatch",
+            ),
+        ),
+    ),
+    "copied-in-a-hurry": Case(
+        fails=("is let in", "belong together", "accepted from a client", KCERT_CHECK),
+        wrong=(
+            Wrong(asked("{{ lost }}", "{{ subject }}") + signed("{{ lost }}"), "the same key"),
+            Wrong(
+                "cp pki/{{ copied }}.crt pki/{{ lost }}.crt\n",
+                "taken for the right user",
+            ),
+            Wrong(
+                "openssl ecparam -name prime256v1 -genkey -noout -out pki/{{ lost }}.key\n",
+                "the key is another certificate's",
+            ),
+        ),
+    ),
+    "since-this-morning": Case(
+        fails=("reaches the API server", "under every name", "lasts", KCERT_CHECK),
+        wrong=(
+            Wrong(signed("kube-apiserver", ""), "within 90 days"),
+            Wrong(signed("{{ user }}"), "has expired"),
+            Wrong(
+                "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
+                "-out pki/kube-apiserver.crt -days 365\n",
+                "mismatch",
+            ),
+        ),
+    ),
+    "node-not-ready": Case(
+        fails=("taken for the right user", KCERT_CHECK),
+        wrong=(
+            Wrong(
+                asked("{{ name }}", "/CN={{ node }}/O=system:nodes") + signed("{{ name }}"), "in the group system:nodes"
+            ),
+            Wrong(
+                asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:node") + signed("{{ name }}"),
+                "in the group system:node",
+            ),
+            Wrong(
+                asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:nodes/O=system:masters")
+                + signed("{{ name }}"),
+                "system:masters",
+            ),
+        ),
+    ),
+    "kubectl-trusts-nobody": Case(
+        fails=("kubectl with", KCERT_CHECK),
+        wrong=(
+            Wrong("cp {{ old }}/ca.crt pki/ca.crt\n", "another CA"),
+            Wrong(
+                "sed -i.bak 's|certificate-authority-data: .*|insecure-skip-tls-verify: true|' "
+                "pki/{{ name }}.kubeconfig\n",
+                "told to look away",
+            ),
+            Wrong(
+                'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
+                "$(base64 < pki/ca.crt | tr -d '\\n')|; s|server: .*|server: https://127.0.0.1:6443|\" "
+                "pki/{{ name }}.kubeconfig\n",
+                "it dials",
+            ),
+            Wrong(
+                'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
+                "$(base64 < pki/ca.crt | tr -d '\\n')|\" pki/{{ name }}.kubeconfig\nrm pki/*.bak\n"
+                "chmod 644 pki/{{ name }}.kubeconfig\n",
+                "others may read",
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,373 @@
+"""`kcert practice` as its users type it: from the list to the score, and whatever may be in the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kcert.practice import answers, exam, session, state
+from kcert.practice.draw import Draw
+from kcert.practice.lab import Right
+from kcert.practice.labs import NAMES, lab
+from kcert.practice.words import words
+from tests.refusals import assert_refused, snapshot
+from tests.running import Kcert, output, program
+from tests.test_terminal import on_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = "make-the-ca"
+"""A lab that starts at once, for what is the same with every lab."""
+
+SOLVES = ("ca", "--quiet")
+"""The command of kcert that solves it."""
+
+
+def practice(kcert: Kcert, *arguments: str, status: int = 0) -> str:
+    """What `kcert practice` prints, where it ends with *status*."""
+    ended = kcert("practice", *arguments)
+    assert ended.status == status, ended.stderr or ended.stdout
+    return ended.stdout
+
+
+def started(root: Path, seed: int = 3) -> session.Session:
+    """The quick lab in *root*."""
+    return session.begin(QUICK, root, seed=seed)
+
+
+# --- from the list to the solution
+
+
+def test_the_list_names_every_lab_and_what_is_done(kcert: Kcert, tmp_path: Path) -> None:
+    listed = practice(kcert, "list")
+    for name in NAMES:
+        assert any(line.startswith(f"{name} ") for line in listed.splitlines())
+    begun = started(tmp_path / "somewhere")
+    assert not [one["name"] for one in json.loads(practice(kcert, "list", "--format", "json")) if one["done"]]
+    kcert.done(*SOLVES, "--dir", "somewhere/pki", "--config", "somewhere/kcert.yaml")
+    assert begun.check().solved
+    records = json.loads(practice(kcert, "list", "--format", "json"))
+    assert [one["name"] for one in records if one["done"]] == [QUICK]
+    assert set(records[0]) == {"name", "title", "chapter", "difficulty", "minutes", "done", "solved"}
+
+
+def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
+    story = practice(kcert, "start", QUICK, "--seed", "3")
+    assert "seed 3" in story
+    told = " ".join((tmp_path / "lab/story.txt").read_text(encoding="utf-8").split())
+    assert words(QUICK).title in told
+
+    said = practice(kcert, "check", status=1)
+    assert "fails  pki/ca.key is the key of pki/ca.crt" in said
+    assert "Not solved yet" in said
+
+    hints = [practice(kcert, "hint") for _ in range(len(words(QUICK).hints) + 1)]
+    assert hints[0] != hints[1]
+    assert hints[-1] == hints[-2]
+    assert "That was the last one" in hints[-1]
+
+    script = practice(kcert, "solution", "--format", "sh")
+    ended = output(["bash", "-c", script], tmp_path / "lab")
+    assert ended.status == 0, ended.stderr
+    said = practice(kcert, "check")
+    assert "Solved, with 3 hints." in said
+    verdict = json.loads(practice(kcert, "check", "--format", "json"))
+    assert (verdict["lab"], verdict["seed"], verdict["solved"], verdict["hints"]) == (QUICK, 3, True, 3)
+    assert all(one["works"] for one in verdict["trials"])
+
+
+def test_in_the_labs_own_folder_no_option_is_needed(kcert: Kcert, tmp_path: Path) -> None:
+    started(tmp_path / "lab")
+    ended = kcert("practice", "check", folder=tmp_path / "lab")
+    assert ended.status == 1
+    assert "Not solved yet" in ended.stdout
+
+
+def test_reset_begins_again(tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    before = snapshot(begun.root / "pki")
+    begun.hint()
+    shutil.rmtree(begun.root / "pki")
+    (begun.root / "notes").write_text("mine", encoding="utf-8")
+
+    again = session.reset(session.resume(begun.root))
+
+    assert set(snapshot(begun.root / "pki")) == set(before)
+    assert again.state.hints == 0
+    assert again.state.seed == 3
+    assert not (begun.root / "notes").exists()
+
+
+def test_what_was_solved_is_remembered_when_another_lab_takes_its_place(tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    begun.state = replace(begun.state, solved=(state.Solved(QUICK, 3, state.moment(), 0),))
+    state.save(begun.root, begun.state)
+
+    session.begin("two-requests", tmp_path / "lab", replaces=True)
+
+    assert [one.words.name for one in session.listed(tmp_path) if one.solved] == [QUICK]
+    assert not (tmp_path / "lab/pki/admin.csr").exists()
+
+
+def test_a_lab_touches_nothing_outside_its_folder(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    practice(kcert, "start", "admin-without-rights", "--seed", "5", "--dir", "deep/er/lab")
+    practice(kcert, "check", "--dir", "deep/er/lab", status=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "mine.txt"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["er"]
+    secrets = [path for path in (tmp_path / "deep/er/lab").rglob("*.key") if path.stat().st_mode & 0o077]
+    assert not secrets
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_script_of_a_solution_is_clean_bash(name: str, tmp_path: Path) -> None:
+    from kcert.view.practice import script
+
+    told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+    path = tmp_path / "solution.sh"
+    path.write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
+    said = output([program("shellcheck"), path])
+    assert (said.status, said.stdout) == (0, "")
+
+
+# --- whatever may be in the way
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["start", "rotate-ca"], "'rotate-ca' is no lab; did you mean rotate-the-ca"),
+        (["start", "xyz"], "`kcert practice list` lists them"),
+        (["start", "../../etc"], "is no lab"),
+        (["start", QUICK, "--seed", "-1"], "a number from 0 to"),
+        (["start", QUICK, "--seed", "4294967296"], "a number from 0 to"),
+        (["check"], "lab holds no lab: `kcert practice start LAB --dir lab` begins one"),
+        (["hint", "--dir", "no where"], "--dir 'no where'"),
+        (["answer", "1", "x"], "holds no lab"),
+        (["reset"], "holds no lab"),
+        (["exam", "--labs", "0"], "--labs 0"),
+        (["exam", "--labs", "99"], "--labs 99"),
+        (["exam", "--minutes", "0"], "--minutes 0"),
+        (["exam", "--finish"], "no exam in lab"),
+        (["check", "--format", "yaml"], "--format"),
+        (["begin"], "No such command 'begin'"),
+    ],
+)
+def test_wrong_use_is_told_with_the_way_out(kcert: Kcert, tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert_refused(kcert("practice", *arguments), 2, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/thesis.txt").write_text("mine", encoding="utf-8")
+    for more in ([], ["--replace"]):
+        assert_refused(kcert("practice", "start", QUICK, *more), 2, "lab holds something else")
+        assert_refused(kcert("practice", "exam", *more), 2, "lab holds something else")
+    (tmp_path / "link").symlink_to("lab")
+    assert_refused(kcert("practice", "start", QUICK, "--dir", "link"), 2, "link is a link")
+    assert_refused(kcert("practice", "start", QUICK, "--dir", "lab/thesis.txt"), 2, "is a file")
+    assert snapshot(tmp_path / "lab") == snapshot(tmp_path / "lab")
+    assert [path.name for path in (tmp_path / "lab").iterdir()] == ["thesis.txt"]
+
+
+def test_a_lab_that_is_not_solved_is_not_replaced_by_itself(kcert: Kcert, tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    before = snapshot(begun.root)
+    assert_refused(
+        kcert("practice", "start", QUICK), 2, f"lab holds the lab {QUICK}, which is not solved yet", "--replace"
+    )
+    assert snapshot(begun.root) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "",
+        lambda text: text[:50],
+        lambda text: text.replace('"hints": 0', '"hints": -3'),
+        lambda text: text.replace(QUICK, "two-requests"),
+        lambda _: "[" * 100000,
+        lambda _: "null",
+        lambda text: text.replace('"form": 1', '"form": 2'),
+    ],
+)
+def test_a_damaged_state_is_an_error_in_words(kcert: Kcert, tmp_path: Path, damage: object) -> None:
+    begun = started(tmp_path / "lab")
+    path = begun.root / ".practice/state.json"
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")  # type: ignore[operator]
+    ended = kcert("practice", "check")
+    assert_refused(ended, 2, "state.json is damaged", "--replace")
+    assert practice(kcert, "start", QUICK, "--seed", "1", "--replace")
+
+
+def test_a_state_of_a_lab_that_this_kcert_does_not_have(kcert: Kcert, tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    state.save(begun.root, replace(begun.state, lab="from-the-future"))
+    assert_refused(kcert("practice", "check"), 2, "'from-the-future' is no lab")
+
+
+def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    (begun.root / "pki/ca.crt").mkdir()
+    (begun.root / "pki/ca.key").symlink_to("/dev/zero")
+    ended = kcert("practice", "check")
+    assert ended.status == 1
+    assert "Traceback" not in ended.stderr
+    shutil.rmtree(begun.root / "pki")
+    assert "is not there" in practice(kcert, "check", status=1)
+
+
+# --- questions
+
+
+def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
+    begun = session.begin("unknown-cluster", tmp_path / "lab", seed=2)
+    rights = begun.rights
+    assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 comes later: 1 is to be answered first")
+    assert_refused(kcert("practice", "answer", "8", "7"), 2, "counted from 1 to 7")
+    assert_refused(kcert("practice", "answer", "1", "  "), 2, "is empty")
+    assert "Look again" in practice(kcert, "answer", "1", "pki/none.crt", status=1)
+    assert "Question 2" in practice(kcert, "answer", "1", rights[0].text)
+    assert "Question 2" in practice(kcert, "check", status=1)
+    found = session.resume(begun.root)
+    for number, right in enumerate(rights, start=1):
+        assert found.answer(number, f" {right.text.upper() if right.kind == 'words' else right.text} ").right
+    assert session.resume(begun.root).check().solved
+
+
+def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -> None:
+    started(tmp_path / "lab")
+    assert_refused(kcert("practice", "answer", "1", "x"), 2, f"{QUICK} asks no questions")
+
+
+@pytest.mark.parametrize(
+    ("given", "right", "agrees"),
+    [
+        ("  ETCD-CA. ", Right("etcd-ca"), True),
+        ("CN = etcd-ca", Right("etcd-ca", also=("CN=etcd-ca",)), True),
+        ("etcd", Right("etcd-ca"), False),
+        ("2027-03-05", Right("2027-03-05", "date"), True),
+        ("5.3.2027", Right("2027-03-05", "date"), True),
+        ("05.03.2027", Right("2027-03-05", "date"), True),
+        ("5 March 2027", Right("2027-03-05", "date"), True),
+        ("March 5, 2027", Right("2027-03-05", "date"), True),
+        ("notAfter=Mar  5 12:00:00 2027 GMT", Right("2027-03-05", "date"), True),
+        ("2027-03-05T12:00:00Z", Right("2027-03-05", "date"), True),
+        ("2027/03/05", Right("2027-03-05", "date"), True),
+        ("6 March 2027", Right("2027-03-05", "date"), False),
+        ("soon", Right("2027-03-05", "date"), False),
+        ("2027-02-30", Right("2027-03-02", "date"), False),
+        ("/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("lab/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("./pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("pki/etcd/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("7 addresses", Right("7", "number"), True),
+        ("7 or 8", Right("7", "number"), False),
+        ("b, A", Right("a b", "names"), True),
+        ("a", Right("a b", "names"), False),
+    ],
+)
+def test_an_answer_is_compared_as_a_person_would(given: str, right: Right, agrees: bool) -> None:
+    assert answers.agrees(given, right) is agrees
+
+
+# --- the exam
+
+
+def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
+    begun = json.loads(practice(kcert, "exam", "--labs", "2", "--minutes", "10", "--seed", "1", "--format", "json"))
+    assert (begun["seed"], begun["over"], len(begun["tasks"])) == (1, False, 2)
+    assert 590 <= begun["seconds_left"] <= 600
+    assert_refused(kcert("practice", "check"), 2, "holds an exam")
+    assert_refused(kcert("practice", "start", QUICK), 2, "lab holds an exam")
+    assert_refused(kcert("practice", "exam", "--labs", "3"), 2, "was begun with 2")
+    assert_refused(kcert("practice", "solution", "--dir", "lab/1"), 2, "when the exam is over")
+    practice(kcert, "hint", "--dir", "lab/1")
+    _solve(tmp_path / "lab/1")
+
+    text = practice(kcert, "exam")
+    assert "minutes are left" in text
+    done = json.loads(practice(kcert, "exam", "--finish", "--format", "json"))
+
+    first = done["tasks"][0]
+    assert (done["over"], first["solved"], first["hints"], first["points"]) == (True, True, 1, 0.75 * first["weight"])
+    assert done["percent"] == int(100 * done["points"] / done["of"])
+    _solve(tmp_path / "lab/2")
+    shutil.rmtree(tmp_path / "lab/1")
+    assert json.loads(practice(kcert, "exam", "--format", "json"))["points"] == done["points"]
+    assert "1 of 2 labs solved" in " ".join(practice(kcert, "exam").split())
+    assert practice(kcert, "solution", "--dir", "lab/2")
+
+
+def _solve(root: Path) -> None:
+    """Solve the lab in *root* by its printed solution."""
+    found = session.resume(root)
+    script = "\n".join(line for action in found.words.solution for line in action.commands)
+    ended = output(["bash", "-c", f"set -e\numask 077\n{script}"], root)
+    assert ended.status == 0, ended.stderr
+    assert found.check().solved
+
+
+def test_what_is_solved_when_the_time_is_up_does_not_count(kcert: Kcert, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    begun = exam.begin(root, seed=1, minutes=10, count=2)
+    past = (datetime.now(timezone.utc) - timedelta(seconds=5)).replace(microsecond=0)
+    late = replace(begun.exam, started=(past - timedelta(minutes=10)).isoformat(), deadline=past.isoformat())
+    exam._save(root, late)
+    for task in late.tasks:
+        found = session.resume(root / task.folder)
+        state.save(found.root, replace(found.state, deadline=late.deadline))
+    _solve(root / "1")
+
+    said = " ".join(practice(kcert, "check", "--dir", "lab/1").split())
+    result = json.loads(practice(kcert, "exam", "--format", "json"))
+
+    assert "whatever is solved now does not count" in said
+    assert (result["over"], result["points"]) == (True, 0)
+
+
+def test_the_same_seed_is_the_same_exam_and_mixes_chapters() -> None:
+    mixed = [exam.mixed(Draw("exam", seed, datetime.now(timezone.utc)), 6) for seed in (1, 1, 2)]
+    assert mixed[0] == mixed[1] != mixed[2]
+    for names in mixed:
+        assert len(set(names)) == 6
+        assert len({words(name).chapter for name in names}) >= 5
+
+
+def test_a_damaged_exam_is_an_error_in_words(kcert: Kcert, tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    exam.begin(root, seed=1, minutes=10, count=1)
+    path = root / ".practice/exam.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"minutes": 10', '"minutes": 99'), encoding="utf-8")
+    assert_refused(kcert("practice", "exam"), 2, "exam.json is damaged", "kcert practice exam --dir lab --replace")
+
+
+# --- screens
+
+
+def test_a_pipe_gets_plain_text_and_a_terminal_colours_unless_asked_not_to(kcert: Kcert, tmp_path: Path) -> None:
+    started(tmp_path / "lab")
+    assert "\x1b" not in practice(kcert, "check", status=1)
+    assert "\x1b[" in on_terminal(kcert, "practice", "check").text
+    plain = on_terminal(kcert, "practice", "check", NO_COLOR="1")
+    assert plain.status == 1
+    assert "\x1b[3" not in plain.text
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["check"], ["hint"]])
+def test_forty_columns_are_enough(kcert: Kcert, tmp_path: Path, arguments: list[str]) -> None:
+    started(tmp_path / "lab")
+    shown = on_terminal(kcert, "practice", *arguments, columns=40)
+    assert "Traceback" not in shown.plain
+    for line in shown.plain.splitlines():
+        assert len(line.rstrip()) <= 40 or line.startswith("    ")
+    if arguments == ["list"]:
+        assert all(name in shown.plain for name in NAMES)
