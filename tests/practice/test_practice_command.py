@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -10,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import lessons
 from kcert.practice import answers, exam, session, state
 from kcert.practice.draw import Draw
 from kcert.practice.lab import Right
 from kcert.practice.labs import NAMES, lab
 from kcert.practice.words import words
+from kcert.view.practice import script
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program
 from tests.test_terminal import on_terminal
@@ -72,8 +76,8 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     assert hints[-1] == hints[-2]
     assert "That was the last one" in hints[-1]
 
-    script = practice(kcert, "solution", "--format", "sh")
-    ended = output(["bash", "-c", script], tmp_path / "lab")
+    typed = practice(kcert, "solution", "--format", "sh")
+    ended = output(["bash", "-c", typed], tmp_path / "lab")
     assert ended.status == 0, ended.stderr
     said = practice(kcert, "check")
     assert "Solved, with 3 hints." in said
@@ -126,13 +130,39 @@ def test_a_lab_touches_nothing_outside_its_folder(kcert: Kcert, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_script_of_a_solution_is_clean_bash(name: str, tmp_path: Path) -> None:
-    from kcert.view.practice import script
-
-    told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+def test_every_lab_through_the_command_line(name: str, kcert: Kcert, tmp_path: Path) -> None:
+    """Started, solved by the script that it prints, and judged, as somebody would who types it."""
+    story = practice(kcert, "start", name, "--seed", "7")
+    assert story.startswith(f"{words(name).title}\n---")
     path = tmp_path / "solution.sh"
-    path.write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
-    said = output([program("shellcheck"), path])
+    path.write_text(practice(kcert, "solution", "--format", "sh"), encoding="utf-8")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "kcert").write_text(f'#!/bin/sh\nexec {shlex.join(kcert.argv())} "$@"\n', encoding="utf-8")
+    (bin_ / "kcert").chmod(0o755)
+    variables = kcert.environment({"PATH": f"{bin_}:{os.environ['PATH']}"})
+
+    ended = output(
+        ["bash", path], tmp_path / "lab", **{name: value for name, value in variables.items() if name != "LC_ALL"}
+    )
+
+    assert ended.status == 0, ended.stderr
+    assert "Solved, without a hint" in practice(kcert, "check")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_lab_has_its_lesson(name: str) -> None:
+    assert lessons.lesson(name).chapter == "Practice"
+    assert f"kcert practice start {name}" in lessons.lesson(name).sections["Command"]
+
+
+def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
+    paths = []
+    for name in NAMES:
+        told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+        paths.append(tmp_path / f"{name}.sh")
+        paths[-1].write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
+    said = output([program("shellcheck"), *paths])
     assert (said.status, said.stdout) == (0, "")
 
 
@@ -310,8 +340,8 @@ def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
 def _solve(root: Path) -> None:
     """Solve the lab in *root* by its printed solution."""
     found = session.resume(root)
-    script = "\n".join(line for action in found.words.solution for line in action.commands)
-    ended = output(["bash", "-c", f"set -e\numask 077\n{script}"], root)
+    lines = "\n".join(line for action in found.words.solution for line in action.commands)
+    ended = output(["bash", "-c", f"set -e\numask 077\n{lines}"], root)
     assert ended.status == 0, ended.stderr
     assert found.check().solved
 
