@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SCRIPT_WIDTH = 100
 
+WIDE = 76
+"""Columns from which on the list of labs is a table."""
+
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
@@ -41,20 +44,44 @@ def show_list(labs: Sequence[Listed], form: str) -> None:
     if form == "json":
         _write_json([_record(one) for one in labs])
         return
-    rows = table("lab", "what it is about", "chapter", "level", "min", "done")
-    rows.columns[0].no_wrap = True  # it is typed
-    for one in labs:
-        words, solved = one.words, one.solved
-        done = "yes" if solved else ""
-        difficulty = _DIFFICULTIES[words.difficulty]
-        rows.add_row(words.name, words.title, words.chapter, difficulty, str(words.minutes), done)
-    draw(rows)
-    screen().print()
+    rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
+    if not screen().is_terminal:
+        sys.stdout.write("\n".join(_plain(rows)) + "\n\n")
+    elif screen().width >= WIDE:
+        drawn = table(*rows[0])
+        drawn.columns[0].no_wrap = True  # it is typed
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        draw(drawn)
+        screen().print()
+    else:
+        _paragraphs(rows[1:])
     count = sum(1 for one in labs if one.solved)
     say(
         f"{count} of {len(labs)} are done, as far as the folders here tell. `kcert practice start LAB` begins one in "
         "./lab, `kcert practice exam` mixes several against the clock."
     )
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    words = one.words
+    done = "yes" if one.solved else ""
+    return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
+
+
+def _plain(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each lab, for programs that read it."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
+    for name, title, chapter, level, minutes, done in rows:
+        screen().print(Text(name, style="heading"), soft_wrap=True)
+        say(title)
+        say(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
+        screen().print()
 
 
 def _record(one: Listed) -> dict[str, object]:
