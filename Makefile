@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # What pytest is given, for example: make test TESTS='tests/test_faults.py -k disk'
 TESTS  ?= tests
 
-.PHONY: help demo test check labs bench format clean
+.PHONY: help demo test check labs bench endurance platforms man picture hooks format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -30,12 +30,28 @@ labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly 
 bench: $(VENV)/.developer  ## how long the program takes, against plain openssl
 	$(BIN)/python -m tests.bench
 
+endurance: $(VENV)/.developer  ## kills, crowds, full disks, bad input, by the thousand (an hour or two)
+	$(BIN)/python -m tests.endurance
+
+platforms: $(VENV)/.developer  ## the tests on each Python, with the oldest and the newest dependencies
+	$(BIN)/python -m tests.platforms
+
+man: $(VENV)/.kcert  ## build/kcert.1, the manual page: man build/kcert.1
+	@mkdir -p build
+	$(BIN)/python -m kcert.manual > build/kcert.1
+
+picture: $(VENV)/.developer  ## draw the picture in README.md again, from a run of kcert
+	$(BIN)/python -m tests.picture
+
+hooks: $(VENV)/.developer  ## have git run the checks before each commit
+	$(BIN)/pre-commit install
+
 format: $(VENV)/.developer  ## put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## take away what was built; ./pki stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .platforms build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find kcert tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once, and installed into again only when pyproject.toml changes.

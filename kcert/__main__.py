@@ -23,6 +23,8 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
+        signal.signal(signal.SIGHUP, _terminated)
     sys.exit(_status())
 
 
@@ -62,14 +64,14 @@ def _said(message: str, status: int) -> int:
 
     try:
         error(message)
-    except BrokenPipeError:
+    except OSError:  # nobody reads it any more, or it goes to a disk that is full: the status still tells
         _silence(sys.stderr)
     return status
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends kcert as Ctrl-C does: programs are stopped and staging is cleared on the way out."""
-    raise SystemExit(128 + signal.SIGTERM)
+def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM, or a terminal that is closed, ends kcert as Ctrl-C does: programs are stopped, staging is cleared."""
+    raise SystemExit(128 + number)
 
 
 def _open_what_is_closed() -> None:

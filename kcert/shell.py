@@ -299,12 +299,12 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
 
 @contextlib.contextmanager
 def _interruptions_held() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM take effect behind the block: between its start and its entry in a list, a process
+    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block: between its start and its entry in a list, a process
     would be left behind."""
     came: list[int] = []
     before = {
         held: signal.signal(held, lambda number, _frame: came.append(number))
-        for held in (signal.SIGINT, signal.SIGTERM)
+        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield

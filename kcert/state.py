@@ -52,6 +52,11 @@ class Standing:
     has_key: bool = False
     outgoing: tuple[X509, ...] = ()
 
+    def mended_by(self, folder_option: str) -> str:
+        """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
+        in_line = " --stale" if self.state is State.STALE else ""
+        return f"kcert renew {self.certificate.name}{in_line}{folder_option}"
+
     @property
     def reason(self) -> str:
         """The reasons in one line."""

@@ -17,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 DESIGNED = _words(
-    "init plan ca client etcd apiserver kubelet service-account all kubeconfig flags bundle call show inventory "
+    "init plan ca client etcd apiserver kubelet service-account all kubeconfig flags bundle export call show inventory "
     "check renew csr logs diagnose history explain practice doctor"
 )
 """Every command that kcert has or will have."""
@@ -32,8 +32,8 @@ RULES = _words(
 
 
 PROGRAMS = _words(
-    "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep easyrsa cfssl "
-    "cfssljson kubeadm ls sed stat"
+    "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep sed easyrsa cfssl "
+    "cfssljson kubeadm ls stat ansible-playbook"
 )
 """Every program that a lesson may tell a reader to start."""
 

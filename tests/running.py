@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import starting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -23,6 +25,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 NEED_PROGRAMS = "KCERT_TESTS_NEED_PROGRAMS"
 """Environment variable: with 1, a test that would be skipped for want of a program fails. .ci/run sets it."""
+
+ANEW = "KCERT_TESTS_START_ANEW"
+"""Environment variable: with 1, every kcert is a Python of its own; otherwise see ``tests.starting``."""
 
 LONGEST = 120.0
 """Seconds after which a test gives a program up. No program of these tests takes a tenth of it."""
@@ -40,6 +45,13 @@ def program(name: str, *elsewhere: str) -> str:
     if os.environ.get(NEED_PROGRAMS) == "1":
         pytest.fail(f"{reason}, and {NEED_PROGRAMS}=1 says that it has to be", pytrace=False)
     pytest.skip(reason)
+
+
+def needs_openssl_3(why: str) -> None:
+    """Skip a test with an older openssl: *why* it cannot be had there."""
+    said = output(["openssl", "version"]).stdout.strip()
+    if said.startswith("OpenSSL 1."):
+        pytest.skip(f"{why}, and this is {said}")
 
 
 @dataclass(frozen=True)
@@ -77,10 +89,15 @@ class Kcert:
         variables: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run it with *arguments* until it ends; *variables* go into its environment."""
+        environment, where = self.environment(variables), folder or self.folder
+        if preexec is None and len(stdin) < starting.LONGEST_INPUT // 4 and _starts_as_usual(environment):
+            words = [str(word) for word in arguments]
+            status, out, err = starting.run(words, where, environment, stdin=stdin.encode(), seconds=LONGEST)
+            return Ended(status, out.decode(errors="backslashreplace"), err.decode(errors="backslashreplace"))
         ended = subprocess.run(
             self.argv(*arguments),
-            cwd=folder or self.folder,
-            env=self.environment(variables),
+            cwd=where,
+            env=environment,
             input=stdin.encode(),
             capture_output=True,
             timeout=LONGEST,
@@ -128,6 +145,15 @@ class Kcert:
     def argv(*arguments: str | Path) -> list[str]:
         """Its command line."""
         return [sys.executable, "-m", "kcert", *map(str, arguments)]
+
+
+def _starts_as_usual(variables: Mapping[str, str]) -> bool:
+    """False where the interpreter itself would notice the environment, or where every call is to start it anew."""
+    if os.environ.get(ANEW) == "1":
+        return False
+    noticed = {name for name in variables if name.startswith(("PYTHON", "LC_", "LANG", "LD_", "DYLD_"))}
+    usual = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
+    return {name: variables[name] for name in noticed} == usual
 
 
 def kill_group(leader: int) -> None:

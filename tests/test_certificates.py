@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import stat
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests import judge
 from tests.expected import CA_USAGES, DAYS, EXTENSIONS, KEYS, LEAF_USAGES, PURPOSES, SERVERS, TABLES, Expected
-from tests.running import output
+from tests.running import Kcert, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,18 @@ def test_a_certificate_is_what_the_table_says(
     certificate.verify_directly_issued_by(authority)
     assert judge.matches(key, certificate)
     assert certificate.not_valid_before_utc <= datetime.now(timezone.utc)
+
+
+@pytest.mark.parametrize(("profile", "size"), [("course", "rsa"), ("kubeadm", "large")])
+def test_the_plan_says_what_each_may_be_used_for(pki: Callable[[str, str], Pki], profile: str, size: str) -> None:
+    made = pki(profile, size)
+
+    planned = {one["files"][-1]: one for one in json.loads(Kcert(made.home).done("plan", "--format", "json").stdout)}
+
+    for one in TABLES[profile, size]:
+        seen = judge.judged(parts(made.folder, one.file)[0])
+        assert set(planned[one.file]["usages"]) == {*seen.usages, *seen.purposes}, one.file
+        assert planned[one.file]["state"] == "current"
 
 
 @pytest.mark.parametrize(("profile", "size"), PKIS)

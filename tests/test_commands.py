@@ -42,11 +42,25 @@ def test_a_client_of_any_name_gets_its_groups_in_their_order(own_pki: Callable[.
         assert seen.subject == (f"CN={name}", "O=b:2", "O=a")
 
 
+def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+
+    def next_up(*arguments: str) -> str:
+        return " ".join(kcert.done(*arguments, "--no-explain").stdout.split()).partition("Next: ")[2]
+
+    assert next_up("client", "jane").startswith("`kcert kubeconfig jane` ")
+    assert next_up("all").startswith("`kcert kubeconfig` ")
+    (own.folder / "node01.crt").unlink()
+    assert next_up("etcd").startswith("`kcert kubelet`, ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["admin", "--group", "developers"], "cannot be put into other groups"),
         (["--group", "developers"], "no user is named"),
+        (["system:node:node01"], "the certificate kubelet-client-node01, which `kcert kubelet` makes"),
+        (["kube-admin"], "the certificate admin, which `kcert client admin` makes"),
         (["kube-apiserver"], "kcert apiserver"),
         (["node01"], "kcert kubelet"),
         (["ca"], "kcert ca"),
@@ -99,6 +113,42 @@ def test_a_certificate_that_no_longer_fits_the_cluster_is_stale(own_pki: Callabl
 
     assert "kube-apiserver stale: it lacks DNS:lb.example.com, IP:192.0.2.30" in said
     assert snapshot(own.folder) == before
+
+
+def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert: Kcert, tmp_path: Path) -> None:
+    config = tmp_path / "kcert.yaml"
+    config.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")
+    kcert.done("ca", "--quiet")
+    kcert.done("client", "zoe", "--group", "a", "--quiet")
+    before = snapshot(tmp_path)
+
+    again = kcert.done("client", "zoe", "--quiet").stdout
+    same = kcert.done("client", "zoe", "--group", "a", "--quiet").stdout
+    other = kcert("client", "zoe", "--group", "b", "--quiet")
+
+    assert again == same == "kept  zoe  current\n"
+    assert_refused(other, 2, "zoe has a certificate already, in a", "`kcert renew zoe --stale`")
+    assert snapshot(tmp_path) == before
+    # What it says is the way.
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: zoe, groups: [b]}]\n", encoding="utf-8")
+    kcert.done("renew", "zoe", "--stale", "--quiet")
+    assert judge.judged(judge.load(tmp_path / "pki/zoe.crt")).subject == ("CN=zoe", "O=b")
+
+
+def test_what_to_type_is_about_the_same_folder_and_the_same_cluster(kcert: Kcert, tmp_path: Path) -> None:
+    """A command without --config would be about another cluster, and `renew` would bring the folder in line with it."""
+    config = tmp_path / "my lab.yaml"
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
+    lab = ("--dir", "lab", "--config", config.name)
+    words = "--dir lab --config 'my lab.yaml'`"
+
+    assert_refused(kcert("client", "jane", *lab), 2, f"`kcert ca {words}")
+    made = " ".join(kcert.done("ca", *lab).stdout.split())
+    config.write_text("key: {algorithm: ecdsa}\nprofile: hardway\n", encoding="utf-8")
+    kept = " ".join(kcert.done("ca", *lab).stdout.split())
+
+    assert f"`kcert all {words}" in made
+    assert f"`kcert renew ca --stale {words}" in kept
 
 
 def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -22,7 +22,7 @@ from tests import judge
 from tests.running import Ended, output
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
-from tests.test_renew import backups, recorded, shown
+from tests.test_renew import backups, files_of, recorded, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +113,14 @@ def test_the_whole_exercise_from_a_key_to_a_tls_connection(pki_folder: Path, kce
     here = client(pki_folder / "ca.crt", Side(pki_folder, "jane.conf", tmp_path))
     assert shake_hands(there, here, "kubernetes.default") == b"a word"
     assert (pki_folder / "jane.key").stat().st_mode & 0o777 == 0o600
-    story = [line.split()[1] for line in recorded(kcert)][-4:]
+    story = [line.split()[1] for line in recorded(kcert, "--format", "markdown")][-4:]
     assert story == ["ecparam", "req", "ca", "verify"]
+    script = tmp_path / "again.sh"
+    script.write_text(kcert.done("history", "--format", "sh").stdout, encoding="utf-8")
+    again = output(["bash", script, tmp_path / "again"])
+    assert again.status == 0, again.stderr
+    assert "`kcert csr sign` does it again" in script.read_text(encoding="utf-8")
+    assert (tmp_path / "again/jane.csr").is_file()
 
 
 def test_the_exercise_ends_with_a_kubeconfig_that_opens_a_tls_connection(
@@ -506,6 +512,7 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
         ended = inside("csr", "fetch", "jane", "--file", file)
         assert ended.status == 1
         said.append(" ".join(ended.stderr.split()))
+    (pki_folder / "jane-csr.yaml").unlink()
     inside.done("csr", "manifest", "jane")
     inside.done("csr", "deny", "--file", file)
     said.append(" ".join(inside("csr", "fetch", "jane", "--file", file).stderr.split()))
@@ -519,6 +526,125 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
     ):
         assert words in text
     assert not (pki_folder / "jane.crt").exists()
+
+
+@pytest.mark.parametrize("name", ["ca", "index.txt", "signer"])
+def test_an_object_may_have_any_name_and_the_pki_folder_stays_as_it_is(
+    applicant: Applicant, inside: InProcess, pki_folder: Path, name: str
+) -> None:
+    """openssl writes next to the CA's own files, and a stranger chooses the name."""
+    path = applicant.object(applicant.request("CN=jane"))
+    path.write_text(path.read_text().replace("name: asks", f"name: {name}"), encoding="utf-8")
+    before = files_of(pki_folder)
+    inside.done("csr", "approve", "--file", path)
+
+    inside.done("csr", "sign", "--file", path)
+
+    assert files_of(pki_folder) == before
+    assert certificate_in(path).issuer == judge.load(pki_folder / "ca.crt").subject
+
+
+def test_what_sign_shows_can_be_repeated_by_hand(applicant: Applicant, inside: InProcess, pki_folder: Path) -> None:
+    path = applicant.object(applicant.request("CN=jane/O=developers"))
+    inside.done("csr", "approve", "--file", path)
+    said = inside.done("csr", "sign", "--file", path, "--no-explain").stdout
+    settings, lines = ([line[4:] for line in one.splitlines()] for one in _INDENTED.findall(said)[:2])
+
+    commands = [line for line in lines if not line.startswith("|")]
+    by_hand = [
+        "set -e",
+        f"cd {pki_folder}",
+        "mkdir signer",
+        "cat > signer/openssl-asks.cnf <<'EOF'",
+        *settings,
+        "EOF",
+        *commands,
+    ]
+    ended = output(["bash", "-c", "\n".join(by_hand)])
+
+    assert ended.status == 0, ended.stderr
+    made, asked = judge.load(pki_folder / "signer/asks.crt"), certificate_in(path)
+    assert (made.subject, made.not_valid_after_utc) == (asked.subject, asked.not_valid_after_utc)
+    assert [one.value for one in made.extensions] == [one.value for one in asked.extensions]
+
+
+_INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
+
+
+def test_a_manifest_that_was_decided_stays_when_it_is_made_again(pki_folder: Path, inside: InProcess) -> None:
+    file = pki_folder / "jane-csr.yaml"
+    inside.done("csr", "new", "jane", "--quiet")
+    inside.done("csr", "manifest", "jane")
+    inside.done("csr", "approve", "--file", file)
+    approved = file.read_bytes()
+
+    said = " ".join(inside.done("csr", "manifest", "jane").stdout.split())
+    assert file.read_bytes() == approved
+    assert "holds this request already (Approved), and stays as it is" in said
+
+    inside.done("csr", "manifest", "jane", "--expires", "24h")
+    assert not conditions(file)
+    assert [one.read_bytes() for one in backups(pki_folder, file.name)] == [approved]
+
+
+def test_approved_and_failed_is_approved_already(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane"), usages=("server auth",))
+    inside.done("csr", "approve", "--file", path)
+    inside("csr", "sign", "--file", path)
+
+    assert "asks is Approved already" in inside.done("csr", "approve", "--file", path).stdout
+
+
+def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
+    before = files_of(pki_folder)
+    for command in ("new", "manifest"):
+        ended = inside("csr", command, "kube-apiserver")
+
+        assert ended.status == 2
+        assert "kube-apiserver is a server's" in " ".join(ended.stderr.split())
+        assert "`kcert apiserver` makes it where the CA's key is" in " ".join(ended.stderr.split())
+    path = applicant.object((pki_folder / "kube-apiserver.csr").read_bytes())
+    inside.done("csr", "approve", "--file", path)
+    inside.done("csr", "sign", "--file", path)
+
+    refused = inside("csr", "fetch", "kube-apiserver", "--file", path)
+
+    assert refused.status == 2
+    assert "it is for clients, and kube-apiserver has to serve" in " ".join(refused.stderr.split())
+    assert files_of(pki_folder) == before
+    inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
+
+
+@pytest.mark.parametrize(("profile", "names"), [("course", ("ca",)), ("kubeadm", ("ca", "etcd-ca", "sa"))])
+def test_a_ca_or_a_bare_key_pair_asks_nobody(
+    own_pki: Callable[..., Pki], inside: InProcess, profile: str, names: tuple[str, ...]
+) -> None:
+    own_pki(profile)
+    for name in names:
+        for command in (("new", name), ("manifest", name), ("fetch", name, "--file", "any.yaml")):
+            ended = inside("csr", *command)
+
+            assert ended.status == 2
+            assert "nothing that the Certificates API signs" in ended.stderr
+
+
+def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -> None:
+    other = ("--dir", "lab")
+    pki_folder.rename(pki_folder.with_name("lab"))
+    for arguments, comes_next in (
+        (("manifest", "jane", *other), "csr new jane --dir lab"),
+        (("submit", "jane", *other), "csr manifest jane --dir lab"),
+        (("new", "jane", *other), "csr manifest jane --dir lab"),
+        (("manifest", "jane", *other), "csr approve --file lab/jane-csr.yaml"),
+        (("fetch", "jane", "--file", "lab/jane-csr.yaml", *other), "csr approve --file lab/jane-csr.yaml"),
+        (("approve", "--file", "lab/jane-csr.yaml"), "csr sign --file lab/jane-csr.yaml"),
+        (("fetch", "jane", "--file", "lab/jane-csr.yaml", *other), "csr sign --file lab/jane-csr.yaml"),
+        (("sign", "--file", "lab/jane-csr.yaml", *other), "csr fetch jane --file lab/jane-csr.yaml --dir lab"),
+        (("fetch", "jane", "--file", "lab/jane-csr.yaml", *other), "kubeconfig jane --dir lab"),
+    ):
+        ended = inside("csr", *arguments)
+
+        assert f"`kcert {comes_next}`" in " ".join((ended.stdout + ended.stderr).split()), arguments
 
 
 def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:

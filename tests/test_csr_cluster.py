@@ -95,8 +95,16 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     looked = " ".join(kcert.done("csr", "show", "jane", *admin).stdout.split())
     early = kcert("csr", "fetch", "jane", *admin)
     approved = kcert.done("csr", "approve", "jane", *admin).stdout
-    kcert.done("csr", "fetch", "jane", "--wait", "30s", *admin)
+    fetched = kcert.done("csr", "fetch", "jane", "--wait", "30s", *admin).stdout
+    again = kcert.done("csr", "fetch", "jane", *admin).stdout
+    alone = kcert.done("csr", "fetch", "jane", "--output", "-", *admin).stdout
 
+    assert alone == (cluster.home / "pki/jane.crt").read_text()
+    assert "-o 'jsonpath={.status.certificate}'" in fetched
+    assert "| base64 -d > pki/jane.crt" in fetched
+    assert "-> pki/jane.crt" in fetched
+    assert "pki/jane.crt is this certificate already" in again
+    assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed
     assert "would become the user jane, in: developers" in looked
@@ -135,6 +143,7 @@ def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
     again = kcert("csr", "approve", "jane", *admin)
     assert again.status == 3
     assert "already Denied" in " ".join(again.stderr.split())
+    assert "stays decided" in " ".join(again.stderr.split())
 
 
 def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert: Kcert) -> None:
@@ -149,6 +158,7 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
 
     assert ended.status == 1
     said = " ".join(ended.stderr.split())
+    assert said.count("Asking again every second") == 1
     assert "approved, but nobody has signed it" in said
     assert "--cluster-signing-cert-file" in said
 
@@ -173,7 +183,7 @@ def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluste
     ended = kcert("csr", "submit", "jane", "--kubeconfig", cluster.kubeconfig("admin"))
 
     assert ended.status == 3
-    assert "system:masters group is not allowed" in " ".join(ended.stderr.split())
+    assert "system:masters group is not allowed. That goes for everybody" in " ".join(ended.stderr.split())
 
 
 def test_an_object_that_is_not_there(cluster: Cluster, kcert: Kcert) -> None:
@@ -203,6 +213,10 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+            "port? That is where kubectl looks when it knows of no cluster",
+        ),
+        (
+            "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
             "No API server",
         ),
         ("Unable to connect to the server: dial tcp: lookup api: no such host", "No API server answers there"),
@@ -220,6 +234,16 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             "not the one of this API server",
         ),
         ('error: context "elsewhere" does not exist', "get-contexts"),
+        ("Error in configuration: context was not found for specified context: elsewhere", "get-contexts"),
+        ("error: stat my.conf: no such file or directory", "kubeconfig: is it named right?"),
+        (
+            "Unable to connect to the server: x509: certificate has expired or is not yet valid",
+            "out of date, or a clock is wrong",
+        ),
+        (
+            'Error from server (Forbidden): user not permitted to approve requests with signerName "a/b"',
+            "the resource signers",
+        ),
     ],
 )
 def test_each_failure_of_kubectl_says_what_to_do(fp: FakeProcess, said: str, advice: str) -> None:

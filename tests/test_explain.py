@@ -198,6 +198,13 @@ def test_prose_fits_the_terminal(columns: int) -> None:
     assert max(len(line) for line in prose) <= min(columns, 100)
 
 
+def test_a_long_title_goes_on_below_itself() -> None:
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(columns=80, rows=400))
+
+    assert "kubeadm,\n                              kcert\n" in shown.replace("\r", "")
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_an_unknown_topic_ends_with_status_2_and_the_near_ones() -> None:
     assert "did you mean kubelet" in explain("kubelt", status=2)
 

@@ -126,6 +126,8 @@ def test_an_openssl_that_fails_half_way_costs_nothing(
 
     assert_refused(ended, 3, said)
     assert "\x1b" not in ended.stdout
+    if what == "fails at the key":
+        assert "-> admin.key" not in ended.stdout  # there is none
     assert snapshot(own.folder) == before
     assert staged(own.folder) == []
     assert kcert("history", "--verify").status == 0
@@ -264,7 +266,8 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     ),
     "key encrypted": (
         {"ca.key": lambda own, _other: _encrypted(own / "ca.key")},
-        ("ca.key is encrypted", "openssl pkey"),
+        # Without -out the key would stand on the screen.
+        ("ca.key is encrypted", "openssl pkey -in pki/ca.key -out pki/ca-unlocked.key"),
     ),
     "key cut short": (
         {"ca.key": lambda own, _other: (own / "ca.key").read_bytes()[:100]},

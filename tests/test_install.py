@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import kcert
 from tests.running import REPOSITORY, output, program
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def test_a_wheel_brings_all_it_needs_and_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
+    about = archive.read(f"kcert-{kcert.__version__}.dist-info/METADATA").decode()
     home = tmp_path / "home"
     venv.create(home / "venv", system_site_packages=False, with_pip=False)
     site = next((home / "venv").glob("lib/python*/site-packages"))
     # What kcert depends on comes from the environment of the tests; kcert itself from the wheel alone.
-    zipfile.ZipFile(wheel).extractall(site)
+    archive.extractall(site)
     (site / "dependencies.pth").write_text(
         "\n".join(path for path in sys.path if path.endswith("site-packages")), encoding="utf-8"
     )
@@ -45,6 +48,10 @@ def test_a_wheel_brings_all_it_needs_and_works_away_from_the_checkout(wheel: Pat
     for kind in ("ca", "client", "server", "peer"):
         assert f"kcert/openssl_templates/{kind}.cnf" in names
     assert "kcert/lessons/admin.md" in names
+    assert "kcert/kubernetes/export/play/tasks/bundle.yaml" in names
+    assert {f"Version: {kcert.__version__}", "License-Expression: Apache-2.0", "License-File: LICENSE"} <= {
+        *about.splitlines()
+    }
     assert not any(name.startswith(("tests/", "openssl_templates/")) for name in names)
     assert str(site) in where.stdout
     assert (made.status, len(made.lines)) == (0, 12)
@@ -74,5 +81,5 @@ def test_make_says_what_it_can_do() -> None:
     said = output([program("make"), "help"], REPOSITORY)
 
     assert [line.split()[1] for line in said.lines] == [
-        *("help", "demo", "test", "check", "bench", "format", "clean"),
+        *("help", "demo", "test", "check", "bench", "man", "picture", "hooks", "format", "clean"),
     ]

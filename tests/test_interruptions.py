@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import random
 import signal
+import subprocess
+import termios
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import workspace
 from tests import judge
+from tests.endurance.inside import in_process
 from tests.refusals import snapshot, staged
 from tests.running import Kcert, kill_group, wait_until
 from tests.test_certificates import parts
 from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.clusters import Pki
@@ -119,8 +125,21 @@ def _hanging(folder: Path) -> Path:
     )
 
 
+@pytest.fixture
+def hang_up() -> Iterator[None]:
+    """SIGHUP is not ignored, even where the tests are run by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["lesson", "quiet"])
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "TERM"])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["Ctrl-C", "TERM", "HUP"],
+)
 def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR0917 - fixtures
     own_pki: Callable[..., Pki], kcert: Kcert, number: int, status: int, quiet: list[str], tmp_path: Path
 ) -> None:
@@ -142,6 +161,99 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
         os.kill(openssl, 0)
     kcert.done("all", "--quiet")
     assert (own.folder / "admin.crt").exists()
+
+
+@pytest.mark.usefixtures("hang_up")
+def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing_half(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own = own_pki("course")
+    for path in own.folder.glob("*admin*"):
+        path.unlink()
+    before = snapshot(own.folder)
+    outside, terminal = pty.openpty()
+    process = subprocess.Popen(
+        kcert.argv("all", "--openssl", _hanging(tmp_path)),
+        cwd=kcert.folder,
+        env=kcert.environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - there are no threads here
+    )
+    with process:
+        os.close(terminal)
+        # What it prints is read, as a terminal does, until there is nothing more to be seen.
+        os.set_blocking(outside, False)
+        wait_until(lambda: _drained(outside) and (tmp_path / "pid").exists())
+        os.close(outside)
+        process.wait(timeout=30)
+
+    assert process.returncode == 129
+    assert snapshot(own.folder) == before
+    assert staged(own.folder) == []
+    wait_until(lambda: not _runs(int((tmp_path / "pid").read_text(encoding="ascii"))))
+
+
+def _drained(terminal: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(terminal, 65536):
+            pass
+    return True
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_nohup_is_obeyed(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own = own_pki("course")
+    (own.folder / "admin.crt").unlink()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with kcert.started("all", "--openssl", _hanging(tmp_path)) as process:
+        signal.signal(signal.SIGHUP, before)
+        wait_until((tmp_path / "pid").exists)
+        os.kill(process.pid, signal.SIGHUP)
+        os.kill(process.pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+
+    assert (process.returncode, said) == (143, b"")
+    assert staged(own.folder) == []
+
+
+def test_a_clock_that_stands_still_costs_no_backup(
+    own_pki: Callable[..., Pki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_pki("course")
+    monkeypatch.setattr(workspace, "backup_name", lambda: "2026-01-01T00-00-00.000000Z")
+    keys = []
+    for _ in range(3):
+        keys.append((own.folder / "admin.key").read_bytes())
+        ended = in_process(["renew", "admin", "--new-key", "--quiet"], tmp_path)
+        assert (ended.status, ended.stderr) == (0, "")
+
+    kept = [path.read_bytes() for path in (own.folder / ".kcert/backup").rglob("admin.key")]
+    assert sorted(kept) == sorted(keys)
+
+
+def test_a_draft_that_a_kill_left_goes_with_the_next_run(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own_pki("course")
+    nobody = tmp_path / ".mine.conf.kcert-99999999"
+    somebody = tmp_path / f".mine.conf.kcert-{os.getpid()}"
+    for draft in (nobody, somebody):
+        draft.write_text("a key", encoding="utf-8")
+
+    kcert.done("kubeconfig", "admin", "--output", "mine.conf")
+
+    assert not nobody.exists()
+    assert somebody.exists()
 
 
 def test_a_second_kcert_waits_and_says_for_whom(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ SHAPES = {
     "a list for text": bad("cluster: [a]\n", 1, "a list"),
     "text for a list": bad("nodes: node01\n", 1, "a list belongs here"),
     "text for keys": bad("api_server: 192.0.2.1\n", 1, "a group of keys"),
-    "a list at the top": bad("- cluster: a\n", 1, "a group of keys"),
+    "a list at the top": bad("- cluster: a\n", 1, "kcert.yaml:1: a group of keys"),
     "text at the top": bad("hello\n", 1, "a group of keys"),
     "a number for text": bad("cluster: 42\n", 1, "42", "quotes"),
     "Norway": bad("users:\n  - name: jane\n    groups: [no]\n", 3, "no", "quotes"),
@@ -149,6 +149,13 @@ ADDRESSES = {
     "two members with one name": bad(
         "etcd:\n  - {name: a, ip: 192.0.2.1}\n  - {name: a, ip: 192.0.2.2}\n", 3, "'a'", "line 2"
     ),
+    "one name with another address": bad(
+        "control_plane: [{name: a, ip: 192.0.2.1}]\nnodes:\n  - {name: a, ip: 192.0.2.3}\n",
+        *(3, "nodes: 'a' has 192.0.2.3 here and 192.0.2.1 in control_plane (line 1)"),
+    ),
+    "a default's name with another address": bad(
+        "etcd:\n  - {name: controlplane01, ip: 192.0.2.1}\n", 2, "127.0.0.1 in control_plane (kcert's defaults)"
+    ),
     "no control plane": bad("control_plane: []\n", 1, "at least one"),
     "port 0": bad("api_server:\n  port: 0\n", 2, "65535"),
     "port 65536": bad("api_server:\n  port: 65536\n", 2, "65536"),
@@ -233,6 +240,9 @@ GOOD = {
         "control_plane: [{name: a, ip: 192.0.2.1}]\nnodes: [{name: a, ip: 192.0.2.1}]\n"
         "etcd: [{name: a, ip: 192.0.2.1}]\n"
     ),
+    "one machine as several, its addresses in another order": (
+        'control_plane: [{name: a, ip: [192.0.2.1, "fd00::1"]}]\netcd: [{name: a, ip: ["fd00::1", 192.0.2.1]}]\n'
+    ),
     "lists that are there without a value": "nodes:\netcd:\nusers:\n",
     "no nodes": "nodes: []\n",
     "IPv6 alone": (
@@ -278,6 +288,17 @@ def test_a_file_that_is_not_there_is_named(kcert: Kcert) -> None:
 
 def test_a_folder_is_no_file(kcert: Kcert, tmp_path: Path) -> None:
     assert_refused(kcert("all", "--config", tmp_path), 2, "cannot be read")
+
+
+def test_a_device_without_end_is_no_file(kcert: Kcert) -> None:
+    assert_refused(kcert("plan", "--config", "/dev/zero"), 2, "larger than")
+
+
+def test_what_a_program_writes_into_a_pipe_is_taken(kcert: Kcert) -> None:
+    planned = kcert("plan", "--config", "/dev/stdin", stdin="users: [{name: jane}]\n")
+
+    assert (planned.status, planned.stderr) == (0, "")
+    assert "CN=jane" in planned.stdout
 
 
 def test_a_dangling_link_is_not_taken_for_no_file(kcert: Kcert, tmp_path: Path) -> None:

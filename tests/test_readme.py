@@ -29,12 +29,6 @@ def test_help_lists_each_command_of_the_table(kcert: Kcert) -> None:
         assert re.search(rf"\b{name}\b", said), name
 
 
-def test_the_lesson_shown_is_the_lesson_printed(kcert: Kcert) -> None:
-    (shown,) = re.findall(r"<!-- lesson: kcert client admin -->\n```text\n(.*?)```", README, re.DOTALL)
-    assert kcert("ca", "--quiet").status == 0
-    assert shown in kcert("client", "admin").stdout
-
-
 def test_the_kcert_yaml_shown_is_accepted(tmp_path: Path) -> None:
     (indented,) = re.findall(r"^## The cluster: kcert.yaml\n\n((?:    .*\n)+)", README, re.MULTILINE)
     path = tmp_path / "kcert.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -248,6 +249,18 @@ def test_a_certificate_whose_key_is_lost_gets_a_new_one(own_pki: Callable[..., P
     assert "admin.key is not there, so it gets a new one" in " ".join(ended.stdout.split())
 
 
+@pytest.mark.parametrize("names", [("admin",), ("ca",), ("--all",)])
+def test_fewer_days_by_wish_are_not_blamed_on_the_ca(
+    own_pki: Callable[..., Pki], kcert: Kcert, names: tuple[str, ...]
+) -> None:
+    own_pki("course")
+
+    said = kcert.done("renew", *names, "--days", "40", "--quiet").stdout
+
+    assert "renewed" in said
+    assert "its CA has left" not in said
+
+
 def test_those_that_end_soon_are_renewed_and_no_others(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
     kcert.done("renew", "admin", "kube-proxy", "--days", "20", "--quiet")
@@ -357,13 +370,37 @@ def test_without_the_cas_key_it_is_said_how_to_do_it_where_the_key_is(
     folder = own_pki("course").folder
     (folder / "ca.key").unlink()
 
-    ended = kcert("renew", "admin")
+    ended = kcert("renew", "kube-scheduler")
 
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
     assert "ca.key is not here" in said
-    assert "`kcert csr new admin`" in said
+    assert "`kcert csr new kube-scheduler`" in said
     assert "`kcert csr sign --file`" in said
+
+
+@pytest.mark.parametrize("name", ["kube-apiserver", "admin"])
+def test_what_the_certificates_api_does_not_sign_is_signed_by_openssl_where_the_key_is(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, name: str
+) -> None:
+    """A server's certificate, and one in system:masters: the line that is printed makes the same again."""
+    folder, there = own_pki("course").folder, tmp_path / "there"
+    there.mkdir()
+    (folder / "ca.key").rename(there / "ca.key")
+    before = judge.judged(judge.load(folder / f"{name}.crt"))
+
+    said = " ".join(kcert("renew", name).stderr.split())
+    for file in ("ca.crt", f"{name}.csr", f"openssl-{name}.cnf"):
+        (there / file).write_bytes((folder / file).read_bytes())
+    by_hand = re.search(r"`(openssl x509 -req [^`]*)`", said)
+    assert by_hand
+    assert f"copy {name}.csr and openssl-{name}.cnf" in said
+    made = running.output(["bash", "-c", f"cd {there} && {by_hand[1]}"])
+
+    assert made.status == 0, made.stderr
+    after = judge.judged(judge.load(there / f"{name}.crt"))
+    assert (set(after.subject), after.names, after.purposes) == (set(before.subject), before.names, before.purposes)
+    assert judge.matches((folder / f"{name}.key").read_bytes(), judge.load(there / f"{name}.crt"))
 
 
 def test_a_certificate_that_is_not_there_yet_is_made_by_its_chapter(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -520,6 +557,16 @@ def test_all_in_kubeadms_folder_leaves_the_kubelets_own_conf_alone(adopted: Path
     assert "the kubelet renews by itself" in " ".join(ended.stdout.split())
 
 
+def test_at_the_end_of_a_change_over_the_kubelets_own_certificate_is_spoken_of(adopted: Path, kcert: Kcert) -> None:
+    kcert.done("renew", "ca", "--new-key", "--quiet", "--dir", adopted)
+    kcert.done("renew", "--all", "--quiet", "--dir", adopted)
+
+    ended = kcert.done("renew", "ca", "--finish", "--dir", adopted)
+
+    assert "kubelet-client-current.pem" in ended.stdout
+    assert "kubelet.conf names its files" in " ".join(ended.stdout.split())
+
+
 def test_chapters_add_what_is_missing_to_a_folder_that_others_made(adopted: Path, kcert: Kcert) -> None:
     (adopted / "pki/front-proxy-client.crt").unlink()
     (adopted / "pki/front-proxy-client.key").unlink()
@@ -562,3 +609,72 @@ def test_who_has_to_be_started_anew_is_listed_by_profile(own_pki: Callable[..., 
 
     assert "etcd on controlplane01 kube-apiserver on controlplane01" in said
     assert "sudo systemctl restart" in said
+
+
+# --- Folders of other tools
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """A PKI folder with the CA and an administrator, under the names that another tool gives its files."""
+
+    def lay_out(names: dict[str, str]) -> Path:
+        workshop = Workshop(
+            {
+                "ca": Recipe("CN=Kubernetes", None, ca=True, days=800),
+                "admin": Recipe("O=system:masters/CN=admin", usages=("clientAuth",)),
+            }
+        )
+        pki = tmp_path / "pki"
+        for name in ("ca", "admin"):
+            put(pki / names[f"{name}.crt"], workshop[name].crt)
+            put(pki / names[f"{name}.key"], workshop[name].traditional, 0o600)
+        return pki
+
+    return lay_out
+
+
+CFSSL = {"ca.crt": "ca.pem", "ca.key": "ca-key.pem", "admin.crt": "admin.pem", "admin.key": "admin-key.pem"}
+EASY_RSA = {
+    "ca.crt": "ca.crt",
+    "ca.key": "private/ca.key",
+    "admin.crt": "issued/admin.crt",
+    "admin.key": "private/admin.key",
+}
+
+
+@pytest.mark.parametrize("names", [CFSSL, EASY_RSA], ids=["cfssl", "easy-rsa"])
+def test_in_another_tools_folder_each_file_keeps_its_name(
+    foreign: Callable[[dict[str, str]], Path], kcert: Kcert, names: dict[str, str]
+) -> None:
+    pki = foreign(names)
+    keys = {name: (pki / file).read_bytes() for name, file in names.items() if name.endswith(".key")}
+    before = judge.load(pki / names["admin.crt"])
+
+    kcert.done("renew", "admin", "--quiet")
+    kcert.done("apiserver", "--quiet")
+    kcert.done("renew", "ca", "--quiet")
+
+    after = judge.load(pki / names["admin.crt"])
+    assert after.subject == before.subject
+    assert after.not_valid_before_utc > before.not_valid_before_utc
+    assert {name: (pki / names[name]).read_bytes() for name in keys} == keys
+    assert not (pki / "admin.crt").exists()
+    leaves = [names["admin.crt"], "kube-apiserver.crt"]
+    verdict = running.output(["openssl", "verify", "-CAfile", names["ca.crt"], *leaves], pki)
+    assert verdict.lines == [f"{leaf}: OK" for leaf in leaves]
+    planned = kcert.done("plan").stdout
+    assert f"{names['admin.key']} {names['admin.crt']}" in planned
+
+
+def test_a_second_ca_is_never_put_beside_one_of_cfssl(foreign: Callable[[dict[str, str]], Path], kcert: Kcert) -> None:
+    pki = foreign(CFSSL)
+    (pki / "ca-key.pem").unlink()
+    before = files_of(pki)
+
+    kcert.done("ca")
+    refused = kcert("client", "jane")
+
+    assert files_of(pki) == before
+    assert refused.status == 2
+    assert "pki/ca-key.pem is not here" in " ".join(refused.stderr.split())

@@ -142,6 +142,25 @@ def test_what_openssl_said_stands_below_its_command(own_pki: Callable[..., Pki],
     assert lines[at + 1] == "    | admin.crt: OK"
 
 
+def test_the_table_at_the_end_names_every_file_in_one_piece_and_whose_it_is(
+    pki: Callable[[str, str], Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    """In the large cluster of kubeadm names are long, and many certificates are of one kind."""
+    made = pki("kubeadm", "large").copied_to(tmp_path)
+    gone = ("hosts/cp3.example.com/controller-manager.conf", "jane.conf", "admin.conf")
+    for name in gone:
+        (made.folder / name).unlink()
+
+    lines = kcert.done("all", "--no-explain").lines
+
+    rows = lines[lines.index("Made: 3 certificates") :]
+    starts = {row.split()[0]: row for row in rows if row.split() and row.split()[0] in gone}
+    assert sorted(starts) == sorted(gone)
+    assert "A user's certificate: jane" in starts["jane.conf"]
+    assert starts["admin.conf"].split("  ")[-1].strip() != "The administrator's certificate: kubernetes-admin"
+    assert "cp3.example.com" in " ".join(rows).split("certificate: ", 1)[1]
+
+
 def test_a_wider_or_narrower_screen_never_cuts_a_command(kcert: Kcert, tmp_path: Path) -> None:
     node = f"{'n' * 50}"
     (tmp_path / "kcert.yaml").write_text(

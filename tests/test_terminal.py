@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output
+from tests.running import Kcert, output, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,15 +63,19 @@ def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = ""
     )
     os.close(slave)
     text, typed, deadline = b"", 0, time.monotonic() + 60
-    with process, contextlib.suppress(OSError):  # EIO: the other side has closed
-        while time.monotonic() < deadline:
-            if select.select([master], [], [], 1)[0]:
-                text += os.read(master, 65536)
-            if text.count(b"q stops] ") > typed and typed < len(keys):
-                os.write(master, keys[typed].encode())
-                typed += 1
-    os.close(master)
-    return OnTerminal(process.wait(), text.decode())
+    try:
+        with contextlib.suppress(OSError):  # EIO: the other side has closed
+            while time.monotonic() < deadline:
+                if select.select([master], [], [], 1)[0]:
+                    text += os.read(master, 65536)
+                if text.count(b"q stops] ") > typed and typed < len(keys):
+                    os.write(master, keys[typed].encode())
+                    typed += 1
+        return OnTerminal(process.wait(10), text.decode())
+    finally:
+        process.kill()  # nothing to one that has ended
+        process.wait()
+        os.close(master)
 
 
 @pytest.fixture
@@ -144,14 +148,17 @@ def test_step_stops_cleanly(course: Pki, kcert: Kcert, keys: str, status: int) -
 
 
 def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:
+    """The command's name alone would not do: nobody but this command line knows of jane and her group."""
     before = snapshot(course.folder)
+    command = ("client", "jane", "--group", "developers")
 
-    ended = kcert("client", "admin", "--step", stdin="\nq\n")
+    ended = kcert(*command, "--step", stdin="\nq\n")
 
     assert ended.status == 0
-    assert "`kcert client` goes on from here" in " ".join(ended.stdout.split())
+    assert "Not made: jane. The same command goes on from here." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
     assert staged(course.folder) == []
+    assert "made  jane" in kcert.done(*command, "--quiet").stdout
 
 
 def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) -> None:
@@ -162,6 +169,19 @@ def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) 
     assert ended.status == 0
     assert "Stopped. Not made: admin." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
+
+
+def test_what_goes_wrong_does_not_stand_behind_the_counter(course: Pki, kcert: Kcert, tmp_path: Path) -> None:
+    openssl = tmp_path / "openssl"
+    openssl.write_text(f'#!/bin/sh\n[ "$1" = req ] && exit 1\nexec {program("openssl")} "$@"\n', encoding="utf-8")
+    openssl.chmod(0o755)
+
+    ended = on_terminal(kcert, "client", "admin", "--quiet", "--openssl", str(openssl))
+
+    assert ended.status == 3
+    assert "0 made, 1 to go\r\x1b[K" in ended.text
+    assert "to gokcert" not in ended.plain
+    assert not (course.folder / "admin.crt").exists()
 
 
 @pytest.mark.parametrize("other", [["--quiet"], ["--dry-run"], ["--jobs", "2"]], ids=" ".join)
@@ -225,3 +245,28 @@ def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, red
         assert said.stdout
     # Whatever the screen was, the certificate is whole or absent.
     assert (course.folder / "admin.crt").exists() == (course.folder / "admin.key").exists()
+
+
+def test_an_error_that_cannot_be_said_keeps_its_status(kcert: Kcert) -> None:
+    said = output(
+        ["bash", "-c", '"$@" nothing 2> /dev/full; echo "status $?"', "bash", *kcert.argv()],
+        kcert.folder,
+        **kcert.environment(),
+    )
+
+    assert (said.stdout, said.stderr) == ("status 2\n", "")
+
+
+def test_what_was_typed_reaches_the_terminal_as_text(kcert: Kcert) -> None:
+    said = kcert("plan", "--config", "no\x1b[31msuch\u202e")
+
+    assert said.status == 2
+    assert "no\\x1b[31msuch\\u202e is not there" in said.stderr
+
+
+def test_a_value_by_the_page_is_shortened(kcert: Kcert) -> None:
+    said = kcert("client", "u" * 5000, "--group", "a")
+
+    assert said.status == 2
+    assert len(said.stderr) < 720
+    assert "at most 64 characters for it, this has 5000" in " ".join(said.stderr.split())

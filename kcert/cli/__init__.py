@@ -40,6 +40,7 @@ COMMANDS = {
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
     "flags": Entry("flags", "What each component has to be told, and why.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
+    "export": Entry("export", "Hand the cluster's certificates over to cert-manager or Ansible.", _USE),
     "call": Entry("call", "Call the API with curl and a certificate.", _USE),
     "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
     "csr": Entry("csr", "The Certificates API, from a request to a signed certificate.", _MAKE),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.adoption import adopted
 from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
 from kcert.errors import InputError
 from kcert.making import Order, make, prepare
@@ -37,12 +38,16 @@ def folder(looking: Looking) -> Folder:
     from kcert.kubernetes.credentials import Folder
 
     described = cluster(looking.config)
-    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir))
+    return Folder(looking.dir, described, openssl(looking.openssl), folder_option(looking.dir, looking.config))
 
 
-def folder_option(folder: Path) -> str:
-    """What belongs behind a command that is to work on the same PKI folder: nothing, or `` --dir lab``."""
-    return "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
+def folder_option(folder: Path, config: Path | None) -> str:
+    """What belongs behind a command that is to work on the same PKI folder for the same cluster.
+
+    Nothing, or `` --dir lab --config lab.yaml``: without the second another cluster would be meant.
+    """
+    options = "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
+    return options if config in (None, DEFAULT_FILE) else f"{options} --config {quote(str(config))}"
 
 
 def chapter(making: Making, name: str) -> None:
@@ -91,15 +96,17 @@ def ordered(
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if making.quiet and making.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    here = adopted(making.dir, known)
+    by_name = {one.name: one for one in here}
     return Order(
         cluster=described,
-        wanted=wanted,
-        known=known,
+        wanted=tuple(by_name[one.name] if one in known else one for one in wanted),
+        known=here,
         root=making.dir,
         doing=f"kcert {name}",
         openssl=openssl(making.openssl),
         templates=making.templates,
-        folder_option=folder_option(making.dir),
+        folder_option=folder_option(making.dir, making.config),
         jobs=making.processes,
         side_by_side=making.quiet,
     )
@@ -110,11 +117,11 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
     return Order(
         cluster=described,
         wanted=(),
-        known=profiles.certificates(described),
+        known=adopted(looking.dir, profiles.certificates(described)),
         root=looking.dir,
         doing=f"kcert {name}",
         openssl=program,
-        folder_option="" if looking.dir == DEFAULT_FOLDER else f" --dir {quote(str(looking.dir))}",
+        folder_option=folder_option(looking.dir, looking.config),
     )
 
 
@@ -129,9 +136,10 @@ def carry_out(making: Making, order: Order) -> Result | None:
         from kcert.view.quiet import Quiet
 
         quiet = Quiet()
-        result = make(order, quiet)
-        quiet.ends(result)
-        return result
+        try:
+            return make(order, quiet)
+        finally:  # what went wrong has a line of its own, too
+            quiet.ends()
     from kcert.view.lesson import Lesson
 
     lesson = Lesson(explain=making.explain, step=making.step)

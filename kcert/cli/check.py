@@ -22,7 +22,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things.",
+            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things, and "
+            "where they keep none, the PKI folder.",
         ),
     ] = None,
     root: Annotated[
@@ -65,6 +66,7 @@ def command(
         soon=days_in(expiring_in),
         wanted=wanted,
         openssl=program.openssl(openssl),
+        otherwise=dir,
     )
     check.show(judgement, format, looked_around=not where)
     raise typer.Exit(check.status(judgement, strict=strict))

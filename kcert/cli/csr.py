@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubectl import Cluster
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
     "with --file without one.",
@@ -131,12 +132,16 @@ def manifest(
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
         name=called,
     )
-    written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl))
+    option = chapters.folder_option(looking.dir, looking.config)
+    written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl), option)
     if output == "-":
         csr.bare(written)
         return
-    path = manifests.write(looking.dir, written, None if output is None else Path(output), csr.waits)
-    csr.wrote(looking.dir, certificate, written, path, explain=explain)
+    path, there = manifests.write(looking.dir, written, None if output is None else Path(output), csr.waits)
+    if there:
+        csr.stays(there, path)
+    else:
+        csr.wrote(looking.dir, certificate, written, path, explain=explain)
 
 
 @app.command("submit")
@@ -150,7 +155,7 @@ def submit(
     from kcert.kubernetes import answers, manifests
     from kcert.view import csr
 
-    path = manifests.named(fetching.dir, name)
+    path = manifests.named(fetching.dir, name, chapters.folder_option(fetching.dir, fetching.config))
     found = answers.load(path)
     csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
     csr.submitted(found)
@@ -182,11 +187,14 @@ def show(
 
     if file is not None:
         _neither(name)
-        csr.decoded(manifests.looked_at(file), openssl(deciding.openssl))
+        found = manifests.looked_at(file)
+        csr.decoded(found, openssl(deciding.openssl), csr.out_of_file(file, found, "request"))
     else:
-        argv = _cluster(deciding).command("get", "csr", _object(name), "-o", "yaml")
+        cluster = _cluster(deciding)
+        argv = cluster.command("get", "csr", _object(name), "-o", "yaml")
         csr.shows(argv)
-        csr.decoded(manifests.looked_up(argv, _object(name)), openssl(deciding.openssl))
+        found = manifests.looked_up(argv, _object(name))
+        csr.decoded(found, openssl(deciding.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
 
 
 @app.command("approve")
@@ -194,6 +202,7 @@ def show(
 def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
     """Say that a request may be signed: `kubectl certificate approve`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
+    from kcert.kubernetes.signing_request import APPROVED
     from kcert.openssl.program import openssl
     from kcert.view import csr
 
@@ -203,7 +212,7 @@ def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) ->
     _neither(name)
     program = openssl(deciding.openssl)
     before, after = manifests.decide(file, lambda one: signing.approve(one, program))
-    csr.decided(file, before, after)
+    csr.decided(file, before, after, APPROVED)
 
 
 @app.command("deny")
@@ -211,6 +220,7 @@ def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) ->
 def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None:
     """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
+    from kcert.kubernetes.signing_request import DENIED
     from kcert.view import csr
 
     if file is None:
@@ -218,7 +228,7 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
         return
     _neither(name)
     before, after = manifests.decide(file, signing.deny)
-    csr.decided(file, before, after)
+    csr.decided(file, before, after, DENIED)
 
 
 @app.command("sign")
@@ -242,7 +252,7 @@ def sign(
     cluster = chapters.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     desk = chapters.order_in(looking, "csr sign", cluster, program)
-    manifests.sign(desk, file, longest_life, csr.Signing(file, explain=explain))
+    manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
 
 
 @app.command("fetch")
@@ -271,18 +281,25 @@ def fetch(
     if file is not None:
         if wait is not None:
             raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
-        pem = answers.certificate_of(answers.load(file), offline=True)
+        found = answers.load(file)
+        pem = answers.certificate_of(found, offline=True)
+        by_hand = csr.out_of_file(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
-        called = called or manifests.object_name_of(certificate)
-        pem = answers.from_cluster(_object(called), _cluster(fetching), seconds, csr.shows)
-    answer = answers.accepted(pem, certificate, fetching.dir, program)
+        called = _object(called or manifests.object_name_of(certificate))
+        # With -o - the certificate alone is on the screen, for another program to read.
+        shows = csr.hides if output == "-" else csr.shows
+        pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
+        by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
+    option = chapters.folder_option(fetching.dir, fetching.config)
+    answer = answers.accepted(pem, certificate, fetching.dir, program, option)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return
     desk = chapters.order_in(fetching, "csr fetch", cluster, program)
-    path = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
-    csr.kept(certificate, answer, path)
+    csr.unpacked(by_hand, certificate, fetching.dir, output)
+    path, new = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
+    csr.kept(certificate, answer, path, option, new=new)
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

@@ -8,6 +8,7 @@ import typer
 
 from kcert.cli import chapters
 from kcert.cli.options import Looking, takes
+from kcert.kubernetes.version import STABLE
 
 
 @takes(Looking)
@@ -32,7 +33,12 @@ def command(
     ] = None,
     kubernetes_version: Annotated[
         str | None,
-        typer.Option("--kubernetes-version", metavar="1.X", help="Leave out what other releases than this take."),
+        typer.Option(
+            "--kubernetes-version",
+            metavar="1.X",
+            help="Leave out what other releases than this take.",
+            show_default=str(STABLE),
+        ),
     ] = None,
     path_prefix: Annotated[
         str | None,
@@ -56,4 +62,6 @@ def command(
         flags.print_form(seat, format)
     else:
         flags.show(seat, explain=explain)
-    flags.warn(assignment.unfit(looking.dir, seat, openssl(looking.openssl)), chapters.folder_option(looking.dir))
+    flags.warn_of_release(seat.version)
+    unfit = assignment.unfit(looking.dir, seat, openssl(looking.openssl))
+    flags.warn(unfit, chapters.folder_option(looking.dir, looking.config))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.options import Program
+from kcert.cli.options import DEFAULT_FOLDER, Folder, Program
 
 
 def command(
@@ -16,7 +16,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things.",
+            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things, and "
+            "where they keep none, the PKI folder.",
         ),
     ] = None,
     root: Annotated[
@@ -38,19 +39,21 @@ def command(
         str | None,
         typer.Option("--expiring-in", metavar="TIME", help="Only what ends within 30d, 8w …, or has ended."),
     ] = None,
+    dir: Folder = DEFAULT_FOLDER,  # noqa: A002 - the option's name
     openssl: Program = "openssl",
 ) -> None:
     """All certificates of a cluster: whose they are, what they say, how long they last."""
     from kcert.inspect.inventory import ORDERS, days_in, ending_within, inventory
     from kcert.inspect.survey import survey
     from kcert.openssl import program
-    from kcert.view.inventory import present
+    from kcert.view.inventory import present, status
 
     days = days_in(expiring_in) if expiring_in is not None else None
-    found = survey(where or (), root, program.openssl(openssl))
+    found = survey(where or (), root, program.openssl(openssl), otherwise=dir)
     entries = inventory(found)
     if days is not None:
         entries = ending_within(entries, days)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
     present(entries, found, format, output, looked_around=not where, openssl=openssl)
+    raise typer.Exit(status(found))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert import profiles
+from kcert.adoption import adopted
 from kcert.cli import chapters
 from kcert.cli.options import Looking, takes
 
@@ -26,5 +27,6 @@ def command(
     cluster = chapters.cluster(looking.config)
     # Where nothing lies there is nothing to read, so a plan needs no openssl.
     program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
-    found = standings(looking.dir, profiles.certificates(cluster), program)
-    plan.show(cluster, looking.dir, tuple(found.values()), format, chapters.folder_option(looking.dir))
+    found = standings(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
+    option = chapters.folder_option(looking.dir, looking.config)
+    plan.show(cluster, looking.dir, tuple(found.values()), format, option)

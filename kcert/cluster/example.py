@@ -33,7 +33,8 @@ api_server:
 service_cidr: 10.96.0.0/16
 dns_domain: cluster.local
 
-# The machines. ip is an address or a list of addresses, IPv4 or IPv6.
+# The machines. ip is an address or a list of addresses, IPv4 or IPv6. One machine may stand in several
+# lists, with the same name and addresses in each.
 control_plane:
   - {{name: controlplane01, ip: 127.0.0.1}}
 nodes:

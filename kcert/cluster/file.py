@@ -15,6 +15,7 @@ from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
 from kcert.errors import InputError
 from kcert.nesting import too_deep
+from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +67,8 @@ class Value:
 
     def refuse(self, why: str) -> InputError:
         """The error that this value cannot be taken."""
-        return InputError(f"{self.file}:{self.line}: {self.path}: {why}.")
+        where = f"{self.path}: " if self.path else ""
+        return InputError(f"{self.file}:{self.line}: {where}{why}.")
 
     def text(self, reason: Callable[[str], str | None]) -> str:
         """The value as text for which *reason* finds nothing to say."""
@@ -150,16 +152,20 @@ def _parse(path: Path) -> Value | None:
     import yaml
 
     try:
-        content = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else None
-        if content is None:
+        # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
             raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path} is not there. `kcert init --config {path}` writes one to start from.") from None
+        raise InputError(
+            f"{path} is not there. `kcert init --config {quote(str(path))}` writes one to start from."
+        ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1 if content else 0
+        line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
     if too_deep(text):
         raise InputError(f"{path}: this is nested deeper than any kcert.yaml.")
@@ -243,6 +249,7 @@ def _cluster(found: dict[str, Value], source: Path | None, lifetimes: Mapping[st
         days=asked.get("days", lambda value: _days(value, lifetimes[profile]), lifetimes[profile], ""),
         source=source,
     )
+    _check_machines(cluster)
     _check_services_apart(cluster, found.get("service_cidr"))
     return replace(cluster, defaults=tuple(asked.taken))
 
@@ -349,6 +356,22 @@ def _days(value: Value, default: Lifetimes) -> Lifetimes:
             f" or ca at least {leaf}"
         )
     return Lifetimes(ca, leaf)
+
+
+def _check_machines(cluster: Cluster) -> None:
+    """A machine may be in several lists, but then it is the same one in each of them."""
+    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+    seen: dict[str, tuple[str, Host]] = {}
+    for key, hosts in lists.items():
+        for host in hosts:
+            first, other = seen.setdefault(host.name, (key, host))
+            if set(other.addresses) != set(host.addresses):
+                line = f"line {other.line}" if other.line else "kcert's defaults"
+                raise InputError(
+                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
+                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
+                    "have to be the same, or the names others."
+                )
 
 
 def _check_services_apart(cluster: Cluster, value: Value | None) -> None:

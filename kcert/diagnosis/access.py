@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
-from kcert.diagnosis.commands import lines, repair, request, sign, which
+from kcert.diagnosis.commands import lines, look, repair, request, sign, which
 from kcert.shell import quote
 
 _SUBJECT = "openssl x509 -in client.crt -noout -subject -issuer -dates"
@@ -13,8 +13,14 @@ _HANDSHAKE = (
     "2>/dev/null |\n"
     "  grep 'Acceptable client certificate CA names' -A 3   # the CAs whose clients the API server knows"
 )
+_VERBS = (
+    r"get|list|watch|create|update|patch|delete|deletecollection|use|bind|escalate|impersonate|approve|sign|attest|"
+    r"head|post|put|options|proxy|\*"
+)
+"""What RBAC can forbid; another program's users cannot do other things."""
+
 _FORBIDDEN = (
-    r"User \"(?P<user>%s)\" cannot \"?(?P<verb>[a-z*]+)\"? (?:resource|path)?\s*\"?(?P<what>[^\s\"]+)\"?"
+    rf"User \"(?P<user>%s)\" cannot \"?(?P<verb>{_VERBS})\"? (?:resource|path)?\s*\"?(?P<what>[^\s\"]+)\"?"
     r"(?: in API group \"(?P<group>[^\"]*)\")?(?: in the namespace \"(?P<namespace>[^\"]*)\")?"
 )
 _COMPONENTS = {
@@ -86,7 +92,7 @@ def _node_user(saying: Saying) -> Meaning:
         f"system:node: and the node's own name{upper}.",
         lines(_CLIENT_NOTE, _SUBJECT, "hostname", _can_i(saying, user)),
         repair(
-            ("kcert renew kubelet-client-NODE   # kubeadm: kubelet", "kcert kubeconfig NODE"),
+            ("kcert renew kubelet-client-NODE --stale   # kubeadm: kubelet", "kcert kubeconfig NODE"),
             (
                 request("kubelet-client-NODE", f"/CN=system:node:{quote(node.lower() or 'NODE')}/O=system:nodes"),
                 sign("kubelet-client-NODE"),
@@ -118,6 +124,26 @@ def _service_account(saying: Saying) -> Meaning:
     )
 
 
+def _bootstrap_token(saying: Saying) -> Meaning:
+    user = saying.word("user")
+    return Meaning(
+        f"The bootstrap token {user.rpartition(':')[2]} may not {_deed(saying)}: its group system:bootstrappers is not "
+        "bound to the role system:node-bootstrapper. A token shows no certificate, so none is at fault.",
+        lines(
+            "kubectl get clusterrolebinding -o wide | grep bootstrap",
+            "# what the token is to get is a certificate; is there one by now?",
+            look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
+        ),
+        repair(
+            ("# kcert makes no roles:",),
+            (
+                "kubectl create clusterrolebinding kubelet-bootstrap --clusterrole system:node-bootstrapper \\",
+                "    --group system:bootstrappers   # of kubeadm: system:bootstrappers:kubeadm:default-node-token",
+            ),
+        ),
+    )
+
+
 def _component(saying: Saying) -> Meaning:
     user = saying.word("user")
     name = _COMPONENTS[user]
@@ -127,7 +153,7 @@ def _component(saying: Saying) -> Meaning:
         "roles it needs were changed.",
         lines(_CLIENT_NOTE, _SUBJECT, _can_i(saying, user)),
         repair(
-            (f"kcert renew {name}", f"kcert kubeconfig {name}"),
+            (f"kcert renew {name} --stale", f"kcert kubeconfig {name}"),
             (sign(name), "# roles: kubectl get clusterrolebinding " + quote(user)),
         ),
     )
@@ -137,6 +163,8 @@ def _forbidden(saying: Saying) -> Meaning:
     user = saying.word("user")
     if user.startswith("system:serviceaccount:"):
         return _service_account(saying)
+    if user.startswith("system:bootstrap:"):
+        return _bootstrap_token(saying)
     if user in _COMPONENTS:
         return _component(saying)
     if user == "kubernetes-admin":
@@ -189,7 +217,7 @@ def _other_node(saying: Saying) -> Meaning:
         "--hostname-override, or the host's name, differ.",
         lines(_CLIENT_NOTE, f"{_SUBJECT}   # should be CN = system:node:{other}, O = system:nodes", "hostname"),
         repair(
-            (f"kcert renew {quote(client)}", f"kcert kubeconfig {quote(other or 'NODE')}"),
+            (f"kcert renew {quote(client)} --stale", f"kcert kubeconfig {quote(other or 'NODE')}"),
             ("# give the kubelet the certificate of its own node:", sign(client)),
         ),
     )
@@ -200,7 +228,7 @@ def _no_node(_saying: Saying) -> Meaning:
         "The API server cannot tell which node calls: the kubelet's certificate has not CN=system:node:NAME with "
         "O=system:nodes.",
         lines(_CLIENT_NOTE, _SUBJECT, "hostname"),
-        repair(("kcert renew kubelet-client-NODE   # kubeadm: kubelet",), (sign("kubelet-client-NODE"),)),
+        repair(("kcert renew kubelet-client-NODE --stale   # kubeadm: kubelet",), (sign("kubelet-client-NODE"),)),
     )
 
 
@@ -250,6 +278,23 @@ def _token(_saying: Saying) -> Meaning:
                     "token secrets"
                 ),
             ),
+        ),
+    )
+
+
+def _old_token(_saying: Saying) -> Meaning:
+    return Meaning(
+        "A service account's token has expired: a pod's is good for an hour and the kubelet renews it in time, so the "
+        "program goes on with one that it read long ago, or a clock is wrong.",
+        lines(
+            "date -u   # on both machines",
+            "# a service account has a token and no certificate, so openssl has only its middle part to decode:",
+            "kubectl exec POD -- cat /var/run/secrets/kubernetes.io/serviceaccount/token |\n"
+            "  cut -d. -f2 | tr '_-' '/+' | openssl base64 -d -A   # exp: the end, in seconds since 1970",
+        ),
+        repair(
+            ("# kcert makes no tokens:",),
+            ("kubectl delete pod POD   # it reads the token when it starts; newer client libraries do so again",),
         ),
     )
 
@@ -316,6 +361,15 @@ CAUSES = (
             Wording("crypto/rsa: verification error", r"invalid bearer token.*crypto/rsa: verification error"),
         ),
         _token,
+    ),
+    Cause(
+        "token-expired",
+        "unauthorized",
+        (
+            Wording("service account token has expired"),
+            Wording("Token has expired", r"(?i)invalid bearer token.*token has expired"),
+        ),
+        _old_token,
     ),
     Cause(
         "unknown-caller",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.diagnosis.commands import API_SERVER, ETCD_PEER
 from kcert.diagnosis.unwrapping import unwrap
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ DIALLED = "dialled"
 _KUBECTL = "Unable to connect to the server"
 """kubectl's last words name no server, and the lines before them do."""
 
+_OF_A_PEER = re.compile(r"\bremote-(?:peer|member)-id=|\b(?:health check for|prober detected|failed to reach the) peer")
 _CHECKED = re.compile(r"error (\S.*): verification failed\s*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
 
@@ -120,6 +122,11 @@ class Saying:
         if self.text.startswith(_KUBECTL):
             return self.known.get(DIALLED, "")
         return dialled(self.text)
+
+    @property
+    def stand_in(self) -> str:
+        """The address to try where the line names none: the API server's, or where etcd speaks of a peer, a peer's."""
+        return ETCD_PEER if _OF_A_PEER.search(self.text) else API_SERVER
 
     @cached_property
     def checked(self) -> str:

@@ -14,6 +14,9 @@ from kcert.shell import quote
 API_SERVER = "127.0.0.1:6443"
 """Where the API server listens on its own host: the address to try where a log names none."""
 
+ETCD_PEER = "127.0.0.1:2380"
+"""Where a member of etcd listens for the others."""
+
 _BY_PORT = {
     "6443": "kube-apiserver",
     "8443": "kube-apiserver",
@@ -32,6 +35,9 @@ _KUBEADM = {
 """kubeadm's file names, where kcert's own name for the certificate is another."""
 _PKI_SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_NAMED = re.compile(r"[^:]*[A-Za-z][^:]*$")
+"""A host by its name rather than by its address."""
 
 NAME = "NAME"
 """Stands where a log does not tell which certificate it is."""
@@ -57,8 +63,14 @@ def name_of(path: str) -> str:
 
 
 def name_at(address: str) -> str:
-    """The name of the certificate that is shown at HOST:PORT: the port tells who listens there."""
-    return _BY_PORT.get(address.rpartition(":")[2], NAME)
+    """The name of the certificate that is shown at HOST:PORT: the port tells who listens there.
+
+    Behind a name and port 443 there may be anything: a webhook, a registry, an identity provider.
+    """
+    host, _, port = address.rpartition(":")
+    if port == "443" and _NAMED.match(host) and not host.startswith("kubernetes"):
+        return NAME
+    return _BY_PORT.get(port, NAME)
 
 
 def which(name: str) -> str:

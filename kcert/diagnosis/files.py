@@ -14,6 +14,17 @@ def _is_key(path: str) -> bool:
     return PurePosixPath(path).suffix == ".key" or PurePosixPath(path).name.endswith("-key.pem")
 
 
+def _is_kubeconfig(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.suffix in _KUBECONFIGS or not pure.suffix
+
+
+def _is_authority(path: str) -> bool:
+    """Whether the file is a CA's by its name: that is never made again, because nothing would know the new one."""
+    stem = PurePosixPath(path).stem.removesuffix("-key")
+    return stem == "ca" or stem.endswith("-ca")
+
+
 def _openssl(path: str) -> str:
     """The command that shows that a file is what it should be."""
     if _is_key(path):
@@ -35,7 +46,9 @@ def _missing(saying: Saying) -> Meaning | None:
         return _bootstrap(path)
     name = name_of(path)
     folder = str(PurePosixPath(path).parent)
-    kubeconfig = PurePosixPath(path).suffix in _KUBECONFIGS or not PurePosixPath(path).suffix
+    kubeconfig = _is_kubeconfig(path)
+    if _is_authority(path):
+        return _missing_authority(path)
     return Meaning(
         f"{path} is not there: the path in an option is mistyped, the file was never copied, or a pod does not "
         "mount its folder.",
@@ -50,6 +63,22 @@ def _missing(saying: Saying) -> Meaning | None:
             (
                 f"# copy it to {path}, or correct the option that names it",
                 "" if kubeconfig or _is_key(path) else sign(name),
+            ),
+        ),
+    )
+
+
+def _missing_authority(path: str) -> Meaning:
+    folder = str(PurePosixPath(path).parent)
+    return Meaning(
+        f"{path}, a CA's file, is not there: the path in an option is mistyped, the file was never copied, or a pod "
+        "does not mount its folder.",
+        lines(f"ls -l {file(folder)}", _openssl(path)),
+        repair(
+            ("kcert bundle HOST   # packs what a host needs, the CA's certificate among it",),
+            (
+                f"# copy it to {path} from a host that has it, or correct the option that names it",
+                "# never make a new one in its place: it would vouch for none of the certificates that are in use",
             ),
         ),
     )
@@ -74,6 +103,8 @@ def _unreadable(saying: Saying) -> Meaning | None:
     path = saying.word("path").strip("\"'")
     if not is_pki(path):
         return None
+    if _is_kubeconfig(path):
+        return _closed_kubeconfig(path)
     return Meaning(
         f"The program runs as a user who may not read {path}, or may not enter a folder on the way to it.",
         lines(f"ls -l {file(path)}", f"namei -l {file(path)}", _openssl(path)),
@@ -82,6 +113,21 @@ def _unreadable(saying: Saying) -> Meaning | None:
             (
                 f"chown USER {file(path)}   # USER: whom the program runs as, for instance etcd",
                 f"chmod {'600' if _is_key(path) else '644'} {file(path)}",
+            ),
+        ),
+    )
+
+
+def _closed_kubeconfig(path: str) -> Meaning:
+    return Meaning(
+        f"You, or the user whom the program runs as, may not read {path}. It holds a private key, so it stays closed "
+        "to all but its owner.",
+        lines(f"ls -l {file(path)}", _openssl(path)),
+        repair(
+            (f"kcert kubeconfig {name_of(path)}", which(name_of(path))),
+            (
+                f"sudo install -D -m 600 -o $(id -u) -g $(id -g) {file(path)} ~/.kube/config   # a copy of your own",
+                f"# or, for a program: chown USER {file(path)}; its mode stays 600",
             ),
         ),
     )

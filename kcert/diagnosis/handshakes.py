@@ -13,7 +13,7 @@ _CLIENT_NOTE = "# client.crt, client.key: the pair that the client was given"
 def _refused(saying: Saying) -> Meaning:
     if saying.client_is_judged:
         return _server_refused(saying)
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return Meaning(
         f"The server at {address} refused the client's certificate; why, stands in the server's log."
         if saying.dialled
@@ -79,7 +79,7 @@ def _none_shown(saying: Saying) -> Meaning:
 
 
 def _none_given(saying: Saying) -> Meaning:
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return Meaning(
         "The server wants a certificate from its client, and was shown none.",
         lines(_CLIENT_NOTE, shake_hands(address, "ca.crt", _CLIENT)),
@@ -91,7 +91,7 @@ def _none_given(saying: Saying) -> Meaning:
 
 
 def _http_to_tls(saying: Saying) -> Meaning:
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     who = f"A client at {saying.caller} speaks" if saying.caller else "A client speaks"
     return Meaning(
         f"{who} plain HTTP to a port that speaks TLS: its address says http where it has to say https.",
@@ -106,7 +106,7 @@ def _http_to_tls(saying: Saying) -> Meaning:
 def _plain_server(saying: Saying) -> Meaning:
     if saying.caller:
         return _http_to_tls(saying)
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     server = f"The server at {saying.dialled}" if saying.dialled else "The server"
     return Meaning(
         f"{server} does not speak TLS: it answered a TLS greeting with plain text.",
@@ -122,7 +122,7 @@ def _plain_server(saying: Saying) -> Meaning:
 
 
 def _nothing_in_common(saying: Saying) -> Meaning:
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return Meaning(
         "Client and server have no version or cipher of TLS in common; no certificate is at fault.",
         lines(
@@ -137,7 +137,7 @@ def _nothing_in_common(saying: Saying) -> Meaning:
 
 
 def _handshake_failure(saying: Saying) -> Meaning:
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return Meaning(
         "The server broke the handshake off: it wants a client certificate and was shown none, or there is no "
         "common cipher.",
@@ -166,7 +166,36 @@ def _no_serving_certificate(_saying: Saying) -> Meaning:
     )
 
 
+def _not_signed_yet(_saying: Saying) -> Meaning:
+    return Meaning(
+        "A kubelet asked the cluster for a certificate and got none in time: nobody has approved its request, or "
+        "nobody signs.",
+        lines(
+            "kubectl get csr   # Pending: not approved; Approved without Issued: not signed",
+            look("/var/lib/kubelet/pki/kubelet-client-current.pem", "subject", "dates"),
+        ),
+        repair(
+            ("kcert csr list", "kcert csr show NAME", "kcert csr approve NAME"),
+            (
+                "kubectl certificate approve NAME",
+                "# NAME: the request, as `kubectl get csr` lists it",
+                "# where it is approved: kube-controller-manager's --cluster-signing-cert-file and -key-file",
+            ),
+        ),
+    )
+
+
 CAUSES = (
+    Cause(
+        "certificate-not-signed-yet",
+        "csrapproving-csrsigning",
+        (
+            Wording("Certificate request was not signed"),
+            Wording("certificate request was not signed"),
+            Wording("but subject access review was not approved"),
+        ),
+        _not_signed_yet,
+    ),
     Cause(
         "no-client-certificate",
         "no-client-certificate",
@@ -183,7 +212,10 @@ CAUSES = (
         "kubelet-server",
         (
             Wording("no serving certificate available for the kubelet"),
-            Wording("remote error: tls: internal error", r":10250/.*remote error: tls: internal error"),
+            Wording(
+                "remote error: tls: internal error",
+                r"(?::10250/|error dialing backend: ).*?tls: internal error",
+            ),
         ),
         _no_serving_certificate,
     ),

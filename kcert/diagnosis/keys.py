@@ -63,6 +63,22 @@ def _no_pem(saying: Saying) -> Meaning:
     )
 
 
+def _unknown_key(saying: Saying) -> Meaning:
+    _, key = _pair(saying)
+    return Meaning(
+        f"{key} is no key that a program written in Go can read: it is locked with a passphrase, damaged, or of a kind "
+        "that TLS does not use.",
+        lines(_note(saying), f"head -n 2 {file(key)}   # ENCRYPTED: locked", f"openssl pkey -in {file(key)} -noout"),
+        repair(
+            ("kcert renew NAME --new-key   # where the passphrase is lost", which("NAME")),
+            (
+                f"openssl pkey -in {file(key)} -out NAME.key   # asks for the passphrase, writes the key without",
+                "chmod 600 NAME.key",
+            ),
+        ),
+    )
+
+
 def _no_pem_ca(saying: Saying) -> Meaning:
     ca = saying.word("path") or saying.file("client-ca-file", "trusted-ca-file") or "ca.crt"
     return Meaning(
@@ -179,11 +195,11 @@ CAUSES = (
                 "PEM block with type ending in",
                 r"failed to find PEM block with type ending in \"PRIVATE KEY\" in (?P<kind>key) input",
             ),
-            Wording("failed to parse private key", r"failed to parse private (?P<kind>key)"),
             Wording("[SSL] PEM lib"),
         ),
         _no_pem,
     ),
+    Cause("unknown-key", "locked-key", (Wording("failed to parse private key"),), _unknown_key),
     Cause(
         "ca-file-without-certificate",
         "unreadable",

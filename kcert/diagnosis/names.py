@@ -7,7 +7,6 @@ import re
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import (
-    API_SERVER,
     lines,
     look,
     look_at,
@@ -37,9 +36,10 @@ def _address(saying: Saying, name: str) -> str:
     """Where to look: the address that was dialled, or the name itself at the API server's port."""
     if saying.dialled:
         return saying.dialled
+    port = saying.stand_in.rpartition(":")[2]
     if _is_address(name):
-        return f"[{name}]:6443" if ":" in name else f"{name}:6443"
-    return f"{name}:6443" if _PLAIN.fullmatch(name) else API_SERVER
+        return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return f"{name}:{port}" if _PLAIN.fullmatch(name) else saying.stand_in
 
 
 def _names(saying: Saying, name: str, what: str) -> Meaning:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import (
-    API_SERVER,
     file,
     lines,
     look,
@@ -18,6 +17,7 @@ from kcert.diagnosis.commands import (
     verify,
     which,
 )
+from kcert.shell import quote
 
 _CLIENTS_CA = ("trusted-ca-file", "client-ca-file")
 _GIVEN_CA = "# ca.crt: the CA file that the client was given (certificate-authority, --cacert, --etcd-cafile)"
@@ -61,7 +61,7 @@ def _unknown_authority(saying: Saying) -> Meaning:
                 (sign("NAME"), "# or correct the server's option: --client-ca-file, for etcd --trusted-ca-file"),
             ),
         )
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     name = name_at(address)
     return Meaning(
         f"{_shown(saying)} was not signed by the CA that the other side was given.",
@@ -79,6 +79,96 @@ def _unknown_authority(saying: Saying) -> Meaning:
     )
 
 
+def _webhook(saying: Saying) -> Meaning:
+    webhook, address = saying.word("webhook"), saying.dialled
+    return Meaning(
+        f"The certificate of the webhook {webhook} was not signed by the CA in its configuration (caBundle); no "
+        "certificate of the cluster's own is at fault.",
+        lines(
+            "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml   # caBundle, in base64",
+            f"openssl s_client -connect {quote(address)} -CAfile ca.crt </dev/null   # from a pod; ca.crt: the caBundle"
+            if address
+            else "openssl x509 -in ca.crt -noout -subject -fingerprint   # ca.crt: the caBundle",
+        ),
+        repair(
+            ("# kcert makes no certificates for webhooks:",),
+            (
+                "# put the CA that signed it into caBundle: base64 < ca.crt | tr -d '\\n'",
+                "# cert-manager does that by itself, where the annotation cert-manager.io/inject-ca-from is set",
+            ),
+        ),
+    )
+
+
+def _registry(saying: Saying) -> Meaning:
+    registry = saying.word("registry")
+    address = registry if ":" in registry else f"{registry}:443"
+    return Meaning(
+        f"The container runtime of the node does not know the CA that signed the certificate of the registry "
+        f"{registry}; no certificate of the cluster is at fault.",
+        lines(
+            f"openssl s_client -connect {quote(address)} -showcerts </dev/null   # who signed it?",
+            f"openssl s_client -connect {quote(address)} -CAfile ca.crt -verify_return_error </dev/null",
+        ),
+        repair(
+            ("# kcert makes no certificates for registries:",),
+            (
+                f'# on each node, containerd: ca = "ca.crt" in /etc/containerd/certs.d/{registry}/hosts.toml',
+                f"# docker: the CA as /etc/docker/certs.d/{registry}/ca.crt",
+            ),
+        ),
+    )
+
+
+def _not_of_this_ca(saying: Saying) -> Meaning:
+    name, ca = saying.word("name"), saying.word("ca")
+    folder = "/etc/kubernetes/pki"
+    return Meaning(
+        f"kubeadm found {name} in {folder}, and another CA than the {ca} beside it has signed it: the CA was made "
+        "again, or the files come from two clusters.",
+        lines(verify(f"{folder}/{name}.crt", f"{folder}/{ca}.crt"), look(f"{folder}/{name}.crt", "issuer", "dates")),
+        repair(
+            (f"kcert renew {name_of(name)}",),
+            (
+                f"# put the right {ca}.crt and {ca}.key there; or move {name}.crt and {name}.key away, and then:",
+                f"kubeadm init phase certs {quote(name.replace('/', '-'))}",
+            ),
+        ),
+    )
+
+
+def _two_signers(saying: Saying) -> Meaning:
+    path = saying.word("path") or "ca.crt"
+    return Meaning(
+        f"{path} holds several CAs, and kube-controller-manager signs with one only: its --cluster-signing-cert-file "
+        "has to name a file with that CA's certificate alone.",
+        lines(
+            f"grep -c BEGIN {file(path)}",
+            f"openssl x509 -in {file(path)} -noout -subject -dates   # the first: in a change-over the new one",
+        ),
+        repair(
+            ("# --cluster-signing-cert-file is ca-new.crt while `kcert renew ca --new-key` is under way",),
+            (f"openssl x509 -in {file(path)} -out ca-new.crt   # the first alone; --root-ca-file keeps both",),
+        ),
+    )
+
+
+def _other_hash(_saying: Saying) -> Meaning:
+    return Meaning(
+        "`kubeadm join` was given the hash of another CA than the one that the cluster has: "
+        "--discovery-token-ca-cert-hash is of another cluster, or of the CA before this one.",
+        lines(
+            "# on a control-plane host: the hash as it should be",
+            "openssl x509 -in /etc/kubernetes/pki/ca.crt -noout -pubkey |\n"
+            "  openssl pkey -pubin -outform DER | openssl dgst -sha256",
+        ),
+        repair(
+            ("# kcert makes no tokens:",),
+            ("kubeadm token create --print-join-command   # on a control-plane host: a new line to join with",),
+        ),
+    )
+
+
 def _yesterdays_ca(saying: Saying) -> Meaning:
     named = saying.word("ca")
     authority = f"the CA {named}" if named else "the CA"
@@ -90,7 +180,7 @@ def _yesterdays_ca(saying: Saying) -> Meaning:
             lines(_SHOWN, verify("client.crt", ca), look(ca, "subject", "dates", "fingerprint")),
             repair(("kcert renew NAME", which("NAME")), (sign("NAME"),)),
         )
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     name = name_at(address)
     return Meaning(
         f"{_shown(saying)} was signed by another CA with the same name as {authority} that the other side knows: "
@@ -120,10 +210,10 @@ def _signature_failure(saying: Saying) -> Meaning:
 
 def _not_a_ca(saying: Saying) -> Meaning:
     named = saying.word("ca")
-    the_signer = f"the certificate {named}" if named else "a certificate"
-    address = saying.dialled or API_SERVER
+    the_signer = f"the holder of {named}" if named else "the holder of a certificate"
+    address = saying.dialled or saying.stand_in
     return Meaning(
-        f"A certificate was signed with the key of {the_signer}, which is not a CA and may not sign others.",
+        f"A certificate was signed by {the_signer}, which is no CA's and may not sign others.",
         lines(
             _GIVEN_CA,
             "openssl x509 -in ca.crt -noout -subject -ext basicConstraints,keyUsage",
@@ -138,7 +228,7 @@ def _not_a_ca(saying: Saying) -> Meaning:
 
 def _self_signed(saying: Saying) -> Meaning:
     checked = saying.checked
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     proof = verify(checked, "ca.crt") if checked else shake_hands(address, "ca.crt")
     return Meaning(
         f"{checked or 'The certificate that was shown'} signed itself, so no CA vouches for it.",
@@ -149,7 +239,7 @@ def _self_signed(saying: Saying) -> Meaning:
 
 def _unknown_root(saying: Saying) -> Meaning:
     checked = saying.checked
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     proof = (verify(checked, "ca.crt"),) if checked else (shake_hands(address, "ca.crt", "-showcerts"),)
     return Meaning(
         "The chain that was shown ends in a CA that is not in the CA file of the side that looked.",
@@ -166,7 +256,7 @@ def _weak_signature(saying: Saying) -> Meaning:
     return Meaning(
         f"A certificate is signed with {algorithm or 'SHA-1 or MD5'}, which no current program accepts.",
         lines(
-            look_at(saying.dialled or API_SERVER, "subject"),
+            look_at(saying.dialled or saying.stand_in, "subject"),
             "openssl x509 -in server.crt -noout -text | grep 'Signature Algorithm'",
         ),
         repair(("kcert renew NAME", which("NAME")), (f"{sign('NAME')} \\\n    -sha256",)),
@@ -177,7 +267,7 @@ def _weak_key(saying: Saying) -> Meaning:
     return Meaning(
         "The key of a certificate is too short for the program that looked; RSA takes 2048 bits at least.",
         lines(
-            f"openssl s_client -connect {saying.dialled or API_SERVER} </dev/null 2>/dev/null |",
+            f"openssl s_client -connect {saying.dialled or saying.stand_in} </dev/null 2>/dev/null |",
             "  openssl x509 -noout -text | grep Public-Key",
         ),
         repair(("kcert renew NAME --new-key", which("NAME")), ("openssl genrsa -out NAME.key 2048", sign("NAME"))),
@@ -218,6 +308,56 @@ CAUSES = (
             Wording("invalid CA certificate", r"(?:num=\d+:|lookup: |: |\()invalid CA certificate"),
         ),
         _not_a_ca,
+    ),
+    Cause(
+        "authority-of-webhook",
+        "unknown-authority",
+        (
+            Wording(
+                "failed calling webhook",
+                r"failed calling webhook \"?(?P<webhook>[\w.-]+)\"?.*certificate signed by unknown authority",
+            ),
+        ),
+        _webhook,
+    ),
+    Cause(
+        "authority-of-registry",
+        "unknown-authority",
+        (
+            Wording(
+                "pull",
+                r"\bpull\b.*(?:Head|Get) \"?https://(?P<registry>[\w.:-]+)/v2/.*signed by unknown authority",
+            ),
+        ),
+        _registry,
+    ),
+    Cause(
+        "signed-by-another-ca",
+        "wrong-issuer",
+        (
+            Wording(
+                "not signed by CA certificate",
+                r"certificate (?P<name>[\w./-]+) not signed by CA certificate (?P<ca>[\w./-]+)",
+            ),
+        ),
+        _not_of_this_ca,
+    ),
+    Cause(
+        "two-signing-cas",
+        "step-both-authorities",
+        (
+            Wording(
+                "expected 1 certificate, found",
+                r"error reading CA cert file \"?(?P<path>[^\":]+)\"?: expected 1 certificate, found",
+            ),
+        ),
+        _two_signers,
+    ),
+    Cause(
+        "hash-of-another-ca",
+        "unknown-authority",
+        (Wording("none of the public keys", r"none of the public keys .* are pinned"),),
+        _other_hash,
     ),
     Cause(
         "ca-of-the-same-name",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import (
-    API_SERVER,
     file,
     lines,
     look_at,
@@ -27,7 +26,7 @@ _WORDINGS = (
 
 
 def _server(saying: Saying) -> Meaning:
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     name = name_at(address)
     whose = f"The certificate of the server at {saying.dialled}" if saying.dialled else "The server's certificate"
     return Meaning(

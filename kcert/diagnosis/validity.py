@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnosis.commands import (
-    API_SERVER,
     file,
     lines,
     look,
@@ -27,7 +26,7 @@ def _proof(saying: Saying) -> tuple[str, str]:
         return lines(
             "# client.crt: the certificate that the client showed", look("client.crt", "subject", "dates")
         ), "NAME"
-    address = saying.dialled or API_SERVER
+    address = saying.dialled or saying.stand_in
     return lines(unnamed(saying.dialled), look_at(address, "subject", "dates")), name_at(address)
 
 
@@ -110,7 +109,7 @@ CAUSES = (
                 r"(?:(?:which )?(?:located )?(?:at|in) \"?(?P<path>[^\s\"]+)\"? )?"
                 r"is expired: (?P<end>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)",
             ),
-            Wording("the currently active client certificate has expired"),
+            Wording("currently active client certificate has expired"),
         ),
         _kubelet_expired,
     ),

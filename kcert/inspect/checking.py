@@ -51,13 +51,14 @@ def judge(
     soon: int = 30,
     wanted: Mapping[Path, Certificate] | None = None,
     openssl: str = "openssl",
+    otherwise: Path | None = None,
 ) -> Judgement:
-    """Judge all that is found at *where* (see ``survey``); an expiry within *soon* days counts as near.
+    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path. Raises InputError where there was nothing that could
     be judged.
     """
-    found = survey(where, root, openssl)
+    found = survey(where, root, openssl, otherwise=otherwise)
     case = Case(found, datetime.now(timezone.utc), timedelta(days=soon), wanted or {}, openssl)
     judgement = Judgement(found, len(case.found), check(case, rules))
     if not judgement.checked and not judgement.findings:

@@ -19,7 +19,9 @@ COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "ku
 class FileOption:
     """An option that names a file: what is in it, and for a certificate which option names its key."""
 
-    holds: Literal["certificate", "key", "authority", "kubeconfig", "public key", "configuration"]
+    holds: Literal[
+        "certificate", "certificate and key", "key", "authority", "kubeconfig", "public key", "configuration"
+    ]
     role: Role | None = None
     kind: Kind = Kind.CA
     key: str | None = None
@@ -73,6 +75,7 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "--service-account-key-file": FileOption("public key", Role.SERVICE_ACCOUNT, Kind.CLIENT),
         "--service-account-signing-key-file": _KEY,
         "--oidc-ca-file": _authority(None),
+        "--tls-sni-cert-key": FileOption("certificate and key", None, Kind.SERVER),
     },
     "kube-controller-manager": {
         **_server(Role.CONTROLLER_MANAGER_SERVER),
@@ -85,7 +88,12 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "--root-ca-file": _authority(Role.CLUSTER_CA),
         "--service-account-private-key-file": _KEY,
     },
-    "kube-scheduler": {**_server(Role.SCHEDULER_SERVER), **_DELEGATED},
+    "kube-scheduler": {
+        **_server(Role.SCHEDULER_SERVER),
+        **_DELEGATED,
+        "--config": _CONFIGURATION,
+        "clientConnection.kubeconfig": _KUBECONFIG,
+    },
     "kube-proxy": {"--kubeconfig": _KUBECONFIG, "--config": _CONFIGURATION, "clientConnection.kubeconfig": _KUBECONFIG},
     "kubelet": {
         **_server(Role.KUBELET_SERVER),
@@ -108,15 +116,11 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
 }
 
 ANSWERS_TO: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.APISERVER: (("kube-controller-manager", "--root-ca-file"), ("kube-apiserver", "--client-ca-file")),
-    Role.APISERVER_KUBELET_CLIENT: (
-        ("kubelet", "clientCAFile"),
-        ("kubelet", "--client-ca-file"),
-        ("kube-apiserver", "--client-ca-file"),
-    ),
-    Role.APISERVER_ETCD_CLIENT: (("etcd", "--trusted-ca-file"), ("kube-apiserver", "--etcd-cafile")),
-    Role.ETCD_CLIENT: (("etcd", "--trusted-ca-file"), ("kube-apiserver", "--etcd-cafile")),
-    Role.ETCD_SERVER: (("kube-apiserver", "--etcd-cafile"), ("etcd", "--trusted-ca-file")),
+    Role.APISERVER: (("kube-controller-manager", "--root-ca-file"),),
+    Role.APISERVER_KUBELET_CLIENT: (("kubelet", "clientCAFile"), ("kubelet", "--client-ca-file")),
+    Role.APISERVER_ETCD_CLIENT: (("etcd", "--trusted-ca-file"),),
+    Role.ETCD_CLIENT: (("etcd", "--trusted-ca-file"),),
+    Role.ETCD_SERVER: (("kube-apiserver", "--etcd-cafile"),),
     Role.ETCD_PEER: (("etcd", "--peer-trusted-ca-file"),),
     Role.FRONT_PROXY_CLIENT: (("kube-apiserver", "--requestheader-client-ca-file"),),
     Role.KUBELET_SERVER: (("kube-apiserver", "--kubelet-certificate-authority"),),
@@ -134,6 +138,15 @@ ANSWERS_TO: dict[Role, tuple[tuple[str, str], ...]] = {
     ),
 }
 """Who verifies a certificate of each role, and with which option's CA; the first that is there counts."""
+
+PROBABLY_ANSWERS_TO: dict[Role, tuple[tuple[str, str], ...]] = {
+    Role.APISERVER: (("kube-apiserver", "--client-ca-file"),),
+    Role.APISERVER_KUBELET_CLIENT: (("kube-apiserver", "--client-ca-file"),),
+    Role.APISERVER_ETCD_CLIENT: (("kube-apiserver", "--etcd-cafile"),),
+    Role.ETCD_CLIENT: (("kube-apiserver", "--etcd-cafile"),),
+    Role.ETCD_SERVER: (("etcd", "--trusted-ca-file"),),
+}
+"""Options for other certificates that name the same CA in nearly every cluster: what counts where nothing above is."""
 
 CA_ROLES: dict[Role, Role] = {
     **dict.fromkeys((Role.ETCD_SERVER, Role.ETCD_PEER, Role.ETCD_CLIENT, Role.APISERVER_ETCD_CLIENT), Role.ETCD_CA),

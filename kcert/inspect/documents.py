@@ -9,6 +9,7 @@ from typing import Any
 
 LARGEST = 4 * 1024 * 1024  # bytes; the API server itself takes no object beyond 3 MiB
 DEEPEST = 50  # levels
+MOST = 1000  # documents in one file
 
 
 class NotADocumentError(Exception):
@@ -24,10 +25,13 @@ def documents(content: bytes) -> list[dict[str, Any]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         text = content.decode("utf-8-sig")
-        depth = 0
+        depth = count = 0
         for event in yaml.parse(text, Loader=loader):
             if isinstance(event, yaml.AliasEvent):
                 raise NotADocumentError("uses YAML aliases, which kcert does not follow: write the values out")
+            count += isinstance(event, yaml.DocumentStartEvent)
+            if count > MOST:
+                raise NotADocumentError(f"holds more than {MOST} documents")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise NotADocumentError(f"is nested more than {DEEPEST} levels deep")

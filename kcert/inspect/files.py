@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DOCUMENT = re.compile(
-    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|KubeletConfiguration|KubeProxyConfiguration)\b|^clusters:",
+    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|Kube(?:let|Proxy|Scheduler)Configuration)\b|^clusters:",
     re.MULTILINE,
 )
 

@@ -34,12 +34,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Context:
-    """One context: a cluster and a user."""
+    """One context: a cluster and a user.
+
+    ``server_name`` is what the server's certificate is compared with in place of the server's own name
+    (``tls-server-name``); ``verifies`` is False where the certificate is not looked at (``insecure-skip-tls-verify``).
+    """
 
     name: str
     cluster: str
     user: str
     server: str | None
+    server_name: str | None
+    verifies: bool
     authority: Part | None
     certificate: Part | None
     key: Part | None
@@ -77,6 +83,8 @@ def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], c
         cluster=cluster[0],
         user=user[0],
         server=text_at(cluster[1], "server"),
+        server_name=text_at(cluster[1], "tls-server-name") or None,
+        verifies=value_at(cluster[1], "insecure-skip-tls-verify") is not True,
         authority=_part(cluster[1], "certificate-authority"),
         certificate=_part(user[1], "client-certificate"),
         key=_part(user[1], "client-key"),
@@ -88,7 +96,7 @@ def _part(holder: object, option: str) -> Part | None:
     # Where both are given, the data counts (the field's documentation says so).
     embedded = value_at(holder, f"{option}-data")
     if isinstance(embedded, str | bytes) and embedded:
-        text = embedded.encode() if isinstance(embedded, str) else embedded
+        text = embedded.encode("utf-8", "replace") if isinstance(embedded, str) else embedded
         try:
             return Part(f"{option}-data", data=base64.b64decode(b"".join(text.split()), validate=True))
         except (binascii.Error, ValueError):

@@ -8,15 +8,18 @@ others that nobody else uses.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.inspect.survey import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
     from kcert.openssl.read import X509
+    from kcert.openssl.x509 import Name
 
 KUBEADM = {
     "ca": Role.CLUSTER_CA,
@@ -64,6 +67,11 @@ _KUBECONFIGS = {
     "kubelet": Role.KUBELET_CLIENT,
 }
 _KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
+_APART = re.compile(r"(?:k3s|rke2)-(?P<signs>server|client)-ca@\d+")
+_COPY = re.compile(
+    r"(?P<name>.+?)(~|[._-](bak|backup|old|orig|save|saved|prev|previous|copy|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?"
+    r"|[._-]\d{4}-?\d\d-?\d\d[\dTZ_.:-]*)"
+)
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
 """The names, without ending, that say something about the files beside them."""
@@ -125,10 +133,38 @@ def node_of(path: Path, role: Role | None) -> str | None:
     return None
 
 
+def sign_apart(servers: Name, clients: Name) -> bool:
+    """True for the two CAs of K3s and RKE2: one signs what servers show, the other what clients show.
+
+    Their kubeconfigs trust the first and hold a certificate of the second
+    (https://docs.k3s.io/cli/certificate#certificate-authority-ca-certificates).
+    """
+    names = (_APART.fullmatch(name.common_name or "") for name in (servers, clients))
+    return [found["signs"] for found in names if found] == ["server", "client"]
+
+
+def is_set_aside(place: tuple[str, ...]) -> bool:
+    """True for what kubeadm's upgrade leaves in /etc/kubernetes/tmp: manifests as they were, which nobody starts.
+
+    *place* are the folders of a file and its name, from where the walk began. Source: kubeadm's constants.go,
+    ``TempDir``, and the prefixes that its phases give to ``CreateTimestampDir`` and ``CreateTempDir``.
+    """
+    return any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(place))
+
+
 def is_left_over(path: Path, names: frozenset[str]) -> bool:
     """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
     found = _ROTATED.fullmatch(path.name)
     return bool(found and f"kubelet-{found['side']}-current.pem" in names)
+
+
+def is_copy(path: Path, names: Container[str]) -> bool:
+    """True for a file as it was before somebody changed it: ``admin.conf.bak`` beside ``admin.conf``.
+
+    The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
+    """
+    found = _COPY.fullmatch(path.name)
+    return bool(found and found["name"] in names)
 
 
 def kind_of(certificate: X509, role: Role | None) -> Kind:

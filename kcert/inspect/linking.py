@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.inspect import layouts
-from kcert.inspect.components import ANSWERS_TO, CA_ROLES, COMPONENT_OF
+from kcert.inspect.components import ANSWERS_TO, CA_ROLES, COMPONENT_OF, PROBABLY_ANSWERS_TO
+from kcert.inspect.places import home_of
 from kcert.inspect.survey import KubeconfigUse, Problem, Role, Survey, Use
 from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from kcert.inspect.finding import Draft, Findings
+    from kcert.inspect.finding.collector import Draft, Findings
+    from kcert.inspect.survey import KeyFile
     from kcert.openssl.x509 import Name
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
@@ -139,8 +142,10 @@ class _Linker:
         if component is None and kubeconfig is not None:
             component = kubeconfig.component or "kubectl"
         issuer_path = self._issuer_path(draft, certificate, role, kind)
-        key = self.findings.keys.get(draft.key_path) if draft.key_path else None
+        key = self._key(draft, kind)
         fits = same_key(self.openssl, key.pem, certificate.public_key) if key else None
+        if fits is False and kind is Kind.CA and len(self.inside[draft.path]) > 1:
+            key, fits = None, None  # it may be the key of another CA in the same file
         configuration = None
         if draft.configuration is not None:
             configuration = self.findings.configurations[draft.configuration]
@@ -151,7 +156,7 @@ class _Linker:
             path=draft.path,
             option=draft.option,
             source=draft.source,
-            key_path=draft.key_path,
+            key_path=draft.key_path or (key.path if key else None),
             issuer_path=issuer_path,
             position=draft.position,
             role=role,
@@ -164,6 +169,15 @@ class _Linker:
             configuration=configuration,
             kubeconfig=kubeconfig,
         )
+
+    def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
+        """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""
+        if draft.key_path is not None:
+            return self.findings.keys.get(draft.key_path)
+        if kind is not Kind.CA or draft.position or draft.embedded or draft.live:
+            return None
+        names = (path for path in layouts.key_names(draft.path) if path != draft.path)
+        return next((self.findings.keys[path] for path in names if path in self.findings.keys), None)
 
     def _issuers(self, draft: Draft, path: Path | None, kubeconfig: KubeconfigUse | None) -> tuple[X509, ...]:
         if path is None:
@@ -178,27 +192,64 @@ class _Linker:
         if kind is Kind.CA or role in _CAS:
             return None if certificate.self_issued else self._by_name(draft, certificate)
         candidates = self._verifiers(draft, role) if role and not draft.live else []
+        if role and self._is_open(draft, role) and (signer := self._signer_of_its_own(draft, certificate, role)):
+            return signer
         if candidates:
             # One option may name the wrong CA: that is its own fault, and not the certificate's.
-            return next((path for path in candidates if self._has(path, certificate.issuer)), candidates[0])
+            return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
         if draft.kubeconfig is not None:
             kubeconfig = self.kubeconfigs[draft.kubeconfig]
-            if kubeconfig.authorities:
+            apart = any(layouts.sign_apart(one.subject, certificate.issuer) for one in kubeconfig.authorities)
+            if kubeconfig.authorities and not apart:
                 return kubeconfig.ca_path
         return self._by_name(draft, certificate)
 
     def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
         """The CA files of those who verify a certificate of this role, the likeliest first."""
-        options = (self.named.get(who, []) for who in ANSWERS_TO.get(role, ()))
-        found = [path for named in options for group, path in named if group == draft.group]
+        found = self._named_by(draft, (*ANSWERS_TO.get(role, ()), *PROBABLY_ANSWERS_TO.get(role, ())))
         if role in CA_ROLES:
             own = self.by_role.get((draft.group, CA_ROLES[role]), [])
             # Where there is but one CA, it is everybody's.
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
-        return found
+        # A tree may hold copies of several clusters, all with a CA of the same name.
+        near = [path for path in found if home_of(path) == home_of(draft.path)]
+        return near or found
 
-    def _has(self, path: Path, name: Name) -> bool:
-        return any(one.subject == name for one in self.inside.get(path, {}).values())
+    def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
+        named = (self.named.get(option, []) for option in options)
+        return [path for some in named for group, path in some if group == draft.group]
+
+    def _is_open(self, draft: Draft, role: Role) -> bool:
+        """True where nothing that was found verifies it: which CA it has to come from would be a guess.
+
+        The API server's --client-ca-file says nothing of who signed what the API server shows, and etcd's peers
+        may have a CA of their own.
+        """
+        known = self._named_by(draft, ANSWERS_TO.get(role, ()))
+        return not known and (role is Role.ETCD_PEER or (role in PROBABLY_ANSWERS_TO and draft.option is not None))
+
+    def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
+        """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""
+        path = self._by_name(draft, certificate)
+        found = [one for one in self.by_name.get(certificate.issuer, []) if one.path == path]
+        if path is None or any(one.role is not None for one in found):
+            return None
+        if role is not Role.APISERVER:
+            return path
+        trusted = {
+            authority.sha256
+            for one in self.kubeconfigs
+            for authority in one.authorities
+            if home_of(one.path) == home_of(draft.path)
+        }
+        return path if not trusted or any(one.certificate.sha256 in trusted for one in found) else None
+
+    def _unlikeliness(self, path: Path, certificate: X509) -> int:
+        """0 for a file with the CA that the certificate names by name and key, 1 by the name alone, 2 otherwise."""
+        named = [one for one in self.inside.get(path, {}).values() if one.subject == certificate.issuer]
+        wanted = certificate.authority_key_id
+        keys = {one.subject_key_id for one in named}
+        return 2 if not named else int(wanted is not None and wanted not in keys and None not in keys)
 
     def _by_name(self, draft: Draft, certificate: X509) -> Path | None:
         """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""

@@ -55,7 +55,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
 
 
 def configured(document: dict[str, Any]) -> Started | None:
-    """What a KubeletConfiguration or a KubeProxyConfiguration says, under the names of its own fields."""
+    """What the file of a kubelet, a kube-proxy or a kube-scheduler configures, under the names of its own fields."""
     kind = document.get("kind")
     if kind == "KubeletConfiguration":
         fields = {
@@ -66,6 +66,9 @@ def configured(document: dict[str, Any]) -> Started | None:
             "serverTLSBootstrap": document.get("serverTLSBootstrap"),
         }
         return Started("kubelet", _texts(fields))
+    if kind == "KubeSchedulerConfiguration":
+        named = {"clientConnection.kubeconfig": value_at(document, "clientConnection", "kubeconfig")}
+        return Started("kube-scheduler", _texts(named))
     if kind == "KubeProxyConfiguration":
         fields = {
             "clientConnection.kubeconfig": value_at(document, "clientConnection", "kubeconfig"),

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -107,6 +108,25 @@ def root_of(source: Path) -> Path | None:
     return Path(text[: found.start()])
 
 
+def home_of(path: Path) -> Path:
+    """What a file belongs to: files of one home are of one cluster, those of two homes may be of two.
+
+    That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
+    far as the names tell; else the file's own folder.
+    """
+    return _home_of_folder(path.parent)
+
+
+@cache
+def _home_of_folder(folder: Path) -> Path:
+    whole = folder.absolute()
+    if found := _SYSTEM_PART.search(str(whole)):
+        return Path(str(whole)[: found.start()] or os.sep)
+    if whole.name == "etcd" and whole.parent.name == "pki":
+        return whole.parent.parent
+    return whole.parent if whole.name in ("pki", "manifests") else whole
+
+
 def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + "/")
 
@@ -145,13 +165,31 @@ def _follow(path: Path, root: Path) -> Path:
     return at if moved else path
 
 
+def lies_there(path: Path) -> bool:
+    """True where something lies at *path*, a link to nothing included."""
+    return can_be_there(path) and os.path.lexists(path)
+
+
+def can_be_there(path: Path) -> bool:
+    """False for what no file can be called: a NUL ends a name, and half a character of UTF-16 is no text."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def _is_inside(path: Path, root: Path) -> bool:
     return path.absolute().is_relative_to(root.absolute())
 
 
 def read_file(path: Path) -> Content | Trouble:
     """The content of a regular file; a clause about what is in the way for anything else."""
+    if not can_be_there(path):
+        return Trouble("missing", "is not there, and cannot be: no file can have that name")
     try:
+        # To open a device may be to set it going (a watchdog, a tape): look first.
+        if stat.S_ISCHR(kind := path.stat().st_mode) or stat.S_ISBLK(kind):
+            return Trouble("special", "is not a regular file")
         # A FIFO without a writer would block an ordinary open for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
@@ -171,10 +209,17 @@ def read_file(path: Path) -> Content | Trouble:
     return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))
 
 
+def dangling(path: Path) -> Trouble:
+    """A link to nothing; one in the way to the file may be the one that leads nowhere."""
+    if not path.is_symlink():
+        return Trouble("missing", "is not there")
+    return Trouble("dangling", f"is a link to {path.readlink()}, which is not there")
+
+
 def _trouble(path: Path, error: OSError) -> Trouble:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         if path.is_symlink():
-            return Trouble("dangling", f"is a link to {path.readlink()}, which is not there")
+            return dangling(path)
         return Trouble("missing", "is not there")
     if error.errno == errno.ELOOP:
         return Trouble("dangling", "is a link that leads round in a circle")

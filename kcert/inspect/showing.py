@@ -20,6 +20,7 @@ from kcert.inspect.inventory import SOON
 from kcert.inspect.kubeconfigs import is_kubeconfig
 from kcert.inspect.live import certificates_of, s_client, server_in
 from kcert.inspect.survey import survey
+from kcert.inspect.units import is_unit
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
 from kcert.shell import Command, quote, read
@@ -277,28 +278,39 @@ def _request_facts(request: Request, ran: Ran) -> tuple[Fact, ...]:
 
 
 def _document(path: Path, content: bytes, openssl: str) -> Exhibit:
+    if is_unit(content):
+        raise _starts_a_component(path)
     try:
         found = [document for document in documents(content) if is_kubeconfig(document)]
     except NotADocumentError as error:
         raise InputError(f"{path} {error}.") from None
     if not found:
-        raise InputError(
-            f"{path} starts a component; it is no certificate itself. "
-            f"`kcert inventory {quote(str(path))}` lists those it names."
-        )
+        raise _starts_a_component(path)
     looked = survey([str(path)], None, openssl)
     parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]
     if not parts:
         raise InputError(f"{path} is a kubeconfig without a cluster or a user.")
-    faults = [problem.reason for problem in looked.problems]
-    return Exhibit(str(path), tuple(parts), f"{path} {faults[0]}" if faults else None)
+    faults = [f"{problem.path} {problem.reason}" for problem in looked.problems]
+    return Exhibit(str(path), tuple(parts), faults[0] if faults else None)
+
+
+def _starts_a_component(path: Path) -> InputError:
+    return InputError(
+        f"{path} starts a component; it is no certificate itself. "
+        f"`kcert inventory {quote(str(path))}` lists those it names."
+    )
 
 
 def _context(kubeconfig: KubeconfigUse, uses: tuple[Use, ...], openssl: str) -> Part:
     current = ", the current one" if kubeconfig.current else ""
     facts = [Fact("context", f"{kubeconfig.name or '(none)'}{current}", "Kubeconfig")]
     if kubeconfig.server:
-        facts.append(Fact("server", kubeconfig.server, "Server address"))
+        own = kubeconfig.verifies and not kubeconfig.server_name
+        facts.append(Fact("server", kubeconfig.server, "Server address" if own else None))
+    if not kubeconfig.verifies:
+        facts.append(Fact("verifies the server", "no", "No verification"))
+    elif kubeconfig.server_name:
+        facts.append(Fact("expects", kubeconfig.server_name, "Server name"))
     for authority in kubeconfig.authorities:
         where = "inside the file" if kubeconfig.ca_embedded else str(kubeconfig.ca_path)
         facts.append(Fact("trusts", f"{authority.subject} ({where})", "Issuer"))

@@ -15,6 +15,9 @@ from typing import Literal
 from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
+Wrong = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable"]
+Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
+
 
 class Role(enum.Enum):
     """What a certificate is for, as far as its option, or its place and name in a known layout, tell."""
@@ -88,7 +91,8 @@ class KubeconfigUse:
     """One context's worth of a kubeconfig: where it dials, whom it trusts, as whom it comes.
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
-    a token, or none that can be read), ``component`` whose file it is where that is known.
+    a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and
+    ``verifies`` are as in ``kcert.inspect.kubeconfigs.Context``.
     """
 
     path: Path
@@ -96,6 +100,8 @@ class KubeconfigUse:
     cluster: str
     user_name: str
     server: str | None
+    server_name: str | None = None
+    verifies: bool = True
     authorities: tuple[X509, ...] = ()
     ca_path: Path | None = None
     ca_embedded: bool = False
@@ -149,12 +155,12 @@ class Problem:
     """
 
     path: Path
-    what: Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable"]
+    what: Wrong
     reason: str
     source: Path | None = None
     option: str | None = None
     component: str | None = None
-    expects: Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"] = "certificate"
+    expects: Expected = "certificate"
 
 
 @dataclass(frozen=True)
@@ -190,15 +196,18 @@ class Survey:
         return next((one for one in self.configurations if one.component == component), None)
 
 
-def survey(where: Sequence[str], root: Path | None = None, openssl: str = "openssl") -> Survey:
+def survey(
+    where: Sequence[str], root: Path | None = None, openssl: str = "openssl", *, otherwise: Path | None = None
+) -> Survey:
     """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
-    With *root*, absolute paths, in arguments, inside files and in links, are taken below it. A WHERE that does
-    not exist raises InputError; everything else that is wrong becomes a Problem.
+    Where clusters keep none, the folder *otherwise* is looked into, if it is there. With *root*, absolute paths, in
+    arguments, inside files and in links, are taken below it. A WHERE that does not exist raises InputError;
+    everything else that is wrong becomes a Problem.
     """
     from kcert.inspect.finding import find_all
 
-    return find_all(where, root, openssl)
+    return find_all(where, root, openssl, otherwise)
 
 
 __all__ = [

@@ -39,17 +39,16 @@ def started_by(texts: Iterable[str], read_environment: Callable[[str], str | Non
 
     *read_environment* gives the text of an EnvironmentFile by its path, or None where there is none.
     """
-    commands: list[str] = []
-    environment: dict[str, str] = {}
+    given: dict[str, list[str]] = {"ExecStart": [], "Environment": [], "EnvironmentFile": []}
     for text in texts:
         for name, value in _assignments(text):
-            if name == "ExecStart":
+            if name in given:
                 # An empty assignment takes back what stood before: that is how a drop-in replaces a command.
-                commands = [*commands, value] if value else []
-            elif name == "Environment":
-                environment |= dict(_pairs(_words(value)))
-            elif name == "EnvironmentFile":
-                environment |= _environment_file(read_environment(value.removeprefix("-")) or "")
+                given[name] = [*given[name], value] if value else []
+    commands = given["ExecStart"]
+    environment = {name: value for line in given["Environment"] for name, value in _pairs(_words(line))}
+    for file in given["EnvironmentFile"]:  # wherever they stand, files count more (systemd.exec(5))
+        environment |= _environment_file(read_environment(file.removeprefix("-")) or "")
     found = [started(_expanded(command, environment), environment) for command in commands]
     return [one for one in found if one]
 

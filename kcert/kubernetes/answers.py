@@ -62,10 +62,10 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             "that, and ask again with an object of another name."
         )
     if not one.condition(APPROVED):
-        how = "kcert csr approve --file" if offline else f"kcert csr approve {name}"
+        how = f"kcert csr approve --file {one.source}" if offline else f"kcert csr approve {name}"
         raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
     if offline:
-        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file` does that.")
+        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file {one.source}` does that.")
     raise PendingError(
         f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
         "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
@@ -73,16 +73,23 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
     )
 
 
-def from_cluster(name: str, cluster: Cluster, wait: float, shows: Callable[[tuple[str, ...]], None]) -> bytes:
+def from_cluster(
+    name: str,
+    cluster: Cluster,
+    wait: float,
+    shows: Callable[[tuple[str, ...]], None],
+    waits: Callable[[str], None],
+) -> bytes:
     """The certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
 
-    *shows* hears of each command before it first runs. Raises what ``certificate_of`` raises, when the time is over.
+    *shows* hears of each command before it first runs, *waits* of what there is to wait for, each time that it is
+    something else. Raises what ``certificate_of`` raises, when the time is over.
     """
     asks = cluster.command("get", "csr", name, "-o", "jsonpath={.status.certificate}")
     why = cluster.command("get", "csr", name, "-o", "yaml")
     shows(asks)
     deadline = time.monotonic() + wait
-    shown = False
+    shown, told = False, ""
     while True:
         said = kubectl(asks).stdout.strip()
         if said:
@@ -92,10 +99,13 @@ def from_cluster(name: str, cluster: Cluster, wait: float, shows: Callable[[tupl
             shown = True
         try:
             return certificate_of(parse(kubectl(why).stdout, f"the object {name}"), offline=False)
-        except PendingError:
+        except PendingError as pending:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
+            if str(pending) != told:
+                told = str(pending)
+                waits(told)
             time.sleep(min(POLL_SECONDS, left))
 
 
@@ -115,8 +125,8 @@ class Answer:
     key: bytes | None = field(default=None, repr=False)
 
 
-def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> Answer:
-    """*pem* as the answer to the request of *certificate* in the folder *root*.
+def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, option: str = "") -> Answer:
+    """*pem* as the answer to the request of *certificate* in the folder *root*, for which commands need *option*.
 
     Raises InputError for a certificate that is none, or that does not belong to key and request.
     """
@@ -130,11 +140,14 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str) -> 
     if not csr.is_file():
         raise InputError(
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
-            f"request was made, or make one with `kcert csr new {certificate.name}`."
+            f"request was made, or make one with `kcert csr new {certificate.name}{option}`."
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    if reasons := unlike(found, request, key):
+    reasons = unlike(found, request, key)
+    if certificate.kind.serves and not found.may_serve:
+        reasons += (f"it is for clients, and {certificate.name} has to serve",)
+    if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
     return Answer(found, pem, key)
 

@@ -30,6 +30,7 @@ def applicant(cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple
         return _kubelet(cluster, name, groups, alt_names, signer)
     known = profiles.named(profiles.certificates(cluster), name)
     if known:
+        check_signer(known[0], signer)
         return _known(known, groups, alt_names)
     for group in groups:
         if why := accepted.user_name(group):
@@ -42,11 +43,13 @@ def applicant(cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple
 def of_name(cluster: Cluster, name: str) -> Certificate:
     """The certificate whose request lies under *name* in the PKI folder, and where its answer belongs.
 
-    Raises InputError for a name that nobody can have.
+    Raises InputError for a name that nobody can have, and for what the Certificates API does not sign.
     """
     known = profiles.named(profiles.certificates(cluster), name)
     if not known and (why := accepted.user_name(name)):
         raise InputError(f"{name!a} is not accepted as a name: {why}.")
+    if known:
+        _check_signable(known[0])
     return known[0] if known else profiles.user(cluster, name, ())
 
 
@@ -89,12 +92,28 @@ def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple
     certificate = known[0]
     if len(known) > 1:
         raise InputError(f"{certificate.role} is several here: {', '.join(one.name for one in known)}. Name one.")
-    if certificate.subject is None or certificate.kind is Kind.CA:
-        raise InputError(f"{certificate.name} is nothing that the Certificates API signs.")
+    _check_signable(certificate)
+    assert certificate.subject
     if groups and set(groups) != set(certificate.subject.organizations):
         listed = ", ".join(certificate.subject.organizations) or "no group"
         raise InputError(f"--group: kcert.yaml, or the profile, has {certificate.name} in {listed}.")
     return _asking(replace(certificate, alt_names=names or certificate.alt_names))
+
+
+def check_signer(certificate: Certificate, signer: str) -> None:
+    """Raise InputError where *signer* would make a client's certificate out of what has to serve."""
+    if certificate.kind.serves and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
+        raise InputError(
+            f"{certificate.name} is a server's, and {signer} signs for clients alone; of servers, Kubernetes signs for "
+            f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` makes it where the CA's key is; "
+            "a signer of your own is named with --signer."
+        )
+
+
+def _check_signable(certificate: Certificate) -> None:
+    if certificate.kind in (Kind.CA, Kind.KEY_PAIR):
+        what = "a CA" if certificate.kind is Kind.CA else "a bare key pair"
+        raise InputError(f"{certificate.name} is {what}, which is nothing that the Certificates API signs.")
 
 
 def _asking(certificate: Certificate) -> Certificate:

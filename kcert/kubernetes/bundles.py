@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shlex
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kcert import kubeconfig, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
+from kcert.files import read_regular
 from kcert.kubernetes import components, credentials, kubeconfigs
 from kcert.kubernetes.assignment import near_hosts
 from kcert.openssl.pem import pem_blocks
@@ -225,13 +227,14 @@ class _Reader:
             blocks = pem_blocks(inside.key if inside else file.content)
             if any(block.is_key and block.der in self.authorities for block in blocks):
                 raise InputError(
-                    f"{file.source} holds the key of a CA, which {host.name} must not get: renew {file.owner}."
+                    f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew {file.owner} "
+                    f"--new-key{self.folder.option}` gives it one of its own."
                 )
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -318,21 +321,26 @@ def instructions(bundle: Bundle) -> str:
 def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
     """The commands that bring the same files to the host with scp: folders, files, then owners and modes."""
     host = f"root@{bundle.host.name}"
-    missing = [quote(file.owner) for file in bundle.files if not file.there]
+    missing = [file.owner for file in bundle.files if not file.there]
     if missing:
-        option = ("--dir", str(folder.root)) if folder.option else ()
-        yield ("kcert", "kubeconfig", *missing, *option)
+        yield ("kcert", "kubeconfig", *missing, *shlex.split(folder.option))
     folders = sorted({str(file.path.parent) for file in bundle.files})
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:
         files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [str(folder.root / file.source) for file in files if file.path.name == file.source.name]
+        same = [_here(folder.root / file.source) for file in files if file.path.name == file.source.name]
         if same:
             yield ("scp", "-p", *same, f"{host}:{target}/")
         for file in files:
             if file.path.name != file.source.name:
-                yield ("scp", "-p", str(folder.root / file.source), f"{host}:{file.path}")
+                yield ("scp", "-p", _here(folder.root / file.source), f"{host}:{file.path}")
     yield ("ssh", host, " && ".join(_modes(bundle)))
+
+
+def _here(path: Path) -> str:
+    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
+    name = str(path)
+    return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
 
 
 def _modes(bundle: Bundle) -> Iterator[str]:

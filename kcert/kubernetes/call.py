@@ -156,13 +156,14 @@ _CAUSES = (
         _SERVER,
         r"subject name|does not match|hostname|ip address mismatch",
         "Wrong name: the server's certificate does not hold the address that it was dialled by. `kcert show {address}` "
-        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml, and renew.",
+        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml and run `kcert "
+        "renew kube-apiserver --stale`.",
     ),
     _Cause(
         _SERVER,
         r"^(?!.*alert).*(has expired|certificate expired)",
         "Expired: the server's certificate, or its CA's, is out of date, or this machine's clock is wrong. `kcert show "
-        "{address}` shows the dates, `kcert renew` makes a new one.",
+        "{address}` shows the dates, `kcert renew kube-apiserver` makes a new one.",
     ),
     _Cause(
         _SERVER,
@@ -170,12 +171,29 @@ _CAUSES = (
         "Not valid yet: the server's certificate begins in the future, or this machine's clock is behind.",
     ),
     _Cause(
+        _SERVER,
+        r"purpose|key usage|inappropriate",
+        "Wrong usage: the server shows a certificate that is not made for servers (no serverAuth in it). `kcert show "
+        "{address}` shows whose it is; --tls-cert-file has to name another.",
+    ),
+    _Cause(
         (35, 60, 77),
         r"local issuer|self[- ]signed|signature|unable to get issuer|unknown authority|verify failed|not trusted",
         "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
         "earlier CA, bring the server its new certificate (`kcert bundle`).",
     ),
-    _Cause((60, 77), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause((77,), "", "The CA's file, {ca}, could not be used by curl."),
+    _Cause(
+        (60,),
+        "",
+        "curl does not take the server's certificate. `kcert show {address}` shows what is in it, field by field.",
+    ),
+    _Cause(
+        (35, 52, 55, 56),
+        r"alert certificate expired|expired certificate",
+        "Expired: the server finds the certificate of {name} out of date. By this machine's clock it is not, so one of "
+        "the two clocks is wrong.",
+    ),
     _Cause(
         (35, 52, 55, 56),
         r"alert|certificate required|bad certificate|unknown ca",

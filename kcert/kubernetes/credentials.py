@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
+from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Folder:
     """A PKI folder, the cluster it is for, and the openssl to read it with.
 
-    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``).
+    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``)
+    for the same cluster (`` --config lab.yaml``).
     """
 
     root: Path
@@ -37,7 +39,7 @@ class Folder:
     @property
     def known(self) -> dict[str, Certificate]:
         """All certificates that the cluster needs, by name."""
-        return {one.name: one for one in profiles.certificates(self.cluster)}
+        return {one.name: one for one in adopted(self.root, profiles.certificates(self.cluster))}
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,8 @@ def insist(folder: Folder, found: Iterable[Standing]) -> None:
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
-        name = one.certificate.name
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `kcert renew {name}{folder.option}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `{one.mended_by(folder.option)}` "
             "renews it."
         )
 

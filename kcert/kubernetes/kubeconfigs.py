@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from kcert import profiles, shell
 from kcert.cluster import names as check_names
 from kcert.errors import InputError, ProgramError
+from kcert.files import read_regular
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.assignment import check_prefix
@@ -188,9 +189,11 @@ def is_there(root: Path, one: Draft) -> bool:
     """True where the PKI folder has this kubeconfig already, closed to others."""
     path = root / one.file
     try:
-        content, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+        content, mode = read_regular(path), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Move it away, and a new one is written.") from None
     return not mode & 0o077 and merging.same(content, one.text().encode())
 
 

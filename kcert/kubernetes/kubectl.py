@@ -16,13 +16,25 @@ PROGRAM = "kubectl"
 _FAILURES = (
     ("(NotFound)", "The cluster has no object of that name; `kcert csr list` shows which there are."),
     (
+        "group is not allowed",
+        "That goes for everybody, whatever his rights: ask for another group, and give that one its rights with RBAC.",
+    ),
+    (
+        "user not permitted to",
+        "To approve, sign or deny takes a rule of RBAC for the signer as well: the resource signers, with this name.",
+    ),
+    (
         "(Forbidden)",
-        "This user may not do that: `kubectl auth whoami` says who he is, and somebody with more rights has to do it.",
+        "This user may not do that: `kubectl auth whoami` says who it is, and somebody with more rights has to do it.",
     ),
     ("(Conflict)", "Somebody else changed the object at the same time: do it once more."),
     (
         "(AlreadyExists)",
         "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",
+    ),
+    (
+        "is already",
+        "What was decided stays decided: a new object with another name can be decided anew.",
     ),
     ("is invalid", "The API server names the field that it does not take."),
     ("(BadRequest)", "The API server does not understand the object."),
@@ -34,10 +46,18 @@ _FAILURES = (
     ("(Unauthorized)", "The API server does not know who that is: is the certificate in the kubeconfig expired?"),
     ("provide credentials", "The kubeconfig has no certificate and no token that the API server takes."),
     (
+        "certificate has expired",
+        "A certificate is out of date, or a clock is wrong: `kcert show HOST:PORT` shows which.",
+    ),
+    (
         "x509:",
         "The TLS connection failed: the kubeconfig's CA is not the one of this API server, or its name is another.",
     ),
-    ("connection refused", "No API server answers there. `kubectl cluster-info` says where it is looked for."),
+    (
+        "localhost:8080",
+        "That is where kubectl looks when it knows of no cluster: name a kubeconfig with --kubeconfig FILE.",
+    ),
+    ("connection refused", "No API server answers there. `kubectl config view --minify` says where it is looked for."),
     (
         "connection to the server",
         "No API server answers there. `kubectl config view --minify` says where it is looked for.",
@@ -45,6 +65,8 @@ _FAILURES = (
     ("Unable to connect", "No API server answers there. `kubectl config view --minify` says where it is looked for."),
     ("no configuration has been provided", "kubectl knows of no cluster: name a kubeconfig with --kubeconfig FILE."),
     ("does not exist", "Is the context, or the file, named right? `kubectl config get-contexts` shows what there is."),
+    ("context was not found", "`kubectl config get-contexts` shows which contexts there are."),
+    ("no such file", "That is the kubeconfig: is it named right?"),
 )
 """What kubectl says, and what to do about it; the first that is found counts."""
 
@@ -84,4 +106,5 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
     what = f"`{' '.join(argv[:3])}` failed with status {reading.status}"
-    return ProgramError(f"{what}: {ascii(said)[1:-1].removesuffix('.')}. {advice}".strip())
+    said = ascii(said)[1:-1]
+    return ProgramError(f"{what}: {said if said.endswith(('.', '?')) else f'{said}.'} {advice}".strip())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.errors import InputError, VerdictError
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
+from kcert.kubernetes.asking import check_signer
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -56,15 +57,15 @@ def object_name_of(certificate: Certificate) -> str:
     return certificate.files.csr.stem
 
 
-def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str) -> SigningRequest:
-    """The object for the request of *certificate* in the PKI folder *root*.
+def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, option: str = "") -> SigningRequest:
+    """The object for the request of *certificate* in the PKI folder *root*, for which commands need *option*.
 
     Raises InputError for a request that is none, and for a *wish* that the API server would not take.
     """
     assert certificate.files.csr
     path = root / certificate.files.csr
     if not path.is_file():
-        raise InputError(f"{path} is not there: `kcert csr new {certificate.name}` makes key and request.")
+        raise InputError(f"{path} is not there: `kcert csr new {certificate.name}{option}` makes key and request.")
     content = contents(path)
     request = read_asked(openssl, content, str(path))
     if not content.isascii() or pem_blocks(content)[0].label != "CERTIFICATE REQUEST":
@@ -75,6 +76,7 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str) -> S
     signer = signers.full_name(wish.signer) if wish.signer else signers.fitting(request)
     if why := signer_trouble(signer):
         raise InputError(f"--signer {signer!a}: {why}.")
+    check_signer(certificate, signer)
     played = signers.SIGNERS.get(signer, signers.SIGNERS[signers.CLIENT])
     usages = wish.usages or played.usages(request.public_key.algorithm)
     if wish.expires is not None:
@@ -89,29 +91,47 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str) -> S
     )
 
 
-def write(root: Path, one: SigningRequest, output: Path | None, waits: Callable[[str], None]) -> Path:
-    """Write the manifest into the PKI folder *root*, where what it replaces is kept, or to *output*; its path."""
+def write(
+    root: Path, one: SigningRequest, output: Path | None, waits: Callable[[str], None]
+) -> tuple[Path, SigningRequest | None]:
+    """Write the manifest into the PKI folder *root*, where what it replaces is kept, or to *output*.
+
+    Its path, and what lies there already, where that is the same request: then it stays, with all that was decided.
+    """
     content = text(one).encode("utf-8")
     if output is not None:
         in_place.create(output, content, PUBLIC_MODE)
-        return output
+        return output, None
     name = PurePosixPath(f"{one.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
-        if not (root / name).is_file() or (root / name).read_bytes() != content:
-            staging = workspace.stage((), (name,))
-            staging.put(name, content)
-            workspace.publish(staging, (name,), ())
-    return root / name
+        there = _there(root / name)
+        if there and _spec(there) == _spec(one):
+            return root / name, there
+        staging = workspace.stage((), (name,))
+        staging.put(name, content)
+        workspace.publish(staging, (name,), ())
+    return root / name, None
 
 
-def named(root: Path, name: str) -> Path:
+def _there(path: Path) -> SigningRequest | None:
+    try:
+        return load(path) if path.is_file() else None
+    except InputError:
+        return None  # whatever that is, it goes to the backup
+
+
+def _spec(one: SigningRequest) -> tuple[object, ...]:
+    return one.name, one.request, one.signer, one.usages, one.expires
+
+
+def named(root: Path, name: str, option: str = "") -> Path:
     """The manifest that *name* means: a file, or the one in the PKI folder that was made for it."""
     path = Path(name)
     if "/" in name or path.suffix in (".yaml", ".yml", ".json") or path.is_file():
         return path
     made = root / f"{name.replace(':', '-')}-csr.yaml"
     if not made.is_file():
-        raise InputError(f"{made} is not there: `kcert csr manifest {name}` writes it.")
+        raise InputError(f"{made} is not there: `kcert csr manifest {name}{option}` writes it.")
     return made
 
 
@@ -143,8 +163,8 @@ class Narrator(Protocol):
     def waits(self, holder: str) -> None:
         """Another kcert is at work in the folder."""
 
-    def begins(self, how: signing.Signing) -> None:
-        """The command is about to run."""
+    def begins(self, how: signing.Signing, root: Path) -> None:
+        """The command is about to run, as if in the PKI folder *root*."""
 
     def ended(self, outcome: Outcome) -> None:
         """A command has ended."""
@@ -189,7 +209,7 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
         now=now,
     )
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
-        narrator.begins(how)
+        narrator.begins(how, desk.root)
         signed, found = signing.sign(how, workspace, desk.openssl, narrator.ended)
     in_place.edit(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
@@ -205,8 +225,10 @@ class Keeper(Protocol):
         """The command that compares it with the CA has ended."""
 
 
-def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper) -> Path:
-    """Put the certificate where it belongs in the PKI folder, or to *output*; its path.
+def keep(
+    desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper
+) -> tuple[Path, bool]:
+    """Put the certificate where it belongs in the PKI folder, or to *output*; its path, and whether it is new there.
 
     Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
     the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
@@ -215,7 +237,7 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
     assert crt
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
-        return output
+        return output, True
     ca = next(one for one in desk.known if one.name == "ca")
     authority, files = ca.files.crt, certificate.files
     assert authority
@@ -236,9 +258,10 @@ def keep(desk: Order, certificate: Certificate, answer: Answer, output: Path | N
             )
             staging.write(kept, text_of, secret=True)
         path = desk.root / kept
-        if not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes():
+        new = not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes()
+        if new:
             inside = kept == files.kubeconfig
             workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())
         else:
             workspace.discard(staging)
-    return path
+    return path, new

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.kubeconfig import LARGEST
+from kcert.files import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +37,7 @@ def read(path: Path) -> str:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; the kubeconfig to merge into has to be a file.")
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path} is larger than {LARGEST} bytes: that is no kubeconfig.")
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} is not there; --output {path} writes a new kubeconfig.") from None
     except UnicodeDecodeError:

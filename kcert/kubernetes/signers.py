@@ -65,21 +65,21 @@ class Signer:
     name: str
     purpose: str
     usage: str
-    violation: Callable[[Request, frozenset[str]], str | None]
+    violation: Callable[[Request, tuple[str, ...]], str | None]
 
     def usages(self, algorithm: str) -> tuple[str, ...]:
         """The usages to ask it for with a key of *algorithm*: encipherment is for RSA alone (RFC 5480, section 3)."""
         return ("digital signature", *(("key encipherment",) if algorithm == "rsa" else ()), self.usage)
 
 
-def _client(_request: Request, usages: frozenset[str]) -> str | None:
-    optional = {"digital signature", "key encipherment", "client auth"}
-    if foreign := sorted(usages - optional):
-        return f"invalid usage for client certificate: {foreign[0]}"
+def _client(_request: Request, usages: tuple[str, ...]) -> str | None:
+    foreign = next((one for one in usages if one not in ("digital signature", "key encipherment", "client auth")), None)
+    if foreign:
+        return f"invalid usage for client certificate: {foreign}"
     return None if "client auth" in usages else "missing required usage for client certificate: client auth"
 
 
-def _kubelet_client(request: Request, usages: frozenset[str]) -> str | None:
+def _kubelet_client(request: Request, usages: tuple[str, ...]) -> str | None:
     if request.subject.organizations != (NODES,):
         return "subject organization is not system:nodes"
     kinds = {name.type for name in request.alt_names}
@@ -91,7 +91,7 @@ def _kubelet_client(request: Request, usages: frozenset[str]) -> str | None:
     return _exactly(usages, "client auth")
 
 
-def _kubelet_serving(request: Request, usages: frozenset[str]) -> str | None:
+def _kubelet_serving(request: Request, usages: tuple[str, ...]) -> str | None:
     if request.subject.organizations != (NODES,):
         return "subject organization is not system:nodes"
     kinds = {name.type for name in request.alt_names}
@@ -107,9 +107,9 @@ def _kubelet_serving(request: Request, usages: frozenset[str]) -> str | None:
     return None
 
 
-def _exactly(usages: frozenset[str], purpose: str) -> str | None:
+def _exactly(usages: tuple[str, ...], purpose: str) -> str | None:
     least = {"digital signature", purpose}
-    if usages in (least, least | {"key encipherment"}):
+    if set(usages) in (least, least | {"key encipherment"}):
         return None
     return f"usages did not match [{' '.join(sorted(least | {'key encipherment'}))}]"
 

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     from kcert.workspace import Workspace
 
 BACKDATED = timedelta(minutes=5)
-"""For clocks that go slow: a certificate that begins now would be refused by whoever lives in the past."""
+"""For clocks that run slow: a certificate that begins now would be refused by whoever lives in the past."""
 
 SHORT = timedelta(hours=8)
 """Only from this lifetime on the five minutes are taken off at the end."""
+
+SIGNER = PurePosixPath("signer")
+"""Where all that `openssl ca` reads and writes lies but the CA: an object may have any name, the CA's as well."""
+
+LIST = SIGNER / "index.txt"
+"""What was signed before; openssl_templates/sign.cnf names it, too."""
 
 SIGNING_DURATION = timedelta(days=365)
 """kube-controller-manager's --cluster-signing-duration, unless it is told otherwise."""
@@ -103,7 +109,7 @@ def judge(one: SigningRequest, openssl: str) -> SigningRequest | None:
         )
     request = requested(openssl, one)
     _check_admission(one, request)
-    violation = signer.violation(request, frozenset(one.usages))
+    violation = signer.violation(request, one.usages)
     if violation is None:
         return None
     return one.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
@@ -133,9 +139,7 @@ def prepare(
                 "cannot sign it; a cluster would."
             )
     begins, ends = _validity(one, duration, ca, now or datetime.now(timezone.utc))
-    csr, out, config = (
-        PurePosixPath(name) for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf")
-    )
+    csr, out, config = (SIGNER / name for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf"))
     argv = commands.signature_between(openssl, csr, authority=(crt, key), out=out, between=(begins, ends), cnf=config)
     settings = cnf.render_signer(signers.as_extensions(one.usages), names)
     return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
@@ -162,7 +166,7 @@ def sign(
     staging = workspace.stage(signing.authority, signing.names)
     staging.put(csr, one.request)
     staging.write(config, signing.settings)
-    staging.write(PurePosixPath("index.txt"), "")
+    staging.write(LIST, "")
     outcome = run(Command(signing.argv, staging.folder))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)

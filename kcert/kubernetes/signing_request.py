@@ -236,7 +236,7 @@ def _check_version(document: Mapping[str, Any], source: str) -> None:
         raise InputError(f"{source}: kind {kind!a} is not {KIND}.")
     if version == "certificates.k8s.io/v1beta1":
         raise InputError(
-            f"{source}: certificates.k8s.io/v1beta1 is gone since Kubernetes 1.22. In v1 signerName has to be there, "
+            f"{source}: certificates.k8s.io/v1beta1 was removed in Kubernetes 1.22. In v1 signerName has to be there, "
             "and legacy-unknown is no signer any more; usages have to be there, each once and each a known one."
         )
     if version != API_VERSION:

@@ -21,8 +21,12 @@ class Version:
         return f"1.{self.minor}" + (f".{self.patch}" if self.patch else "")
 
 
-STABLE = Version(36)
+STABLE = Version(37)
 """What is printed for where nobody says otherwise; the newest release whose options are known here."""
+
+DUAL_STACK = Version(21)
+"""From here on two ranges of services and two addresses of a node are taken as they are; before, a feature gate is in
+the way (https://kubernetes.io/docs/concepts/services-networking/dual-stack/, "Feature gates")."""
 
 OLDEST = Version(16)
 """Older releases have options that are not known here."""

@@ -38,4 +38,5 @@ def make(order: Order, narrator: Narrator) -> Result:
             pass
     done = {made.procedure.certificate.name for made in bench.made}
     left = tuple(one for one in prepared.procedures if one.certificate.name not in done)
-    return Result(tuple(bench.made), prepared.kept, left)
+    missing = tuple(one for one in order.known if not (order.root / one.files.proof).exists())
+    return Result(tuple(bench.made), prepared.kept, left, missing)

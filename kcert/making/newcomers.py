@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.adoption import adopted
 from kcert.cluster import names as accepted
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
@@ -42,11 +43,37 @@ def newcomers(
     return tuple(one for one in found if one)
 
 
+def as_they_are(
+    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str
+) -> dict[str, Certificate]:
+    """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
+
+    Nothing but the certificate says in which groups they are; raises InputError where other *groups* are asked for.
+    """
+    named = {user.name for user in cluster.users}
+    found: dict[str, Certificate] = {}
+    for certificate in wanted:
+        if certificate.role != "user" or certificate.name in named:
+            continue
+        one = _newcomer(root, cluster, certificate.name, openssl)
+        if one is None or one.subject is None or one.subject.common_name != certificate.name:
+            continue
+        if groups and set(groups) != set(one.subject.organizations):
+            listed = ", ".join(one.subject.organizations) or "no group"
+            raise InputError(
+                f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. To change "
+                "the groups, write the user with them into kcert.yaml (users); then "
+                f"`kcert renew {certificate.name} --stale` brings the certificate in line."
+            )
+        found[certificate.name] = one
+    return found
+
+
 def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certificate | None:
     if accepted.user_name(name):
         return None
     try:
-        certificate = profiles.user(cluster, name, ())
+        (certificate,) = adopted(root, (profiles.user(cluster, name, ()),))
     except InputError:
         return None  # a name that something else has here
     files = certificate.files

@@ -47,7 +47,7 @@ class Order:
 
     ``wanted`` is to be made, ``known`` is all that the cluster needs (CAs among it). ``doing`` is the
     command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
-    on the same folder (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
+    on the same folder for the same cluster (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made.
     """
@@ -93,11 +93,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of an order; ``stopped`` tells that the user ended it before all was made."""
+    """What came of an order; ``stopped`` tells that the user ended it before all was made.
+
+    ``missing`` is what the cluster needs besides, and has not got yet.
+    """
 
     made: tuple[Made, ...]
     kept: tuple[Standing, ...]
     left: tuple[Procedure, ...] = ()
+    missing: tuple[Certificate, ...] = ()
 
     @property
     def stopped(self) -> bool:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from kcert import plan
 from kcert.errors import InputError
 from kcert.making.order import Order, Prepared
+from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import quote
+from kcert.profiles.profile import MASTERS
+from kcert.shell import quote, typed
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
@@ -100,8 +102,7 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            f"that has it: `kcert csr new {leaf.name}` and `kcert csr manifest {leaf.name}` make a request here, "
-            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
+            f"that has it: {_signed_elsewhere(order, leaf, authority)}"
         ) from None
     except OSError as error:
         raise InputError(
@@ -115,6 +116,26 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         raise InputError(
             f"{path} is not the key of {authority.files.crt}: what it signs would be refused. Put the right one there."
         )
+
+
+def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -> str:
+    """How *leaf* comes to its certificate where the CA's key is; its own key stays here."""
+    files, option = leaf.files, order.folder_option
+    serves = leaf.kind.serves or any(one.kind.serves for one in order.known if one.name == leaf.name)
+    groups = leaf.subject.organizations if leaf.subject else ()
+    # The Certificates API signs for clients of the API server, and for nobody in system:masters.
+    if authority.name == "ca" and not serves and MASTERS not in groups:
+        return (
+            f"`kcert csr new {leaf.name}{option}` and `kcert csr manifest {leaf.name}{option}` make a request here, "
+            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
+        )
+    csr, cnf, crt, ca = files.csr, files.cnf, files.crt, authority.files.crt
+    assert csr and cnf and crt and ca
+    if files.kubeconfig or not ((order.root / csr).is_file() and (order.root / cnf).is_file()):
+        return f"`kcert {leaf.chapter}` or `kcert renew {leaf.name}` makes it there, and the new files come here."
+    pair = (ca, authority.files.key)
+    signature = commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf)
+    return f"copy {csr} and {cnf} into the PKI folder there, `{typed(signature)}` makes {crt}, and that comes here."
 
 
 def check_key(path: Path) -> None:
@@ -133,9 +154,10 @@ def check_whole(path: Path, content: bytes) -> None:
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
     if keys[0].encrypted:
+        unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))}` "
-            "writes it without one."
+            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))} "
+            f"-out {quote(str(unlocked))}` writes it without one; put that in its place."
         )
 
 

@@ -134,6 +134,7 @@ class _Preparation:
         wish = certificate if in_line or found is None else as_it_is(certificate, found)
         if self.renewal.new_key and not in_line and found:
             wish = _with_key(wish, certificate)
+        wish = self._lasting(wish)
         assert certificate.issuer
         issuer = self.by_name[certificate.issuer]
         days = self._days(wish, authority_for(self.order, wish, self.found[issuer.name], self.now))
@@ -210,6 +211,10 @@ class _Preparation:
         inside = opened(content)
         return inside.key if inside else None
 
+    def _lasting(self, wish: Certificate) -> Certificate:
+        """*wish* for as long as the user asks, so that nobody takes that for all that its CA has left."""
+        return replace(wish, days=self.renewal.days) if self.renewal.days else wish
+
     def _days(self, wish: Certificate, authority: X509) -> int:
         if self.renewal.days is None:
             return days_under(wish, authority, self.now)
@@ -258,9 +263,9 @@ class _Preparation:
                 f"end it with `kcert renew {certificate.name} --finish{option}` before the CA is renewed again."
             )
         in_line = self.renewal.stale
-        wish = certificate if in_line else as_it_is(certificate, found)
+        wish = self._lasting(certificate if in_line else as_it_is(certificate, found))
         if self.renewal.new_key:
-            return self._changed_over(found, certificate if in_line else _with_key(wish, certificate))
+            return self._changed_over(found, wish if in_line else _with_key(wish, certificate))
         return self._same_key(found, wish)
 
     def _same_key(self, found: X509, wish: Certificate) -> Procedure:
@@ -281,12 +286,12 @@ class _Preparation:
             raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.renewal(wish, None, old, self.renewal.days or wish.days, self.tools)
+        return plan_renewal.renewal(wish, None, old, wish.days, self.tools)
 
     def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.change_over(wish, old, self.renewal.days or wish.days, self.tools)
+        return plan_renewal.change_over(wish, old, wish.days, self.tools)
 
     def _finished(self, standing: Standing, found: X509) -> Procedure | None:
         certificate, option = standing.certificate, self.order.folder_option
@@ -309,10 +314,22 @@ class _Preparation:
                 f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "
                 f"for {certificate.files.crt} to become like it."
             )
+        for one in self.found.values():
+            if one.certificate.issuer == certificate.name and one.state is not State.MISSING:
+                self._warn_of_own_renewal(one)
         rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
         wish = as_it_is(certificate, found)
         old = Old(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
         return plan_renewal.finish(wish, old, self.tools)
+
+    def _warn_of_own_renewal(self, standing: Standing) -> None:
+        """Say it where a kubelet's own certificate, which does not lie here, may still be the outgoing CA's."""
+        if _names_its_files(self.order.root, standing):
+            self.remarks.append(
+                f"{standing.certificate.files.kubeconfig} names its files, and what the kubelet has there it renews by "
+                "itself: on each node, see that the new CA has signed it before this file reaches the control plane: "
+                "`openssl verify -CAfile ca.crt /var/lib/kubelet/pki/kubelet-client-current.pem`."
+            )
 
     def _leaves(self, authority: Certificate, found: X509) -> tuple[PurePosixPath, ...]:
         """Files with leaves that *found* vouches for now, those first that do not name its key."""

@@ -51,6 +51,7 @@ def render_signer(usages: Usages, names: tuple[AltName, ...]) -> str:
         "keyUsage": f"critical, {', '.join(usages.key)}" if usages.key else "",
         "extendedKeyUsage": ", ".join(usages.extended or ()),
         "subjectAltName": "@alt_names" if names else "",
+        "subjectKeyIdentifier": "hash",  # OpenSSL 3 would add it unasked, and 1.1.1 would not
         "authorityKeyIdentifier": "keyid",
     }
     return _filled(built_in_templates() / "sign.cnf", {"extensions": _lines(values), "alt_names": alt_names(names)})
@@ -73,8 +74,10 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
             f"{path} is not there: a folder of templates holds ca.cnf, client.cnf, server.cnf and peer.cnf "
             f"(kcert's own, to start from, are in {built_in_templates()})."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
 
     def filled(found: re.Match[str]) -> str:
         name = found.group(1)

@@ -16,6 +16,9 @@ REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
 KEY_LABELS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "DSA PRIVATE KEY"})
 PUBLIC_KEY_LABELS = frozenset({"PUBLIC KEY", "RSA PUBLIC KEY"})
 
+MOST = 100_000
+"""Blocks in one file: five times the largest bundle that kcert is made for, and no trouble for its memory."""
+
 # A label's inside cannot hold a dash line, so a block without its END stops at the next BEGIN.
 _BLOCK = re.compile(
     rb"^[ \t]*-----BEGIN (?P<label>[A-Z0-9 ]{1,64})-----[ \t]*\r?$"
@@ -72,11 +75,15 @@ def armoured(der: bytes, label: str = "CERTIFICATE") -> str:
 def pem_blocks(content: bytes) -> list[Block]:
     """Every PEM block of a file, in order; whatever stands between them is passed over.
 
-    A damaged block is in the list with its fault, so that it can be named; it never costs the others.
+    A damaged block is in the list with its fault, so that it can be named; it never costs the others. After MOST of
+    them one with a fault ends the list.
     """
-    blocks = []
+    blocks: list[Block] = []
     line, before = 1, 0
     for found in _BLOCK.finditer(content):
+        if len(blocks) == MOST:
+            blocks.append(Block("", b"", f"holds more than {MOST} blocks, and kcert reads no further"))
+            break
         line += content.count(b"\n", before, found.start())
         before = found.start()
         blocks.append(_block(found, line))
@@ -106,7 +113,7 @@ def _block(found: re.Match[bytes], line: int) -> Block:
     # RFC 1421 headers (Proc-Type: 4,ENCRYPTED) stand before an empty line; base64 never holds a colon.
     encrypted = label == "ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in inside
     if b":" in inside:
-        inside = re.sub(rb"\A\s*(?:[^\r\n]*:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n)+\s*", b"", inside)
+        inside = _without_headers(inside)
     if found["end"] is None:
         return Block(
             label, b"", f"the block that begins on line {line} has no END line: the file is cut short", encrypted, line
@@ -119,6 +126,14 @@ def _block(found: re.Match[bytes], line: int) -> Block:
     if label == "ENCRYPTED PRIVATE KEY" or not encrypted:
         fault = _length_fault(der, line)
     return Block(label, der, fault, encrypted, line)
+
+
+def _without_headers(inside: bytes) -> bytes:
+    """The base64 alone: headers go on in lines that begin with a blank (RFC 1421, 4.4)."""
+    end = inside.find(b"\n", inside.rfind(b":"))
+    while end != -1 and inside[end + 1 : end + 2] in (b" ", b"\t"):
+        end = inside.find(b"\n", end + 1)
+    return inside[end + 1 :] if end != -1 else b""
 
 
 def _length_fault(der: bytes, line: int) -> str | None:

@@ -179,8 +179,8 @@ class Ground:
         (folder / "index.txt").touch()
         settings = (base / str(files.cnf)).read_text(encoding="utf-8")
         text = (cnf.built_in_templates() / "sign.cnf").read_text(encoding="utf-8").partition("[ v3_req ]")[0]
-        text = text.replace("= index.txt", f"= {folder.absolute()}/index.txt")
-        text = text.replace("= .\n", f"= {folder.absolute()}\n")
+        text = text.replace("= signer/index.txt", f"= {folder.absolute()}/index.txt")
+        text = text.replace("new_certs_dir   = signer", f"new_certs_dir   = {folder.absolute()}")
         text += f"[ {cnf.EXTENSIONS} ]{settings.partition(f'[ {cnf.EXTENSIONS} ]')[2]}"
         (folder / "ca.cnf").write_text(text, encoding="utf-8")
         return commands.signature_between(

@@ -191,6 +191,14 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
         raise InputError(f"{name!a}: {why}.")
     if why := check_names.user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+    known = certificates(cluster)
+    meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
+    if meant and not groups:
+        made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
+        raise InputError(
+            f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` makes. For another of "
+            "that name say with --group which groups it is in."
+        )
     return user(cluster, name, groups)
 
 

@@ -9,7 +9,7 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes import bundles
 from kcert.shell import typed
-from kcert.view.console import block, clean_line, heading, say, screen, table
+from kcert.view.console import block, clean_line, draw, heading, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
         rows = table("file", "mode", "read by")
         for file in bundle.files:
             rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
-        screen().print(rows)
+        draw(rows)
     state = "" if written.changed else "  (as it was: it holds what it should)"
     block([f"-> {clean_line(str(written.path))}{state}"], "file")
     if written.backup:

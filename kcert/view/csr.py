@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from kcert import lessons
 from kcert.durations import told
 from kcert.kubernetes import signers
 from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.signing import LIST, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
-from kcert.shell import Command, read
-from kcert.view.console import block, clean, clean_line, command_line, heading, say, screen
+from kcert.shell import Command, quote, read, typed
+from kcert.view.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kcert.certificates import Certificate
     from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Request
     from kcert.shell import Outcome
@@ -29,10 +32,20 @@ def waits(holder: str) -> None:
     say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
 
 
+def waits_for_it(reason: str) -> None:
+    """Say on stderr why there is no certificate yet, while it is asked for again; what to look at comes at the end."""
+    why = reason.partition(". ")[0].removesuffix(".")
+    say(f"{why}. Asking again every second; Ctrl-C ends it.", "notice", to=error_screen())
+
+
 def shows(argv: tuple[str, ...]) -> None:
     """A command line, before it runs."""
     command_line(argv)
     screen().print()
+
+
+def hides(_argv: tuple[str, ...]) -> None:
+    """A command line of which the screen has to stay free."""
 
 
 def ran(argv: tuple[str, ...]) -> None:
@@ -75,6 +88,44 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     )
 
 
+def stays(one: SigningRequest, path: Path) -> None:
+    """The manifest holds this very request already."""
+    decided = ", ".join(condition.type for condition in one.conditions if condition.status == "True")
+    say(
+        f"{path} holds this request already{f' ({decided})' if decided else ''}, and stays as it is. To ask once more, "
+        "take it away, or give the object another name with --name."
+    )
+
+
+def out_of_cluster(cluster: Cluster, name: str, field: str) -> str:
+    """The line in bash that gets a field of an object, and takes the base64 off it."""
+    return f"{typed(cluster.command('get', 'csr', name, '-o', f'jsonpath={{.{field}}}'))} | base64 -d"
+
+
+def out_of_file(
+    path: Path, one: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None
+) -> str:
+    """The same for a manifest, typed in *folder* (None: here).
+
+    Nothing where the manifest does not have the field on one line, or is a bare request.
+    """
+    content = one.request if field == "request" else one.certificate or b""
+    line = f"{field}: {base64.b64encode(content).decode('ascii')}"
+    if one.document is None or line not in (found.strip() for found in path.read_text("utf-8").splitlines()):
+        return ""
+    named = path if folder is None else Path(os.path.relpath(path, folder))
+    return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
+
+
+def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
+    """How the certificate is got by hand."""
+    crt = certificate.files.crt
+    assert crt
+    if by_hand:
+        block([f"{by_hand} > {quote(output or str(root / crt))}"], "command")
+        screen().print()
+
+
 def _paragraphs(topic: str) -> None:
     for paragraph in lessons.lesson(topic).opening.split("\n\n"):
         say(paragraph)
@@ -88,13 +139,18 @@ def submitted(one: SigningRequest) -> None:
     )
 
 
-def decoded(one: SigningRequest, openssl: str) -> None:
-    """What openssl says of the request, and what it means for Kubernetes."""
+def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
+    """What openssl says of the request, and what it means for Kubernetes; *by_hand* gets the request in bash."""
     request = requested(openssl, one)
     argv = (openssl, "req", "-noout", "-text")
     say(f"The request inside {clean_line(one.source)}, in openssl's words:")
     screen().print()
-    command_line(argv)
+    if by_hand:
+        block([f"{by_hand} | {typed(argv)}"], "command")
+    elif one.document is None:
+        command_line((openssl, "req", "-in", one.source, *argv[2:]))
+    else:
+        command_line(argv)
     reading = read(Command(argv), request.pem.encode("ascii"))
     block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
     screen().print()
@@ -133,7 +189,7 @@ def _warnings(one: SigningRequest, request: Request) -> None:
     if name.startswith("system:") and not name.startswith(signers.NODE_PREFIX):
         say(f"Attention: {clean_line(name)} is a component of Kubernetes, and would have its rights.", "bad")
     signer = signers.SIGNERS.get(one.signer)
-    if signer and (violation := signer.violation(request, frozenset(one.usages))):
+    if signer and (violation := signer.violation(request, one.usages)):
         say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
     elif unexpected := [usage for usage in one.usages if usage not in _EXPECTED]:
         say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
@@ -153,9 +209,9 @@ def _status(one: SigningRequest) -> None:
         say("Its certificate is in the object: `kcert csr fetch` gets it.")
 
 
-def decided(path: Path, before: SigningRequest, after: SigningRequest) -> None:
-    """What the manifest says now."""
-    condition = after.conditions[-1] if after.conditions else None
+def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
+    """What the manifest says now that it has the condition *decision*."""
+    condition = after.condition(decision)
     assert condition
     if before == after:
         say(f"{after.name} is {condition.type} already; {path} stays as it is.")
@@ -169,6 +225,7 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest) -> None:
             f"reason: {condition.reason}",
             f"message: {condition.message}",
             f'lastUpdateTime: "{condition.updated}"',
+            f'lastTransitionTime: "{condition.changed}"',
         ],
         "config",
     )
@@ -183,24 +240,31 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest) -> None:
 class Signing:
     """Tells how a manifest is signed."""
 
-    def __init__(self, path: Path, *, explain: bool) -> None:
+    def __init__(self, path: Path, option: str, *, explain: bool) -> None:
         self._path = path
+        self._option = option
         self._explain = explain
 
     def waits(self, holder: str) -> None:
         """Say who holds the folder."""
         waits(holder)
 
-    def begins(self, how: How) -> None:
-        """The settings, and the command."""
+    def begins(self, how: How, root: Path) -> None:
+        """The settings, what openssl has to find beside them, and the command."""
         one = how.request
         heading(f"{one.name}: signed as {one.signer} does it")
         if self._explain:
             _paragraphs("step-issue")
-        say(f"The settings: {how.names[1]}.")
+        csr, config, _ = how.names
+        say(f"The settings: {config}.")
         screen().print()
-        block(how.settings.splitlines(), "config")
+        block(how.settings.rstrip().splitlines(), "config")
         screen().print()
+        if by_hand := out_of_file(self._path, one, "request", root):
+            say(f"By hand, in {root}, the request comes out of the manifest, and the list of what was signed is empty:")
+            screen().print()
+            block([f"mkdir -p {SIGNER}", f"{by_hand} > {csr}", f": > {LIST}"], "command")
+            screen().print()
         command_line(how.argv)
 
     def ended(self, outcome: Outcome) -> None:
@@ -211,7 +275,7 @@ class Signing:
     def done(self, one: SigningRequest, found: X509) -> None:
         """The manifest has its certificate."""
         say(f"{self._path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-        say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}`.")
+        say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}{self._option}`.")
 
     def there(self, one: SigningRequest) -> None:
         """It had one already."""
@@ -237,9 +301,9 @@ class Keeping:
             )
 
 
-def kept(certificate: Certificate, answer: Answer, path: Path) -> None:
+def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, new: bool) -> None:
     """Where the certificate is, and what comes next."""
-    block([f"-> {path}"], "file")
+    block([f"-> {path}" if new else f"{path} is this certificate already, and stays as it is"], "file")
     screen().print()
     with_key = "key and request" if answer.key else "the request (the key is not here)"
     found = answer.found
@@ -247,4 +311,4 @@ def kept(certificate: Certificate, answer: Answer, path: Path) -> None:
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
     elif found.may_dial:
-        say(f"Next: `kcert kubeconfig {certificate.name}` puts it into a kubeconfig.")
+        say(f"Next: `kcert kubeconfig {certificate.name}{option}` puts it into a kubeconfig.")

@@ -50,12 +50,22 @@ def show_topics(chapters: Chapters, form: str, target: Path | None) -> None:
         for chapter, found in listed:
             heading(chapter)
             for topic, title in found:
+                first, *rest = _beside(title, width + 2)
                 line = Text(f"{topic:{width}}", style="code")
-                screen().print(line.append(f"  {title}", style="default"), soft_wrap=True)
+                screen().print(line.append(f"  {first}", style="default"), soft_wrap=True)
+                for more in rest:
+                    screen().print(Text(f"{'':{width}}  {more}"), soft_wrap=True)
             screen().print()
         say("`kcert explain TOPIC` shows one; `kcert explain tls-in-one-page` is where to begin.")
 
     _draw(draw, target)
+
+
+def _beside(title: str, left: int) -> list[str]:
+    """A title in the lines that it takes right of column *left* of a terminal; in a pipe it stays whole."""
+    if not screen().is_terminal:
+        return [title]
+    return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
 
 
 def show(found: Sequence[Lesson], form: str, target: Path | None) -> None:

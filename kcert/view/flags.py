@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.kubernetes import forms
 from kcert.kubernetes.components import COMPONENTS
+from kcert.kubernetes.version import STABLE
 from kcert.state import State
 from kcert.view.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.kubernetes.components import Reads, Seat, Setting
+    from kcert.kubernetes.version import Version
     from kcert.state import Standing
 
 
@@ -57,10 +59,17 @@ def warn(unfit: Iterable[Standing], folder_option: str) -> None:
         _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
     for one in unfit:
         if one.state is not State.MISSING:
-            name = one.certificate.name
-            _warning(
-                f"{name} is {one.state.value}: {clean_line(one.reason)}. `kcert renew {name}{folder_option}` renews it."
-            )
+            name, command = one.certificate.name, one.mended_by(folder_option)
+            _warning(f"{name} is {one.state.value}: {clean_line(one.reason)}. `{command}` renews it.")
+
+
+def warn_of_release(version: Version) -> None:
+    """Say on standard error that nobody knows here what a newer release has removed."""
+    if version.minor > STABLE.minor:
+        _warning(
+            f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "
+            "release notes."
+        )
 
 
 def _warning(text: str) -> None:

@@ -14,7 +14,7 @@ from kcert.view.console import block, clean, clean_line, say, screen
 from kcert.view.script import here_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from kcert.workspace.history import Entry
 
@@ -73,13 +73,17 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
     yield 'mkdir "$folder"'
     yield 'cd "$folder"'
     written: set[str] = set()
+    made: set[str] = set()
     for entry in entries:
         failed = f", failed with status {entry.status}" if entry.status else ""
         yield ""
         yield f"# {clean_line(entry.time)}, {entry.seconds:.2f} s{failed}"
-        if entry.status:
+        if entry.status or (why := _not_repeatable(entry, made)):
+            if not entry.status:
+                yield f"# {why}"
             yield "\n".join(f"# {part}" for part in _line(entry).splitlines())
             continue
+        made.update(entry.files)
         for name in _settings(entry):
             if name not in written:
                 written.add(name)
@@ -90,6 +94,15 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         yield _line(entry)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
+
+
+def _not_repeatable(entry: Entry, made: Collection[str]) -> str:
+    """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    action, words = "".join(entry.argv[1:2]), entry.argv[2:]
+    if action == "ca":
+        return "Request and settings were those of a manifest: `kcert csr sign` does it again."
+    missing = [word for word in words if not word.startswith("-") and word not in made] if action == "verify" else []
+    return f"{clean_line(missing[0])} was not made here, so there is nothing to check." if missing else ""
 
 
 def _settings(entry: Entry) -> Iterator[str]:

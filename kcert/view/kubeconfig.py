@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.shell import folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.workspace import OWN_FOLDER, SECRET_MODE
 
@@ -50,7 +51,7 @@ class Telling:
         else:
             say("Four commands make each. To repeat them by hand, stand in the PKI folder:")
         screen().print()
-        command_line(("cd", str(self._folder.root)))
+        command_line(("cd", folder_argument(self._folder.root)))
         screen().print()
 
     def begins(self, draft: Draft) -> None:
@@ -63,7 +64,7 @@ class Telling:
         say(f"It shows {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
         screen().print()
         if certificate.files.kubeconfig:
-            say("First take its certificate and key out of it:")
+            say("First take its certificate and key out of it, into files that nobody else can read:")
             screen().print()
             block(unpacking(draft), "command")
             screen().print()
@@ -123,6 +124,11 @@ class Telling:
             return
         for argv in draft.commands():
             command_line(argv)
+        if draft.credentials.certificate.files.kubeconfig:
+            screen().print()
+            say("Then take the loose files away:")
+            screen().print()
+            command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
 
     def _file(self, text: str) -> None:
         block([f"-> {text}"], "file")
@@ -132,10 +138,8 @@ class Telling:
 
 def unpacking(draft: Draft) -> list[str]:
     """What takes certificate and key out of a kubeconfig, as one types it in bash."""
-    from kcert.shell import quote
-
     file = quote(str(draft.file))
-    lines = []
+    lines = ["umask 077"]
     for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
         lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
         lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,7 +61,7 @@ class Lesson:
         """Say what is about to happen, and in which folder the commands would be typed."""
         self._order, self._total = order, len(prepared.procedures)
         cluster = order.cluster
-        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {order.root}.")
+        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {clean_line(str(order.root))}.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
@@ -134,7 +137,7 @@ class Lesson:
         """What the program said, and the file it made."""
         if outcome:
             block(clean(outcome.output).splitlines(), "said", "| ")
-        for name in step.makes if isinstance(step, Run) else ():
+        for name in step.makes if isinstance(step, Run) and outcome and outcome.succeeded else ():
             secret = name == procedure.certificate.files.key
             what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: for its owner's eyes only)" if secret else "")
             block([what], "file")
@@ -151,12 +154,9 @@ class Lesson:
         show_kept(result.kept, self._order.folder_option)
         if result.stopped:
             left = ", ".join(one.certificate.name for one in result.left)
-            say(
-                f"Stopped. Not made: {left}. `{self._order.doing}{self._order.folder_option}` goes on from here.",
-                "notice",
-            )
+            say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")
             return
-        if words := _next(self._order):
+        if words := _next(self._order, result):
             say(words)
 
     def _wait(self) -> None:
@@ -164,11 +164,31 @@ class Lesson:
         if not self._step:
             return
         screen().print(f"{INDENT}[Enter runs it, q stops] ", end="", style="quiet")
-        answer = sys.stdin.readline()
+        answer = _typed()
         if not sys.stdin.isatty():
             screen().print()
         if not answer or answer.strip().lower() in ("q", "quit"):
             raise StoppedError
+
+
+def _typed() -> str:
+    """A line from the keyboard, or from whatever stands in for it; empty at the end of the input.
+
+    Python notices a Ctrl-C that comes between its last look and the read only when the read returns, which it
+    then never does. A descriptor that every signal writes to wakes the wait for the keyboard in any case:
+    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+    """
+    if sys.stdin.isatty():
+        signalled, woken_by = os.pipe()
+        os.set_blocking(woken_by, False)
+        before = signal.set_wakeup_fd(woken_by)
+        try:
+            select.select([sys.stdin, signalled], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(signalled)
+            os.close(woken_by)
+    return sys.stdin.readline()
 
 
 def _what(step: Step) -> str:
@@ -196,17 +216,35 @@ def _content(step: Step) -> list[str]:
     return []
 
 
-_AFTER = {
-    "kcert ca": "The CA is ready to sign: `kcert client` makes who dials, `kcert all` everything.",
-    "kcert client": "Next: `kcert etcd`, the certificates of the cluster's memory.",
-    "kcert etcd": "Next: `kcert apiserver`, the certificates of the one that all others dial.",
-    "kcert apiserver": "Next: `kcert kubelet`, the certificates of the nodes.",
-    "kcert kubelet": "Next: `kcert service-account`, the key pair that signs the tokens of pods.",
-    "kcert service-account": "Next: `kcert plan` shows what the cluster still needs.",
-    "kcert all": "Next: `kcert plan` shows how each certificate stands, `kcert history` what was run.",
+_CHAPTERS = {
+    "ca": "the authority that signs the others",
+    "client": "the certificates of those who dial",
+    "etcd": "the certificates of the cluster's memory",
+    "apiserver": "the certificates of the one that all others dial",
+    "kubelet": "the certificates of the nodes",
+    "service-account": "the key pair that signs the tokens of pods",
 }
+"""What each chapter makes, in a few words, for whoever has finished another."""
 
 
-def _next(order: Order) -> str:
-    words = _AFTER.get(order.doing, "")
-    return f"{words} (Here with `{order.folder_option.strip()}`.)" if words and order.folder_option else words
+def _next(order: Order, result: Result) -> str:
+    """What to type next: the chapter of the first certificate that is missing, or how to use what is there."""
+    chapter, option = order.doing.removeprefix("kcert "), order.folder_option
+    if chapter != "all" and chapter not in _CHAPTERS:
+        return ""
+    made = [one.procedure.certificate for one in result.made]
+    if made and all(one.role == "user" and not one.files.kubeconfig for one in made):
+        names = " ".join(one.name for one in made)
+        return f"Next: `kcert kubeconfig {names}{option}` puts key and certificate into a kubeconfig."
+    if result.missing:
+        chapter = result.missing[0].chapter
+        return f"Next: `kcert {chapter}{option}`, {_CHAPTERS[chapter]}; or `kcert all{option}`, whatever is missing."
+    kubeconfigs = (
+        ""
+        if any(one.files.kubeconfig for one in order.known)
+        else f"`kcert kubeconfig{option}` puts them into kubeconfigs, "
+    )
+    return (
+        f"The cluster has every certificate that it needs. Next: {kubeconfigs}`kcert flags COMPONENT{option}` tells "
+        f"each component where its files are, `kcert plan{option}` shows how they stand."
+    )

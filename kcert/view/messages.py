@@ -8,11 +8,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONGEST = 690
+"""Characters of an error; only a value that somebody gave by the page makes one longer."""
+
+
 def error(message: str) -> None:
-    """An error, as one paragraph on standard error."""
+    """An error, as one paragraph on standard error; one that is too long to be read loses its middle."""
     from kcert.view.console import error_screen, say
 
-    say(f"kcert: {message}", to=error_screen())
+    words = f"kcert: {message}"
+    if len(words) > LONGEST:
+        words = f"{words[:400]} ... {words[400 - LONGEST + 5 :]}"
+    say(words, to=error_screen())
 
 
 def wrote_example(path: Path) -> None:

@@ -68,11 +68,14 @@ def _record(standing: Standing) -> dict[str, object]:
 
 
 def usages(certificate: Certificate) -> tuple[str, ...]:
-    """Its extended key usages; a CA's key usage, which says what it is for."""
+    """What it may be used for, as its templates say it: the key usages, then the extended ones."""
+    if certificate.kind is Kind.KEY_PAIR:
+        return ()
     if certificate.kind is Kind.CA:
-        return ("keyCertSign", "cRLSign")
+        return ("keyCertSign", "cRLSign", "digitalSignature")
+    encrypts = ("keyEncipherment",) if certificate.key.algorithm == "rsa" else ()
     served = ("serverAuth",) if certificate.kind.serves else ()
-    return (*served, *(("clientAuth",) if certificate.kind.dials else ()))
+    return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.dials else ()))
 
 
 def _row(standing: Standing) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from kcert.state import State
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.making import Made, Order, Prepared, Result
+    from kcert.making import Made, Order, Prepared
     from kcert.plan import Procedure, Step
     from kcert.shell import Outcome
     from kcert.state import Standing
@@ -28,16 +30,15 @@ class Quiet:
 
     def waits(self, holder: str) -> None:
         """Say who holds the folder."""
-        sys.stderr.write(f"kcert: waiting for {ascii(holder)[1:-1]}, which is at work in this folder.\n")
-        sys.stderr.flush()
+        self._note(f"waiting for {ascii(holder)[1:-1]}, which is at work in this folder.")
 
     def opens(self, order: Order, prepared: Prepared) -> None:
         """What is kept has its line at once."""
         cluster = order.cluster
         if cluster.defaults and not cluster.source:
-            sys.stderr.write(f"kcert: no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.\n")
+            self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in prepared.remarks:
-            sys.stderr.write(f"kcert: {remark}\n")
+            self._note(remark)
         self._order = [one.certificate.name for one in prepared.standings]
         for standing in prepared.kept:
             self._lines[standing.certificate.name] = _kept(standing, order.folder_option)
@@ -69,9 +70,17 @@ class Quiet:
         self._finished += 1
         self._print()
 
-    def ends(self, _result: Result) -> None:
-        """Every line has been printed; the counter goes."""
+    def ends(self) -> None:
+        """Whatever there was to say is said; the counter goes."""
         self._clear()
+
+    def _note(self, text: str) -> None:
+        """A remark on standard error, apart from the lines; on a terminal wrapped as its width wants it."""
+        line = f"kcert: {text}"
+        if sys.stderr.isatty():
+            line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
     def _print(self) -> None:
         self._clear()
@@ -97,10 +106,4 @@ def _kept(standing: Standing, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({renewal(standing, folder_option)})"
-
-
-def renewal(standing: Standing, folder_option: str) -> str:
-    """The command that mends a certificate: what is stale has to be brought in line with kcert.yaml."""
-    in_line = " --stale" if standing.state is State.STALE else ""
-    return f"kcert renew {standing.certificate.name}{in_line}{folder_option}"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.mended_by(folder_option)})"

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.state import State
 from kcert.view.console import draw, heading, say, screen, table
-from kcert.view.quiet import renewal, without_end
+from kcert.view.quiet import without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.certificates import Certificate
     from kcert.making import Made
     from kcert.state import Standing
+
+
+WORDS_WIDTH = 30
+"""Columns that the rest of a table of certificates needs, so that the names of files stand in one line each."""
 
 
 def show_made(made: Sequence[Made]) -> None:
@@ -23,12 +28,22 @@ def show_made(made: Sequence[Made]) -> None:
     verb = "Renewed" if made[0].procedure.replaces else "Made"
     heading(verb if len(made) == 1 else f"{verb}: {len(made)} certificates")
     rows = table("file", "what it is", "valid until")
+    longest = max(len(str(one.procedure.certificate.files.proof)) for one in made)
+    if screen().width >= longest + WORDS_WIDTH:
+        rows.columns[0].min_width = longest
     for one in made:
         certificate = one.procedure.certificate
         until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
-        rows.add_row(str(certificate.files.proof), lessons.lesson(certificate.role).title, until)
+        rows.add_row(str(certificate.files.proof), _what(certificate), until)
     draw(rows)
     screen().print()
+
+
+def _what(certificate: Certificate) -> str:
+    """What it is, and for whom where there are others like it."""
+    title = lessons.lesson(certificate.role).title
+    whom = certificate.name if certificate.role == "user" else certificate.host
+    return f"{title}: {whom}" if whom else title
 
 
 def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
@@ -38,7 +53,7 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
-            command = f"`{renewal(one, folder_option)}`"
+            command = f"`{one.mended_by(folder_option)}`"
             say(
                 f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {command} renews it.", "notice"
             )

@@ -127,7 +127,7 @@ class Workspace:
         for name in files:
             staging.path(name).chmod(SECRET_MODE if name in closed else PUBLIC_MODE)
         journal = {
-            "backup": backup_name(),
+            "backup": self._new_backup(),
             "files": [str(name) for name in files],
             "retires": [str(name) for name in retires],
         }
@@ -188,6 +188,13 @@ class Workspace:
         for name in retired:
             (self.root / name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _new_backup(self) -> str:
+        """A name that no backup has yet: a clock can be put back, or stand still."""
+        name = backup_name()
+        while (self.own / "backup" / name).exists():
+            name += "+"
+        return name
 
     def back_up(self, name: PurePosixPath, backup: str) -> None:
         """Keep what the PKI folder has as *name* in the folder *backup* of its backups, with its mode and dates."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
-from kcert.workspace import FOLDER_MODE, backup_name
+from kcert.workspace import FOLDER_MODE, backup_name, draft
+from kcert.workspace.draft import drafted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,15 +37,8 @@ def write(path: Path, content: bytes, mode: int) -> Written:
         before = target.stat() if target.exists() else None
         if before and target.read_bytes() == content and stat.S_IMODE(before.st_mode) == mode:
             return Written(path, changed=False)
-        draft = target.with_name(f".{target.name}.kcert-{os.getpid()}")
-        try:
-            _draft(draft, content, mode)
+        with drafted(target, content, mode):
             backup = _back_up(target) if before else None
-            draft.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise
     except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
         reason = getattr(error, "strerror", None) or error
         raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
@@ -71,17 +65,13 @@ def _check(path: Path, target: Path) -> None:
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
-def _draft(draft: Path, content: bytes, mode: int) -> None:
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), mode)
-
-
 def _back_up(target: Path) -> Path:
     backup = target.with_name(f"{target.name}.{backup_name()}")
+    while os.path.lexists(backup):  # a clock can be put back, or stand still
+        backup = backup.with_name(f"{backup.name}+")
     with contextlib.suppress(OSError):
         os.link(target, backup)
         return backup
     # A file system without hard links.
-    _draft(backup, target.read_bytes(), stat.S_IMODE(target.stat().st_mode))
+    draft.write(backup, target.read_bytes(), stat.S_IMODE(target.stat().st_mode))
     return backup

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import stat
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
+from kcert.workspace.draft import drafted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +19,8 @@ def edit(path: Path, content: bytes) -> None:
     """
     target = path.resolve()
     try:
-        _replace(target, content, stat.S_IMODE(target.stat().st_mode))
+        with drafted(target, content, stat.S_IMODE(target.stat().st_mode)):
+            pass
     except OSError as error:
         raise MachineError(f"{path} cannot be changed: {error.strerror}. It is as it was.") from None
 
@@ -35,20 +35,8 @@ def create(path: Path, content: bytes, mode: int) -> bool:
             if path.is_file() and path.read_bytes() == content:
                 return False
             raise InputError(f"{path} is there already, and with other content: move it away, or name another file.")
-        _replace(path, content, mode)
+        with drafted(path, content, mode):
+            pass
     except OSError as error:
         raise MachineError(f"{path} cannot be written: {error.strerror}.") from None
     return True
-
-
-def _replace(target: Path, content: bytes, mode: int) -> None:
-    draft = target.with_name(f".{target.name}.kcert-{os.getpid()}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-        draft.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise

@@ -1,60 +1,89 @@
-"""`kcert all --quiet` against a plain bash script of the same openssl commands, in turn."""
+"""`kcert all --quiet` against a bash script of the same openssl commands, easy-rsa and cfssl."""
 
 from __future__ import annotations
 
+import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.measure import KCERT, ROOT, Row, in_turn, ratios, run
+from tests.bench.by_hand import CERTIFICATES, cfssl, easy_rsa, script
+from tests.bench.measure import KCERT, Ran, Row, in_turn, progress, ratios, run
+from tests.zoo.makers import EASYRSA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TITLE = f"kcert all --quiet --jobs 2: the built-in cluster, {CERTIFICATES} certificates, RSA 2048"
 RUNS = 15
+OTHERS = 5
+"""easy-rsa and cfssl take several times as long: fewer runs of them."""
+
+ALL = (*KCERT, "all", "--quiet", "--jobs", "2")
+
+OWN = """
+import atexit, json, resource, sys
+
+@atexit.register
+def report():
+    own, others = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    with open("cpu.json", "w") as file:
+        json.dump([own.ru_utime + own.ru_stime, others.ru_utime + others.ru_stime], file)
+
+from kcert.__main__ import main
+main()
+"""
+"""kcert, which tells at its end how much CPU was its own and how much its openssl processes took."""
 
 
 def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        script = _script(folder)
+        yield from _measure(Path(name))
 
-        def kcert() -> tuple[float, float, float]:
-            shutil.rmtree(folder / "pki", ignore_errors=True)
-            return run([*KCERT, "all", "--quiet", "--jobs", "2"], folder)
 
-        def bash() -> tuple[float, float, float]:
-            shutil.rmtree(folder / "pki", ignore_errors=True)
-            return run(["bash", str(script)], folder)
+def _measure(folder: Path) -> Iterator[Row]:
+    by_hand = script(folder)
+    shares: list[list[float]] = []
 
-        def interpreter() -> tuple[float, float, float]:
-            return run([sys.executable, "-c", "pass"], folder)
+    def kcert() -> Ran:
+        shutil.rmtree(folder / "pki", ignore_errors=True)
+        return run(ALL, folder)
 
-        first, second, bare = in_turn(RUNS, kcert, bash, interpreter)
-    yield Row("kcert all --quiet --jobs 2, built-in cluster, RSA 2048: wall", first.wall)
-    yield Row("the same commands in a bash script: wall", second.wall)
-    yield Row("  kcert / bash, wall", ratios(first.wall, second.wall), bound=0.65)
-    yield Row("kcert: CPU", first.cpu)
-    yield Row("bash: CPU", second.cpu)
+    def bash() -> Ran:
+        shutil.rmtree(folder / "pki", ignore_errors=True)
+        return run(["bash", by_hand], folder)
+
+    def apart() -> Ran:
+        shutil.rmtree(folder / "pki", ignore_errors=True)
+        ran = run([sys.executable, "-c", OWN, *ALL[3:]], folder)
+        shares.append(json.loads((folder / "cpu.json").read_text(encoding="utf-8")))
+        return ran
+
+    first, second, bare, _ = in_turn(
+        RUNS, "kcert all and the bash script", kcert, bash, lambda: run([sys.executable, "-c", "pass"], folder), apart
+    )
+    yield Row("kcert", first.wall)
+    yield Row("the same commands in a bash script", second.wall)
+    yield Row("  kcert / bash", ratios(first.wall, second.wall), bound=0.65)
+    yield Row("kcert, CPU", first.cpu)
+    yield Row("  of that openssl's processes", [openssl for _, openssl in shares[1:]])
+    yield Row("  of that its own, one start of the interpreter included", [own for own, _ in shares[1:]])
+    yield Row("one start of the interpreter, CPU", bare.cpu)
+    yield Row("bash, CPU", second.cpu)
     beyond = [one - start for one, start in zip(first.cpu, bare.cpu, strict=True)]
     yield Row("  (kcert - one start of the interpreter) / bash, CPU", ratios(beyond, second.cpu), bound=1.10)
-    yield Row("kcert: peak memory, MiB", first.peak, digits=1)
+    yield Row("kcert, peak memory, MiB", first.peak, digits=1)
+    for title, program, lines in (("easy-rsa", EASYRSA, easy_rsa), ("cfssl", "cfssl", cfssl)):
+        if not shutil.which(program):
+            progress(f"{title} is not here: left out")
+            continue
+        theirs = lines(folder / title)
 
+        def other(theirs: Path = theirs) -> Ran:
+            return run(["bash", theirs], theirs.parent)
 
-def _script(folder: Path) -> Path:
-    """The dry run's script without its comments and checks: key, request and signature of each certificate."""
-    printed = subprocess.run(
-        [*KCERT, "all", "--dry-run", "--no-explain"],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    lines = [line for line in printed.splitlines() if not line.startswith(("#", "openssl verify", "rm ", "chmod "))]
-    path = folder / "by-hand.sh"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+        ours, compared = in_turn(OTHERS, f"kcert all and {title}", kcert, other)
+        yield Row(f"{title}, as many certificates", compared.wall)
+        yield Row(f"  kcert / {title}", ratios(ours.wall, compared.wall))

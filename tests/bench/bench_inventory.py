@@ -1,4 +1,4 @@
-"""`kcert inventory` of 1,000 and 20,000 certificate files, against a bash loop of `openssl x509 -text`."""
+"""`kcert inventory` and `kcert check` of many certificate files, against bash loops of openssl."""
 
 from __future__ import annotations
 
@@ -6,49 +6,75 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.measure import KCERT, Row, in_turn, ratios, run
+from tests.bench.measure import KCERT, Ran, Row, in_turn, progress, ratios, run
 from tests.inspect.made import CLIENT, SERVER, authority, certificate, name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TITLE = "Looking: a folder of certificates, ECDSA P-256, all of one CA"
 RUNS = 3
 FEW, MANY = 1_000, 20_000
-LOOP = 'for file in few/*.crt; do openssl x509 -in "$file" -noout -text; done > /dev/null'
+TEXT = 'for file in few/*.crt; do openssl x509 -in "$file" -noout -text; done > /dev/null'
+VERIFY = 'for file in few/*.crt; do openssl verify -CAfile few/ca.crt "$file"; done > /dev/null'
 
 
 def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        _make(folder / "many", MANY)
-        (folder / "few").mkdir()
-        for number in range(FEW):
-            (folder / f"few/{number}.crt").hardlink_to(folder / f"many/{number}.crt")
+        progress(f"making {MANY:,} certificates")
+        _make(folder)
 
-        def few() -> tuple[float, float, float]:
-            return run([*KCERT, "inventory", "few", "--format", "csv", "--output", "few.csv"], folder)
+        def inventory(where: str) -> Ran:
+            return run([*KCERT, "inventory", where, "--format", "csv", "--output", f"{where}.csv"], folder)
 
-        def loop() -> tuple[float, float, float]:
-            return run(["bash", "-c", LOOP], folder)
+        def check(where: str) -> Ran:
+            return run([*KCERT, "check", where, "--format", "json"], folder)
 
-        first, second = in_turn(RUNS, few, loop)
-        (large,) = in_turn(
-            RUNS, lambda: run([*KCERT, "inventory", "many", "--format", "csv", "--output", "many.csv"], folder)
+        few, text, judged, verify = in_turn(
+            RUNS,
+            f"inventory and check of {FEW:,} files",
+            lambda: inventory("few"),
+            lambda: run(["bash", "-c", TEXT], folder),
+            lambda: check("few"),
+            lambda: run(["bash", "-c", VERIFY], folder),
         )
-    yield Row(f"kcert inventory, {FEW:,} files: wall", first.wall)
-    yield Row("bash loop of openssl x509 -text over the same: wall", second.wall)
-    yield Row("  kcert / bash, wall", ratios(first.wall, second.wall), bound=0.10)
-    yield Row(f"kcert inventory, {MANY:,} files: wall", large.wall)
-    proportion = [one / (few_time * MANY / FEW) for one, few_time in zip(large.wall, first.wall, strict=True)]
-    yield Row(f"  {MANY:,} files / {MANY // FEW} times {FEW:,} files, wall", proportion, bound=1.10)
-    yield Row(f"kcert inventory, {MANY:,} files: peak memory, MiB", large.peak, bound=300, digits=1)
+        many, all_judged = in_turn(
+            RUNS,
+            f"inventory and check of {MANY:,} files",
+            lambda: inventory("many"),
+            lambda: check("many"),
+            warm_up=False,
+        )
+    yield Row(f"kcert inventory, {FEW:,} files", few.wall)
+    yield Row("a bash loop of openssl x509 -text over the same", text.wall)
+    yield Row("  kcert / bash", ratios(few.wall, text.wall), bound=0.10)
+    yield Row(f"kcert check, {FEW:,} files", judged.wall)
+    yield Row("  check / inventory", ratios(judged.wall, few.wall), bound=2)
+    yield Row("a bash loop of openssl verify over the same", verify.wall)
+    yield Row("  kcert check / bash", ratios(judged.wall, verify.wall))
+    yield Row(f"kcert inventory, {MANY:,} files", many.wall)
+    yield Row(f"  {MANY:,} files / {MANY // FEW} times {FEW:,} files", _proportion(many.wall, few.wall), bound=1.10)
+    yield Row("  peak memory, MiB", many.peak, bound=300, digits=1)
+    yield Row(f"kcert check, {MANY:,} files", all_judged.wall)
+    yield Row("  check / inventory", ratios(all_judged.wall, many.wall), bound=2)
+    yield Row("  peak memory, MiB", all_judged.peak, digits=1)
 
 
-def _make(folder: Path, count: int) -> None:
-    """Server certificates, each with names and a serial number of its own; one key, which costs the most to make."""
-    folder.mkdir()
+def _proportion(many: list[float], few: list[float]) -> list[float]:
+    return [one / (another * MANY / FEW) for one, another in zip(many, few, strict=True)]
+
+
+def _make(folder: Path) -> None:
+    """Certificates, each with names and a serial number of its own; one key, which costs the most to make."""
     ca, key = authority(), certificate(name("key")).key
-    for number in range(count):
+    for place in ("few", "many"):
+        (folder / place).mkdir()
+        (folder / place / "ca.crt").write_bytes(ca.pem)
+    for number in range(MANY):
         names = [f"host{number}", "localhost", "127.0.0.1", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]
         made = certificate(name(f"host{number}", "system:nodes"), ca, key=key, uses=[SERVER, CLIENT], names=names)
-        (folder / f"{number}.crt").write_bytes(made.pem)
+        path = folder / f"many/{number}.crt"
+        path.write_bytes(made.pem)
+        if number < FEW:
+            (folder / f"few/{number}.crt").hardlink_to(path)

@@ -1,4 +1,4 @@
-"""Whole commands, timed from outside, two of them in turn, with what the kernel says of each."""
+"""Whole commands, timed from outside, in turn with what they are compared with; wall time, CPU and memory of each."""
 
 from __future__ import annotations
 
@@ -17,22 +17,38 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KCERT = (sys.executable, "-m", "kcert")
 
+HEADER = f"{'':68} {'min':>9} {'median':>9} {'max':>9}   n  bound"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of a command: seconds by the clock, seconds of CPU with all its children, MiB of its largest process."""
+
+    wall: float
+    cpu: float
+    peak: float
+
 
 @dataclass
 class Series:
-    """The figures of one command, run by run."""
+    """All runs of one command."""
 
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    peak: list[float] = field(default_factory=list)
+    runs: list[Ran] = field(default_factory=list)
 
-    def add(self, wall: float, cpu: float, peak: float) -> None:
-        self.wall.append(wall)
-        self.cpu.append(cpu)
-        self.peak.append(peak)
+    @property
+    def wall(self) -> list[float]:
+        return [one.wall for one in self.runs]
+
+    @property
+    def cpu(self) -> list[float]:
+        return [one.cpu for one in self.runs]
+
+    @property
+    def peak(self) -> list[float]:
+        return [one.peak for one in self.runs]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """A line of the table: a figure's runs, and the bound that the project set itself (None: only told)."""
 
@@ -41,44 +57,55 @@ class Row:
     bound: float | None = None
     digits: int = 3
 
+    @property
+    def holds(self) -> bool:
+        """The median is within the bound: neither a lucky run nor a slow one moves it."""
+        return self.bound is None or median(self.figures) <= self.bound
 
-def run(argv: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> tuple[float, float, float]:
-    """Run a command to its end: wall seconds, CPU seconds with all its children, peak MiB of the largest process."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    def __str__(self) -> str:
+        shown = (min(self.figures), median(self.figures), max(self.figures))
+        figures = " ".join(f"{figure:9.{self.digits}f}" for figure in shown)
+        verdict = f"<= {self.bound:g}  {'holds' if self.holds else 'MISSED'}" if self.bound is not None else ""
+        return f"{self.name:68} {figures} {len(self.figures):3}  {verdict}".rstrip()
+
+
+def run(argv: Sequence[str | Path], folder: Path, **variables: str) -> Ran:
+    """Run a command to its end in *folder*; one that fails ends the benchmark."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     start = time.perf_counter()
     process = subprocess.Popen(argv, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{' '.join(argv[:4])} ended with status {process.returncode}: nothing was measured.")
+        raise SystemExit(f"{' '.join(map(str, argv[:5]))} ended with {process.returncode}: nothing was measured.")
     peak = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
-    return wall, usage.ru_utime + usage.ru_stime, peak
+    return Ran(wall, usage.ru_utime + usage.ru_stime, peak)
 
 
-def in_turn(times: int, *commands: Callable[[], tuple[float, float, float]]) -> list[Series]:
-    """Run the commands A B A B …, once without counting and then *times* times."""
+def in_turn(times: int, what: str, *commands: Callable[[], Ran], warm_up: bool = True) -> list[Series]:
+    """Run the commands A B A B ... *times* times, after one round that is not counted; *what* goes to stderr."""
+    begins = time.perf_counter()
     series = [Series() for _ in commands]
-    for count in range(times + 1):
+    for _ in range(warm_up):
+        for command in commands:
+            command()
+    for count in range(times):
         for one, command in zip(series, commands, strict=True):
-            figures = command()
-            if count:
-                one.add(*figures)
+            one.runs.append(command())
+        progress(f"{what}: {count + 1} of {times}, {time.perf_counter() - begins:.0f} s", passing=count + 1 < times)
     return series
+
+
+def progress(words: str, *, passing: bool = False) -> None:
+    """Say on stderr what is being done; on a terminal the next takes the place of what is *passing*."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{words}" + ("" if passing else "\n"))
+    elif not passing:
+        sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
 
 
 def ratios(first: Iterable[float], second: Iterable[float]) -> list[float]:
     """A/B, pair by pair: what the machine does to one it does to the other."""
     return [a / b for a, b in zip(first, second, strict=True)]
-
-
-def show(rows: Iterable[Row]) -> None:
-    """Print the rows of one benchmark."""
-    for row in rows:
-        least, middle, most = (
-            f"{figure:.{row.digits}f}" for figure in (min(row.figures), median(row.figures), max(row.figures))
-        )
-        verdict = ""
-        if row.bound is not None:
-            verdict = f"  bound {row.bound:g}: {'kept' if median(row.figures) <= row.bound else 'MISSED'}"
-        print(f"{row.name:66} {least:>9} {middle:>9} {most:>9}  n={len(row.figures)}{verdict}")

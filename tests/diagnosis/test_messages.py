@@ -92,6 +92,42 @@ def test_a_line_that_only_looks_like_json_stays_as_it_is(line: str) -> None:
     assert unwrap(line.encode("latin-1"))
 
 
+def test_a_repair_never_opens_a_kubeconfig_to_others_nor_makes_a_ca_anew() -> None:
+    _, closed = told("open /etc/kubernetes/admin.conf: permission denied")
+    _, authority = told("open /etc/kubernetes/pki/ca.crt: no such file or directory")
+
+    assert "644" not in closed.repair
+    assert "-m 600" in closed.repair
+    assert "kcert all" not in authority.repair
+    assert "openssl x509 -req" not in authority.repair
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://login.example.com/x", "NAME"),
+        ("https://10.96.0.1/api", "kube-apiserver"),
+        ("https://[fd00::1]/api", "kube-apiserver"),
+        ("https://kubernetes.default.svc/api", "kube-apiserver"),
+        ("https://api.example.com:6443/api", "kube-apiserver"),
+    ],
+)
+def test_a_name_at_port_443_is_not_taken_for_the_api_server(address: str, name: str) -> None:
+    _, meaning = told(f'Get "{address}": x509: certificate signed by unknown authority')
+
+    assert f"kcert renew {name}\n" in meaning.repair
+
+
+def test_a_peer_of_etcd_is_not_taken_for_the_api_server() -> None:
+    _, meaning = told(
+        '{"level":"warn","caller":"rafthttp/probing_status.go:68","msg":"prober detected unhealthy status",'
+        '"remote-peer-id":"f70a5f7cb9fb4a0","rtt":"0s","error":"x509: certificate is valid for 10.0.0.1, not 10.0.0.3"}'
+    )
+
+    assert "10.0.0.3:2380" in meaning.proof
+    assert "kcert renew etcd-server --stale" in meaning.repair
+
+
 # --- repeats
 
 
@@ -107,8 +143,10 @@ def test_times_and_ports_do_not_make_two_findings_of_one() -> None:
 
 
 def test_expiry_is_one_finding_whatever_the_clock_said() -> None:
-    message = "x509: certificate has expired or is not yet valid: current time 2026-11-24T04:{:02}:00Z is after "
-    "2026-01-01T00:00:00Z\n"
+    message = (
+        "x509: certificate has expired or is not yet valid: current time 2026-11-24T04:{:02}:00Z is after "
+        "2026-01-01T00:00:00Z\n"
+    )
     [finding] = diagnose(message.format(minute).encode() for minute in range(10)).findings
     assert finding.count == 10
 

@@ -224,6 +224,27 @@ def test_a_unit_with_continued_lines_environment_files_and_drop_ins(ca: Pair, tm
     assert used(replaced, "--etcd-certfile").issuer_path == own / "etcd-ca.crt"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "EnvironmentFile=/etc/k/two.env\nEnvironment=CRT=/nowhere",
+        "EnvironmentFile=/etc/k/t*.env",
+        "EnvironmentFile=/etc/k/two.env\nEnvironment=",
+        "EnvironmentFile=/etc/k/one.env\nEnvironmentFile=\nEnvironmentFile=-/etc/k/two.env",
+    ],
+    ids=["files count more", "a pattern", "an empty one takes back its own kind", "and no more"],
+)
+def test_which_environment_counts(lines: str, ca: Pair, tmp_path: Path) -> None:
+    certificate(name("kube-apiserver"), ca, uses=[SERVER], names=["cp1"]).put(tmp_path / "etc/k/apiserver.crt")
+    put(tmp_path / "etc/k/one.env", "CRT=/nowhere\n")
+    put(tmp_path / "etc/k/two.env", "CRT=/etc/k/apiserver.crt\n")
+    unit = f"[Service]\n{lines}\nExecStart=/usr/bin/kube-apiserver --tls-cert-file=${{CRT}}\n"
+    put(tmp_path / "etc/systemd/system/kube-apiserver.service", unit)
+    found = survey([], tmp_path)
+    assert used(found, "--tls-cert-file").path == tmp_path / "etc/k/apiserver.crt"
+    assert found.problems == ()
+
+
 def test_etcd_by_environment_variables(ca: Pair, tmp_path: Path) -> None:
     ca.put(tmp_path / "ca.crt")
     put(tmp_path / "etcd.env", f"ETCD_TRUSTED_CA_FILE={tmp_path}/ca.crt\n")
@@ -401,6 +422,65 @@ def test_an_option_that_names_something_odd(tmp_path: Path, kind: str) -> None:
     found = survey([str(manifest)])
     assert {one.option for one in found.problems} == {"--cert-file", "--key-file", "--trusted-ca-file"}
     assert found.uses == ()
+
+
+@pytest.mark.parametrize("value", [r"\\0", r"\\ud800.crt", r"\\udcff.crt"])
+def test_a_path_that_no_file_can_have(value: str, tmp_path: Path) -> None:
+    text = f'''{{"kind": "Config", "users": [{{"name": "u", "user": {{"client-certificate": "{value}"}}}}]}}'''
+    (problem,) = survey([str(put(tmp_path / "config", text.replace("\\\\", "\\")))]).problems
+    assert problem.what in ("missing", "unreadable")
+
+
+def test_a_device_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ca.crt").symlink_to("/dev/zero")
+    opened: list[object] = []
+    system = os.open
+
+    def watched(path: str, flags: int) -> int:
+        opened.append(path)
+        return system(path, flags)
+
+    monkeypatch.setattr(os, "open", watched)
+    (problem,) = survey([str(tmp_path)]).problems
+    assert problem.what == "special"
+    assert opened == []
+
+
+def test_thousands_of_blocks_and_documents_end_somewhere(tmp_path: Path) -> None:
+    put(tmp_path / "many.crt", "-----BEGIN CERTIFICATE-----\n" * 150_000)
+    put(tmp_path / "headers.crt", "-----BEGIN CERTIFICATE-----\n" + "a:\n" * 1_000_000)
+    put(tmp_path / "many.yaml", "kind: Pod\n---\n" * 5_000)
+    reasons = {problem.path.name: problem.reason for problem in survey([str(tmp_path)]).problems}
+    assert reasons.keys() == {"many.crt", "headers.crt", "many.yaml"}
+    assert "more than 1000 documents" in reasons["many.yaml"]
+
+
+def test_a_certificate_for_one_name_and_its_key(ca: Pair, tmp_path: Path) -> None:
+    made = certificate(name("api.example"), ca, uses=[SERVER], names=["api.example"])
+    made.put(tmp_path / "api.crt")
+    put(tmp_path / "api.key", made.key_pem)
+    both = f"{tmp_path}/api.crt,{tmp_path}/api.key:api.example,*.example"
+    put(tmp_path / "manifests/kube-apiserver.yaml", pod("kube-apiserver", f"--tls-sni-cert-key={both}"))
+    use = used(survey([str(tmp_path / "manifests")]), "--tls-sni-cert-key")
+    assert (use.path, use.key_path, use.key_fits) == (tmp_path / "api.crt", tmp_path / "api.key", True)
+
+
+def test_the_scheduler_s_configuration_names_its_kubeconfig(ca: Pair, tmp_path: Path) -> None:
+    user = certificate(name("system:kube-scheduler"), ca, uses=[CLIENT])
+    put(tmp_path / "scheduler.kubeconfig", kubeconfig(ca, user))
+    own = f"kind: KubeSchedulerConfiguration\nclientConnection:\n  kubeconfig: {tmp_path}/scheduler.kubeconfig\n"
+    put(tmp_path / "kube-scheduler.yaml", own)
+    unit = f"[Service]\nExecStart=/usr/local/bin/kube-scheduler --config={tmp_path}/kube-scheduler.yaml --v=2\n"
+    found = survey([str(put(tmp_path / "kube-scheduler.service", unit))])
+    assert used(found, "client-certificate-data").component == "kube-scheduler"
+    (tmp_path / "scheduler.kubeconfig").unlink()
+    (problem,) = survey([str(tmp_path / "kube-scheduler.service")]).problems
+    assert (problem.what, problem.option) == ("missing", "clientConnection.kubeconfig")
+
+
+def test_an_option_that_names_a_ca_is_tied_to_the_key_beside_it(kubeadm: Kubeadm) -> None:
+    found = survey([], kubeadm.root)
+    assert used(found, "--etcd-cafile").key_path == kubeadm.kubernetes / "pki/etcd/ca.key"
 
 
 def test_links_that_circle_below_a_root(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -249,6 +250,40 @@ def test_a_name_is_no_formula(ca: Pair, tmp_path: Path) -> None:
     assert sheet["D2"].data_type == "s"
     text = kcert("inventory", tmp_path / "pki", "--format", "csv").stdout
     assert next(csv.DictReader(io.StringIO(text)))["CN"].startswith("'=")
+
+
+@pytest.mark.parametrize("text", ["--=cmd|x", " =1+1", "\uff1d1+1"])
+def test_nor_is_one_that_begins_otherwise(text: str, ca: Pair, tmp_path: Path) -> None:
+    certificate(name(text), ca, uses=[CLIENT]).put(tmp_path / "pki/user.crt")
+    listed_as_csv = kcert("inventory", tmp_path / "pki", "--format", "csv").stdout
+    assert next(csv.DictReader(io.StringIO(listed_as_csv)))["CN"] == f"'{text}"
+
+
+def test_what_could_not_be_read_is_said_beside_any_list(folder: Path) -> None:
+    (folder / "broken.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\n")
+    for arguments in (("--format", "json"), ("--format", "csv", "-o", folder.parent / "list.csv"), ()):
+        done = kcert("inventory", folder, *arguments)
+        assert done.returncode == 0
+        assert "broken.crt the block that begins on line 1 has no END line" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_a_file_name_that_is_no_text_is_shown_as_its_bytes(ca: Pair, tmp_path: Path, form: str) -> None:
+    (tmp_path / os.fsdecode(b"\xff\xfe")).mkdir()
+    ca.put(tmp_path / os.fsdecode(b"\xff\xfe/\xe9.crt"))
+    done = kcert("inventory", tmp_path, "--format", form)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = done.stdout.replace("\\\\", "\\")
+    assert r"\xff\xfe/\xe9.crt" in shown or form in ("json", "html", "mermaid")
+
+
+def test_a_column_with_ten_thousand_names_does_not_draw_the_others_apart(ca: Pair, tmp_path: Path) -> None:
+    names = [f"host-{number}.example" for number in range(10_000)]
+    certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")
+    ca.put(tmp_path / "pki/ca.crt")
+    heading, *lines = kcert("inventory", tmp_path / "pki").stdout.splitlines()
+    assert len(heading) < 500
+    assert sorted(len(line) > 100_000 for line in lines) == [False, True]
 
 
 def test_ten_thousand_names_in_a_spreadsheet_and_on_a_page(ca: Pair, tmp_path: Path) -> None:

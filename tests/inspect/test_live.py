@@ -103,6 +103,9 @@ def test_show_takes_a_server_and_says_how_it_asked(ca: Pair, tmp_path: Path) -> 
         shown = kcert("show", str(server))
     assert f"openssl s_client -connect {server} -showcerts" in shown.stdout
     assert "names: DNS:cp1" in shown.stdout
+    refused = kcert("inventory", str(server), "--format", "json")
+    assert (refused.returncode, refused.stdout) == (2, "[]\n")
+    assert "refuses the connection" in " ".join(refused.stderr.split())
     refused = kcert("show", str(server))
     assert refused.returncode == 1
     assert "refuses the connection" in " ".join(refused.stderr.split())

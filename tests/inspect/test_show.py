@@ -98,7 +98,7 @@ def test_a_damaged_key_ends_with_status_1(pki: Path) -> None:
     put(pki / "bad.key", armoured(bytes(der), "RSA PRIVATE KEY"))
     done = kcert("show", pki / "bad.key")
     assert done.returncode == 1
-    assert "no sound key" in done.stderr
+    assert "no sound key" in " ".join(done.stderr.split())
 
 
 def test_an_encrypted_key_asks_for_nothing(pki: Path) -> None:
@@ -128,6 +128,37 @@ def test_a_kubeconfig(kubeadm: Kubeadm) -> None:
     assert "user (CN): kubernetes-admin" in text
     assert "base64 -d | openssl x509 -text -noout" in text
     assert "key file: admin.conf belongs to it" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"),
+    [
+        ("tls-server-name: kubernetes", "expects: kubernetes"),
+        ("insecure-skip-tls-verify: true", "verifies the server: no"),
+    ],
+)
+def test_what_a_kubeconfig_compares_the_server_with(field: str, shown: str, tmp_path: Path) -> None:
+    cluster = f"clusters:\n- name: c\n  cluster:\n    server: https://cp1:6443\n    {field}\n"
+    (tmp_path / "config").write_text(
+        f"kind: Config\n{cluster}contexts:\n- name: x\n  context: {{cluster: c, user: u}}\n"
+    )
+    done = kcert("show", tmp_path / "config")
+    assert shown in done.stdout
+    assert "The name or address in this URL" not in done.stdout
+
+
+def test_a_unit_is_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "etcd.service").write_text("[Service]\nExecStart=/usr/bin/etcd\n")
+    done = kcert("show", tmp_path / "etcd.service")
+    assert done.returncode == 2
+    assert "starts a component" in " ".join(done.stderr.split())
+
+
+def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> None:
+    user = "users:\n- name: u\n  user:\n    client-certificate: gone.crt\n"
+    (tmp_path / "config").write_text(f"kind: Config\n{user}contexts:\n- name: x\n  context: {{user: u}}\n")
+    done = kcert("show", "config", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "kcert: gone.crt is not there.\n")
 
 
 def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:

@@ -246,6 +246,26 @@ def test_scp_brings_the_same_files(
         }
 
 
+def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own_pki().folder.rename(tmp_path / "lab:1")
+
+    commands = kcert.done("bundle", "node01", "--scp", "--dir", "lab:1").lines
+
+    assert "kcert kubeconfig kube-proxy kubelet-client-node01 --dir lab:1" in commands
+    copied = [word for line in commands if line.startswith("scp") for word in line.split() if "lab:1/" in word]
+    assert "./lab:1/ca.crt" in copied
+    assert all(word.startswith("./lab:1/") for word in copied)
+
+
+def test_into_a_pipe_no_line_of_the_table_ends_in_blanks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki()
+
+    lines = kcert.done("bundle", "node01").lines
+
+    assert any(line.startswith("/etc/kubernetes/pki/node01.key") for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_a_kubeconfig_that_is_there_is_packed_as_it_is(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("hardway")
     own = ("--no-embed", "--path-prefix", "/var/lib/kubernetes/pki")
@@ -295,8 +315,11 @@ def test_a_node_that_was_given_the_cas_key_gets_no_bundle(own_pki: Callable[...,
     ended = kcert("bundle", "node01")
 
     assert ended.status == 2
-    assert "holds the key of a CA, which node01 must not get" in " ".join(ended.stderr.split())
+    said = " ".join(ended.stderr.split())
+    assert "holds the key of a CA, which node01 must not get: `kcert renew node01 --new-key` gives it one" in said
     assert kcert("bundle", "controlplane01").status == 0
+    kcert.done("renew", "node01", "--new-key", "--quiet")
+    assert "bundles/node01.tar.gz" in kcert.done("bundle", "node01", "--no-explain").stdout
 
 
 def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kcert import profiles
+from kcert.kubernetes.call import call, explained
+from kcert.kubernetes.credentials import Folder
 from tests.kubernetes.api_server import VERSION, api_server
 from tests.running import Kcert, free_port, output, program
 
@@ -146,6 +149,44 @@ def test_a_server_of_another_ca_is_explained(
 
     assert ended.status == 3
     assert "Wrong CA: ca.crt did not sign the server's certificate" in told(ended.stderr)
+
+
+def test_a_server_with_a_clients_certificate_is_explained(pki: Callable[[str, str], Pki]) -> None:
+    folder = pki("course", "small").folder
+    with api_server(folder / "kube-proxy.crt", folder / "kube-proxy.key", folder / "ca.crt") as running:
+        ended = Kcert(pki("course", "small").home)("call", "/version", "--as", "admin", "--server", running.url)
+
+    assert ended.status == 3
+    assert "Wrong usage: the server shows a certificate that is not made for servers" in told(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        # What curl says with other libraries, and of servers whose clocks go ahead.
+        (60, "SSL certificate problem: unsupported certificate purpose", "Wrong usage"),
+        (35, "schannel: CertGetCertificateChain: wrong usage, inappropriate key usage", "Wrong usage"),
+        (56, "error:0A000415:SSL routines::sslv3 alert certificate expired", "one of the two clocks is wrong"),
+        (60, "SSL certificate problem: excluded subtree violation", "does not take the server's certificate"),
+        (77, "error setting certificate verify locations", "The CA's file, ca.crt, could not be used"),
+    ],
+)
+def test_what_curl_says_elsewhere_is_explained(
+    pki: Callable[[str, str], Pki], status: int, said: str, words: str
+) -> None:
+    made = pki("course", "small")
+    folder = Folder(made.folder, profiles.load(made.config))
+
+    assert words in explained(call(folder, "admin", "/version"), status, f"curl: ({status}) {said}")
+
+
+def test_a_server_that_never_answers_is_given_up(pki: Callable[[str, str], Pki]) -> None:
+    """curl does that, by an option of the command that is shown; kcert only explains it."""
+    made = pki("course", "small")
+    asked = call(Folder(made.folder, profiles.load(made.config)), "admin", "/version")
+
+    assert asked.argv[asked.argv.index("--max-time") + 1] == "15"
+    assert "no answer within 15 seconds" in explained(asked, 28, "curl: (28) Operation timed out after 15001 ms")
 
 
 def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str], Pki]) -> None:

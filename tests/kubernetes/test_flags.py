@@ -233,6 +233,64 @@ API_SERVER_OF_KUBEADM = {
 """What kubeadm 1.34 starts kube-apiserver with."""
 
 
+HARDWAY = {
+    ("etcd", "etcd2"): """\
+        --name=etcd2
+        --data-dir=/var/lib/etcd
+        --cert-file=/etc/etcd/etcd-server.crt
+        --key-file=/etc/etcd/etcd-server.key
+        --trusted-ca-file=/etc/etcd/ca.crt
+        --client-cert-auth=true
+        --peer-cert-file=/etc/etcd/etcd-server.crt
+        --peer-key-file=/etc/etcd/etcd-server.key
+        --peer-trusted-ca-file=/etc/etcd/ca.crt
+        --peer-client-cert-auth=true
+        --listen-client-urls=https://192.168.56.42:2379,https://127.0.0.1:2379
+        --advertise-client-urls=https://192.168.56.42:2379
+        --listen-peer-urls=https://192.168.56.42:2380
+        --initial-advertise-peer-urls=https://192.168.56.42:2380
+        --initial-cluster=etcd1=https://192.168.56.41:2380,etcd2=https://192.168.56.42:2380,etcd3=https://[fd00:56::43]:2380
+        --initial-cluster-state=new""",
+    ("kube-controller-manager", "cp1"): """\
+        --kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --cluster-signing-cert-file=/var/lib/kubernetes/pki/ca.crt
+        --cluster-signing-key-file=/var/lib/kubernetes/pki/ca.key
+        --controllers=*,bootstrapsigner,tokencleaner
+        --root-ca-file=/var/lib/kubernetes/pki/ca.crt
+        --service-account-private-key-file=/var/lib/kubernetes/pki/service-account.key
+        --use-service-account-credentials=true
+        --client-ca-file=/var/lib/kubernetes/pki/ca.crt
+        --authentication-kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --authorization-kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
+        --bind-address=127.0.0.1
+        --leader-elect=true
+        --cluster-name=prod-eu
+        --service-cluster-ip-range=10.32.0.0/24,fd00:10:96::/112""",
+    ("kube-scheduler", "cp1"): """\
+        --kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --authentication-kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --authorization-kubeconfig=/var/lib/kubernetes/kube-scheduler.kubeconfig
+        --bind-address=127.0.0.1
+        --leader-elect=true""",
+    ("kubelet", "node01"): """\
+        --config=/var/lib/kubelet/kubelet-config.yaml
+        --kubeconfig=/var/lib/kubelet/kubelet.kubeconfig
+        --hostname-override=node01
+        --node-ip=192.168.56.21,fd00:56::21""",
+    ("kube-proxy", "node01"): """\
+        --config=/var/lib/kube-proxy/kube-proxy-config.yaml
+        --hostname-override=node01""",
+}
+"""What each component is told on one host of the large cluster in the profile hardway; the API server is below."""
+
+
+@pytest.mark.parametrize(("component", "host"), HARDWAY)
+def test_in_hardway_each_component_is_told_this(pki: Callable[[str, str], Pki], component: str, host: str) -> None:
+    told = flags(pki("hardway", "large").home, component, "--host", host)
+
+    assert told == HARDWAY[component, host].split()
+
+
 def test_kubeadms_api_server_is_told_what_kubeadm_tells_it(pki: Callable[[str, str], Pki]) -> None:
     assert options(pki("kubeadm", "small").home, "kube-apiserver") == API_SERVER_OF_KUBEADM
 
@@ -445,6 +503,34 @@ def test_the_release_decides(
     assert {name: name in told for name in there} == there
 
 
+@pytest.mark.parametrize(
+    ("component", "option", "before", "since"),
+    [
+        ("kube-apiserver", "--service-cluster-ip-range", "10.32.0.0/24", "10.32.0.0/24,fd00:10:96::/112"),
+        ("kube-controller-manager", "--service-cluster-ip-range", "10.32.0.0/24", "10.32.0.0/24,fd00:10:96::/112"),
+        ("kubelet", "--node-ip", "192.168.56.21", "192.168.56.21,fd00:56::21"),
+    ],
+)
+def test_two_families_are_told_from_the_release_on_that_takes_them(
+    pki: Callable[[str, str], Pki], component: str, option: str, before: str, since: str
+) -> None:
+    home, host = pki("course", "large").home, "node01" if component == "kubelet" else "cp1"
+    told = {
+        release: options(home, component, "--host", host, "--kubernetes-version", release)
+        for release in ("1.20", "1.21")
+    }
+
+    assert (told["1.20"][option], told["1.21"][option]) == (before, since)
+
+
+def test_a_kubelet_is_never_told_two_addresses_of_one_family(tmp_path: Path) -> None:
+    """It ends with "must contain either a single IP or a dual-stack pair of IPs"."""
+    addresses = '[192.0.2.7, 192.0.2.8, "fd00::8", "fd00::7"]'
+    (tmp_path / "kcert.yaml").write_text(f"nodes: [{{name: node01, ip: {addresses}}}]\n", encoding="utf-8")
+
+    assert options(tmp_path, "kubelet")["--node-ip"] == "192.0.2.7,fd00::8"
+
+
 def test_each_option_is_shown_with_its_file_and_its_reason(pki: Callable[[str, str], Pki]) -> None:
     shown = Kcert(pki("course", "small").home).done("flags", "kube-controller-manager").stdout
 
@@ -462,6 +548,41 @@ def test_a_missing_certificate_is_said_beside_the_flags(own_pki: Callable[..., P
 
     assert "--cert-file=/etc/kubernetes/pki/etcd-server.crt" in ended.lines
     assert "not made yet: etcd-server. `kcert etcd` does it." in " ".join(ended.stderr.split())
+
+
+def test_a_stale_certificate_is_said_with_the_command_that_mends_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    with own_pki().config.open("a", encoding="utf-8") as config:
+        config.write("api_server: {host: lb.example.com}\n")
+
+    before = kcert.done("flags", "kube-apiserver", "--format", "flags")
+    kcert.done("renew", "kube-apiserver", "--stale", "--quiet")
+    after = kcert.done("flags", "kube-apiserver", "--format", "flags")
+
+    assert "`kcert renew kube-apiserver --stale` renews it" in " ".join(before.stderr.split())
+    assert (after.stdout, after.stderr) == (before.stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("release", "image"), [("1.34", "3.6.4-0"), ("1.35.8", "3.6.6-0"), ("1.36.4", "3.6.8-0"), ("", "3.7.0-0")]
+)
+def test_etcd_is_the_one_that_kubeadm_starts_with_that_release(
+    pki: Callable[[str, str], Pki], release: str, image: str
+) -> None:
+    """As `kubeadm config images list` has them; without a release it is the current one's, 1.37."""
+    asked = ("--kubernetes-version", release) if release else ()
+
+    pod = yaml.safe_load(printed(pki("kubeadm", "small").home, "etcd", "manifest", *asked))
+
+    assert pod["spec"]["containers"][0]["image"] == f"registry.k8s.io/etcd:{image}"
+
+
+def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[str, str], Pki]) -> None:
+    ended = Kcert(pki("course", "small").home).done(
+        "flags", "etcd", "--format", "flags", "--kubernetes-version", "1.99"
+    )
+
+    assert ended.lines[0] == "--name=controlplane01"
+    assert "Kubernetes 1.99 is newer than 1.37" in " ".join(ended.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +197,26 @@ def test_the_commands_on_the_screen_make_the_file(own_pki: Callable[..., Pki], k
     assert read(file) == by_kcert
 
 
+def test_in_kubeadm_the_commands_on_the_screen_make_the_conf_and_leave_no_loose_key(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    program("kubectl")
+    made = own_pki("kubeadm")
+    file = made.folder / "hosts/node01/kubelet.conf"
+    shown = kcert.done("kubeconfig", "kubelet-node01").stdout
+    typed = [line for line in shown.splitlines() if line.startswith("    ") and "->" not in line]
+    before, names = read(file), {path.name for path in made.folder.rglob("*.key")}
+    # The last of them takes away what lay open meanwhile: its mode is looked at before.
+    modes = f"stat -c %a {file.with_suffix('.key')}"
+
+    ended = output([program("bash"), "-e"], made.home, "\n".join([*typed[:-1], modes, typed[-1]]))
+
+    assert ended.status == 0, ended.stderr
+    assert ended.lines[-1] == "600"
+    assert read(file) == before
+    assert {path.name for path in made.folder.rglob("*.key")} == names
+
+
 def test_each_profile_has_its_own_servers(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
     beside, balancer = "https://127.0.0.1:6443", "https://192.168.56.30:8443"
     expected = {
@@ -271,6 +292,25 @@ def test_a_kubeconfig_elsewhere_names_absolute_paths(pki: Callable[[str, str], P
     assert user["client-key"] == str(made.folder / "admin.key")
 
 
+def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
+    pki: Callable[[str, str], Pki], tmp_path: Path
+) -> None:
+    kcert, config, folder = Kcert(pki("course", "small").home), tmp_path / "config", tmp_path / "folder"
+    config.write_text("somebody's own\n", encoding="utf-8")
+    config.chmod(0o644)
+    folder.mkdir()
+
+    said = kcert.done("kubeconfig", "admin", "--output", config).stdout
+    kcert.done("kubeconfig", "--output", folder)
+
+    made = [config, *folder.iterdir()]
+    assert len(made) == 6  # one, and all five
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    (copy,) = tmp_path.glob("config.*")
+    assert copy.read_text(encoding="utf-8") == "somebody's own\n"
+    assert copy.name in "".join(said.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -341,7 +381,23 @@ def test_a_stale_certificate_names_the_command_that_renews_it(own_pki: Callable[
 
     assert ended.status == 2
     assert "admin.crt is stale" in ended.stderr
-    assert "kcert renew admin" in " ".join(ended.stderr.split())
+    assert "`kcert renew admin --stale` renews it" in " ".join(ended.stderr.split())
+    # Without --stale it would be renewed as it is: still not admin's.
+    kcert.done("renew", "admin", "--stale", "--quiet")
+    assert "admin.kubeconfig" in kcert.done("kubeconfig", "admin", "--no-explain").stdout
+
+
+@pytest.mark.parametrize("command", [["kubeconfig", "admin"], ["bundle", "controlplane01"]], ids=" ".join)
+def test_a_fifo_in_the_place_of_a_kubeconfig_is_not_waited_for(
+    own_pki: Callable[..., Pki], kcert: Kcert, command: list[str]
+) -> None:
+    made = own_pki("hardway")
+    os.mkfifo(made.folder / "admin.kubeconfig")
+
+    ended = kcert(*command)
+
+    assert ended.status in (2, 3)
+    assert "admin.kubeconfig cannot be read: it is not a regular file" in " ".join(ended.stderr.split())
 
 
 def test_a_ca_with_a_key_in_its_file_is_not_handed_out(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.running import needs_openssl_3
 from tests.zoo import course, hardway, kubeadm, makers
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
@@ -114,6 +115,34 @@ def copy(source: str, target: str) -> Callable[[Path, Workshop], None]:
     return damage
 
 
+def other_key(path: str) -> Callable[[Path, Workshop], None]:
+    """Another key, which is nobody's."""
+
+    def damage(root: Path, _: Workshop) -> None:
+        key = Workshop({"_": Recipe("CN=nobody", None)})["_"].pkcs8
+        put(root / path, key, 0o600)
+
+    return damage
+
+
+def link(path: str, target: str) -> Callable[[Path, Workshop], None]:
+    def damage(root: Path, _: Workshop) -> None:
+        (root / path).unlink()
+        (root / path).symlink_to(target)
+
+    return damage
+
+
+def lay(stem: str, name: str) -> Callable[[Path, Workshop], None]:
+    """A certificate with its key beside the others."""
+
+    def damage(root: Path, workshop: Workshop) -> None:
+        put(root / f"{stem}.crt", workshop[name].crt)
+        put(root / f"{stem}.key", workshop[name].pkcs8, 0o600)
+
+    return damage
+
+
 def edit(path: str, old: str, new: str) -> Callable[[Path, Workshop], None]:
     def damage(root: Path, _: Workshop) -> None:
         text = (root / path).read_text()
@@ -132,6 +161,8 @@ def signed_again(path: str, name: str, *options: str) -> Callable[[Path, Worksho
             files = {"key": pair.pkcs8, "ca.crt": signer.crt, "ca.key": signer.pkcs8}
             for file, content in files.items():
                 put(Path(folder) / file, content)
+            if options:
+                needs_openssl_3("only OpenSSL 3 copies extensions from a certificate into a request")
             copied = ("-copy_extensions", "copyall") if options else ()
             request = makers.run(
                 *("openssl", "x509", "-x509toreq", "-signkey", "key", *copied), folder=Path(folder), stdin=pair.crt
@@ -292,6 +323,7 @@ SICK: list[Sick] = [
         (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": KUBERNETES[:5] + KUBERNETES[6:]}}),
         (MANIFESTS, f"{PKI}/etcd/peer.crt", {"etcd-peer": {"names": ()}}),
         (MANIFESTS, f"{PKI}/etcd/server.crt", {"etcd-server": {"names": ("DNS:elsewhere",)}}),
+        (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": ()}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": FLAT[1:]}}),
         (FOLDER, "kube-apiserver.crt", {}, {"damage": without_extensions("kube-apiserver.crt", "kube-apiserver")}),
     ),
@@ -311,6 +343,19 @@ SICK: list[Sick] = [
         (MANIFESTS, f"{PKI}/etcd/peer.crt", {"etcd-peer": {"usages": ("clientAuth",)}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"usages": ("clientAuth",)}}),
         (UNITS, f"{HARD}/node01.crt", {"node01": {"usages": ("clientAuth",)}}),
+        (
+            MANIFESTS,
+            f"{PKI}/public.crt",
+            {"_public": {"subject": "CN=api.example", "usages": ("clientAuth",), "names": ("DNS:api.example",)}},
+            {
+                "layout": {
+                    "options": {
+                        "kube-apiserver": {"--tls-sni-cert-key": f"/{PKI}/public.crt,/{PKI}/public.key:api.example"}
+                    }
+                },
+                "damage": lay(f"{PKI}/public", "_public"),
+            },
+        ),
     ),
     *cases(
         "missing-client-auth",
@@ -398,6 +443,8 @@ SICK: list[Sick] = [
             {"damage": copy(f"{PKI}/front-proxy-client.key", f"{PKI}/apiserver.key")},
         ),
         (MANIFESTS, "etc/kubernetes/admin.conf", {}, {"damage": embed_key("etc/kubernetes/admin.conf", "sa")}),
+        (FOLDER, "ca.crt", {}, {"damage": copy("admin.key", "ca.key")}),
+        (MANIFESTS, f"{PKI}/etcd/ca.crt", {}, {"damage": other_key(f"{PKI}/etcd/ca.key")}),
         (
             UNITS,
             f"{HARD}/kube-apiserver.crt",
@@ -453,6 +500,7 @@ SICK: list[Sick] = [
         (FOLDER, "jane.key", {}, {"damage": chmod("jane.key", 0o640)}),
         (MANIFESTS, f"{PKI}/sa.key", {}, {"damage": chmod(f"{PKI}/sa.key", 0o644)}),
         (MANIFESTS, "etc/kubernetes/admin.conf", {}, {"damage": chmod("etc/kubernetes/admin.conf", 0o644)}),
+        (MANIFESTS, ROTATED, {}, {"damage": chmod(ROTATED, 0o644)}),
         (UNITS, f"{HARD}/kube-apiserver.key", {}, {"damage": chmod(f"{HARD}/kube-apiserver.key", 0o604)}),
         (
             UNITS,
@@ -468,6 +516,13 @@ SICK: list[Sick] = [
         (MANIFESTS, f"{PKI}/sa.pub", {}, {"damage": remove(f"{PKI}/sa.pub")}),
         (MANIFESTS, f"{PKI}/sa.key", {}, {"damage": remove(f"{PKI}/sa.key")}),
         (MANIFESTS, f"{PKI}/ca.crt", {}, {"damage": remove(f"{PKI}/ca.crt")}),
+        (MANIFESTS, f"{PKI}/apiserver.crt", {}, {"damage": link(f"{PKI}/apiserver.crt", "/nowhere/apiserver.crt")}),
+        (
+            MANIFESTS,
+            (f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key"),
+            {},
+            {"damage": remove(f"{PKI}/apiserver.crt", f"{PKI}/apiserver.key")},
+        ),
         (
             MANIFESTS,
             "etc/kubernetes/manifests/kube-apiserver.yaml",
@@ -603,6 +658,18 @@ SICK: list[Sick] = [
             "etc/kubernetes/kubelet.conf",
             {},
             {"damage": edit("etc/kubernetes/kubelet.conf", kubeadm.SERVER, "https://cluster.example:6443")},
+        ),
+        (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {
+                "damage": edit(
+                    "etc/kubernetes/admin.conf",
+                    f"server: {kubeadm.SERVER}",
+                    f"server: {kubeadm.SERVER}\n    tls-server-name: elsewhere",
+                )
+            },
         ),
         (
             UNITS,

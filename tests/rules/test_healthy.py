@@ -11,7 +11,7 @@ import pytest
 from kcert.inspect.rules import Severity
 from tests.rules.conftest import judged
 from tests.zoo import course, hardway, kubeadm, makers
-from tests.zoo.issuing import changed
+from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,133 @@ def test_a_certificate_may_carry_its_chain(tmp_path: Path) -> None:
     workshop = kubeadm.lay_out(tmp_path)
     crt = tmp_path / "etc/kubernetes/pki/apiserver.crt"
     crt.write_bytes(workshop["apiserver"].crt + workshop["ca"].crt)
+    assert judged(root=tmp_path) == ()
+
+
+def test_what_an_upgrade_by_kubeadm_leaves_behind_is_nobody_s_business(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    manifest = (tmp_path / "etc/kubernetes/manifests/kube-apiserver.yaml").read_text()
+    backup = tmp_path / "etc/kubernetes/tmp/kubeadm-backup-manifests-2026-11-01-10-00-00/kube-apiserver.yaml"
+    put(backup, manifest.replace("apiserver-kubelet-client", "gone").replace(kubeadm.RANGE, "10.200.0.0/16"))
+    assert judged(root=tmp_path) == ()
+    assert judged(tmp_path / "etc/kubernetes") == ()
+
+
+@pytest.mark.parametrize("ending", [".bak", "~", ".old", "-20260101", ".2026-01-01T10-00-00.000000Z", ".bak.2"])
+def test_the_copy_of_a_file_as_it_was_is_nobody_s_business(ending: str, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "old")
+    kubeadm.lay_out(tmp_path / "new")
+    old, folder = tmp_path / "old/etc/kubernetes", tmp_path / "new/etc/kubernetes"
+    for name in ("admin.conf", "pki/apiserver.crt", "pki/apiserver.key"):
+        (old / name).rename(folder / f"{name}{ending}")
+    assert judged(folder) == ()
+    (folder / f"pki/apiserver.key{ending}").chmod(0o644)
+    assert [finding.rule for finding in judged(folder)] == ["key-permissions"]
+
+
+@pytest.mark.parametrize(
+    "fields", ["tls-server-name: kubernetes", "insecure-skip-tls-verify: true"], ids=lambda text: text.partition(":")[0]
+)
+def test_a_kubeconfig_may_say_what_it_compares_the_server_with(fields: str, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    conf = tmp_path / "etc/kubernetes/admin.conf"
+    conf.write_text(
+        conf.read_text().replace(f"server: {kubeadm.SERVER}", f"server: https://203.0.113.7:6443\n    {fields}")
+    )
+    assert judged(root=tmp_path) == ()
+
+
+@pytest.fixture
+def two_clusters(tmp_path: Path) -> tuple[Path, Path]:
+    """Copies of two hosts: their CAs have the same names, their service ranges differ."""
+    other = {"--service-cluster-ip-range": "10.32.0.0/24"}
+    names = tuple(name.replace("10.96.0.1", "10.32.0.1") for name in kubeadm.RECIPES["apiserver"].names)
+    kubeadm.lay_out(tmp_path / "one")
+    kubeadm.lay_out(
+        tmp_path / "two",
+        changed(kubeadm.RECIPES, apiserver={"names": names}),
+        options={"kube-apiserver": other, "kube-controller-manager": other},
+    )
+    return tmp_path / "one", tmp_path / "two"
+
+
+def test_two_clusters_may_lie_in_one_tree(two_clusters: tuple[Path, Path]) -> None:
+    assert judged(two_clusters[0].parent) == ()
+
+
+def test_two_clusters_may_be_named_at_once(two_clusters: tuple[Path, Path]) -> None:
+    assert judged(*two_clusters) == ()
+    assert judged(*(host / "etc/kubernetes/pki" for host in two_clusters)) == ()
+
+
+def test_what_servers_show_may_come_from_another_ca_than_what_clients_show(tmp_path: Path) -> None:
+    recipes = {**kubeadm.RECIPES, "server-ca": Recipe("CN=server-ca", None, ca=True, days=3650)}
+    root_ca = {"kube-controller-manager": {"--root-ca-file": f"{kubeadm.PKI}/server-ca.crt"}}
+    workshop = kubeadm.lay_out(
+        tmp_path, changed(recipes, apiserver={"issuer": "server-ca"}), options=root_ca, authority="server-ca"
+    )
+    put(tmp_path / "etc/kubernetes/pki/server-ca.crt", workshop["server-ca"].crt)
+    assert judged(root=tmp_path) == ()
+    # Without the controller manager, nothing but the kubeconfigs knows of it.
+    (tmp_path / "etc/kubernetes/manifests/kube-controller-manager.yaml").unlink()
+    assert judged(root=tmp_path) == ()
+
+
+def test_a_kubeconfig_of_k3s_trusts_one_ca_and_comes_from_another(tmp_path: Path) -> None:
+    workshop = Workshop(
+        {
+            "server": Recipe("CN=k3s-server-ca@1732412345", None, ca=True),
+            "client": Recipe("CN=k3s-client-ca@1732412345", None, ca=True),
+            "admin": Recipe("O=system:masters/CN=system:admin", "client", usages=("clientAuth",)),
+        }
+    )
+    text = kubeconfig(server="https://127.0.0.1:6443", authority=workshop["server"].crt, user=workshop["admin"])
+    assert judged(put(tmp_path / "k3s.yaml", text, 0o600)) == ()
+
+
+def test_etcd_s_peers_may_have_a_ca_of_their_own(tmp_path: Path) -> None:
+    recipes = {**kubeadm.RECIPES, "peer-ca": Recipe("CN=etcd-peer-ca", None, ca=True, days=3650)}
+    own = {"etcd": {"--peer-trusted-ca-file": f"{kubeadm.PKI}/etcd/peer-ca.crt"}}
+    workshop = kubeadm.lay_out(tmp_path, changed(recipes, etcd_peer={"issuer": "peer-ca"}), options=own)
+    put(tmp_path / "etc/kubernetes/pki/etcd/peer-ca.crt", workshop["peer-ca"].crt)
+    assert judged(root=tmp_path) == ()
+    assert judged(tmp_path / "etc/kubernetes/pki") == ()
+
+
+# ---------------------------------------------------------------- files with several certificates
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_a_ca_that_was_replaced_may_stay_in_the_bundle_after_its_end(first: str, tmp_path: Path) -> None:
+    recipes = {**kubeadm.RECIPES, "old": Recipe("CN=kubernetes", None, ca=True, begins=-4000, days=3650)}
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    both = [workshop["old"].crt, workshop["ca"].crt]
+    put(tmp_path / "etc/kubernetes/pki/ca.crt", b"".join(both if first == "old" else both[::-1]))
+    # The controller manager signs with the first, so that a bundle is for the others.
+    signing = tmp_path / "etc/kubernetes/pki/signing.crt"
+    put(signing, workshop["ca"].crt)
+    manifest = tmp_path / "etc/kubernetes/manifests/kube-controller-manager.yaml"
+    manifest.write_text(
+        manifest.read_text().replace(
+            "cert-file=/etc/kubernetes/pki/ca.crt", "cert-file=/etc/kubernetes/pki/signing.crt"
+        )
+    )
+    assert judged(root=tmp_path) == ()
+
+
+def test_roots_that_are_only_trusted_may_be_old_and_weak(tmp_path: Path) -> None:
+    folder = tmp_path / "roots"
+    folder.mkdir()
+    for name, options in {"sha1": ("-sha1",), "good": ("-sha256",)}.items():
+        makers.run(
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-keyout", "/dev/null", "-subj", f"/CN={name} root", "-days", "900", "-out", name, *options),
+            folder=folder,
+        )
+    ended = Workshop({"_": Recipe("CN=root of long ago", None, ca=True, begins=-4000, days=3650)})["_"].crt
+    kubeadm.lay_out(tmp_path, options={"kube-apiserver": {"--oidc-ca-file": "/etc/ssl/certs/ca-certificates.crt"}})
+    bundle = (folder / "sha1").read_bytes() + (folder / "good").read_bytes() + ended
+    put(tmp_path / "etc/ssl/certs/ca-certificates.crt", bundle)
     assert judged(root=tmp_path) == ()
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+from tests.running import needs_openssl_3
 from tests.zoo import hardway
 from tests.zoo.issuing import put
 
@@ -160,6 +161,7 @@ _HIGHTOWER_NAMES = {
 
 def hightower(folder: Path) -> Path:
     """The openssl commands of Kelsey Hightower's edition: one conf, a section each, extensions copied."""
+    needs_openssl_3("the guide's commands are those of OpenSSL 3")
     folder.mkdir(parents=True)
     put(folder / "ca.conf", _HIGHTOWER_HEAD + "".join(_hightower_section(name) for name in _HIGHTOWER_SUBJECTS))
     _ecdsa_key(folder, "ca.key")

@@ -16,12 +16,23 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 def word(text: str | Path) -> str:
-    """One argument, whatever is in it: what cannot be printed is written as bash's ``$'\\x1b'``."""
-    text = str(text)
+    """One argument, whatever is in it: what cannot be printed is written as bash's ``$'\\x1b'``.
+
+    A path that no program takes for an option; a text is taken as it is.
+    """
+    text = str(text) if isinstance(text, str) or not str(text).startswith("-") else f"./{text}"
     if not _UNPRINTABLE.search(text):
         return quote(text)
     plain = text.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + _UNPRINTABLE.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode()), plain) + "'"
+    return f"$'{_UNPRINTABLE.sub(_escaped, plain)}'"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    try:
+        octets = found[0].encode("utf-8", "surrogateescape")  # the very bytes of a file's name
+    except UnicodeEncodeError:  # no file can have such a name
+        octets = found[0].encode("utf-8", "replace")
+    return "".join(f"\\x{octet:02x}" for octet in octets)
 
 
 def subject(parts: Iterable[tuple[str, str]]) -> str:
@@ -36,9 +47,33 @@ def lines(texts: Iterable[str]) -> str:
     return "<(printf '%s\\n' " + " \\\n      ".join(quoted) + ")"
 
 
-def replaced(path: str, command: str) -> str:
-    """Run *command*, which prints a new file, and put it into place only if it succeeded."""
-    return f"{command} > {path}.new &&\n  mv {path}.new {path}"
+def with_block(number: int, new: str, file: str) -> str:
+    """The command that prints a PEM file with the one in *new* for its certificate *number* (counted from 1)."""
+    begin = f'/-----BEGIN CERTIFICATE-----/ {{inside = ++n == {number}; if (inside) printf "%s", new}}'
+    return f"awk 'NR == FNR {{new = new $0 \"\\n\"; next}} {begin} !inside; {_END}' {new} {file}"
+
+
+def block_of(number: int, file: str) -> str:
+    """The command that prints certificate *number* (counted from 1) of a PEM file."""
+    return _blocks(f"== {number}", file)
+
+
+def rest_of_blocks(file: str = "") -> str:
+    """The command that prints the certificates of a PEM file (or of what it reads) but for the first."""
+    return _blocks("> 1", file)
+
+
+def _blocks(which: str, file: str) -> str:
+    return f"awk '/-----BEGIN CERTIFICATE-----/ {{inside = ++n {which}}} inside; {_END}' {file}".rstrip()
+
+
+_END = "/-----END CERTIFICATE-----/ {inside = 0}"
+"""The last rule of each: what stands between two blocks belongs to none."""
+
+
+def field_decoded(number: int, file: str) -> str:
+    """The command that prints what the base64 of a YAML field on a line says; the field may stand in quotes."""
+    return f"sed -n '{number}s/.*: *//p' {file} | tr -d \"\\\"'\" | openssl base64 -d -A"
 
 
 def line_set(number: int, value: str) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind
+from kcert.inspect.places import home_of
 from kcert.inspect.rules import ownership
 from kcert.inspect.rules.demands import AUTHORITIES, DEMANDS, Demand
 from kcert.inspect.rules.signatures import Signatures
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kcert.openssl.x509 import X509
+    from kcert.openssl.x509 import X509, Name
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,16 @@ class Found:
     def is_authority(self) -> bool:
         """True where it is used as a CA, or says that it is one."""
         return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & AUTHORITIES)
+
+    @property
+    def is_root(self) -> bool:
+        """True for a CA that stands by itself: nobody looks at the signature that it gave itself."""
+        return self.is_authority and self.certificate.self_issued
+
+    @property
+    def holder(self) -> tuple[Path, str | None]:
+        """The file that holds it, and the field of it where that is a kubeconfig."""
+        return self.path, self.use.option if self.embedded else None
 
     @property
     def only_service_account(self) -> bool:
@@ -153,17 +164,19 @@ class Case:
 
     @cached_property
     def worth_judging(self) -> tuple[Found, ...]:
-        """``found`` with each CA once, beside its key if that is here, and without a kubelet's own CA."""
+        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and bystanders."""
         best: dict[str, Found] = {}
         for one in self.authorities:
             other = best.setdefault(one.certificate.sha256, one)
             if _is_nearer_the_source(one, other):
                 best[one.certificate.sha256] = one
+        for bystander in self.bystanders:
+            best.pop(bystander, None)
         own = {one.path for one in self.leaves if one.made_by_kubelet}
         return tuple(
             one
             for one in self.found
-            if not one.is_authority or (best[one.certificate.sha256] is one and one.path not in own)
+            if not one.is_authority or (best.get(one.certificate.sha256) is one and one.path not in own)
         )
 
     @cached_property
@@ -173,6 +186,47 @@ class Case:
         for one in self.found:
             places[one.certificate.sha256].append(one)
         return {sha256: tuple(some) for sha256, some in places.items()}
+
+    @cached_property
+    def holdings(self) -> Mapping[tuple[Path, str | None], tuple[Found, ...]]:
+        """The certificates of each file, and of each field of a kubeconfig, that holds some."""
+        held: dict[tuple[Path, str | None], list[Found]] = defaultdict(list)
+        for one in self.found:
+            held[one.holder].append(one)
+        return {holder: tuple(some) for holder, some in held.items()}
+
+    def has_company(self, found: Found) -> bool:
+        """True where other certificates lie in the same file, or the same field of a kubeconfig."""
+        return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
+
+    def has_signed(self, authority: X509) -> bool:
+        """True where a certificate that was found names *authority* as its issuer."""
+        return bool(self._named_issuers & {(authority.subject, authority.subject_key_id), (authority.subject, None)})
+
+    @cached_property
+    def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
+        """What certificates say of who signed them: a name, and the identifier of a key or none."""
+        certificates = (use.certificate for use in self.survey.uses)
+        return frozenset((one.issuer, one.authority_key_id) for one in certificates if not one.self_issued)
+
+    @cached_property
+    def bystanders(self) -> frozenset[str]:
+        """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
+
+        A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
+        of a whole distribution holds roots that ended long ago: neither disturbs anybody.
+        """
+        found: set[str] = set()
+        for members in self.holdings.values():
+            in_use = any(use.option or use.role for one in members for use in one.uses)
+            others = [one for one in members if one.is_authority and one.certificate.not_after > self.now]
+            if not in_use or len(members) < 2:
+                continue
+            for one in members:
+                alone = all(other.certificate.sha256 == one.certificate.sha256 for other in others)
+                if one.is_root and not alone and not _has_key(one) and not self.has_signed(one.certificate):
+                    found.add(one.certificate.sha256)
+        return frozenset(found)
 
     @cached_property
     def signatures(self) -> Signatures:
@@ -195,18 +249,27 @@ class Case:
                     key=lambda place: (
                         self.signatures.verdict(found.certificate, (place.certificate,)) is not None,
                         place.embedded,
-                        not any(use.key for use in place.uses),
+                        not _has_key(place),
                         place.path != found.use.issuer_path,
+                        place.use.position,
                     ),
                 )
         return None
 
-    def option(self, component: str, name: str) -> str | None:
-        """The value of a component's option, where its configuration was found; None where it is not set or empty."""
-        for configuration in self.survey.configurations:
-            if configuration.component == component and configuration.options.get(name):
-                return configuration.options[name]
-        return None
+    def option(self, component: str, name: str, near: Found | Path) -> str | None:
+        """The value of an option of the component that has to do with *near*; None where it is not set or empty.
+
+        Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
+        where neither tells, and they differ, nobody knows.
+        """
+        found = [one for one in self.survey.configurations if one.component == component and one.options.get(name)]
+        path, uses = (near.path, near.uses) if isinstance(near, Found) else (near, ())
+        own = [one for one in found if any(use.configuration is one for use in uses)]
+        around = [one for one in found if home_of(one.source) == home_of(path)]
+        likeliest = own or around
+        if not likeliest and len({one.options[name] for one in found}) == 1:
+            likeliest = found
+        return likeliest[0].options[name] if likeliest else None
 
     @cached_property
     def api_servers(self) -> tuple[Found, ...]:
@@ -214,8 +277,12 @@ class Case:
         return tuple(one for one in self.found if Role.APISERVER in one.roles)
 
 
+def _has_key(found: Found) -> bool:
+    return any(use.key for use in found.uses)
+
+
 def _is_nearer_the_source(one: Found, other: Found) -> bool:
-    def rank(found: Found) -> tuple[bool, bool]:
-        return found.embedded, not any(use.key for use in found.uses)
+    def rank(found: Found) -> tuple[bool, bool, int]:
+        return found.embedded, not _has_key(found), found.use.position
 
     return rank(one) < rank(other)

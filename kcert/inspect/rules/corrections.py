@@ -12,6 +12,8 @@ from kcert.inspect.rules.demands import KUBELETS, MASTERS, NODE_PREFIX
 from kcert.inspect.survey import Role
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kcert.inspect.rules.case import Case, Found
     from kcert.openssl.x509 import X509
 
@@ -98,7 +100,7 @@ def right_common_name(case: Case, found: Found) -> str | None:
         if demand.common_name is not None and demand.common_name != name:
             return demand.common_name
     if Role.FRONT_PROXY_CLIENT in found.roles:
-        allowed = (case.option("kube-apiserver", "--requestheader-allowed-names") or "").split(",")
+        allowed = (case.option("kube-apiserver", "--requestheader-allowed-names", found) or "").split(",")
         return None if name in allowed or not any(allowed) else allowed[0].strip()
     return None
 
@@ -151,12 +153,31 @@ def missing_names(case: Case, found: Found, here: set[str]) -> list[AltName]:
     wanted = list(found.wanted.alt_names) if found.wanted is not None else []
     wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
     wanted += service_addresses(case, found)
+    if found.serves and not here:
+        wanted += [name for role in found.roles for name in usual_names(case, role, found.path)]
     if found.serves and not (here or wanted):
         wanted += own_names(found)
     missing = [name for name in wanted if name.value not in here]
     if Role.ETCD_SERVER in found.roles:
-        missing += _etcd_names(case, here | {name.value for name in missing})
+        missing += _etcd_names(case, found, here | {name.value for name in missing})
     return list(dict.fromkeys(missing))
+
+
+def usual_names(case: Case, role: Role, path: Path) -> tuple[AltName, ...]:
+    """By what the server of *role* whose certificate lies at *path* is dialled, as far as configurations tell."""
+    hosts = ["localhost", "127.0.0.1"]
+    if role is Role.APISERVER:
+        hosts += [host_of(one.server or "") for one in case.survey.kubeconfigs]
+        hosts.append(case.option("kube-apiserver", "--advertise-address", path) or "")
+    elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
+        options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
+        urls = ",".join(case.option("etcd", option, path) or "" for option in options)
+        hosts += [host_of(url) for url in urls.split(",")]
+        hosts.append(case.option("etcd", "--name", path) or "")
+    else:
+        return ()
+    named = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
+    return tuple(AltName("IP" if is_address(host) else "DNS", host) for host in named)
 
 
 def own_names(found: Found) -> list[AltName]:
@@ -175,8 +196,8 @@ def service_addresses(case: Case, found: Found) -> list[AltName]:
     """
     if Role.APISERVER not in found.roles:
         return []
-    ranges = case.option("kube-apiserver", "--service-cluster-ip-range")
-    ranges = ranges or case.option("kube-controller-manager", "--service-cluster-ip-range")
+    ranges = case.option("kube-apiserver", "--service-cluster-ip-range", found)
+    ranges = ranges or case.option("kube-controller-manager", "--service-cluster-ip-range", found)
     try:
         network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
     except ValueError:
@@ -191,7 +212,7 @@ def stale_service_addresses(case: Case, found: Found) -> set[str]:
     if not needed or needed <= here:
         return set()
     dialled = {host_of(one.server or "") for one in case.survey.kubeconfigs}
-    dialled |= {case.option("kube-apiserver", "--advertise-address") or ""}
+    dialled |= {case.option("kube-apiserver", "--advertise-address", found) or ""}
     return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
 
 
@@ -200,9 +221,9 @@ def _is_first(value: str) -> bool:
     return not address.is_loopback and int(address) & 0xFF == 1
 
 
-def _etcd_names(case: Case, here: set[str]) -> list[AltName]:
+def _etcd_names(case: Case, found: Found, here: set[str]) -> list[AltName]:
     """Where the API server dials this etcd, and under none of its names: the host that it dials."""
-    servers = (case.option("kube-apiserver", "--etcd-servers") or "").split(",")
+    servers = (case.option("kube-apiserver", "--etcd-servers", found) or "").split(",")
     hosts = [host_of(server) for server in servers if server.startswith("https://")]
     hosts = [host for host in hosts if host]
     if not hosts or set(hosts) & here:

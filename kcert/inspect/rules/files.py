@@ -187,10 +187,19 @@ def _key_made(case: Case, problem: Problem) -> str:
     owners = [one for one in case.found if any(use.key_path == path for use in one.uses)]
     owners += [one for one in case.found if not one.embedded and one not in owners and path in key_names(one.path)]
     if not owners:
-        return _signing_key_made(path)
+        return _made_with_its_certificate(case, problem) or _signing_key_made(path)
     if owners[0].is_authority:
         return ""
     return repairs.with_key_at(case, owners[0], path)
+
+
+def _made_with_its_certificate(case: Case, problem: Problem) -> str:
+    """Where the certificate is missing as well, its repair makes the key first."""
+    for one in case.survey.problems:
+        names_both = one.source is not None and (one.source, one.component) == (problem.source, problem.component)
+        if names_both and one.expects == "certificate" and _key_option(one.option or "") == problem.option:
+            return f"# The repair of {bash.word(one.path)} makes this key as well." if _made(case, one) else ""
+    return ""
 
 
 def _signing_key_made(path: Path) -> str:
@@ -208,7 +217,7 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
     """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
     right = case.belonging.get(role) if role else None
     places = case.copies.get(right.sha256, ()) if right else ()
-    place = min(places, key=lambda one: one.embedded, default=None)
+    place = min(places, key=lambda one: (one.embedded, one.use.position), default=None)
     if problem.path == problem.source:
         lines = fields.lines_with(problem.path, problem.option or "")
         if place is None or len(lines) != 1:
@@ -217,7 +226,7 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
     path = bash.word(problem.path)
     if place is not None and place.path != problem.path:
         if not place.embedded:
-            return f"cp {bash.word(place.path)} {path}"
+            return f"cp {repairs.alone(case, place)} {path}"
         return f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A > {path}.new &&\n  mv {path}.new {path}'
     key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
     names = Counter(

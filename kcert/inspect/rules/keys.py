@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.inspect.rules import bash
-from kcert.inspect.rules.repairs import made_again
+from kcert.inspect.rules.repairs import authority_replaced, made_again
 from kcert.inspect.rules.rule import Fault, error, warning
 from kcert.openssl.read import key_belongs
 
@@ -42,7 +42,11 @@ def key_mismatch(case: Case) -> Iterator[Fault]:
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in case.found
         )
-        fix = made_again(case, found, new_key=borrowed)
+        if found.is_root:
+            # What the lost key signed ends with it, unless a backup has that key.
+            fix = authority_replaced(case, found, new_key=borrowed)
+        else:
+            fix = made_again(case, found, new_key=borrowed)
         yield Fault(found.path, message, evidence, fix, found.is_authority)
 
 

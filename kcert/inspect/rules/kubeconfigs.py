@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 def server_not_in_san(case: Case) -> Iterator[Fault]:
     """It dials the API server by a name that is not in the API server's certificate."""
     for one in _once(case):
-        host = corrections.host_of(one.server or "")
-        own = [found for found in case.api_servers if _trusts(case, one, found)]
+        host = one.server_name or corrections.host_of(one.server or "")
+        own = [found for found in case.api_servers if one.verifies and _trusts(case, one, found)]
         if not host or not own or any(answers_to(found.certificate, host) for found in own):
             continue
+        if not any(found.certificate.alt_names for found in own):
+            continue  # the certificate is to blame, and missing-san says so
         names = own[0].certificate.alt_names
+        does = f"expects {host} (tls-server-name)" if one.server_name else f"dials {one.server}"
         message = (
-            f"{one.path} dials {one.server}, and {host} is not among the names of the API server's certificate "
+            f"{one.path} {does}, and {host} is not among the names of the API server's certificate "
             f"({own[0].path}): kubectl refuses it. The other way out is a certificate that has this name too."
         )
         yield Fault(one.path, message, f"subjectAltName: {listed(names)}", _server_set(case, one, own))
@@ -47,6 +50,8 @@ def _server_set(case: Case, one: KubeconfigUse, own: list[Found]) -> str:
     host = _reachable(case, own)
     if host is None:
         return ""
+    if one.server_name:
+        return option_changed(one.path, "tls-server-name", one.server_name, host)
     port = urlsplit(server).port
     new = f"https://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
     return option_changed(one.path, "server", server, new)
@@ -56,7 +61,7 @@ def _reachable(case: Case, own: list[Found]) -> str | None:
     """The name that fits best: what other kubeconfigs dial, then the API server's own address, then any other."""
     certificates = [found.certificate for found in own]
     dialled = [corrections.host_of(one.server or "") for one in case.survey.kubeconfigs]
-    dialled.append(case.option("kube-apiserver", "--advertise-address") or "")
+    dialled.append(case.option("kube-apiserver", "--advertise-address", own[0]) or "")
     for host in dialled:
         if host and any(answers_to(certificate, host) for certificate in certificates):
             return host
@@ -71,11 +76,11 @@ def _reachable(case: Case, own: list[Found]) -> str | None:
 def wrong_ca(case: Case) -> Iterator[Fault]:
     """It trusts a CA that did not sign what the API server shows."""
     for one in _once(case):
-        if not one.authorities or not case.api_servers:
+        if not (one.verifies and one.authorities and case.api_servers):
             continue
         if any(_trusts(case, one, found) or _is_to_blame(case, one, found) for found in case.api_servers):
             continue
-        host = corrections.host_of(one.server or "")
+        host = one.server_name or corrections.host_of(one.server or "")
         same_cluster = any(answers_to(found.certificate, host) for found in case.api_servers)
         if one.component in (None, "kubectl") and not same_cluster:
             continue  # a person's kubeconfig may be for another cluster

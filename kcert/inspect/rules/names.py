@@ -78,10 +78,10 @@ def service_cidr_mismatch(case: Case) -> Iterator[Fault]:
             continue
         address = corrections.service_addresses(case, found)[0].value
         component = "kube-apiserver"
-        value = case.option(component, "--service-cluster-ip-range")
+        value = case.option(component, "--service-cluster-ip-range", found)
         if value is None:
             component = "kube-controller-manager"
-            value = case.option(component, "--service-cluster-ip-range")
+            value = case.option(component, "--service-cluster-ip-range", found)
         message = (
             f"{found.description} was made for another range of service addresses: pods dial the API server under "
             f"{address}, and it has {', '.join(sorted(stale))}."

@@ -81,7 +81,8 @@ def _value(use: Use) -> str:
 
 def _option_set(case: Case, use: Use, right: X509) -> str:
     """sed, to let the option name the right file."""
-    place = next((one for one in case.copies.get(right.sha256, ()) if not one.embedded), None)
+    places = [one for one in case.copies.get(right.sha256, ()) if not one.embedded]
+    place = min(places, key=lambda one: one.use.position, default=None)
     if place is None or use.source is None:
         return ""
     old = _value(use)

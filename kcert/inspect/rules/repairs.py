@@ -8,6 +8,7 @@ chmod; a new file is put into place only once it is complete.
 from __future__ import annotations
 
 import math
+import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,12 +32,19 @@ _THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it
 
 @dataclass(frozen=True)
 class Signer:
-    """The CA that has to sign, and whether its key was found."""
+    """The CA that has to sign, and whether its key was found; ``position`` is its place in the file *crt*."""
 
     crt: Path
     key: Path
     key_is_here: bool
     days: int | None
+    position: int = 0
+
+    @property
+    def argument(self) -> str:
+        """Its certificate as an argument: openssl takes the first of a file, and this may be another."""
+        file = bash.word(self.crt)
+        return f"<({bash.block_of(self.position + 1, file)})" if self.position else file
 
 
 def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
@@ -57,7 +65,9 @@ def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
     remark = ""
     if not signer.key_is_here:
         remark = (_NO_KEY_HERE.format(key=signer.key) if signer.crt.is_absolute() else _NO_CA_HERE) + "\n"
-    return remark + _leaf(case, found, signer, new_key=new_key)
+    made = remark + _leaf(case, found, signer, new_key=new_key)
+    # A CA that another one signed goes along in the chains of those that it signed.
+    return "\n".join([made, *copied(case, found)]) if found.is_authority and not found.embedded else made
 
 
 def signer_of(case: Case, found: Found) -> Signer | None:
@@ -70,7 +80,8 @@ def signer_of(case: Case, found: Found) -> Signer | None:
     renewed_first = issuer.certificate.not_after <= case.now + case.soon
     # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
     crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
-    return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left)
+    position = 0 if issuer.embedded else issuer.use.position
+    return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left, position)
 
 
 def usual_key(crt: Path) -> Path:
@@ -93,7 +104,7 @@ def _leaf(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
     use = found.use
     crt = bash.word(_target(found.path))
     if use.key is None or use.key_path is None or use.key.embedded:
-        return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(found))
+        return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(case, found))
     key = bash.word(use.key_path)
     if fields.holds_a_key(found.path):
         return _in_one_file(case, found, signer, new_key=new_key)
@@ -119,13 +130,33 @@ def _target(path: Path) -> Path:
 
 def _issue(case: Case, found: Found, signer: Signer, *, request: str, crt: str, more: str = "") -> str:
     signing = _signing(case, found, signer, more=more)
-    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  mv {crt}.new {crt}"
+    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  {_into_place(case, found, crt)}"
+
+
+def _into_place(case: Case, found: Found, crt: str) -> str:
+    """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is."""
+    if not case.has_company(found):
+        return f"mv {crt}.new {crt}"
+    number = found.use.position + 1
+    # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
+    return (
+        f"(umask 077; {bash.with_block(number, f'{crt}.new', crt)} > {crt}.whole) &&\n"
+        f"  chmod {_mode(found.path)} {crt}.whole && mv {crt}.whole {crt} && rm {crt}.new"
+    )
+
+
+def _mode(path: Path) -> str:
+    """The permission bits that the file has now, as chmod takes them."""
+    try:
+        return f"{stat.S_IMODE(path.stat().st_mode):o}"
+    except OSError:  # it went away meanwhile
+        return "600"
 
 
 def _signing(case: Case, found: Found, signer: Signer, *, more: str = "") -> str:
     days = _days(case, LEAF_DAYS, signer.days)
     return (
-        f"openssl x509 -req -CA {bash.word(signer.crt)} -CAkey {bash.word(signer.key)} \\\n"
+        f"openssl x509 -req -CA {signer.argument} -CAkey {bash.word(signer.key)} \\\n"
         f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
         f"    -extfile {bash.lines(corrections.extensions(case, found))}"
     )
@@ -144,8 +175,14 @@ def _request_for(found: Found) -> str:
     return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
 
 
-def _same_key(found: Found) -> str:
-    return f" \\\n    -force_pubkey <(openssl x509 -in {bash.word(found.path)} -noout -pubkey)"
+def _same_key(case: Case, found: Found) -> str:
+    return f" \\\n    -force_pubkey <(openssl x509 -in {alone(case, found)} -noout -pubkey)"
+
+
+def alone(case: Case, found: Found) -> str:
+    """The certificate as a file argument, without the others that may lie in its file."""
+    file = bash.word(found.path)
+    return f"<({bash.block_of(found.use.position + 1, file)})" if case.has_company(found) else file
 
 
 def generated(key: PublicKey, out: str = "") -> str:
@@ -162,10 +199,11 @@ def _in_one_file(case: Case, found: Found, signer: Signer, *, new_key: bool) -> 
     file = bash.word(_target(found.path))
     key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
+    rest = f"; {bash.rest_of_blocks(file)}" if case.has_company(found) else ""
     return (
         f'key="{key}" &&\n'
         f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
-        f'(umask 077; printf \'%s\\n\' "$crt" "$key" > {file}.new) &&\n  mv {file}.new {file}'
+        f'(umask 077; (printf \'%s\\n\' "$crt" "$key"{rest}) > {file}.new) &&\n  mv {file}.new {file}'
     )
 
 
@@ -174,13 +212,14 @@ def _in_kubeconfig(case: Case, found: Found, signer: Signer, *, new_key: bool) -
     file = bash.word(found.path)
     line = _line(found)
     key_line = fields.line_near(found.path, "client-key-data", line) if line else None
-    if line is None or key_line is None:
-        return ""
-    # The data may stand in quotes.
-    old_key = f"sed -n '{key_line}s/.*: *//p' {file} | tr -d \"\\\"'\" | openssl base64 -d -A"
-    make = generated(found.certificate.public_key) if new_key else old_key
+    if line is None or key_line is None or found.use.position:
+        return ""  # the key beside it is the user's, and not that of a CA in the user's chain
+    make = generated(found.certificate.public_key) if new_key else bash.field_decoded(key_line, file)
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    changes = [bash.line_set(line, "$(printf '%s\\n' \"$crt\" | openssl base64 -A)")]
+    new = "printf '%s\\n' \"$crt\""
+    if case.has_company(found):
+        new = f"({new}; {bash.field_decoded(line, file)} | {bash.rest_of_blocks()})"
+    changes = [bash.line_set(line, f"$({new} | openssl base64 -A)")]
     if new_key:
         changes.append(bash.line_set(key_line, "$(printf '%s\\n' \"$key\" | openssl base64 -A)"))
     return (
@@ -230,44 +269,52 @@ def authority_made_again(case: Case, found: Found, *, extensions: Iterable[str] 
     options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
     days = _days(case, AUTHORITY_DAYS, None)
     made = (
-        f"openssl x509 -in {crt} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
-        f"    -out {crt}.new &&\n  mv {crt}.new {crt}"
+        f"openssl x509 -in {alone(case, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
+        f"    -out {crt}.new &&\n  {_into_place(case, origin, crt)}"
     )
     return "\n".join([remark + made, *copied(case, origin)])
 
 
 def copied(case: Case, origin: Found) -> list[str]:
     """The commands that bring a changed CA to every other place where it lies."""
-    source = bash.word(origin.path)
-    commands = []
-    for copy in case.copies[origin.certificate.sha256]:
-        if copy.path == origin.path or copy.live:
-            continue
-        file = bash.word(copy.path)
-        if not copy.embedded:
-            commands.append(f"cp {source} {file}")
-            continue
-        option = copy.use.option or "certificate-authority-data"
-        line = fields.line_of_data(copy.path, option, copy.certificate.sha256)
-        if line is not None:
-            commands.append(f"sed -i {bash.line_set(line, f'$(openssl base64 -A -in {source})')} {file}")
-    return commands
+    places = [copy for copy in case.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
+    return [command for copy in places if (command := _copied_to(case, copy, alone(case, origin)))]
 
 
-def authority_replaced(case: Case, found: Found) -> str:
-    """A root CA with a new key: all that the old one signed is made again."""
+def _copied_to(case: Case, copy: Found, source: str) -> str:
+    """Bring the certificate in the file *source* to where its forerunner lies, alone or among others."""
+    file = bash.word(copy.path)
+    number = copy.use.position + 1
+    if not copy.embedded:
+        if not case.has_company(copy):
+            return f"cp {source} {file}"
+        changed = bash.with_block(number, source, file)
+        return f"(umask 077; {changed} > {file}.new) &&\n  chmod {_mode(copy.path)} {file}.new && mv {file}.new {file}"
+    option = copy.use.option or "certificate-authority-data"
+    line = fields.line_of_data(copy.path, option, copy.certificate.sha256)
+    if line is None:
+        return ""
+    data = f"openssl base64 -A -in {source}"
+    if case.has_company(copy):
+        data = f"{bash.field_decoded(line, file)} | {bash.with_block(number, source, '-')} | openssl base64 -A"
+    return f"sed -i {bash.line_set(line, f'$({data})')} {file}"
+
+
+def authority_replaced(case: Case, found: Found, *, new_key: bool = True) -> str:
+    """A root CA with a new key, or with the one that lies beside it: all that the old one signed is made again."""
     key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
     if key is None or found.embedded:
         return ""
     crt, key_word = bash.word(_target(found.path)), bash.word(key)
     days = _days(case, AUTHORITY_DAYS, None)
+    subject = bash.subject(found.certificate.subject.parts)
+    generate = f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
     commands = [
         (
-            f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
-            f"openssl req -new -key {key_word} -subj {bash.subject(found.certificate.subject.parts)} |\n"
+            f"{generate if new_key else ''}openssl req -new -key {key_word} -subj {subject} |\n"
             f"  openssl x509 -req -signkey {key_word} -days {days} -sha256 \\\n"
             f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  mv {crt}.new {crt}"
+            f"    -out {crt}.new &&\n  {_into_place(case, found, crt)}"
         ),
         *copied(case, found),
     ]

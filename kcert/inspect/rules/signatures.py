@@ -31,6 +31,8 @@ _FAILED = re.compile(
     re.MULTILINE,
 )
 
+_UNCLEAR = "openssl cannot verify it"
+
 Pair = tuple[str, tuple[str, ...]]
 
 
@@ -77,7 +79,22 @@ class Signatures:
             commands = [self._command(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
             for named, reading in zip(files, read_together(commands), strict=True):
                 self._take(named, reading)
+            self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
         self._waiting.clear()
+
+    def _ask_one_by_one(self, asked: list[tuple[Path, dict[str, Pair]]]) -> None:
+        """OpenSSL 1.1.1 gives the reasons on standard error and the names on standard output, so that among many
+        nobody knows which is whose: those that failed without a reason are asked for again, each by itself."""
+        unclear = [
+            (folder, name, pair)
+            for folder, named in asked
+            for name, pair in named.items()
+            if self._verdicts[pair] == _UNCLEAR
+        ]
+        commands = [_command_for(self.openssl, folder, [name], pair) for folder, name, pair in unclear]
+        for (_, name, pair), reading in zip(unclear, read_together(commands), strict=True):
+            said = f"{reading.stderr}error {name}: verification failed\n"
+            self._take({name: pair}, Reading(reading.status, reading.stdout, said))
 
     def _written(self, folder: Path, batch: list[Pair]) -> dict[str, Pair]:
         """The batch as files in *folder*, a name each, and the CA that has to have signed them."""
@@ -89,12 +106,7 @@ class Signatures:
         return names
 
     def _command(self, folder: Path, batch: list[Pair]) -> Command:
-        # Without -no-CApath the CAs that the machine trusts would count as well.
-        options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", "authority"]
-        if batch[0][1] == (batch[0][0],):
-            # What is trusted is taken at its word otherwise: the signature would not be looked at.
-            options.append("-check_ss_sig")
-        return Command((self.openssl, "verify", *options, *_names(folder, batch)), folder)
+        return _command_for(self.openssl, folder, _names(folder, batch), batch[0])
 
     def _take(self, names: dict[str, Pair], reading: Reading) -> None:
         fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
@@ -102,10 +114,20 @@ class Signatures:
         for name, pair in names.items():
             found = failed.get(name)
             if found is None:
-                self._verdicts[pair] = None if name in fine else "openssl cannot verify it"
+                self._verdicts[pair] = None if name in fine else _UNCLEAR
             else:
                 own = int(found["number"]) not in _THE_CAS_FAULT
                 self._verdicts[pair] = f"error {found['number']}: {found['words']}" if own else None
+
+
+def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Command:
+    """Verify the files *names*, all of them with the issuers of *pair*."""
+    # Without -no-CApath the CAs that the machine trusts would count as well.
+    options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", "authority"]
+    if pair[1] == (pair[0],):
+        # What is trusted is taken at its word otherwise: the signature would not be looked at.
+        options.append("-check_ss_sig")
+    return Command((openssl, "verify", *options, *names), folder)
 
 
 def _names(folder: Path, batch: list[Pair]) -> list[str]:

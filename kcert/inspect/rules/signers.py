@@ -54,7 +54,7 @@ def _against(case: Case, use: Use) -> str | None:
 def self_signed_leaf(case: Case) -> Iterator[Fault]:
     """It vouches for itself, and nobody believes it."""
     for found in case.leaves:
-        if not found.roles or found.only_service_account or _is_self_made(case, found):
+        if not (found.roles or found.dials) or found.only_service_account or _is_self_made(case, found):
             continue
         if case.signatures.signed_itself(found.certificate):
             message = (
@@ -67,7 +67,9 @@ def self_signed_leaf(case: Case) -> Iterator[Fault]:
 
 def _is_self_made(case: Case, found: Found) -> bool:
     """True for a kubelet's own serving certificate, which nobody verifies unless the API server is told to."""
-    return found.roles == {Role.KUBELET_SERVER} and not case.option("kube-apiserver", "--kubelet-certificate-authority")
+    return found.roles == {Role.KUBELET_SERVER} and not case.option(
+        "kube-apiserver", "--kubelet-certificate-authority", found
+    )
 
 
 def not_a_ca(case: Case) -> Iterator[Fault]:

@@ -107,19 +107,8 @@ def _node(problem: Problem, role: Role) -> str:
 def _names(case: Case, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
     if role is None or not DEMANDS[role].serves:
         return ()
-    hosts = ["localhost", "127.0.0.1"]
-    if role is Role.APISERVER:
-        hosts += [corrections.host_of(one.server or "") for one in case.survey.kubeconfigs]
-        hosts.append(case.option("kube-apiserver", "--advertise-address") or "")
-    elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
-        options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
-        urls = ",".join(case.option("etcd", option) or "" for option in options)
-        hosts += [corrections.host_of(url) for url in urls.split(",")]
-        hosts.append(case.option("etcd", "--name") or "")
-    else:
-        hosts = [_node(problem, role)]
-    texts = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
-    return tuple(AltName("IP" if corrections.is_address(host) else "DNS", host) for host in texts)
+    hosts = corrections.usual_names(case, role, problem.path)
+    return hosts or (AltName("DNS", _node(problem, role)),)
 
 
 def _public_key(key: KeyFile | None) -> PublicKey:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.kubernetes.version import DUAL_STACK
 from kcert.profiles.profile import file_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ class Seat:
     def duties(self) -> Duties:
         """Which certificate does what on this host."""
         return self.profile.duties(self.cluster, self.host.name)
+
+    @property
+    def service_cidrs(self) -> str:
+        """The ranges of services, as an option takes them."""
+        ranges = self.cluster.service_cidrs
+        return ",".join(ranges if self.version >= DUAL_STACK else ranges[:1])
 
     def reads(self, certificate: str, part: Part) -> Reads:
         """A part of the certificate called *certificate*, where this component finds it."""

@@ -41,7 +41,8 @@ _IMAGES = {
     33: "3.5.21-0",
     34: "3.6.4-0",
     35: "3.6.6-0",
-    36: "3.6.9-0",
+    36: "3.6.8-0",
+    37: "3.7.0-0",
 }
 """Which etcd kubeadm starts, from which minor release of Kubernetes on."""
 

@@ -39,7 +39,7 @@ def options(seat: Seat) -> Iterator[Option]:
     yield Option("--allow-privileged", "true", "kube-proxy and network plugins run as privileged pods")
     yield Option(
         "--service-cluster-ip-range",
-        ",".join(seat.cluster.service_cidrs),
+        seat.service_cidrs,
         "services' addresses; the first is the API server's own, and among the names of its certificate",
     )
 

@@ -55,9 +55,7 @@ def options(seat: Seat) -> Iterator[Option]:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
     yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
     yield Option("--cluster-name", seat.cluster.name, "the cluster's name")
-    yield Option(
-        "--service-cluster-ip-range", ",".join(seat.cluster.service_cidrs), "as the API server's option of that name"
-    )
+    yield Option("--service-cluster-ip-range", seat.service_cidrs, "as the API server's option of that name")
 
 
 pod_options = options

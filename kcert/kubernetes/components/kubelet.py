@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from kcert.kubernetes.components.component import CLIENT_CA, Option, Pod, Seat, Setting, Unit, loopback
+from kcert.kubernetes.version import DUAL_STACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +35,8 @@ def options(seat: Seat) -> Iterator[Option]:
     yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeletConfiguration: --format config prints it")
     yield seat.file("--kubeconfig", seat.duties.kubelet, "kubeconfig", "the API server, and who it is there")
     yield Option("--hostname-override", seat.host.name, "the node's name: its certificate says system:node: and this")
-    addresses = [address for address in seat.host.addresses if not loopback(address)]
-    if addresses:
-        yield Option("--node-ip", ",".join(addresses[:2]), "where the API server dials it, so its certificate holds it")
+    if addresses := _node_addresses(seat):
+        yield Option("--node-ip", ",".join(addresses), "where the API server dials it, so its certificate holds it")
     if seat.version.minor < 27:
         if seat.version.minor < 24:
             yield Option("--container-runtime", "remote", "releases before 1.24 would look for Docker")
@@ -68,6 +68,15 @@ def settings(seat: Seat) -> Iterator[Setting]:
         crt, key = seat.reads(duties.kubelet_server, "crt"), seat.reads(duties.kubelet_server, "key")
         yield Setting(("tlsCertFile",), crt.path, "what it shows to the API server that dials it", crt)
         yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)
+
+
+def _node_addresses(seat: Seat) -> list[str]:
+    """The host's first address, and with dual stack its first of the other family: the kubelet takes no other two."""
+    first: dict[bool, str] = {}
+    for address in seat.host.addresses:
+        if not loopback(address):
+            first.setdefault(":" in address, address)
+    return list(first.values())[: 2 if seat.version >= DUAL_STACK else 1]
 
 
 def _dns_address(cluster: Cluster) -> str:

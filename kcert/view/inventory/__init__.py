@@ -6,16 +6,16 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
-from kcert.errors import InputError
+from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
-from kcert.view.console import clean_line, say, screen
+from kcert.view.console import clean_line, error_screen, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from kcert.inspect.inventory import Entry
-    from kcert.inspect.survey import Survey
+    from kcert.inspect.survey import Problem, Survey
 
 
 class Report(Protocol):
@@ -55,6 +55,9 @@ HEADINGS = (
     "named in",
 )
 """The columns of the course's spreadsheet, and where each use is named."""
+
+MOST_PROBLEMS = 10
+"""So many files that could not be read are named beside a list that is no table."""
 
 
 def report(name: str) -> Report:
@@ -97,12 +100,15 @@ def present(
 ) -> None:
     """Write the inventory in the format *form* to *output*; None and ``-`` are the screen.
 
-    *looked_around* says that no place was named, so that the reader is told what was found where.
+    *looked_around* says that no place was named, so that the reader is told what was found where. What could not be
+    read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
     made = report(form)
     if output is not None and str(output) != "-":
         output.write_bytes(made.write(entries, survey))
-        say(f"{output}: {len(entries)} uses of certificates, as {form}.")
+        uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
+        say(f"{output}: {uses}, as {form}.")
+        _complain(survey)
         return
     if form == "table" and screen().is_terminal:
         from kcert.view.inventory import table
@@ -119,3 +125,22 @@ def present(
     sys.stdout.flush()
     sys.stdout.buffer.write(made.write(entries, survey))
     sys.stdout.buffer.flush()
+    _complain(survey)
+
+
+def status(survey: Survey) -> int:
+    """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
+    return INPUT if any(problem.what == "unreachable" for problem in survey.problems) else 0
+
+
+def _complain(survey: Survey) -> None:
+    for problem in survey.problems[:MOST_PROBLEMS]:
+        say(f"kcert: {described(problem)}", to=error_screen())
+    if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
+        say(f"kcert: {left} more could not be read; `kcert check` judges them all.", to=error_screen())
+
+
+def described(problem: Problem) -> str:
+    """What is wrong with a file, as a sentence."""
+    named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
+    return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from kcert.view.inventory import HEADINGS, row
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 BINARY = False
 
-_FORMULA = ("=", "+", "@", "-")
+_FORMULA = ("=", "+", "@", "-", "\uff1d", "\uff0b", "\uff20", "\uff0d")  # as wide as Chinese characters too
+_OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
 def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - the shape of every format
@@ -33,5 +35,5 @@ def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - 
 
 def _harmless(cell: str) -> str:
     """Keep a spreadsheet from running a name as a formula: a certificate may be called ``=HYPERLINK(…)``."""
-    # Options begin with two dashes, which no spreadsheet takes for a formula that does anything.
-    return f"'{cell}" if cell.startswith(_FORMULA) and not cell.startswith("--") else cell
+    # Options begin with two dashes, and no spreadsheet finds anything to reckon in a lone word.
+    return f"'{cell}" if cell.lstrip().startswith(_FORMULA) and not _OPTION.fullmatch(cell) else cell

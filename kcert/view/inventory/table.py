@@ -14,7 +14,7 @@ from kcert.inspect.survey import Installation
 from kcert.openssl.x509 import listed
 from kcert.shell import typed
 from kcert.view.console import block, clean_line, say, screen
-from kcert.view.inventory import HEADINGS, row
+from kcert.view.inventory import HEADINGS, described, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,9 @@ BINARY = False
 
 MANY_NAMES = 12
 """So many alternative names are listed; of more, the number is told, and where to see them all."""
+
+WIDEST = 120
+"""Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
 
 WIDE = 110
 """Columns from which on the longest path of a usual installation fits between the two outer columns."""
@@ -47,7 +50,7 @@ _INSTALLATIONS = {
 def write(entries: Sequence[Entry], survey: Survey) -> bytes:  # noqa: ARG001 - the shape of every format
     """The table for a file or a pipe: columns, and a line for each use, whatever its length."""
     rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEADINGS))]
+    widths = [min(WIDEST, max(len(cells[column]) for cells in rows)) for column in range(len(HEADINGS))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows)
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -91,6 +94,7 @@ def _columns(entries: Sequence[Entry]) -> None:
         grid.add_row(_whose(entry), _certificate(entry), _expiry(entry))
     if entries:
         console.print(grid)
+        console.print()
 
 
 def _whose(entry: Entry) -> Text:
@@ -145,8 +149,7 @@ def _summary(entries: Sequence[Entry], survey: Survey, openssl: str) -> None:
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{uses} in {files} file{'' if files == 1 else 's'}: {states}.")
     for problem in survey.problems:
-        named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
-        say(f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}.", "notice")
+        say(described(problem), "notice")
     if entries:
         say("One file read by hand:", "quiet")
         example = next((entry for entry in entries if not (entry.option or "").endswith("-data")), None)

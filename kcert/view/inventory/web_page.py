@@ -44,26 +44,32 @@ def _row(entry: Entry) -> str:
         if heading in ("path", "key file", "named in"):
             shown = shown.replace("/", "/<wbr>")  # a path is best broken where its folders end
         if heading == "alternative names":
-            names = "<br>".join(html.escape(clean_line(name)) for name in entry.san)
-            shown = names if len(entry.san) <= MANY_NAMES else _folded(names, len(entry.san))
+            shown = _one_a_line(entry.san)
+        if heading == "organisations":
+            shown = _one_a_line(entry.organizations)
         if heading == "expires":
             shown = f'<time datetime="{entry.not_after:%Y-%m-%dT%H:%M:%SZ}">{shown}</time>'
         cells.append(f"<td>{shown}</td>")
     return f'<tr class="{entry.validity.value.replace(" ", "-")}">{"".join(cells)}</tr>'
 
 
-def _folded(names: str, count: int) -> str:
-    return f"<details><summary>{count} names</summary>{names}</details>"
+def _one_a_line(names: Sequence[str]) -> str:
+    lines = "<br>".join(html.escape(clean_line(name)) for name in names)
+    return lines if len(names) <= MANY_NAMES else f"<details><summary>{len(names)} names</summary>{lines}</details>"
 
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #767676; --hover: #8882; }
-body { font: 13.5px/1.45 system-ui, sans-serif; margin: 1.5rem; }
+:root { color-scheme: light dark; --line: #8884; --quiet: #6b6b6b; --hover: #8882; }
+:root { --good: #1a7f37; --soon: #8a5a00; --bad: #cf222e; }
+@media (prefers-color-scheme: dark) { :root { --quiet: #a0a0a0; --good: #3fb950; --soon: #e3b341; --bad: #ff7b72; } }
+* { box-sizing: border-box; }
+body { font: 13.5px/1.45 system-ui, sans-serif; margin: 0; padding: 1.5rem 1.5rem .5rem; }
+body { height: 100vh; display: flex; flex-direction: column; align-items: start; }
 h1 { font-size: 1.35rem; margin: 0 0 .75rem; }
 p { color: var(--quiet); margin: .5rem 0 1rem; }
 input { font: inherit; padding: .4rem .6rem; width: min(32rem, 90vw); }
 input { border: 1px solid var(--line); border-radius: .4rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow: auto; flex: 1; min-height: 16rem; width: 100%; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .5rem; border-bottom: 1px solid var(--line); }
 td { overflow-wrap: anywhere; }
@@ -71,18 +77,20 @@ td:nth-child(-n+2), td:nth-child(8) { overflow-wrap: normal; }
 td:nth-child(8) { white-space: nowrap; }
 td:nth-child(3), td:nth-child(4), td:nth-child(10) { min-width: 9.5rem; }
 td:nth-child(5) { min-width: 11rem; }
-td:nth-child(6), td:nth-child(7), td:nth-child(11), td:nth-child(12) { min-width: 7rem; }
+td:nth-child(6), td:nth-child(7) { min-width: 7rem; }
+td:nth-child(11) { white-space: nowrap; }
+td:nth-child(12) { min-width: 14rem; }
 th { position: sticky; top: 0; background: Canvas; white-space: nowrap; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; color: inherit; padding: 0; cursor: pointer; }
 th[aria-sort="ascending"] button::after { content: " \\25B2"; }
 th[aria-sort="descending"] button::after { content: " \\25BC"; }
 tbody tr:hover { background: var(--hover); }
 td:nth-child(9) { text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; }
-tr.valid td:nth-child(9) { color: #1a7f37; }
-tr.expiring td:nth-child(9) { color: #9a6700; }
-tr.expired td:nth-child(9), tr.not-yet-valid td:nth-child(9) { color: #cf222e; }
+tr.valid td:nth-child(9) { color: var(--good); }
+tr.expiring td:nth-child(9) { color: var(--soon); }
+tr.expired td:nth-child(9), tr.not-yet-valid td:nth-child(9) { color: var(--bad); }
 td:nth-child(3), td:nth-child(10), td:nth-child(12) { font-family: ui-monospace, monospace; font-size: .88em; }
-@media print { input, p { display: none; } }
+@media print { input, p { display: none; } body { display: block; height: auto; } .scroll { overflow: visible; } }
 """
 
 _SCRIPT = """

@@ -1,0 +1,116 @@
+"""`kcert export`: to what goes on where kcert ends; one command a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from kcert.cli import chapters
+from kcert.cli.options import Looking, takes
+from kcert.errors import InputError
+
+
+class _Targets(typer.core.TyperGroup):
+    """The targets; one that is none is answered with those that there are."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the target that *args* begin with."""
+        from kcert.kubernetes.export import check_target
+
+        if not args[0].startswith("-"):
+            check_target(args[0])
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Targets,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Hand the cluster's certificates over to what runs all day: cert-manager in the cluster, Ansible outside it.",
+)
+
+Explain = Annotated[bool, typer.Option(help="Say what is in it, what is not, and why.")]
+
+
+@app.command("cert-manager")
+@takes(Looking)
+def cert_manager(
+    looking: Looking,
+    *,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace of everything that is written.")
+    ] = "cluster-pki",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="What the objects' names begin with.",
+            show_default="cluster in kcert.yaml",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what components read from their host's disk, where no Secret comes.")
+    ] = False,
+    secret: Annotated[
+        bool, typer.Option(help="The CAs' keys, as Secrets; without them it is fit for a repository.")
+    ] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write it there, - for another program.",
+            show_default="export/cert-manager.yaml",
+        ),
+    ] = None,
+    explain: Explain = True,
+) -> None:
+    """Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."""
+    from kcert.kubernetes.export import cert_manager as target
+    from kcert.kubernetes.export.target import put_file
+    from kcert.view import export
+
+    wish = target.Wish(namespace, name, on_disk=everything, secret=secret)
+    made = target.export(chapters.folder(looking), wish)
+    if output is not None and str(output) == "-":
+        export.stream(made)
+        return
+    written = put_file(made, output)
+    export.show(made, (written,), explain=explain)
+    export.apply(written.path, namespace, secret=secret)
+
+
+@app.command("ansible")
+@takes(Looking)
+def ansible(
+    looking: Looking,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write the files there.",
+            show_default="export/ansible",
+        ),
+    ] = None,
+    explain: Explain = True,
+) -> None:
+    """An inventory of the hosts, a play that installs each host's bundle, and the bundles."""
+    from kcert.kubernetes.export import ansible as target
+    from kcert.kubernetes.export.target import put_folder
+    from kcert.view import export
+
+    if output is not None and str(output) == "-":
+        raise InputError("--output -: an inventory, a play and bundles are several files. Name a folder.")
+    folder = chapters.folder(looking)
+    made = target.export(folder)
+    place, written = put_folder(made, output)
+    export.show(made, written, explain=explain)
+    export.play(place, folder)

@@ -1,0 +1,45 @@
+"""Finding: from places to drafts of uses, and then, with everything read at once, to the survey.
+
+Certificates are collected first and read together, because an openssl process for each would take a hundred
+times as long. ``finder`` goes from place to place and tells what a file is; ``options``, ``kubeconfigs`` and
+``loose`` follow what it names or holds; all of them take down what they find with the ``collector``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError
+from kcert.inspect.finding.finder import Finder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kcert.inspect.survey import Survey
+
+
+def find_all(where: Sequence[str], root: Path | None, openssl: str, otherwise: Path | None = None) -> Survey:
+    """See ``kcert.inspect.survey.survey``."""
+    from kcert.inspect.linking import linked
+
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
+    finder = Finder(root, openssl)
+    if where:
+        for group, place in enumerate(where):
+            finder.look(place, group)
+    else:
+        finder.look_where_clusters_keep_them()
+        if finder.findings.is_empty and root is None and otherwise is not None and otherwise.is_dir():
+            finder.look(str(otherwise))
+    return linked(finder.findings, openssl)
+
+
+def find_beside(path: Path, openssl: str) -> Survey:
+    """The certificates and keys in the folder of *path*, and the CA of the folder above; nothing further."""
+    from kcert.inspect.linking import linked
+
+    finder = Finder(None, openssl)
+    finder.look_beside(path)
+    return linked(finder.findings, openssl)

@@ -1,0 +1,131 @@
+"""For Ansible: an inventory of the cluster's hosts, a play that installs their bundles, and the bundles.
+
+The play is a file that is the same for every cluster, to be read and changed by whoever runs it; all that
+differs from cluster to cluster stands in the inventory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kcert import profiles
+from kcert.kubernetes import bundles
+from kcert.kubernetes.components import COMPONENTS
+from kcert.kubernetes.export.target import Export, Piece
+from kcert.profiles.profile import ETCD_PORT
+from kcert.workspace import PUBLIC_MODE, SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kcert.cluster import Cluster, Host
+    from kcert.kubernetes.bundles import Bundle
+    from kcert.kubernetes.credentials import Folder
+
+NAME = "ansible"
+SUMMARY = "An inventory, a play that installs each host's bundle, and the bundles."
+
+PLAY = Path(__file__).parent / "play"
+"""The play, beside this module in a checkout and in an installed kcert alike."""
+
+_HEAD = """\
+# The hosts of the cluster {cluster} (profile {profile}), and the files that each of them gets.
+# Whom Ansible logs in as is for you to say: `--user NAME`, or ansible_user among the variables. It becomes root there.
+
+"""
+
+
+def export(folder: Folder) -> Export:
+    """The inventory, the play and every host's bundle.
+
+    Raises InputError for certificates and kubeconfigs that are missing, stale or expired, with the command
+    that makes them.
+    """
+    made = bundles.bundles(folder, ())
+    pieces = [
+        Piece(PurePosixPath("inventory.yaml"), inventory(folder.cluster, made).encode(), PUBLIC_MODE),
+        *_play(),
+        *(Piece(PurePosixPath("bundles", one.file), bundles.archive(one), SECRET_MODE) for one in made),
+    ]
+    groups = _groups(folder.cluster)
+    return Export(
+        target=NAME,
+        pieces=tuple(pieces),
+        columns=("host", "address", "groups", "files", "starts anew"),
+        holds=tuple(_row(one, groups) for one in made),
+    )
+
+
+def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
+    """The inventory, as YAML."""
+    import yaml
+
+    called = _called(cluster)
+    ports = {"etcd": ETCD_PORT, "kube-apiserver": profiles.PROFILES[cluster.profile].secure_port(cluster)}
+    content = {
+        "all": {
+            "vars": {
+                "kcert_bundles": "{{ playbook_dir }}/bundles",
+                "kcert_root": "",
+                "kcert_owner": "root",
+                "kcert_group": "root",
+                "kcert_restart": True,
+                "kcert_ports": ports,
+            },
+            "hosts": {called[one.host.name]: _host(one) for one in made},
+            "children": {
+                group: {"hosts": {called[host.name]: None for host in hosts}}
+                for group, hosts in _groups(cluster).items()
+            },
+        }
+    }
+    head = _HEAD.format(cluster=cluster.name, profile=cluster.profile)
+    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
+
+
+def _called(cluster: Cluster) -> Mapping[str, str]:
+    """What the inventory calls each host: by its name, unless a group has that name, which Ansible would confuse."""
+    taken = {"all", "ungrouped", *_groups(cluster), *(host.name for host in bundles.hosts(cluster))}
+    called = {}
+    for host in bundles.hosts(cluster):
+        name = host.name
+        if name in ("all", "ungrouped", *_groups(cluster)):
+            while name in taken:
+                name += "-host"
+            taken.add(name)
+        called[host.name] = name
+    return called
+
+
+def _host(one: Bundle) -> dict[str, Any]:
+    return {
+        "ansible_host": one.host.addresses[0],
+        "kcert_bundle": one.file,
+        "kcert_files": [
+            {
+                "path": str(file.path),
+                "mode": f"{file.mode:04o}",
+                "secret": file.mode == SECRET_MODE,
+                "readers": [reader for reader in file.readers if reader in COMPONENTS],
+            }
+            for file in one.files
+        ],
+    }
+
+
+def _groups(cluster: Cluster) -> Mapping[str, tuple[Host, ...]]:
+    return {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+
+
+def _row(one: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
+    own = [group for group, hosts in groups.items() if any(host.name == one.host.name for host in hosts)]
+    readers = [name for name in COMPONENTS if any(name in file.readers for file in one.files)]
+    return (one.host.name, one.host.addresses[0], ", ".join(own), str(len(one.files)), " ".join(readers))
+
+
+def _play() -> tuple[Piece, ...]:
+    return tuple(
+        Piece(PurePosixPath(path.relative_to(PLAY)), path.read_bytes(), PUBLIC_MODE)
+        for path in sorted(PLAY.rglob("*.yaml"))
+    )

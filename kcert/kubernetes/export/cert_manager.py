@@ -1,0 +1,421 @@
+"""For cert-manager: each CA as a Secret with its Issuer, and a Certificate for each of what it can hold.
+
+Sources: cert-manager's API (cert-manager.io/v1), its documentation ("CA", "Certificate resource"), and the
+checks of its admission webhook. A field that it leaves to a default which has changed over time is always written.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kcert.certificates import Kind
+from kcert.errors import InputError, MachineError
+from kcert.kubernetes.credentials import fit, insist
+from kcert.kubernetes.export.target import Aside, Export, Piece
+from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
+from kcert.kubernetes.signing_request import object_name
+from kcert.making.newcomers import newcomers
+from kcert.openssl.pem import pem_blocks
+from kcert.state import standings
+from kcert.workspace import PUBLIC_MODE, SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
+    from kcert.kubernetes.credentials import Folder
+    from kcert.state import Standing
+
+NAME = "cert-manager"
+SUMMARY = "Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."
+
+NAMESPACE = "cluster-pki"
+"""One of its own: whoever may read its Secrets, or create Certificates in it, can become anybody in the cluster."""
+
+API_VERSION = "cert-manager.io/v1"
+
+_WIDTH = 100
+_NAMESPACE_LENGTH = 63
+_HOURS = 24
+_RENEW_BEFORE_DAYS = 30
+
+_BEFORE_THE_API = (
+    "the API server reads them from its host's disk before it answers, and Secrets come from the API server"
+)
+_OF_ETCD = "etcd holds the cluster's Secrets, and cannot get from one what it needs to start"
+_OF_PODS = "no pod is created or placed without them, and cert-manager is pods"
+_OF_KUBELETS = (
+    "a kubelet needs them to fetch anything, Secrets among it; their renewal is the work of the Certificates API "
+    "(rotateCertificates)"
+)
+_FOR_REPAIRS = "it is for the day when the cluster does not let anybody in, so it has to lie outside"
+
+_ON_DISK = {
+    "kube-apiserver": _BEFORE_THE_API,
+    "apiserver-kubelet-client": _BEFORE_THE_API,
+    "apiserver-etcd-client": _BEFORE_THE_API,
+    "front-proxy-client": _BEFORE_THE_API,
+    "etcd-server": _OF_ETCD,
+    "etcd-peer": _OF_ETCD,
+    "kube-controller-manager": _OF_PODS,
+    "kube-scheduler": _OF_PODS,
+    "kubelet": _OF_KUBELETS,
+    "kubelet-client": _OF_KUBELETS,
+    "kubelet-server": _OF_KUBELETS,
+    "super-admin": _FOR_REPAIRS,
+}
+"""By a certificate's role, why no Secret is of use to who shows it. cert-manager can hold these, if it is told to."""
+
+_SERVICE_ACCOUNT = (
+    "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
+    "would be void at once"
+)
+_AUTHORITY = (
+    "it lies in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says: the ``namespace`` of all objects, and what their names begin with (None: the cluster's).
+
+    ``on_disk`` asks for the certificates too that are read from a host's disk; without ``secret`` the CAs'
+    keys are left out, and with them their Secrets.
+    """
+
+    namespace: str = NAMESPACE
+    name: str | None = None
+    on_disk: bool = False
+    secret: bool = True
+
+
+@dataclass(frozen=True)
+class _Authority:
+    """A CA as cert-manager gets it: what its objects are called, its certificate and key as PEM, its last day."""
+
+    certificate: Certificate
+    name: str
+    crt: str
+    key: str
+    ends: datetime
+    days_left: int
+
+
+def export(folder: Folder, wish: Wish) -> Export:
+    """The manifest.
+
+    Raises InputError for names that no object can have, for a CA that is missing, stale or expired, and for a
+    key that is not here or is encrypted.
+    """
+    if why := _no_namespace(wish.namespace):
+        raise InputError(f"--namespace {wish.namespace!a} is not accepted: {why}.")
+    wanted, left = _sorted_out(folder, wish)
+    names = _names(_beginning(folder.cluster, wish), [*folder.known.values(), *wanted])
+    used = [one for one in _every_authority(folder) if any(leaf.issuer == one.name for leaf in wanted)]
+    authorities = {one.certificate.name: one for one in _authorities(folder, wish, names, used)}
+    left = (*left, *_authorities_left(folder, used))
+    notes = tuple(_notes(wish, wanted, authorities.values()))
+    objects = [*_of_authorities(wish, authorities.values()), *_of_certificates(wish, names, wanted, authorities)]
+    content = _text(_head(folder.cluster, wish, notes, left), objects)
+    return Export(
+        target=NAME,
+        pieces=(Piece(PurePosixPath(f"{NAME}.yaml"), content.encode(), SECRET_MODE if wish.secret else PUBLIC_MODE),),
+        columns=("certificate", "Secret", "Issuer", "days"),
+        holds=tuple(
+            (one.name, names[one.name], names[one.issuer or ""], str(_days(one, authorities[one.issuer or ""])))
+            for one in wanted
+        ),
+        left=left,
+        notes=notes,
+    )
+
+
+def _sorted_out(folder: Folder, wish: Wish) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
+    """What cert-manager gets, and what it does not, with the reasons."""
+    wanted: list[Certificate] = []
+    left: dict[str, list[str]] = {}
+    for one, standing in _everything(folder):
+        why = _why_not(one, wish) or _unfit(one, standing)
+        if why:
+            left.setdefault(why, []).append(one.name)
+        else:
+            wanted.append(one)
+    if not wanted:
+        raise InputError("nothing here is for cert-manager to hold.")
+    return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
+
+
+def _every_authority(folder: Folder) -> list[Certificate]:
+    return [one for one in folder.known.values() if one.kind is Kind.CA]
+
+
+def _authorities_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside]:
+    yield Aside(tuple(one.name for one in used), _AUTHORITY)
+    unused = tuple(one.name for one in _every_authority(folder) if one not in used)
+    if unused:
+        yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
+
+
+def _everything(folder: Folder) -> Iterator[tuple[Certificate, Standing | None]]:
+    """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
+    known = folder.known
+    yield from ((one, None) for one in known.values() if one.kind is not Kind.CA)
+    others = newcomers(folder.root, folder.cluster, known.values(), (), folder.openssl)
+    found = standings(folder.root, [known["ca"], *others], folder.openssl) if others else {}
+    yield from ((one, found[one.name]) for one in others)
+
+
+def _why_not(one: Certificate, wish: Wish) -> str | None:
+    if one.chapter == "service-account":
+        return _SERVICE_ACCOUNT
+    return None if wish.on_disk else _ON_DISK.get(one.role)
+
+
+def _unfit(one: Certificate, standing: Standing | None) -> str | None:
+    """Why somebody who is not in kcert.yaml gets no new certificate: an old one that ended has to stay so."""
+    if standing is None:
+        return None
+    if not fit(standing):
+        return f"not in kcert.yaml, and {standing.state.value}: {standing.reason}"
+    assert one.subject
+    others = sorted({kind for kind, _ in one.subject.parts} - {"CN", "O"})
+    return f"its subject has parts that kcert does not translate: {', '.join(others)}" if others else None
+
+
+def _no_namespace(value: str) -> str | None:
+    if len(value) > _NAMESPACE_LENGTH or "." in value:
+        return f"a namespace is one name without dots, of at most {_NAMESPACE_LENGTH} characters"
+    return object_name(value)
+
+
+def _beginning(cluster: Cluster, wish: Wish) -> str:
+    if wish.name is None:
+        return _as_object(cluster.name)
+    if why := object_name(wish.name):
+        raise InputError(f"--name {wish.name!a} cannot begin the name of an object of Kubernetes: {why}.")
+    return wish.name
+
+
+def _names(beginning: str, certificates: Iterable[Certificate]) -> Mapping[str, str]:
+    """What the objects of each certificate are called; Secret, Issuer and Certificate share a name."""
+    names: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for one in certificates:
+        name = f"{beginning}-{_as_object(one.name)}"
+        other = owners.setdefault(name, one.name)
+        if other != one.name:
+            raise InputError(
+                f"the objects of {one.name} and {other} would both be called {name}: one of them needs another name."
+            )
+        if why := object_name(name):
+            raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. --name begins it anew.")
+        names[one.name] = name
+    return names
+
+
+def _as_object(name: str) -> str:
+    """*name* as a part of an object's name: a DNS subdomain (RFC 1123) has neither capitals nor ``_ @ :``."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _authorities(
+    folder: Folder, wish: Wish, names: Mapping[str, str], wanted: list[Certificate]
+) -> Iterator[_Authority]:
+    found = standings(folder.root, wanted, folder.openssl)
+    insist(folder, found.values())
+    now = datetime.now(timezone.utc)
+    for one in wanted:
+        standing = found[one.name]
+        assert standing.found
+        assert one.files.crt
+        ends = standing.found.not_after
+        if (days := (ends - now).days) < 1:
+            command = f"`kcert renew {one.name}{folder.option}`"
+            raise InputError(f"{one.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
+        # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
+        crt = next(block.pem for block in pem_blocks(_read(folder, one.files.crt)) if block.is_certificate)
+        key = _key(folder, one) if wish.secret else ""
+        yield _Authority(one, names[one.name], crt, key, ends, days)
+
+
+def _key(folder: Folder, one: Certificate) -> str:
+    path = folder.root / one.files.key
+    without = "--no-secret leaves it out: then its Secret has to be made where the key is."
+    if not path.exists():
+        raise InputError(f"{path} is not here, and cert-manager signs with it. {without}")
+    blocks = [block for block in pem_blocks(_read(folder, one.files.key)) if block.is_key]
+    if not blocks or blocks[0].fault:
+        raise InputError(f"{path} holds no private key that can be read{f': {blocks[0].fault}' if blocks else ''}.")
+    if blocks[0].encrypted:
+        raise InputError(f"{path} is encrypted, and cert-manager has nobody to ask for the passphrase. {without}")
+    # Alone: cert-manager reads the first block, which after `openssl ecparam` would be EC PARAMETERS.
+    return blocks[0].pem
+
+
+def _read(folder: Folder, file: PurePosixPath) -> bytes:
+    path = folder.root / file
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _of_authorities(wish: Wish, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in authorities:
+        if wish.secret:
+            data = {"tls.crt": _base64(one.crt), "tls.key": _base64(one.key)}
+            head = _object("v1", "Secret", one.name, wish.namespace)
+            yield f"{one.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
+        head = _object(API_VERSION, "Issuer", one.name, wish.namespace)
+        yield (
+            f"Signs with {one.certificate.name}, which ends on {one.ends:%Y-%m-%d}",
+            {**head, "spec": {"ca": {"secretName": one.name}}},
+        )
+
+
+def _of_certificates(
+    wish: Wish, names: Mapping[str, str], wanted: Iterable[Certificate], authorities: Mapping[str, _Authority]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in wanted:
+        authority = authorities[one.issuer or ""]
+        head = _object(API_VERSION, "Certificate", names[one.name], wish.namespace)
+        comment = f"{one.name}: {_who(one)}"
+        if one.role in _ON_DISK:
+            comment += ". Read from a host's disk: something has to bring it there"
+        yield comment, {**head, "spec": _spec(one, names[one.name], authority)}
+
+
+def _spec(one: Certificate, name: str, authority: _Authority) -> dict[str, Any]:
+    assert one.subject
+    days = _days(one, authority)
+    spec: dict[str, Any] = {
+        "secretName": name,
+        "issuerRef": {"name": authority.name, "kind": "Issuer", "group": "cert-manager.io"},
+        "commonName": one.subject.common_name,
+    }
+    if one.subject.organizations:
+        spec["subject"] = {"organizations": list(one.subject.organizations)}
+    fields = {"DNS": "dnsNames", "IP": "ipAddresses", "email": "emailAddresses", "URI": "uris"}
+    for type_, field in fields.items():
+        if values := [name.value for name in one.alt_names if name.type == type_]:
+            spec[field] = values
+    return spec | {
+        "usages": _usages(one),
+        "duration": f"{days * _HOURS}h",
+        # kcert calls a certificate expiring as long before; of a short life a third.
+        "renewBefore": f"{min(_RENEW_BEFORE_DAYS * _HOURS, days * _HOURS // 3)}h",
+        "privateKey": _private_key(one),
+    }
+
+
+def _days(one: Certificate, authority: _Authority) -> int:
+    """How many days cert-manager is to ask for: it does not see itself that a CA ends before."""
+    return min(one.days, authority.days_left)
+
+
+def _usages(one: Certificate) -> list[str]:
+    """Its usages in the words of the Certificates API, which are cert-manager's too."""
+    if given := one.usages:
+        asked = (*(given.key or ()), *(given.extended or ()))
+        words = {openssl: word for word, openssl in reversed([*KEY_USAGES.items(), *EXTENDED_USAGES.items()])}
+        words["digitalSignature"] = "digital signature"  # "signing" means the same
+        return [words[usage] for usage in asked if usage in words]
+    usages = ["digital signature"]
+    usages += ["key encipherment"] if one.key.algorithm == "rsa" else []
+    usages += ["server auth"] if one.kind.serves else []
+    usages += ["client auth"] if one.kind.dials else []
+    return usages
+
+
+def _private_key(one: Certificate) -> dict[str, Any]:
+    ecdsa = one.key.algorithm == "ecdsa"
+    return {
+        "algorithm": "ECDSA" if ecdsa else "RSA",
+        "size": int(one.key.curve.rpartition("-")[2]) if ecdsa else one.key.bits,
+        "encoding": "PKCS8",
+        # The default is Never before cert-manager 1.18, and Always since.
+        "rotationPolicy": "Always",
+    }
+
+
+def _who(one: Certificate) -> str:
+    """The subject in words, for a comment: whoever made it may have put anything into it, a line feed too."""
+    assert one.subject
+    groups = ", ".join(one.subject.organizations)
+    told = f"CN {one.subject.common_name}" + (f", O {groups}" if groups else "")
+    return told.encode("unicode_escape").decode("ascii")
+
+
+def _notes(wish: Wish, wanted: Iterable[Certificate], authorities: Iterable[_Authority]) -> Iterator[str]:
+    authorities = tuple(authorities)
+    listed = ", ".join(one.name for one in authorities)
+    yield (
+        f"Whoever may read Secrets or create Certificates in {wish.namespace} can become anybody in the cluster, its "
+        "administrator too. So the Issuers are Issuers and no ClusterIssuers, which would serve every namespace, and "
+        "the namespace should be nobody else's."
+    )
+    if wish.secret:
+        yield (
+            "This file holds the keys of CAs. Apply it on the server side, because plain `kubectl apply` copies it "
+            "into an annotation of each object; then take it away."
+        )
+    else:
+        yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
+    short = [one.name for one in wanted if any(_cut(one, authority) for authority in authorities)]
+    if short:
+        yield f"Shorter than kcert.yaml says, because the CA ends first: {', '.join(short)}."
+    first = min(authorities, key=lambda one: one.ends)
+    yield (
+        f"cert-manager does not look at when its CA ends ({first.certificate.name}: {first.ends:%Y-%m-%d}): what it "
+        "signs shortly before may say that it is valid for longer, and is refused all the same. Renew the CA in time, "
+        "and export anew."
+    )
+    yield "Each Certificate gets a new key; the certificates of before stay valid until they end."
+
+
+def _cut(one: Certificate, authority: _Authority) -> bool:
+    return one.issuer == authority.certificate.name and one.days > authority.days_left
+
+
+def _head(cluster: Cluster, wish: Wish, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
+    """The comment at the top: what it is, how it is applied, what has to be known, and what is not in it."""
+    yield from _wrapped(f"The CAs of the cluster {cluster.name} (profile {cluster.profile}), for cert-manager.")
+    yield ""
+    yield f"    kubectl create namespace {wish.namespace}"
+    yield "    kubectl apply --server-side -f THIS-FILE"
+    for note in notes:
+        yield ""
+        yield from _wrapped(note)
+    yield ""
+    yield "Not for cert-manager to hold:"
+    for aside in left:
+        yield from _wrapped(f"- {aside}", "  ")
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _text(head: Iterable[str], objects: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    import yaml
+
+    parts = ["".join(f"# {line}".rstrip() + "\n" for line in head)]
+    for comment, content in objects:
+        dumped = yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
+        parts.append(f"---\n# {comment}.\n{dumped}")
+    return "".join(parts)
+
+
+def _object(version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+
+
+def _base64(pem: str) -> str:
+    return base64.b64encode(pem.encode("ascii")).decode("ascii")

@@ -1,0 +1,147 @@
+"""The manual page, made from what ``--help`` says: ``python -m kcert.manual`` prints it as troff.
+
+It is written with the macros of man(7), which every ``man`` knows; nothing of it is written by hand twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+
+from kcert import __version__, cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXIT_STATUSES = {
+    "0": "Done.",
+    "1": "What was asked about was found wrong.",
+    "2": "Wrong use or bad input: options, kcert.yaml, a CA that is missing or damaged.",
+    "3": "A program that kcert ran failed, or the machine did: a full disk, a missing permission.",
+    "130": "Interrupted.",
+}
+
+FILES = {
+    "kcert.yaml": "What the cluster looks like; kcert init writes one with comments.",
+    "pki/": "The PKI folder: keys, requests, certificates, and the openssl.cnf files that made them.",
+    "pki/.kcert/": "The lock, backups, and the history of every command that was run.",
+}
+
+
+_OPENING = """
+kcert makes, explains, inspects and repairs the certificates of a Kubernetes cluster by running openssl. Each command
+is shown before it runs, with the reason for it, and what is shown is exactly what runs. Run kcert all in an empty
+folder to see it work.
+"""
+
+_VARIABLES = {
+    "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
+    "KCERT_DEBUG": "With any value: where kcert itself made a mistake, its traceback.",
+    "PAGER": "What shows a long lesson on a terminal.",
+    "NO_COLOR": "With any value: no colours.",
+}
+"""Those that no option stands for."""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    program: Any = typer.main.get_command(cli.app)
+    yield f'.TH KCERT 1 {_day()} "kcert {__version__}" "User Commands"'
+    yield from (".SH NAME", f"kcert \\- {escaped(program.help[0].lower() + program.help[1:].rstrip('.'))}")
+    yield from (".SH SYNOPSIS", ".B kcert", "[\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]")
+    yield from (".SH DESCRIPTION", escaped(_OPENING), ".SH OPTIONS", *_options(program))
+    yield from _terms({"--help": "What kcert, or a command, takes; every command has it."})
+    yield ".SH COMMANDS"
+    for name in cli.COMMANDS:
+        yield from _command(f"kcert {name}", cli.load(name))
+    yield from (".SH ENVIRONMENT", *_terms(_environment(program)))
+    yield from (".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(EXIT_STATUSES))
+    yield from (".SH SEE ALSO", ".BR openssl (1),", ".BR openssl-x509 (1),", ".BR kubectl (1)", ".PP")
+    yield escaped("kcert explain lists the lessons, and kcert explain TOPIC tells one.")
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    """A command; of a command with subcommands, each of these."""
+    yield f'.SS "\\fB{escaped(path)}\\fR {_usage(command)}"'
+    for number, paragraph in enumerate(re.split(r"\n\s*\n", (command.help or "").strip())):
+        yield from ([".PP"] if number else []) + [escaped(paragraph)]
+    yield from _options(command)
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from _command(f"{path} {name}", subcommand)
+
+
+def _usage(command: Any) -> str:
+    arguments = [f"\\fI{escaped(one.make_metavar(_context(command)))}\\fR" for one in _parameters(command, "argument")]
+    return " ".join(["[\\fIoptions\\fR]", *arguments, *(["\\fIcommand\\fR"] if hasattr(command, "commands") else [])])
+
+
+def _options(command: Any) -> Iterator[str]:
+    """Arguments with a help of their own, then options, each with what it takes and its default."""
+    context = _context(command)
+    for argument in _parameters(command, "argument"):
+        if argument.help:
+            yield from (".TP", f"\\fI{escaped(argument.make_metavar(context))}\\fR", escaped(argument.help))
+    for option in _parameters(command, "option"):
+        names = ", ".join(f"\\fB{escaped(name)}\\fR" for name in (*option.opts, *option.secondary_opts))
+        takes = "" if option.is_flag else f" \\fI{escaped(option.make_metavar(context))}\\fR"
+        yield from (".TP", names + takes, escaped(" ".join([option.help or "", *_remarks(option)])))
+
+
+def _parameters(command: Any, kind: str) -> list[Any]:
+    """The parameters of a kind, but for ``--help``, which every command has."""
+    every = command.get_params(_context(command))
+    return [one for one in every if one.param_type_name == kind and one.name != "help" and not one.hidden]
+
+
+def _context(command: Any) -> Any:
+    return typer.Context(command)
+
+
+def _remarks(option: Any) -> Iterator[str]:
+    if isinstance(option.show_default, str):
+        yield f"Default: {option.show_default}."
+    elif option.default not in (None, False, True, ()) and not callable(option.default):
+        yield f"Default: {option.default}."
+    if option.envvar:
+        yield f"Environment: {option.envvar}."
+
+
+def _environment(program: Any) -> dict[str, str]:
+    """The variables that stand for options, and the others."""
+    commands = [program, *(cli.load(name) for name in cli.COMMANDS)]
+    options = [option for command in commands for option in _parameters(command, "option")]
+    found = {str(option.envvar): f"As {option.opts[0]}: {option.help}" for option in options if option.envvar}
+    return found | _VARIABLES
+
+
+def _terms(terms: dict[str, str]) -> Iterator[str]:
+    for term, words in terms.items():
+        yield from (".TP", f"\\fB{escaped(term)}\\fR", escaped(words))
+
+
+def _day() -> str:
+    """The day of the build, or the one that whoever builds asks for (reproducible-builds.org: SOURCE_DATE_EPOCH)."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    day = datetime.fromtimestamp(int(seconds), timezone.utc) if seconds else datetime.now(timezone.utc)
+    return f"{day:%Y-%m-%d}"
+
+
+def escaped(words: str) -> str:
+    """*words* as troff takes them: short lines, nothing in them that begins a request or an escape."""
+    plain = " ".join(words.replace("`", "").split()).replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
+    lines = textwrap.wrap(plain, 79, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,51 @@
+"""A kcert that comes to harm at a step of its own: ``python -m tests.endurance.harm HOW STEP ARGUMENT...``.
+
+A step is told by Python's audit events. With HOW ``kill`` it is whatever changes the disk or starts a program, and
+SIGKILL comes in place of step STEP; with ``full`` it is whatever takes room on the disk, and from step STEP on there is
+none (ENOSPC). At step 0 no harm is done; the number of steps is then the last thing on standard error.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import signal
+import sys
+
+TAKING_ROOM = {"os.mkdir", "os.link", "os.symlink", "os.rename"}
+CHANGING = TAKING_ROOM | {"os.remove", "os.rmdir", "os.chmod", "os.truncate", "subprocess.Popen", "os.fork"}
+
+
+def _harm(how: str, at: int) -> None:
+    count, kcert = 0, os.getpid()
+
+    def hook(event: str, details: tuple[object, ...]) -> None:
+        nonlocal count
+        if not _is_step(how, event, details) or os.getpid() != kcert:  # sh forks in Python
+            return
+        count += 1
+        if at and how == "kill" and count == at:
+            os.kill(kcert, signal.SIGKILL)
+        if at and how == "full" and count >= at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(details[0]))
+
+    sys.addaudithook(hook)
+    if not at:
+        atexit.register(lambda: print(f"steps: {count}", file=sys.stderr))
+
+
+def _is_step(how: str, event: str, details: tuple[object, ...]) -> bool:
+    if event != "open":
+        return event in (TAKING_ROOM if how == "full" else CHANGING)
+    path, _, flags = details
+    writes = os.O_CREAT if how == "full" else os.O_WRONLY | os.O_RDWR
+    return isinstance(flags, int) and bool(flags & writes) and not str(path).startswith(("/dev/", "/proc/"))
+
+
+if __name__ == "__main__":
+    from kcert.__main__ import main
+
+    asked, step, *sys.argv[1:] = sys.argv[1:]
+    _harm(asked, int(step))
+    main()

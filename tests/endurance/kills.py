@@ -1,0 +1,177 @@
+"""kcert is killed: where chance has it, and at each moment at which it touches the disk or starts a program."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.endurance import whole
+from tests.endurance.trial import Ground, Part, Trial
+from tests.running import LONGEST, Kcert, kill_group
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.endurance.trial import Ground
+
+GONE = ("pki/apiserver.crt", "pki/apiserver.key", "pki/etcd/server.crt", "admin.conf", "kubelet.conf", "pki/sa.pub")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is going on when the kill comes.
+
+    ``goes`` are files of the profile's PKI that are taken away first (all of it: ``*``); ``command`` is what is
+    killed, ``complete`` what completes it.
+    """
+
+    profile: str
+    goes: tuple[str, ...]
+    command: tuple[str, ...]
+    complete: tuple[tuple[str, ...], ...]
+
+    def set_up(self, ground: Ground, home: Path) -> Path:
+        """The PKI folder as the command finds it."""
+        folder = ground.copy(self.profile, home)
+        if "*" in self.goes:
+            subprocess.run(["rm", "-rf", folder], check=True)
+        else:
+            for name in self.goes:
+                (folder / name).unlink()
+        return folder
+
+
+ALL = (("all", "--quiet"),)
+RENEWALS = (
+    ("renew", "admin", "kube-apiserver"),
+    ("renew", "admin", "kube-apiserver", "node01", "--new-key"),
+    ("renew", "--all"),
+    ("renew", "ca"),
+    ("renew", "ca", "--new-key"),
+)
+
+
+def _all(chance: random.Random) -> Scene:
+    how = chance.choice((("--quiet",), ("--quiet", "--jobs", "4"), ("--no-explain",)))
+    profile, goes = chance.choice((("kubeadm", GONE), ("kubeadm", ("*",)), ("course", ("*",))))
+    return Scene(profile, goes, ("all", *how), ALL)
+
+
+def _renew(chance: random.Random) -> Scene:
+    command = chance.choice(RENEWALS)
+    how = chance.choice((("--quiet",), ("--quiet", "--jobs", "4"), ("--no-explain",)))
+    # Run again, a change-over that had begun is taken up where it was left.
+    return Scene("course", (), (*command, *how), ((*command, "--quiet"), ("renew", "--all", "--quiet")))
+
+
+def _kubeconfig(chance: random.Random) -> Scene:
+    how = chance.choice(((), ("--no-explain",), ("--no-embed",)))
+    return Scene("course", (), ("kubeconfig", *how), (("kubeconfig", "--no-explain"), *ALL))
+
+
+SCENES = {"all": _all, "renew": _renew, "kubeconfig": _kubeconfig}
+
+
+def at_random(ground: Ground, times: int) -> Iterator[Trial]:
+    """SIGKILL at a random moment of `all`, `renew` and `kubeconfig` in turn, then a run that completes it.
+
+    The moment is a share of the time that the same command takes unharmed. At times the programs that kcert
+    started die with it, at times they live on and write where the next run begins.
+    """
+    takes: dict[Scene, float] = {}
+    for number in range(times):
+        with ground.trial("kills", number) as (trial, kcert, chance):
+            scene = tuple(SCENES.values())[(ground.seed + number) % len(SCENES)](chance)
+            if scene not in takes:
+                takes[scene] = _unharmed(ground, scene)
+            folder = scene.set_up(ground, kcert.folder)
+            before = whole.keys(folder)
+            moment, group = takes[scene] * chance.uniform(0.1, 1.1), chance.random() < 0.5
+            trial.repeat += f" ({' '.join(scene.command)}, killed after {moment:.3f} s)"
+            with kcert.started(*scene.command) as process:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=moment)
+                if group:
+                    kill_group(process.pid)
+                process.kill()
+                process.wait()
+                if before - whole.keys(folder):
+                    trial.wrong.append("a key is lost before the completing run")
+                # What kcert had started lives on here, while the next run begins.
+                trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
+        yield trial
+
+
+def _unharmed(ground: Ground, scene: Scene) -> float:
+    """Seconds that the command of *scene* takes when nobody disturbs it."""
+    with ground.trial("kills", 0) as (_, other, _):
+        scene.set_up(ground, other.folder)
+        clock = time.perf_counter()
+        other(*scene.command)
+        return time.perf_counter() - clock
+
+
+AT_EACH_STEP = (
+    Scene("kubeadm", GONE, ("all", "--quiet"), ALL),
+    Scene("course", ("admin.crt", "admin.key"), ("client", "admin"), ALL),
+    Scene("course", (), ("renew", "admin", "node01", "--new-key", "-q"), (("renew", "admin", "--new-key", "-q"),)),
+    Scene(
+        "course", (), ("renew", "ca", "--new-key", "-q"), (("renew", "ca", "--new-key", "-q"), ("renew", "--all", "-q"))
+    ),
+    Scene("course", (), ("kubeconfig", "admin", "node01"), (("kubeconfig", "--no-explain"),)),
+    Scene("course", (), ("kubeconfig", "admin", "-o", "mine.conf"), (("kubeconfig", "admin", "-o", "mine.conf"),)),
+)
+
+
+def at_each_step(ground: Ground, times: int) -> Iterator[Trial]:
+    """SIGKILL before each thing that kcert does to the disk and each program it starts; *times* of them, if more."""
+    for scene in AT_EACH_STEP:
+        steps = steps_of(ground, "kill", scene)
+        stride = max(1, len(AT_EACH_STEP) * steps // times)
+        for step in range(1 + ground.seed % stride, steps + 1, stride):
+            with ground.trial("killsteps", 0) as (trial, kcert, _):
+                trial.repeat = f"{' '.join(scene.command)}, killed before step {step} of {steps}"
+                folder = scene.set_up(ground, kcert.folder)
+                before = whole.keys(folder)
+                status = harmed(kcert, "kill", step, scene.command)[0]
+                if status != -signal.SIGKILL:
+                    trial.wrong.append(f"it ended with {status} rather than by the signal")
+                if before - whole.keys(folder):
+                    trial.wrong.append("a key is lost before the completing run")
+                trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
+            yield trial
+
+
+def steps_of(ground: Ground, how: str, scene: Scene) -> int:
+    """How many steps the command of *scene* has at which it can come to harm."""
+    with ground.trial("steps", 0) as (_, kcert, _):
+        scene.set_up(ground, kcert.folder)
+        return int(harmed(kcert, how, 0, scene.command)[1].rsplit("steps: ", 1)[1])
+
+
+def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple[int, str]:
+    """Run *command* in a kcert that ``tests.endurance.harm`` harms; its exit status and standard error."""
+    ended = subprocess.run(
+        [sys.executable, "-B", "-m", "tests.endurance.harm", how, str(step), *command],
+        cwd=kcert.folder,
+        env=kcert.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=LONGEST,
+        check=False,
+    )
+    return ended.returncode, ended.stderr.decode(errors="replace")
+
+
+PARTS = (
+    Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
+    Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 6),
+)

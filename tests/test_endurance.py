@@ -1,0 +1,28 @@
+"""The short form of ``make endurance``: the same code, a few trials of each part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.endurance.__main__ import PARTS
+from tests.endurance.trial import Ground, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_kcert_stands_it(part: Part, pki: Callable[[str], Pki], tmp_path: Path) -> None:
+    ground = Ground(tmp_path, lambda profile: pki(profile).home)
+
+    trials = list(part.course(ground, part.short))
+
+    if part.name == "disk" and not trials:
+        pytest.skip("no file system can be mounted here")
+    assert trials
+    assert {one.repeat: one.wrong for one in trials if one.wrong} == {}
