@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from kcert.practice.labs import NAMES, lab
 from kcert.practice.words import words
 from kcert.view.practice import script
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, wait_until
 from tests.test_terminal import on_terminal
 
 if TYPE_CHECKING:
@@ -252,6 +253,23 @@ def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_pat
     assert "Traceback" not in ended.stderr
     shutil.rmtree(begun.root / "pki")
     assert "is not there" in practice(kcert, "check", status=1)
+
+
+@pytest.mark.parametrize("arguments", [["start", "rotate-the-ca"], ["exam", "--labs", "3"]])
+def test_what_is_interrupted_leaves_nothing_half_built(kcert: Kcert, tmp_path: Path, arguments: list[str]) -> None:
+    with kcert.started("practice", *arguments) as process:
+        wait_until(lambda: list((tmp_path / "lab").rglob("*.key")), what="the first key")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, process.stderr.read()  # type: ignore[union-attr]
+    assert list((tmp_path / "lab").iterdir()) == []
+    assert practice(kcert, "start", QUICK)
+
+
+def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    (begun.root / ".practice/state.json").unlink()
+    assert_refused(kcert("practice", "start", QUICK), 2, "lab holds another lab, or what is left of it", "--replace")
+    assert practice(kcert, "start", QUICK, "--replace")
 
 
 # --- questions
