@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="Labs: a small cluster with one thing broken, a story, hints, and a judge who tries your repair.",
 )
 

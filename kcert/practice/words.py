@@ -9,6 +9,7 @@ Questions`` a numbered list. ``{{ name }}`` stands for what a seed varies.
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = lessons.FOLDER / "labs"
+
+STORY_WIDTH = 80
+"""Columns of a story in its file."""
 
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 _ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
@@ -134,6 +138,16 @@ def _actions(text: str) -> Iterator[Action]:
             reason.append(" ".join(part.split()))
     if reason:
         yield Action("\n\n".join(reason), ())
+
+
+def wrapped(text: str) -> str:
+    """*text* with its paragraphs wrapped anew, because names are longer or shorter than their placeholders."""
+    parts = re.split(r"\n{2,}", text)
+    return "\n\n".join(part if part.startswith("    ") else _paragraph(part) for part in parts)
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), STORY_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def near(name: str, known: tuple[str, ...]) -> str:

@@ -99,12 +99,14 @@ def _record(one: Listed) -> dict[str, object]:
 
 def show_start(session: Session, option: str) -> None:
     """The story, where it happens, and what to type when it is over."""
-    words, root = session.words, clean_line(str(session.root))
+    words, here = session.words, str(session.root) == "."
+    root = "this folder" if here else clean_line(str(session.root))
+    story = "story.txt" if here else f"{root}/story.txt"
     heading(words.title)
     passage(words.story)
     screen().print()
     say(
-        f"The files are in {root}, and so is this story ({root}/story.txt). Lab {words.name}, seed "
+        f"The files are in {root}, and so is this story ({story}). Lab {words.name}, seed "
         f"{session.state.seed}: {_DIFFICULTIES[words.difficulty]}, some {words.minutes} minutes.",
         "quiet",
     )

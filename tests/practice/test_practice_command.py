@@ -316,6 +316,7 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
         ("lab/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
         ("./pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
         ("pki/etcd/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("7 addresses", Right("7", "number"), True),
         ("7 or 8", Right("7", "number"), False),
