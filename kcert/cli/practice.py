@@ -72,7 +72,7 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 
     found = _resumed(dir)
     number, text = found.hint()
-    practice.show_hint(number, len(found.words.hints), text)
+    practice.show_hint(found, number, text, _option(dir))
 
 
 @app.command("check")

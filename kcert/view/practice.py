@@ -114,13 +114,15 @@ def show_start(session: Session, option: str) -> None:
     _ask(session.question(), option)
 
 
-def show_hint(number: int, count: int, text: str) -> None:
+def show_hint(session: Session, number: int, text: str, option: str) -> None:
     """One hint."""
+    count = len(session.words.hints)
     heading(f"Hint {number} of {count}")
     passage(text)
     if number == count:
         screen().print()
-        say("That was the last one. `kcert practice solution` shows every command, and why.")
+        more = "" if session.running_exam else f" `kcert practice solution{option}` shows every command, and why."
+        say(f"That was the last one.{more}")
 
 
 def show_check(session: Session, judged: Judged, form: str, option: str) -> None:
