@@ -12,7 +12,6 @@ import re
 import textwrap
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import lessons
@@ -156,6 +155,3 @@ def near(name: str, known: tuple[str, ...]) -> str:
 
     close = difflib.get_close_matches(name, known, 3) or [one for one in known if name and name in one][:3]
     return f"did you mean {', '.join(close)}?" if close else "`kcert practice list` lists them."
-
-
-__all__ = ["FOLDER", "Action", "Path", "Words", "near", "words"]

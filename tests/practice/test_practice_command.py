@@ -126,8 +126,9 @@ def test_a_lab_touches_nothing_outside_its_folder(kcert: Kcert, tmp_path: Path) 
     practice(kcert, "check", "--dir", "deep/er/lab", status=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "mine.txt"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["er"]
-    secrets = [path for path in (tmp_path / "deep/er/lab").rglob("*.key") if path.stat().st_mode & 0o077]
-    assert not secrets
+    lab_folder = tmp_path / "deep/er/lab"
+    assert not [path for path in lab_folder.rglob("*.key") if path.stat().st_mode & 0o077]
+    assert [path.name for path in (lab_folder / ".practice").iterdir()] == ["state.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)
