@@ -138,7 +138,8 @@ def _block(found: re.Match[bytes], line: int) -> Block:
     except binascii.Error:
         return Block(label, b"", f"what stands between BEGIN and END (line {line}) is not base64", encrypted, line)
     fault = None
-    if label == "ENCRYPTED PRIVATE KEY" or not encrypted:
+    # `openssl ecparam -genkey` without -noout puts the curve, which is no sequence, before the key; nobody reads it.
+    if label != "EC PARAMETERS" and (label == "ENCRYPTED PRIVATE KEY" or not encrypted):
         fault = _length_fault(der, line)
     return Block(label, der, fault, encrypted, line)
 

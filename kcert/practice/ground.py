@@ -1,4 +1,8 @@
-"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written."""
+"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written.
+
+This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.workspace`` does it: a
+history would tell what was broken, and what is interrupted is thrown away and built anew.
+"""
 
 from __future__ import annotations
 
