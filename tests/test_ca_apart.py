@@ -309,6 +309,21 @@ def test_the_ca_refuses_who_is_not_in_kcert_yaml_and_weak_keys(  # noqa: PLR0917
     assert not list(tmp_path.glob("*.crt"))
 
 
+def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
+    folder = here("course")
+    (folder / "ca.crt").rename(tmp_path / "ca.crt")
+    shutil.copy(folder / "admin.csr", tmp_path)
+    kcert.done("csr", "sign", "--file", "admin.csr", "--dir", "stick")
+
+    said = kcert.done("client", "admin", "--csr-only").lines
+    ended = kcert("csr", "fetch", "admin", "--file", "admin.crt")
+
+    assert "    cp ca.crt pki/ca.crt" in said
+    assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
+    assert not (folder / "admin.crt").exists()
+    assert_refused(kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "copied to pki/ca.crt")
+
+
 def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
     folder = here("course")
     (tmp_path / "other").mkdir()
