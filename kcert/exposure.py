@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +26,7 @@ def exposures(folders: Iterable[Path], config: Path | None, openssl: str) -> Ite
             yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
         elif os.geteuid() == ROOT and (owner := _stranger(path)):
             yield f"you are root, and {path} belongs to {owner}, who can change {what} whenever he likes."
-    program = find(openssl)
-    if program is not None and os.geteuid() == ROOT:
+    if os.geteuid() == ROOT and (program := find(openssl)) is not None:
         yield from _replaceable(Path(program).absolute())
 
 
@@ -68,6 +66,8 @@ def _stranger(path: Path) -> str | None:
     owner = path.stat().st_uid
     if owner in (ROOT, os.geteuid()) or str(owner) == os.environ.get("SUDO_UID"):
         return None
+    import pwd  # most folders are one's own
+
     try:
         return pwd.getpwuid(owner).pw_name
     except KeyError:

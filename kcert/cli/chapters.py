@@ -148,9 +148,13 @@ def ordered(
 
 def passphrase(options: Making | Signing) -> Passphrase:
     """Where the passphrase of an encrypted CA key comes from; a script that is printed asks for itself."""
-    from kcert.view.passphrase import ask
+    return Passphrase(options.ca_passphrase_file, None if isinstance(options, Making) and options.dry_run else _asked)
 
-    return Passphrase(options.ca_passphrase_file, None if isinstance(options, Making) and options.dry_run else ask)
+
+def _asked(key: str, *, twice: bool) -> str:
+    from kcert.view.passphrase import ask  # most runs ask for none
+
+    return ask(key, twice=twice)
 
 
 def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
