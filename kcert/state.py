@@ -164,7 +164,12 @@ def _standing(
 
 
 def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
-    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own)."""
+    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own).
+
+    Who signed an intermediate CA is not known here where that is not at hand.
+    """
+    if certificate.intermediate and authority is None:
+        return tuple(_unlike(certificate, one))
     return (*_unlike(certificate, one), *unsigned_by(one, authority or one))
 
 
@@ -227,6 +232,8 @@ def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list
     from kcert.openssl.read import key_belongs
 
     if content.key is None:
+        if certificate.kind is Kind.CA:
+            return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
         return [f"its key {certificate.files.key} is not there"]
     if key_belongs(content.key, one.public_key) is False:
         return [f"{certificate.files.secret} holds another key than the certificate's"]

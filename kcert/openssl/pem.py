@@ -10,6 +10,12 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.files import read_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
@@ -88,6 +94,15 @@ def pem_blocks(content: bytes) -> list[Block]:
         before = found.start()
         blocks.append(_block(found, line))
     return blocks
+
+
+def is_encrypted(path: Path) -> bool | None:
+    """Whether the key at *path* needs a passphrase; None where there is none that can be read."""
+    try:
+        content = read_regular(path)
+    except OSError:
+        return None
+    return any(block.encrypted for block in pem_blocks(content) if block.is_key)
 
 
 def is_der(content: bytes) -> bool:
