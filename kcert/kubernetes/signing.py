@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, Condition, SigningRequest, requested
 from kcert.openssl import cnf, commands
+from kcert.openssl.program import adds_identifiers
 from kcert.openssl.read import X509, key_belongs, read_certificate
 from kcert.shell import Command, run
 
@@ -32,6 +34,12 @@ SIGNER = PurePosixPath("signer")
 
 LIST = SIGNER / "index.txt"
 """What was signed before; openssl_templates/sign.cnf names it, too."""
+
+SERIAL = SIGNER / "serial"
+"""The next serial number; openssl_templates/sign.cnf names it, too."""
+
+SERIAL_BYTES = 16
+"""kube-controller-manager draws 128 bits."""
 
 SIGNING_DURATION = timedelta(days=365)
 """kube-controller-manager's --cluster-signing-duration, unless it is told otherwise."""
@@ -141,7 +149,8 @@ def prepare(
     begins, ends = _validity(one, duration, ca, now or datetime.now(timezone.utc))
     csr, out, config = (SIGNER / name for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf"))
     argv = commands.signature_between(openssl, csr, authority=(crt, key), out=out, between=(begins, ends), cnf=config)
-    settings = cnf.render_signer(signers.as_extensions(one.usages), names)
+    nothing = "none" if adds_identifiers(openssl) else ""
+    settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
     return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
 
 
@@ -167,6 +176,7 @@ def sign(
     staging.put(csr, one.request)
     staging.write(config, signing.settings)
     staging.write(LIST, "")
+    staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
     outcome = run(Command(signing.argv, staging.folder))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)
