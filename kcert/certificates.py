@@ -155,7 +155,8 @@ class Certificate:
     kubelet); ``chapter`` is the command that makes it; ``issuer`` is the name of its CA (None: it signs
     itself, or has nothing to sign); ``days`` is its lifetime in whole days; ``server`` is the API server's
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
-    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them.
+    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them;
+    ``spare`` are those of its names that other tools leave out, because nothing in a cluster has to dial them.
     """
 
     name: str
@@ -171,3 +172,4 @@ class Certificate:
     server: str = ""
     host: str | None = None
     usages: Usages | None = None
+    spare: tuple[AltName, ...] = ()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.kubernetes.components import COMPONENTS, Option, Setting, component, seats
-from kcert.kubernetes.credentials import fit
 from kcert.kubernetes.version import STABLE, version
 from kcert.state import standings
 
@@ -76,4 +75,4 @@ def unfit(root: Path, asked: Seat, openssl: str) -> tuple[Standing, ...]:
     wanted = {one.reads.certificate.name: one.reads.certificate for one in told if one.reads}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
     found = standings(root, wanted.values(), openssl)
-    return tuple(one for one in found.values() if not fit(one))
+    return tuple(one for one in found.values() if not one.usable)
