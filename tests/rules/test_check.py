@@ -243,6 +243,46 @@ def test_who_signed_a_lone_api_servers_certificate_is_not_guessed(tmp_path: Path
     ]
 
 
+ETCD_CONFIGURATION = """\
+name: controlplane01
+listen-client-urls: https://192.168.56.11:2379
+client-transport-security:
+  cert-file: /etc/kubernetes/pki/etcd/server.crt
+  key-file: /etc/kubernetes/pki/etcd/server.key
+  client-cert-auth: true
+  trusted-ca-file: /etc/kubernetes/pki/{trusted}
+peer-transport-security:
+  cert-file: /etc/kubernetes/pki/etcd/peer.crt
+  key-file: /etc/kubernetes/pki/etcd/peer.key
+  trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+"""
+
+
+@pytest.mark.parametrize("place", ["manifest", "unit"])
+def test_what_etcds_configuration_file_names_is_followed_and_judged(tmp_path: Path, kcert: Kcert, place: str) -> None:
+    root = tmp_path / "root"
+    kubeadm.lay_out(root)
+    manifest = root / "etc/kubernetes/manifests/etcd.yaml"
+    if place == "manifest":
+        manifest.write_text(kubeadm.manifest("etcd", {"--config-file": f"{kubeadm.PKI}/etcd.yml"}))
+    else:
+        manifest.unlink()
+        unit = root / "etc/systemd/system/etcd.service"
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text(f"[Service]\nExecStart=/usr/bin/etcd --config-file {kubeadm.PKI}/etcd.yml\n")
+    configuration = root / "etc/kubernetes/pki/etcd.yml"
+    configuration.write_text(ETCD_CONFIGURATION.format(trusted="ca.crt"))
+
+    uses = json.loads(kcert.done("inventory", "--root", "root", "--format", "json").stdout)
+    findings = found(kcert("check", "--root", "root", "--format", "json"))
+
+    named = {(one["option"], one["source"]) for one in uses if one["component"] == "etcd"}
+    assert ("--peer-cert-file", "root/etc/kubernetes/pki/etcd.yml") in named
+    assert [(one["rule"], one["path"]) for one in findings] == [("wrong-ca-option", "root/etc/kubernetes/pki/etcd.yml")]
+    subprocess.run(["bash", "-e", "-c", findings[0]["fix"]], cwd=tmp_path, check=True)
+    assert configuration.read_text() == ETCD_CONFIGURATION.format(trusted="etcd/ca.crt")
+
+
 # ---------------------------------------------------------------- the words
 
 

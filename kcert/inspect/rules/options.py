@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.inspect.places import Content, read_file
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.rule import Fault
 from kcert.inspect.survey import Role
@@ -108,10 +109,18 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
 
 def option_changed(source: Path, option: str, old: str, new: str) -> str:
     """The sed command that gives an option of a manifest, a unit or a configuration another value."""
-    name = option.rsplit(".", 1)[-1]
+    name = _written(source, option.rsplit(".", 1)[-1])
     # The value ends where the word does: ca.crt must not match in ca.crt.old.
     script = rf's#\({name}[=: ] *"\?\){_escaped(old)}\(["\ ]\|$\)#\1{_escaped(new)}\2#'
     return f"sed -i {bash.word(script)} {bash.word(source)}"
+
+
+def _written(source: Path, option: str) -> str:
+    """The option as it stands in *source*: etcd's configuration file has no dashes, and a section for peers."""
+    read = read_file(source)
+    if not option.startswith("--") or (isinstance(read, Content) and option.encode() in read.data):
+        return option
+    return option.removeprefix("--peer-").removeprefix("--")
 
 
 def _escaped(text: str) -> str:
