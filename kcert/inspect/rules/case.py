@@ -234,9 +234,15 @@ class Case:
         return Signatures(self.openssl, [(use.certificate, use.issuers) for use in self.survey.uses])
 
     @cached_property
-    def belonging(self) -> Mapping[Role, X509]:
-        """The CA of the cluster, of etcd and of the front proxy, as far as what they signed tells."""
-        return ownership.belonging(self)
+    def _owners(self) -> ownership.Owners:
+        return ownership.owners(self)
+
+    def belonging(self, near: Path) -> Mapping[Role, X509]:
+        """The CA of the cluster, of etcd and of the front proxy, in the cluster that the file *near* is of.
+
+        As far as what they signed tells.
+        """
+        return self._owners.near(near)
 
     def issuer_of(self, found: Found) -> Found | None:
         """The CA that *found* answers to, in a file if it is in one; None where no CA is known."""
