@@ -17,6 +17,7 @@ from kcert.certificates import Certificate, Kind
 from kcert.cluster import Cluster, User
 from kcert.errors import InputError
 from kcert.making import Order, make
+from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
@@ -255,10 +256,8 @@ def test_chapters_come_in_the_order_of_a_course() -> None:
 # --- what a lesson shows can be typed
 
 
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that lessons name: the course's beside those of kubeadm."""
-    root = tmp_path_factory.mktemp("workshop")
+def furnish(root: Path) -> None:
+    """Make the files that lessons name: the course's beside those of kubeadm."""
     for profile in ("kubeadm", "course"):
         known = profiles.certificates(cluster(profile))
         order = Order(
@@ -266,7 +265,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         make(order, Silent())
     shutil.copy(root / "ca.crt", root / "ca-chain.crt")  # as if a root had signed it
-    return root
+
+
+@pytest.fixture(scope="session")
+def workshop(shared: Path) -> Path:
+    """A folder with the files that lessons name, made once in a test run; it is for looking at only."""
+    return made_once(shared, "workshop", lambda home: furnish(home / "pki")) / "pki"
 
 
 @pytest.mark.parametrize(("topic", "line"), COMMAND_LINES)
