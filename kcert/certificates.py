@@ -155,8 +155,10 @@ class Certificate:
     kubelet); ``chapter`` is the command that makes it; ``issuer`` is the name of its CA (None: it signs
     itself, or has nothing to sign); ``days`` is its lifetime in whole days; ``server`` is the API server's
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
-    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them;
-    ``spare`` are those of its names that other tools leave out, because nothing in a cluster has to dial them.
+    belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
+    is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
+    ``intermediate`` is a CA that another one, outside the cluster, has signed. ``spare`` are those of its names that
+    other tools leave out, because nothing in a cluster has to dial them.
     """
 
     name: str
@@ -172,4 +174,11 @@ class Certificate:
     server: str = ""
     host: str | None = None
     usages: Usages | None = None
+    passphrase: str = ""
+    intermediate: bool = False
     spare: tuple[AltName, ...] = ()
+
+
+def chain_of(crt: PurePosixPath) -> PurePosixPath:
+    """The file with the CA's certificate *crt* and, after it, that of the CA above it."""
+    return crt.with_name(f"{crt.stem}-chain{crt.suffix}")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
 from kcert.shell import ENOUGH_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Key
@@ -93,7 +94,8 @@ class Procedure:
     that the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for.
     ``replaces`` is what is renewed. ``brings`` are other files of the PKI folder that its commands read,
     ``copies`` those that they would write over (where each lies, and what it is called while they run), ``retires``
-    those that are not needed after it, ``notes`` what has to be said before it begins.
+    those that are not needed after it, ``notes`` what has to be said before it begins. With
+    ``brought`` a CA's certificate is copied from where its key is kept, and nothing is made.
     """
 
     certificate: Certificate
@@ -106,19 +108,22 @@ class Procedure:
     copies: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
     retires: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
+    brought: bool = False
 
     @property
     def puts(self) -> tuple[PurePosixPath, ...]:
-        """The files that it puts into place, in this order."""
+        """The files that it puts into place, in this order; what lies elsewhere stays there."""
         rewritten = [path for step in self.steps if isinstance(step, Rewrite) for path in step.paths]
         joined = [step.path for step in self.steps if isinstance(step, Join)]
-        return tuple(dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten)))
+        all_of_them = dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten))
+        return tuple(path for path in all_of_them if not path.is_absolute())
 
     @property
     def secrets(self) -> frozenset[PurePosixPath]:
         """Those of them that hold a private key."""
         rewritten = {path for step in self.steps if isinstance(step, Rewrite) for path in step.paths}
-        return frozenset({self.certificate.files.secret, *rewritten})
+        own = self.certificate.files.secret
+        return frozenset({*(() if own.is_absolute() else (own,)), *rewritten})
 
 
 def procedure(
@@ -146,6 +151,7 @@ def procedure(
         steps.append(Run("public-key", argv, reads=(files.key,), makes=(files.public_key,)))
         return Procedure(certificate, None, tuple(steps), lifetime, keeps_key)
     steps += _certify(certificate, issuer or certificate, openssl, cnf.render(certificate, templates), lifetime)
+    steps += chained(certificate, issuer)
     if files.kubeconfig:
         steps.append(
             Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name))
@@ -153,14 +159,60 @@ def procedure(
     return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
 
 
-def asking(certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool) -> Procedure:
-    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``."""
+def chained(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
+    """For a CA that another one signed: the file that has both, for programs that trust roots alone."""
+    crt = certificate.files.crt
+    if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
+        return ()
+    assert crt and issuer.files.crt
+    return (Join("chain", chain_of(crt), (crt, issuer.files.crt)),)
+
+
+def brought(
+    certificate: Certificate,
+    files: Mapping[PurePosixPath, PurePosixPath],
+    openssl: str,
+    *,
+    leaves: tuple[PurePosixPath, ...] = (),
+    rewrite: Rewrite | None = None,
+    replaces: X509 | None = None,
+) -> Procedure:
+    """The steps that copy the certificate of a CA that is kept apart: *files* of the PKI folder, and where each lies.
+
+    It has to vouch for *leaves*; *rewrite* are the kubeconfigs that have the one before inside.
+    """
+    assert certificate.files.crt
+    steps: list[Step] = [Join("bring", path, (source,)) for path, source in files.items()]
+    steps.append(verified(openssl, certificate, certificate.files.crt, *leaves))
+    if rewrite:
+        steps.append(rewrite)
+    return Procedure(
+        certificate,
+        certificate,
+        tuple(steps),
+        certificate.days,
+        keeps_key=True,
+        replaces=replaces,
+        brings=leaves,
+        brought=True,
+    )
+
+
+def asking(
+    certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool, usages_apart: bool
+) -> Procedure:
+    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``.
+
+    With *usages_apart* the signer is told in another way what it may be used for; otherwise that stands in its
+    settings, and the CA's machine needs them.
+    """
     files = certificate.files
     csr, config = files.csr, files.cnf
     assert csr and config and certificate.subject
     names = certificate.alt_names
-    settings = cnf.render_request(names) if names else cnf.render(certificate, templates)
-    argv = commands.request(openssl, files.key, certificate.subject, config, csr)
+    settings = cnf.render_request(names) if names and usages_apart else cnf.render(certificate, templates)
+    secret = certificate.passphrase
+    argv = commands.request(openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
     steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
     steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
     return Procedure(certificate, None, tuple(steps), certificate.days, keeps_key)
@@ -169,7 +221,7 @@ def asking(certificate: Certificate, *, openssl: str, templates: Path | None, ke
 def new_key(certificate: Certificate, openssl: str) -> Run:
     """The step that generates its key."""
     path = certificate.files.key
-    argv = commands.private_key(openssl, certificate.key, path)
+    argv = commands.private_key(openssl, certificate.key, path, certificate.passphrase)
     return Run("key", argv, reads=(), makes=(path,), limit=_seconds(certificate.key))
 
 
@@ -196,7 +248,7 @@ def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settin
     assert csr and config and subject
     asked = Run(
         "request",
-        commands.request(openssl, files.key, subject, config, csr),
+        commands.request(openssl, files.key, subject, cnf=config, out=csr, passphrase=certificate.passphrase),
         reads=(files.key, config),
         makes=(csr,),
     )
@@ -211,28 +263,45 @@ def signed(certificate: Certificate, issuer: Certificate, openssl: str, days: in
     if issuer is certificate:
         signature = Run(
             "self-signature",
-            commands.self_signature(openssl, csr, key=files.key, out=crt, days=days, cnf=config),
+            commands.self_signature(
+                openssl, csr, key=files.key, out=crt, days=days, cnf=config, passphrase=certificate.passphrase
+            ),
             reads=(csr, files.key, config),
             makes=(crt,),
         )
     else:
         signature = Run(
             "signature",
-            commands.signature(openssl, csr, authority=(authority, issuer.files.key), out=crt, days=days, cnf=config),
+            commands.signature(
+                openssl,
+                csr,
+                authority=(authority, issuer.files.key),
+                out=crt,
+                days=days,
+                cnf=config,
+                passphrase=issuer.passphrase,
+            ),
             reads=(csr, authority, issuer.files.key, config),
             makes=(crt,),
         )
-    return signature, verified(openssl, authority, crt)
+    return signature, verified(openssl, issuer, crt)
 
 
-def verified(openssl: str, authority: PurePosixPath, *crts: PurePosixPath) -> Run:
-    """The proof that the CA's certificate *authority* vouches for each of *crts*."""
-    argv = commands.verification(openssl, authority, *crts)
+def verified(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Run:
+    """The proof that the CA *issuer* vouches for each of *crts*."""
+    authority = issuer.files.crt
+    assert authority
+    argv = commands.verification(openssl, authority, *crts, intermediate=issuer.intermediate)
     return Run("verify", argv, reads=tuple(dict.fromkeys((authority, *crts))))
 
 
 def _seconds(key: Key) -> float:
     return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else ENOUGH_SECONDS
+
+
+def role_of(certificate: Certificate, step: Step) -> str:
+    """Whose reason for a step is told: the check of a CA that another one signed is like everybody's."""
+    return "" if certificate.intermediate and step.action == "verify" else certificate.role
 
 
 def serial_file(issuer: Certificate) -> PurePosixPath:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Kind, chain_of
 from kcert.openssl import cnf, commands
 from kcert.plan import (
     Embed,
@@ -14,6 +15,7 @@ from kcert.plan import (
     Step,
     TakeOut,
     Write,
+    chained,
     kubeconfig,
     new_key,
     signed,
@@ -70,13 +72,18 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
         steps.append(new_key(certificate, tools.openssl))
     steps.append(Write("settings", config, cnf.render(certificate, tools.templates)))
     if old.again:
-        argv = commands.request_again(tools.openssl, crt, files.key, csr)
+        argv = commands.request_again(tools.openssl, crt, files.key, csr, certificate.passphrase)
         steps.append(Run("request-again", argv, reads=(crt, files.key), makes=(csr,)))
     else:
-        argv = commands.request(tools.openssl, files.key, certificate.subject, config, csr)
+        secret = certificate.passphrase
+        argv = commands.request(tools.openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
         steps.append(Run("request", argv, reads=(files.key, config), makes=(csr,)))
     signature, _ = signed(certificate, authority, tools.openssl, days)
-    steps += [signature, verified(tools.openssl, authority.files.crt, crt, *old.leaves)]
+    if issuer and certificate.kind is Kind.CA:
+        steps += [signature, verified(tools.openssl, authority, crt), *_proven(certificate, old, tools)]
+        steps += chained(certificate, issuer)
+    else:
+        steps += [signature, verified(tools.openssl, authority, crt, *old.leaves)]
     if old.embeds and files.kubeconfig:
         steps.append(Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, authority, tools.cluster_name)))
     if old.rewrite:
@@ -94,6 +101,11 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
     )
 
 
+def _proven(authority: Certificate, old: Old, tools: Tools) -> list[Step]:
+    """A CA that another one signed vouches for its leaves as it did before."""
+    return [verified(tools.openssl, authority, *old.leaves)] if old.leaves else []
+
+
 def _taken_out(certificate: Certificate, old: Old) -> list[TakeOut]:
     """What lives in a kubeconfig alone has to come out of it before a command can read it."""
     files = certificate.files
@@ -106,8 +118,8 @@ def _taken_out(certificate: Certificate, old: Old) -> list[TakeOut]:
     return taken
 
 
-def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> Procedure:
-    """The steps that make a new key and certificate for a CA, beside the old one.
+def change_over(certificate: Certificate, issuer: Certificate | None, old: Old, days: int, tools: Tools) -> Procedure:
+    """The steps that make a new key and certificate for a CA, beside the old one; *issuer* signs it (None: itself).
 
     The CA's file then holds both, the new one first, and whoever reads it accepts what either of them signed.
     The new one also lies there alone, for the signer of kube-controller-manager, which takes one certificate only.
@@ -117,21 +129,24 @@ def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> 
     alone, before = new_alone(certificate), both.with_name(f"{both.stem}-old{both.suffix}")
     made = replace(certificate, files=replace(certificate.files, crt=alone))
     csr, config = certificate.files.csr, certificate.files.cnf
-    asked = commands.request(tools.openssl, made.files.key, certificate.subject, config, csr)
-    signature, _ = signed(made, made, tools.openssl, days)
+    secret = certificate.passphrase
+    asked = commands.request(tools.openssl, made.files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
+    signature, checked = signed(made, issuer or made, tools.openssl, days)
     steps: list[Step] = [
         new_key(made, tools.openssl),
         Write("settings", config, cnf.render(made, tools.templates)),
         Run("request", asked, reads=(made.files.key, config), makes=(csr,)),
         signature,
+        *((checked,) if issuer else ()),
         Join("both-authorities", both, (alone, before)),
-        verified(tools.openssl, both, alone, *old.leaves),
+        verified(tools.openssl, certificate, alone, *old.leaves),
     ]
+    steps += chained(certificate, issuer)
     if old.rewrite:
         steps.append(old.rewrite)
     return Procedure(
         made,
-        made,
+        issuer or made,
         tuple(steps),
         days,
         replaces=old.found,
@@ -141,8 +156,8 @@ def change_over(certificate: Certificate, old: Old, days: int, tools: Tools) -> 
     )
 
 
-def finish(certificate: Certificate, old: Old, tools: Tools) -> Procedure:
-    """The steps that take the outgoing CA out of the file that holds both."""
+def finish(certificate: Certificate, above: PurePosixPath | None, old: Old, tools: Tools) -> Procedure:
+    """The steps that take the outgoing CA out of the file that holds both; *above* has signed the one that stays."""
     both = certificate.files.crt
     assert both
     alone = new_alone(certificate)
@@ -150,8 +165,10 @@ def finish(certificate: Certificate, old: Old, tools: Tools) -> Procedure:
     argv = commands.copy(tools.openssl, alone, both)
     steps: list[Step] = [
         Run("one-authority", argv, reads=(alone,), makes=(both,)),
-        verified(tools.openssl, both, both, *old.leaves),
+        verified(tools.openssl, certificate, both, *old.leaves),
     ]
+    if above:
+        steps.append(Join("chain", chain_of(both), (both, above)))
     if old.rewrite:
         steps.append(old.rewrite)
     return Procedure(
@@ -161,7 +178,7 @@ def finish(certificate: Certificate, old: Old, tools: Tools) -> Procedure:
         certificate.days,
         keeps_key=True,
         replaces=old.found,
-        brings=(alone, *old.leaves),
+        brings=(alone, *old.leaves, *((above,) if above else ())),
         retires=(alone,),
         notes=old.notes,
     )

@@ -35,6 +35,9 @@ ENOUGH_SECONDS = 60.0
 LIMIT_VARIABLE = "KCERT_TIMEOUT"
 """Environment variable with another limit, in seconds, for machines that are slower than any we know."""
 
+PASSPHRASE_VARIABLE = "KCERT_CA_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
+"""Environment variable with the passphrase of the CA's key; no program gets it but those that are meant to."""
+
 LONGEST_LIMIT = 86400.0
 """Seconds; the system's own clocks for waiting take no infinite time, nor what is no number (`nan`)."""
 
@@ -43,12 +46,14 @@ LONGEST_LIMIT = 86400.0
 class Command:
     """A program with its arguments, and the folder that it runs in.
 
-    ``limit`` is in seconds; a command that takes longer is killed and reported.
+    ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrase`` is what it finds in
+    its environment as KCERT_CA_PASSPHRASE, which is not there otherwise.
     """
 
     argv: tuple[str, ...]
     folder: Path = field(default_factory=Path)
     limit: float = ENOUGH_SECONDS
+    passphrase: str | None = field(default=None, repr=False)
 
     @property
     def seconds_allowed(self) -> float:
@@ -58,6 +63,12 @@ class Command:
         except ValueError:
             return self.limit
         return asked if 0 < asked <= LONGEST_LIMIT else self.limit
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """kcert's own environment, with the passphrase only where it belongs."""
+        kept = {name: value for name, value in os.environ.items() if name != PASSPHRASE_VARIABLE}
+        return kept if self.passphrase is None else {**kept, PASSPHRASE_VARIABLE: self.passphrase}
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,7 @@ def run(command: Command) -> Outcome:
                 *arguments,
                 _cwd=str(command.folder),
                 _in=None,
+                _env=command.environment,
                 _err_to_out=True,
                 _tty_out=False,
                 _timeout=command.seconds_allowed,
@@ -152,7 +164,7 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
             input=stdin,
             capture_output=True,
             timeout=command.seconds_allowed,
-            env={**os.environ, **environment} if environment else None,
+            env={**command.environment, **(environment or {})},
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -209,7 +221,11 @@ def hand_over(command: Command, stdin: bytes | None = None) -> int:
     program = command.argv[0]
     try:
         return subprocess.run(
-            [_located(program), *command.argv[1:]], cwd=command.folder, input=stdin, check=False
+            [_located(program), *command.argv[1:]],
+            cwd=command.folder,
+            env=command.environment,
+            input=stdin,
+            check=False,
         ).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
@@ -233,6 +249,7 @@ def stream(command: Command) -> Iterator[Stream]:
         process = subprocess.Popen(
             [_located(command.argv[0]), *command.argv[1:]],
             cwd=command.folder,
+            env=command.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -326,6 +343,7 @@ def _begin(command: Command, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -
         return subprocess.Popen(
             [_located(program), *command.argv[1:]],
             cwd=command.folder,
+            env=command.environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

@@ -185,8 +185,14 @@ def _standing(
 
 
 def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
-    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own)."""
-    return (*(said for said, _ in _unlike(certificate, one)), *unsigned_by(one, authority or one))
+    """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own).
+
+    Who signed an intermediate CA is not known here where that is not at hand.
+    """
+    differs = tuple(said for said, _ in _unlike(certificate, one))
+    if certificate.intermediate and authority is None:
+        return differs
+    return (*differs, *unsigned_by(one, authority or one))
 
 
 def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
@@ -278,8 +284,9 @@ def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list
     from kcert.openssl.read import key_belongs
 
     if content.key is None:
-        # A CA's may well lie somewhere safer.
-        return [(f"its key {certificate.files.key} is not there", certificate.kind is not Kind.CA)]
+        if certificate.kind is Kind.CA:
+            return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
+        return [(f"its key {certificate.files.key} is not there", True)]
     if key_belongs(content.key, one.public_key) is False:
         return [(f"{certificate.files.secret} holds another key than the certificate's", True)]
     return []

@@ -89,6 +89,9 @@ class Kcert:
         variables: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run it with *arguments* until it ends; *variables* go into its environment."""
+        if preexec:
+            # With a limit on the size of files Python would leave cut-off .pyc files behind, for all who come after.
+            variables = {"PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
         environment, where = self.environment(variables), folder or self.folder
         if preexec is None and len(stdin) < starting.LONGEST_INPUT // 4 and _starts_as_usual(environment):
             words = [str(word) for word in arguments]

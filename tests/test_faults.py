@@ -267,7 +267,7 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     "key encrypted": (
         {"ca.key": lambda own, _other: _encrypted(own / "ca.key")},
         # Without -out the key would stand on the screen.
-        ("ca.key is encrypted", "openssl pkey -in pki/ca.key -out pki/ca-unlocked.key"),
+        ("ca.key is encrypted", "KCERT_CA_PASSPHRASE", "--ca-passphrase-file FILE"),
     ),
     "key cut short": (
         {"ca.key": lambda own, _other: (own / "ca.key").read_bytes()[:100]},

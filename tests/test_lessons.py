@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +21,6 @@ from kcert.making import Order, make
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kcert.plan import Procedure
 
 OPENING_WORDS = 60
@@ -75,7 +75,10 @@ def procedures() -> list[Procedure]:
 
 
 def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, input="", check=False)
+    variables = {**os.environ, "KCERT_CA_PASSPHRASE": "correct horse battery staple"}
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=variables, capture_output=True, text=True, input="", check=False
+    )
 
 
 class Silent:
@@ -261,6 +264,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cluster=cluster(profile), wanted=known, known=known, root=root, doing="test", jobs=2, side_by_side=True
         )
         make(order, Silent())
+    shutil.copy(root / "ca.crt", root / "ca-chain.crt")  # as if a root had signed it
     return root
 
 
@@ -418,3 +422,10 @@ def test_openssl_says_what_the_lesson_quotes(topic: str, faulty: str, workshop: 
     ]
     # Three dots stand for what differs from one machine to the next.
     assert any(all(part.strip() in said for part in line.split("...") if part.strip()) for line in quoted), said
+
+
+def test_no_lesson_has_two_sections_of_one_name() -> None:
+    """The second would be told in the place of the first."""
+    for path in sorted(Path(lessons.__file__).parent.glob("*.md")):
+        headings = re.findall(r"^## (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(headings) == len(set(headings)), path.name

@@ -21,7 +21,7 @@ from tests.refusals import assert_refused, snapshot, staged
 from tests.running import Kcert, output, program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.clusters import Pki
@@ -47,8 +47,15 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = "", **variables: str) -> OnTerminal:
-    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a prompt."""
+def on_terminal(
+    kcert: Kcert,
+    *arguments: str,
+    columns: int = 80,
+    keys: Sequence[str] = "",
+    prompt: bytes = rb"q stops\] ",
+    **variables: str,
+) -> OnTerminal:
+    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a *prompt*, a pattern."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
@@ -68,7 +75,7 @@ def on_terminal(kcert: Kcert, *arguments: str, columns: int = 80, keys: str = ""
             while time.monotonic() < deadline:
                 if select.select([master], [], [], 1)[0]:
                     text += os.read(master, 65536)
-                if text.count(b"q stops] ") > typed and typed < len(keys):
+                if len(re.findall(prompt, text)) > typed and typed < len(keys):
                     os.write(master, keys[typed].encode())
                     typed += 1
         return OnTerminal(process.wait(10), text.decode())

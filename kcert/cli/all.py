@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kcert import profiles
 from kcert.cli import chapters
-from kcert.cli.options import Making, takes
+from kcert.cli.options import MakingAuthorities, takes
 
 
-@takes(Making)
-def command(making: Making) -> None:
+@takes(MakingAuthorities)
+def command(making: MakingAuthorities) -> None:
     """Make every certificate that the cluster needs and does not have yet."""
     cluster = chapters.cluster(making.config)
     known = profiles.certificates(cluster)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kcert.cli import chapters
-from kcert.cli.options import Making, takes
+from kcert.cli.options import MakingAuthorities, takes
 
 
-@takes(Making)
-def command(making: Making) -> None:
+@takes(MakingAuthorities)
+def command(making: MakingAuthorities) -> None:
     """Make the certificate authority, which everyone in the cluster trusts."""
     chapters.chapter(making, "ca")

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.adoption import adopted
-from kcert.cli.options import DEFAULT_FILE, DEFAULT_FOLDER, Looking, Making
+from kcert.cli.options import (
+    DEFAULT_FILE,
+    DEFAULT_FOLDER,
+    Chapter,
+    Looking,
+    Making,
+    MakingAuthorities,
+    Renewing,
+    Signing,
+)
 from kcert.errors import InputError
+from kcert.exposure import exposures
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
+from kcert.passphrase import Passphrase
 from kcert.shell import quote
 from kcert.state import standings
+from kcert.view.messages import warning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +62,7 @@ def folder_option(folder: Path, config: Path | None) -> str:
     return options if config in (None, DEFAULT_FILE) else f"{options} --config {quote(str(config))}"
 
 
-def chapter(making: Making, name: str) -> None:
+def chapter(making: Chapter, name: str) -> None:
     """Make the certificates of one chapter."""
     described = cluster(making.config)
     known = profiles.certificates(described)
@@ -58,10 +70,29 @@ def chapter(making: Making, name: str) -> None:
 
 
 def order(
-    making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
+    making: Chapter, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
 ) -> None:
     """Make *wanted*, telling about it in the way that the options ask for."""
-    carry_out(making, ordered(making, name, described, known, wanted))
+    placed = ordered(making, name, described, known, wanted)
+    if making.csr_only:
+        _ask(making, placed)
+    else:
+        carry_out(making, placed)
+
+
+def _ask(making: Chapter, order: Order) -> None:
+    """Make keys and requests for what is not there or not as it should be, and say how they become certificates."""
+    from kcert.kubernetes import offline
+
+    if making.ca_dir is not None:
+        raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
+    asking = offline.asking(order)
+    result = carry_out(making, asking)
+    if result and not result.stopped and not making.quiet:
+        from kcert.view import csr
+
+        made = [one.procedure.certificate for one in result.made]
+        csr.to_be_signed(order, (*(one.certificate for one in result.kept), *made))
 
 
 def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
@@ -109,12 +140,21 @@ def ordered(
         folder_option=folder_option(making.dir, making.config),
         jobs=making.processes,
         side_by_side=making.quiet,
+        passphrase=passphrase(making),
+        encrypts=isinstance(making, MakingAuthorities | Renewing) and making.encrypt_ca_key,
     )
+
+
+def passphrase(options: Making | Signing) -> Passphrase:
+    """Where the passphrase of an encrypted CA key comes from; a script that is printed asks for itself."""
+    from kcert.view.passphrase import ask
+
+    return Passphrase(options.ca_passphrase_file, None if isinstance(options, Making) and options.dry_run else ask)
 
 
 def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
     """What a command that works in a PKI folder has to know of it."""
-    return Order(
+    order = Order(
         cluster=described,
         wanted=(),
         known=adopted(looking.dir, profiles.certificates(described)),
@@ -122,15 +162,54 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
         doing=f"kcert {name}",
         openssl=program,
         folder_option=folder_option(looking.dir, looking.config),
+        passphrase=passphrase(looking) if isinstance(looking, Signing) else Passphrase(),
     )
+    if isinstance(looking, Signing) and looking.ca_dir is not None:
+        from kcert.making import apart
+
+        apart.check(order, looking.ca_dir)
+        return apart.here(order, looking.ca_dir)
+    return order
 
 
 def carry_out(making: Making, order: Order) -> Result | None:
-    """Do what is ordered, or with --dry-run print the script that does it; what came of it."""
+    """Do what is ordered, or with --dry-run print the script that does it; what came of it.
+
+    With --ca-dir what concerns the CAs themselves is done in that folder; the end of a change-over there comes last,
+    because the leaves that may stand in its way are here.
+    """
+    from kcert.making import apart
+
+    root_dir = _root_dir(making)
+    if root_dir is not None:
+        above = apart.root(order, root_dir)
+        order = apart.under(order, above)
+        if above.wanted and (done := _carried_out(making, above)) and done.stopped:
+            return done
+    if making.ca_dir is None or order.asks:
+        return _carried_out(making, order)
+    there, here = apart.there(order, making.ca_dir), apart.here(order, making.ca_dir)
+    if order.renewal and order.renewal.finish:
+        result = _carried_out(making, here)
+        _carried_out(making, there)
+        return result
+    if there.wanted and (done := _carried_out(making, there)) and done.stopped:
+        return done
+    return _carried_out(making, here)
+
+
+def _root_dir(making: Making) -> Path | None:
+    return making.root_dir if isinstance(making, MakingAuthorities | Renewing) else None
+
+
+def _carried_out(making: Making, order: Order) -> Result | None:
+    for sentence in exposures(order.root, order.cluster.source, order.openssl):
+        warning(sentence)
     if making.dry_run:
         from kcert.view import script
 
-        script.show(order, prepare(order), explain=making.explain)
+        parts = making.ca_dir is not None or _root_dir(making) is not None
+        script.show(order, prepare(order), explain=making.explain, returns=parts)
         return None
     if making.quiet:
         from kcert.view.quiet import Quiet

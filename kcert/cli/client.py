@@ -8,12 +8,12 @@ import typer
 
 from kcert import profiles
 from kcert.cli import chapters
-from kcert.cli.options import Making, takes
+from kcert.cli.options import Chapter, takes
 
 
-@takes(Making)
+@takes(Chapter)
 def command(
-    making: Making,
+    making: Chapter,
     names: Annotated[
         list[str] | None,
         typer.Argument(

@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.cli import chapters
-from kcert.cli.options import Looking, Making, Program, takes
+from kcert.cli.options import Looking, Making, Program, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 
@@ -82,6 +82,7 @@ def new(
     """Make a key and a request, for a cluster to sign; a key that is there is kept."""
     from kcert.kubernetes import asking, signers
     from kcert.kubernetes.signing_request import signer_trouble
+    from kcert.making import Asks
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
@@ -89,7 +90,7 @@ def new(
     cluster = chapters.cluster(making.config)
     certificate = asking.applicant(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
-    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=True)
+    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=Asks.CLUSTER)
     result = chapters.carry_out(making, order)
     if result and not result.stopped and not making.quiet:
         from kcert.view import csr
@@ -232,19 +233,30 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
 
 
 @app.command("sign")
-@takes(Looking)
+@takes(Signing)
 def sign(
-    looking: Looking,
+    looking: Signing,
     *,
-    file: Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The manifest.")],
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="The manifest; or a request (.csr) of one of this cluster's certificates; repeatable.",
+        ),
+    ],
     longest: Annotated[
         str,
         typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
     ] = "365d",
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
 ) -> None:
-    """Do kube-controller-manager's part on a manifest: judge it by its signer's rules, and sign it."""
-    from kcert.kubernetes import manifests
+    """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
+
+    The certificate of NAME.csr lies beside it afterwards, as NAME.crt.
+    """
+    from kcert.kubernetes import manifests, offline
     from kcert.openssl.program import openssl
     from kcert.view import csr
 
@@ -252,7 +264,11 @@ def sign(
     cluster = chapters.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     desk = chapters.order_in(looking, "csr sign", cluster, program)
-    manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
+    for file in files:
+        if offline.is_request(file):
+            offline.sign(desk, file, csr.Countersigning(explain=explain))
+        else:
+            manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
 
 
 @app.command("fetch")
@@ -271,19 +287,23 @@ def fetch(
     output: Output = None,
 ) -> None:
     """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
-    from kcert.kubernetes import answers, asking, manifests
+    from kcert.kubernetes import answers, asking, manifests, offline
     from kcert.openssl.program import openssl
     from kcert.view import csr
 
     program = openssl(fetching.openssl)
     cluster = chapters.cluster(fetching.config)
-    certificate = asking.of_name(cluster, name)
+    if file is not None and wait is not None:
+        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+    brought = file is not None and offline.is_certificate(file)
+    certificate = asking.of_name(cluster, name, by_root=brought)
     if file is not None:
-        if wait is not None:
-            raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
-        found = answers.load(file)
-        pem = answers.certificate_of(found, offline=True)
-        by_hand = csr.out_of_file(file, found, "certificate")
+        if brought:
+            pem = answers.contents(file)
+        else:
+            found = answers.load(file)
+            pem = answers.certificate_of(found, offline=True)
+            by_hand = csr.out_of_file(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = _object(called or manifests.object_name_of(certificate))
@@ -297,8 +317,10 @@ def fetch(
         csr.bare(pem.decode("ascii", "replace"))
         return
     desk = chapters.order_in(fetching, "csr fetch", cluster, program)
-    csr.unpacked(by_hand, certificate, fetching.dir, output)
-    path, new = manifests.keep(desk, certificate, answer, None if output is None else Path(output), csr.Keeping())
+    if not brought:
+        csr.unpacked(by_hand, certificate, fetching.dir, output)
+    target = None if output is None else Path(output)
+    path, new = manifests.keep(desk, certificate, answer, target, csr.Keeping(), insists=brought)
     csr.kept(certificate, answer, path, option, new=new)
 
 

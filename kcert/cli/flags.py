@@ -57,11 +57,13 @@ def command(
     from kcert.view import flags
 
     cluster = chapters.cluster(looking.config)
-    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix)
+    program = openssl(looking.openssl)
+    authority = assignment.authority_in(looking.dir, cluster, program)
+    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix, authority)
     if format:
         flags.print_form(seat, format)
     else:
         flags.show(seat, explain=explain)
     flags.warn_of_release(seat.version)
-    unfit = assignment.unfit(looking.dir, seat, openssl(looking.openssl))
-    flags.warn(unfit, chapters.folder_option(looking.dir, looking.config))
+    unfit = assignment.unfit(looking.dir, seat, program)
+    flags.warn(seat, unfit, chapters.folder_option(looking.dir, looking.config))

@@ -23,6 +23,25 @@ DEFAULT_FOLDER = Path("pki")
 DEFAULT_FILE = Path("kcert.yaml")
 
 Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="The PKI folder.", metavar="FOLDER")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-passphrase-file",
+        envvar="KCERT_CA_PASSPHRASE_FILE",
+        metavar="FILE",
+        help="The passphrase of an encrypted CA key is the first line of this file.",
+        show_default="KCERT_CA_PASSPHRASE in the environment, else it is asked for",
+    ),
+]
+AuthorityFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-dir",
+        envvar="KCERT_CA_DIR",
+        metavar="FOLDER",
+        help="The CA is kept there, apart from the PKI folder, which gets its certificate and never its key.",
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The cluster's description; ./kcert.yaml where there is one.", metavar="FILE"),
@@ -37,6 +56,14 @@ class Looking:
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
     openssl: Program = "openssl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Signing(Looking):
+    """Options of a command that signs with the CA of a PKI folder."""
+
+    ca_dir: AuthorityFolder = None
+    ca_passphrase_file: PassphraseFile = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +94,52 @@ class Making:
         Path | None,
         typer.Option("--templates", help="Use the openssl.cnf templates of this folder.", metavar="FOLDER"),
     ] = None
+    ca_dir: AuthorityFolder = None
+    ca_passphrase_file: PassphraseFile = None
 
     @property
     def processes(self) -> int:
         """How many programs may run at once."""
         return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
+
+
+RootFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--root-dir",
+        metavar="FOLDER",
+        help="Let a root sign the cluster's CA: the one in this folder (root.crt, root.key), made where there is none.",
+    ),
+]
+EncryptKey = Annotated[
+    bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter(Making):
+    """Options of commands that make what the cluster lacks."""
+
+    csr_only: Annotated[
+        bool,
+        typer.Option("--csr-only", help="Make keys and requests alone, for a CA on another machine to sign."),
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class MakingAuthorities(Chapter):
+    """Options of commands that make a CA as well."""
+
+    encrypt_ca_key: EncryptKey = False
+    root_dir: RootFolder = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(Making):
+    """Options of the command that renews."""
+
+    encrypt_ca_key: EncryptKey = False
+    root_dir: RootFolder = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="Labs: a small cluster with one thing broken, a story, hints, and a judge who tries your repair.",
 )
 
@@ -71,7 +72,7 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 
     found = _resumed(dir)
     number, text = found.hint()
-    practice.show_hint(number, len(found.words.hints), text)
+    practice.show_hint(found, number, text, _option(dir))
 
 
 @app.command("check")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import Making, takes
+from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@takes(Making)
+@takes(Renewing)
 def command(  # noqa: PLR0917 - each is an option
-    making: Making,
+    making: Renewing,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Certificates, as `kcert plan` calls them.")
     ] = None,
@@ -46,6 +46,11 @@ def command(  # noqa: PLR0917 - each is an option
     _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
     if finish and (new_key or stale or days):
         raise InputError("--finish takes the old CA away: --new-key, --stale and --days do not go with it.")
+    if making.encrypt_ca_key and not (new_key and named):
+        raise InputError(
+            "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
+            "stays as it is."
+        )
     within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
     cluster = chapters.cluster(making.config)
     renewal = Renewal(bool(named), everything, within, stale, new_key, days, finish)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kcert.cli import chapters
-from kcert.cli.options import Making, takes
+from kcert.cli.options import Chapter, takes
 
 
-@takes(Making)
-def command(making: Making) -> None:
+@takes(Chapter)
+def command(making: Chapter) -> None:
     """Make the key pair with which service accounts' tokens are signed and checked."""
     chapters.chapter(making, "service-account")

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
@@ -144,7 +145,7 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, opt
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    reasons = unlike(found, request, key)
+    reasons = unlike(found, request, key, authority=certificate.kind is Kind.CA)
     if certificate.kind.serves and not found.may_serve:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     if reasons:

@@ -40,15 +40,16 @@ def applicant(cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple
     return _asking(replace(profiles.user(cluster, name, groups), alt_names=alt_names))
 
 
-def of_name(cluster: Cluster, name: str) -> Certificate:
+def of_name(cluster: Cluster, name: str, *, by_root: bool = False) -> Certificate:
     """The certificate whose request lies under *name* in the PKI folder, and where its answer belongs.
 
-    Raises InputError for a name that nobody can have, and for what the Certificates API does not sign.
+    Raises InputError for a name that nobody can have, and for what the Certificates API does not sign; with *by_root*
+    that may be a CA, which somebody else's root has signed.
     """
     known = profiles.named(profiles.certificates(cluster), name)
     if not known and (why := accepted.user_name(name)):
         raise InputError(f"{name!a} is not accepted as a name: {why}.")
-    if known:
+    if known and not (by_root and known[0].kind is Kind.CA):
         _check_signable(known[0])
     return known[0] if known else profiles.user(cluster, name, ())
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from kcert import profiles
+from kcert.certificates import chain_of
 from kcert.errors import InputError
-from kcert.kubernetes.components import COMPONENTS, Option, Setting, component, seats
+from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
 from kcert.kubernetes.version import STABLE, version
+from kcert.openssl.pem import is_encrypted
 from kcert.state import standings
 
 if TYPE_CHECKING:
@@ -19,15 +22,42 @@ if TYPE_CHECKING:
     from kcert.state import Standing
 
 
-def seat(cluster: Cluster, name: str, host: str | None, release: str | None, prefix: str | None) -> Seat:
+def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
+    """The cluster's CA as it lies in the PKI folder *root*; where nothing is made yet, it will be as usual."""
+    ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
+    crt = ca.files.crt
+    assert crt
+    if not (root / crt).exists():
+        return Authority()
+    found = standings(root, [ca], openssl)[ca.name].found
+    chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
+    return Authority(unusable_key(root / ca.files.key), chained)
+
+
+def unusable_key(path: Path) -> str | None:
+    """Why no component can sign with the CA's key at *path*; None where it can."""
+    if is_encrypted(path):
+        return f"{path} is encrypted, and a component of Kubernetes has nobody to ask for its passphrase"
+    return None if path.exists() else f"{path} is not here"
+
+
+def seat(  # noqa: PLR0917 - one for each option
+    cluster: Cluster,
+    name: str,
+    host: str | None,
+    release: str | None,
+    prefix: str | None,
+    authority: Authority = Authority(),  # noqa: B008 - it is frozen
+) -> Seat:
     """The component *name* on *host*; without a host the only one, or any where it makes no difference.
 
-    Raises InputError for a component, a host or a release that is none, with the near ones.
+    *authority* is what is known of the cluster's CA. Raises InputError for a component, a host or a release that is
+    none, with the near ones.
     """
     component(name)
     if prefix is not None:
         check_prefix(prefix)
-    found = seats(cluster, name, version(release) if release else STABLE, prefix)
+    found = seats(cluster, name, version(release) if release else STABLE, prefix, authority)
     if host is None:
         return _only(name, found)
     for one in found:

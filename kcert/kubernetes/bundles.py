@@ -18,7 +18,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
 from kcert.kubernetes import components, credentials, kubeconfigs
-from kcert.kubernetes.assignment import near_hosts
+from kcert.kubernetes.assignment import authority_in, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.cluster import Cluster, Host
+    from kcert.kubernetes.components import Authority
     from kcert.kubernetes.credentials import Credentials, Folder
     from kcert.profiles.profile import Part
 
@@ -62,11 +63,17 @@ class Packed:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All that one host gets, by path."""
+    """All that one host gets, by path; ``unsigning`` is why its kube-controller-manager gets no key to sign with."""
 
     host: Host
     cluster: Cluster
     files: tuple[Packed, ...]
+    unsigning: str | None = None
+
+    @property
+    def signs(self) -> bool:
+        """Whether kube-controller-manager is on this host, which signs requests."""
+        return any(one.name == self.host.name for one in self.cluster.control_plane)
 
     @property
     def file(self) -> str:
@@ -91,10 +98,12 @@ def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
     for name in chosen:
         if name not in everybody:
             raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
-    wanted = {name: tuple(_wanted(folder, everybody[name])) for name in chosen}
+    authority = authority_in(folder.root, folder.cluster, folder.openssl)
+    wanted = {name: tuple(_wanted(folder, everybody[name], authority)) for name in chosen}
     reader = _Reader(folder, [one for items in wanted.values() for one in items])
     return tuple(
-        Bundle(everybody[name], folder.cluster, reader.files(everybody[name], wanted[name])) for name in chosen
+        Bundle(everybody[name], folder.cluster, reader.files(everybody[name], wanted[name]), authority.unusable)
+        for name in chosen
     )
 
 
@@ -107,12 +116,14 @@ class _Wanted:
     why: str
 
 
-def _wanted(folder: Folder, host: Host) -> Iterator[_Wanted]:
-    for component, reads, why in components.read_on(folder.cluster, host):
+def _wanted(folder: Folder, host: Host, authority: Authority) -> Iterator[_Wanted]:
+    for component, reads, why in components.read_on(folder.cluster, host, authority):
         yield _Wanted(reads.certificate, reads.part, PurePosixPath(reads.path), component, why)
     profile, known = profiles.PROFILES[folder.cluster.profile], folder.known
     for extra in profile.extras(folder.cluster, host.name):
         one = known[extra.certificate]
+        if one.kind is Kind.CA and extra.part == "key" and unusable_key(folder.root / one.files.key):
+            continue  # kubeadm cannot renew with it either
         yield _Wanted(one, extra.part, profile.place(one, extra.part, extra.reader), extra.reader, extra.why)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
@@ -23,9 +24,10 @@ from kcert.kubernetes.signing_request import (
     signer_trouble,
     text,
 )
-from kcert.making.preparation import authority_for
+from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import certificate_pems
 from kcert.plan import kubeconfig
 from kcert.shell import Command, run
 from kcert.state import standings
@@ -192,6 +194,7 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
             f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
             "it would have in a cluster."
         )
+    desk = locked(desk)
     certificate = next(one for one in desk.known if one.name == "ca")
     now = datetime.now(timezone.utc)
     if not desk.root.is_dir():
@@ -205,14 +208,28 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
         one,
         openssl=desk.openssl,
         authority=(certificate.files.crt, certificate.files.key, ca),
+        passphrase=certificate.passphrase,
         duration=longest,
         now=now,
     )
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
-        signed, found = signing.sign(how, workspace, desk.openssl, narrator.ended)
+        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrase, narrator.ended)
     in_place.edit(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
+
+
+def _kept_authority(desk: Order, crt: PurePosixPath, pem: bytes, keeper: Keeper) -> tuple[Path, bool]:
+    """Put a CA's certificate into the PKI folder; with what is above it, if that came along, as the chain."""
+    pems = certificate_pems(pem)
+    with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
+        staging = workspace.stage((), (crt,))
+        staging.write(crt, pems[0])
+        if len(pems) > 1:
+            staging.write(chain_of(crt), "".join(pems))
+        names = [crt, *([chain_of(crt)] if len(pems) > 1 else [])]
+        workspace.publish(staging, names, ())
+    return desk.root / crt, True
 
 
 class Keeper(Protocol):
@@ -226,19 +243,29 @@ class Keeper(Protocol):
 
 
 def keep(
-    desk: Order, certificate: Certificate, answer: Answer, output: Path | None, keeper: Keeper
+    desk: Order,
+    certificate: Certificate,
+    answer: Answer,
+    output: Path | None,
+    keeper: Keeper,
+    *,
+    insists: bool = False,
 ) -> tuple[Path, bool]:
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path, and whether it is new there.
 
-    Where the cluster's CA is in the folder, `openssl verify` says whether it vouches for the certificate. Where
-    the profile keeps key and certificate inside a kubeconfig, that is written, and the loose key goes.
+    Where its CA's certificate is in the folder, `openssl verify` says whether that vouches for it; with *insists* it
+    has to, or InputError is raised. Where the profile keeps key and certificate inside a kubeconfig, that is
+    written, and the loose key goes.
     """
     crt = certificate.files.crt
     assert crt
     if output is not None:
         in_place.create(output, answer.pem, PUBLIC_MODE)
         return output, True
-    ca = next(one for one in desk.known if one.name == "ca")
+    if certificate.kind is Kind.CA:
+        return _kept_authority(desk, crt, answer.pem, keeper)
+    # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
+    ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files
     assert authority
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
@@ -248,6 +275,11 @@ def keep(
             argv = commands.verification(desk.openssl, authority, crt)
             outcome = run(Command(argv, staging.folder))
             workspace.record(outcome, staging, (crt,), set())
+            if insists and not outcome.succeeded:
+                raise InputError(
+                    f"{desk.root / authority} does not vouch for it: another CA has signed it, or that is not the file "
+                    "of the CA that did. It is not kept."
+                )
             keeper.ended(outcome)
         kept = crt
         if files.kubeconfig and answer.key and (desk.root / authority).is_file():

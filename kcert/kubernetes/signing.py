@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kcert.openssl.x509 import Request
+    from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
     from kcert.workspace import Workspace
 
@@ -130,11 +131,12 @@ def prepare(
     authority: tuple[PurePosixPath, PurePosixPath, X509],
     duration: timedelta = SIGNING_DURATION,
     now: datetime | None = None,
+    passphrase: str = "",
 ) -> Signing:
     """How kube-controller-manager would sign *one* now.
 
     *authority* are the CA's certificate and key in the PKI folder, and what the certificate says; *duration* is
-    --cluster-signing-duration.
+    --cluster-signing-duration; *passphrase* is how openssl gets the one that opens the key.
     """
     crt, key, ca = authority
     request = requested(openssl, one)
@@ -148,7 +150,15 @@ def prepare(
             )
     begins, ends = _validity(one, duration, ca, now or datetime.now(timezone.utc))
     csr, out, config = (SIGNER / name for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf"))
-    argv = commands.signature_between(openssl, csr, authority=(crt, key), out=out, between=(begins, ends), cnf=config)
+    argv = commands.signature_between(
+        openssl,
+        csr,
+        authority=(crt, key),
+        out=out,
+        between=(begins, ends),
+        cnf=config,
+        passphrase=passphrase,
+    )
     nothing = "none" if adds_identifiers(openssl) else ""
     settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
     return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
@@ -164,7 +174,7 @@ def _validity(one: SigningRequest, duration: timedelta, ca: X509, now: datetime)
 
 
 def sign(
-    signing: Signing, workspace: Workspace, openssl: str, ended: Callable[[Outcome], None]
+    signing: Signing, workspace: Workspace, openssl: str, passphrase: Passphrase, ended: Callable[[Outcome], None]
 ) -> tuple[SigningRequest, X509]:
     """Sign in a staging folder of *workspace*: the object with its certificate, and what that says.
 
@@ -177,7 +187,7 @@ def sign(
     staging.write(config, signing.settings)
     staging.write(LIST, "")
     staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
-    outcome = run(Command(signing.argv, staging.folder))
+    outcome = run(Command(signing.argv, staging.folder, passphrase=passphrase.handed_to(signing.argv)))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)
     if not outcome.succeeded:
@@ -198,8 +208,11 @@ def sign(
     return replace(one, certificate=pem), found
 
 
-def unlike(found: X509, request: Request, key: bytes | None) -> tuple[str, ...]:
-    """Why the certificate *found* cannot be the answer to *request*, or is not *key*'s; nothing where it can be."""
+def unlike(found: X509, request: Request, key: bytes | None, *, authority: bool = False) -> tuple[str, ...]:
+    """Why the certificate *found* cannot be the answer to *request*, or is not *key*'s; nothing where it can be.
+
+    *authority* tells that a CA asked.
+    """
     reasons = []
     if found.public_key.material != request.public_key.material:
         reasons.append("it is for another key than the request's")
@@ -209,6 +222,6 @@ def unlike(found: X509, request: Request, key: bytes | None) -> tuple[str, ...]:
         reasons.append(f"its subject is {str(found.subject)!a}, the request's {str(request.subject)!a}")
     if more := [ascii(str(name))[1:-1] for name in found.alt_names if name not in request.alt_names]:
         reasons.append(f"it answers to names that the request does not have: {', '.join(more)}")
-    if found.ca:
-        reasons.append("it is a CA's")
+    if bool(found.ca) != authority:
+        reasons.append("it is no CA (no CA:TRUE)" if authority else "it is a CA's")
     return tuple(reasons)

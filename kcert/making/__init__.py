@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from kcert import shell
 from kcert.making.one_by_one import OneByOne
-from kcert.making.order import Made, Narrator, Order, Prepared, Renewal, Result, StoppedError
-from kcert.making.preparation import prepare
+from kcert.making.order import Asks, Made, Narrator, Order, Prepared, Renewal, Result, StoppedError
+from kcert.making.preparation import locked, prepare
 from kcert.making.side_by_side import SideBySide
 from kcert.making.workbench import Workbench
 from kcert.workspace import Workspace
 
-__all__ = ["Made", "Narrator", "Order", "Prepared", "Renewal", "Result", "StoppedError", "make", "prepare"]
+__all__ = ["Asks", "Made", "Narrator", "Order", "Prepared", "Renewal", "Result", "StoppedError", "make", "prepare"]
 
 
 def make(order: Order, narrator: Narrator) -> Result:
@@ -22,8 +22,9 @@ def make(order: Order, narrator: Narrator) -> Result:
 
     Raises a KcertError for whatever stands in the way; what was finished before stays, and nothing else.
     """
-    if not order.root.exists():
-        prepare(order)  # what cannot be made must not leave an empty folder behind
+    if not order.root.exists() or any(one.passphrase for one in locked(order).known):
+        # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
+        prepare(order)
     with Workspace.open(order.root, order.doing, narrator.waits) as workspace:
         prepared = prepare(order)
         narrator.opens(order, prepared)

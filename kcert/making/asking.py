@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert import plan
-from kcert.making.order import Prepared
-from kcert.making.preparation import check_whole
+from kcert.certificates import Kind
+from kcert.making.order import Asks, Prepared
+from kcert.making.preparation import check_whole, opened
 from kcert.openssl.keys import same_key
 from kcert.openssl.read import Request, read_request
 from kcert.state import Standing, State
@@ -14,6 +15,7 @@ from kcert.state import Standing, State
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.making.order import Order
+    from kcert.openssl.x509 import PublicKey
 
 
 def prepare_requests(order: Order) -> Prepared:
@@ -23,13 +25,27 @@ def prepare_requests(order: Order) -> Prepared:
     """
     standings, procedures = [], []
     for certificate in order.wanted:
+        if certificate.kind is Kind.KEY_PAIR:
+            standings.append(Standing(certificate, State.MISSING))
+            procedures.append(plan.procedure(certificate, None, cluster_name="", openssl=order.openssl))
+            continue
         key = _key(order, certificate)
         if key is not None and _asks_already(order, certificate, key):
             standings.append(Standing(certificate, State.CURRENT, has_key=True))
             continue
+        if key is not None and certificate.passphrase:
+            opened(order, certificate, key)
+        elif certificate.passphrase:
+            order.passphrase.locking(order.root / certificate.files.key)
         standings.append(Standing(certificate, State.MISSING, has_key=key is not None))
         procedures.append(
-            plan.asking(certificate, openssl=order.openssl, templates=order.templates, keeps_key=key is not None)
+            plan.asking(
+                certificate,
+                openssl=order.openssl,
+                templates=order.templates,
+                keeps_key=key is not None,
+                usages_apart=order.asks is Asks.CLUSTER,
+            )
         )
     return Prepared(tuple(standings), tuple(procedures))
 
@@ -39,8 +55,14 @@ def _key(order: Order, certificate: Certificate) -> bytes | None:
     if not path.exists():
         return None
     content = path.read_bytes()
-    check_whole(path, content)
+    check_whole(path, content, may_be_encrypted=certificate.kind is Kind.CA)
     return content
+
+
+def _is_key_of(order: Order, certificate: Certificate, key: bytes, public: PublicKey) -> bool:
+    if certificate.passphrase:
+        return opened(order, certificate, key) == public.material
+    return same_key(order.openssl, key, public) is True
 
 
 def _asks_already(order: Order, certificate: Certificate, key: bytes) -> bool:
@@ -54,5 +76,5 @@ def _asks_already(order: Order, certificate: Certificate, key: bytes) -> bool:
         isinstance(found, Request)
         and found.subject.parts == certificate.subject.parts
         and set(found.alt_names) == set(certificate.alt_names)
-        and same_key(order.openssl, key, found.public_key) is True
+        and _is_key_of(order, certificate, key, found.public_key)
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from kcert.passphrase import Passphrase
 from kcert.state import Standing, State
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 class StoppedError(Exception):
     """The user wants no more; raised by a narrator, and no error."""
+
+
+class Asks(enum.Enum):
+    """Whom a request is for: one of the cluster's signers, who is told the usages apart, or the CA's own machine."""
+
+    CLUSTER = "cluster"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,10 @@ class Order:
     command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
     on the same folder for the same cluster (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
-    certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made.
+    certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
+    a cluster's signer or for the CA itself.
+    ``place`` is what the folder is called. ``passphrase`` opens the CAs' keys where they are encrypted; with
+    ``encrypts`` those of CAs that are made will be.
     """
 
     cluster: Cluster
@@ -63,7 +75,10 @@ class Order:
     jobs: int = 1
     side_by_side: bool = False
     renewal: Renewal | None = None
-    asks: bool = False
+    asks: Asks | None = None
+    place: str = "PKI folder"
+    passphrase: Passphrase = field(default_factory=Passphrase)
+    encrypts: bool = False
 
 
 @dataclass(frozen=True)

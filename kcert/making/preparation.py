@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert import plan
+from kcert.certificates import Kind
 from kcert.errors import InputError
+from kcert.making import apart
 from kcert.making.order import Order, Prepared
 from kcert.openssl import commands
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
 from kcert.profiles.profile import MASTERS
-from kcert.shell import quote, typed
+from kcert.shell import PASSPHRASE_VARIABLE, quote, typed
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -28,6 +32,7 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
     moment = now or datetime.now(timezone.utc)
+    order = locked(order)
     if order.renewal:
         from kcert.making.renewal import prepare_renewal
 
@@ -37,37 +42,67 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
 
         return prepare_requests(order)
     by_name = {one.name: one for one in order.known}
-    needed = {one.name: one for one in order.wanted}
-    needed |= {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
+    issuers = {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
+    needed = {**issuers, **{one.name: one for one in order.wanted}}
     found = standings(order.root, needed.values(), order.openssl, moment)
+    found |= {
+        name: apart.standing_there(order, one.certificate)
+        for name, one in found.items()
+        if apart.is_apart(one.certificate) and one.found is None
+    }
+    # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
+    wanted = [*(one for one in issuers.values() if apart.is_apart(one) and one not in order.wanted), *order.wanted]
     procedures: list[Procedure] = []
     coming: set[str] = set()
-    for certificate in order.wanted:
+    for certificate in wanted:
         standing = found[certificate.name]
-        if standing.state is not State.MISSING:
-            continue
-        days, issuer = certificate.days, None
-        if certificate.issuer:
-            issuer = by_name[certificate.issuer]
-            if certificate.issuer not in coming:
-                days = days_under(
-                    certificate, authority_for(order, certificate, found[certificate.issuer], moment), moment
-                )
-        if standing.has_key:
-            check_key(order.root / certificate.files.key)
-        procedures.append(
-            plan.procedure(
-                certificate,
-                issuer,
-                cluster_name=order.cluster.name,
-                openssl=order.openssl,
-                templates=order.templates,
-                days=days,
-                keeps_key=standing.has_key,
+        if apart.is_apart(certificate):
+            if not (order.root / str(certificate.files.crt)).exists():
+                procedures.append(_brought(order, certificate, standing, coming))
+        elif standing.state is State.MISSING:
+            procedures.append(_made(order, certificate, found, coming, moment))
+            coming.add(certificate.name)
+    kept = tuple(found[one.name] for one in order.wanted)
+    return Prepared(kept, tuple(procedures), tuple(apart.remarks(order)))
+
+
+def _made(
+    order: Order, certificate: Certificate, found: Mapping[str, Standing], coming: set[str], moment: datetime
+) -> Procedure:
+    """How one that is missing is made; *coming* are the CAs that will be there by then."""
+    days, issuer = certificate.days, None
+    if certificate.issuer:
+        standing = found[certificate.issuer]
+        issuer = apart.as_signed(standing.certificate, standing)
+        if certificate.issuer not in coming:
+            days = days_under(certificate, authority_for(order, certificate, standing, moment), moment)
+    has_key = found[certificate.name].has_key
+    if has_key:
+        check_key(order, certificate)
+    elif certificate.passphrase:
+        order.passphrase.locking(order.root / certificate.files.key)
+    return plan.procedure(
+        certificate,
+        issuer,
+        cluster_name=order.cluster.name,
+        openssl=order.openssl,
+        templates=order.templates,
+        days=days,
+        keeps_key=has_key,
+    )
+
+
+def _brought(order: Order, authority: Certificate, standing: Standing, coming: set[str]) -> Procedure:
+    if standing.state is State.MISSING:
+        folder = authority.files.key.parent
+        if authority not in order.wanted and authority.name != apart.ROOT:
+            raise InputError(
+                f"{folder} has no {apart.source(authority).name}: it is not the folder of this cluster's CA, or "
+                f"nothing is mounted there. `kcert ca --ca-dir FOLDER{order.folder_option}` makes a CA in a folder."
             )
-        )
-        coming.add(certificate.name)
-    return Prepared(tuple(found[one.name] for one in order.wanted), tuple(procedures))
+        coming.add(authority.name)  # a script makes it there first
+    authority = standing.certificate
+    return plan.brought(authority, apart.brings(order, authority), order.openssl)
 
 
 def authority_for(order: Order, leaf: Certificate, standing: Standing, now: datetime) -> X509:
@@ -101,17 +136,18 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(
-            f"{path} is not here, and without the CA's key nothing can be signed. Put it there, or sign on the machine "
-            f"that has it: {_signed_elsewhere(order, leaf, authority)}"
+            f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(order, leaf, authority)}"
         ) from None
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}. Without the CA's key nothing can be signed."
         ) from None
-    check_whole(path, content)
+    check_whole(path, content, may_be_encrypted=True)
     belongs = key_belongs(content, found.public_key)
     if belongs is None:
-        belongs = public_material(order.openssl, content) == found.public_key.material
+        material = opened(order, authority, content)
+        belongs = material in (None, found.public_key.material)
     if not belongs:
         raise InputError(
             f"{path} is not the key of {authority.files.crt}: what it signs would be refused. Put the right one there."
@@ -121,6 +157,11 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
 def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -> str:
     """How *leaf* comes to its certificate where the CA's key is; its own key stays here."""
     files, option = leaf.files, order.folder_option
+    if order.renewal is None and leaf.kind is not Kind.CA:
+        return (
+            f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here, `kcert csr sign --file` makes a "
+            f"certificate of it there, and `kcert csr fetch {leaf.name} --file` takes it in."
+        )
     serves = leaf.kind.serves or any(one.kind.serves for one in order.known if one.name == leaf.name)
     groups = leaf.subject.organizations if leaf.subject else ()
     # The Certificates API signs for clients of the API server, and for nobody in system:masters.
@@ -138,26 +179,75 @@ def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -
     return f"copy {csr} and {cnf} into the PKI folder there, `{typed(signature)}` makes {crt}, and that comes here."
 
 
-def check_key(path: Path) -> None:
-    """A key that is kept is certified as it is, so it has to be whole."""
+def locked(order: Order) -> Order:
+    """*order* with CAs that say how their keys are opened: those that lie there encrypted, or will be made so.
+
+    Raises InputError where a key is to be encrypted that lies there and is not.
+    """
+    named = {one.name for one in order.wanted}
+
+    def with_lock(one: Certificate) -> Certificate:
+        if one.kind is not Kind.CA:
+            return one
+        path = order.root / one.files.key
+        encrypted = is_encrypted(path)
+        if order.encrypts and encrypted is False and one.name in named and not order.renewal:
+            raise InputError(
+                f"{path} is there already, and not encrypted; kcert never changes a key that is there. By hand: "
+                f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then `mv` that over "
+                "it (copies of the old one, in a backup for example, stay what they are)."
+            )
+        will_be = order.encrypts and (encrypted is None or (order.renewal is not None and one.name in named))
+        return replace(one, passphrase=order.passphrase.argument) if encrypted or will_be else one
+
+    known, wanted = (tuple(with_lock(one) for one in several) for several in (order.known, order.wanted))
+    return replace(order, known=known, wanted=wanted)
+
+
+def opened(order: Order, authority: Certificate, content: bytes) -> str | None:
+    """The ``material`` of a CA's key, opened with the passphrase where it needs one.
+
+    None where the passphrase is not known and nobody is to be asked. Raises InputError for one that does not open it.
+    """
+    path = order.root / authority.files.key
+    if not authority.passphrase:
+        return public_material(order.openssl, content) or ""
+    passphrase = order.passphrase.opening(path)
+    if passphrase is None:
+        return None
+    material = public_material(order.openssl, content, passphrase)
+    if material is None:
+        raise InputError(
+            f"the passphrase does not open {path}. (Where it comes from: --ca-passphrase-file, else "
+            f"{PASSPHRASE_VARIABLE}, else the keyboard. It may also be that the file is damaged.)"
+        )
+    return material
+
+
+def check_key(order: Order, certificate: Certificate) -> None:
+    """A key that is kept is certified as it is, so it has to be whole; a CA's may need its passphrase."""
+    path = order.root / certificate.files.key
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
-    check_whole(path, content)
+    check_whole(path, content, may_be_encrypted=certificate.kind is Kind.CA)
+    if certificate.passphrase:
+        opened(order, certificate, content)
 
 
-def check_whole(path: Path, content: bytes) -> None:
-    """Raise InputError where *content*, the key at *path*, is damaged, encrypted, or no key at all."""
+def check_whole(path: Path, content: bytes, *, may_be_encrypted: bool = False) -> None:
+    """Raise InputError where *content*, the key at *path*, is damaged, no key at all, or encrypted and must not be."""
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"
         raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
-    if keys[0].encrypted:
+    if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and kcert never asks for a passphrase. `openssl pkey -in {quote(str(path))} "
-            f"-out {quote(str(unlocked))}` writes it without one; put that in its place."
+            f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
+            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
+            "without one; put that in its place."
         )
 
 

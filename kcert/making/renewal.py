@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert import plan_renewal
+from kcert import plan, plan_renewal
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
+from kcert.making import apart
 from kcert.making.embedded import Kubeconfigs
 from kcert.making.order import Prepared
 from kcert.making.preparation import authority_for, check_whole, days_under, left_of
+from kcert.making.preparation import opened as opened_key
 from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
 from kcert.openssl.keys import same_key
 from kcert.plan_renewal import Old, Tools, new_alone
@@ -51,7 +53,17 @@ class _Preparation:
     found: dict[str, Standing]
 
     def __post_init__(self) -> None:
-        self.by_name = {one.name: one for one in self.order.known}
+        self.procedures: list[Procedure] = []
+        root = self.found.get(apart.ROOT)
+        if root and root.found is None:
+            self.found[apart.ROOT] = apart.standing_there(self.order, root.certificate)
+            names = apart.brings(self.order, root.certificate)
+            self.procedures.append(plan.brought(root.certificate, names, self.order.openssl))
+        # The certificates themselves say who is an intermediate CA.
+        self.found = {
+            name: replace(one, certificate=apart.as_signed(one.certificate, one)) for name, one in self.found.items()
+        }
+        self.by_name = {name: one.certificate for name, one in self.found.items()}
         self.kubeconfigs = Kubeconfigs.below(self.order.root)
         self.tools = Tools(self.order.openssl, self.order.templates, self.order.cluster.name)
         self.known = known_files(self.order.root) if self.renewal.stale and not self.renewal.named else frozenset()
@@ -59,7 +71,7 @@ class _Preparation:
 
     def prepared(self) -> Prepared:
         chosen, left = self._named() if self.renewal.named else self._meant()
-        procedures = []
+        procedures = self.procedures
         for standing in chosen:
             authority = standing.certificate.kind is Kind.CA
             made = self._authority(standing) if authority else self._leaf(standing)
@@ -195,7 +207,8 @@ class _Preparation:
             return self._key_as_it_lies(certificate)
         content = self._key_as_it_lies(certificate)
         if content is not None:
-            check_whole(self.order.root / certificate.files.secret, content)
+            authority = certificate.kind is Kind.CA
+            check_whole(self.order.root / certificate.files.secret, content, may_be_encrypted=authority)
         return content
 
     def _key_as_it_lies(self, certificate: Certificate) -> bytes | None:
@@ -227,8 +240,6 @@ class _Preparation:
         return self.renewal.days
 
     def _key_pair(self, standing: Standing) -> Procedure | None:
-        from kcert import plan
-
         certificate = standing.certificate
         if standing.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
@@ -250,6 +261,13 @@ class _Preparation:
             )
         if self.renewal.finish:
             return self._finished(standing, found)
+        if apart.is_apart(certificate):
+            return self._brought(certificate, found)
+        if not found.self_issued and certificate.issuer is None:
+            raise InputError(
+                f"{certificate.files.crt} was signed by {str(found.issuer)!a}, so that has to sign it again: "
+                f"`kcert renew {certificate.name} --root-dir FOLDER{option}`, with the folder that has its key."
+            )
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
                 f"The change-over of {certificate.name} has begun already: {certificate.files.crt} holds the new CA "
@@ -282,16 +300,48 @@ class _Preparation:
         key = self._key(wish)
         if key is None:
             raise InputError(f"{path} is not here, and with the same key the CA cannot be renewed without it; {other}.")
-        if not same_key(self.order.openssl, key, found.public_key):
+        if not self._is_key_of(wish, key, found):
             raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.renewal(wish, None, old, wish.days, self.tools)
+        return plan_renewal.renewal(wish, self._above(wish), old, self._days_of(wish), self.tools)
+
+    def _is_key_of(self, authority: Certificate, key: bytes, found: X509) -> bool:
+        if authority.passphrase:
+            return opened_key(self.order, authority, key) in (None, found.public_key.material)
+        return bool(same_key(self.order.openssl, key, found.public_key))
 
     def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
+        if wish.passphrase:
+            self.order.passphrase.locking(self.order.root / wish.files.key)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
-        return plan_renewal.change_over(wish, old, wish.days, self.tools)
+        return plan_renewal.change_over(wish, self._above(wish), old, self._days_of(wish), self.tools)
+
+    def _above(self, authority: Certificate) -> Certificate | None:
+        """The CA that signs *authority*; None where it signs itself."""
+        return self.by_name[authority.issuer] if authority.issuer else None
+
+    def _days_of(self, authority: Certificate) -> int:
+        if authority.issuer is None or self.found[authority.issuer].state is State.MISSING:
+            return self.renewal.days or authority.days  # a script makes the root first
+        return self._days(authority, authority_for(self.order, authority, self.found[authority.issuer], self.now))
+
+    def _brought(self, certificate: Certificate, found: X509) -> Procedure:
+        """The CA was renewed where its key is; here its certificate follows."""
+        authority = apart.standing_there(self.order, certificate).certificate
+        names = apart.brings(self.order, authority)
+        if self.renewal.new_key:
+            alone = new_alone(certificate)
+            names[alone] = apart.source(certificate).with_name(alone.name)
+        return plan.brought(
+            authority,
+            names,
+            self.order.openssl,
+            leaves=self._leaves(certificate, found),
+            rewrite=self.kubeconfigs.of_authority(certificate, (found,)),
+            replaces=found,
+        )
 
     def _finished(self, standing: Standing, found: X509) -> Procedure | None:
         certificate, option = standing.certificate, self.order.folder_option
@@ -320,7 +370,10 @@ class _Preparation:
         rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
         wish = as_it_is(certificate, found)
         old = Old(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
-        return plan_renewal.finish(wish, old, self.tools)
+        above = apart.above(self.order) if wish.intermediate else None
+        if above and not (self.order.root / above).is_file():
+            above = None
+        return plan_renewal.finish(wish, above, old, self.tools)
 
     def _warn_of_own_renewal(self, standing: Standing) -> None:
         """Say it where a kubelet's own certificate, which does not lie here, may still be the outgoing CA's."""

@@ -102,7 +102,9 @@ class SideBySide:
         staging = self.bench.workspace.stage([authority.files.crt], crts)
         for work, crt in zip(works, crts, strict=True):
             staging.link(crt, work.staging.path(crt))
-        argv = commands.verification(self.bench.order.openssl, authority.files.crt, *crts)
+        argv = commands.verification(
+            self.bench.order.openssl, authority.files.crt, *crts, intermediate=authority.intermediate
+        )
         command = shell.Command(argv, staging.folder)
         self.running[command] = works
         return command

@@ -11,6 +11,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.kubeconfig import opened, swapped
 from kcert.making.order import Made, Narrator, Order
+from kcert.making.preparation import opened as opened_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
 from kcert.plan import Embed, Join, Procedure, Rewrite, Run, Step, TakeOut, Write
@@ -79,7 +80,8 @@ class Workbench:
 
     def command(self, work: Work, step: Run) -> shell.Command:
         """*step* as a command in its staging folder."""
-        return shell.Command(step.argv, work.staging.folder, step.limit)
+        passphrase = self.order.passphrase.handed_to(step.argv)
+        return shell.Command(step.argv, work.staging.folder, step.limit, passphrase)
 
     def record(self, work: Work, step: Run, outcome: Outcome) -> None:
         """Write what was run into the history."""
@@ -154,24 +156,40 @@ class Workbench:
     def _check(self, work: Work, found: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""
         certificate = work.certificate
-        if work.procedure.retires and not work.staging.path(certificate.files.key).exists():
+        if work.procedure.brought:
+            self._check_brought(work, found)
+            return
+        if work.procedure.retires and (certificate.passphrase or not work.staging.path(certificate.files.key).exists()):
             return  # the end of a change-over makes nothing new, and a CA's key may lie in a safe
         key = work.staging.path(certificate.files.key).read_bytes()
         blocks = [block for block in pem_blocks(key) if block.is_key]
         if not blocks or blocks[0].fault:
             raise ProgramError(f"openssl left a damaged {certificate.files.key}: is the disk full?")
+        if certificate.passphrase and not blocks[0].encrypted:
+            raise ProgramError(f"openssl left {certificate.files.key} without encrypting it. Nothing of it was kept.")
         if certificate.kind is Kind.KEY_PAIR:
             return
         if certificate.files.crt is None:
             self._check_request(work, key)
             return
-        if found is None or key_belongs(key, found.public_key) is False:
+        if found is None or self._is_another(key, certificate, found):
             raise ProgramError(
                 f"openssl left a {certificate.files.crt} that is no certificate of {certificate.files.key}."
             )
         authority = self._authority_of(work)
         if wrong := differences(certificate, found, authority):
             raise self._not_as_asked(f"{certificate.files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _check_brought(self, work: Work, found: X509 | None) -> None:
+        if found is None or not found.ca:
+            lies = work.certificate.files.key.with_suffix(".crt")
+            raise InputError(f"{lies} is not the certificate of a CA, or cannot be read.")
+
+    def _is_another(self, key: bytes, certificate: Certificate, found: X509) -> bool:
+        """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""
+        if not certificate.passphrase:
+            return key_belongs(key, found.public_key) is False
+        return opened_key(self.order, certificate, key) != found.public_key.material
 
     def _check_request(self, work: Work, key: bytes) -> None:
         csr = work.certificate.files.csr

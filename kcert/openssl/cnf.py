@@ -98,12 +98,16 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
 
 
 def _template(certificate: Certificate, templates: Path | None) -> Path:
-    """The template of its kind; where usages are given word for word there is one for all, which may be kcert's own."""
+    """The template of its kind; where usages are given word for word there is one for all.
+
+    That one, and the one for an intermediate CA, are kcert's own where the folder has none.
+    """
     folder = templates or built_in_templates()
-    if certificate.usages is None:
+    if certificate.usages is None and not certificate.intermediate:
         return folder / f"{certificate.kind.value}.cnf"
-    own = folder / "given.cnf"
-    return own if own.is_file() else built_in_templates() / "given.cnf"
+    name = "given.cnf" if certificate.usages else "intermediate.cnf"
+    own = folder / name
+    return own if own.is_file() else built_in_templates() / name
 
 
 def _extensions(certificate: Certificate, usages: Usages) -> str:

@@ -10,6 +10,12 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.files import read_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
@@ -90,6 +96,15 @@ def pem_blocks(content: bytes) -> list[Block]:
     return blocks
 
 
+def is_encrypted(path: Path) -> bool | None:
+    """Whether the key at *path* needs a passphrase; None where there is none that can be read."""
+    try:
+        content = read_regular(path)
+    except OSError:
+        return None
+    return any(block.encrypted for block in pem_blocks(content) if block.is_key)
+
+
 def is_der(content: bytes) -> bool:
     """True where a whole file looks like one DER structure: openssl reads such a file, Kubernetes does not."""
     return content[:1] == b"\x30" and announced_length(content) == len(content)
@@ -123,7 +138,8 @@ def _block(found: re.Match[bytes], line: int) -> Block:
     except binascii.Error:
         return Block(label, b"", f"what stands between BEGIN and END (line {line}) is not base64", encrypted, line)
     fault = None
-    if label == "ENCRYPTED PRIVATE KEY" or not encrypted:
+    # `openssl ecparam -genkey` without -noout puts the curve, which is no sequence, before the key; nobody reads it.
+    if label != "EC PARAMETERS" and (label == "ENCRYPTED PRIVATE KEY" or not encrypted):
         fault = _length_fault(der, line)
     return Block(label, der, fault, encrypted, line)
 

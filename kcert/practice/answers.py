@@ -29,9 +29,9 @@ def _plain(text: str) -> str:
 
 
 def _path(given: str, right: str) -> bool:
-    """From the lab's folder, from /etc, or just the end of it, as long as that is a whole name."""
+    """From the lab's folder, from /etc, or the end of it; a bare ca.crt could be any of several."""
     parts, wanted = _parts(given), _parts(right)
-    return bool(parts) and (wanted[-len(parts) :] == parts or parts[-len(wanted) :] == wanted)
+    return len(parts) > 1 and (wanted[-len(parts) :] == parts or parts[-len(wanted) :] == wanted)
 
 
 def _parts(text: str) -> list[str]:

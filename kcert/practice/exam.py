@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from kcert.errors import InputError
 from kcert.practice import labs, session, state
 from kcert.practice.draw import Draw
+from kcert.practice.ground import OWN_FOLDER
 from kcert.practice.words import words
+from kcert.workspace import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,6 +172,7 @@ def begin(
 
 
 def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Result:
+    (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # what is left of a start that was killed is known by it
     draw = Draw("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, draw.number(1, session.MOST_SEED))

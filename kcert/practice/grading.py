@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
@@ -24,7 +25,6 @@ from kcert.practice.lab import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.inspect.survey import Configuration, Survey
@@ -258,6 +258,8 @@ class Bench:
 
         def errors() -> str | None:
             places = [str(self.root / one) for one in where or (self.scene.folder,)]
+            if gone := [place for place in places if not Path(place).exists()]:
+                return f"{self.name(Path(gone[0]))} is not there"
             wanted = wanted_at(self.pki, self.scene.wishes)
             try:
                 count = judge(places, None, wanted=wanted, openssl=self.openssl).count(Severity.ERROR)

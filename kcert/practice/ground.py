@@ -1,4 +1,8 @@
-"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written."""
+"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written.
+
+This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.workspace`` does it: a
+history would tell what was broken, and what is interrupted is thrown away and built anew.
+"""
 
 from __future__ import annotations
 
@@ -179,8 +183,8 @@ class Ground:
         (folder / "index.txt").touch()
         settings = (base / str(files.cnf)).read_text(encoding="utf-8")
         text = (cnf.built_in_templates() / "sign.cnf").read_text(encoding="utf-8").partition("[ v3_req ]")[0]
-        text = text.replace("= index.txt", f"= {folder.absolute()}/index.txt")
-        text = text.replace("= .\n", f"= {folder.absolute()}\n")
+        text = text.replace("= signer/index.txt", f"= {folder.absolute()}/index.txt")
+        text = text.replace("new_certs_dir   = signer", f"new_certs_dir   = {folder.absolute()}")
         text += f"[ {cnf.EXTENSIONS} ]{settings.partition(f'[ {cnf.EXTENSIONS} ]')[2]}"
         (folder / "ca.cnf").write_text(text, encoding="utf-8")
         return commands.signature_between(

@@ -8,6 +8,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kcert.openssl.pem import pem_blocks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -103,10 +105,11 @@ def _no_passphrase() -> str:
 
 
 def _certificates(pem: bytes) -> str:
-    text = pem.decode("ascii", "replace")
-    if "-----BEGIN" not in text:
+    """The certificates of a CA file, without whatever text stands between them."""
+    blocks = [block.pem for block in pem_blocks(pem) if block.is_certificate and not block.fault]
+    if not blocks:
         raise ValueError("the CA file holds no certificate")
-    return text
+    return "".join(blocks)
 
 
 def _shake(there: ssl.SSLContext, here: ssl.SSLContext, dialled: str) -> None:

@@ -16,7 +16,7 @@ from kcert.practice.grading import Bench, digest, mark
 from kcert.practice.ground import OWN_FOLDER, Ground
 from kcert.practice.lab import Trial
 from kcert.practice.state import Solved, State
-from kcert.practice.words import Words, words
+from kcert.practice.words import Words, words, wrapped
 from kcert.workspace import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _build(session: Session) -> Session:
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         ground = Ground(root, session.openssl)
         lab.builds(scene, ground)
-        ground.write(STORY, f"{session.words.title}\n\n{session.words.story}\n")
+        ground.write(STORY, f"{session.words.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))
         state.save(root, session.state)
     except OSError as error:

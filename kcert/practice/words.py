@@ -9,9 +9,9 @@ Questions`` a numbered list. ``{{ name }}`` stands for what a seed varies.
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import lessons
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = lessons.FOLDER / "labs"
+
+STORY_WIDTH = 80
+"""Columns of a story in its file."""
 
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 _ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
@@ -136,12 +139,19 @@ def _actions(text: str) -> Iterator[Action]:
         yield Action("\n\n".join(reason), ())
 
 
+def wrapped(text: str) -> str:
+    """*text* with its paragraphs wrapped anew, because names are longer or shorter than their placeholders."""
+    parts = re.split(r"\n{2,}", text)
+    return "\n\n".join(part if part.startswith("    ") else _paragraph(part) for part in parts)
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), STORY_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 def near(name: str, known: tuple[str, ...]) -> str:
     """The end of a sentence: which labs are like *name*, or where they are listed."""
     import difflib
 
     close = difflib.get_close_matches(name, known, 3) or [one for one in known if name and name in one][:3]
     return f"did you mean {', '.join(close)}?" if close else "`kcert practice list` lists them."
-
-
-__all__ = ["FOLDER", "Action", "Path", "Words", "near", "words"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from kcert.certificates import AltName, Certificate, Files, Kind, Subject
+from kcert.certificates import AltName, Certificate, Files, Kind, Subject, chain_of
 from kcert.cluster import url
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Extra:
     why: str
 
 
-Part = Literal["crt", "key", "public_key", "kubeconfig"]
-"""The parts of a certificate that lie in files of their own."""
+Part = Literal["crt", "key", "public_key", "kubeconfig", "chain"]
+"""The parts of a certificate that lie in files of their own; a chain is a CA's, where another CA signed it."""
 
 
 ETCD_PORT = 2379
@@ -121,7 +121,8 @@ def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
 def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     """The file in the PKI folder that is a part of the certificate."""
     files = certificate.files
-    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
+    chain = chain_of(files.crt) if files.crt else None
+    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key, "chain": chain}
     path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
     assert path is not None
     return path

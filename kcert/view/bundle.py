@@ -9,7 +9,8 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes import bundles
 from kcert.shell import typed
-from kcert.view.console import block, clean_line, draw, heading, say, screen, table
+from kcert.view.console import block, clean_line, draw, error_screen, heading, say, screen, table
+from kcert.view.flags import unsigning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
             screen().print()
     for bundle, file in zip(made, written, strict=True):
         _show(bundle, file, explain=explain)
+    _warn(made)
     say(
         "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
         f"it away again. `kcert bundle --scp{folder.option}` prints commands that copy the files one by one."
@@ -50,12 +52,20 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
         screen().print()
 
 
+def _warn(made: Sequence[Bundle]) -> None:
+    """Say on standard error which key the control plane does not get, and what follows."""
+    why = next((one.unsigning for one in made if one.unsigning and one.signs), None)
+    if why:
+        say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
+
+
 def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
     """Print the commands that copy the files, as a script."""
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
         lines += [typed(argv, WIDTH) for argv in bundles.copying(folder, bundle)]
+    _warn(made)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -65,4 +75,5 @@ def stream(made: Sequence[Bundle]) -> None:
         raise InputError(f"--output - writes one archive, and there are {len(made)}: name one host.")
     if sys.stdout.isatty():
         raise InputError("--output -: an archive would upset the terminal. Lead it into a file or a program.")
+    _warn(made)
     sys.stdout.buffer.write(bundles.archive(made[0]))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kcert import lessons
+from kcert.certificates import Kind
 from kcert.durations import told
-from kcert.kubernetes import signers
+from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
@@ -19,11 +20,15 @@ from kcert.shell import Command, quote, read, typed
 from kcert.view.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kcert.certificates import Certificate
     from kcert.kubernetes.answers import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
+    from kcert.making import Order
     from kcert.openssl.x509 import X509, Request
+    from kcert.plan import Run
     from kcert.shell import Outcome
 
 
@@ -286,6 +291,102 @@ class Signing:
         say(f"{one.name} has its certificate already; {self._path} stays as it is.")
 
 
+class Countersigning:
+    """Tells how a bare request is signed."""
+
+    def __init__(self, *, explain: bool) -> None:
+        self._explain = explain
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        waits(holder)
+
+    def begins(self, how: offline.Countersigning) -> None:
+        """What it becomes, and the settings, which are the CA's own."""
+        certificate = how.certificate
+        heading(f"{certificate.name}: {lessons.lesson(certificate.role).title}")
+        if self._explain:
+            say(lessons.reason(certificate.role, "signature"))
+            screen().print()
+        say(f"The settings: {certificate.files.cnf}.")
+        screen().print()
+        block(how.settings.splitlines(), "config")
+        screen().print()
+
+    def before(self, step: Run) -> None:
+        """The command."""
+        command_line(step.argv)
+
+    def ended(self, outcome: Outcome) -> None:
+        """What openssl said."""
+        block(clean(outcome.output).splitlines(), "said", "| ")
+        screen().print()
+
+    def done(self, certificate: Certificate, found: X509, path: Path) -> None:
+        """Where the certificate lies, and what to do with it."""
+        block([f"-> {clean_line(str(path))}"], "file")
+        say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+        say(f"Next, where key and request are: `kcert csr fetch {certificate.name} --file {clean_line(path.name)}`.")
+        screen().print()
+
+
+def to_be_signed(order: Order, asked: Sequence[Certificate]) -> None:
+    """How requests become certificates: signed where the CA is, taken in here."""
+    known = {one.name: one for one in order.known}
+    wanted = [known.get(one.name, one) for one in asked if one.kind is not Kind.KEY_PAIR]
+    if not wanted:
+        say("There is nothing to sign: every certificate is there, and current.", "good")
+        return
+    if all(one.kind is Kind.CA for one in wanted):
+        _to_be_signed_by_a_root(order, wanted)
+        return
+    requests = [str(one.files.csr) for one in wanted]
+    say(
+        "Now the CA has to sign. Bring the requests to the machine that has it, and kcert.yaml, which says what each "
+        "may be used for. Keys stay here."
+    )
+    screen().print()
+    command_line(("tar", "-cf", "requests.tar", "-C", str(order.root), *requests))
+    screen().print()
+    say("There (with --dir, or --ca-dir, for where the CA is); each certificate then lies beside its request:")
+    screen().print()
+    command_line(("tar", "-xf", "requests.tar"))
+    command_line(("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))))
+    screen().print()
+    one = wanted[0]
+    if one.issuer:
+        say(f"Or by hand, with its settings {one.files.cnf} beside it; {one.name}, for example:")
+        screen().print()
+        command_line(offline.manual(one, known[one.issuer], order.openssl))
+        screen().print()
+    _back_here(order, wanted)
+
+
+def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None:
+    say(
+        "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
+        "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
+    )
+    screen().print()
+    for one in wanted:
+        command_line(offline.by_root(one, order.openssl))
+    screen().print()
+    say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
+    screen().print()
+    _back_here(order, wanted)
+
+
+def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
+    say("Back here, each is compared with its key and its request before it is taken in:")
+    screen().print()
+    for one in wanted:
+        assert one.files.crt and one.files.csr
+        beside = one.files.csr.with_name(one.files.crt.name)
+        argv = ("kcert", "csr", "fetch", one.name, "--file", str(beside))
+        command_line((*argv, *(("--dir", str(order.root)) if order.folder_option else ())))
+    screen().print()
+
+
 class Keeping:
     """Tells how a certificate is put into the PKI folder."""
 
@@ -314,5 +415,7 @@ def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, n
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+    elif found.ca:
+        say("Next: `kcert all` makes what it signs.")
     elif found.may_dial:
         say(f"Next: `kcert kubeconfig {certificate.name}{option}` puts it into a kubeconfig.")

@@ -49,8 +49,10 @@ def show(seat: Seat, *, explain: bool) -> None:
     say(_next(seat))
 
 
-def warn(unfit: Iterable[Standing], folder_option: str) -> None:
+def warn(seat: Seat, unfit: Iterable[Standing], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
+    if seat.component == "kube-controller-manager" and seat.authority.unusable:
+        _warning(unsigning(seat.authority.unusable))
     unfit = tuple(unfit)
     missing = [one.certificate for one in unfit if one.state is State.MISSING]
     if missing:
@@ -70,6 +72,14 @@ def warn_of_release(version: Version) -> None:
             f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "
             "release notes."
         )
+
+
+def unsigning(why: str) -> str:
+    """What follows where kube-controller-manager cannot have the CA's key."""
+    return (
+        f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
+        "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
+    )
 
 
 def _warning(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.shell import quote, typed
 from kcert.view.console import block, clean, clean_line, say, screen
-from kcert.view.script import here_document
+from kcert.view.script import here_document, passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -69,6 +69,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
     yield "set -euo pipefail"
     yield "umask 077"
+    yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
     yield "folder=${1:?name a new folder to repeat this in}"
     yield 'mkdir "$folder"'
     yield 'cd "$folder"'

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.making import StoppedError
-from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write
-from kcert.shell import folder_argument
+from kcert.passphrase import IN_ENVIRONMENT
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of
+from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
@@ -37,6 +38,8 @@ _NAMES = {
     "rewrite": "The kubeconfigs",
     "both-authorities": "Both CAs",
     "one-authority": "The new CA alone",
+    "bring": "The CA's certificate",
+    "chain": "The chain",
 }
 
 
@@ -61,7 +64,8 @@ class Lesson:
         """Say what is about to happen, and in which folder the commands would be typed."""
         self._order, self._total = order, len(prepared.procedures)
         cluster = order.cluster
-        say(f"Cluster {cluster.name}, profile {cluster.profile}; its PKI folder is {clean_line(str(order.root))}.")
+        where = clean_line(str(order.root))
+        say(f"Cluster {cluster.name}, profile {cluster.profile}; its {order.place} is {where}.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
@@ -69,10 +73,21 @@ class Lesson:
             say(remark, "notice")
         if self._total:
             screen().print()
-            say("To repeat by hand what follows, stand in the PKI folder:")
+            say(f"To repeat by hand what follows, stand in the {order.place}:")
             screen().print()
             command_line(("cd", folder_argument(order.root)))
+            self._passphrase(prepared)
         screen().print()
+
+    def _passphrase(self, prepared: Prepared) -> None:
+        """Where the commands that follow find the passphrase of the CA's key."""
+        steps = [step for procedure in prepared.procedures for step in procedure.steps if isinstance(step, Run)]
+        if any(IN_ENVIRONMENT in step.argv for step in steps):
+            screen().print()
+            say("The CA's key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
+            screen().print()
+            command_line(("read", "-rs", PASSPHRASE_VARIABLE))
+            command_line(("export", PASSPHRASE_VARIABLE))
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
         """The keys come first, several at a time."""
@@ -99,7 +114,7 @@ class Lesson:
             say(lessons.why(certificate.role))
         for note in procedure.notes:
             say(note, "notice")
-        if procedure.keeps_key and not procedure.replaces:
+        if procedure.keeps_key and not procedure.replaces and not procedure.brought:
             say(f"The key {certificate.files.key} is there already: it is kept, and certified.", "notice")
         if certificate.issuer and procedure.days < certificate.days:
             say(
@@ -111,7 +126,7 @@ class Lesson:
 
     def before(self, procedure: Procedure, step: Step) -> None:
         """The reason for a step, and its command, before it runs."""
-        reason = f" {self._reason(procedure.certificate.role, step.action)}" if self._explain else ""
+        reason = f" {self._reason(role_of(procedure.certificate, step), step.action)}" if self._explain else ""
         if isinstance(step, Run):
             if reason:
                 say(f"{_NAMES[step.action]}.{reason}")
@@ -195,6 +210,8 @@ def _what(step: Step) -> str:
     """What a step that kcert does itself makes, and of what."""
     if isinstance(step, TakeOut):
         return f"{step.path}, out of {step.source} ({step.part}-data, which is base64)"
+    if isinstance(step, Join) and len(step.parts) == 1:
+        return f"{step.path}, a copy of {step.parts[0]}"
     if isinstance(step, Join):
         return f"{step.path}, made of {' and, after it, '.join(str(part) for part in step.parts)}"
     if isinstance(step, Rewrite):
@@ -211,6 +228,8 @@ def _content(step: Step) -> list[str]:
         return step.text.splitlines()
     if isinstance(step, Embed):
         return step.kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()
+    if isinstance(step, Join) and len(step.parts) == 1:
+        return [f"cp {quote(str(step.parts[0]))} {quote(str(step.path))}"]
     if isinstance(step, Rewrite):
         return [f"{swap.part}-data: <{swap.new} in base64>" for swap in step.swaps]
     return []

@@ -22,6 +22,13 @@ def error(message: str) -> None:
     say(words, to=error_screen())
 
 
+def warning(message: str) -> None:
+    """Something that is no error and has to be known, as one paragraph on standard error."""
+    from kcert.view.console import error_screen, say
+
+    say(f"kcert: {message}", "notice", to=error_screen())
+
+
 def wrote_example(path: Path) -> None:
     """kcert.yaml was written."""
     from kcert.view.console import say

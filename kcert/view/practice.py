@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SCRIPT_WIDTH = 100
 
+WIDE = 76
+"""Columns from which on the list of labs is a table."""
+
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
@@ -41,20 +44,44 @@ def show_list(labs: Sequence[Listed], form: str) -> None:
     if form == "json":
         _write_json([_record(one) for one in labs])
         return
-    rows = table("lab", "what it is about", "chapter", "level", "min", "done")
-    rows.columns[0].no_wrap = True  # it is typed
-    for one in labs:
-        words, solved = one.words, one.solved
-        done = "yes" if solved else ""
-        difficulty = _DIFFICULTIES[words.difficulty]
-        rows.add_row(words.name, words.title, words.chapter, difficulty, str(words.minutes), done)
-    draw(rows)
-    screen().print()
+    rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
+    if not screen().is_terminal:
+        sys.stdout.write("\n".join(_plain(rows)) + "\n\n")
+    elif screen().width >= WIDE:
+        drawn = table(*rows[0])
+        drawn.columns[0].no_wrap = True  # it is typed
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        draw(drawn)
+        screen().print()
+    else:
+        _paragraphs(rows[1:])
     count = sum(1 for one in labs if one.solved)
     say(
         f"{count} of {len(labs)} are done, as far as the folders here tell. `kcert practice start LAB` begins one in "
         "./lab, `kcert practice exam` mixes several against the clock."
     )
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    words = one.words
+    done = "yes" if one.solved else ""
+    return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
+
+
+def _plain(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A line for each lab, for programs that read it."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
+    for name, title, chapter, level, minutes, done in rows:
+        screen().print(Text(name, style="heading"), soft_wrap=True)
+        say(title)
+        say(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
+        screen().print()
 
 
 def _record(one: Listed) -> dict[str, object]:
@@ -72,12 +99,14 @@ def _record(one: Listed) -> dict[str, object]:
 
 def show_start(session: Session, option: str) -> None:
     """The story, where it happens, and what to type when it is over."""
-    words, root = session.words, clean_line(str(session.root))
+    words, here = session.words, str(session.root) == "."
+    root = "this folder" if here else clean_line(str(session.root))
+    story = "story.txt" if here else f"{root}/story.txt"
     heading(words.title)
     passage(words.story)
     screen().print()
     say(
-        f"The files are in {root}, and so is this story ({root}/story.txt). Lab {words.name}, seed "
+        f"The files are in {root}, and so is this story ({story}). Lab {words.name}, seed "
         f"{session.state.seed}: {_DIFFICULTIES[words.difficulty]}, some {words.minutes} minutes.",
         "quiet",
     )
@@ -85,13 +114,15 @@ def show_start(session: Session, option: str) -> None:
     _ask(session.question(), option)
 
 
-def show_hint(number: int, count: int, text: str) -> None:
+def show_hint(session: Session, number: int, text: str, option: str) -> None:
     """One hint."""
+    count = len(session.words.hints)
     heading(f"Hint {number} of {count}")
     passage(text)
     if number == count:
         screen().print()
-        say("That was the last one. `kcert practice solution` shows every command, and why.")
+        more = "" if session.running_exam else f" `kcert practice solution{option}` shows every command, and why."
+        say(f"That was the last one.{more}")
 
 
 def show_check(session: Session, judged: Judged, form: str, option: str) -> None:

@@ -49,7 +49,9 @@ def _what(certificate: Certificate) -> str:
 def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
     """What was there already: a line where all is well, and a line each for what is not."""
     current = [one.certificate.name for one in kept if one.state is State.CURRENT]
-    if current:
+    if current and all(one.certificate.files.crt is None for one in kept):
+        say(f"Kept as they are, because they ask for the same already: {', '.join(current)}.")
+    elif current:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:

@@ -7,11 +7,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, serial_file
-from kcert.shell import folder_argument, quote, typed
+from kcert.passphrase import IN_ENVIRONMENT
+from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of, serial_file
+from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.kubeconfig import Swap
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 WIDTH = 100
 
 
-def show(order: Order, prepared: Prepared, *, explain: bool) -> None:
-    """Print the script."""
-    sys.stdout.write("\n".join(_lines(order, prepared, explain=explain)) + "\n")
+def show(order: Order, prepared: Prepared, *, explain: bool, returns: bool = False) -> None:
+    """Print the script; one that *returns* ends where it began, for another part to follow."""
+    lines = list(_lines(order, prepared, explain=explain))
+    if returns and prepared.procedures:
+        lines += ["", 'cd "$OLDPWD"', ""]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
@@ -41,6 +45,7 @@ def _lines(order: Order, prepared: Prepared, *, explain: bool) -> Iterator[str]:
         return
     yield "set -euo pipefail"
     yield "umask 077  # whatever is not opened further down is for its owner alone"
+    yield from passphrase_asked(step.argv for one in prepared.procedures for step in one.steps if isinstance(step, Run))
     if not order.root.exists():
         yield f"mkdir -p {root}"
     yield f"cd {root}"
@@ -59,14 +64,14 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
         yield from _comment(lessons.why(certificate.role))
     for note in procedure.notes:
         yield from _comment(note)
-    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path)
+    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path and not path.is_absolute())
     if procedure.replaces:
         yield from _backed_up(root, procedure)
-    elif procedure.keeps_key:
+    elif procedure.keeps_key and not procedure.brought:
         yield from _comment(f"{files.key} is there already: it is kept, and certified.")
     for step in procedure.steps:
         if explain:
-            yield from _comment(lessons.reason(certificate.role, step.action))
+            yield from _comment(lessons.reason(role_of(certificate, step), step.action))
         yield from _step(step, procedure)
     if certificate.issuer and procedure.issuer:
         yield from _comment("The serial number was drawn at random; the next certificate gets one of its own.")
@@ -78,7 +83,8 @@ def _procedure(root: Path, procedure: Procedure, *, explain: bool) -> Iterator[s
 
 def _settled(procedure: Procedure) -> Iterator[str]:
     """Modes, and an end to what is not needed any more."""
-    yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
+    if procedure.secrets:
+        yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(procedure.secrets))}"
     public = [quote(str(path)) for path in procedure.puts if path not in procedure.secrets]
     if public:
         yield f"chmod 644 {' '.join(public)}"
@@ -149,6 +155,14 @@ def _edit(swap: Swap, procedure: Procedure) -> str:
     else:
         old = f"$(base64 < \"$backup\"/{quote(str(swap.new))} | tr -d '\\n')"
     return f"s|\\({swap.part}-data: *\\)\\({old}\\)|\\1{new}|"
+
+
+def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Bash lines that ask for the passphrase of the CA's key, where one of *commands* looks for it."""
+    if any(IN_ENVIRONMENT in argv for argv in commands):
+        name = PASSPHRASE_VARIABLE
+        yield f'[ -n "${{{name}:-}}" ] || {{ read -rsp "Passphrase of the CA\'s key: " {name} && echo >&2; }}'
+        yield f"export {name}  # openssl finds it there (-passin {IN_ENVIRONMENT}); nobody else sees it"
 
 
 def here_document(path: str, text: str) -> Iterator[str]:

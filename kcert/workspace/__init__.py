@@ -33,6 +33,7 @@ INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kuberne
 OWN_FOLDER = ".kcert"
 
 _JOURNAL = "publish.json"
+_OWN_FILES = ("lock", "history.jsonl", "history.head", "staging", "backup")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Staging:
         return self.folder / name
 
     def link(self, name: PurePosixPath, target: Path) -> None:
-        """Make *target* reachable as *name*."""
+        """Make *target* reachable as *name*; what is named by its whole path is reachable already."""
+        if name.is_absolute():
+            return
         link = self.path(name)
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
@@ -104,7 +107,7 @@ class Workspace:
         self._stagings += 1
         staging = Staging(self.own / "staging" / f"{os.getpid()}-{self._stagings}")
         staging.folder.mkdir(parents=True)
-        for name in folders:
+        for name in (one for one in folders if not one.is_absolute()):
             staging.path(name).parent.mkdir(parents=True, exist_ok=True)
         for name in links:
             staging.link(name, self.root / name)
@@ -151,6 +154,12 @@ class Workspace:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):  # another kcert was faster
                 self.root.mkdir(FOLDER_MODE)
+        for name in (OWN_FOLDER, *(f"{OWN_FOLDER}/{one}" for one in _OWN_FILES)):
+            if (self.root / name).is_symlink():
+                raise InputError(
+                    f"{self.root / name} is a symbolic link, which kcert never makes there: whoever did could have "
+                    "kcert write wherever it leads. Look where that is, and take the link away."
+                )
         self.own.mkdir(FOLDER_MODE, exist_ok=True)
 
     def _recover(self) -> None:
@@ -162,14 +171,12 @@ class Workspace:
         shutil.rmtree(stagings, ignore_errors=True)
 
     def _move_into_place(self, folder: Path) -> None:
-        try:
-            journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
-            names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
-            retired = [PurePosixPath(name) for name in journal.get("retires", ())]
-        except (ValueError, KeyError, TypeError):
-            # What a loss of power left of a journal. A key that was moved already is found, and certified.
+        journal = _journal(folder)
+        if journal is None:
+            # What a loss of power left of one. A key that was moved already is found, and certified.
             shutil.rmtree(folder, ignore_errors=True)
             return
+        names, retired, backup = journal
         # Nothing moves before all that it replaces is safe.
         for name in names:
             if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
@@ -207,6 +214,19 @@ class Workspace:
             shutil.copy2(source, kept)
         else:
             os.link(source, kept)
+
+
+def _journal(folder: Path) -> tuple[list[PurePosixPath], list[PurePosixPath], str] | None:
+    """The files to move, those that retire, and the backup's name; None where it is not as kcert writes it."""
+    try:
+        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
+        names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
+        retired = [PurePosixPath(name) for name in journal.get("retires", ())]
+    except (ValueError, KeyError, TypeError):
+        return None
+    # Nothing is moved out of the PKI folder, whoever wrote that.
+    outside = any(path.is_absolute() or ".." in path.parts for path in (*names, *retired, PurePosixPath(backup)))
+    return None if outside else (names, retired, backup)
 
 
 def backup_name() -> str:

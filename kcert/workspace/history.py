@@ -50,8 +50,8 @@ class History:
 
     def open(self) -> None:
         """Find the end of the chain; what a kill left of a half-written line goes."""
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self._head_file = os.open(self.head, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        self._head_file = os.open(self.head, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):

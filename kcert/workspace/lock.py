@@ -21,7 +21,7 @@ def locked(path: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator
     The kernel lets go of it when the process ends, however it ends; the file stays, because a lock file
     that is removed can be held twice. It says who holds it.
     """
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -70,13 +70,17 @@ class Part:
 
 
 def run(part: Part, ground: Ground, times: int) -> tuple[str, bool]:
-    """Run a part; each trial that is not passed is printed at once. The line of the table, and whether all is well."""
+    """Run a part; each trial that is not passed is printed at once. The line of the table, and whether all is well.
+
+    Ctrl-C ends the part, and the line tells of what was tried until then.
+    """
     trials = []
     clock = time.perf_counter()
-    for one in part.course(ground, times):
-        trials.append(one)
-        for what in one.wrong:
-            print(f"WRONG  {one.repeat}: {what}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        for one in part.course(ground, times):
+            trials.append(one)
+            for what in one.wrong:
+                print(f"WRONG  {one.repeat}: {what}", flush=True)
     whole = time.perf_counter() - clock
     cases, failures = sum(one.cases for one in trials), sum(1 for one in trials if one.wrong)
     seconds = [one.seconds for one in trials] or [0.0]

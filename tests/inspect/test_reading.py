@@ -392,3 +392,14 @@ def test_a_request_without_extensions() -> None:
     assert isinstance(found, Request)
     assert found.alt_names == ()
     assert found.extended_key_usage is None
+
+
+def test_the_curve_before_a_key_is_no_damage() -> None:
+    """`openssl ecparam -genkey` without -noout writes both."""
+    made = subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey"], capture_output=True, check=True
+    ).stdout
+    curve, key = pem_blocks(made)
+    assert (curve.label, curve.fault) == ("EC PARAMETERS", None)
+    assert key.is_key
+    assert key.fault is None

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import signal
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert import lessons
 from kcert.practice import answers, exam, session, state
 from kcert.practice.draw import Draw
 from kcert.practice.lab import Right
 from kcert.practice.labs import NAMES, lab
 from kcert.practice.words import words
+from kcert.view.practice import script
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, wait_until
 from tests.test_terminal import on_terminal
 
 if TYPE_CHECKING:
@@ -72,8 +77,8 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     assert hints[-1] == hints[-2]
     assert "That was the last one" in hints[-1]
 
-    script = practice(kcert, "solution", "--format", "sh")
-    ended = output(["bash", "-c", script], tmp_path / "lab")
+    typed = practice(kcert, "solution", "--format", "sh")
+    ended = output(["bash", "-c", typed], tmp_path / "lab")
     assert ended.status == 0, ended.stderr
     said = practice(kcert, "check")
     assert "Solved, with 3 hints." in said
@@ -121,18 +126,45 @@ def test_a_lab_touches_nothing_outside_its_folder(kcert: Kcert, tmp_path: Path) 
     practice(kcert, "check", "--dir", "deep/er/lab", status=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "mine.txt"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["er"]
-    secrets = [path for path in (tmp_path / "deep/er/lab").rglob("*.key") if path.stat().st_mode & 0o077]
-    assert not secrets
+    lab_folder = tmp_path / "deep/er/lab"
+    assert not [path for path in lab_folder.rglob("*.key") if path.stat().st_mode & 0o077]
+    assert [path.name for path in (lab_folder / ".practice").iterdir()] == ["state.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_script_of_a_solution_is_clean_bash(name: str, tmp_path: Path) -> None:
-    from kcert.view.practice import script
-
-    told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+def test_every_lab_through_the_command_line(name: str, kcert: Kcert, tmp_path: Path) -> None:
+    """Started, solved by the script that it prints, and judged, as somebody would who types it."""
+    story = practice(kcert, "start", name, "--seed", "7")
+    assert story.startswith(f"{words(name).title}\n---")
     path = tmp_path / "solution.sh"
-    path.write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
-    said = output([program("shellcheck"), path])
+    path.write_text(practice(kcert, "solution", "--format", "sh"), encoding="utf-8")
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "kcert").write_text(f'#!/bin/sh\nexec {shlex.join(kcert.argv())} "$@"\n', encoding="utf-8")
+    (bin_ / "kcert").chmod(0o755)
+    variables = kcert.environment({"PATH": f"{bin_}:{os.environ['PATH']}"})
+
+    ended = output(
+        ["bash", path], tmp_path / "lab", **{name: value for name, value in variables.items() if name != "LC_ALL"}
+    )
+
+    assert ended.status == 0, ended.stderr
+    assert "Solved, without a hint" in practice(kcert, "check")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_lab_has_its_lesson(name: str) -> None:
+    assert lessons.lesson(name).chapter == "Practice"
+    assert f"kcert practice start {name}" in lessons.lesson(name).sections["Command"]
+
+
+def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
+    paths = []
+    for name in NAMES:
+        told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+        paths.append(tmp_path / f"{name}.sh")
+        paths[-1].write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
+    said = output([program("shellcheck"), *paths])
     assert (said.status, said.stdout) == (0, "")
 
 
@@ -224,6 +256,23 @@ def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_pat
     assert "is not there" in practice(kcert, "check", status=1)
 
 
+@pytest.mark.parametrize("arguments", [["start", "rotate-the-ca"], ["exam", "--labs", "3"]])
+def test_what_is_interrupted_leaves_nothing_half_built(kcert: Kcert, tmp_path: Path, arguments: list[str]) -> None:
+    with kcert.started("practice", *arguments) as process:
+        wait_until(lambda: list((tmp_path / "lab").rglob("*.key")), what="the first key")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143, process.stderr.read()  # type: ignore[union-attr]
+    assert list((tmp_path / "lab").iterdir()) == []
+    assert practice(kcert, "start", QUICK)
+
+
+def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -> None:
+    begun = started(tmp_path / "lab")
+    (begun.root / ".practice/state.json").unlink()
+    assert_refused(kcert("practice", "start", QUICK), 2, "lab holds another lab, or what is left of it", "--replace")
+    assert practice(kcert, "start", QUICK, "--replace")
+
+
 # --- questions
 
 
@@ -268,6 +317,7 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
         ("lab/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
         ("./pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
         ("pki/etcd/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
         ("7 addresses", Right("7", "number"), True),
         ("7 or 8", Right("7", "number"), False),
@@ -310,8 +360,8 @@ def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
 def _solve(root: Path) -> None:
     """Solve the lab in *root* by its printed solution."""
     found = session.resume(root)
-    script = "\n".join(line for action in found.words.solution for line in action.commands)
-    ended = output(["bash", "-c", f"set -e\numask 077\n{script}"], root)
+    lines = "\n".join(line for action in found.words.solution for line in action.commands)
+    ended = output(["bash", "-c", f"set -e\numask 077\n{lines}"], root)
     assert ended.status == 0, ended.stderr
     assert found.check().solved
 

@@ -15,7 +15,7 @@ from kcert.kubernetes.components import (
     kube_scheduler,
     kubelet,
 )
-from kcert.kubernetes.components.component import Component, Option, Reads, Seat, Setting
+from kcert.kubernetes.components.component import Authority, Component, Option, Reads, Seat, Setting
 from kcert.kubernetes.version import STABLE, Version
 
 if TYPE_CHECKING:
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
     from kcert.cluster import Cluster, Host
 
-__all__ = ["COMPONENTS", "Component", "Option", "Reads", "Seat", "Setting", "component", "read_on", "seats"]
+__all__ = [
+    "COMPONENTS",
+    "Authority",
+    "Component",
+    "Option",
+    "Reads",
+    "Seat",
+    "Setting",
+    "component",
+    "read_on",
+    "seats",
+]
 
 COMPONENTS: dict[str, Component] = {
     one.NAME: one for one in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
@@ -40,16 +51,23 @@ def component(name: str) -> Component:
     return COMPONENTS[name]
 
 
-def seats(cluster: Cluster, name: str, version: Version = STABLE, prefix: str | None = None) -> tuple[Seat, ...]:
+def seats(
+    cluster: Cluster,
+    name: str,
+    version: Version = STABLE,
+    prefix: str | None = None,
+    authority: Authority = Authority(),  # noqa: B008 - it is frozen
+) -> tuple[Seat, ...]:
     """The component's place on each host that it runs on."""
     profile = profiles.PROFILES[cluster.profile]
     known = {one.name: one for one in profiles.certificates(cluster)}
     return tuple(
-        Seat(name, cluster, profile, host, known, version, prefix) for host in COMPONENTS[name].hosts(profile, cluster)
+        Seat(name, cluster, profile, host, known, version, prefix, authority)
+        for host in COMPONENTS[name].hosts(profile, cluster)
     )
 
 
-def read_on(cluster: Cluster, host: Host) -> Iterator[tuple[str, Reads, str]]:
+def read_on(cluster: Cluster, host: Host, authority: Authority) -> Iterator[tuple[str, Reads, str]]:
     """Each file that a component on *host* reads: the component, the file, and why."""
     profile = profiles.PROFILES[cluster.profile]
     known = {one.name: one for one in profiles.certificates(cluster)}
@@ -57,6 +75,6 @@ def read_on(cluster: Cluster, host: Host) -> Iterator[tuple[str, Reads, str]]:
         here = next((there for there in one.hosts(profile, cluster) if there.name == host.name), None)
         if here is None:
             continue
-        seat = Seat(name, cluster, profile, here, known, STABLE)
+        seat = Seat(name, cluster, profile, here, known, STABLE, authority=authority)
         told: list[Option | Setting] = [*one.options(seat), *one.settings(seat)]
         yield from ((name, found.reads, found.why) for found in told if found.reads)

@@ -63,10 +63,23 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Authority:
+    """The cluster's CA as it lies in the PKI folder.
+
+    ``unusable`` is why kube-controller-manager cannot sign with it (None: nothing stands in the way), ``chained``
+    tells that another CA has signed it, and that a file with both is there.
+    """
+
+    unusable: str | None = None
+    chained: bool = False
+
+
+@dataclass(frozen=True)
 class Seat:
     """One component's place on one host: everything that its options are made from.
 
-    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host.
+    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host; ``authority`` is
+    what is known of the cluster's CA besides.
     """
 
     component: str
@@ -76,6 +89,7 @@ class Seat:
     known: Mapping[str, Certificate] = field(repr=False)
     version: Version
     prefix: str | None = None
+    authority: Authority = field(default_factory=Authority)
 
     @property
     def duties(self) -> Duties:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.cluster import Cluster, Host
-    from kcert.profiles.profile import Profile
+    from kcert.profiles.profile import Part, Profile
 
 NAME = "kube-controller-manager"
 SUMMARY = "It signs the requests that were approved, so it alone is given the key of the CA."
@@ -31,14 +31,19 @@ def options(seat: Seat) -> Iterator[Option]:
     duties = seat.duties
     own = duties.controller_manager
     yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
-    yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, "crt", "the CA that csrsigning signs with")
-    yield seat.file("--cluster-signing-key-file", duties.cluster_ca, "key", "its key: no other component is given it")
+    if seat.authority.unusable is None:
+        yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, "crt", "the CA that csrsigning signs with")
+        yield seat.file(
+            "--cluster-signing-key-file", duties.cluster_ca, "key", "its key: no other component is given it"
+        )
     yield Option(
         "--controllers",
         "*,bootstrapsigner,tokencleaner",
         "* holds csrapproving, csrsigning and csrcleaner; the other two are for nodes that join with a token",
     )
-    yield seat.file("--root-ca-file", duties.cluster_ca, "crt", "the CA that every pod gets, to know the API server by")
+    # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
+    part: Part = "chain" if seat.authority.chained else "crt"
+    yield seat.file("--root-ca-file", duties.cluster_ca, part, "the CA that every pod gets, to know the API server by")
     yield seat.file(
         "--service-account-private-key-file", duties.service_account, "key", "with this it signs long-lived tokens"
     )

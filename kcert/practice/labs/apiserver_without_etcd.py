@@ -18,9 +18,9 @@ RIGHT = "/etc/kubernetes/pki/etcd/ca.crt"
 
 
 def draws(draw: Draw) -> Scene:
-    """One of the other two CAs, or a certificate that is no CA at all."""
+    """One of the other two CAs, or a certificate that is no CA at all (etcd's own would do: Go takes it for a root)."""
     cluster = draw.cluster("kubeadm")
-    wrong = draw.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "etcd/server.crt"))
+    wrong = draw.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
     values = {**values_of(cluster), "wrong": f"/etc/kubernetes/pki/{wrong}", "restarts": str(draw.number(7, 48))}
     return Scene(cluster, draw.now, kubeadm_host.wishes(cluster), values=values, folder=kubeadm_host.FOLDER)
 

@@ -1,0 +1,59 @@
+"""Who else could change what kcert reads or runs: told before keys are made, because file modes alone will not do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.shell import find, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = 0
+"""The user who may do everything (credentials(7)), and so has most to lose."""
+
+
+def exposures(folder: Path, config: Path | None, openssl: str) -> Iterator[str]:
+    """A sentence for each way in which others could meddle with the PKI *folder*, its *config* or the program."""
+    for path, what in ((folder, "keys and certificates in it"), (config, "who is in which group")):
+        if path is None or not path.exists():
+            continue
+        if _writable_by_others(path):
+            yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
+        elif os.geteuid() == ROOT and (owner := _stranger(path)):
+            yield f"you are root, and {path} belongs to {owner}, who can change {what} whenever he likes."
+    program = find(openssl)
+    if program is not None and os.geteuid() == ROOT:
+        yield from _replaceable(Path(program).absolute())
+
+
+def _replaceable(program: Path) -> Iterator[str]:
+    """Whether somebody else could put another program into the place of the one that root starts."""
+    real = program.resolve()
+    for path in dict.fromkeys((program.parent, real.parent, real)):
+        if _writable_by_others(path) or _stranger(path):
+            yield f"you are root, and others can replace {program}, which root starts: they can write to {path}."
+            return
+
+
+def _writable_by_others(path: Path) -> bool:
+    """Whether everybody, or a group other than one's own, may write there."""
+    status = path.stat()
+    mode = status.st_mode
+    by_group = bool(mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
+    return by_group or bool(mode & stat.S_IWOTH)
+
+
+def _stranger(path: Path) -> str | None:
+    """The name of the owner, where that is neither root nor whoever became root by sudo(8)."""
+    owner = path.stat().st_uid
+    if owner in (ROOT, os.geteuid()) or str(owner) == os.environ.get("SUDO_UID"):
+        return None
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"

@@ -1,0 +1,208 @@
+"""The CA on another machine: requests made here, signed there, and their certificates brought back.
+
+What such a certificate may be used for, kcert.yaml on the CA's machine says, and never the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from kcert import plan
+from kcert.certificates import Files, Key, Kind
+from kcert.errors import InputError, ProgramError
+from kcert.kubernetes.answers import contents
+from kcert.kubernetes.signing_request import read_asked
+from kcert.making import Asks
+from kcert.making.apart import as_signed
+from kcert.making.preparation import authority_for, days_under, locked
+from kcert.openssl import cnf
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import X509, read_certificate
+from kcert.shell import Command, run
+from kcert.state import State, differences, standings
+from kcert.workspace import PUBLIC_MODE, Workspace, in_place
+
+if TYPE_CHECKING:
+    from kcert.certificates import Certificate
+    from kcert.making import Order
+    from kcert.openssl.x509 import PublicKey, Request
+    from kcert.plan import Run
+    from kcert.shell import Outcome
+
+SHORTEST_RSA = 2048
+"""Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
+
+
+def asking(order: Order) -> Order:
+    """*order*, for requests in place of certificates: of all that is wanted and not current.
+
+    CAs ask only where nothing else does: then somebody else's root is to sign them.
+    """
+    found = standings(order.root, _with_issuers(order), order.openssl)
+    leaves = [one for one in order.wanted if one.kind is not Kind.CA]
+    asking = leaves or [replace(one, intermediate=True) for one in order.wanted]
+    wanted = tuple(_asked(one) for one in asking if found[one.name].state is not State.CURRENT)
+    return replace(order, wanted=wanted, asks=Asks.AUTHORITY, doing=f"{order.doing} --csr-only")
+
+
+def _with_issuers(order: Order) -> tuple[Certificate, ...]:
+    return tuple({one.name: one for one in (*order.known, *order.wanted)}.values())
+
+
+def _asked(one: Certificate) -> Certificate:
+    """Without a certificate file, and without a kubeconfig to be put into: that comes with the answer."""
+    if one.kind is Kind.KEY_PAIR:
+        return one
+    return replace(one, files=replace(one.files, crt=None, kubeconfig=None))
+
+
+def is_request(path: Path) -> bool:
+    """Whether the file at *path* is a bare request, and no manifest; raises InputError where it cannot be read."""
+    return any(block.is_request for block in pem_blocks(contents(path)))
+
+
+def is_certificate(path: Path) -> bool:
+    """Whether the file at *path* is a certificate, and no manifest; raises InputError where it cannot be read."""
+    return any(block.is_certificate for block in pem_blocks(contents(path)))
+
+
+@dataclass(frozen=True)
+class Countersigning:
+    """How a request is signed: the certificate that it becomes, its settings, and the commands."""
+
+    certificate: Certificate
+    settings: str
+    steps: tuple[Run, ...]
+
+
+class Narrator(Protocol):
+    """Hears how a request is signed."""
+
+    def waits(self, holder: str) -> None:
+        """Another kcert is at work in the folder."""
+
+    def begins(self, how: Countersigning) -> None:
+        """The settings are known."""
+
+    def before(self, step: Run) -> None:
+        """A command is about to run."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """It has ended."""
+
+    def done(self, certificate: Certificate, found: X509, path: Path) -> None:
+        """The certificate lies at *path*."""
+
+
+def sign(desk: Order, path: Path, narrator: Narrator) -> Path:
+    """Sign the request at *path* with the CA of the PKI folder; the certificate lies beside it then.
+
+    Raises InputError for a request of nothing that kcert.yaml has, or of a key that is too weak.
+    """
+    desk = locked(desk)
+    request = read_asked(desk.openssl, contents(path), str(path))
+    certificate = _wanted(desk, request, path)
+    assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
+    authority = next(one for one in desk.known if one.name == certificate.issuer)
+    now = datetime.now(timezone.utc)
+    standing = standings(desk.root, [authority], desk.openssl, now)[authority.name]
+    found = authority_for(desk, certificate, standing, now)
+    authority = as_signed(authority, standing)
+    days = days_under(certificate, found, now)
+    how = Countersigning(certificate, cnf.render(certificate), plan.signed(certificate, authority, desk.openssl, days))
+    target = path.with_name(certificate.files.crt.name)
+    if target.exists():
+        raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
+    with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
+        pem = _signed(how, desk, workspace, authority, request, narrator)
+    made = read_certificate(desk.openssl, pem.decode("ascii", "replace"))
+    if not isinstance(made, X509) or (wrong := differences(certificate, made, found)):
+        said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
+        raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")
+    in_place.create(target, pem, PUBLIC_MODE)
+    narrator.done(certificate, made, target)
+    return target
+
+
+def _signed(  # noqa: PLR0917 - one call
+    how: Countersigning,
+    desk: Order,
+    workspace: Workspace,
+    authority: Certificate,
+    request: Request,
+    narrator: Narrator,
+) -> bytes:
+    files, ca = how.certificate.files, authority.files
+    assert files.crt and files.cnf and files.csr and ca.crt
+    staging = workspace.stage((ca.crt, ca.key), [files.crt, files.cnf, files.csr])
+    staging.put(files.csr, request.pem.encode("ascii"))
+    staging.write(files.cnf, how.settings)
+    narrator.begins(how)
+    for step in how.steps:
+        narrator.before(step)
+        outcome = run(Command(step.argv, staging.folder, step.limit, desk.passphrase.handed_to(step.argv)))
+        workspace.record(outcome, staging, step.makes, set())
+        narrator.ended(outcome)
+        if not outcome.succeeded:
+            what = " ".join(step.argv[:2])
+            raise ProgramError(f"{what} failed (status {outcome.status}) while {how.certificate.name} was signed.")
+    pem = staging.path(files.crt).read_bytes()
+    workspace.discard(staging)
+    return pem
+
+
+def _wanted(desk: Order, request: Request, path: Path) -> Certificate:
+    """The certificate of the cluster that *request* is for: with its subject and its names, neither more nor fewer."""
+    leaves = [one for one in desk.known if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
+    same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]
+    if not same:
+        raise InputError(
+            f"{path} asks for the subject {str(request.subject)!a}, which none of this cluster's certificates has. A "
+            "user's stands among `users` in kcert.yaml; for anybody else there are `kcert csr manifest` and `approve`."
+        )
+    fitting = [one for one in same if set(one.alt_names) == set(request.alt_names)]
+    if not fitting:
+        raise InputError(f"{path} asks for {same[0].name} with other names: {_compared(same[0], request)}.")
+    certificate = next((one for one in fitting if one.files.csr and one.files.csr.name == path.name), fitting[0])
+    return replace(certificate, key=_key(request.public_key, path))
+
+
+def _compared(certificate: Certificate, request: Request) -> str:
+    """What kcert.yaml here and the request do not have in common."""
+    wanted, asked = set(certificate.alt_names), set(request.alt_names)
+    told = []
+    if missing := [str(one) for one in certificate.alt_names if one not in asked]:
+        told.append(f"it lacks {', '.join(missing)}")
+    if more := [ascii(str(one))[1:-1] for one in request.alt_names if one not in wanted]:
+        told.append(f"it also wants {', '.join(more)}")
+    return f"{' and '.join(told)}; the kcert.yaml here and the one that it was made with have to be the same"
+
+
+def _key(public: PublicKey, path: Path) -> Key:
+    if public.algorithm == "rsa" and public.bits >= SHORTEST_RSA:
+        return Key("rsa", public.bits)
+    if public.curve in ("P-256", "P-384"):
+        return Key("ecdsa", curve=public.curve)
+    what = f"RSA {public.bits}" if public.algorithm == "rsa" else ascii(public.curve or public.algorithm)
+    raise InputError(
+        f"{path} has a key of {what}: RSA of {SHORTEST_RSA} bits or more, P-256 and P-384 are signed here."
+    )
+
+
+def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tuple[str, ...]:
+    """The command that signs its request by hand, where the CA, the request and its settings lie in one folder."""
+    files, ca = certificate.files, authority.files
+    assert files.csr and files.cnf and files.crt and ca.crt
+    csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
+    flat = replace(files, csr=csr, cnf=config, crt=crt)
+    there = replace(authority, files=replace(ca, crt=PurePosixPath(ca.crt.name), key=PurePosixPath(ca.key.name)))
+    return plan.signed(replace(certificate, files=flat), there, openssl, certificate.days)[0].argv
+
+
+def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:
+    """The command with which somebody else's root signs a CA of the cluster."""
+    files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
+    return manual(authority, replace(authority, name="root", files=files), openssl)

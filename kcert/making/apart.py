@@ -1,0 +1,191 @@
+"""CAs that are kept apart from the PKI folder, on a stick for example: their keys are used where they lie.
+
+A folder apart looks like a PKI folder that has nothing but CAs in it, and is worked on like one. Of what it
+holds only certificates are copied into the PKI folder; a key never is. A CA that is apart has the whole path of
+its key among its files.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Certificate, Files, Kind, Subject, chain_of
+from kcert.errors import InputError
+from kcert.shell import quote
+from kcert.state import State, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.making.order import Order
+    from kcert.state import Standing
+
+ROOT = "root"
+"""What the CA above the cluster's own is called."""
+
+
+def there(order: Order, folder: Path) -> Order:
+    """What of *order* is to be done in the *folder* of the CAs, and not in the PKI folder: to make them, or to renew.
+
+    Raises InputError where the folder cannot be that of this cluster's CAs.
+    """
+    check(order, folder)
+    authorities = tuple(one for one in order.known if one.kind is Kind.CA)
+    named = {one.name for one in order.wanted}
+    wanted = tuple(one for one in authorities if one.name in named)
+    if not order.renewal:
+        found = standings(order.root, authorities, order.openssl)
+        wanted = tuple(one for one in wanted if found[one.name].state is State.MISSING)
+    return replace(
+        order,
+        root=folder,
+        known=authorities,
+        wanted=wanted,
+        folder_option=f" --dir {quote(str(folder))}",
+        doing=f"{order.doing} --ca-dir",
+        place="CA's folder",
+    )
+
+
+def here(order: Order, folder: Path) -> Order:
+    """*order* with CAs whose keys lie in *folder*; whoever signed them has done so there."""
+    known, wanted = (
+        tuple(_apart(one, folder) if one.kind is Kind.CA else one for one in several if one.name != ROOT)
+        for several in (order.known, order.wanted)
+    )
+    return replace(order, known=known, wanted=wanted)
+
+
+def _apart(authority: Certificate, folder: Path) -> Certificate:
+    files = authority.files
+    key = PurePosixPath(folder.absolute() / files.key)
+    return replace(authority, issuer=None, files=replace(files, key=key, cnf=None, csr=None))
+
+
+def is_apart(certificate: Certificate) -> bool:
+    """Whether it is a CA that is kept apart from the PKI folder."""
+    return certificate.files.key.is_absolute()
+
+
+def source(authority: Certificate) -> PurePosixPath:
+    """Where the certificate of a CA lies that is kept apart: beside its key."""
+    return authority.files.key.with_suffix(".crt")
+
+
+def brings(order: Order, authority: Certificate) -> dict[PurePosixPath, PurePosixPath]:
+    """The certificates of a CA that come into the PKI folder, and where each lies now."""
+    crt, top = authority.files.crt, above(order)
+    assert crt
+    names = [crt]
+    if authority.intermediate:
+        names += [chain_of(crt), *([top] if top.parent == crt.parent else [])]
+    return {name: source(authority).with_name(name.name) for name in names}
+
+
+def above(order: Order) -> PurePosixPath:
+    """Where the certificate of a root lies that signed the CAs: beside that of the first."""
+    first = next(one.files.crt for one in order.known if one.kind is Kind.CA)
+    assert first
+    return first.with_name(f"{ROOT}.crt")
+
+
+def standing_there(order: Order, authority: Certificate) -> Standing:
+    """How a CA stands where it is kept; it is an intermediate one if its certificate there says so."""
+    lies = replace(authority, files=replace(authority.files, crt=source(authority)))
+    found = standings(order.root, [lies], order.openssl)[authority.name]
+    return replace(found, certificate=as_signed(authority, found))
+
+
+def as_signed(authority: Certificate, standing: Standing) -> Certificate:
+    """*authority* with what its certificate says about who signed it."""
+    if authority.kind is Kind.CA and standing.found and not standing.found.self_issued:
+        return replace(authority, intermediate=True)
+    return authority
+
+
+def root(order: Order, folder: Path) -> Order:
+    """The order for a CA above the cluster's own, in a *folder* of its own; nothing to do where there is one."""
+    cluster = order.cluster
+    authority = Certificate(
+        name=ROOT,
+        role=ROOT,
+        chapter="ca",
+        kind=Kind.CA,
+        subject=Subject("Kubernetes-Root-CA"),
+        key=cluster.key,
+        files=Files(
+            key=PurePosixPath(f"{ROOT}.key"),
+            cnf=PurePosixPath(f"openssl-{ROOT}.cnf"),
+            csr=PurePosixPath(f"{ROOT}.csr"),
+            crt=PurePosixPath(f"{ROOT}.crt"),
+        ),
+        days=2 * cluster.days.ca,
+    )
+    _check_folder(order, folder, "--root-dir", "the root")
+    wanted = () if (folder / f"{ROOT}.crt").exists() else (authority,)
+    return replace(
+        order,
+        root=folder,
+        known=(authority,),
+        wanted=wanted,
+        renewal=None,
+        folder_option=f" --dir {quote(str(folder))}",
+        doing=f"{order.doing} --root-dir",
+        place="root's folder",
+    )
+
+
+def under(order: Order, root_order: Order) -> Order:
+    """*order* with CAs that the root of *root_order* signs."""
+    (authority,), folder = root_order.known, root_order.root
+
+    def below(one: Certificate) -> Certificate:
+        return replace(one, issuer=ROOT, intermediate=True) if one.kind is Kind.CA else one
+
+    known = tuple(below(one) for one in order.known)
+    files = replace(_apart(authority, folder).files, crt=above(order))
+    return replace(
+        order,
+        known=(replace(authority, files=files), *known),
+        wanted=tuple(below(one) for one in order.wanted),
+    )
+
+
+def check(order: Order, folder: Path) -> None:
+    """Raise InputError for a folder apart that is not apart, or that holds another CA than the PKI folder."""
+    _check_folder(order, folder, "--ca-dir", "the CA")
+    for one in order.known:
+        crt = one.files.crt
+        if one.kind is not Kind.CA or crt is None or order.renewal or one.name == ROOT:
+            continue
+        mine, theirs = order.root / crt, folder / crt
+        if mine.is_file() and theirs.is_file() and mine.read_bytes() != theirs.read_bytes():
+            raise InputError(
+                f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
+                "the right one into both places; nothing was changed."
+            )
+
+
+def _check_folder(order: Order, folder: Path, option: str, what: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{option} {folder} is a file: the folder that has {what} belongs here.")
+    if not str(folder).isprintable():
+        raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
+    if os.path.realpath(folder) == os.path.realpath(order.root):
+        raise InputError(
+            f"{option} {folder} is the PKI folder itself: leave it out, or name a folder where {what} is kept apart."
+        )
+
+
+def remarks(order: Order) -> Iterable[str]:
+    """What has to be said of a PKI folder that has a key which ought to be elsewhere."""
+    for one in order.known:
+        if is_apart(one) and one.files.crt and (left := order.root / one.files.crt.with_suffix(".key")).exists():
+            yield (
+                f"{left} lies in the PKI folder as well. With --ca-dir it is not used: take it away, if it is to be "
+                f"kept as {one.files.key} alone."
+            )

@@ -1,0 +1,339 @@
+"""The CA kept apart: used from a folder of its own, or on another machine that signs requests."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import judge
+from tests.clusters import PROFILES, SMALL, Pki, made_once
+from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
+from tests.refusals import assert_refused, snapshot
+from tests.running import Kcert, output, program
+from tests.test_certificates import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def apart(shared: Path) -> Callable[[str], Pki]:
+    """``apart("course")``: a PKI whose CAs are in the folder ``stick`` beside it, for looking at only."""
+
+    def made(profile: str) -> Pki:
+        def make(home: Path) -> None:
+            (home / "kcert.yaml").write_text(SMALL.format(profile=profile), encoding="utf-8")
+            Kcert(home).done("all", "--quiet", "--ca-dir", "stick")
+
+        return Pki(made_once(shared, f"apart-{profile}", make), profile, "small")
+
+    return made
+
+
+@pytest.fixture
+def own(apart: Callable[[str], Pki], tmp_path: Path) -> Path:
+    """A PKI folder of one's own, with ``stick`` beside it."""
+    return copied(apart("course"), tmp_path)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_pki_folder_has_the_certificate_and_never_the_key(
+    apart: Callable[[str], Pki], kcert: Kcert, profile: str
+) -> None:
+    made = apart(profile)
+    stick = made.home / "stick"
+
+    for name in AUTHORITIES[profile]:
+        assert not list(made.folder.rglob(f"{name.rpartition('/')[2]}.key"))
+        assert (made.folder / f"{name}.crt").read_bytes() == (stick / f"{name}.crt").read_bytes()
+        key = (stick / f"{name}.key").read_bytes()
+        assert judge.matches(key, judge.load(stick / f"{name}.crt"))
+        # Neither in a backup nor in what a run left behind.
+        assert not [path for path in made.folder.rglob("*") if path.is_file() and key in path.read_bytes()]
+    assert kcert.done("check", made.folder).stdout.endswith("nothing is wrong.\n")
+    plan = kcert.done("plan", "--dir", made.folder, "--config", made.config).lines[1:]
+    assert {line.split()[0] for line in plan} == {"current"}
+
+
+def test_commands_name_the_key_by_its_whole_path_and_can_be_copied(own: Path, kcert: Kcert) -> None:
+    said = re.sub(r" *\\\n *", " ", kcert.done("client", "bob", "--no-explain", "--ca-dir", "stick").stdout)
+
+    signature = next(line.strip() for line in said.splitlines() if "openssl x509 -req -in bob.csr" in line)
+    assert f"-CA ca.crt -CAkey {own.parent / 'stick/ca.key'} " in signature
+    (own / "bob.crt").unlink()
+    assert output(["bash", "-c", signature], own).status == 0
+    certificate, _ = parts(own, "bob.crt")
+    certificate.verify_directly_issued_by(judge.load(own / "ca.crt"))
+
+
+def test_without_the_option_the_error_names_both_ways(own: Path, kcert: Kcert) -> None:
+    ended = kcert("client", "bob")
+
+    assert_refused(ended, 2, "pki/ca.key is not here", "--ca-dir", "`kcert client --csr-only`", "kcert csr fetch bob")
+    assert not (own / "bob.key").exists()
+
+
+def test_a_certificate_that_is_not_here_yet_is_brought(own: Path, kcert: Kcert) -> None:
+    shutil.rmtree(own)
+
+    kcert.done("client", "admin", "--quiet", "--ca-dir", "stick")
+
+    assert (own / "ca.crt").read_bytes() == (own.parent / "stick/ca.crt").read_bytes()
+    assert judge.load(own / "admin.crt").issuer == judge.load(own / "ca.crt").subject
+
+
+def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "mnt").mkdir()
+
+    ended = kcert("client", "admin", "--ca-dir", "mnt")
+
+    assert_refused(ended, 2, "mnt has no ca.crt", "nothing is mounted there", "kcert ca --ca-dir")
+    assert not (tmp_path / "pki").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("pki", "is the PKI folder itself"), ("kcert.yaml", "is a file"), ("other", "are two different files")],
+)
+def test_a_folder_that_will_not_do_is_named(
+    own: Path, apart: Callable[[str], Pki], kcert: Kcert, folder: str, said: str
+) -> None:
+    shutil.copytree(apart("hardway").home / "stick", own.parent / "other")
+    before = snapshot(own.parent)
+
+    ended = kcert("client", "bob", "--ca-dir", folder)
+
+    assert_refused(ended, 2, said)
+    assert snapshot(own.parent) == before
+
+
+def test_a_key_that_lies_in_the_pki_folder_as_well_is_told_of(own: Path, kcert: Kcert) -> None:
+    shutil.copy(own.parent / "stick/ca.key", own)
+
+    said = " ".join(kcert.done("client", "bob", "--ca-dir", "stick").stdout.split())
+
+    assert "pki/ca.key lies in the PKI folder as well" in said
+
+
+def test_the_ca_is_renewed_where_it_is_and_its_certificate_follows(own: Path, kcert: Kcert) -> None:
+    stick = own.parent / "stick"
+    kcert.done("kubeconfig", "admin")
+    old = judge.load(own / "ca.crt")
+
+    kcert.done("renew", "ca", "--quiet", "--ca-dir", "stick", "--days", "900")
+    same_key = judge.load(own / "ca.crt")
+    assert same_key.public_key() == old.public_key()
+    assert judge.judged(same_key).days == pytest.approx(900)
+
+    kcert.done("renew", "ca", "--new-key", "--quiet", "--ca-dir", "stick")
+    kcert.done("renew", "--all", "--quiet", "--ca-dir", "stick")
+    kcert.done("renew", "ca", "--finish", "--quiet", "--ca-dir", "stick")
+
+    new = judge.load(own / "ca.crt")
+    assert new.public_key() != old.public_key()
+    assert (own / "ca.crt").read_bytes() == (stick / "ca.crt").read_bytes()
+    assert (own / "ca.crt").read_bytes().count(b"BEGIN CERTIFICATE") == 1
+    assert judge.matches((stick / "ca.key").read_bytes(), new)
+    assert not (own / "ca.key").exists()
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    for folder in ("pki", "stick"):
+        assert "is as it was written" in kcert.done("history", "--verify", "--dir", folder).stdout
+
+
+def test_the_end_of_a_change_over_waits_for_the_leaves_here(own: Path, kcert: Kcert) -> None:
+    kcert.done("renew", "ca", "--new-key", "--quiet", "--ca-dir", "stick")
+    before = snapshot(own.parent / "stick")
+
+    ended = kcert("renew", "ca", "--finish", "--ca-dir", "stick")
+
+    assert_refused(ended, 2, "the outgoing CA still vouches for admin")
+    assert snapshot(own.parent / "stick") == before
+
+
+@pytest.mark.parametrize("options", [(), ("--encrypt-ca-key",), ("--root-dir", "safe")], ids=" ".join)
+def test_the_script_does_it_in_both_folders(kcert: Kcert, tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
+    script = kcert.done("all", "--dry-run", "--no-explain", "--ca-dir", "stick", *options).stdout
+    (tmp_path / "script.sh").write_text(script)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kcert.yaml", "script.sh"]
+
+    ended = output(["bash", "script.sh"], tmp_path, **WITH_IT)
+
+    assert ended.status == 0, ended.stderr
+    assert output([program("shellcheck"), "script.sh"], tmp_path).stdout == ""
+    assert not list((tmp_path / "pki").rglob("*ca.key"))
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert opens(tmp_path / "stick/pki/ca.key", None) == ("--encrypt-ca-key" not in options)
+
+
+# --- requests that go to the CA
+
+
+@pytest.fixture
+def here(apart: Callable[[str], Pki], kcert: Kcert, tmp_path: Path) -> Callable[[str], Path]:
+    """``here("kubeadm")``: a PKI folder with the CAs' certificates, keys and requests; the CAs are in ``stick``."""
+
+    def prepared(profile: str) -> Path:
+        made = apart(profile)
+        shutil.copytree(made.home / "stick", tmp_path / "stick")
+        shutil.copy(made.config, tmp_path)
+        folder = tmp_path / "pki"
+        for name in AUTHORITIES[profile]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(made.folder / f"{name}.crt", folder / f"{name}.crt")
+        kcert.done("all", "--csr-only", "--quiet")
+        return folder
+
+    return prepared
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_requests_go_there_and_certificates_come_back(
+    here: Callable[[str], Path], pki: Callable[[str, str], Pki], kcert: Kcert, tmp_path: Path, profile: str
+) -> None:
+    folder = here(profile)
+    requests = sorted(folder.rglob("*.csr"))
+    there = tmp_path / "there"
+    for request in requests:
+        (there / request.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(request, there / request.relative_to(folder))
+    said = kcert.done("all", "--csr-only").stdout
+
+    kcert.done(
+        *("csr", "sign", "--no-explain", "--dir", "stick"),
+        *(word for request in requests for word in ("--file", there / request.relative_to(folder))),
+    )
+    # What the lesson says is typed, word for word.
+    lines = re.sub(r" *\\\n *", " ", said).splitlines()
+    fetches = [line.split() for line in lines if line.strip().startswith("kcert csr fetch ")]
+    for _, *words, path in fetches:
+        kcert.done(*words, there / path)
+
+    assert len(fetches) == len(requests)
+    made, like = (_certificates(one) for one in (folder, pki(profile, "small").folder))
+    assert made.keys() == like.keys()
+    assert made == like
+    assert not list(folder.rglob("*ca.key"))
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert {line.split()[0] for line in kcert.done("plan").lines[1:]} == {"current"}
+
+
+def _certificates(folder: Path) -> dict[str, object]:
+    """What each certificate of a PKI folder says, keys and dates apart; and whether its key is the one beside it."""
+    found: dict[str, object] = {}
+    for path in [*folder.rglob("*.crt"), *folder.rglob("*.conf")]:
+        name = str(path.relative_to(folder))
+        if ".kcert" in path.parts or name.removesuffix(".crt") in {*sum(AUTHORITIES.values(), ())}:
+            continue
+        certificate, key = parts(folder, name)
+        seen = judge.judged(certificate)
+        told = (seen.subject, seen.issuer, seen.names, seen.usages, seen.purposes, seen.extensions)
+        found[name] = (*told, judge.matches(key, certificate))
+    return found
+
+
+def test_a_request_says_how_it_is_signed_by_hand(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
+    folder = here("course")
+    said = re.sub(r" *\\\n *", " ", kcert.done("apiserver", "--csr-only").stdout)
+    by_hand = next(line.strip() for line in said.splitlines() if "openssl x509 -req -in kube-apiserver.csr" in line)
+    for name in ("kube-apiserver.csr", "openssl-kube-apiserver.cnf"):
+        shutil.copy(folder / name, tmp_path / "stick")
+
+    assert output(["bash", "-c", by_hand], tmp_path / "stick").status == 0
+    kcert.done("csr", "fetch", "kube-apiserver", "--file", "stick/kube-apiserver.crt")
+
+    names = judge.judged(judge.load(folder / "kube-apiserver.crt")).names
+    assert {"DNS:kubernetes", "IP:10.96.0.1"} <= set(names)
+
+
+def test_a_stale_certificate_asks_anew_with_its_key(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    with (tmp_path / "kcert.yaml").open("a") as file:
+        file.write("api_server: {ip: 127.0.0.1, extra_sans: [vip.example.com]}\n")
+    key = (own / "kube-apiserver.key").read_bytes()
+
+    said = kcert.done("all", "--csr-only", "--quiet").lines
+    shutil.copy(own / "kube-apiserver.csr", tmp_path)
+    kcert.done("csr", "sign", "--file", "kube-apiserver.csr", "--ca-dir", "stick")
+    kcert.done("csr", "fetch", "kube-apiserver", "--file", "kube-apiserver.crt")
+
+    assert [line.split()[1] for line in said] == ["kube-apiserver"]
+    certificate, same = parts(own, "kube-apiserver.crt")
+    assert same == key
+    assert "DNS:vip.example.com" in judge.judged(certificate).names
+    assert list((own / ".kcert/backup").glob("*/kube-apiserver.crt"))
+
+
+def test_the_ca_signs_no_more_names_than_kcert_yaml_gives(
+    here: Callable[[str], Path], kcert: Kcert, tmp_path: Path
+) -> None:
+    folder = here("course")
+    settings = (folder / "openssl-kube-apiserver.cnf").read_text().replace("DNS.1 = kubernetes", "DNS.1 = evil.com")
+    (tmp_path / "evil.cnf").write_text(settings)
+    made = output(
+        [
+            *("openssl", "req", "-new", "-key", folder / "kube-apiserver.key", "-subj", "/CN=kube-apiserver"),
+            *("-config", "evil.cnf", "-out", "kube-apiserver.csr"),
+        ],
+        tmp_path,
+    )
+    assert made.status == 0, made.stderr
+
+    ended = kcert("csr", "sign", "--file", "kube-apiserver.csr", "--dir", "stick")
+
+    assert_refused(ended, 2, "with other names", "lacks DNS:kubernetes", "also wants DNS:evil.com")
+    assert not (tmp_path / "kube-apiserver.crt").exists()
+
+
+@pytest.mark.parametrize(
+    ("subject", "key", "said"),
+    [
+        ("/CN=mallory/O=system:masters", "rsa:2048", "none of this cluster's certificates has"),
+        ("/CN=kube-admin/O=system:masters", "rsa:1024", "has a key of RSA 1024"),
+    ],
+)
+def test_the_ca_refuses_who_is_not_in_kcert_yaml_and_weak_keys(  # noqa: PLR0917 - three of them are the case
+    here: Callable[[str], Path], kcert: Kcert, tmp_path: Path, subject: str, key: str, said: str
+) -> None:
+    here("course")
+    made = output(
+        ["openssl", "req", "-new", "-newkey", key, "-nodes", "-keyout", "k", "-subj", subject, "-out", "a.csr"],
+        tmp_path,
+    )
+    assert made.status == 0, made.stderr
+
+    assert_refused(kcert("csr", "sign", "--file", "a.csr", "--dir", "stick"), 2, "a.csr", said)
+    assert not list(tmp_path.glob("*.crt"))
+
+
+def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
+    folder = here("course")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/kcert.yaml").write_text(SMALL.format(profile="course"))
+    Kcert(tmp_path / "other").done("ca", "--quiet")
+    shutil.copy(folder / "admin.csr", tmp_path)
+    kcert.done("csr", "sign", "--file", "admin.csr", "--dir", "other/pki")
+
+    ended = kcert("csr", "fetch", "admin", "--file", "admin.crt")
+
+    assert_refused(ended, 2, "pki/ca.crt does not vouch for it")
+    assert not (folder / "admin.crt").exists()
+
+
+def test_another_requests_certificate_is_not_taken_in(
+    here: Callable[[str], Path], apart: Callable[[str], Pki], kcert: Kcert
+) -> None:
+    folder = here("course")
+
+    ended = kcert("csr", "fetch", "admin", "--file", apart("course").folder / "admin.crt")
+
+    assert_refused(ended, 2, "does not belong to pki/admin.csr", "another key")
+    assert not (folder / "admin.crt").exists()
+
+
+def test_options_that_contradict_each_other_are_refused(own: Path, kcert: Kcert) -> None:
+    assert_refused(kcert("all", "--csr-only", "--ca-dir", "stick"), 2, "leave one of them out")
+    assert own.exists()

@@ -1,0 +1,256 @@
+"""An intermediate CA under a root: who trusts which, and that everything else goes on as ever."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import ssl
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from tests import judge
+from tests.clusters import PROFILES, SMALL, Pki, made_once
+from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
+from tests.refusals import assert_refused, snapshot
+from tests.running import Kcert, output, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def rooted(shared: Path) -> Callable[[str], Pki]:
+    """``rooted("course")``: a PKI whose CAs a root in the folder ``safe`` has signed, for looking at only."""
+
+    def made(profile: str) -> Pki:
+        def make(home: Path) -> None:
+            (home / "kcert.yaml").write_text(SMALL.format(profile=profile), encoding="utf-8")
+            Kcert(home).done("all", "--quiet", "--root-dir", "safe")
+
+        return Pki(made_once(shared, f"rooted-{profile}", make), profile, "small")
+
+    return made
+
+
+@pytest.fixture
+def own(rooted: Callable[[str], Pki], tmp_path: Path) -> Path:
+    """A PKI folder of one's own, with ``safe`` beside it."""
+    return copied(rooted("course"), tmp_path)
+
+
+def verified(folder: Path, *arguments: str) -> str:
+    """What `openssl verify` says."""
+    ended = output(["openssl", "verify", "-no-CApath", "-no-CAstore", *arguments], folder)
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_root_signs_cas_and_they_sign_no_further_ca(rooted: Callable[[str], Pki], profile: str) -> None:
+    made = rooted(profile)
+    root = judge.load(made.home / "safe/root.crt")
+
+    root.verify_directly_issued_by(root)
+    for name in AUTHORITIES[profile]:
+        authority = judge.load(made.folder / f"{name}.crt")
+        authority.verify_directly_issued_by(root)
+        constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints)
+        assert constraints.critical
+        assert (constraints.value.ca, constraints.value.path_length) == (True, 0)
+        assert judge.judged(authority).authority_key_id == judge.judged(root).subject_key_id
+        assert authority.not_valid_after_utc <= root.not_valid_after_utc
+    assert not list(made.folder.rglob("root.key"))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_plan_check_and_inventory_find_nothing_wrong(rooted: Callable[[str], Pki], kcert: Kcert, profile: str) -> None:
+    made = rooted(profile)
+
+    plan = kcert.done("plan", "--dir", made.folder, "--config", made.config).lines[1:]
+    assert {line.split()[0] for line in plan} == {"current"}
+    assert kcert.done("check", made.folder).stdout.endswith("nothing is wrong.\n")
+    assert "Kubernetes-Root-CA" in kcert.done("inventory", made.folder, "--format", "tree").stdout
+
+
+def test_the_chain_is_for_openssl_and_the_ca_alone_for_go(rooted: Callable[[str], Pki]) -> None:
+    folder = rooted("course").folder
+
+    assert verified(folder, "-CAfile", "ca-chain.crt", "kube-apiserver.crt") == "kube-apiserver.crt: OK\n"
+    assert verified(folder, "-partial_chain", "-CAfile", "ca.crt", "kube-apiserver.crt") == "kube-apiserver.crt: OK\n"
+    # As the lesson quotes it.
+    assert "unable to get issuer certificate" in verified(folder, "-CAfile", "ca.crt", "kube-apiserver.crt")
+    assert (folder / "ca.crt").read_bytes().count(b"BEGIN CERTIFICATE") == 1
+
+
+def test_pythons_ssl_shakes_hands_by_the_chain(rooted: Callable[[str], Pki]) -> None:
+    folder = rooted("course").folder
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "kube-apiserver.crt", folder / "kube-apiserver.key")
+    client = ssl.create_default_context(cafile=str(folder / "ca-chain.crt"))
+
+    assert _handshake(client, server, "kubernetes.default.svc")
+
+
+def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> bool:
+    """Let the two talk through memory until both are content."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    # Each has its turn in every round, whatever the other said.
+    return any([_goes_on(end) for end in ends] == [True, True] for _ in range(10))
+
+
+def _goes_on(end: ssl.SSLObject) -> bool:
+    """Whether one end has finished; a fault of its own is raised."""
+    try:
+        end.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+def test_etcd_trusts_its_ca_alone_and_no_sibling_under_the_same_root(rooted: Callable[[str], Pki]) -> None:
+    """Were the root among etcd's client CAs, everybody in the cluster would be a client of etcd."""
+    folder = rooted("kubeadm").folder / "pki"
+    chained = folder / "apiserver-kubelet-client.crt"
+
+    said = verified(folder, "-partial_chain", "-CAfile", "etcd/ca.crt", "-untrusted", "ca.crt", chained.name)
+    assert "unable to get" in said
+    with_the_root = verified(folder, "-CAfile", "etcd/ca-chain.crt", "-untrusted", "ca.crt", chained.name)
+    assert with_the_root == f"{chained.name}: OK\n"
+
+
+def test_no_component_is_given_the_root_to_know_clients_by(rooted: Callable[[str], Pki], kcert: Kcert) -> None:
+    made = rooted("kubeadm")
+    where = ("--dir", made.folder, "--config", made.config, "--format", "flags")
+
+    said = "".join(
+        kcert.done("flags", one, *where).stdout for one in ("etcd", "kube-apiserver", "kube-controller-manager")
+    )
+
+    chained = [line for line in said.splitlines() if "chain" in line]
+    assert chained == ["--root-ca-file=/etc/kubernetes/pki/ca-chain.crt"]
+    assert "--cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt" in said
+
+
+def test_a_bundle_has_the_chain_for_the_pods(own: Path, kcert: Kcert) -> None:
+    kcert.done("bundle", "controlplane01", "--no-explain")
+
+    listed = output(["tar", "-tzf", "bundles/controlplane01.tar.gz"], own.parent).lines
+    assert {"etc/kubernetes/pki/ca.crt", "etc/kubernetes/pki/ca-chain.crt"} <= set(listed)
+    assert not [name for name in listed if "root" in name]
+
+
+def test_curl_accepts_the_ca_alone(own: Path, kcert: Kcert) -> None:
+    """`kcert call` gives curl ca.crt; curl takes an intermediate CA for an anchor (since 7.68)."""
+    argv = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", "kube-apiserver.crt"]
+    argv += ["-key", "kube-apiserver.key", "-www", "-naccept", "1"]
+    with subprocess.Popen(argv, cwd=own, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout
+        port = next(line.rsplit(":", 1)[1].strip() for line in server.stdout if line.startswith("ACCEPT "))
+        ended = output([program("curl"), "--silent", "--cacert", "ca.crt", f"https://localhost:{port}/"], own)
+        server.kill()
+    assert ended.status == 0, ended.stderr
+    assert kcert.folder == own.parent
+
+
+def test_leaves_are_renewed_without_the_root_and_the_ca_only_with_it(own: Path, kcert: Kcert) -> None:
+    (own.parent / "safe").rename(own.parent / "away")
+    kcert.done("renew", "--all", "--quiet")
+    before = snapshot(own)
+
+    refused = kcert("renew", "ca")
+    assert_refused(refused, 2, "ca.crt was signed by 'CN=Kubernetes-Root-CA'", "--root-dir")
+    assert snapshot(own) == before
+
+    (own.parent / "away").rename(own.parent / "safe")
+    old = judge.load(own / "ca.crt")
+    kcert.done("renew", "ca", "--quiet", "--root-dir", "safe")
+    new = judge.load(own / "ca.crt")
+    assert new.public_key() == old.public_key()
+    assert new.serial_number != old.serial_number
+    assert (own / "ca-chain.crt").read_bytes() == (own / "ca.crt").read_bytes() + (own / "root.crt").read_bytes()
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+
+
+def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: Kcert) -> None:
+    kcert.done("renew", "ca", "--new-key", "--quiet", "--root-dir", "safe")
+    kcert.done("renew", "--all", "--quiet")
+    kcert.done("renew", "ca", "--finish", "--quiet")
+
+    judge.load(own / "ca.crt").verify_directly_issued_by(judge.load(own.parent / "safe/root.crt"))
+    assert verified(own, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+
+
+def test_a_ca_that_signed_itself_comes_under_a_root_with_its_leaves(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+
+    kcert.done("renew", "ca", "--quiet", "--root-dir", "safe")
+
+    assert verified(folder, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+
+
+def test_a_ca_lives_no_longer_than_its_root(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course") + "days: {ca: 40, leaf: 10}\n")
+    kcert.done("ca", "--quiet", "--root-dir", "safe")
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course") + "days: {ca: 400, leaf: 10}\n")
+
+    kcert.done("ca", "--quiet", "--root-dir", "safe", "--dir", "second")
+
+    assert judge.judged(judge.load(tmp_path / "safe/root.crt")).days == pytest.approx(80)
+    assert judge.judged(judge.load(tmp_path / "second/ca.crt")).days == pytest.approx(80, abs=1)
+    roots = [(tmp_path / folder / "root.crt").read_bytes() for folder in ("safe", "pki", "second")]
+    assert roots[0] == roots[1] == roots[2]
+
+
+def test_a_folder_that_is_the_pki_folder_is_refused(kcert: Kcert, tmp_path: Path) -> None:
+    assert_refused(kcert("all", "--root-dir", "pki"), 2, "--root-dir pki is the PKI folder itself")
+    assert not list(tmp_path.iterdir())
+
+
+def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
+    self_signed = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example/CN=Example Root"]
+    output([*self_signed, "-days", "4000", "-keyout", "root.key", "-out", "root.crt"], tmp_path)
+    said = kcert.done("ca", "--csr-only", "--encrypt-ca-key", "--no-explain", variables=WITH_IT).stdout
+    lines = [line.split() for line in re.sub(r" *\\\n *", " ", said).splitlines() if line.startswith("    ")]
+    by_hand = [line for line in lines if line[:3] == ["openssl", "x509", "-req"]]
+    fetches = [line for line in lines if line[:3] == ["kcert", "csr", "fetch"]]
+
+    for command, (_, *fetch, _file) in zip(by_hand, fetches, strict=True):
+        there = tmp_path / fetch[2]
+        there.mkdir()
+        request = next((tmp_path / "pki").rglob(f"requests/{AUTHORITY_FILES[fetch[2]]}.csr"))
+        for path in (request, request.with_name(f"openssl-{request.stem}.cnf"), *tmp_path.glob("root.*")):
+            shutil.copy(path, there)
+        assert output(command, there).status == 0
+        made = there / command[command.index("-out") + 1]
+        made.write_bytes(made.read_bytes() + (there / "root.crt").read_bytes())
+        kcert.done(*fetch, made)
+    kcert.done("all", "--quiet", variables=WITH_IT)
+
+    assert len(fetches) == 3
+    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    for ca, leaf in (("ca", "apiserver.crt"), ("etcd/ca", "etcd/server.crt")):
+        assert verified(tmp_path / "pki/pki", "-CAfile", f"{ca}-chain.crt", leaf) == f"{leaf}: OK\n"
+    assert opens(tmp_path / "pki/pki/ca.key")
+
+
+AUTHORITY_FILES = {"ca": "pki/ca", "front-proxy-ca": "pki/front-proxy-ca", "etcd-ca": "pki/etcd/ca"}
+
+
+def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    leaf = ["openssl", "x509", "-req", "-in", "ca.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    assert output([*leaf, "-days", "9", "-out", "../leaf.crt"], folder).status == 0
+    before = (folder / "ca.crt").read_bytes()
+
+    assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
+    assert (folder / "ca.crt").read_bytes() == before
