@@ -189,10 +189,10 @@ def differences(certificate: Certificate, one: X509, authority: X509 | None) -> 
 
     Who signed an intermediate CA is not known here where that is not at hand.
     """
-    differs = tuple(said for said, _ in _unlike(certificate, one))
+    unlike = tuple(said for said, _ in _unlike(certificate, one))
     if certificate.intermediate and authority is None:
-        return differs
-    return (*differs, *unsigned_by(one, authority or one))
+        return unlike
+    return (*unlike, *unsigned_by(one, authority or one))
 
 
 def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:

@@ -634,8 +634,8 @@ def test_a_ca_or_a_bare_key_pair_asks_nobody(
 ) -> None:
     own_pki(profile)
     for name in names:
-        for command in (("new", name), ("manifest", name), ("fetch", name, "--file", "any.yaml")):
-            ended = inside("csr", *command)
+        for command in ("new", "manifest"):
+            ended = inside("csr", command, name)
 
             assert ended.status == 2
             assert "nothing that the Certificates API signs" in ended.stderr
