@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +22,6 @@ from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kcert.plan import Procedure
 
 OPENING_WORDS = 60
@@ -427,3 +426,10 @@ def test_openssl_says_what_the_lesson_quotes(topic: str, faulty: str, workshop: 
     ]
     # Three dots stand for what differs from one machine to the next.
     assert any(all(part.strip() in said for part in line.split("...") if part.strip()) for line in quoted), said
+
+
+def test_no_lesson_has_two_sections_of_one_name() -> None:
+    """The second would be told in the place of the first."""
+    for path in sorted(Path(lessons.__file__).parent.glob("*.md")):
+        headings = re.findall(r"^## (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(headings) == len(set(headings)), path.name

@@ -243,6 +243,23 @@ def test_who_signed_a_lone_api_servers_certificate_is_not_guessed(tmp_path: Path
     ]
 
 
+def test_behind_a_damaged_block_the_right_certificate_is_replaced(tmp_path: Path, kcert: Kcert) -> None:
+    """The bundle holds half of a certificate, one that has ended, and its CA."""
+    workshop = course.lay_out(tmp_path / "pki", changed(course.RECIPES, jane={"days": 0.5, "begins": -1}))
+    bundle = tmp_path / "pki/jane.crt"
+    cut = workshop["admin"].crt[:200] + b"\n-----END CERTIFICATE-----\n"
+    bundle.write_bytes(cut + workshop["jane"].crt + workshop["ca"].crt)
+
+    (ended,) = (one for one in found(kcert("check", "pki", "--format", "json")) if one["rule"] == "expired")
+    subprocess.run(["bash", "-e", "-c", ended["fix"]], cwd=tmp_path, check=True, capture_output=True)
+
+    after = bundle.read_bytes()
+    assert after.startswith(cut)
+    assert after.endswith(workshop["ca"].crt)
+    assert workshop["jane"].crt not in after
+    assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == ["unreadable"]
+
+
 ETCD_CONFIGURATION = """\
 name: controlplane01
 listen-client-urls: https://192.168.56.11:2379

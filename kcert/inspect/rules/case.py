@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind
 from kcert.inspect.places import home_of
-from kcert.inspect.rules import ownership
+from kcert.inspect.rules import fields, ownership
 from kcert.inspect.rules.demands import AUTHORITIES, DEMANDS, Demand
 from kcert.inspect.rules.signatures import Signatures
 from kcert.inspect.survey import Role, Survey, Use
@@ -196,7 +196,10 @@ class Case:
         return {holder: tuple(some) for holder, some in held.items()}
 
     def has_company(self, found: Found) -> bool:
-        """True where other certificates lie in the same file, or the same field of a kubeconfig."""
+        """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+        place = None if found.embedded or found.live else fields.place_of(found.path, found.certificate.sha256)
+        if place is not None:
+            return place[1] > 1
         return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
 
     def has_signed(self, authority: X509) -> bool:
