@@ -182,3 +182,8 @@ class Certificate:
 def chain_of(crt: PurePosixPath) -> PurePosixPath:
     """The file with the CA's certificate *crt* and, after it, that of the CA above it."""
     return crt.with_name(f"{crt.stem}-chain{crt.suffix}")
+
+
+def new_alone(crt: PurePosixPath) -> PurePosixPath:
+    """Where the new CA lies alone while the CA's own file *crt* holds two."""
+    return crt.with_name(f"{crt.stem}-new{crt.suffix}")

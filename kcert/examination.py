@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from kcert.errors import ProgramError
@@ -29,6 +30,23 @@ class Examined:
     trouble: str | None = None
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A variable of the environment that changes what openssl does, and how."""
+
+    name: str
+    value: str
+    effect: str
+
+
+STEERING = {
+    "OPENSSL_CONF": "openssl takes its settings from there, and loads what they name",
+    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its settings include",
+    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
+    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
+}
+"""What each of openssl's own variables does (openssl-env(7))."""
+
 OPENSSL = Program("openssl", ("version",), "everything", "nothing works but plan, init, history and this")
 PROGRAMS = (
     Program(
@@ -51,6 +69,11 @@ PROGRAMS = (
 def examine(openssl: str) -> tuple[Examined, ...]:
     """Look for every program; *openssl* is the one that kcert was told to use."""
     return (_openssl(openssl), *(_examine(program) for program in PROGRAMS))
+
+
+def steered() -> tuple[Setting, ...]:
+    """What in the environment steers openssl."""
+    return tuple(Setting(name, os.environ[name], effect) for name, effect in STEERING.items() if name in os.environ)
 
 
 def _openssl(name: str) -> Examined:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from kcert.shell import find, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = 0
 """The user who may do everything (credentials(7)), and so has most to lose."""
 
 
-def exposures(folder: Path, config: Path | None, openssl: str) -> Iterator[str]:
-    """A sentence for each way in which others could meddle with the PKI *folder*, its *config* or the program."""
-    for path, what in ((folder, "keys and certificates in it"), (config, "who is in which group")):
+def exposures(folders: Iterable[Path], config: Path | None, openssl: str) -> Iterator[str]:
+    """A sentence for each way in which others could meddle with *folders* of keys, their *config* or the program."""
+    places = [*((folder, "keys and certificates in it") for folder in folders), (config, "who is in which group")]
+    for path, what in places:
         if path is None or not path.exists():
             continue
         if _writable_by_others(path):
@@ -29,6 +30,20 @@ def exposures(folder: Path, config: Path | None, openssl: str) -> Iterator[str]:
     program = find(openssl)
     if program is not None and os.geteuid() == ROOT:
         yield from _replaceable(Path(program).absolute())
+
+
+def readable(keys: Iterable[Path]) -> Iterator[str]:
+    """A sentence for each of these *keys* of CAs that others can read, or write; one that is not there is no matter."""
+    for key in keys:
+        try:
+            mode = stat.S_IMODE(key.stat().st_mode)
+        except OSError:
+            continue
+        if mode & 0o077:
+            yield (
+                f"others can get at {key} (mode {mode:04o}), and whoever has a CA's key can be anybody in the cluster: "
+                f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
+            )
 
 
 def _replaceable(program: Path) -> Iterator[str]:

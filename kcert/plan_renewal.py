@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, chain_of
+from kcert.certificates import Kind, chain_of, new_alone
 from kcert.openssl import cnf, commands
 from kcert.plan import (
     Embed,
@@ -126,7 +126,7 @@ def change_over(certificate: Certificate, issuer: Certificate | None, old: Old, 
     """
     both = certificate.files.crt
     assert both and certificate.subject and certificate.files.csr and certificate.files.cnf
-    alone, before = new_alone(certificate), both.with_name(f"{both.stem}-old{both.suffix}")
+    alone, before = new_alone(both), both.with_name(f"{both.stem}-old{both.suffix}")
     made = replace(certificate, files=replace(certificate.files, crt=alone))
     csr, config = certificate.files.csr, certificate.files.cnf
     secret = certificate.passphrase
@@ -160,7 +160,7 @@ def finish(certificate: Certificate, above: PurePosixPath | None, old: Old, tool
     """The steps that take the outgoing CA out of the file that holds both; *above* has signed the one that stays."""
     both = certificate.files.crt
     assert both
-    alone = new_alone(certificate)
+    alone = new_alone(both)
     kept = replace(certificate, files=replace(certificate.files, cnf=None, csr=None))
     argv = commands.copy(tools.openssl, alone, both)
     steps: list[Step] = [
@@ -182,10 +182,3 @@ def finish(certificate: Certificate, above: PurePosixPath | None, old: Old, tool
         retires=(alone,),
         notes=old.notes,
     )
-
-
-def new_alone(authority: Certificate) -> PurePosixPath:
-    """Where the new CA lies alone while the CA's own file holds two."""
-    both = authority.files.crt
-    assert both
-    return both.with_name(f"{both.stem}-new{both.suffix}")

@@ -166,10 +166,11 @@ def kill_group(leader: int) -> None:
 
 
 def output(argv: Sequence[str | Path], folder: Path | None = None, stdin: str = "", **variables: str) -> Ended:
-    """Run a program other than kcert to its end."""
+    """Run a program other than kcert to its end, without the terminal that the tests may have."""
     ended = subprocess.run(
         [str(word) for word in argv],
         cwd=folder,
+        start_new_session=True,
         env={**os.environ, "LC_ALL": "C.UTF-8", **variables},
         input=stdin.encode(),
         capture_output=True,

@@ -309,6 +309,33 @@ def test_the_ca_refuses_who_is_not_in_kcert_yaml_and_weak_keys(  # noqa: PLR0917
     assert not list(tmp_path.glob("*.crt"))
 
 
+def test_a_folder_apart_that_others_can_get_at_is_told(own: Path, kcert: Kcert) -> None:
+    stick = own.parent / "stick"
+    stick.chmod(0o777)
+    (stick / "ca.key").chmod(0o644)
+
+    ended = kcert.done("client", "bob", "--quiet", "--ca-dir", "stick")
+
+    said = " ".join(ended.stderr.split())
+    assert "others can write to stick" in said
+    assert "others can get at stick/ca.key (mode 0644)" in said
+
+
+def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
+    folder = here("course")
+    (folder / "ca.crt").rename(tmp_path / "ca.crt")
+    shutil.copy(folder / "admin.csr", tmp_path)
+    kcert.done("csr", "sign", "--file", "admin.csr", "--dir", "stick")
+
+    said = kcert.done("client", "admin", "--csr-only").lines
+    ended = kcert("csr", "fetch", "admin", "--file", "admin.crt")
+
+    assert "    cp ca.crt pki/ca.crt" in said
+    assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
+    assert not (folder / "admin.crt").exists()
+    assert_refused(kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "copied to pki/ca.crt")
+
+
 def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
     folder = here("course")
     (tmp_path / "other").mkdir()

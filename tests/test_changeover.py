@@ -152,7 +152,9 @@ def test_a_kill_at_the_end_of_a_change_over_is_made_good_by_the_next_run(
     assert (folder / ".kcert/backup/of-the-kill/ca.crt").read_bytes().count(b"BEGIN") == 2
 
 
-def test_the_history_tells_the_story(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+def test_the_history_tells_the_story_and_its_script_repeats_it(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
     own_pki("course")
     already = len(recorded(kcert))
 
@@ -165,6 +167,11 @@ def test_the_history_tells_the_story(own_pki: Callable[..., Pki], kcert: Kcert) 
     assert story[4] == "openssl x509 -x509toreq -in admin.crt -signkey admin.key -out admin.csr"
     assert story[-2] == "openssl x509 -in ca-new.crt -out ca.crt"
     assert "was written" in kcert.done("history", "--verify").stdout
+    script = kcert.done("history", "--format", "sh").stdout
+    again = output(["bash", "-s", "again"], tmp_path, stdin=script)
+    assert again.status == 0, again.stderr
+    assert {path.name for path in (tmp_path / "again").glob("*.old")} == set()
+    assert output(["openssl", "verify", "-CAfile", "ca.crt", "admin.crt"], tmp_path / "again").status == 0
 
 
 MEMBERS = {"etcd1": "127.0.0.1", "etcd2": "127.0.0.2", "etcd3": "127.0.0.3"}

@@ -77,6 +77,15 @@ def test_without_any_openssl_in_path(kcert: Kcert, tmp_path: Path) -> None:
     assert "missing" in doctor.stdout
 
 
+def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
+    said = kcert.done("doctor", variables={"OPENSSL_CONF": "/a\x1b.cnf", "OPENSSL_MODULES": ""}).stdout
+
+    told = " ".join(said.split())
+    assert r"OPENSSL_CONF is set ($'/a\x1b.cnf'): openssl takes its settings" in told
+    assert "OPENSSL_MODULES is set (''): openssl loads its providers" in told
+    assert "OPENSSL_" not in kcert.done("doctor").stdout
+
+
 FAILING = {
     "fails at the key": ('case "$*" in *" -out admin.key"*) echo "no luck"; exit 1;; esac', "no luck"),
     "fails at the request": ('case "$*" in *" -out admin.csr"*) exit 3;; esac', "status 3"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import ssl
@@ -178,14 +179,31 @@ def test_leaves_are_renewed_without_the_root_and_the_ca_only_with_it(own: Path, 
     assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
 
 
-def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: Kcert) -> None:
+def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     kcert.done("renew", "ca", "--new-key", "--quiet", "--root-dir", "safe")
+    last = kcert.done("history", "--format", "json").stdout
+    proof = json.loads(last)[-1]["argv"]
     kcert.done("renew", "--all", "--quiet")
     kcert.done("renew", "ca", "--finish", "--quiet")
 
     judge.load(own / "ca.crt").verify_directly_issued_by(judge.load(own.parent / "safe/root.crt"))
     assert verified(own, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
     assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    # That old and new vouch for all leaves is proven in a quiet run as well, and the script of it all can be repeated.
+    assert proof[:5] == ["openssl", "verify", "-partial_chain", "-CAfile", "ca.crt"]
+    assert {"ca-new.crt", "admin.crt", "kube-apiserver.crt"} <= set(proof)
+    script = kcert.done("history", "--format", "sh").stdout
+    again = output(["bash", "-s", "again"], tmp_path, stdin=script)
+    assert again.status == 0, again.stderr
+
+
+def test_a_ca_that_is_there_is_put_under_a_root_by_renewing_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    ended = kcert("ca", "--root-dir", "safe")
+
+    assert_refused(ended, 2, "pki/ca.crt is there already, and signed itself", "`kcert renew ca --root-dir safe`")
+    assert not (kcert.folder / "safe").exists()
 
 
 def test_a_ca_that_signed_itself_comes_under_a_root_with_its_leaves(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.adoption import adopted
+from kcert.certificates import Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
@@ -19,7 +20,7 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
-from kcert.exposure import exposures
+from kcert.exposure import exposures, readable
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
 from kcert.passphrase import Passphrase
@@ -181,6 +182,7 @@ def carry_out(making: Making, order: Order) -> Result | None:
     from kcert.making import apart
 
     root_dir = _root_dir(making)
+    warn_of_exposures(order, making.ca_dir, root_dir)
     if root_dir is not None:
         above = apart.root(order, root_dir)
         order = apart.under(order, above)
@@ -198,13 +200,19 @@ def carry_out(making: Making, order: Order) -> Result | None:
     return _carried_out(making, here)
 
 
+def warn_of_exposures(order: Order, *others: Path | None) -> None:
+    """Say who else could change what is read, run or written, in the PKI folder and in *others* that hold keys."""
+    folders = [order.root, *(folder for folder in others if folder is not None)]
+    keys = [folder / one.files.key for folder in folders for one in order.known if one.kind is Kind.CA]
+    for sentence in (*exposures(folders, order.cluster.source, order.openssl), *readable(dict.fromkeys(keys))):
+        warning(sentence)
+
+
 def _root_dir(making: Making) -> Path | None:
     return making.root_dir if isinstance(making, MakingAuthorities | Renewing) else None
 
 
 def _carried_out(making: Making, order: Order) -> Result | None:
-    for sentence in exposures(order.root, order.cluster.source, order.openssl):
-        warning(sentence)
     if making.dry_run:
         from kcert.view import script
 

@@ -10,4 +10,4 @@ def command(openssl: Program = "openssl") -> None:
     from kcert import examination
     from kcert.view import doctor
 
-    doctor.show(examination.examine(openssl))
+    doctor.show(examination.examine(openssl), examination.steered())

@@ -139,9 +139,13 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, opt
     assert files.csr
     csr = root / files.csr
     if not csr.is_file():
+        makes, besides = f"`kcert csr new {certificate.name}{option}`", ""
+        if certificate.kind is Kind.CA:
+            makes = f"`kcert {certificate.chapter} --csr-only{option}`"
+            besides = f" (A CA that asks nobody needs no answer: its certificate is copied to {root / str(files.crt)}.)"
         raise InputError(
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
-            f"request was made, or make one with `kcert csr new {certificate.name}{option}`."
+            f"request was made, or make one with {makes}.{besides}"
         )
     request = read_asked(openssl, csr.read_bytes(), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)

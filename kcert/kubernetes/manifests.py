@@ -29,7 +29,7 @@ from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import certificate_pems
 from kcert.plan import kubeconfig
-from kcert.shell import Command, run
+from kcert.shell import Command, quote, run
 from kcert.state import standings
 from kcert.workspace import PUBLIC_MODE, Workspace, in_place
 
@@ -254,8 +254,8 @@ def keep(
     """Put the certificate where it belongs in the PKI folder, or to *output*; its path, and whether it is new there.
 
     Where its CA's certificate is in the folder, `openssl verify` says whether that vouches for it; with *insists* it
-    has to, or InputError is raised. Where the profile keeps key and certificate inside a kubeconfig, that is
-    written, and the loose key goes.
+    has to be there, and to vouch, or InputError is raised. Where the profile keeps key and certificate inside a
+    kubeconfig, that is written, and the loose key goes.
     """
     crt = certificate.files.crt
     assert crt
@@ -268,6 +268,12 @@ def keep(
     ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files
     assert authority
+    if insists and not (desk.root / authority).is_file():
+        place = desk.root / authority
+        raise InputError(
+            f"{place} is not here, so nobody can tell whether the CA has signed it. The CA's certificate has to come "
+            f"along, without its key: `cp {quote(authority.name)} {quote(str(place))}`, then fetch it again."
+        )
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
         staging = workspace.stage((authority,), (crt,))
         staging.put(crt, answer.pem)

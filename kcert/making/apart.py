@@ -108,8 +108,13 @@ def as_signed(authority: Certificate, standing: Standing) -> Certificate:
 
 
 def root(order: Order, folder: Path) -> Order:
-    """The order for a CA above the cluster's own, in a *folder* of its own; nothing to do where there is one."""
+    """The order for a CA above the cluster's own, in a *folder* of its own; nothing to do where there is one.
+
+    Raises InputError where the cluster's CA is there already, and signed itself.
+    """
     cluster = order.cluster
+    if not order.renewal:
+        _check_unsigned(order, folder)
     authority = Certificate(
         name=ROOT,
         role=ROOT,
@@ -137,6 +142,18 @@ def root(order: Order, folder: Path) -> Order:
         doing=f"{order.doing} --root-dir",
         place="root's folder",
     )
+
+
+def _check_unsigned(order: Order, folder: Path) -> None:
+    """A CA that is there is kept, so the root would be for nothing."""
+    authorities = [one for one in order.wanted if one.kind is Kind.CA]
+    for name, standing in standings(order.root, authorities, order.openssl).items():
+        if standing.found and standing.found.self_issued:
+            raise InputError(
+                f"{order.root / str(standing.certificate.files.crt)} is there already, and signed itself. To have the "
+                f"root sign it, with the key that it has: `kcert renew {name} --root-dir {quote(str(folder))}"
+                f"{order.folder_option}`."
+            )
 
 
 def under(order: Order, root_order: Order) -> Order:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert import plan, plan_renewal
-from kcert.certificates import Kind
+from kcert.certificates import Kind, new_alone
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
 from kcert.making import apart
@@ -20,7 +20,7 @@ from kcert.making.preparation import authority_for, check_whole, days_under, lef
 from kcert.making.preparation import opened as opened_key
 from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
 from kcert.openssl.keys import same_key
-from kcert.plan_renewal import Old, Tools, new_alone
+from kcert.plan_renewal import Old, Tools
 from kcert.state import Standing, State, standings, unsigned_by
 
 if TYPE_CHECKING:
@@ -332,7 +332,8 @@ class _Preparation:
         authority = apart.standing_there(self.order, certificate).certificate
         names = apart.brings(self.order, authority)
         if self.renewal.new_key:
-            alone = new_alone(certificate)
+            assert certificate.files.crt
+            alone = new_alone(certificate.files.crt)
             names[alone] = apart.source(certificate).with_name(alone.name)
         return plan.brought(
             authority,
@@ -358,7 +359,8 @@ class _Preparation:
                 f"the outgoing CA still vouches for {', '.join(left)}, which would be refused without it: "
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
-        alone = new_alone(certificate)
+        assert certificate.files.crt
+        alone = new_alone(certificate.files.crt)
         if not (self.order.root / alone).is_file():
             raise InputError(
                 f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from kcert import shell
+from kcert.certificates import Kind
 from kcert.openssl import commands
 from kcert.plan import Run
 
@@ -27,7 +28,7 @@ class SideBySide:
     """Which command comes next when several certificates are made at once.
 
     Keys come first, because they take long and hold nobody up; a certificate waits with its signature until
-    its CA is in place; and `openssl verify` looks at many at a time.
+    its CA is in place; and `openssl verify` looks at many leaves at a time.
     """
 
     def __init__(self, bench: Workbench, procedures: Iterable[Procedure]) -> None:
@@ -85,7 +86,7 @@ class SideBySide:
             return
         if step.action == "signature" and work.issuer in self.coming:
             self.held.append(work)
-        elif step.action == "verify" and work.issuer:
+        elif step.action == "verify" and work.certificate.kind is not Kind.CA:
             self.unverified.append(work)
         else:
             self.ready.append(work)

@@ -359,7 +359,20 @@ def to_be_signed(order: Order, asked: Sequence[Certificate]) -> None:
         screen().print()
         command_line(offline.manual(one, known[one.issuer], order.openssl))
         screen().print()
+    _authorities_come(order, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
     _back_here(order, wanted)
+
+
+def _authorities_come(order: Order, authorities: Sequence[Certificate]) -> None:
+    """Whoever is to check certificates needs the CA's own, and so do all components."""
+    missing = [one.files.crt for one in authorities if one.files.crt and not (order.root / one.files.crt).exists()]
+    if not missing:
+        return
+    say("The CA's certificate has to come here first, without its key: by it certificates are checked.")
+    screen().print()
+    for crt in missing:
+        command_line(("cp", str(crt), str(order.root / crt)))
+    screen().print()
 
 
 def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None:

@@ -8,16 +8,20 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.errors import VerdictError
-from kcert.view.console import clean_line, draw
+from kcert.shell import quote
+from kcert.view.console import clean_line, draw, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.examination import Examined
+    from kcert.examination import Examined, Setting
 
 
-def show(found: Sequence[Examined]) -> None:
-    """Print every program; raises VerdictError where openssl, the only one needed, will not do."""
+def show(found: Sequence[Examined], steered: Sequence[Setting]) -> None:
+    """Print every program, and what steers openssl.
+
+    Raises VerdictError where openssl, the only one needed, will not do.
+    """
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -25,6 +29,9 @@ def show(found: Sequence[Examined]) -> None:
     for one in found:
         table.add_row(Text(one.program.name, style="heading"), *_verdict(one))
     draw(table)
+    for setting in steered:
+        screen().print()
+        say(f"{setting.name} is set ({quote(setting.value)}): {setting.effect}. Is that your wish?", "notice")
     openssl = found[0]
     if openssl.trouble:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")

@@ -6,19 +6,24 @@ import html
 import itertools
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.certificates import new_alone
 from kcert.shell import quote, typed
 from kcert.view.console import block, clean, clean_line, say, screen
 from kcert.view.script import here_document, passphrase_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from kcert.workspace.history import Entry
 
 WIDTH = 100
+
+_READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
+"""openssl's options for files with keys, requests and certificates."""
 
 
 def show(root: Path, entries: Sequence[Entry], form: str) -> None:
@@ -84,6 +89,8 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
                 yield f"# {why}"
             yield "\n".join(f"# {part}" for part in _line(entry).splitlines())
             continue
+        yield from _brought(entry, made)
+        yield from _both_authorities(entry)
         made.update(entry.files)
         for name in _settings(entry):
             if name not in written:
@@ -97,13 +104,50 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
             yield f"rm -f {quote(serial)}"
 
 
-def _not_repeatable(entry: Entry, made: Collection[str]) -> str:
+def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
     """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
-    action, words = "".join(entry.argv[1:2]), entry.argv[2:]
-    if action == "ca":
+    if entry.argv[1:2] == ("ca",):
         return "Request and settings were those of a manifest: `kcert csr sign` does it again."
-    missing = [word for word in words if not word.startswith("-") and word not in made] if action == "verify" else []
-    return f"{clean_line(missing[0])} was not made here, so there is nothing to check." if missing else ""
+    comes = {crt for crt, _ in _apart(entry)}
+    missing = [name for name in _reads(entry) if name not in made | comes and not PurePosixPath(name).is_absolute()]
+    return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
+
+
+def _reads(entry: Entry) -> Iterator[str]:
+    """The keys, requests and certificates that a command reads."""
+    if entry.argv[1:2] == ("verify",):
+        yield from (word for word in entry.argv[2:] if not word.startswith("-"))
+    else:
+        yield from (value for option, value in itertools.pairwise(entry.argv) if option in _READING)
+
+
+def _apart(entry: Entry) -> Iterator[tuple[str, str]]:
+    """A CA whose key a command uses where it lies: its certificate here, and where that came from."""
+    options = dict(itertools.pairwise(entry.argv))
+    key = PurePosixPath(options.get("-CAkey", ""))
+    if key.is_absolute():
+        yield options["-CA"], str(key.with_suffix(".crt"))
+
+
+def _brought(entry: Entry, made: set[str]) -> Iterator[str]:
+    """kcert copies the certificate of such a CA without a command."""
+    for crt, source in _apart(entry):
+        if crt not in made:
+            made.add(crt)
+            yield f"cp {quote(source)} {quote(crt)}"
+
+
+def _both_authorities(entry: Entry) -> Iterator[str]:
+    """Where a CA is changed over, kcert puts the new one and the old into one file, without a command."""
+    if entry.argv[1:2] != ("verify",) or "-CAfile" not in entry.argv[:-1]:
+        return
+    both = PurePosixPath(entry.argv[entry.argv.index("-CAfile") + 1])
+    alone = new_alone(both)
+    if str(alone) in entry.argv:
+        old = quote(f"{both}.old")
+        yield f"mv {quote(str(both))} {old}"
+        yield f"cat {quote(str(alone))} {old} > {quote(str(both))}"
+        yield f"rm {old}"
 
 
 def _settings(entry: Entry) -> Iterator[str]:

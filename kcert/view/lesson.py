@@ -86,7 +86,7 @@ class Lesson:
             screen().print()
             say("The CA's key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
             screen().print()
-            command_line(("read", "-rs", PASSPHRASE_VARIABLE))
+            command_line(("IFS=", "read", "-rs", PASSPHRASE_VARIABLE))
             command_line(("export", PASSPHRASE_VARIABLE))
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:

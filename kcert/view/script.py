@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 
+_LOCKING = {"-passout", "-pass"}
+"""The options of commands that make an encrypted key."""
+
 
 def show(order: Order, prepared: Prepared, *, explain: bool, returns: bool = False) -> None:
     """Print the script; one that *returns* ends where it began, for another part to follow."""
@@ -158,11 +161,24 @@ def _edit(swap: Swap, procedure: Procedure) -> str:
 
 
 def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Bash lines that ask for the passphrase of the CA's key, where one of *commands* looks for it."""
-    if any(IN_ENVIRONMENT in argv for argv in commands):
-        name = PASSPHRASE_VARIABLE
-        yield f'[ -n "${{{name}:-}}" ] || {{ read -rsp "Passphrase of the CA\'s key: " {name} && echo >&2; }}'
-        yield f"export {name}  # openssl finds it there (-passin {IN_ENVIRONMENT}); nobody else sees it"
+    """Bash lines that ask for the passphrase of the CA's key, where one of *commands* looks for it.
+
+    From the terminal, because the script itself may come through standard input; and twice where a key is to be locked
+    with it. Without IFS= the blanks around it would be lost.
+    """
+    looking = [argv for argv in commands if IN_ENVIRONMENT in argv]
+    if not looking:
+        return
+    name = PASSPHRASE_VARIABLE
+    yield f'if [ -z "${{{name}:-}}" ]; then'
+    yield f'    IFS= read -rsp "Passphrase of the CA\'s key: " {name} < /dev/tty'
+    yield "    echo >&2"
+    if any(_LOCKING & set(argv) for argv in looking):
+        yield '    IFS= read -rsp "The same again: " again < /dev/tty'
+        yield "    echo >&2"
+        yield f'    [ "$again" = "${name}" ] || {{ echo "The two differ: nothing was made." >&2; exit 2; }}'
+    yield "fi"
+    yield f"export {name}  # openssl finds it there (-passin {IN_ENVIRONMENT}); nobody else sees it"
 
 
 def here_document(path: str, text: str) -> Iterator[str]:
