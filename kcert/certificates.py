@@ -157,7 +157,8 @@ class Certificate:
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
     belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
-    ``intermediate`` is a CA that another one, outside the cluster, has signed.
+    ``intermediate`` is a CA that another one, outside the cluster, has signed. ``spare`` are those of its names that
+    other tools leave out, because nothing in a cluster has to dial them.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Certificate:
     usages: Usages | None = None
     passphrase: str = ""
     intermediate: bool = False
+    spare: tuple[AltName, ...] = ()
 
 
 def chain_of(crt: PurePosixPath) -> PurePosixPath:

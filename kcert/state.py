@@ -14,9 +14,10 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
 from kcert.files import read_regular
+from kcert.profiles.profile import CLUSTER_ADMINS, MASTERS, NODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 EXPIRING_DAYS = 30
 """A certificate with fewer days left is called expiring."""
+
+SHORTEST_RSA = 2048
+"""Fewer bits do not withstand a well-funded attacker any more (NIST SP 800-57 part 1, table 2)."""
 
 
 class State(enum.Enum):
@@ -40,9 +44,10 @@ class State(enum.Enum):
 class Standing:
     """One certificate and how it stands.
 
-    ``reasons`` are clauses that tell why it is not current; ``found`` is what lies there now, if it can be
-    read; ``has_key`` tells whether its private key is there. ``outgoing`` are the other certificates of a CA's
-    file: those whose leaves are still accepted while the CA is being replaced.
+    ``reasons`` are clauses that tell why it is not current, ``harmless`` those among them that nobody who uses it
+    would notice: other tools give CAs other names, and leave out what is not needed. ``found`` is what lies there
+    now, if it can be read; ``has_key`` tells whether its private key is there. ``outgoing`` are the other
+    certificates of a CA's file: those whose leaves are still accepted while the CA is being replaced.
     """
 
     certificate: Certificate
@@ -51,6 +56,19 @@ class Standing:
     found: X509 | None = None
     has_key: bool = False
     outgoing: tuple[X509, ...] = ()
+    harmless: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """True where it does its work, whoever made it: it is there, it has not ended, and what differs is harmless."""
+        if self.state in (State.MISSING, State.EXPIRED):
+            return False
+        return self.state is not State.STALE or set(self.reasons) <= set(self.harmless)
+
+    @property
+    def faults(self) -> str:
+        """The reasons that count, in one line."""
+        return "; ".join(reason for reason in self.reasons if reason not in self.harmless)
 
     def mended_by(self, folder_option: str) -> str:
         """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
@@ -65,11 +83,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a certificate's parts as they lie there; None for what does not."""
+    """The bytes of a certificate's parts as they lie there; None for what does not.
+
+    ``links`` is True for a kubeconfig that names files instead of holding them.
+    """
 
     key: bytes | None
     crt: bytes | None
     server: str | None = None
+    links: bool = False
 
 
 def standings(
@@ -109,7 +131,9 @@ def _read(root: Path, certificate: Certificate) -> _Content:
         if content is None:
             return _Content(None, None)
         inside = kubeconfig.opened(content)
-        return _Content(inside.key, inside.crt, inside.server) if inside else _Content(None, b"")
+        if inside is None:
+            return _Content(None, b"", links=b"client-certificate:" in content)
+        return _Content(inside.key, inside.crt, inside.server)
     public = files.crt or files.public_key
     assert public
     return _Content(_bytes(root / files.key), _bytes(root / public))
@@ -142,22 +166,19 @@ def _standing(
         return Standing(certificate, State.STALE, (f"{certificate.files.key} is not there",))
     one = found.get(certificate.name)
     if one is None:
-        return Standing(
-            certificate, State.STALE, (f"{proof.name} cannot be read as what it should be",), has_key=has_key
-        )
-    reasons = [
-        *_unlike(certificate, one),
-        *_not_from(certificate, one, found, outgoing),
-        *_key_trouble(certificate, content, one),
-    ]
+        why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
+        return Standing(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
+    differs = [*_unlike(certificate, one), *_key_trouble(certificate, content, one)]
+    reasons = [*(said for said, _ in differs), *_not_from(certificate, one, found, outgoing)]
+    harmless = tuple(said for said, harms in differs if not harms)
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     others = outgoing.get(certificate.name, ())
     if one.not_after <= now:
         expired = f"it ended on {one.not_after:%Y-%m-%d}"
-        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others)
+        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others, harmless)
     if reasons:
-        return Standing(certificate, State.STALE, tuple(reasons), one, has_key, others)
+        return Standing(certificate, State.STALE, tuple(reasons), one, has_key, others, harmless)
     if one.not_after <= now + timedelta(days=EXPIRING_DAYS):
         return Standing(certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others)
     return Standing(certificate, State.CURRENT, (), one, has_key, others)
@@ -168,31 +189,62 @@ def differences(certificate: Certificate, one: X509, authority: X509 | None) -> 
 
     Who signed an intermediate CA is not known here where that is not at hand.
     """
+    unlike = tuple(said for said, _ in _unlike(certificate, one))
     if certificate.intermediate and authority is None:
-        return tuple(_unlike(certificate, one))
-    return (*_unlike(certificate, one), *unsigned_by(one, authority or one))
+        return unlike
+    return (*unlike, *unsigned_by(one, authority or one))
 
 
-def _unlike(certificate: Certificate, one: X509) -> list[str]:
+def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
+    """In what *one* differs, and of each difference whether it harms."""
     subject = certificate.subject
     assert subject
-    reasons = []
+    reasons: list[tuple[str, bool]] = []
     # Signers may reorder what a subject holds; what it means stays.
     if sorted(subject.parts) != sorted(one.subject.parts):
-        reasons.append(f"its subject is {str(one.subject)!a}")
-    wanted, has = set(certificate.alt_names), set(one.alt_names)
-    if missing := [str(name) for name in certificate.alt_names if name not in has]:
-        reasons.append(f"it lacks {', '.join(missing)}")
-    if more := [ascii(str(name))[1:-1] for name in one.alt_names if name not in wanted]:
-        reasons.append(f"it also answers to {', '.join(more)}")
+        reasons.append((f"its subject is {str(one.subject)!a}", not is_as_good(certificate, one)))
+    reasons += _unlike_names(certificate, one)
     if bool(one.ca) != (certificate.kind is Kind.CA):
-        reasons.append("it is no CA" if certificate.kind is Kind.CA else "it is a CA")
-    reasons += _unlike_usages(certificate, one)
+        reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
+    reasons += ((said, True) for said in _unlike_usages(certificate, one))
     key = one.public_key
     is_now = f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
     if is_now != str(certificate.key):
-        reasons.append(f"its key is {is_now!a}, not {certificate.key}".replace("'", ""))
+        weak = key.algorithm == "rsa" and key.bits < SHORTEST_RSA
+        reasons.append((f"its key is {is_now!a}, not {certificate.key}".replace("'", ""), weak))
     return reasons
+
+
+def _unlike_names(certificate: Certificate, one: X509) -> Iterator[tuple[str, bool]]:
+    wanted, has = set(certificate.alt_names), set(one.alt_names)
+    missing = [name for name in certificate.alt_names if name not in has]
+    if missing:
+        harms = not set(missing) <= set(certificate.spare)
+        yield f"it lacks {', '.join(map(str, missing))}", harms
+    if more := [ascii(str(name))[1:-1] for name in one.alt_names if name not in wanted]:
+        yield f"it also answers to {', '.join(more)}", False
+
+
+def is_as_good(certificate: Certificate, one: X509) -> bool:
+    """Whether another subject does the same work.
+
+    A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
+    server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a
+    component its CN and the groups that Kubernetes itself knows, and of an administrator that it is one.
+    """
+    subject = certificate.subject
+    assert subject
+    if certificate.chapter not in ("client", "kubelet") or not certificate.kind.dials:
+        return True
+    groups, has = set(subject.organizations), set(one.subject.organizations)
+    same_name = subject.common_name == one.subject.common_name
+    if certificate.role == "user":
+        return same_name and groups == has
+    if MASTERS in groups:
+        return MASTERS in has
+    if CLUSTER_ADMINS in groups:
+        return bool(has & {CLUSTER_ADMINS, MASTERS})
+    return same_name and groups & {NODES} <= has
 
 
 def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
@@ -228,13 +280,13 @@ def unsigned_by(one: X509, authority: X509) -> list[str]:
     return ["another CA signed it"]
 
 
-def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[str]:
+def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[tuple[str, bool]]:
     from kcert.openssl.read import key_belongs
 
     if content.key is None:
         if certificate.kind is Kind.CA:
             return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
-        return [f"its key {certificate.files.key} is not there"]
+        return [(f"its key {certificate.files.key} is not there", True)]
     if key_belongs(content.key, one.public_key) is False:
-        return [f"{certificate.files.secret} holds another key than the certificate's"]
+        return [(f"{certificate.files.secret} holds another key than the certificate's", True)]
     return []

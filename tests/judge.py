@@ -65,7 +65,7 @@ def judged(certificate: x509.Certificate) -> Seen:
         extensions=frozenset(
             f"{'critical ' if is_critical else ''}{_called(oid)}" for oid, is_critical in critical.items()
         ),
-        subject_key_id=certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex(),
+        subject_key_id=_subject_key_id(certificate),
         authority_key_id=_authority_key_id(certificate),
         days=(certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds() / 86400,
         serial=certificate.serial_number,
@@ -127,6 +127,14 @@ def _purposes(certificate: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     return tuple(_PURPOSES.get(oid, oid.dotted_string) for oid in found)
+
+
+def _subject_key_id(certificate: x509.Certificate) -> str:
+    """What the signers of the Certificates API make has none, and shows as an empty text."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    except x509.ExtensionNotFound:
+        return ""
 
 
 def _authority_key_id(certificate: x509.Certificate) -> str | None:

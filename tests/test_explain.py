@@ -151,6 +151,15 @@ def test_the_course_is_one_page_that_needs_nothing_else(tmp_path: Path) -> None:
             assert line in everything
 
 
+def test_on_paper_numbers_lead_to_a_lesson_and_no_option_is_broken() -> None:
+    page = explain("--all", "--format", "html")
+    for number in ("1.1", "2.3"):
+        (entry,) = re.findall(rf'<li>{number} <a href="#([a-z-]+)">', page)
+        assert f'<h3 id="{entry}">{number} ' in page
+    assert '<span class="word">-CAcreateserial</span>' in page
+    assert "@bottom-center" in page
+
+
 def test_a_single_lesson_as_a_page_links_to_no_lesson_that_is_not_in_it() -> None:
     page = Page(explain("ca", "--format", "html"))
     assert page.ids == ["ca"]

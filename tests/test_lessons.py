@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +18,10 @@ from kcert.certificates import Certificate, Kind
 from kcert.cluster import Cluster, User
 from kcert.errors import InputError
 from kcert.making import Order, make
+from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kcert.plan import Procedure
 
 OPENING_WORDS = 60
@@ -255,10 +255,8 @@ def test_chapters_come_in_the_order_of_a_course() -> None:
 # --- what a lesson shows can be typed
 
 
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that lessons name: the course's beside those of kubeadm."""
-    root = tmp_path_factory.mktemp("workshop")
+def furnish(root: Path) -> None:
+    """Make the files that lessons name: the course's beside those of kubeadm."""
     for profile in ("kubeadm", "course"):
         known = profiles.certificates(cluster(profile))
         order = Order(
@@ -266,7 +264,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         make(order, Silent())
     shutil.copy(root / "ca.crt", root / "ca-chain.crt")  # as if a root had signed it
-    return root
+
+
+@pytest.fixture(scope="session")
+def workshop(shared: Path) -> Path:
+    """A folder with the files that lessons name, made once in a test run; it is for looking at only."""
+    return made_once(shared, "workshop", lambda home: furnish(home / "pki")) / "pki"
 
 
 @pytest.mark.parametrize(("topic", "line"), COMMAND_LINES)
@@ -423,3 +426,10 @@ def test_openssl_says_what_the_lesson_quotes(topic: str, faulty: str, workshop: 
     ]
     # Three dots stand for what differs from one machine to the next.
     assert any(all(part.strip() in said for part in line.split("...") if part.strip()) for line in quoted), said
+
+
+def test_no_lesson_has_two_sections_of_one_name() -> None:
+    """The second would be told in the place of the first."""
+    for path in sorted(Path(lessons.__file__).parent.glob("*.md")):
+        headings = re.findall(r"^## (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(headings) == len(set(headings)), path.name

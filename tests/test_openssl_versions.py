@@ -30,6 +30,7 @@ OPTIONS = {
 }
 
 DIGESTS = {"-sha1", "-sha256", "-sha384", "-sha512"}
+CIPHERS = {"-aes256"}
 NEWER = {
     "-copy_extensions": "told as what OpenSSL 3 has",
     "-noenc": "the same",
@@ -45,7 +46,8 @@ def strange(argv: list[str]) -> list[str]:
     command, *words = argv
     if command not in OPTIONS:
         return [command]
-    known = OPTIONS[command] | (DIGESTS if "-*" in OPTIONS[command] else set())
+    # Each hash, or each cipher, is an option of its own, which -help sums up.
+    known = OPTIONS[command] | (DIGESTS | CIPHERS if "-*" in OPTIONS[command] else set())
     return [word for word in words if re.fullmatch(r"-[a-z_][A-Za-z0-9_-]*", word) and word not in known]
 
 

@@ -264,6 +264,22 @@ def test_an_error_that_cannot_be_said_keeps_its_status(kcert: Kcert) -> None:
     assert (said.stdout, said.stderr) == ("status 2\n", "")
 
 
+LONG_FOLDER = "/".join(["a-folder-with-a-long-name"] * 6)
+
+
+@pytest.mark.parametrize("columns", [0, 80])
+def test_a_long_path_stays_whole(kcert: Kcert, columns: int) -> None:
+    """Nobody can copy a path in two pieces; zero columns stand for a pipe."""
+    path = f"{LONG_FOLDER}/kcert.yaml"
+    arguments = ("plan", "--config", path)
+
+    said = on_terminal(kcert, *arguments, columns=columns).plain if columns else kcert(*arguments).stderr
+
+    lines = [line for line in said.splitlines() if "a-folder" in line]
+    assert lines
+    assert all(path in line for line in lines)
+
+
 def test_what_was_typed_reaches_the_terminal_as_text(kcert: Kcert) -> None:
     said = kcert("plan", "--config", "no\x1b[31msuch\u202e")
 

@@ -62,7 +62,8 @@ def command(
         raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
     folder = chapters.folder(looking)
     wish = kubeconfigs.Wish(server, context, embed, path_prefix)
-    drafts = kubeconfigs.drafts(folder, names or (), wish)
+    left = () if names or elsewhere else kubeconfigs.strangers(folder)
+    drafts = kubeconfigs.drafts(folder, names or (), wish, left)
     telling = Telling(folder, explain=explain)
     if output is not None and str(output) == "-":
         telling.screen(kubeconfigs.for_screen(folder, drafts))
@@ -72,4 +73,5 @@ def command(
         telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge))
     else:
         kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
+        telling.left(left)
         telling.ends()

@@ -8,7 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.diagnosis import access, files, handshakes, keys, knowledge, names, settings, trust, usages, validity
+from kcert.diagnosis import (
+    access,
+    files,
+    handshakes,
+    keys,
+    knowledge,
+    names,
+    requests,
+    settings,
+    trust,
+    usages,
+    validity,
+    webhooks,
+)
 from kcert.diagnosis.cause import DIALLED, Cause, Meaning, Saying, dialled
 from kcert.diagnosis.unwrapping import unwrap
 
@@ -17,7 +30,7 @@ if TYPE_CHECKING:
 
 CAUSES: dict[str, Cause] = {
     cause.name: cause
-    for group in (validity, usages, names, trust, keys, handshakes, access, settings, files)
+    for group in (webhooks, requests, validity, usages, names, trust, keys, handshakes, access, settings, files)
     for cause in group.CAUSES
 }
 """Every cause by its name. A line has one cause, the first whose wording it holds: what says more comes first."""

@@ -106,6 +106,7 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "tlsPrivateKeyFile": _KEY,
     },
     "etcd": {
+        "--config-file": _CONFIGURATION,
         "--cert-file": _certificate(Role.ETCD_SERVER, Kind.SERVER, "--key-file"),
         "--key-file": _KEY,
         "--trusted-ca-file": _authority(Role.ETCD_CA),

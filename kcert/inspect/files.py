@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DOCUMENT = re.compile(
-    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|Kube(?:let|Proxy|Scheduler)Configuration)\b|^clusters:",
+    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|Kube(?:let|Proxy|Scheduler)Configuration)\b|^clusters:"
+    rb"|^(?:client|peer)-transport-security:",
     re.MULTILINE,
 )
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
 
+_APART = 2
+"""How unlikely it is that a CA signed a certificate that names another one."""
+
 
 def linked(findings: Findings, openssl: str) -> Survey:
     """Read every certificate that *findings* speak of, each once, and put the survey together."""
@@ -106,6 +109,10 @@ class _Linker:
         self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
         self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
         self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
+        # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
+        named = [one.source for one in findings.configurations]
+        named += [one.path for one in findings.problems if one.expects == "certificate"]
+        self.complete = {home_of(path) for path in named}
         for draft, certificate, role in self.known:
             if not draft.live:
                 self.inside[draft.path].setdefault(certificate.sha256, certificate)
@@ -192,8 +199,12 @@ class _Linker:
         if kind is Kind.CA or role in _CAS:
             return None if certificate.self_issued else self._by_name(draft, certificate)
         candidates = self._verifiers(draft, role) if role and not draft.live else []
-        if role and self._is_open(draft, role) and (signer := self._signer_of_its_own(draft, certificate, role)):
-            return signer
+        if role and self._is_open(draft, role):
+            if signer := self._signer_of_its_own(draft, certificate, role):
+                return signer
+            if draft.option and not self._trusted(draft):
+                # Nor does the name of another CA, which is not here, speak against it.
+                candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
         if candidates:
             # One option may name the wrong CA: that is its own fault, and not the certificate's.
             return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
@@ -213,7 +224,7 @@ class _Linker:
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
         # A tree may hold copies of several clusters, all with a CA of the same name.
         near = [path for path in found if home_of(path) == home_of(draft.path)]
-        return near or found
+        return near if home_of(draft.path) in self.complete else near or found
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
         named = (self.named.get(option, []) for option in options)
@@ -236,25 +247,37 @@ class _Linker:
             return None
         if role is not Role.APISERVER:
             return path
-        trusted = {
+        trusted = self._trusted(draft)
+        return path if not trusted or any(one.certificate.sha256 in trusted for one in found) else None
+
+    def _trusted(self, draft: Draft) -> set[str]:
+        """The CAs (by SHA-256) that the kubeconfigs of the same home trust the API server by."""
+        return {
             authority.sha256
             for one in self.kubeconfigs
             for authority in one.authorities
             if home_of(one.path) == home_of(draft.path)
         }
-        return path if not trusted or any(one.certificate.sha256 in trusted for one in found) else None
 
     def _unlikeliness(self, path: Path, certificate: X509) -> int:
-        """0 for a file with the CA that the certificate names by name and key, 1 by the name alone, 2 otherwise."""
+        """0 for a file with the CA that the certificate names by name and key, 1 by the name alone, or _APART."""
         named = [one for one in self.inside.get(path, {}).values() if one.subject == certificate.issuer]
         wanted = certificate.authority_key_id
         keys = {one.subject_key_id for one in named}
-        return 2 if not named else int(wanted is not None and wanted not in keys and None not in keys)
+        return _APART if not named else int(wanted is not None and wanted not in keys and None not in keys)
+
+    def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
+        """True for a CA that has the right name alone, and lies in another cluster's home."""
+        home, wanted = home_of(draft.path), certificate.authority_key_id
+        elsewhere = home in self.complete and home_of(one.path) != home
+        return elsewhere and wanted is not None and one.certificate.subject_key_id != wanted
 
     def _by_name(self, draft: Draft, certificate: X509) -> Path | None:
         """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""
         candidates = [
-            one for one in self.by_name.get(certificate.issuer, []) if one.certificate.sha256 != certificate.sha256
+            one
+            for one in self.by_name.get(certificate.issuer, [])
+            if one.certificate.sha256 != certificate.sha256 and not self._is_another_clusters(one, draft, certificate)
         ]
         if not candidates:
             return None

@@ -75,7 +75,23 @@ def configured(document: dict[str, Any]) -> Started | None:
             "hostnameOverride": document.get("hostnameOverride"),
         }
         return Started("kube-proxy", _texts(fields))
+    if kind is None and any(name in document for name in _ETCD_SECTIONS):
+        return Started("etcd", _etcd_options(document))
     return None
+
+
+_ETCD_SECTIONS = {"client-transport-security": "--", "peer-transport-security": "--peer-"}
+"""Where etcd's configuration file names its files, and how the options begin that do the same."""
+
+
+def _etcd_options(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """etcd's configuration file as options, whose names it has without dashes (etcd.conf.yml.sample)."""
+    given = {f"--{name}": value for name, value in document.items()}
+    for section, begin in _ETCD_SECTIONS.items():
+        inside = document.get(section)
+        if isinstance(inside, dict):
+            given |= {f"{begin}{name}": value for name, value in inside.items()}
+    return _texts(given)
 
 
 def _texts(fields: dict[str, object]) -> tuple[tuple[str, str], ...]:

@@ -310,7 +310,7 @@ def _context(kubeconfig: KubeconfigUse, uses: tuple[Use, ...], openssl: str) -> 
     if not kubeconfig.verifies:
         facts.append(Fact("verifies the server", "no", "No verification"))
     elif kubeconfig.server_name:
-        facts.append(Fact("expects", kubeconfig.server_name, "Server name"))
+        facts.append(Fact("expects", kubeconfig.server_name, "Expected name"))
     for authority in kubeconfig.authorities:
         where = "inside the file" if kubeconfig.ca_embedded else str(kubeconfig.ca_path)
         facts.append(Fact("trusts", f"{authority.subject} ({where})", "Issuer"))

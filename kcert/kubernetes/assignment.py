@@ -9,7 +9,6 @@ from kcert import profiles
 from kcert.certificates import chain_of
 from kcert.errors import InputError
 from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
-from kcert.kubernetes.credentials import fit
 from kcert.kubernetes.version import STABLE, version
 from kcert.openssl.pem import is_encrypted
 from kcert.state import standings
@@ -106,4 +105,4 @@ def unfit(root: Path, asked: Seat, openssl: str) -> tuple[Standing, ...]:
     wanted = {one.reads.certificate.name: one.reads.certificate for one in told if one.reads}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
     found = standings(root, wanted.values(), openssl)
-    return tuple(one for one in found.values() if not fit(one))
+    return tuple(one for one in found.values() if not one.usable)

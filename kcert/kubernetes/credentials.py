@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
-from kcert.certificates import Kind
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
 from kcert.openssl.pem import pem_blocks
@@ -129,16 +128,9 @@ def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credenti
     return tuple(_credentials(folder, one, known[one.issuer or "ca"], found[one.name]) for one in wanted)
 
 
-def fit(one: Standing) -> bool:
-    """True for a certificate that can be used; a CA also without its key, which may well lie somewhere safer."""
-    if one.certificate.kind is Kind.CA and one.state is State.STALE and not one.has_key:
-        return len(one.reasons) == 1
-    return one.state in (State.CURRENT, State.EXPIRING)
-
-
 def insist(folder: Folder, found: Iterable[Standing]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
-    unfit = [one for one in found if not fit(one)]
+    unfit = [one for one in found if not one.usable]
     missing = [one.certificate for one in unfit if one.state is State.MISSING]
     if missing:
         chapters = dict.fromkeys(one.chapter for one in missing)
@@ -149,7 +141,7 @@ def insist(folder: Folder, found: Iterable[Standing]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.reason}. `{one.mended_by(folder.option)}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.faults}. `{one.mended_by(folder.option)}` "
             "renews it."
         )
 

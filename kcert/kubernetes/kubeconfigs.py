@@ -15,6 +15,7 @@ from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.assignment import check_prefix
 from kcert.kubernetes.server import check_server
+from kcert.making.taking_over import known_files, made_here
 from kcert.profiles.profile import kubeconfig_of
 from kcert.workspace import SECRET_MODE, Workspace
 from kcert.workspace.elsewhere import Written, make_folder, write
@@ -111,8 +112,10 @@ class Narrator(Protocol):
         """The file is in place; with *replaced* the one before is in the PKI folder's backup."""
 
 
-def drafts(folder: Folder, names: Iterable[str], wish: Wish) -> tuple[Draft, ...]:
-    """The kubeconfigs called *names*, all that the cluster needs where none is named.
+def drafts(
+    folder: Folder, names: Iterable[str], wish: Wish, without: tuple[Certificate, ...] = ()
+) -> tuple[Draft, ...]:
+    """The kubeconfigs called *names*; where none is named, all that the cluster needs but those *without*.
 
     Raises InputError for a name that is nobody's, a wish that cannot be had, and a certificate that is
     missing, stale or expired.
@@ -122,10 +125,19 @@ def drafts(folder: Folder, names: Iterable[str], wish: Wish) -> tuple[Draft, ...
     wanted: dict[str, Certificate] = {}
     for name in names:
         wanted |= {one.name: one for one in credentials.named(folder, name, everybody)}
-    chosen = tuple(wanted.values()) or everybody
+    chosen = tuple(wanted.values()) or tuple(one for one in everybody if one not in without)
     if not wish.embed and any(one.files.kubeconfig for one in chosen):
         raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
     return tuple(draft(folder, one, wish) for one in credentials.credentials(folder, chosen))
+
+
+def strangers(folder: Folder) -> tuple[Certificate, ...]:
+    """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
+    own = [
+        one for one in credentials.clients(folder) if one.files.kubeconfig and (folder.root / one.files.proof).is_file()
+    ]
+    known = known_files(folder.root) if own else frozenset()
+    return tuple(one for one in own if not made_here(folder.root, one, known))
 
 
 def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
@@ -168,6 +180,8 @@ def keep(folder: Folder, made: Iterable[Draft], narrator: Narrator, *, kubectl: 
     if kubectl:
         _check_kubectl()
     narrator.opens(made)
+    if not made:
+        return
     with Workspace.open(folder.root, "kcert kubeconfig", narrator.waits) as workspace:
         for one in made:
             narrator.begins(one)

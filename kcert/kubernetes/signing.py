@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, Condition, SigningRequest, requested
 from kcert.openssl import cnf, commands
+from kcert.openssl.program import adds_identifiers
 from kcert.openssl.read import X509, key_belongs, read_certificate
 from kcert.shell import Command, run
 
@@ -33,6 +35,12 @@ SIGNER = PurePosixPath("signer")
 
 LIST = SIGNER / "index.txt"
 """What was signed before; openssl_templates/sign.cnf names it, too."""
+
+SERIAL = SIGNER / "serial"
+"""The next serial number; openssl_templates/sign.cnf names it, too."""
+
+SERIAL_BYTES = 16
+"""kube-controller-manager draws 128 bits."""
 
 SIGNING_DURATION = timedelta(days=365)
 """kube-controller-manager's --cluster-signing-duration, unless it is told otherwise."""
@@ -151,7 +159,8 @@ def prepare(
         cnf=config,
         passphrase=passphrase,
     )
-    settings = cnf.render_signer(signers.as_extensions(one.usages), names)
+    nothing = "none" if adds_identifiers(openssl) else ""
+    settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
     return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
 
 
@@ -177,6 +186,7 @@ def sign(
     staging.put(csr, one.request)
     staging.write(config, signing.settings)
     staging.write(LIST, "")
+    staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
     outcome = run(Command(signing.argv, staging.folder, passphrase=passphrase.handed_to(signing.argv)))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)

@@ -103,7 +103,7 @@ class _Preparation:
             if not self._is_meant(standing):
                 continue
             leaf = certificate.kind not in (Kind.CA, Kind.KEY_PAIR)
-            foreign = self._in_line(standing) and not made_here(self.order.root, standing, self.known)
+            foreign = self._in_line(standing) and not made_here(self.order.root, certificate, self.known)
             if leaf and not foreign and (standing.found or self._in_line(standing)):
                 chosen.append(standing)
             elif _names_its_files(self.order.root, standing):

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Key, Kind, Subject, Usages
-from kcert.errors import InputError
+from kcert.errors import InputError, MachineError
+from kcert.files import read_regular
 from kcert.kubeconfig import opened
 from kcert.openssl.cnf import writable
 from kcert.workspace import OWN_FOLDER
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from kcert.certificates import AltName, Certificate
     from kcert.openssl.x509 import X509, PublicKey
-    from kcert.state import Standing
 
 _AUTHORITY_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
@@ -59,10 +59,14 @@ def known_files(root: Path) -> frozenset[str]:
     return frozenset(digest for digest in digests if digest)
 
 
-def made_here(root: Path, standing: Standing, known: frozenset[str]) -> bool:
+def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
     """Whether what lies there is among the *known* files, those that kcert made."""
-    files = standing.certificate.files
-    content = (root / files.proof).read_bytes()
+    files = certificate.files
+    path = root / files.proof
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kcert.certificates import AltName, Certificate, Usages
+    from kcert.openssl.x509 import X509
 
 EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
@@ -44,17 +45,24 @@ def render_request(names: tuple[AltName, ...]) -> str:
     return _filled(built_in_templates() / "request.cnf", {"alt_names": alt_names(names)})
 
 
-def render_signer(usages: Usages, names: tuple[AltName, ...]) -> str:
-    """The openssl.cnf with which `openssl ca` signs for *usages* and *names*, as kube-controller-manager would."""
+def render_signer(usages: Usages, names: tuple[AltName, ...], authority: X509, *, nothing: str) -> str:
+    """The openssl.cnf with which `openssl ca` signs for *usages* and *names*, as kube-controller-manager would.
+
+    What Go's x509.CreateCertificate makes of it, in that order: the hash that goes with the key of *authority*, its
+    key named where it has an identifier, and none for the new key, since only CAs get one. *nothing* is how this
+    openssl is told to leave an identifier out.
+    """
     values = {
-        "basicConstraints": "critical, CA:FALSE",
         "keyUsage": f"critical, {', '.join(usages.key)}" if usages.key else "",
         "extendedKeyUsage": ", ".join(usages.extended or ()),
+        "basicConstraints": "critical, CA:FALSE",
+        "subjectKeyIdentifier": nothing,
+        "authorityKeyIdentifier": "keyid" if authority.subject_key_id else nothing,
         "subjectAltName": "@alt_names" if names else "",
-        "subjectKeyIdentifier": "hash",  # OpenSSL 3 would add it unasked, and 1.1.1 would not
-        "authorityKeyIdentifier": "keyid",
     }
-    return _filled(built_in_templates() / "sign.cnf", {"extensions": _lines(values), "alt_names": alt_names(names)})
+    digest = {"P-384": "sha384", "P-521": "sha512"}.get(authority.public_key.curve or "", "sha256")
+    filled = {"extensions": _lines(values), "alt_names": alt_names(names), "digest": digest}
+    return _filled(built_in_templates() / "sign.cnf", filled)
 
 
 def writable(name: AltName) -> bool:

@@ -37,6 +37,20 @@ def version(program: str) -> str:
     return ascii(said[0])[1:-1] if said else "a program that says nothing of its version"
 
 
+def adds_identifiers(program: str) -> bool:
+    """True for an OpenSSL that writes key identifiers into what it signs unless it is told ``none``.
+
+    3.0 began with it, and with ``none``, which 1.1.1 takes for an identifier in hexadecimal and stops at (CHANGES.md,
+    "Changes between 1.1.1 and 3.0.0").
+    """
+    return _release(version(program)) >= (3, 0, 0)
+
+
+def _release(said: str) -> tuple[int, ...]:
+    found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
+    return tuple(int(part) for part in found.groups()) if found else ()
+
+
 def unusable(said: str) -> str | None:
     """Why kcert cannot work with the openssl that describes itself like this; None if it can."""
     if said.startswith("LibreSSL"):
@@ -44,10 +58,10 @@ def unusable(said: str) -> str | None:
             "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
             '(macOS: `brew install openssl@3`, then --openssl "$(brew --prefix openssl@3)/bin/openssl")'
         )
-    found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
-    if not found:
+    release = _release(said)
+    if not release:
         return "this is not OpenSSL"
-    if tuple(int(part) for part in found.groups()) < OLDEST:
+    if release < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         return f"kcert needs OpenSSL {oldest} or newer, for random serials and keys that others cannot read"
     return None

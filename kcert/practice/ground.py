@@ -32,6 +32,26 @@ if TYPE_CHECKING:
 OWN_FOLDER = ".practice"
 
 
+_SIGNER = """\
+[ ca ]
+default_ca = signer
+
+[ signer ]
+database = {folder}/index.txt
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any_subject
+x509_extensions = {extensions}
+
+[ any_subject ]
+commonName = optional
+
+"""
+"""How `openssl ca` is to sign; the certificate's own section comes after it."""
+
+
 @dataclass(frozen=True)
 class Make:
     """A certificate to be made: who signs it (None: itself), and for which time (None: its days, from now on)."""
@@ -181,19 +201,18 @@ class Ground:
         folder = self._scratch / str(files.csr).replace("/", "-")
         folder.mkdir(parents=True)
         (folder / "index.txt").touch()
-        settings = (base / str(files.cnf)).read_text(encoding="utf-8")
-        text = (cnf.built_in_templates() / "sign.cnf").read_text(encoding="utf-8").partition("[ v3_req ]")[0]
-        text = text.replace("= signer/index.txt", f"= {folder.absolute()}/index.txt")
-        text = text.replace("new_certs_dir   = signer", f"new_certs_dir   = {folder.absolute()}")
-        text += f"[ {cnf.EXTENSIONS} ]{settings.partition(f'[ {cnf.EXTENSIONS} ]')[2]}"
-        (folder / "ca.cnf").write_text(text, encoding="utf-8")
+        # From where the command runs: the lab's own path may hold anything, and stands in no settings.
+        there = PurePosixPath(os.path.relpath(folder, base))
+        settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {cnf.EXTENSIONS} ]")[2]
+        text = _SIGNER.format(folder=there, extensions=cnf.EXTENSIONS)
+        (folder / "ca.cnf").write_text(f"{text}[ {cnf.EXTENSIONS} ]{settings}", encoding="utf-8")
         return commands.signature_between(
             self.openssl,
             files.csr,
             authority=(issuer.files.crt, issuer.files.key),
             out=files.crt,
             between=one.between,
-            cnf=PurePosixPath((folder / "ca.cnf").absolute()),
+            cnf=there / "ca.cnf",
         )
 
     def _finish(self, one: Make, base: Path) -> None:

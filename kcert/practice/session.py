@@ -86,7 +86,7 @@ class Session:
     @property
     def running_exam(self) -> bool:
         """True while the exam that this lab is part of goes on."""
-        return self.state.deadline is not None and state.moment() <= self.state.deadline
+        return self.state.deadline is not None and state.moment() < self.state.deadline
 
     def check(self) -> Judged:
         """Try everything that has to work; what is solved is written down."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from kcert.profiles.profile import (
     file_of,
     host_names,
     kubelet_subject,
+    spare_names,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +62,9 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
             host=member.name,
         )
 
-    yield make.leaf(
-        "kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver"), alt_names=api_server_names(cluster)
-    )
+    names = api_server_names(cluster)
+    server = make.leaf("kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver"), alt_names=names)
+    yield replace(server, spare=spare_names(cluster, names))
     yield make.leaf("apiserver-etcd-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-etcd-client"))
     yield make.leaf(
         "apiserver-kubelet-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-kubelet-client", (MASTERS,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from kcert.profiles.profile import (
     file_of,
     host_names,
     kubelet_subject,
+    spare_names,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +55,10 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
         yield make.leaf(component.removeprefix("system:"), "client", Kind.CLIENT, Subject(component, (component,)))
     yield make.leaf("kube-proxy", "client", Kind.CLIENT, Subject("system:kube-proxy", ("system:node-proxier",)))
 
-    yield make.leaf(
-        "kube-apiserver",
-        "apiserver",
-        Kind.SERVER,
-        Subject("kube-apiserver", OWNERS),
-        alt_names=api_server_names(cluster),
-    )
+    names = api_server_names(cluster)
+    server = make.leaf("kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver", OWNERS), alt_names=names)
+    # Its neighbours on the same host dial the loopback.
+    yield replace(server, spare=spare_names(cluster, names, "127.0.0.1"))
     yield make.leaf(
         "apiserver-kubelet-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-kubelet-client", (MASTERS,))
     )

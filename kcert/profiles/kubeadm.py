@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Files, Key, Kind, Subject
 from kcert.cluster import Lifetimes, url
 from kcert.profiles.profile import (
+    CLUSTER_ADMINS,
     ETCD_PORT,
     MASTERS,
     Duties,
@@ -18,6 +20,7 @@ from kcert.profiles.profile import (
     every_member,
     file_of,
     kubelet_subject,
+    spare_names,
     stem_of,
     with_control_plane,
 )
@@ -37,22 +40,14 @@ CONFIGURATIONS = {
 }
 ROTATES = True
 
-ADMINISTRATORS = "kubeadm:cluster-admins"
-"""The group of admin.conf since kubeadm 1.29; it has rights only once it is bound to cluster-admin."""
-
 
 def certificates(cluster: Cluster) -> Iterator[Certificate]:
     """kubeadm's certificates, in the order of its phases: certs, then kubeconfig."""
     make = _Kubeadm(cluster)
     yield make.authority("ca", "pki/ca", "kubernetes-ca")
-    yield make.leaf(
-        "apiserver",
-        "pki/apiserver",
-        Kind.SERVER,
-        "kube-apiserver",
-        chapter="apiserver",
-        names=api_server_names(cluster),
-    )
+    names = api_server_names(cluster)
+    server = make.leaf("apiserver", "pki/apiserver", Kind.SERVER, "kube-apiserver", chapter="apiserver", names=names)
+    yield replace(server, spare=spare_names(cluster, names))
     yield make.leaf(
         "apiserver-kubelet-client",
         "pki/apiserver-kubelet-client",
@@ -229,7 +224,7 @@ class _Kubeadm:
 
     def kubeconfigs(self) -> Iterator[Certificate]:
         everyone = self.cluster.endpoint
-        yield self.conf("admin", "admin", Subject("kubernetes-admin", (ADMINISTRATORS,)), everyone)
+        yield self.conf("admin", "admin", Subject("kubernetes-admin", (CLUSTER_ADMINS,)), everyone)
         yield self.conf("super-admin", "super-admin", Subject("kubernetes-super-admin", (MASTERS,)), everyone)
         yield from self.control_plane()
         for node in self.cluster.nodes:

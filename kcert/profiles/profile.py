@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MASTERS = "system:masters"
 """The group that the API server lets do everything, whatever RBAC says (Kubernetes: "RBAC good practices")."""
 
+CLUSTER_ADMINS = "kubeadm:cluster-admins"
+"""The group of admin.conf since kubeadm 1.29; it has rights only once it is bound to cluster-admin."""
+
 NODES = "system:nodes"
 """The group of the kubelets; the node authorizer answers it alone (Kubernetes: "Using Node Authorization")."""
 
@@ -171,6 +174,19 @@ def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
             *cluster.api_server.extra_sans,
         ]
     )
+
+
+def spare_names(cluster: Cluster, names: Iterable[AltName], *dialled: str) -> tuple[AltName, ...]:
+    """Those of a server's *names* that it can do without, unless they are among what is *dialled* in this profile.
+
+    kubeadm leaves out the loopback, and the service addresses of the second family: clients in pods dial the first.
+    """
+    later = {str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs[1:]}
+    server = cluster.api_server
+    hosts = {name.value for host in cluster.control_plane for name in host_names(host)}
+    asked = {*dialled, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
+    spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - asked
+    return tuple(name for name in names if name.value in spare)
 
 
 def etcd_names(members: Iterable[Host], *loopback: str) -> tuple[AltName, ...]:

@@ -14,7 +14,7 @@ from kcert.certificates import Kind
 from kcert.durations import told
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
-from kcert.kubernetes.signing import LIST, SIGNER
+from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.shell import Command, quote, read, typed
 from kcert.view.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
@@ -266,9 +266,13 @@ class Signing:
         block(how.settings.rstrip().splitlines(), "config")
         screen().print()
         if by_hand := out_of_file(self._path, one, "request", root):
-            say(f"By hand, in {root}, the request comes out of the manifest, and the list of what was signed is empty:")
+            say(
+                f"By hand, in {root}, the request comes out of the manifest, the list of what was signed is empty, and "
+                "the serial number is drawn:"
+            )
             screen().print()
-            block([f"mkdir -p {SIGNER}", f"{by_hand} > {csr}", f": > {LIST}"], "command")
+            drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
+            block([f"mkdir -p {SIGNER}", f"{by_hand} > {csr}", f": > {LIST}", drawn], "command")
             screen().print()
         command_line(how.argv)
 

@@ -62,7 +62,7 @@ def warn(seat: Seat, unfit: Iterable[Standing], folder_option: str) -> None:
     for one in unfit:
         if one.state is not State.MISSING:
             name, command = one.certificate.name, one.mended_by(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.reason)}. `{command}` renews it.")
+            _warning(f"{name} is {one.state.value}: {clean_line(one.faults)}. `{command}` renews it.")
 
 
 def warn_of_release(version: Version) -> None:

@@ -13,6 +13,7 @@ from kcert.workspace import OWN_FOLDER, SECRET_MODE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.kubeconfigs import Draft
     from kcert.shell import Outcome
@@ -38,7 +39,7 @@ class Telling:
 
     def opens(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
-        if not self._explain:
+        if not (self._explain and drafts):
             return
         for paragraph in lessons.lesson("kubeconfig").opening.split("\n\n"):
             say(paragraph)
@@ -89,6 +90,12 @@ class Telling:
         self._replaced = self._replaced or replaced
         before = "; the one before is in the backup" if replaced else ""
         self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
+
+    def left(self, strangers: Sequence[Certificate]) -> None:
+        """Those that were not looked at, because another tool made them."""
+        if strangers:
+            files = ", ".join(str(one.files.proof) for one in strangers)
+            say(f"Left as they are, because kcert did not make them: {files}. One that is named is written anew.")
 
     def ends(self) -> None:
         """What to do with them."""

@@ -53,6 +53,7 @@ def _record(standing: Standing) -> dict[str, object]:
         "name": certificate.name,
         "state": standing.state.value,
         "reasons": list(standing.reasons),
+        "usable": standing.usable,
         "kind": certificate.kind.value,
         "cn": subject.common_name if subject else None,
         "organizations": list(subject.organizations) if subject else [],
@@ -124,6 +125,9 @@ def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing], folde
         _paragraphs(standings)
     counts = [(state, sum(one.state is state for one in standings)) for state in State]
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
+    works = [one.certificate.name for one in standings if one.state is State.STALE and one.usable]
+    if works:
+        say(f"Other than kcert.yaml says, and good for their work as they are: {', '.join(works)}.")
     if any(one.state is State.MISSING for one in standings):
         say(f"`kcert all{folder_option}` makes what is missing.")
 

@@ -56,8 +56,8 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
     for one in kept:
         if one.state is not State.CURRENT:
             command = f"`{one.mended_by(folder_option)}`"
-            say(
-                f"{one.certificate.name} is {one.state.value}: {one.reason}. Left alone; {command} renews it.", "notice"
-            )
+            name, works = one.certificate.name, one.state is State.STALE and one.usable
+            is_now = "differs from kcert.yaml, and works as it is" if works else f"is {one.state.value}"
+            say(f"{name} {is_now}: {one.reason}. Left alone; {command} renews it.", "notice")
     if kept:
         screen().print()

@@ -390,9 +390,9 @@ def test_a_ca_that_is_not_there_is_named_with_the_command_that_makes_it(kcert: K
 
 def test_a_stale_ca_is_named_with_the_command_that_renews_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     made = own_pki("kubeadm")
-    made.config.write_text(made.config.read_text(encoding="utf-8").replace("P-256", "P-384"), encoding="utf-8")
+    (made.folder / "pki/ca.crt").write_bytes((made.folder / "pki/apiserver.crt").read_bytes())
 
-    assert_refused_untouched(made, kcert, 2, "is stale", "`kcert renew ca` renews it")
+    assert_refused_untouched(made, kcert, 2, "is stale: it is no CA", "`kcert renew ca --stale` renews it")
 
 
 def test_two_users_whose_objects_would_share_a_name_are_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -260,8 +260,8 @@ def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_pat
 def test_what_is_interrupted_leaves_nothing_half_built(kcert: Kcert, tmp_path: Path, arguments: list[str]) -> None:
     with kcert.started("practice", *arguments) as process:
         wait_until(lambda: list((tmp_path / "lab").rglob("*.key")), what="the first key")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130, process.stderr.read()  # type: ignore[union-attr]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143, process.stderr.read()  # type: ignore[union-attr]
     assert list((tmp_path / "lab").iterdir()) == []
     assert practice(kcert, "start", QUICK)
 

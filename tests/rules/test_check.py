@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -186,6 +187,117 @@ def test_a_name_that_kcert_yaml_asks_for_is_missed(kcert: Kcert, own_pki: Callab
     }
     subprocess.run(["bash", "-e", "-c", found(ended)[0]["fix"]], cwd=own.home, check=True, capture_output=True)
     assert kcert("check", "pki").status == 0
+
+
+# ---------------------------------------------------------------- several clusters, and half of one
+
+
+@pytest.mark.parametrize("sick", ["one", "two"])
+def test_of_two_clusters_the_sick_one_is_found_and_mended_with_its_own_ca(
+    tmp_path: Path, kcert: Kcert, sick: str
+) -> None:
+    """Both have CAs of the same names."""
+    for name in ("one", "two"):
+        wrong = {"kube-apiserver": {"--etcd-cafile": f"{kubeadm.PKI}/ca.crt"}} if name == sick else {}
+        kubeadm.lay_out(tmp_path / "tree" / name, options=wrong)
+
+    findings = found(kcert("check", "tree", "--format", "json"))
+
+    assert [(one["rule"], one["path"]) for one in findings] == [
+        ("wrong-ca-option", f"tree/{sick}/etc/kubernetes/manifests/kube-apiserver.yaml")
+    ]
+    subprocess.run(["bash", "-e", "-c", findings[0]["fix"]], cwd=tmp_path, check=True)
+    assert found(kcert("check", "tree", "--format", "json")) == []
+    assert f"tree/{sick}/" in findings[0]["fix"]
+
+
+@pytest.mark.parametrize("sick", ["one", "two"])
+def test_a_ca_that_cannot_be_read_is_not_replaced_by_another_clusters(tmp_path: Path, kcert: Kcert, sick: str) -> None:
+    for name in ("one", "two"):
+        kubeadm.lay_out(tmp_path / "tree" / name)
+    (tmp_path / f"tree/{sick}/etc/kubernetes/pki/ca.crt").write_bytes(b"damaged")
+    other = "one" if sick == "two" else "two"
+
+    findings = found(kcert("check", "tree", "--format", "json"))
+
+    (one,) = (one for one in findings if one["rule"] == "unreadable")
+    assert f"tree/{sick}/" in one["fix"]
+    assert f"tree/{other}/" not in "".join(one["fix"] for one in findings)
+
+
+def test_who_signed_a_lone_api_servers_certificate_is_not_guessed(tmp_path: Path, kcert: Kcert) -> None:
+    """A server CA beside the client CA is as good; it is not among the files, and nothing here trusts another."""
+    recipes = {**kubeadm.RECIPES, "server-ca": Recipe("CN=server-ca", None, ca=True)}
+    kubeadm.lay_out(tmp_path / "whole", changed(recipes, apiserver={"issuer": "server-ca"}))
+    alone = tmp_path / "alone/etc/kubernetes"
+    (alone / "manifests").mkdir(parents=True)
+    shutil.copy(tmp_path / "whole/etc/kubernetes/manifests/kube-apiserver.yaml", alone / "manifests")
+    shutil.copytree(tmp_path / "whole/etc/kubernetes/pki", alone / "pki")
+
+    lone = kcert("check", "alone/etc/kubernetes/manifests/kube-apiserver.yaml", "--format", "json")
+    whole = kcert("check", "whole", "--format", "json")
+
+    assert found(lone) == []
+    assert ("wrong-issuer", "whole/etc/kubernetes/pki/apiserver.crt") in [
+        (one["rule"], one["path"]) for one in found(whole)
+    ]
+
+
+def test_behind_a_damaged_block_the_right_certificate_is_replaced(tmp_path: Path, kcert: Kcert) -> None:
+    """The bundle holds half of a certificate, one that has ended, and its CA."""
+    workshop = course.lay_out(tmp_path / "pki", changed(course.RECIPES, jane={"days": 0.5, "begins": -1}))
+    bundle = tmp_path / "pki/jane.crt"
+    cut = workshop["admin"].crt[:200] + b"\n-----END CERTIFICATE-----\n"
+    bundle.write_bytes(cut + workshop["jane"].crt + workshop["ca"].crt)
+
+    (ended,) = (one for one in found(kcert("check", "pki", "--format", "json")) if one["rule"] == "expired")
+    subprocess.run(["bash", "-e", "-c", ended["fix"]], cwd=tmp_path, check=True, capture_output=True)
+
+    after = bundle.read_bytes()
+    assert after.startswith(cut)
+    assert after.endswith(workshop["ca"].crt)
+    assert workshop["jane"].crt not in after
+    assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == ["unreadable"]
+
+
+ETCD_CONFIGURATION = """\
+name: controlplane01
+listen-client-urls: https://192.168.56.11:2379
+client-transport-security:
+  cert-file: /etc/kubernetes/pki/etcd/server.crt
+  key-file: /etc/kubernetes/pki/etcd/server.key
+  client-cert-auth: true
+  trusted-ca-file: /etc/kubernetes/pki/{trusted}
+peer-transport-security:
+  cert-file: /etc/kubernetes/pki/etcd/peer.crt
+  key-file: /etc/kubernetes/pki/etcd/peer.key
+  trusted-ca-file: /etc/kubernetes/pki/etcd/ca.crt
+"""
+
+
+@pytest.mark.parametrize("place", ["manifest", "unit"])
+def test_what_etcds_configuration_file_names_is_followed_and_judged(tmp_path: Path, kcert: Kcert, place: str) -> None:
+    root = tmp_path / "root"
+    kubeadm.lay_out(root)
+    manifest = root / "etc/kubernetes/manifests/etcd.yaml"
+    if place == "manifest":
+        manifest.write_text(kubeadm.manifest("etcd", {"--config-file": f"{kubeadm.PKI}/etcd.yml"}))
+    else:
+        manifest.unlink()
+        unit = root / "etc/systemd/system/etcd.service"
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text(f"[Service]\nExecStart=/usr/bin/etcd --config-file {kubeadm.PKI}/etcd.yml\n")
+    configuration = root / "etc/kubernetes/pki/etcd.yml"
+    configuration.write_text(ETCD_CONFIGURATION.format(trusted="ca.crt"))
+
+    uses = json.loads(kcert.done("inventory", "--root", "root", "--format", "json").stdout)
+    findings = found(kcert("check", "--root", "root", "--format", "json"))
+
+    named = {(one["option"], one["source"]) for one in uses if one["component"] == "etcd"}
+    assert ("--peer-cert-file", "root/etc/kubernetes/pki/etcd.yml") in named
+    assert [(one["rule"], one["path"]) for one in findings] == [("wrong-ca-option", "root/etc/kubernetes/pki/etcd.yml")]
+    subprocess.run(["bash", "-e", "-c", findings[0]["fix"]], cwd=tmp_path, check=True)
+    assert configuration.read_text() == ETCD_CONFIGURATION.format(trusted="etcd/ca.crt")
 
 
 # ---------------------------------------------------------------- the words

@@ -49,7 +49,7 @@ def follow_options(collector: Collector, started: Started, source: Path, on_host
         if option.holds == "kubeconfig" and waiting_for_join and not exists(path):
             continue
         use = Named(name, option, path, source, started.component, number)
-        _follow(collector, use, resolved.get(option.key or "") or keys.get(path))
+        _follow(collector, use, resolved.get(option.key or "") or keys.get(path), on_host)
 
 
 def _pair(value: str) -> tuple[str, str]:
@@ -58,14 +58,14 @@ def _pair(value: str) -> tuple[str, str]:
     return certificate, key
 
 
-def _follow(collector: Collector, named: Named, key_path: Path | None) -> None:
+def _follow(collector: Collector, named: Named, key_path: Path | None, on_host: Callable[[str], str]) -> None:
     opened = collector.opened(named.path)
     collector.mark_named(opened)
     holds = named.option.holds
     if holds == "kubeconfig":
         follow_kubeconfig(collector, named.path, named)
     elif holds == "configuration":
-        _configuration(collector, named, opened)
+        _configuration(collector, named, opened, on_host)
     elif holds == "key":
         collector.key(collector.shown(named.path, opened), opened, named)
     elif holds == "public key" and not opened.certificates:
@@ -74,15 +74,15 @@ def _follow(collector: Collector, named: Named, key_path: Path | None) -> None:
         _certificates(collector, named, opened, key_path)
 
 
-def _configuration(collector: Collector, named: Named, opened: Inside) -> None:
+def _configuration(collector: Collector, named: Named, opened: Inside, on_host: Callable[[str], str]) -> None:
     if opened.trouble:
         collector.problem(named.path, opened.trouble.what, opened.trouble.reason, named, "configuration")
     elif opened.text is not None and not collector.seen(named.path, opened):
-        follow_configuration(collector, named.path, opened.text)
+        follow_configuration(collector, named.path, opened.text, on_host)
 
 
-def follow_configuration(collector: Collector, path: Path, content: bytes) -> None:
-    """Take down what a component's configuration file names."""
+def follow_configuration(collector: Collector, path: Path, content: bytes, on_host: Callable[[str], str] = str) -> None:
+    """Take down what a component's configuration file names; *on_host* as in ``follow_options``."""
     try:
         found = documents(content)
     except NotADocumentError as error:
@@ -90,7 +90,7 @@ def follow_configuration(collector: Collector, path: Path, content: bytes) -> No
         return
     for document in found:
         if one := configured(document):
-            follow_options(collector, one, path)
+            follow_options(collector, one, path, on_host)
 
 
 def _public_key(collector: Collector, named: Named, opened: Inside) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind
 from kcert.inspect.places import home_of
-from kcert.inspect.rules import ownership
+from kcert.inspect.rules import fields, ownership
 from kcert.inspect.rules.demands import AUTHORITIES, DEMANDS, Demand
 from kcert.inspect.rules.signatures import Signatures
 from kcert.inspect.survey import Role, Survey, Use
@@ -196,7 +196,10 @@ class Case:
         return {holder: tuple(some) for holder, some in held.items()}
 
     def has_company(self, found: Found) -> bool:
-        """True where other certificates lie in the same file, or the same field of a kubeconfig."""
+        """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+        place = None if found.embedded or found.live else fields.place_of(found.path, found.certificate.sha256)
+        if place is not None:
+            return place[1] > 1
         return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
 
     def has_signed(self, authority: X509) -> bool:
@@ -234,9 +237,15 @@ class Case:
         return Signatures(self.openssl, [(use.certificate, use.issuers) for use in self.survey.uses])
 
     @cached_property
-    def belonging(self) -> Mapping[Role, X509]:
-        """The CA of the cluster, of etcd and of the front proxy, as far as what they signed tells."""
-        return ownership.belonging(self)
+    def _owners(self) -> ownership.Owners:
+        return ownership.owners(self)
+
+    def belonging(self, near: Path) -> Mapping[Role, X509]:
+        """The CA of the cluster, of etcd and of the front proxy, in the cluster that the file *near* is of.
+
+        As far as what they signed tells.
+        """
+        return self._owners.near(near)
 
     def issuer_of(self, found: Found) -> Found | None:
         """The CA that *found* answers to, in a file if it is in one; None where no CA is known."""

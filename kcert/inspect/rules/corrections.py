@@ -10,10 +10,12 @@ from kcert.certificates import AltName
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.demands import KUBELETS, MASTERS, NODE_PREFIX
 from kcert.inspect.survey import Role
+from kcert.state import is_as_good
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kcert.certificates import Subject
     from kcert.inspect.rules.case import Case, Found
     from kcert.openssl.x509 import X509
 
@@ -38,8 +40,7 @@ Parts = tuple[tuple[str, str], ...]
 
 def subject(case: Case, found: Found) -> Parts:
     """The subject as it should be."""
-    if found.wanted is not None and found.wanted.subject is not None and found.wanted.role != "service-account":
-        wanted = found.wanted.subject
+    if wanted := other_subject(found):
         return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
     parts = [
         ("O", value) if kind == "OU" and is_group(found, value) else (kind, value)
@@ -52,6 +53,14 @@ def subject(case: Case, found: Found) -> Parts:
     if name is not None:
         parts = [("CN", name), *(part for part in parts if part[0] != "CN")]
     return tuple(parts)
+
+
+def other_subject(found: Found) -> Subject | None:
+    """The subject that kcert.yaml asks for, where the one that it has does not do the same work."""
+    wanted = found.wanted
+    if wanted is None or wanted.subject is None or wanted.role == "service-account":
+        return None
+    return None if is_as_good(wanted, found.certificate) else wanted.subject
 
 
 def _with_group(found: Found, parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -92,8 +101,8 @@ def asks_for_administrators(found: Found) -> bool:
 def right_common_name(case: Case, found: Found) -> str | None:
     """The common name that it has to have; None where the one it has will do, or nobody can know."""
     name = found.certificate.subject.common_name or ""
-    if found.wanted is not None and found.wanted.subject is not None and found.wanted.role != "service-account":
-        return None if found.wanted.subject.common_name == name else found.wanted.subject.common_name
+    if wanted := other_subject(found):
+        return None if wanted.common_name == name else wanted.common_name
     if found.roles & KUBELETS:
         return _right_node_name(found, name)
     for demand in found.demands:
@@ -150,7 +159,8 @@ def is_address(text: str) -> bool:
 
 def missing_names(case: Case, found: Found, here: set[str]) -> list[AltName]:
     """The names that it must have, and *here* are not; a name of the wrong type is here."""
-    wanted = list(found.wanted.alt_names) if found.wanted is not None else []
+    asked = found.wanted
+    wanted = [name for name in asked.alt_names if name not in asked.spare] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
     wanted += service_addresses(case, found)
     if found.serves and not here:

@@ -215,7 +215,7 @@ def _signing_key_made(path: Path) -> str:
 
 def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
     """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
-    right = case.belonging.get(role) if role else None
+    right = case.belonging(problem.source or problem.path).get(role) if role else None
     places = case.copies.get(right.sha256, ()) if right else ()
     place = min(places, key=lambda one: (one.embedded, one.use.position), default=None)
     if problem.path == problem.source:

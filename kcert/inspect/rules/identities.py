@@ -53,9 +53,9 @@ def wrong_organization(case: Case) -> Iterator[Fault]:
 
 def _needed(found: Found) -> tuple[str, ...]:
     """The groups of which it needs one."""
-    wanted = found.wanted.subject.organizations if found.wanted is not None and found.wanted.subject else ()
-    if wanted and found.dials and not found.serves:
-        return wanted
+    wanted = corrections.other_subject(found)
+    if wanted and wanted.organizations and found.dials and not found.serves:
+        return wanted.organizations
     if corrections.asks_for_administrators(found):
         return ADMINISTRATORS
     return next((demand.groups for demand in found.demands if demand.groups), ())

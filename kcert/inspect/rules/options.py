@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.inspect.places import Content, read_file
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.rule import Fault
 from kcert.inspect.survey import Role
@@ -25,8 +26,7 @@ _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.F
 def wrong_ca_option(case: Case) -> Iterator[Fault]:
     """One component's option names the CA of the other."""
     for use in _authority_options(case):
-        right = case.belonging.get(use.role) if use.role else None
-        belongs = _owner(case, use.certificate)
+        right, belongs = _right(case, use), _owner(case, use)
         if right is None or use.role is None or belongs is None or use.source is None:
             continue
         if belongs is use.role or right.public_key == use.certificate.public_key:
@@ -42,16 +42,20 @@ def wrong_ca_option(case: Case) -> Iterator[Fault]:
 
 def is_blamed(case: Case, authority: Path | None, certificate: X509) -> bool:
     """True where *certificate* is refused by the CA in *authority* only because an option names the wrong CA."""
-    blamed = {use.path: use.role for use in _authority_options(case) if use.source in _blamed_sources(case, use)}
-    role = blamed.get(authority) if authority else None
-    right = case.belonging.get(role) if role else None
-    return right is not None and case.signatures.verdict(certificate, (right,)) is None
+    blamed = [use for use in _authority_options(case) if use.path == authority and _is_wrong(case, use)]
+    rights = [right for use in blamed if (right := _right(case, use))]
+    return any(case.signatures.verdict(certificate, (right,)) is None for right in rights)
 
 
-def _blamed_sources(case: Case, use: Use) -> set[Path]:
-    right, belongs = case.belonging.get(use.role) if use.role else None, _owner(case, use.certificate)
+def _is_wrong(case: Case, use: Use) -> bool:
+    right, belongs = _right(case, use), _owner(case, use)
     wrong = right is not None and belongs not in (None, use.role) and right.public_key != use.certificate.public_key
-    return {use.source} if wrong and use.source else set()
+    return wrong and use.source is not None
+
+
+def _right(case: Case, use: Use) -> X509 | None:
+    """The CA that its option should name, in its cluster."""
+    return case.belonging(use.source or use.path).get(use.role) if use.role else None
 
 
 def _authority_options(case: Case) -> list[Use]:
@@ -67,9 +71,10 @@ def _authority_options(case: Case) -> list[Use]:
     ]
 
 
-def _owner(case: Case, authority: X509) -> Role | None:
-    """Whose CA it is; None where nothing tells, or where it is more than one's."""
-    owners = [role for role, one in case.belonging.items() if one.public_key == authority.public_key]
+def _owner(case: Case, use: Use) -> Role | None:
+    """Whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
+    known = case.belonging(use.source or use.path)
+    owners = [role for role, one in known.items() if one.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None
 
 
@@ -104,10 +109,18 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
 
 def option_changed(source: Path, option: str, old: str, new: str) -> str:
     """The sed command that gives an option of a manifest, a unit or a configuration another value."""
-    name = option.rsplit(".", 1)[-1]
+    name = _written(source, option.rsplit(".", 1)[-1])
     # The value ends where the word does: ca.crt must not match in ca.crt.old.
     script = rf's#\({name}[=: ] *"\?\){_escaped(old)}\(["\ ]\|$\)#\1{_escaped(new)}\2#'
     return f"sed -i {bash.word(script)} {bash.word(source)}"
+
+
+def _written(source: Path, option: str) -> str:
+    """The option as it stands in *source*: etcd's configuration file has no dashes, and a section for peers."""
+    read = read_file(source)
+    if not option.startswith("--") or (isinstance(read, Content) and option.encode() in read.data):
+        return option
+    return option.removeprefix("--peer-").removeprefix("--")
 
 
 def _escaped(text: str) -> str:
@@ -118,7 +131,7 @@ def _escaped(text: str) -> str:
 def right_authority(case: Case, found: Found) -> str:
     """For an option that names a certificate which is no CA at all: the CA that it should name."""
     for use in found.uses:
-        right = case.belonging.get(use.role) if use.role else None
+        right = _right(case, use)
         if right is not None and use.source is not None and use.option and use.configuration is not None:
             return _option_set(case, use, right)
     return ""

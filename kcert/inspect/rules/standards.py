@@ -66,8 +66,9 @@ def as_it_should_be(case: Case, problem: Problem, role: Role | None, key: KeyFil
             return None
         name = named
     embedded = problem.path == problem.source
-    authority = case.belonging.get(CA_ROLES.get(role, Role.CLUSTER_CA) if role else Role.CLUSTER_CA)
-    authority = authority or case.belonging.get(Role.CLUSTER_CA)
+    authorities = case.belonging(problem.source or problem.path)
+    authority = authorities.get(CA_ROLES.get(role, Role.CLUSTER_CA) if role else Role.CLUSTER_CA)
+    authority = authority or authorities.get(Role.CLUSTER_CA)
     demand = DEMANDS[role] if role else None
     kind = wanted.kind if wanted else Kind.PEER if demand and demand.serves and demand.dials else None
     kind = kind or (Kind.SERVER if demand and demand.serves else Kind.CLIENT)

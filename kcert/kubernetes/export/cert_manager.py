@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.kubernetes.credentials import fit, insist
+from kcert.kubernetes.credentials import insist
 from kcert.kubernetes.export.target import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
@@ -182,8 +182,8 @@ def _unfit(one: Certificate, standing: Standing | None) -> str | None:
     """Why somebody who is not in kcert.yaml gets no new certificate: an old one that ended has to stay so."""
     if standing is None:
         return None
-    if not fit(standing):
-        return f"not in kcert.yaml, and {standing.state.value}: {standing.reason}"
+    if not standing.usable:
+        return f"not in kcert.yaml, and {standing.state.value}: {standing.faults}"
     assert one.subject
     others = sorted({kind for kind, _ in one.subject.parts} - {"CN", "O"})
     return f"its subject has parts that kcert does not translate: {', '.join(others)}" if others else None
