@@ -208,7 +208,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
         return Result(exam, tuple(_kept(*one) for one in zip(exam.tasks, exam.kept, strict=True)))
     if exam.seconds_left:
         for task in exam.tasks:
-            found = _sitting(root, task, openssl)
+            found = _sitting(root, exam, task, openssl)
             if found and not found.state.is_solved:
                 found.check()
     result = _result(root, exam)
@@ -218,18 +218,22 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
     exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints) for one in result.marks))
     _save(root, exam)
     for task in exam.tasks if handed_in else ():
-        if found := _sitting(root, task, openssl):
+        if found := _sitting(root, exam, task, openssl):
             state.save(found.root, replace(found.state, deadline=handed_in))
     return replace(result, exam=exam)
 
 
-def _sitting(root: Path, task: Task, openssl: str) -> session.Session | None:
-    """The lab of a task; None where somebody took it away or put another in its place: then it brings nothing."""
+def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
+    """The lab of a task; None where somebody took it away or put another in its place: then it brings nothing.
+
+    Another is also the same lab begun by itself, which shows its solution and forgets what hints were taken.
+    """
     try:
         found = session.resume(root / task.folder, openssl)
     except InputError:
         return None
-    return found if (found.state.lab, found.state.seed) == (task.lab, task.seed) else None
+    own = (found.state.lab, found.state.seed, found.state.deadline) == (task.lab, task.seed, exam.deadline)
+    return found if own else None
 
 
 def _result(root: Path, exam: Exam) -> Result:
@@ -237,7 +241,7 @@ def _result(root: Path, exam: Exam) -> Result:
 
 
 def _mark(root: Path, exam: Exam, task: Task) -> Mark:
-    found, said = _sitting(root, task, "openssl"), words(task.lab)
+    found, said = _sitting(root, exam, task, "openssl"), words(task.lab)
     times = [one for one in found.state.solved if (one.lab, one.seed) == (task.lab, task.seed)] if found else []
     in_time = [one for one in times if exam.started <= one.when <= exam.ends]
     hints = in_time[0].hints if in_time else found.state.hints if found else 0

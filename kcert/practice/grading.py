@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.inspect.survey import Configuration, Survey
+    from kcert.inspect.survey import Configuration, KubeconfigUse, Survey
     from kcert.practice.lab import Scene
 
 LASTS = timedelta(days=90)
@@ -152,28 +152,38 @@ class Bench:
         except InputError as error:
             raise AbsentError(str(error).rstrip(".")) from None
 
-    def kubeconfig(self, path: Path) -> tuple[str, Client]:
-        """Whom kubectl dials with the kubeconfig at *path*, and as which client; its files are inside or named."""
+    def kubeconfig(self, path: Path) -> KubeconfigUse:
+        """What kubectl takes out of the kubeconfig at *path*; raises AbsentError."""
         self.content(path)
         found = [one for one in self.survey.kubeconfigs if one.path == path]
         if not found or not found[0].server:
             raise AbsentError(f"{self.name(path)} is no kubeconfig that kubectl can use")
-        use = next((one for one in found if one.current), found[0])
+        return next((one for one in found if one.current), found[0])
+
+    def kubectl(self, use: KubeconfigUse) -> Client:
+        """kubectl with a kubeconfig, whose files are inside or named; raises AbsentError where one is missing."""
         if not use.authorities:
-            raise AbsentError(f"{self.name(path)} names no CA")
+            raise AbsentError(f"{self.name(use.path)} names no CA")
         if use.user is None:
-            raise AbsentError(f"{self.name(path)} has no client certificate")
-        key = next((one.key.pem for one in self.survey.uses if one.kubeconfig == use and one.key), b"")
+            raise AbsentError(f"{self.name(use.path)} has no client certificate")
+        # A CA file that is named by its path may have its key beside it, which is not the one that kubectl shows.
+        own = (one.key for one in self.survey.uses if one.kubeconfig == use and one.certificate == use.user)
+        key = next((one.pem for one in own if one), b"")
         trusted = "".join(one.pem for one in use.authorities).encode("ascii")
-        return str(use.server), Client(trusted, Shown(use.user.pem.encode("ascii"), key))
+        return Client(trusted, Shown(use.user.pem.encode("ascii"), key))
+
+    @property
+    def manifests(self) -> Path:
+        """The folder of the static pods."""
+        return self.pki / "manifests"
 
     def configuration(self, component: str) -> Configuration:
-        """How *component* is started; raises AbsentError where nothing starts it."""
-        found = [one for one in self.survey.configurations if one.component == component]
-        if len(found) != 1:
-            many = f"{len(found)} files start it: {', '.join(self.name(one.source) for one in found)}"
-            raise AbsentError(many if found else f"no manifest starts {component}")
-        return found[0]
+        """How *component* is started by its manifest, wherever else copies lie; raises AbsentError without one."""
+        source = self.manifests / f"{component}.yaml"
+        found = (one for one in self.survey.configurations if (one.component, one.source) == (component, source))
+        if (first := next(found, None)) is None:
+            raise AbsentError(f"no manifest starts {component}")
+        return first
 
     def named(self, component: str, option: str) -> bytes:
         """What the file holds that an option names; raises AbsentError."""
@@ -186,14 +196,17 @@ class Bench:
         except AbsentError:
             raise AbsentError(f"open {found.options[option]}: no such file or directory") from None
 
-    def kept(self) -> Iterator[Trial]:
-        """Each file that nobody may change is as it was."""
-        for name in self.scene.kept:
-            yield self.trial(f"{name} is as it came", lambda name=name: self._changed(name))  # type: ignore[misc]
+    def kept(self, what: str) -> Trial:
+        """*what*: each file that nobody may change is as it was."""
 
-    def _changed(self, name: str) -> str | None:
-        self.content(self.root / name)
-        return None if digest(self.root / name) == self.marks.get(name) else "it was changed"
+        def changed() -> str | None:
+            for name in self.scene.kept:
+                self.content(self.root / name)
+                if digest(self.root / name) != self.marks.get(name):
+                    return f"{name} was changed"
+            return None
+
+        return self.trial(what, changed)
 
     def static_pods(self) -> Trial:
         """The folder of the manifests holds nothing that the kubelet would start besides."""
@@ -201,10 +214,11 @@ class Bench:
         def besides() -> str | None:
             from kcert.kubernetes.components import COMPONENTS
 
-            folder = self.pki / "manifests"
             known = {f"{name}.yaml" for name in COMPONENTS}
-            # The kubelet reads every file there whose name does not begin with a dot, whatever its ending.
-            more = [path.name for path in sorted(folder.glob("*")) if path.name[0] != "." and path.name not in known]
+            # The kubelet reads every file there whose name does not begin with a dot, whatever its ending, and looks
+            # into no folder.
+            files = [path.name for path in sorted(self.manifests.glob("*")) if not path.is_dir()]
+            more = [name for name in files if name[0] != "." and name not in known]
             return f"the kubelet would start {', '.join(more)} as well" if more else None
 
         return self.trial("the kubelet starts each static pod once", besides)
@@ -316,8 +330,13 @@ class Bench:
         yield self.closed()
 
     def _mismatch(self, wish: Certificate) -> str | None:
-        shown, found = self.shown(wish), self.certificate(wish.name)
-        return None if same_key(self.openssl, shown.key, found.public_key) else "the key is another certificate's"
+        return self.unfit(self.shown(wish).key, wish.name)
+
+    def unfit(self, key: bytes, name: str) -> str | None:
+        """Why *key* (PEM) is of no use with the certificate called *name*; None if it belongs to it."""
+        if any(block.encrypted for block in pem_blocks(key) if block.is_key):
+            return "the key is locked with a passphrase"
+        return None if same_key(self.openssl, key, self.certificate(name).public_key) else "the key is another's"
 
     def _unknown_name(self, wish: Certificate) -> str | None:
         shown, ca = self.shown(wish), self.trusted(wish.issuer or "ca")

@@ -39,7 +39,7 @@ class Scene:
 
     ``wishes`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
     them that are made otherwise, by name. ``values`` stand in for the placeholders of the lab's words. ``folder`` is
-    the PKI folder, below the lab's.
+    the PKI folder, below the lab's. ``kept`` are files, relative to the lab's folder, that nobody may change.
     """
 
     cluster: Cluster

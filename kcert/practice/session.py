@@ -216,8 +216,7 @@ def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
         raise InputError(f"{root} holds something else; a lab needs an empty folder, or one to be made: --dir FOLDER.")
     if not replaces and not interrupted:
         raise InputError(
-            f"{root} holds {_holds(root)}. --replace puts the new one in its place, --dir FOLDER somewhere else; "
-            "`kcert practice reset` begins the old lab again."
+            f"{root} holds {_holds(root)}. --replace puts the new one in its place, --dir FOLDER somewhere else."
         )
     record = _solved_in(root)
     clear(root)
@@ -231,7 +230,8 @@ def _holds(root: Path) -> str:
         found = state.load(root)
     except InputError:
         return "another lab, or what is left of it"
-    return f"the lab {found.lab}, which is {'solved' if found.is_solved else 'not solved yet'}"
+    solved = "solved" if found.is_solved else "not solved yet"
+    return f"the lab {found.lab}, which is {solved} (`kcert practice reset` would begin it again)"
 
 
 def _solved_in(root: Path) -> tuple[Solved, ...]:

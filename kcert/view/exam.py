@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
 from kcert.shell import quote
-from kcert.view.console import draw, error_screen, heading, say, screen, table
+from kcert.view.console import clean_line, draw, error_screen, heading, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +28,22 @@ def show(result: Result, root: Path, form: str) -> None:
         return
     exam = result.exam
     heading(f"Exam, seed {exam.seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
-    rows = table("folder", "what it is about", "weight", "hints", "solved", "points")
-    rows.columns[0].no_wrap = True
+    rows = [("folder", "what it is about", "weight", "hints", "solved", "points")]
     for mark in result.marks:
         solved = "yes" if mark.solved else "no" if result.over else "not yet"
-        folder = str(root / mark.task.folder)
-        rows.add_row(folder, mark.title, str(mark.weight), str(mark.hints), solved, _points(mark.points))
-    draw(rows)
+        folder = clean_line(str(root / mark.task.folder))
+        rows.append((folder, mark.title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
+    if screen().is_terminal:
+        drawn = table(*rows[0])
+        drawn.columns[0].no_wrap = True
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        draw(drawn)
+    else:
+        sys.stdout.write(in_columns(rows))
     screen().print()
     if result.over:
-        _score(result)
+        _score(result, root)
     else:
         _goes_on(result, root)
 
@@ -58,7 +64,7 @@ def _goes_on(result: Result, root: Path) -> None:
     say(f"`kcert practice exam{_option(root)}` shows where you are, with --finish it is handed in early.")
 
 
-def _score(result: Result) -> None:
+def _score(result: Result, root: Path) -> None:
     solved = sum(1 for mark in result.marks if mark.solved)
     style = "good" if result.percent >= PASSED else "bad"
     say(
@@ -69,7 +75,10 @@ def _score(result: Result) -> None:
     missing = [mark for mark in result.marks if not mark.solved]
     if missing:
         say(f"To be learnt again: {', '.join(_lesson(mark) for mark in missing)}.")
-    say("The labs stay where they are: go on with them, or look at `kcert practice solution --dir FOLDER`.")
+    say(
+        "The labs stay where they are: go on with them, or look at `kcert practice solution --dir FOLDER`. "
+        f"`kcert practice exam{_option(root)} --replace` begins another exam."
+    )
 
 
 def _lesson(mark: Mark) -> str:

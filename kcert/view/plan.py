@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.state import State
-from kcert.view.console import draw, say, screen, table
+from kcert.view.console import draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,9 +108,7 @@ def _markdown(standings: Sequence[Standing]) -> list[str]:
 def _plain(standings: Sequence[Standing]) -> None:
     """One line a certificate, in columns, for other programs to read."""
     rows = [_COLUMNS, *(tuple(cell or "-" for cell in _row(one)) for one in standings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+    sys.stdout.write(in_columns(rows))
 
 
 def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing], folder_option: str) -> None:

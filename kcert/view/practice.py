@@ -18,6 +18,7 @@ from kcert.view.console import (
     clean_line,
     draw,
     heading,
+    in_columns,
     say,
     screen,
     table,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from kcert.practice.lab import Trial
     from kcert.practice.session import Answered, Judged, Listed, Session
+    from kcert.practice.state import State
     from kcert.practice.words import Action, Words
 
 SCRIPT_WIDTH = 100
@@ -46,7 +48,7 @@ def show_list(labs: Sequence[Listed], form: str) -> None:
         return
     rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
     if not screen().is_terminal:
-        sys.stdout.write("\n".join(_plain(rows)) + "\n\n")
+        sys.stdout.write(f"{in_columns(rows)}\n")
     elif screen().width >= WIDE:
         drawn = table(*rows[0])
         drawn.columns[0].no_wrap = True  # it is typed
@@ -67,13 +69,6 @@ def _row(one: Listed) -> tuple[str, ...]:
     words = one.words
     done = "yes" if one.solved else ""
     return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
-
-
-def _plain(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """A line for each lab, for programs that read it."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
@@ -138,8 +133,7 @@ def show_check(session: Session, judged: Judged, form: str, option: str) -> None
         say("The exam that this lab was part of is over: whatever is solved now does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
     if judged.solved:
-        helped = f"with {hints} hint{'s' if hints > 1 else ''}" if hints else "without a hint"
-        say(f"Solved, {helped}. `kcert explain {name}` says what there is to keep of it.", "good")
+        say(f"Solved, {_helped(session.state)}. `kcert explain {name}` says what there is to keep of it.", "good")
         return
     failing = sum(1 for trial in judged.trials if not trial.works)
     say(f"Not solved yet: {failing} of {len(judged.trials)} do not hold.", "notice")
@@ -150,12 +144,20 @@ def show_check(session: Session, judged: Judged, form: str, option: str) -> None
         say(f"`kcert practice hint{option}` gives a hint; {hints} of {len(session.words.hints)} were taken.")
 
 
+def _helped(state: State) -> str:
+    """What somebody looked at, for the sentence that says that it is solved."""
+    hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
+    looked_at = [one for one in (hints, "a look at the solution" if state.shown else "") if one]
+    return f"with {' and '.join(looked_at)}" if looked_at else "without a hint"
+
+
 def _verdict(session: Session, judged: Judged) -> dict[str, object]:
     return {
         "lab": session.lab.name,
         "seed": session.state.seed,
         "solved": judged.solved,
         "hints": session.state.hints,
+        "solution_shown": session.state.shown,
         "trials": [{"what": one.what, "works": one.works, "why": one.why or None} for one in judged.trials],
     }
 

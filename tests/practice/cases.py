@@ -1,4 +1,4 @@
-"""What each lab has to be told apart by: what fails at its start, and repairs that are none.
+"""What each lab has to be told apart by: what fails at its start, repairs that are none, and repairs by another way.
 
 A wrong repair is a bash script, run in the lab's folder, with the lab's own placeholders in it; ``refused`` is part of
 what the check says then.
@@ -19,10 +19,14 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Case:
-    """``fails`` is part of each trial, or of its reason, that fails at the start; nothing else fails."""
+    """``fails`` is part of each trial, or of its reason, that fails at the start; nothing else fails.
+
+    ``other_way`` is a bash script that repairs it, and has little in common with the printed solution.
+    """
 
     fails: tuple[str, ...]
     wrong: tuple[Wrong, ...]
+    other_way: str = ""
 
 
 SIGN = (
@@ -134,7 +138,15 @@ CASES = {
                 + KEY.format("pki/ca.key"),
                 "the key is another's",
             ),
+            Wrong(
+                "openssl genrsa -aes256 -passout pass:secret -out pki/ca.key 2048\n"
+                + (NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}").replace("ca.key", "ca.key -passin pass:secret"),
+                "the key is locked with a passphrase",
+            ),
         ),
+        # One command, an RSA key, and no settings of ours.
+        other_way="openssl req -x509 -newkey rsa:2048 -nodes -keyout pki/ca.key -subj '{{ subject }}' "
+        "-days {{ ca_days }} -out pki/ca.crt",
     ),
     "admins-certificate": Case(
         fails=("pki/admin.crt is not there",),
@@ -159,6 +171,13 @@ CASES = {
                 "others may read",
             ),
         ),
+        # An RSA key, group before user, the one extension that counts, more days, text and the CA in the file.
+        other_way="openssl genrsa -traditional -out pki/admin.key 2048\n"
+        "subject=$(sed -E 's#(/CN=[^/]*)(/O=.*)#/C=DE\\2\\1#' <<< '{{ subject }}')\n"
+        'openssl req -new -key pki/admin.key -subj "$subject" -out admin.csr\n'
+        "openssl x509 -req -in admin.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial -days 1000 -text "
+        "-extfile <(echo extendedKeyUsage=clientAuth) -out pki/admin.crt\n"
+        "cat pki/ca.crt >> pki/admin.crt",
     ),
     "etcd-does-not-start": Case(
         fails=("no such file or directory", "kubeadm does not know", KCERT_CHECK),
@@ -182,6 +201,9 @@ CASES = {
                 "--client-cert-auth, --peer-client-cert-auth was not so before",
             ),
         ),
+        # A copy is kept where the kubelet does not look, and the path gets quotes and a comment.
+        other_way=f"cp {ETCD} etc/kubernetes/etcd.yaml.bak\ncp {ETCD} .\n"
+        f"sed 's!- {{{{ option }}}}=.*!- \"{{{{ option }}}}={{{{ right }}}}\"  # mended!' etcd.yaml > {ETCD}\n",
     ),
     "apiserver-without-etcd": Case(
         fails=("kube-apiserver reaches etcd", KCERT_CHECK),
@@ -245,6 +267,12 @@ CASES = {
                 "within 90 days",
             ),
         ),
+        # The status comes first, and the certificate is on many lines.
+        other_way=CERTIFIED.format(csr="requests/{{ user }}.csr")
+        + "{ printf 'status:\\n  certificate: |\\n'; openssl base64 -in given.crt | sed 's/^/    /'\n"
+        "printf '  conditions:\\n  - {status: \"True\", type: Approved}\\n'\n"
+        "cat requests/{{ user }}-csr.yaml; } > new\n"
+        "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ stranger }}", "Denied"),
     ),
     "unknown-cluster": Case(
         fails=("it has no answer yet",),
@@ -252,6 +280,7 @@ CASES = {
             Wrong("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
             Wrong("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
             Wrong("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
+            Wrong("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
         ),
     ),
     "rotate-the-ca": Case(
@@ -291,6 +320,16 @@ CASES = {
                 "rollouts/0 is what the machines had when it began: it was changed",
             ),
         ),
+        # An RSA CA of another name, behind the old one, in more steps than are needed.
+        other_way="openssl req -x509 -newkey rsa:2048 -nodes -keyout pki/ca-new.key -subj /CN=Second-CA -days 3650 "
+        "-out pki/ca-new.crt\ncp pki/ca.crt pki/ca-old.crt\ncat pki/ca-new.crt >> pki/ca.crt\n"
+        + rolled(1)
+        + NEW_LEAVES
+        + rolled(2)
+        + rolled(5)
+        + NEW_ALONE
+        + "rm pki/ca-*\n"
+        + rolled(7),
     ),
     "admin-without-rights": Case(
         fails=("taken for the right user", KCERT_CHECK),
@@ -402,7 +441,7 @@ CASES = {
             ),
             Wrong(
                 "openssl ecparam -name prime256v1 -genkey -noout -out pki/{{ lost }}.key\n",
-                "the key is another certificate's",
+                "the key is another's",
             ),
         ),
     ),
@@ -457,5 +496,8 @@ CASES = {
                 "others may read",
             ),
         ),
+        # By the path, as kubectl does it without --embed-certs; the key of the CA lies beside it.
+        other_way='sed -i.bak "s|certificate-authority-data: .*|certificate-authority: $PWD/pki/ca.crt\\n'
+        '    insecure-skip-tls-verify: false  # as it should be|" pki/{{ name }}.kubeconfig\n',
     ),
 }

@@ -85,6 +85,15 @@ def test_the_way_with_kcert_solves_it(name: str, lab: Callable[[str, int], Start
         assert judged.solved, (seed, failing(judged))
 
 
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.other_way])
+def test_another_way_solves_it_as_well(name: str, lab: Callable[[str, int], Started], tmp_path: Path) -> None:
+    """What is judged is the outcome, so a good repair of which nobody here thought is not refused."""
+    started = lab(name, 2).copy(tmp_path)
+    started.play([CASES[name].other_way])
+    judged = started.check()
+    assert judged.solved, failing(judged)
+
+
 @EACH
 def test_seeds_tell_different_stories(name: str, lab: Callable[[str, int], Started]) -> None:
     stories = {lab(name, seed).session.words.story for seed in SEEDS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -81,7 +82,7 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     ended = output(["bash", "-c", typed], tmp_path / "lab")
     assert ended.status == 0, ended.stderr
     said = practice(kcert, "check")
-    assert "Solved, with 3 hints." in said
+    assert "Solved, with 3 hints and a look at the solution." in " ".join(said.split())
     verdict = json.loads(practice(kcert, "check", "--format", "json"))
     assert (verdict["lab"], verdict["seed"], verdict["solved"], verdict["hints"]) == (QUICK, 3, True, 3)
     assert all(one["works"] for one in verdict["trials"])
@@ -149,7 +150,7 @@ def test_every_lab_through_the_command_line(name: str, kcert: Kcert, tmp_path: P
     )
 
     assert ended.status == 0, ended.stderr
-    assert "Solved, without a hint" in practice(kcert, "check")
+    assert "Solved, with a look at the solution" in practice(kcert, "check")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -345,6 +346,7 @@ def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
 
     text = practice(kcert, "exam")
     assert "minutes are left" in text
+    assert re.search(r"^lab/1   \w.+ {2}[12] +1 +yes +[\d.]+$", text, re.MULTILINE)  # in a pipe a line for each, whole
     done = json.loads(practice(kcert, "exam", "--finish", "--format", "json"))
 
     first = done["tasks"][0]
@@ -381,7 +383,19 @@ def test_what_is_solved_when_the_time_is_up_does_not_count(kcert: Kcert, tmp_pat
     result = json.loads(practice(kcert, "exam", "--format", "json"))
 
     assert "whatever is solved now does not count" in said
+    assert "Solved, without a hint." in said
     assert (result["over"], result["points"]) == (True, 0)
+
+
+def test_a_task_that_was_begun_by_itself_brings_nothing(tmp_path: Path) -> None:
+    """It would show its solution while the exam goes on, and have forgotten its hints."""
+    root = tmp_path / "lab"
+    begun = exam.begin(root, seed=1, minutes=10, count=1)
+    task = begun.exam.tasks[0]
+    session.begin(task.lab, root / task.folder, seed=task.seed, replaces=True)
+    _solve(root / task.folder)
+
+    assert exam.look(root, begun.exam, hand_in=True).points == 0
 
 
 def test_the_same_seed_is_the_same_exam_and_mixes_chapters() -> None:

@@ -39,7 +39,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.as_planned("etcd")
     yield bench.static_pods()
     yield from bench.sound()
-    yield bench.rules()
+    yield kubeadm_host.rules(bench)
 
 
 LAB = Lab("apiserver-without-etcd", draws, builds, judges)

@@ -62,7 +62,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.as_planned("kube-apiserver")
     yield bench.static_pods()
     yield from bench.sound()
-    yield bench.rules()
+    yield kubeadm_host.rules(bench)
 
 
 def _missing(bench: Bench) -> None:

@@ -27,11 +27,18 @@ _NAMES = (
     *("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"),
     *("etcd-ca", "etcd-server", "etcd-peer", "apiserver-etcd-client", "sa"),
 )
+_STATIC_PODS = ("kube-apiserver", "etcd")
 
 
 def wishes(cluster: Cluster) -> tuple[Certificate, ...]:
     """What kube-apiserver and etcd read on the first control-plane host."""
     return chosen(cluster, *_NAMES)
+
+
+def files(wishes: Sequence[Certificate]) -> tuple[str, ...]:
+    """Every file of the host, relative to the lab's folder."""
+    pki = [path for one in wishes for path in (one.files.key, one.files.crt, one.files.public_key) if path]
+    return (*(f"{FOLDER}/{path}" for path in pki), *(f"{FOLDER}/manifests/{name}.yaml" for name in _STATIC_PODS))
 
 
 def lay_out(
@@ -46,11 +53,16 @@ def lay_out(
     """
     ground.lay_out(scene, between)
     shutil.rmtree(ground.root / scene.folder / "requests")  # kubeadm keeps none
-    for component in ("kube-apiserver", "etcd"):
+    for component in _STATIC_PODS:
         text = manifest(seats(scene.cluster, component)[0])
         for right, instead in swaps.get(component, ()):
             text = text.replace(right, instead)
         ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
+
+
+def rules(bench: Bench) -> Trial:
+    """`kcert check` finds no error in what is read here; a copy of a manifest beside the two folders starts nothing."""
+    return bench.rules(f"{FOLDER}/pki", f"{FOLDER}/manifests")
 
 
 def reaches_etcd(bench: Bench) -> Trial:

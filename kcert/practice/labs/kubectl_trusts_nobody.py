@@ -42,23 +42,22 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     path = bench.pki / f"{name}.kubeconfig"
 
     def refused() -> str | None:
-        _, client = bench.kubeconfig(path)
+        use = bench.kubeconfig(path)
         there = Server(bench.shown(scene.wish("kube-apiserver")), bench.trusted())
-        return bench.ring.refusal(there, client, scene.values["api_ip"])
+        return bench.ring.refusal(there, bench.kubectl(use), use.server_name or scene.values["api_ip"])
+
+    def looks_away() -> str | None:
+        return None if bench.kubeconfig(path).verifies else "it was told to look away"
 
     def elsewhere() -> str | None:
-        server, _ = bench.kubeconfig(path)
+        server = bench.kubeconfig(path).server
         return None if server == scene.values["server"] else f"it dials {server!a}"
 
     yield bench.trial(f"kubectl with {bench.name(path)} reaches the API server", refused)
-    yield bench.trial("it looks at the certificate that it is shown", lambda: _looks_away(bench.content(path)))
+    yield bench.trial("it looks at the certificate that it is shown", looks_away)
     yield bench.trial(f"it dials {scene.values['server']}", elsewhere)
     yield from bench.sound(name)
     yield bench.rules()
-
-
-def _looks_away(content: bytes) -> str | None:
-    return "it was told to look away" if b"insecure-skip-tls-verify" in content else None
 
 
 LAB = Lab("kubectl-trusts-nobody", draws, builds, judges)

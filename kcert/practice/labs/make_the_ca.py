@@ -6,7 +6,6 @@ import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
 from kcert.practice.draw import Draw, chosen, values_of
 from kcert.practice.grading import short_lived
@@ -48,18 +47,15 @@ def builds(scene: Scene, ground: Ground) -> None:
 
 def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     """It is a CA, it is the one that was asked for, and what it signs is accepted."""
-    yield bench.trial("pki/ca.key is the key of pki/ca.crt", lambda: _mismatch(bench))
+    yield bench.trial(
+        "pki/ca.key is the key of pki/ca.crt", lambda: bench.unfit(bench.content(bench.pki / "ca.key"), "ca")
+    )
     yield bench.trial("pki/ca.crt is called as it was agreed", lambda: _misnamed(scene, bench))
     yield bench.trial("pki/ca.crt has signed itself", lambda: _not_alone(bench))
     yield bench.trial("it lasts as long as it was agreed", lambda: _short_lived(scene, bench))
     yield bench.trial("what it signs is accepted", lambda: _signs_in_vain(scene, bench))
     yield bench.closed()
     yield bench.rules("pki")
-
-
-def _mismatch(bench: Bench) -> str | None:
-    key, found = bench.content(bench.pki / "ca.key"), bench.certificate("ca")
-    return None if same_key(bench.openssl, key, found.public_key) else "the key is another's"
 
 
 def _misnamed(scene: Scene, bench: Bench) -> str | None:

@@ -105,7 +105,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.trial(f"{stranger}'s request is decided as it should be", lambda: _undecided(bench, stranger, DENIED))
     yield bench.trial(f"{good} can get the certificate that was asked for", lambda: _not_given(bench, good))
     yield bench.trial(f"{stranger} gets no certificate", lambda: _given(bench, stranger))
-    yield from bench.kept()
+    yield bench.kept("both requests are as they came")
     yield bench.authority()
     yield bench.closed()
 

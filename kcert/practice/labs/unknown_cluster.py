@@ -69,7 +69,8 @@ def draws(draw: Draw) -> Scene:
         "addresses": str(sum(1 for name in api.alt_names if name.type == "IP")),
         "company": draw.pick(("the company that we bought", "our Lyon office", "the team that has left")),
     }
-    return Scene(cluster, draw.now, wishes, values=values, folder=kubeadm_host.FOLDER)
+    kept = kubeadm_host.files(wishes)
+    return Scene(cluster, draw.now, wishes, values=values, folder=kubeadm_host.FOLDER, kept=kept)
 
 
 def _renamed(one: Certificate, named: dict[str, str], client: str) -> Certificate:
@@ -114,6 +115,7 @@ def builds(scene: Scene, ground: Ground) -> None:
 
 def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     """Looking changes nothing; the rest is answers."""
+    yield bench.kept("nothing in etc/kubernetes was changed")
     yield bench.rules()
     yield bench.closed()
 
