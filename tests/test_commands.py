@@ -42,6 +42,24 @@ def test_a_client_of_any_name_gets_its_groups_in_their_order(own_pki: Callable[.
         assert seen.subject == (f"CN={name}", "O=b:2", "O=a")
 
 
+@pytest.mark.parametrize("command", ["ca", "all"])
+def test_a_lost_ca_is_not_made_anew_beside_what_it_signed(
+    own_pki: Callable[..., Pki], kcert: Kcert, command: str
+) -> None:
+    folder = own_pki("course").folder
+    key = (folder / "ca.key").read_bytes()
+    for name in ("ca.crt", "ca.key"):
+        (folder / name).unlink()
+    before = snapshot(folder)
+
+    assert_refused(kcert(command), 2, "what it signed is: admin.crt", "from a backup")
+    assert snapshot(folder) == before
+
+    (folder / "ca.key").touch(0o600)
+    (folder / "ca.key").write_bytes(key)
+    assert "made  ca" in kcert.done(command, "--quiet").stdout
+
+
 def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
 

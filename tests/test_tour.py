@@ -72,6 +72,9 @@ class Shell:
             stream.close()
 
 
+pytestmark = pytest.mark.xdist_group("tour")  # it is typed once, by one worker
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout as `make demo` leaves it, but that kcert's dependencies come from the environment of the tests."""

@@ -60,10 +60,29 @@ def prepare(order: Order, now: datetime | None = None) -> Prepared:
             if not (order.root / str(certificate.files.crt)).exists():
                 procedures.append(_brought(order, certificate, standing, coming))
         elif standing.state is State.MISSING:
+            _check_orphans(order, certificate, standing)
             procedures.append(_made(order, certificate, found, coming, moment))
             coming.add(certificate.name)
     kept = tuple(found[one.name] for one in order.wanted)
     return Prepared(kept, tuple(procedures), tuple(apart.remarks(order)))
+
+
+def _check_orphans(order: Order, certificate: Certificate, standing: Standing) -> None:
+    """A CA that is lost is not made anew beside what it signed: that would all be refused, without a word."""
+    if certificate.kind is not Kind.CA or standing.has_key:
+        return
+    signed = [
+        str(one.files.proof)
+        for one in order.known
+        if one.issuer == certificate.name and (order.root / one.files.proof).exists()
+    ]
+    if signed:
+        listed = ", ".join(signed[:3]) + (f" and {len(signed) - 3} more" if len(signed) > 3 else "")
+        raise InputError(
+            f"{order.root / str(certificate.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
+            "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
+            "or, to begin again, take a folder that is empty."
+        )
 
 
 def _made(

@@ -258,6 +258,8 @@ def _next(order: Order, result: Result) -> str:
     if result.missing:
         chapter = result.missing[0].chapter
         return f"Next: `kcert {chapter}{option}`, {_CHAPTERS[chapter]}; or `kcert all{option}`, whatever is missing."
+    if not all(one.usable for one in result.kept):
+        return f"Next: `kcert plan{option}` shows how each of them stands."
     kubeconfigs = (
         ""
         if any(one.files.kubeconfig for one in order.known)
