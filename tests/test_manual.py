@@ -90,6 +90,6 @@ def test_a_word_is_never_taken_for_a_request(tmp_path: Path) -> None:
 
 
 def test_make_man_builds_it() -> None:
-    said = output([program("make"), "--dry-run", "--always-make", "man"], REPOSITORY)
+    said = output([program("make"), "--no-print-directory", "--dry-run", "--always-make", "man"], REPOSITORY)
 
     assert said.lines[-1] == ".venv/bin/python -m kcert.manual > build/kcert.1"

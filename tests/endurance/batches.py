@@ -89,7 +89,7 @@ def _count(drawn: Counter[str], status: int, said: str) -> None:
     drawn[said] += 1
 
 
-PARTS = (Part("batches", "openssl in parallel batches, -W error, each Python", batches, 20_000, 300),)
+PARTS = (Part("batches", "openssl in parallel batches, -W error, each Python", batches, 20_000, 200),)
 
 if __name__ == "__main__":
     main()

@@ -128,5 +128,5 @@ def _mounted(folder: Path) -> Iterator[bool]:
 PARTS = (
     Part("disk", "a tmpfs that fills up, page by page (root only)", disk, 6 * MOST_PAGES, 6),
     Part("files", "RLIMIT_FSIZE: no file grows beyond 0, 20, 40 … bytes", files, 720, 6),
-    Part("fullsteps", "ENOSPC from each step of kcert on", steps, 10_000, 6),
+    Part("fullsteps", "ENOSPC from each step of kcert on", steps, 10_000, 4),
 )

@@ -173,5 +173,5 @@ def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple
 
 PARTS = (
     Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
-    Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 6),
+    Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 4),
 )
