@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from kcert.files import read_regular
 from kcert.practice.ground import OWN_FOLDER
 from kcert.shell import quote
 from kcert.workspace import FOLDER_MODE, SECRET_MODE
+from kcert.workspace.draft import drafted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,11 +144,9 @@ def write(root: Path, name: str, content: dict[str, Any]) -> None:
     content = json.loads(json.dumps(content))
     own = root / OWN_FOLDER
     own.mkdir(FOLDER_MODE, exist_ok=True)
-    draft = own / f".{name}.{os.getpid()}"
     text = json.dumps({"form": FORM, "content": content, "sum": _sum(content)}, indent=1) + "\n"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, SECRET_MODE), "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(own / name)
+    with drafted(own / name, text.encode("ascii"), SECRET_MODE):
+        pass
 
 
 def damaged(root: Path, name: str) -> InputError:

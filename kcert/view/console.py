@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -176,6 +177,15 @@ def command_line(argv: tuple[str, ...]) -> None:
     console = screen()
     width = min(console.width, MOST_WIDTH) - len(INDENT)
     block(typed(argv, width).splitlines(), "command")
+
+
+def broken(line: str, width: int) -> str:
+    """A command's line, broken between options where it is too long and nothing but one program's arguments."""
+    try:
+        argv = tuple(shlex.split(line))
+    except ValueError:
+        return line
+    return typed(argv, width) if typed(argv) == line else line
 
 
 def table(*columns: str) -> Table:

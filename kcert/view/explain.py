@@ -14,8 +14,8 @@ from rich.text import Text
 
 from kcert import shell
 from kcert.errors import ProgramError
-from kcert.shell import Command, typed
-from kcert.view.console import INDENT, MOST_WIDTH, has_colour, heading, say, screen
+from kcert.shell import Command
+from kcert.view.console import INDENT, MOST_WIDTH, broken, has_colour, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -181,17 +181,8 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
     for line in lines:
         command = commands and not line.startswith("#")
         style = "command" if command else "quiet"
-        for part in (_broken(line, width) if command else line).split("\n"):
+        for part in (broken(line, width) if command else line).split("\n"):
             console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
-
-
-def _broken(line: str, width: int) -> str:
-    """A command's line, broken between options where it is too long and nothing but one program's arguments."""
-    try:
-        argv = tuple(shlex.split(line))
-    except ValueError:
-        return line
-    return typed(argv, width) if typed(argv) == line else line
 
 
 def _draw(draw: Callable[[], None], target: Path | None) -> None:

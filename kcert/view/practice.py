@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kcert.shell import typed
 from kcert.view.console import (
     INDENT,
     MOST_WIDTH,
+    broken,
     clean,
     clean_line,
     draw,
@@ -223,17 +222,8 @@ def _actions(actions: Sequence[Action]) -> None:
         if action.commands:
             console.print()
         for line in action.commands:
-            for part in _broken(line, width).split("\n"):
+            for part in broken(line, width).split("\n"):
                 console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
-
-
-def _broken(line: str, width: int) -> str:
-    """A command's line, broken between options where it is nothing but one program's arguments."""
-    try:
-        argv = tuple(shlex.split(line))
-    except ValueError:
-        return line
-    return typed(argv, width) if typed(argv) == line else line
 
 
 def script(words: Words, seed: int) -> Iterator[str]:
