@@ -18,6 +18,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -28,6 +29,8 @@ from kcert.errors import ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import sh
 
 ENOUGH_SECONDS = 60.0
 """No openssl command takes this long but the generation of a very long key, which brings its own limit."""
@@ -117,6 +120,7 @@ def run(command: Command) -> Outcome:
     started, clock = datetime.now(timezone.utc), time.monotonic()
     program, *arguments = command.argv
     running: sh.RunningCommand | None = None
+    expired = threading.Event()
     try:
         # The interruption comes when there is something in hand to be killed.
         with _interruptions_held():
@@ -127,19 +131,19 @@ def run(command: Command) -> Outcome:
                 _env=command.environment,
                 _err_to_out=True,
                 _tty_out=False,
-                _timeout=command.seconds_allowed,
                 _ok_code=list(range(256)),
                 _bg=True,
                 _bg_exc=False,
                 _decode_errors="replace",
             )
-        running.wait()
+        with _killed_after(command.seconds_allowed, running, expired):
+            running.wait()
         status, output = running.exit_code, str(running)
     except sh.CommandNotFound:
         raise _missing(program) from None
-    except sh.TimeoutException:
-        raise _too_slow(command) from None
     except sh.ErrorReturnCode as error:  # ended by a signal
+        if expired.is_set():
+            raise _too_slow(command) from None
         status, output = error.exit_code, error.stdout.decode(errors="replace")
     except OSError as error:
         raise _cannot_start(program, error) from None
@@ -147,8 +151,33 @@ def run(command: Command) -> Outcome:
         if running is not None:
             with contextlib.suppress(OSError):
                 running.process.kill()
+            running.process.wait()
         raise
     return Outcome(command, status, output, started, time.monotonic() - clock)
+
+
+@contextlib.contextmanager
+def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading.Event) -> Iterator[None]:
+    """Kill what is running once *seconds* are over, and set *expired*.
+
+    sh has a limit of its own, but looks for the program's end only ten times a second where it is set: a tenth of a
+    second would be lost with each command of a lesson.
+    """
+
+    def stop() -> None:
+        expired.set()
+        with contextlib.suppress(OSError):  # it has ended just now
+            running.process.kill()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    try:
+        timer.start()
+        yield
+    finally:
+        timer.cancel()
+        if timer.is_alive():
+            timer.join()  # sh forks for the next command: no thread may live then
 
 
 def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
