@@ -19,7 +19,7 @@ demo: $(VENV)/.kcert  ## the whole PKI of the example cluster into ./pki, with i
 	$(BIN)/kcert all
 
 test: check  ## the checks, then all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(TESTS)
 
 check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
 	$(BIN)/ruff check .
@@ -28,7 +28,7 @@ check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
 	$(BIN)/python -m tests.lint
 
 labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly repaired, solved by hand and by kcert
-	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/practice
+	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/practice
 
 bench: $(VENV)/.developer  ## how long the program takes, against plain openssl
 	$(BIN)/python -m tests.bench

@@ -27,7 +27,7 @@ FOLDER = REPOSITORY / ".platforms"
 SUBSET = (
     *("tests/test_commands.py", "tests/test_certificates.py", "tests/test_screen.py", "tests/test_kcert_yaml.py"),
     *("tests/test_lessons.py", "tests/test_renew.py", "tests/test_csr.py", "tests/test_faults.py"),
-    *("tests/test_script.py", "tests/inspect", "tests/kubernetes", "tests/endurance"),
+    *("tests/test_script.py", "tests/inspect", "tests/rules", "tests/kubernetes", "tests/endurance"),
 )
 """What touches each dependency, and each kind of openssl command."""
 
@@ -111,7 +111,7 @@ def _tested(python: str, name: str, asked: argparse.Namespace, openssl: Path | N
     path = f"{openssl}:{os.environ['PATH']}" if openssl else os.environ["PATH"]
     tests = [] if asked.whole else [one for one in SUBSET if (REPOSITORY / one).exists()]
     ended = subprocess.run(
-        [python, "-m", "pytest", "-q", "-n", asked.jobs, "--dist", "loadgroup", "-p", "no:cacheprovider", *tests],
+        [python, "-m", "pytest", "-q", "-n", asked.jobs, "--dist", "worksteal", "-p", "no:cacheprovider", *tests],
         cwd=REPOSITORY,
         env={**os.environ, "PATH": path},
         capture_output=True,

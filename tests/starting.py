@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -131,6 +132,8 @@ def serve(listener: socket.socket) -> None:
         importlib.import_module(module.name)
     for name in OTHERS:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a child that collects garbage would otherwise copy what it has in common with its parent
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin.fileno(), selectors.EVENT_READ)

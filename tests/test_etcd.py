@@ -75,9 +75,7 @@ class Etcd:
         )
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"etcd-{name}")) for name in FILES]
-)
+@pytest.fixture(scope="module", params=FILES)
 def etcd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     """Three members, with authentication of clients and of peers."""
     etcd_program = program("etcd")

@@ -18,16 +18,15 @@ import pytest
 
 from kcert import lessons
 from tests.lesson_commands import lines
+from tests.running import REPOSITORY, Kcert
 
 EXPLAIN = (sys.executable, "-m", "kcert", "explain")
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 def explain(*arguments: str, status: int = 0, folder: Path | None = None) -> str:
-    ended = subprocess.run(
-        [*EXPLAIN, *arguments], capture_output=True, text=True, cwd=folder, check=False, env=environment()
-    )
-    assert ended.returncode == status, ended.stderr
+    ended = Kcert(folder or REPOSITORY)("explain", *arguments)
+    assert ended.status == status, ended.stderr
     return ended.stdout if status == 0 else ended.stderr
 
 

@@ -39,7 +39,19 @@ class Watched:
 def watched(kcert: Kcert, *arguments: str | Path, mask: int) -> Watched:
     """Run kcert under strace, with *mask* as the umask that it is started with."""
     log = kcert.folder.parent / f"{kcert.folder.name}-strace.log"
-    argv = [program("strace"), "-f", "-qq", "-y", "-s", "4096", "-e", f"trace={_CALLS}", "-o", str(log)]
+    argv = [
+        program("strace"),
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-y",
+        "-s",
+        "4096",
+        "-e",
+        f"trace={_CALLS}",
+        "-o",
+        str(log),
+    ]
     ended = subprocess.run(
         [*argv, *kcert.argv(*arguments)],
         cwd=kcert.folder,

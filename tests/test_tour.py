@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clusters import made_once
 from tests.running import REPOSITORY, environment, free_port, program, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -72,13 +73,8 @@ class Shell:
             stream.close()
 
 
-pytestmark = pytest.mark.xdist_group("tour")  # it is typed once, by one worker
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(home: Path) -> None:
     """A checkout as `make demo` leaves it, but that kcert's dependencies come from the environment of the tests."""
-    home = tmp_path_factory.mktemp("tour")
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, home)
     venv.create(home / ".venv", with_pip=False)
@@ -89,20 +85,28 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command.chmod(0o755)
     for stamp in (".made", ".kcert"):
         (home / ".venv" / stamp).touch()
-    return home
 
 
-@pytest.fixture(scope="module")
-def said(home: Path) -> Iterator[dict[str, str]]:
-    """What each line of the tour printed."""
-    program("make")
+def take(home: Path) -> None:
+    """Type the tour in *home*; ``said.json`` there has what each line of it printed."""
+    checkout(home)
     shell, port = Shell(home), str(free_port())
     try:
-        yield {
+        said = {
             line: shell.type(line.replace(PORT, port), until="ACCEPT" if "s_server" in line else "") for line in LINES
         }
     finally:
         shell.ends()
+    (home / "said.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def said(shared: Path) -> dict[str, str]:
+    """What each line of the tour printed; it is typed once in a test run."""
+    program("make")
+    home = made_once(shared, "tour", take)
+    found: dict[str, str] = json.loads((home / "said.json").read_text(encoding="utf-8"))
+    return found
 
 
 def ending_of(said: dict[str, str], beginning: str) -> str:

@@ -144,6 +144,7 @@ class Ansible:
             "TMPDIR": str(self.home / "tmp"),
             "LOG": str(self.home / "log"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",  # the same modules, but no file of their own for each of them
         }
         return output([ansible(name), "-i", self.export / "inventory.yaml", *arguments], self.home, **variables)
 

@@ -24,7 +24,7 @@ SEEDS = range(1, 21) if THOROUGH else range(1, 5)
 
 SOME = SEEDS if THOROUGH else SEEDS[:2]
 
-EACH = pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in NAMES])
+EACH = pytest.mark.parametrize("name", NAMES, scope="module")
 
 
 def failing(judged: Judged) -> list[str]:
