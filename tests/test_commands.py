@@ -188,3 +188,23 @@ def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..
     assert any("all that its CA has left" in line for line in lines)
     assert leaf.not_valid_after_utc <= authority.not_valid_after_utc
     assert judge.judged(leaf).days in (39, 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("all", "--dir", ""), "--dir has no value"),
+        (("all", "--dir="), "--dir has no value"),
+        (("ca", "--ca-dir", ""), "--ca-dir has no value"),
+        (("kubeconfig", "admin", "--output="), "--output has no value"),
+        (("csr", "new", ""), "one of the arguments is empty"),
+        (("check", ""), "one of the arguments is empty"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_folder(
+    kcert: Kcert, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """``--dir "$PKI"`` must not put keys into the current folder."""
+    assert_refused(kcert(*arguments), 2, f"{said}: is a variable not set?")
+
+    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ import typer.core
 import typer.main
 
 from kcert import __version__
-from kcert.errors import ReaderGoneError
+from kcert.errors import InputError, ReaderGoneError
 
 
 class Entry(NamedTuple):
@@ -68,6 +68,7 @@ class _Commands(typer.core.TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that *args* begin with, with all its options."""
+        _refuse_empty_words(args)
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 
@@ -77,6 +78,19 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise ReaderGoneError from None
+
+
+def _refuse_empty_words(words: list[str]) -> None:
+    """``--dir "$PKI"`` without a PKI would be the current folder, and keys would lie where nobody meant them to."""
+    for before, word in zip(["", *words], words, strict=False):
+        if word.startswith("--") and word.endswith("="):
+            option = word[:-1]
+        elif not word:
+            option = before
+        else:
+            continue
+        what = f"{option} has no value" if option.startswith("-") else "one of the arguments is empty"
+        raise InputError(f"{what}: is a variable not set?")
 
 
 def load(name: str) -> Any:
@@ -118,8 +132,6 @@ def _kcert(
 
 def run() -> int:
     """Run the command line that kcert was started with; its exit status."""
-    from kcert.errors import InputError
-
     try:
         status = typer.main.get_command(app)(prog_name="kcert", standalone_mode=False)
     except typer.Abort:

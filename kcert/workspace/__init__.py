@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -242,5 +243,6 @@ def _machine(root: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise  # that is the reader of the screen, not the folder
     except OSError as error:
-        where = error.filename or root
+        # A write tells no name, and may have been one to the screen's file.
+        where = error.filename or (root if sys.stdout.isatty() else f"{root}, or where the output goes")
         raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error
