@@ -39,9 +39,8 @@ endurance: $(VENV)/.developer  ## kills, crowds, full disks, bad input, by the t
 platforms: $(VENV)/.developer  ## the tests on each Python, with the oldest and the newest dependencies
 	$(BIN)/python -m tests.platforms
 
-man: $(VENV)/.kcert  ## build/kcert.1, the manual page: man build/kcert.1
-	@mkdir -p build
-	$(BIN)/python -m kcert.manual > build/kcert.1
+man: $(VENV)/.kcert  ## write kcert/kcert.1 again, the manual page that is installed with kcert, from the help
+	$(BIN)/python -m kcert.manual > kcert/kcert.1
 
 picture: $(VENV)/.developer  ## draw the picture in README.md again, from a run of kcert
 	$(BIN)/python -m tests.picture

@@ -48,6 +48,7 @@ def test_a_wheel_brings_all_it_needs_and_works_away_from_the_checkout(wheel: Pat
     for kind in ("ca", "client", "server", "peer"):
         assert f"kcert/openssl_templates/{kind}.cnf" in names
     assert "kcert/lessons/admin.md" in names
+    assert f"kcert-{kcert.__version__}.data/data/share/man/man1/kcert.1" in names
     assert "kcert/kubernetes/export/play/tasks/bundle.yaml" in names
     assert {f"Version: {kcert.__version__}", "License-Expression: Apache-2.0", "License-File: LICENSE"} <= {
         *about.splitlines()

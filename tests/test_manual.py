@@ -89,7 +89,14 @@ def test_a_word_is_never_taken_for_a_request(tmp_path: Path) -> None:
     assert ".kcert lies in ./pki, a is b\\c and -d" in re.sub(r".\x08", "", said.stdout)
 
 
-def test_make_man_builds_it() -> None:
+def test_the_page_that_is_installed_is_todays() -> None:
+    """But for its day: `make man` writes it again."""
+    written = (REPOSITORY / "kcert/kcert.1").read_text(encoding="utf-8")
+
+    assert written.partition("\n")[2] == manual.page().partition("\n")[2]
+
+
+def test_make_man_writes_it() -> None:
     said = output([program("make"), "--no-print-directory", "--dry-run", "--always-make", "man"], REPOSITORY)
 
-    assert said.lines[-1] == ".venv/bin/python -m kcert.manual > build/kcert.1"
+    assert said.lines[-1] == ".venv/bin/python -m kcert.manual > kcert/kcert.1"

@@ -14,7 +14,7 @@ from tests.bench.measure import KCERT, Ran, Row, in_turn, progress, ratios, run
 from tests.zoo.makers import EASYRSA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 TITLE = f"kcert all --quiet --jobs 2: the built-in cluster, {CERTIFICATES} certificates, RSA 2048"
 RUNS = 15
@@ -47,17 +47,18 @@ def _measure(folder: Path) -> Iterator[Row]:
     by_hand = script(folder)
     shares: list[list[float]] = []
 
-    def kcert() -> Ran:
+    def made(argv: Sequence[str | Path]) -> Ran:
         shutil.rmtree(folder / "pki", ignore_errors=True)
-        return run(ALL, folder)
+        return run(argv, folder)
+
+    def kcert() -> Ran:
+        return made(ALL)
 
     def bash() -> Ran:
-        shutil.rmtree(folder / "pki", ignore_errors=True)
-        return run(["bash", by_hand], folder)
+        return made(["bash", by_hand])
 
     def apart() -> Ran:
-        shutil.rmtree(folder / "pki", ignore_errors=True)
-        ran = run([sys.executable, "-c", OWN, *ALL[3:]], folder)
+        ran = made([sys.executable, "-c", OWN, *ALL[3:]])
         shares.append(json.loads((folder / "cpu.json").read_text(encoding="utf-8")))
         return ran
 
@@ -75,6 +76,9 @@ def _measure(folder: Path) -> Iterator[Row]:
     beyond = [one - start for one, start in zip(first.cpu, bare.cpu, strict=True)]
     yield Row("  (kcert - one start of the interpreter) / bash, CPU", ratios(beyond, second.cpu), bound=1.10)
     yield Row("kcert, peak memory, MiB", first.peak, digits=1)
+    lesson, again = in_turn(OTHERS, "kcert all with its lesson", lambda: made([*KCERT, "all"]), bash)
+    yield Row("kcert all with its lesson, one command after the other", lesson.wall)
+    yield Row("  kcert with its lesson / bash", ratios(lesson.wall, again.wall), bound=1.25)
     for title, program, lines in (("easy-rsa", EASYRSA, easy_rsa), ("cfssl", "cfssl", cfssl)):
         if not shutil.which(program):
             progress(f"{title} is not here: left out")
