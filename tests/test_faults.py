@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import shutil
@@ -15,7 +14,7 @@ from cryptography import x509
 
 from tests import judge
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output
+from tests.running import Kcert, output, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,15 +186,6 @@ def test_a_folder_that_takes_no_files_is_refused(kcert: Kcert, quiet: list[str])
     assert_refused(kcert("all", *quiet, "--dir", "/proc/kcert"), 3, "/proc/kcert")
 
 
-def without_privileges() -> None:
-    """Take from root the right to write where the modes forbid it, which no other user has (capset(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(28, 3)  # PR_SET_SECUREBITS: being root gives no privileges back when kcert is started
-    version, capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    if libc.capset(version, capabilities) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
 def test_a_folder_without_permission_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own = own_pki("course")
@@ -203,7 +193,7 @@ def test_a_folder_without_permission_is_refused(own_pki: Callable[..., Pki], kce
     before = snapshot(own.folder)
 
     (own.folder / ".kcert").chmod(0o500)
-    ended = kcert("all", "--quiet", preexec=without_privileges if os.getuid() == 0 else None)
+    ended = kcert("all", "--quiet", preexec=without_privileges)
     (own.folder / ".kcert").chmod(0o700)
 
     assert_refused(ended, 3, "ermission denied")

@@ -24,7 +24,7 @@ from tests.test_certificates import parts
 from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.clusters import Pki
@@ -125,15 +125,6 @@ def _hanging(folder: Path) -> Path:
     )
 
 
-@pytest.fixture
-def hang_up() -> Iterator[None]:
-    """SIGHUP is not ignored, even where the tests are run by nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hang_up")
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["lesson", "quiet"])
 @pytest.mark.parametrize(
     ("number", "status"),
@@ -163,7 +154,6 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
     assert (own.folder / "admin.crt").exists()
 
 
-@pytest.mark.usefixtures("hang_up")
 def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing_half(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:

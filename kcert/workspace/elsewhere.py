@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def write(path: Path, content: bytes, mode: int) -> Written:
             return Written(path, changed=False)
         with drafted(target, content, mode):
             backup = _back_up(target) if before else None
-    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
     if backup and not path.is_symlink():
@@ -58,6 +59,8 @@ def make_folder(path: Path) -> None:
 def _check(path: Path, target: Path) -> None:
     if not str(path).isprintable():
         raise InputError(f"{str(path)!a} is no path that kcert writes to: it holds control characters.")
+    if target.is_symlink():  # all links were followed: from Python 3.13 on, these lead in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.exists() and not target.is_file():
         what = "a folder" if target.is_dir() else "no regular file"
         raise InputError(f"{path} is {what}; name a file (`-` prints instead).")

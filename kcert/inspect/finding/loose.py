@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kcert.inspect.files import Inside
 
 CERTIFICATE_ENDINGS = frozenset({".crt", ".cer", ".cert", ".pem"})
+CONFIGURATION_ENDINGS = frozenset({".conf", ".kubeconfig", ".yaml", ".yml", ".service"})
+"""Of kubeconfigs, manifests, components' own configuration, and units."""
 
 
 def take(collector: Collector, loose: list[Path], *, given: bool = False) -> None:
@@ -71,6 +73,9 @@ def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Pat
     expected = path.suffix.lower() in CERTIFICATE_ENDINGS or path.suffix == ".key" or given
     if expected and not named_before:
         _complain(collector, path, opened)
+    elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
+        # Nobody knows what is in it; but whoever looks without the right to must not be told that all is well.
+        collector.problem(path, opened.trouble.what, opened.trouble.reason, None, "configuration")
 
 
 def _complain(collector: Collector, path: Path, opened: Inside) -> None:
