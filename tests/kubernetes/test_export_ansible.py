@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from tests.refusals import assert_refused, snapshot
 from tests.running import Ended, Kcert, output, program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.clusters import Pki
 
@@ -123,6 +124,7 @@ class Ansible:
 
     home: Path
     export: Path
+    temporary: Path
 
     @property
     def commands(self) -> list[str]:
@@ -141,7 +143,7 @@ class Ansible:
         variables = {
             "HOME": str(self.home),
             "PATH": f"{self.home}:{os.environ['PATH']}",
-            "TMPDIR": str(self.home / "tmp"),
+            "TMPDIR": str(self.temporary),
             "LOG": str(self.home / "log"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",  # the same modules, but no file of their own for each of them
@@ -154,7 +156,7 @@ class Ansible:
             "ansible_connection": "local",
             "ansible_become": False,
             "ansible_python_interpreter": sys.executable,
-            "ansible_remote_tmp": str(self.home / "tmp"),
+            "ansible_remote_tmp": str(self.temporary),
             "kcert_root": f"{self.home}/hosts/{{{{ inventory_hostname }}}}",
             "kcert_owner": os.getuid(),
             "kcert_group": os.getgid(),
@@ -199,7 +201,14 @@ case "$*" in "ps --name ^etcd$ --state Running --quiet") echo 0123abc ;; esac
 
 
 @pytest.fixture
-def machine(exported: Callable[[str], Path], tmp_path: Path) -> Ansible:
+def temporary() -> Iterator[Path]:
+    """A folder with a short name: Ansible puts a socket there, whose path may have a hundred characters."""
+    with tempfile.TemporaryDirectory(prefix="kcert-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def machine(exported: Callable[[str], Path], tmp_path: Path, temporary: Path) -> Ansible:
     """Ansible with the export of the large cluster, where etcd is a static pod, kubelet and kube-proxy are services."""
     ansible("ansible-playbook")
     export = tmp_path / "export"
@@ -207,8 +216,7 @@ def machine(exported: Callable[[str], Path], tmp_path: Path) -> Ansible:
     for name, text in (("systemctl", SYSTEMCTL), ("crictl", CRICTL)):
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "tmp").mkdir()
-    return Ansible(tmp_path, export)
+    return Ansible(tmp_path, export, temporary)
 
 
 def test_ansible_reads_the_inventory(machine: Ansible) -> None:
@@ -224,12 +232,12 @@ def test_ansible_reads_the_inventory(machine: Ansible) -> None:
     assert found["_meta"]["hostvars"]["cp1"]["kcert_ports"]["kube-apiserver"] == 8443
 
 
-def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert) -> None:
+def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert, temporary: Path) -> None:
     ansible("ansible-playbook")
     (kcert.folder / "kcert.yaml").write_text(CONFUSING, encoding="utf-8")
     kcert.done("all", "--quiet")
     kcert.done("export", "ansible", "--no-explain")
-    machine = Ansible(kcert.folder, kcert.folder / "export" / "ansible")
+    machine = Ansible(kcert.folder, kcert.folder / "export" / "ansible", temporary)
 
     ended = machine.run("ansible-playbook", machine.export / "install.yaml", "--list-hosts")
 
@@ -244,16 +252,19 @@ def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert
 def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:
     """Only what reads a changed file is started anew: kube-proxy's was there. The second run changes nothing."""
     with tarfile.open(machine.export / "bundles" / "node01.tar.gz") as tar:
-        kubeconfig = tar.getmember("etc/kubernetes/kube-proxy.kubeconfig")
-        kubeconfig.uid, kubeconfig.gid = os.getuid(), os.getgid()
-        tar.extract(kubeconfig, machine.host("node01"))
+        kubeconfig = tar.extractfile("etc/kubernetes/kube-proxy.kubeconfig")
+        assert kubeconfig is not None
+        there = machine.host("node01") / "etc/kubernetes/kube-proxy.kubeconfig"
+        there.parent.mkdir(parents=True)
+        there.write_bytes(kubeconfig.read())
+        there.chmod(0o600)
 
     ended = machine.play("--limit", "node01", "-vv")
     assert ended.status == 0, ended.stdout
     assert_installed(machine, "node01")
     assert_tells_no_key(machine.host("node01") / "etc/kubernetes/pki/node01.key", ended)
     assert machine.commands == ["systemctl restart kubelet"]
-    assert list((machine.home / "tmp").glob("kcert.*")) == []
+    assert list(machine.temporary.glob("kcert.*")) == []
 
     ended = machine.play("--limit", "node01")
     assert ended.status == 0, ended.stdout
