@@ -45,9 +45,10 @@ class Standing:
     """One certificate and how it stands.
 
     ``reasons`` are clauses that tell why it is not current, ``harmless`` those among them that nobody who uses it
-    would notice: other tools give CAs other names, and leave out what is not needed. ``found`` is what lies there
-    now, if it can be read; ``has_key`` tells whether its private key is there. ``outgoing`` are the other
-    certificates of a CA's file: those whose leaves are still accepted while the CA is being replaced.
+    would notice: other tools give CAs other names, and leave out what is not needed; a CA that goes out is still
+    believed. ``found`` is what lies there now, if it can be read; ``has_key`` tells whether its private key is there.
+    ``outgoing`` are the other certificates of a CA's file: those whose leaves are still accepted while the CA is being
+    replaced.
     """
 
     certificate: Certificate
@@ -168,8 +169,12 @@ def _standing(
     if one is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return Standing(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
-    differs = [*_unlike(certificate, one), *_key_trouble(certificate, content, one)]
-    reasons = [*(said for said, _ in differs), *_not_from(certificate, one, found, outgoing)]
+    differs = [
+        *_unlike(certificate, one),
+        *_key_trouble(certificate, content, one),
+        *_not_from(certificate, one, found, outgoing),
+    ]
+    reasons = [said for said, _ in differs]
     harmless = tuple(said for said, harms in differs if not harms)
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
@@ -263,13 +268,13 @@ def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
 
 def _not_from(
     certificate: Certificate, one: X509, found: Mapping[str, X509], outgoing: Mapping[str, tuple[X509, ...]]
-) -> list[str]:
+) -> list[tuple[str, bool]]:
     if certificate.issuer is None or (authority := found.get(certificate.issuer)) is None:
         return []
     trouble = unsigned_by(one, authority)
     if trouble and any(not unsigned_by(one, other) for other in outgoing.get(certificate.issuer, ())):
-        return ["the CA that goes out signed it"]
-    return trouble
+        return [("the CA that goes out signed it", False)]  # whoever has the CA's file with both still believes it
+    return [(said, True) for said in trouble]
 
 
 def unsigned_by(one: X509, authority: X509) -> list[str]:

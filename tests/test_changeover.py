@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import re
 import shutil
 import subprocess
+import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -109,6 +112,36 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert (folder / "ca.crt").read_text(encoding="ascii").count("BEGIN CERTIFICATE") == 1
     assert not (folder / "ca-new.crt").exists()
     assert judge.matches((folder / "ca.key").read_bytes(), judge.load(folder / "ca.crt"))
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+def test_the_hosts_can_be_given_what_each_stage_made(own_pki: Callable[..., Pki], kcert: Kcert, profile: str) -> None:
+    """Both CAs go out while the leaves are still the old one's; who signs with one CA alone gets the new one alone."""
+    own = own_pki(profile)
+    place, folder = "etc/kubernetes/pki", own.folder / ("pki" if profile == "kubeadm" else "")
+    (own.home / "out").mkdir()
+
+    def packed() -> dict[str, bytes]:
+        kcert.done("bundle", "controlplane01", "--no-explain", "--output", "out")
+        with tarfile.open(own.home / "out/controlplane01.tar.gz") as tar:
+            return {one.name: (tar.extractfile(one) or io.BytesIO()).read() for one in tar.getmembers()}
+
+    def signs_with() -> str:
+        flags = kcert.done("flags", "kube-controller-manager", "--format", "flags").stdout
+        (found,) = re.findall(r"--cluster-signing-cert-file=(\S+)", flags)
+        return str(found)
+
+    for stage in (["ca", "--new-key"], ["--all"]):
+        kcert.done("renew", *stage, "--quiet")
+        brought = packed()
+        assert brought[f"{place}/ca.crt"].count(b"BEGIN CERTIFICATE") == 2
+        assert brought[f"{place}/ca-new.crt"] == (folder / "ca-new.crt").read_bytes()
+        assert brought[f"{place}/ca-new.crt"].count(b"BEGIN CERTIFICATE") == 1
+        assert signs_with() == f"/{place}/ca-new.crt"
+        assert judge.matches(brought[f"{place}/ca.key"], judge.load(folder / "ca-new.crt"))
+    kcert.done("renew", "ca", "--finish", "--quiet")
+    assert f"{place}/ca-new.crt" not in packed()
+    assert signs_with() == f"/{place}/ca.crt"
 
 
 @pytest.mark.parametrize("name", ["ca", "etcd-ca", "front-proxy-ca"])

@@ -193,12 +193,14 @@ def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("all", "--dir", ""), "--dir has no value"),
-        (("all", "--dir="), "--dir has no value"),
-        (("ca", "--ca-dir", ""), "--ca-dir has no value"),
-        (("kubeconfig", "admin", "--output="), "--output has no value"),
-        (("csr", "new", ""), "one of the arguments is empty"),
-        (("check", ""), "one of the arguments is empty"),
+        (("all", "--dir", ""), "the argument after --dir is empty"),
+        (("all", "--dir="), "--dir= has no value"),
+        (("ca", "--ca-dir", ""), "the argument after --ca-dir is empty"),
+        (("kubeconfig", "admin", "--output="), "--output= has no value"),
+        (("csr", "new", ""), "the argument after new is empty"),
+        (("client", "--", ""), "the argument after -- is empty"),
+        (("check", ""), "the argument after check is empty"),
+        (("", "check"), "the first argument is empty"),
     ],
 )
 def test_a_variable_that_is_not_set_is_no_folder(

@@ -84,13 +84,10 @@ def _refuse_empty_words(words: list[str]) -> None:
     """``--dir "$PKI"`` without a PKI would be the current folder, and keys would lie where nobody meant them to."""
     for before, word in zip(["", *words], words, strict=False):
         if word.startswith("--") and word.endswith("="):
-            option = word[:-1]
-        elif not word:
-            option = before
-        else:
-            continue
-        what = f"{option} has no value" if option.startswith("-") else "one of the arguments is empty"
-        raise InputError(f"{what}: is a variable not set?")
+            raise InputError(f"{word} has no value: is a variable not set?")
+        if not word:
+            where = f"the argument after {before}" if before else "the first argument"
+            raise InputError(f"{where} is empty: is a variable not set?")
 
 
 def load(name: str) -> Any:

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.certificates import chain_of
+from kcert.certificates import chain_of, new_alone
 from kcert.errors import InputError
 from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
 from kcert.kubernetes.version import STABLE, version
@@ -29,9 +29,11 @@ def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
     assert crt
     if not (root / crt).exists():
         return Authority()
-    found = standings(root, [ca], openssl)[ca.name].found
+    standing = standings(root, [ca], openssl)[ca.name]
+    found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    return Authority(unusable_key(root / ca.files.key), chained)
+    changing = bool(standing.outgoing) and (root / new_alone(crt)).exists()
+    return Authority(unusable_key(root / ca.files.key), chained, changing)
 
 
 def unusable_key(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from kcert.certificates import AltName, Certificate, Files, Kind, Subject, chain_of
+from kcert.certificates import AltName, Certificate, Files, Kind, Subject, chain_of, new_alone
 from kcert.cluster import url
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class Extra:
     why: str
 
 
-Part = Literal["crt", "key", "public_key", "kubeconfig", "chain"]
-"""The parts of a certificate that lie in files of their own; a chain is a CA's, where another CA signed it."""
+Part = Literal["crt", "key", "public_key", "kubeconfig", "chain", "new"]
+"""The parts of a certificate that lie in files of their own; a chain is a CA's, where another CA signed it, and
+new is a CA alone, while its own file holds the one that goes out as well."""
 
 
 ETCD_PORT = 2379
@@ -121,8 +122,9 @@ def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
 def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     """The file in the PKI folder that is a part of the certificate."""
     files = certificate.files
-    chain = chain_of(files.crt) if files.crt else None
-    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key, "chain": chain}
+    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
+    if files.crt:
+        found |= {"chain": chain_of(files.crt), "new": new_alone(files.crt)}
     path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
     assert path is not None
     return path

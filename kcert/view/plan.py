@@ -125,7 +125,7 @@ def _terminal(cluster: Cluster, root: Path, standings: Sequence[Standing], folde
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
     works = [one.certificate.name for one in standings if one.state is State.STALE and one.usable]
     if works:
-        say(f"Other than kcert.yaml says, and good for their work as they are: {', '.join(works)}.")
+        say(f"Stale, and good for their work as they are: {', '.join(works)}.")
     if any(one.state is State.MISSING for one in standings):
         say(f"`kcert all{folder_option}` makes what is missing.")
 

@@ -77,6 +77,8 @@ def _authority(order: Order, made: Made) -> None:
             f"{name} is one CA again. The old one's key is still in the backup: whoever has it can sign for the old "
             "CA, so take it away once nothing trusts that any more.",
         )
+        if name == "ca":
+            say("--cluster-signing-cert-file of kube-controller-manager names the CA's own file again.")
     elif procedure.keeps_key:
         say(
             f"{name} has the same key as before, so every certificate that it signed stays valid, with the old file "
@@ -93,5 +95,6 @@ def _authority(order: Order, made: Made) -> None:
         if name == "ca":
             say(
                 f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
-                "which holds the new CA alone, and the file with both as --root-ca-file."
+                "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
+                f"kube-controller-manager{option}` has both, and a bundle brings them."
             )

@@ -57,7 +57,7 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
         if one.state is not State.CURRENT:
             command = f"`{one.mended_by(folder_option)}`"
             name, works = one.certificate.name, one.state is State.STALE and one.usable
-            is_now = "differs from kcert.yaml, and works as it is" if works else f"is {one.state.value}"
+            is_now = "is stale, and works as it is" if works else f"is {one.state.value}"
             say(f"{name} {is_now}: {one.reason}. Left alone; {command} renews it.", "notice")
     if kept:
         screen().print()

@@ -427,7 +427,6 @@ def test_bad_input_is_refused_and_nothing_is_written(
     [
         ("cert-manger", "did you mean cert-manager?"),
         ("helm", "there are cert-manager and ansible"),
-        ("", "there are cert-manager and ansible"),
     ],
 )
 def test_what_is_no_target_is_answered_with_those_that_are(kcert: Kcert, name: str, said: str) -> None:

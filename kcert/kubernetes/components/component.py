@@ -67,11 +67,13 @@ class Authority:
     """The cluster's CA as it lies in the PKI folder.
 
     ``unusable`` is why kube-controller-manager cannot sign with it (None: nothing stands in the way), ``chained``
-    tells that another CA has signed it, and that a file with both is there.
+    tells that another CA has signed it, and that a file with both is there; ``changing`` that it is being replaced:
+    its file holds the old CA as well, and the new one lies alone beside it.
     """
 
     unusable: str | None = None
     chained: bool = False
+    changing: bool = False
 
 
 @dataclass(frozen=True)

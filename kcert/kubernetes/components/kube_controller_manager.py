@@ -32,7 +32,9 @@ def options(seat: Seat) -> Iterator[Option]:
     own = duties.controller_manager
     yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
     if seat.authority.unusable is None:
-        yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, "crt", "the CA that csrsigning signs with")
+        # It takes a single certificate, and does not start with the two of a CA that is being replaced.
+        alone: Part = "new" if seat.authority.changing else "crt"
+        yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, alone, "the CA that csrsigning signs with")
         yield seat.file(
             "--cluster-signing-key-file", duties.cluster_ca, "key", "its key: no other component is given it"
         )
