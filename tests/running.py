@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -53,6 +54,21 @@ def needs_openssl_3(why: str) -> None:
     said = output(["openssl", "version"]).stdout.strip()
     if said.startswith("OpenSSL 1."):
         pytest.skip(f"{why}, and this is {said}")
+
+
+@functools.cache
+def _version_made() -> str:
+    key = output(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]).stdout
+    request = output(["openssl", "req", "-new", "-key", "/dev/stdin", "-subj", "/CN=a"], stdin=key).stdout
+    argv = ["openssl", "x509", "-req", "-signkey", "/dev/fd/3", "-noout", "-text"]
+    made = output(["bash", "-c", '"$@" 3<<< "$KEY"', "bash", *argv], stdin=request, KEY=key).stdout
+    return made.partition("Version: ")[2][:1]
+
+
+def needs_version_1() -> None:
+    """Skip a test with an openssl that gives every certificate extensions (3.4 and newer): none is of version 1."""
+    if _version_made() != "1":
+        pytest.skip("this openssl makes no certificates of version 1")
 
 
 def without_privileges() -> None:

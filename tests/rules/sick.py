@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.running import needs_openssl_3
+from tests.running import needs_openssl_3, needs_version_1
 from tests.zoo import course, hardway, kubeadm, makers
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
@@ -184,7 +184,13 @@ def signed_again(path: str, name: str, *options: str) -> Callable[[Path, Worksho
 
 def without_extensions(path: str, name: str) -> Callable[[Path, Workshop], None]:
     """Sign again as notes often do: without ``-extfile``, which makes it version 1."""
-    return signed_again(path, name)
+    sign = signed_again(path, name)
+
+    def damage(root: Path, workshop: Workshop) -> None:
+        needs_version_1()
+        sign(root, workshop)
+
+    return damage
 
 
 def sha1(path: str, name: str) -> Callable[[Path, Workshop], None]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.running import needs_openssl_3
+from tests.running import needs_openssl_3, needs_version_1
 from tests.zoo import hardway
 from tests.zoo.issuing import put
 
@@ -316,6 +316,7 @@ _MMUMSHAD: dict[str, tuple[str, str, str]] = {
 
 def mmumshad(folder: Path) -> Path:
     """mmumshad's pages as printed: the CA and the clients of version 1, all of them for the same 1000 days."""
+    needs_version_1()
     folder.mkdir(parents=True)
     _ecdsa_key(folder, "ca.key")
     _request(folder, "ca", "/CN=KUBERNETES-CA/O=Kubernetes")
