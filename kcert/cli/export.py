@@ -113,4 +113,4 @@ def ansible(
     made = target.export(folder)
     place, written = put_folder(made, output)
     export.show(made, written, explain=explain)
-    export.play(place, folder)
+    export.play(place, folder, target.signs_with(folder))

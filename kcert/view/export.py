@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
+from kcert.kubernetes.export.target import FOLDER
 from kcert.shell import quote
 from kcert.view.console import block, clean_line, command_line, draw, heading, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.export.target import Export
@@ -78,18 +79,32 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
     )
 
 
-def play(place: Path, folder: Folder) -> None:
-    """Print how a play is run, and how it is fed after a renewal."""
+def play(place: Path, folder: Folder, signs_with: PurePosixPath | None) -> None:
+    """Print how a play is run, and how it is fed after a renewal.
+
+    *signs_with* is where hosts have the new CA alone while one is changed over, None where none is.
+    """
     say("Next, where Ansible runs; first what would change, then the change:")
     screen().print()
     command = ("ansible-playbook", "-i", str(place / "inventory.yaml"), str(place / "install.yaml"))
     command_line((*command, "--check"))
     command_line(command)
     screen().print()
+    if signs_with is not None:
+        say(
+            f"The CA is being changed over. kube-controller-manager does not start with two certificates, so its "
+            f"--cluster-signing-cert-file has to be {signs_with} before the play starts it anew: `kcert flags "
+            f"kube-controller-manager{folder.option}` has it. A static pod starts anew as soon as its manifest is "
+            f"changed: copy {signs_with.name} to the host before that.",
+            "notice",
+        )
+        screen().print()
+    again = "" if place == FOLDER / "ansible" else f" --output {quote(str(place))}"
     say(
-        f"The bundles hold keys, and only you can read them. After a renewal "
-        f"`kcert bundle{folder.option} --output {quote(str(place / 'bundles'))}` packs the new files, and the play "
-        "brings them out: what has not changed is left alone, and what reads a changed file is started anew."
+        f"The bundles hold keys, and only you can read them. After each renewal run `kcert export ansible"
+        f"{folder.option}{again}` again: it writes the bundles, and the inventory that goes with them, and the play "
+        "brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your own "
+        f"variables belong into {clean_line(str(place / 'group_vars' / 'all.yaml'))}, which no export touches."
     )
 
 

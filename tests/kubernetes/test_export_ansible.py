@@ -10,7 +10,7 @@ import stat
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,8 @@ def test_only_the_owner_can_read_the_bundles(own_pki: Callable[..., Pki], kcert:
     for one in (folder.parent, folder, folder / "bundles"):
         assert stat.S_IMODE(one.stat().st_mode) == 0o700
     assert "-i export/ansible/inventory.yaml export/ansible/install.yaml --check" in said.stdout
-    assert "`kcert bundle --output export/ansible/bundles`" in " ".join(said.stdout.split())
+    assert "After each renewal run `kcert export ansible` again" in " ".join(said.stdout.split())
+    assert "cluster-signing-cert-file" not in said.stdout
     assert "(2 files, 2 as before)" in again.stdout
     assert not list(folder.rglob("*Z"))
 
@@ -295,6 +296,54 @@ def test_a_check_of_ansible_changes_nothing(machine: Ansible) -> None:
     assert machine.recap(ended)["node01"]["failed"] == 0
     assert not machine.host("node01").exists()
     assert machine.commands == []
+
+
+def test_a_bundle_that_does_not_fit_the_inventory_is_refused_before_anything_changes(
+    own_pki: Callable[..., Pki], kcert: Kcert, machine: Ansible
+) -> None:
+    """While the CA is changed over a host of the control plane gets a file more: the inventory of before lacks it."""
+    own_pki()
+    kcert.done("export", "ansible", "--no-explain")
+    folder = kcert.folder / "export" / "ansible"
+    kcert.done("renew", "ca", "--new-key", "--quiet")
+    kcert.done("bundle", "--no-explain", "--output", folder / "bundles")
+    machine = replace(machine, export=folder)
+
+    ended = machine.play("--limit", "controlplane01")
+
+    assert ended.status != 0
+    said = " ".join(ended.stdout.split())
+    assert "controlplane01.tar.gz does not hold the files that the inventory lists, so nothing was changed" in said
+    assert "Only in the bundle: /etc/kubernetes/pki/ca-new.crt. Only in the inventory: none." in said
+    assert machine.recap(ended)["controlplane01"]["changed"] == 0
+    assert not machine.host("controlplane01").exists()
+    assert machine.commands == []
+    assert list(machine.temporary.glob("kcert.*")) == []
+
+
+def test_an_export_after_each_step_of_a_change_over_fits_itself_and_keeps_what_was_edited(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own_pki()
+    folder = kcert.folder / "export" / "ansible"
+    kcert.done("export", "ansible", "--no-explain")
+    edited = (folder / "inventory.yaml").read_text(encoding="utf-8") + "# by hand\n"
+    (folder / "inventory.yaml").write_text(edited, encoding="utf-8")
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars" / "all.yaml").write_text("ansible_user: me\n", encoding="utf-8")
+    new = "/etc/kubernetes/pki/ca-new.crt"
+
+    for step, changing in ((("ca", "--new-key"), True), (("--all",), True), (("ca", "--finish"), False)):
+        kcert.done("renew", *step, "--quiet")
+        said = " ".join(kcert.done("export", "ansible", "--no-explain").stdout.split())
+        listed = [one["path"] for one in inventory(folder)["hosts"]["controlplane01"]["kcert_files"]]
+        with tarfile.open(folder / "bundles" / "controlplane01.tar.gz") as tar:
+            assert sorted(listed) == sorted(f"/{name}" for name in tar.getnames() if name != "INSTALL.md")
+        assert (new in listed) is changing
+        assert (f"--cluster-signing-cert-file has to be {new} before the play starts it anew" in said) is changing
+
+    assert edited in [one.read_text(encoding="utf-8") for one in folder.glob("inventory.yaml.*")]
+    assert (folder / "group_vars" / "all.yaml").read_text(encoding="utf-8") == "ansible_user: me\n"
 
 
 def assert_installed(machine: Ansible, host: str) -> None:

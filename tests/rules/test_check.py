@@ -191,6 +191,30 @@ def test_a_name_that_kcert_yaml_asks_for_is_missed(kcert: Kcert, own_pki: Callab
     assert kcert("check", "pki").status == 0
 
 
+# ---------------------------------------------------------------- while a CA is replaced
+
+
+def test_a_repair_brings_the_new_ca_and_the_old_while_one_replaces_the_other(
+    kcert: Kcert, own_pki: Callable[..., Pki]
+) -> None:
+    """Whoever gets one of the two alone turns half of the cluster away; kube-controller-manager takes one alone."""
+    own = own_pki("course")
+    host = own.home / "host"
+    kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", host, "--no-explain")
+
+    for step in (["ca", "--new-key"], ["--all"]):
+        kcert.done("renew", *step, "--quiet")
+        manifest = kcert.done("flags", "kube-controller-manager", "--format", "manifest").stdout
+        (own.home / "kube-controller-manager.yaml").write_text(manifest.replace("/etc/kubernetes/pki", str(host)))
+        findings = found(kcert("check", "pki", "kube-controller-manager.yaml", "--format", "json"))
+        fixes = {one["path"]: one["fix"] for one in findings if one["rule"] == "missing-file"}
+        host.mkdir()
+        for name in ("ca.crt", "ca-new.crt"):
+            subprocess.run(["bash", "-e", "-c", fixes[str(host / name)]], cwd=own.home, check=True)
+            assert (host / name).read_bytes() == (own.folder / name).read_bytes()
+        shutil.rmtree(host)
+
+
 # ---------------------------------------------------------------- several clusters, and half of one
 
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
     from kcert.inspect.rules.case import Case, Found
     from kcert.inspect.survey import KeyFile, Problem, Role
+    from kcert.openssl.x509 import X509
 
 _DER = 0x30
 """The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
+
+_SIGNING = "--cluster-signing-cert-file"
+"""The option for a CA's certificate that takes a single one."""
 
 
 def missing_file(case: Case) -> Iterator[Fault]:
@@ -216,17 +220,16 @@ def _signing_key_made(path: Path) -> str:
 def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
     """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
     right = case.belonging(problem.source or problem.path).get(role) if role else None
-    places = case.copies.get(right.sha256, ()) if right else ()
-    place = min(places, key=lambda one: (one.embedded, one.use.position), default=None)
+    place = _origin(case, problem, right) if right else None
     if problem.path == problem.source:
         lines = fields.lines_with(problem.path, problem.option or "")
         if place is None or len(lines) != 1:
             return ""
         return f"sed -i {bash.line_set(lines[0], f'$({data_of(place)})')} {bash.word(problem.path)}"
     path = bash.word(problem.path)
-    if place is not None and place.path != problem.path:
+    if place is not None:
         if not place.embedded:
-            return f"cp {repairs.alone(case, place)} {path}"
+            return f"cp {_copied(case, problem, place)} {path}"
         return f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A > {path}.new &&\n  mv {path}.new {path}'
     key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
     names = Counter(
@@ -243,6 +246,50 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
         f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
         f"    -out {path}.new &&\n  mv {path}.new {path}"
     )
+
+
+def _origin(case: Case, problem: Problem, right: X509) -> Found | None:
+    """Where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
+
+    While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
+    alone beside it.
+    """
+    places = case.copies.get(right.sha256, ())
+    company = [other for one in places for other in case.holdings[one.holder] if _is_named_as(right, other)]
+    generations = dict.fromkeys(one.certificate.sha256 for one in company)
+    return min(
+        (
+            one
+            for sha256 in generations
+            for one in case.copies[sha256]
+            if one.path != problem.path or problem.path == problem.source
+        ),
+        key=lambda one: (
+            one.embedded,
+            one.path.name != problem.path.name,
+            -sum(_is_named_as(right, other) for other in case.holdings[one.holder]),
+            one.use.position,
+        ),
+        default=None,
+    )
+
+
+def _copied(case: Case, problem: Problem, place: Found) -> str:
+    """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
+
+    A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
+    """
+    company = case.holdings[place.holder]
+    if not all(one.is_authority for one in company):
+        return repairs.alone(case, place)
+    one_name = all(_is_named_as(place.certificate, one) for one in company)
+    if place.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
+        return bash.word(place.path)
+    return repairs.alone(case, place)
+
+
+def _is_named_as(authority: X509, one: Found) -> bool:
+    return one.is_authority and one.certificate.subject == authority.subject
 
 
 def _set_aside(problem: Problem) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert import profiles
 from kcert.kubernetes import bundles
+from kcert.kubernetes.assignment import authority_in
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.export.target import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
@@ -31,7 +32,9 @@ PLAY = Path(__file__).parent / "play"
 
 _HEAD = """\
 # The hosts of the cluster {cluster} (profile {profile}), and the files that each of them gets.
-# Whom Ansible logs in as is for you to say: `--user NAME`, or ansible_user among the variables. It becomes root there.
+# Whom Ansible logs in as is for you to say: `--user NAME`, or ansible_user in group_vars/all.yaml beside this file. It
+# becomes root there. What group_vars/all.yaml says prevails over the variables here, and stays: this file is written
+# anew, together with the bundles, by `kcert export ansible`, which is to be run again after each renewal.
 
 """
 
@@ -55,6 +58,14 @@ def export(folder: Folder) -> Export:
         columns=("host", "address", "groups", "files", "starts anew"),
         holds=tuple(_row(one, groups) for one in made),
     )
+
+
+def signs_with(folder: Folder) -> PurePosixPath | None:
+    """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
+    authority = authority_in(folder.root, folder.cluster, folder.openssl)
+    if not authority.changing or authority.unusable:
+        return None
+    return profiles.PROFILES[folder.cluster.profile].place(folder.known["ca"], "new", "kube-controller-manager")
 
 
 def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
