@@ -5,13 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
+
+
+def open_at_once(path: Path) -> IO[bytes]:
+    """Open a file or a pipe for reading; a FIFO that nobody writes to is empty, in place of being waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    os.set_blocking(descriptor, True)
+    try:
+        return os.fdopen(descriptor, "rb")
+    except OSError:  # a folder
+        os.close(descriptor)
+        raise
 
 
 def read_regular(path: Path) -> bytes:

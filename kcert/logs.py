@@ -214,7 +214,7 @@ _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 def _kubeconfig(machine: Machine) -> tuple[str, ...]:
     """kubeadm's own kubeconfig, where the user has none and may read it."""
     admin = machine.root / _ADMIN
-    own = os.environ.get("KUBECONFIG") or (Path.home() / ".kube/config").exists()
+    own = os.environ.get("KUBECONFIG") or os.access(Path.home() / ".kube/config", os.F_OK)
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
 
 

@@ -401,3 +401,47 @@ def test_a_ca_of_another_name_there_is_not_renewed(kcert: Kcert, tmp_path: Path)
     assert_refused(kcert("renew", "ca", "--quiet", "--ca-dir", "stick"), 2, "are two different CAs")
 
     assert snapshot(tmp_path / "stick") == before
+
+
+def test_a_key_in_the_certificates_file_there_does_not_come_along(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("ca", "--quiet", "--dir", "stick")
+    with (tmp_path / "stick/ca.crt").open("ab") as crt:
+        crt.write((tmp_path / "stick/ca.key").read_bytes())
+
+    assert_refused(kcert("client", "admin", "--quiet", "--ca-dir", "stick"), 2, "stick/ca.crt holds a private key")
+
+    assert not (tmp_path / "pki/ca.crt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("renew", "kube-apiserver", "--stale"), "`kcert apiserver --csr-only` makes key and request here"),
+        (("renew", "kube-apiserver", "--new-key"), "move kube-apiserver.key out of the folder"),
+        (("renew", "kube-apiserver"), "its request kube-apiserver.csr is here already"),
+    ],
+)
+def test_a_renewal_whose_ca_is_elsewhere_goes_there_as_a_request(
+    kcert: Kcert, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("all", "--quiet")
+    shutil.copytree(tmp_path / "pki", tmp_path / "there/pki")
+    (tmp_path / "pki/ca.key").unlink()
+    shutil.copy(tmp_path / "kcert.yaml", tmp_path / "there")
+
+    assert_refused(kcert(*arguments, "--quiet"), 2, said, "`kcert csr fetch kube-apiserver --file` takes it in")
+
+    if "--new-key" in arguments:
+        old = (tmp_path / "pki/kube-apiserver.key").read_bytes()
+        (tmp_path / "pki/kube-apiserver.key").unlink()
+        kcert.done("apiserver", "--csr-only", "--quiet")
+        assert (tmp_path / "pki/kube-apiserver.key").read_bytes() != old
+    shutil.copy(tmp_path / "pki/kube-apiserver.csr", tmp_path / "there")
+    there = Kcert(tmp_path / "there")
+    there.done("csr", "sign", "--file", "kube-apiserver.csr")
+    kcert.done("csr", "fetch", "kube-apiserver", "--file", "there/kube-apiserver.crt")
+    assert judge.matches(
+        (tmp_path / "pki/kube-apiserver.key").read_bytes(), judge.load(tmp_path / "pki/kube-apiserver.crt")
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 import sys
 from datetime import datetime, timedelta, timezone
@@ -19,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
+from tests.refusals import assert_refused
 from tests.running import Ended, output
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
@@ -860,3 +862,47 @@ def test_a_leaf_is_renewed_where_the_cas_key_is_not(
     assert (here / "kube-scheduler.crt").read_bytes() != old
     assert judge.matches(key, judge.load(here / "kube-scheduler.crt"))
     assert backups(here, "kube-scheduler.crt")[-1].read_bytes() == old
+
+
+# --- what else lies in a file
+
+
+def test_of_an_answer_only_the_certificate_is_kept(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course", "large")
+    both = own.home / "both.pem"
+    both.write_bytes((own.folder / "jane.crt").read_bytes() + (own.folder / "jane.key").read_bytes())
+
+    kcert.done("csr", "fetch", "jane", "--file", both)
+
+    assert b"PRIVATE" not in (own.folder / "jane.crt").read_bytes()
+
+
+def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course", "large")
+    with (own.folder / "jane.csr").open("ab") as csr:
+        csr.write((own.folder / "jane.key").read_bytes())
+
+    assert_refused(kcert("csr", "manifest", "jane", "--output", "m.yaml"), 2, "holds a private key besides")
+
+    assert not (own.home / "m.yaml").exists()
+
+
+@pytest.mark.parametrize("arguments", [("csr", "sign", "--file"), ("csr", "show", "--file"), ("diagnose",)])
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...]
+) -> None:
+    pipe = own_pki("course").home / "pipe"
+    os.mkfifo(pipe)
+
+    assert kcert(*arguments, pipe).status in (0, 2)
+
+
+@pytest.mark.parametrize("name", ["root", "ca-chain", "ca-new", "CA-New"])
+def test_nobody_is_kept_in_a_file_of_the_cas(kcert: Kcert, tmp_path: Path, name: str) -> None:
+    (tmp_path / "kcert.yaml").write_text(f"users: [{{name: {name}}}]\n", encoding="utf-8")
+    assert_refused(kcert("plan"), 2, "and the certificate ca would both be kept in", name)
+    (tmp_path / "kcert.yaml").unlink()
+    assert_refused(kcert("csr", "new", name), 2, "and the certificate ca would both be kept in")
+    assert_refused(kcert("client", name), 2, "and the certificate ca would both be kept in")
+
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import InputError
+from kcert.files import open_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ _GZIP = b"\x1f\x8b"
 def log_file(path: Path) -> Iterator[bytes]:
     """The lines of a log file; InputError where it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open_at_once(path) as stream:
             yield from log_lines(stream, str(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None

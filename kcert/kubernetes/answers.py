@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
+from kcert.files import open_at_once
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.signing import unlike
@@ -38,7 +39,7 @@ def load(path: Path) -> SigningRequest:
 def contents(path: Path) -> bytes:
     """A file of a sensible size; raises InputError where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             return file.read(LARGEST + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
@@ -154,7 +155,7 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, opt
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
-    return Answer(found, pem, key)
+    return Answer(found, "".join(pems).encode("ascii"), key)
 
 
 def _key(path: Path, inside: Path | None) -> bytes | None:

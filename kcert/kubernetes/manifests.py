@@ -72,6 +72,8 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
     request = read_asked(openssl, content, str(path))
     if not content.isascii() or pem_blocks(content)[0].label != "CERTIFICATE REQUEST":
         raise InputError(f"{path} has to begin with a block of type CERTIFICATE REQUEST for the API server to read it.")
+    if any(block.is_key for block in pem_blocks(content)):
+        raise InputError(f"{path} holds a private key besides, and all of it would go to the API server. Take it out.")
     name = wish.name or object_name_of(certificate)
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Files, Kind, Subject, chain_of
 from kcert.errors import InputError
+from kcert.files import read_regular
+from kcert.openssl.pem import pem_blocks
 from kcert.shell import quote
 from kcert.state import State, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from kcert.making.order import Order
     from kcert.state import Standing
@@ -83,7 +84,12 @@ def brings(order: Order, authority: Certificate) -> dict[PurePosixPath, PurePosi
     names = [crt]
     if authority.intermediate:
         names += [chain_of(crt), *([top] if top.parent == crt.parent else [])]
-    return {name: source(authority).with_name(name.name) for name in names}
+    found = {name: source(authority).with_name(name.name) for name in names}
+    for path in found.values():
+        # It would lie in the PKI folder, for everybody to read.
+        if Path(path).is_file() and any(one.is_key for one in pem_blocks(read_regular(Path(path)))):
+            raise InputError(f"{path} holds a private key besides the certificate. Take it out; nothing was changed.")
+    return found
 
 
 def above(order: Order) -> PurePosixPath:

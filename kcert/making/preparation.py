@@ -14,7 +14,6 @@ from kcert.making.order import Order, Prepared
 from kcert.openssl import commands
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.profiles.profile import MASTERS
 from kcert.shell import PASSPHRASE_VARIABLE, quote, typed
 from kcert.state import Standing, State, standings
 
@@ -176,26 +175,26 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
 def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -> str:
     """How *leaf* comes to its certificate where the CA's key is; its own key stays here."""
     files, option = leaf.files, order.folder_option
-    if order.renewal is None and leaf.kind is not Kind.CA:
-        return (
-            f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here, `kcert csr sign --file` makes a "
-            f"certificate of it there, and `kcert csr fetch {leaf.name} --file` takes it in."
+    renewal, csr = order.renewal, files.csr
+    if leaf.kind is Kind.CA:
+        cnf, crt, ca = files.cnf, files.crt, authority.files.crt
+        assert csr and cnf and crt and ca
+        pair = (ca, authority.files.key)
+        signature = commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf)
+        return f"copy {csr} and {cnf} into the folder there, `{typed(signature)}` makes {crt}, and that comes here."
+    if renewal and renewal.new_key:
+        begins = (
+            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` makes a new key and "
+            "its request here"
         )
-    serves = leaf.kind.serves or any(one.kind.serves for one in order.known if one.name == leaf.name)
-    groups = leaf.subject.organizations if leaf.subject else ()
-    # The Certificates API signs for clients of the API server, and for nobody in system:masters.
-    if authority.name == "ca" and not serves and MASTERS not in groups:
-        return (
-            f"`kcert csr new {leaf.name}{option}` and `kcert csr manifest {leaf.name}{option}` make a request here, "
-            "`kcert csr approve --file` and `kcert csr sign --file` turn it into a certificate there."
-        )
-    csr, cnf, crt, ca = files.csr, files.cnf, files.crt, authority.files.crt
-    assert csr and cnf and crt and ca
-    if files.kubeconfig or not ((order.root / csr).is_file() and (order.root / cnf).is_file()):
-        return f"`kcert {leaf.chapter}` or `kcert renew {leaf.name}` makes it there, and the new files come here."
-    pair = (ca, authority.files.key)
-    signature = commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf)
-    return f"copy {csr} and {cnf} into the PKI folder there, `{typed(signature)}` makes {crt}, and that comes here."
+    elif renewal and not renewal.stale and csr and (order.root / csr).is_file():
+        begins = f"its request {csr} is here already"
+    else:
+        begins = f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here"
+    return (
+        f"{begins}, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
+        "takes it in."
+    )
 
 
 def locked(order: Order) -> Order:

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Kind, chain_of, new_alone
 from kcert.cluster import User, example, file
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
@@ -116,6 +116,11 @@ def _names_on_disk(certificate: Certificate) -> list[str]:
     paths = [str(path) for path in dict.fromkeys((files.key, files.crt, *files.kept)) if path]
     if certificate.kind is not Kind.KEY_PAIR and certificate.kind.dials and not files.kubeconfig:
         paths.append(str(kubeconfig_of(certificate)))
+    if certificate.kind is Kind.CA and files.crt:
+        # Beside its own file, while it is replaced or where a root has signed it.
+        paths += [str(chain_of(files.crt)), str(new_alone(files.crt))]
+        if certificate.name == "ca":
+            paths += [str(files.crt.with_name(f"root.{ending}")) for ending in ("crt", "key")]
     return paths
 
 

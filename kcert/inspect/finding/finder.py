@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ class Finder:
         }
         usual = [path for place in USUAL if (path := self.places.absolute(place)).exists()]
         if self.places.root is None:
-            usual += [path for path in (Path.home() / ".kube" / "config",) if path.exists()]
+            usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
         self.findings.looked += [str(path) for path in (*units.values(), *usual)]
         loose: list[Path] = []
         for unit in units.values():
