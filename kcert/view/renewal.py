@@ -58,7 +58,10 @@ def _hand_out(done: Sequence[Certificate]) -> None:
     if owners:
         say(f"To be handed to their owners: {', '.join(owners)}.")
     if any(one.role not in ("admin", "super-admin", "user") for one in done):
-        say("Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time.")
+        say(
+            "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
+            "export ansible` all of them, with a play that brings them out."
+        )
 
 
 def _restart(order: Order, done: Sequence[Certificate]) -> None:
