@@ -364,3 +364,40 @@ def test_another_requests_certificate_is_not_taken_in(
 def test_options_that_contradict_each_other_are_refused(own: Path, kcert: Kcert) -> None:
     assert_refused(kcert("all", "--csr-only", "--ca-dir", "stick"), 2, "leave one of them out")
     assert own.exists()
+
+
+# --- a change-over of a CA that is apart
+
+
+def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("all", "--quiet", "--ca-dir", "stick")
+
+    assert_refused(kcert("renew", "ca", "--quiet"), 2, "`kcert renew ca --ca-dir FOLDER`")
+    said = " ".join(kcert.done("renew", "ca", "--new-key", "--no-explain", "--ca-dir", "stick").stdout.split())
+    assert "ca is now two" in said
+    assert "only then `kcert renew --all --ca-dir stick`" in said
+    assert "`kcert renew ca --finish --ca-dir stick`" in said
+    early = kcert("renew", "ca", "--finish", "--quiet", "--ca-dir", "stick")
+    assert_refused(early, 2, "`kcert renew --all --ca-dir stick` gives them")
+    kcert.done("renew", "--all", "--quiet", "--ca-dir", "stick")
+    stopped = kcert("renew", "ca", "--finish", "--step", "--ca-dir", "stick", stdin="q\n")
+    assert stopped.status == 0
+    assert stopped.stdout.count("Stopped. Not made: ca.") == 1
+    assert "[Enter runs it, q stops]" not in stopped.stdout.partition("Stopped.")[2]
+    said = " ".join(kcert.done("renew", "ca", "--finish", "--no-explain", "--ca-dir", "stick").stdout.split())
+    assert "The old one's key is still in stick/.kcert/backup" in said
+    assert list((tmp_path / "stick/.kcert/backup").rglob("ca.key"))
+
+
+def test_a_ca_of_another_name_there_is_not_renewed(kcert: Kcert, tmp_path: Path) -> None:
+    """It was made anew here, say, because nobody thought of the stick: nothing there is changed."""
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("all", "--quiet", "--ca-dir", "stick")
+    kcert.done("renew", "ca", "--new-key", "--quiet")
+    kcert.done("renew", "--all", "--quiet")
+    before = snapshot(tmp_path / "stick")
+
+    assert_refused(kcert("renew", "ca", "--quiet", "--ca-dir", "stick"), 2, "are two different CAs")
+
+    assert snapshot(tmp_path / "stick") == before

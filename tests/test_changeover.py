@@ -356,3 +356,42 @@ def test_etcd_serves_its_clients_while_its_ca_is_changed_over(cluster: Cluster, 
     roll(cluster, second, last)
 
     assert not cluster.writes(first)
+
+
+# --- what is told
+
+
+def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course", "large")
+    kcert.done("kubeconfig", "admin", "jane", "kube-scheduler", "--no-explain")
+
+    said = " ".join(kcert.done("renew", "ca", "--new-key", "--no-explain").stdout.split())
+
+    assert "to be handed to their owners, with the CA as it is now: admin.kubeconfig, jane.kubeconfig." in said
+    assert "before the leaves are renewed, start those anew that talk to the API server" in said
+    assert (own.folder / "jane.kubeconfig").exists()
+
+
+def test_who_cannot_sign_is_not_told_what_to_sign_with(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+    secret = {"KCERT_CA_PASSPHRASE": "a long passphrase"}
+    told = "--cluster-signing-cert-file"
+
+    locked = kcert.done("renew", "ca", "--new-key", "--encrypt-ca-key", "--no-explain", variables=secret).stdout
+    assert told not in locked
+    kcert.done("renew", "--all", "--quiet", variables=secret)
+    assert told not in kcert.done("renew", "ca", "--finish", "--no-explain", variables=secret).stdout
+
+
+def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    before = {name: (folder / name).read_bytes() for name in ("service-account.key", "admin.key")}
+
+    said = " ".join(kcert.done("renew", "--all", "--new-key", "--no-explain").stdout.split())
+
+    assert "It keeps its key, which signs tokens; `kcert renew service-account --new-key` replaces it." in said
+    assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
+    assert (folder / "admin.key").read_bytes() != before["admin.key"]
+    named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())
+    assert "Tokens that the old key signed are refused" in named
+    assert (folder / "service-account.key").read_bytes() != before["service-account.key"]

@@ -6,11 +6,15 @@ import hashlib
 import json
 import re
 import shlex
+import threading
+from datetime import datetime, timezone
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.shell import Command, Outcome
+from kcert.workspace.history import History, verify
 from tests.running import Kcert, output, program
 from tests.test_screen import history
 
@@ -261,6 +265,28 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
         assert "\n```\nrm" not in shown
     if form == "sh":
         assert not re.search(r"^rm", shown, flags=re.MULTILINE)
+
+
+def test_while_another_kcert_writes_nothing_seems_to_be_missing(tmp_path: Path) -> None:
+    """Between a look at the lines and a look at their number more may be written."""
+    outcome = Outcome(Command(("openssl", "version")), 0, "", datetime.now(timezone.utc), 0.01)
+    written = History(tmp_path)
+    written.open()
+
+    def write() -> None:
+        for _ in range(500):
+            written.append(outcome, tmp_path, tmp_path, (), set())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = [0]
+    while writer.is_alive():
+        seen.append(verify(tmp_path))
+    writer.join()
+    written.close()
+
+    assert seen == sorted(seen)
+    assert verify(tmp_path) == 500
 
 
 def test_where_nothing_was_run_there_is_nothing_to_tell(kcert: Kcert, tmp_path: Path) -> None:

@@ -108,9 +108,11 @@ def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: R
     order = replace(ordered(making, "renew", described, known, wanted), renewal=renewal)
     result = carry_out(making, order)
     if result and not making.quiet:
+        from kcert.making import apart
         from kcert.view import renewal as view
 
-        view.follows(order, result, None if result.made else _first_to_end(order))
+        told = apart.here(order, making.ca_dir) if making.ca_dir else order
+        view.follows(told, result, None if result.made else _first_to_end(order))
 
 
 def _first_to_end(order: Order) -> Standing | None:
@@ -197,7 +199,8 @@ def carry_out(making: Making, order: Order) -> Result | None:
     there, here = apart.there(order, making.ca_dir), apart.here(order, making.ca_dir)
     if order.renewal and order.renewal.finish:
         result = _carried_out(making, here)
-        _carried_out(making, there)
+        if not (result and result.stopped):
+            _carried_out(making, there)
         return result
     if there.wanted and (done := _carried_out(making, there)) and done.stopped:
         return done

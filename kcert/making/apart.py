@@ -57,7 +57,7 @@ def here(order: Order, folder: Path) -> Order:
         tuple(_apart(one, folder) if one.kind is Kind.CA else one for one in several if one.name != ROOT)
         for several in (order.known, order.wanted)
     )
-    return replace(order, known=known, wanted=wanted)
+    return replace(order, known=known, wanted=wanted, ca_dir=folder)
 
 
 def _apart(authority: Certificate, folder: Path) -> Certificate:
@@ -177,14 +177,31 @@ def check(order: Order, folder: Path) -> None:
     _check_folder(order, folder, "--ca-dir", "the CA")
     for one in order.known:
         crt = one.files.crt
-        if one.kind is not Kind.CA or crt is None or order.renewal or one.name == ROOT:
+        if one.kind is not Kind.CA or crt is None or one.name == ROOT:
             continue
         mine, theirs = order.root / crt, folder / crt
+        if order.renewal:
+            _check_related(one, order, folder)
+            continue
         if mine.is_file() and theirs.is_file() and mine.read_bytes() != theirs.read_bytes():
             raise InputError(
                 f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
                 "the right one into both places; nothing was changed."
             )
+
+
+def _check_related(authority: Certificate, order: Order, folder: Path) -> None:
+    """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
+    assert authority.files.crt
+    here, there = (standings(root, [authority], order.openssl)[authority.name] for root in (order.root, folder))
+    if here.found is None or there.found is None:
+        return
+    known = {one.public_key.material for one in (there.found, *there.outgoing)}
+    if here.found.public_key.material not in known:
+        raise InputError(
+            f"{order.root / authority.files.crt} and {folder / authority.files.crt} are two different CAs, so one of "
+            "them is another cluster's, or was made anew. Put the right one into both places; nothing was changed."
+        )
 
 
 def _check_folder(order: Order, folder: Path, option: str, what: str) -> None:

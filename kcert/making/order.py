@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kcert.passphrase import Passphrase
+from kcert.shell import quote
 from kcert.state import Standing, State
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Order:
 
     ``wanted`` is to be made, ``known`` is all that the cluster needs (CAs among it). ``doing`` is the
     command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
-    on the same folder for the same cluster (`` --dir lab``). With ``side_by_side`` whole certificates are made at once,
+    on the same folder for the same cluster (`` --dir lab``), ``ca_dir`` where the CAs are kept if that is elsewhere.
+    With ``side_by_side`` whole certificates are made at once,
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
     a cluster's signer or for the CA itself.
@@ -72,6 +74,7 @@ class Order:
     openssl: str = "openssl"
     templates: Path | None = None
     folder_option: str = ""
+    ca_dir: Path | None = None
     jobs: int = 1
     side_by_side: bool = False
     renewal: Renewal | None = None
@@ -79,6 +82,11 @@ class Order:
     place: str = "PKI folder"
     passphrase: Passphrase = field(default_factory=Passphrase)
     encrypts: bool = False
+
+    @property
+    def signing_option(self) -> str:
+        """What belongs behind a command that is to sign with the same CA in the same folder."""
+        return self.folder_option + (f" --ca-dir {quote(str(self.ca_dir))}" if self.ca_dir else "")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ def prepare_renewal(order: Order, renewal: Renewal, now: datetime) -> Prepared:
     return preparation.prepared()
 
 
+_TOKENS = "Tokens that the old key signed are refused once the API server knows the new one alone."
+
+
 @dataclass
 class _Preparation:
     order: Order
@@ -87,7 +90,7 @@ class _Preparation:
         for standing in chosen:
             one = standing.certificate
             if standing.state is State.MISSING:
-                option = self.order.folder_option
+                option = self.order.signing_option
                 raise InputError(
                     f"{one.name} is not there, so it cannot be renewed: `kcert {one.chapter}{option}` makes it."
                 )
@@ -116,7 +119,7 @@ class _Preparation:
                 if leaf and foreign:
                     self.remarks.append(
                         f"kcert did not make {certificate.name}, so it is only changed when it is named: "
-                        f"`kcert renew {certificate.name} --stale{self.order.folder_option}`."
+                        f"`kcert renew {certificate.name} --stale{self.order.signing_option}`."
                     )
         return chosen, left
 
@@ -144,14 +147,15 @@ class _Preparation:
         if found is None and not in_line:
             raise InputError(self._unreadable(standing))
         wish = certificate if in_line or found is None else as_it_is(certificate, found)
-        if self.renewal.new_key and not in_line and found:
+        new_key = self._gets_new_key(certificate)
+        if new_key and not in_line and found:
             wish = _with_key(wish, certificate)
         wish = self._lasting(wish)
         assert certificate.issuer
         issuer = self.by_name[certificate.issuer]
         days = self._days(wish, authority_for(self.order, wish, self.found[issuer.name], self.now))
         key = self._key(certificate)
-        keeps = key is not None and not self.renewal.new_key and not (in_line and found and wish.key != key_of(found))
+        keeps = key is not None and not new_key and not (in_line and found and wish.key != key_of(found))
         belongs = bool(keeps and key and found and same_key(self.order.openssl, key, found.public_key))
         embeds = in_line and certificate.files.kubeconfig is not None
         rewrite = self.kubeconfigs.of_leaf(wish, found, key if not (keeps and belongs) else None, apart=embeds)
@@ -159,11 +163,15 @@ class _Preparation:
         if own and not embeds and (rewrite is None or own not in rewrite.paths):
             raise InputError(
                 f"{self.order.root / str(own)} does not hold its certificate in a way that kcert can change by itself: "
-                f"`kcert renew {wish.name} --stale{self.order.folder_option}` writes the whole file anew."
+                f"`kcert renew {wish.name} --stale{self.order.signing_option}` writes the whole file anew."
             )
         notes = self._notes(standing, key_kept=keeps, belongs=belongs, in_line=in_line)
         old = Old(found, keeps, belongs and not in_line, embeds, rewrite, notes=notes)
         return plan_renewal.renewal(wish, issuer, old, days, self.tools)
+
+    def _gets_new_key(self, certificate: Certificate) -> bool:
+        """With --all the key that signs tokens stays, as kubeadm's bare one does: a new one ends all tokens."""
+        return self.renewal.new_key and not (self.renewal.every and certificate.role == "service-account")
 
     def _notes(self, standing: Standing, *, key_kept: bool, belongs: bool, in_line: bool) -> tuple[str, ...]:
         certificate = standing.certificate
@@ -173,15 +181,21 @@ class _Preparation:
         if not in_line and standing.state is State.STALE:
             differences = [one for one in standing.reasons if "signed it" not in one and "key" not in one]
             if differences:
-                option = self.order.folder_option
+                option = self.order.signing_option
                 notes.append(
                     f"It differs from kcert.yaml and stays as it is ({'; '.join(differences)}): "
                     f"`kcert renew {certificate.name} --stale{option}` brings it in line."
                 )
+        if self.renewal.new_key and key_kept:
+            notes.append(
+                f"It keeps its key, which signs tokens; `kcert renew {certificate.name} --new-key` replaces it."
+            )
         if not standing.has_key:
             notes.append(f"Its key {certificate.files.key} is not there, so it gets a new one.")
         elif not key_kept:
             notes.append("It gets a new key.")
+            if certificate.role == "service-account":
+                notes.append(_TOKENS)
         elif not belongs and standing.found:
             notes.append(
                 f"{certificate.files.secret} holds another key than the old certificate's; that key is certified."
@@ -198,12 +212,12 @@ class _Preparation:
             )
         return (
             f"{path} holds no certificate that can be read, so nothing can be taken over from it: "
-            f"`kcert renew {certificate.name} --stale{self.order.folder_option}` makes it as kcert.yaml wants it."
+            f"`kcert renew {certificate.name} --stale{self.order.signing_option}` makes it as kcert.yaml wants it."
         )
 
     def _key(self, certificate: Certificate) -> bytes | None:
         """The private key as it lies there, found whole; None where there is none, or where it is not needed."""
-        if self.renewal.new_key:
+        if self._gets_new_key(certificate):
             return self._key_as_it_lies(certificate)
         content = self._key_as_it_lies(certificate)
         if content is not None:
@@ -247,13 +261,11 @@ class _Preparation:
                 "that it signed is refused."
             )
         made = plan.procedure(certificate, None, cluster_name="", openssl=self.order.openssl)
-        return replace(
-            made, notes=("Tokens that the old key signed are refused once the API server knows the new one.",)
-        )
+        return replace(made, notes=(_TOKENS,))
 
     def _authority(self, standing: Standing) -> Procedure | None:
         certificate, found = standing.certificate, standing.found
-        option = self.order.folder_option
+        option = self.order.signing_option
         if found is None:
             raise InputError(
                 f"{self.order.root / str(certificate.files.crt)} is no certificate that openssl can read: put a good "
@@ -266,7 +278,8 @@ class _Preparation:
         if not found.self_issued and certificate.issuer is None:
             raise InputError(
                 f"{certificate.files.crt} was signed by {str(found.issuer)!a}, so that has to sign it again: "
-                f"`kcert renew {certificate.name} --root-dir FOLDER{option}`, with the folder that has its key."
+                f"`kcert renew {certificate.name}{' --new-key' if self.renewal.new_key else ''} --root-dir "
+                f"FOLDER{option}`, with the folder that has its key."
             )
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
@@ -287,7 +300,7 @@ class _Preparation:
         return self._same_key(found, wish)
 
     def _same_key(self, found: X509, wish: Certificate) -> Procedure:
-        name, option = wish.name, self.order.folder_option
+        name, option = wish.name, self.order.signing_option
         path = self.order.root / wish.files.key
         other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
         if wish.subject and sorted(wish.subject.parts) != sorted(found.subject.parts):
@@ -299,7 +312,10 @@ class _Preparation:
             raise InputError(f"kcert.yaml wants a key of {wish.key}, {name} has {key_of(found)}: {other}.")
         key = self._key(wish)
         if key is None:
-            raise InputError(f"{path} is not here, and with the same key the CA cannot be renewed without it; {other}.")
+            raise InputError(
+                f"{path} is not here, and with the same key the CA cannot be renewed without it. If it is kept in "
+                f"another folder: `kcert renew {name} --ca-dir FOLDER{option}`. If it is lost, {other}."
+            )
         if not self._is_key_of(wish, key, found):
             raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
@@ -345,7 +361,7 @@ class _Preparation:
         )
 
     def _finished(self, standing: Standing, found: X509) -> Procedure | None:
-        certificate, option = standing.certificate, self.order.folder_option
+        certificate, option = standing.certificate, self.order.signing_option
         if not standing.outgoing:
             self.remarks.append(f"{certificate.files.crt} holds one CA alone: there is no change-over to finish.")
             return None

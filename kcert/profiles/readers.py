@@ -34,7 +34,7 @@ _READERS = {
     "service-account-key": (_API_SERVER, _CONTROLLERS),
     "ca": (_ETCD, _API_SERVER, _CONTROLLERS, _SCHEDULER, _KUBELET, _PROXY),
     "etcd-ca": (_ETCD, _API_SERVER),
-    "front-proxy-ca": (_API_SERVER,),
+    "front-proxy-ca": (_API_SERVER, _CONTROLLERS),
 }
 """By a certificate's role: who has the file open, or an option that names it. People read what is not here."""
 

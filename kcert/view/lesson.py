@@ -166,7 +166,7 @@ class Lesson:
         """What was made, for whom and until when; what stayed; and what to type next."""
         assert self._order
         show_made(result.made)
-        show_kept(result.kept, self._order.folder_option)
+        show_kept(result.kept, self._order.signing_option)
         if result.stopped:
             left = ", ".join(one.certificate.name for one in result.left)
             say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")

@@ -41,7 +41,7 @@ class Quiet:
             self._note(remark)
         self._order = [one.certificate.name for one in prepared.standings]
         for standing in prepared.kept:
-            self._lines[standing.certificate.name] = _kept(standing, order.folder_option)
+            self._lines[standing.certificate.name] = _kept(standing, order.signing_option)
         self._print()
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.durations import told
+from kcert.kubernetes.assignment import unusable_key
+from kcert.making import apart
+from kcert.plan import Rewrite
+from kcert.profiles.profile import kubeconfig_of
 from kcert.profiles.readers import people, restarts
 from kcert.view.console import block, say
 
@@ -34,15 +38,16 @@ def follows(order: Order, result: Result, first: Standing | None) -> None:
         if order.renewal and not order.renewal.named and not result.kept:
             _nothing(order, order.renewal, first)
         return
-    done = [one.procedure.certificate for one in result.made]
+    made = [one for one in result.made if one.procedure.certificate.name != apart.ROOT]
+    done = [one.procedure.certificate for one in made]
     backup = order.root / ".kcert" / "backup"
     say(f"What was there before is kept in {backup}.")
-    _hand_out(done)
+    _hand_out(order, made)
     if restarts(order.cluster, done):
         _restart(order, done)
-    authorities = [one for one in result.made if one.procedure.certificate.kind is Kind.CA]
-    for one in authorities:
-        _authority(order, one)
+    for one in made:
+        if one.procedure.certificate.kind is Kind.CA:
+            _authority(order, one)
 
 
 def _nothing(order: Order, renewal: Renewal, first: Standing | None) -> None:
@@ -53,10 +58,18 @@ def _nothing(order: Order, renewal: Renewal, first: Standing | None) -> None:
         say(f"The first to end is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
 
 
-def _hand_out(done: Sequence[Certificate]) -> None:
+def _hand_out(order: Order, made: Sequence[Made]) -> None:
+    done = [one.procedure.certificate for one in made]
     owners = people(done)
     if owners:
         say(f"To be handed to their owners: {', '.join(owners)}.")
+    # Whoever has a kubeconfig at home has the CA's old file in it.
+    rewritten = {
+        path for one in made for step in one.procedure.steps if isinstance(step, Rewrite) for path in step.paths
+    }
+    components = {kubeconfig_of(one) for one in order.known if one.subject and not people([one])}
+    if theirs := sorted(str(path) for path in rewritten - components):
+        say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
     if any(one.role not in ("admin", "super-admin", "user") for one in done):
         say(
             "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
@@ -74,15 +87,20 @@ def _restart(order: Order, done: Sequence[Certificate]) -> None:
 
 def _authority(order: Order, made: Made) -> None:
     procedure = made.procedure
-    name, option = procedure.certificate.name, order.folder_option
+    name, option = procedure.certificate.name, order.signing_option
+    key = order.root / procedure.certificate.files.key
+    signs_there = name == "ca" and order.ca_dir is None and unusable_key(key) is None
+    begins = bool(order.renewal and order.renewal.new_key)
     if procedure.retires:
+        backup = (order.ca_dir or order.root) / ".kcert" / "backup"
         say(
-            f"{name} is one CA again. The old one's key is still in the backup: whoever has it can sign for the old "
-            "CA, so take it away once nothing trusts that any more.",
+            f"{name} is one CA again. The old one's key is still in {backup}, and in what was packed "
+            "before for hosts that had it (bundles, exports): whoever has it can sign for the old CA, so take it away "
+            "once nothing trusts that any more.",
         )
-        if name == "ca":
+        if signs_there:
             say("--cluster-signing-cert-file of kube-controller-manager names the CA's own file again.")
-    elif procedure.keeps_key:
+    elif not begins:
         say(
             f"{name} has the same key as before, so every certificate that it signed stays valid, with the old file "
             "and with the new one: the hosts can get it one after the other.",
@@ -97,7 +115,13 @@ def _authority(order: Order, made: Made) -> None:
         )
         if name == "ca":
             say(
+                "Pods hold the CA that they were started with: before the leaves are renewed, start those anew that "
+                "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
+                "`kubectl rollout restart`."
+            )
+        if signs_there:
+            say(
                 f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
                 "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
-                f"kube-controller-manager{option}` has both, and a bundle brings them."
+                f"kube-controller-manager{order.folder_option}` has both, and a bundle brings them."
             )

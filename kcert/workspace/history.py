@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, VerdictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.shell import Outcome
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """What the first line has as the hash of the line before it."""
+
+MOST_READINGS = 1000
+"""How often both files are read until nothing was written meanwhile: then it is not a kcert that writes."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def entries(own: Path) -> tuple[Entry, ...]:
 
     Raises VerdictError for a line that is no record of a command.
     """
-    return tuple(entry for entry, _ in _read(own))
+    return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
 
 def verify(own: Path) -> int:
@@ -119,26 +122,44 @@ def verify(own: Path) -> int:
     """
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
-    for count, (line, said) in enumerate(((line, said) for _, (line, said) in _read(own)), 1):
+    lines, head = _at_one_moment(own)
+    for count, (line, said) in enumerate((read for _, read in _parsed(own, lines)), 1):
         if said != previous:
             blamed = f"line {count - 1} was changed after it was written, or" if count > 1 else ""
             raise VerdictError(f"{path}: {blamed} something before line {count} was taken out or put in.")
         previous = _hash(line)
         hashes.append(previous)
-    _check_head(own, hashes)
+    _check_head(own, head, hashes)
     return count
 
 
-def _check_head(own: Path, hashes: list[str]) -> None:
+def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:
+    """The lines, and the head that belongs to them: another kcert may be at work, and write between two readings."""
+    head = _head(own)
+    for _ in range(MOST_READINGS):
+        lines, before = _lines(own), head
+        head = _head(own)
+        if head == before:
+            break
+    return lines, head
+
+
+def _head(own: Path) -> bytes:
+    try:
+        return (own / "history.head").read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError:
+        raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
+
+
+def _check_head(own: Path, head: bytes, hashes: list[str]) -> None:
     """The head may be one line behind (a kill between the two), never ahead."""
     path = own / "history.jsonl"
     try:
-        head = (own / "history.head").read_text(encoding="ascii")
-        lines, last = head.split() if head else ("0", BEGINNING)
+        lines, last = head.decode("ascii").split() if head else ("0", BEGINNING)
         recorded = int(lines)
-    except FileNotFoundError:
-        recorded, last = 0, BEGINNING
-    except (OSError, ValueError):
+    except ValueError:
         raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
     if recorded >= len(hashes):
         raise VerdictError(
@@ -148,14 +169,18 @@ def _check_head(own: Path, hashes: list[str]) -> None:
         raise VerdictError(f"{path}: line {max(recorded, 1)} is not what it was when it was written.")
 
 
-def _read(own: Path) -> Iterator[tuple[Entry, tuple[bytes, str]]]:
+def _lines(own: Path) -> list[bytes]:
     path = own / "history.jsonl"
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        return path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[bytes, str]]]:
+    path = own / "history.jsonl"
     for number, line in enumerate(lines, 1):
         try:
             found = json.loads(line)
