@@ -71,7 +71,10 @@ def _hand_out(order: Order, made: Sequence[Made]) -> None:
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
     if any(one.role not in ("admin", "super-admin", "user") for one in done):
-        say("Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time.")
+        say(
+            "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
+            "export ansible` all of them, with a play that brings them out."
+        )
 
 
 def _restart(order: Order, done: Sequence[Certificate]) -> None:
