@@ -256,15 +256,17 @@ def test_a_log_that_breaks_off(fp: FakeProcess) -> None:
 
 
 def test_a_program_whose_reader_leaves_is_ended() -> None:
+    began: list[int] = []
+
     def leave() -> None:
-        with shell.stream(shell.Command(("yes",))) as running:
-            assert running.output.readline() == b"y\n"
+        with shell.stream(shell.Command(("bash", "-c", "echo $$; exec yes"))) as running:
+            began.append(int(running.output.readline()))
             raise KeyError
 
     with pytest.raises(KeyError):
         leave()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)  # nothing is left behind
+    with pytest.raises(ProcessLookupError):
+        os.kill(began[0], 0)
 
 
 def test_a_log_program_that_is_missing() -> None:
