@@ -375,8 +375,8 @@ def test_without_the_cas_key_it_is_said_how_to_do_it_where_the_key_is(
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
     assert "ca.key is not here" in said
-    assert "`kcert csr new kube-scheduler`" in said
-    assert "`kcert csr sign --file`" in said
+    assert "its request kube-scheduler.csr is here already, `kcert csr sign --file`" in said
+    assert "`kcert csr fetch kube-scheduler --file` takes it in" in said
 
 
 @pytest.mark.parametrize("name", ["kube-apiserver", "admin"])

@@ -175,25 +175,27 @@ def _check_authority_key(order: Order, leaf: Certificate, authority: Certificate
 def _signed_elsewhere(order: Order, leaf: Certificate, authority: Certificate) -> str:
     """How *leaf* comes to its certificate where the CA's key is; its own key stays here."""
     files, option = leaf.files, order.folder_option
-    renewal, csr = order.renewal, files.csr
+    renewal, csr, cnf, crt, ca = order.renewal, files.csr, files.cnf, files.crt, authority.files.crt
+    assert csr and cnf and crt and ca
+    pair = (ca, authority.files.key)
+    by_hand = typed(commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf))
     if leaf.kind is Kind.CA:
-        cnf, crt, ca = files.cnf, files.crt, authority.files.crt
-        assert csr and cnf and crt and ca
-        pair = (ca, authority.files.key)
-        signature = commands.signature(order.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf)
-        return f"copy {csr} and {cnf} into the folder there, `{typed(signature)}` makes {crt}, and that comes here."
+        return f"copy {csr} and {cnf} into the folder there, `{by_hand}` makes {crt}, and that comes here."
+    besides = ""
     if renewal and renewal.new_key:
         begins = (
             f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` makes a new key and "
             "its request here"
         )
-    elif renewal and not renewal.stale and csr and (order.root / csr).is_file():
+    elif renewal and not renewal.stale and (order.root / csr).is_file():
         begins = f"its request {csr} is here already"
+        if (order.root / cnf).is_file():
+            besides = f" Without kcert there: copy {csr} and {cnf} beside the CA, and `{by_hand}` makes {crt}."
     else:
         begins = f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here"
     return (
         f"{begins}, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
-        "takes it in."
+        f"takes it in.{besides}"
     )
 
 
