@@ -67,7 +67,8 @@ def judged(certificate: x509.Certificate) -> Seen:
         ),
         subject_key_id=_subject_key_id(certificate),
         authority_key_id=_authority_key_id(certificate),
-        days=(certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds() / 86400,
+        # openssl looks at the clock for each of the two, and a second may begin in between.
+        days=round((certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds() / 86400, 3),
         serial=certificate.serial_number,
         hash=digest.name if digest else "none",
         key=described(certificate.public_key()),
