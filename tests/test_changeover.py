@@ -369,6 +369,8 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
 
     assert "to be handed to their owners, with the CA as it is now: admin.kubeconfig, jane.kubeconfig." in said
     assert "before the leaves are renewed, start those anew that talk to the API server" in said
+    leaf = " ".join(kcert.done("renew", "jane", "--no-explain").stdout.split())
+    assert leaf.count("handed to their owners") == 1
     assert (own.folder / "jane.kubeconfig").exists()
 
 

@@ -64,13 +64,12 @@ def _hand_out(order: Order, made: Sequence[Made]) -> None:
     if owners:
         say(f"To be handed to their owners: {', '.join(owners)}.")
     # Whoever has a kubeconfig at home has the CA's old file in it.
-    rewritten = {
-        path for one in made for step in one.procedure.steps if isinstance(step, Rewrite) for path in step.paths
-    }
+    authorities = [one.procedure for one in made if one.procedure.certificate.kind is Kind.CA]
+    rewritten = {path for one in authorities for step in one.steps if isinstance(step, Rewrite) for path in step.paths}
     components = {kubeconfig_of(one) for one in order.known if one.subject and not people([one])}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
-    if any(one.role not in ("admin", "super-admin", "user") for one in done):
+    if len(owners) < len(done):
         say(
             "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
             "export ansible` all of them, with a play that brings them out."
