@@ -179,6 +179,15 @@ class Certificate:
     spare: tuple[AltName, ...] = ()
 
 
+ROOT = "root"
+"""What a CA above the cluster's own is called."""
+
+
+def root_beside(crt: PurePosixPath) -> PurePosixPath:
+    """Where the certificate of a root lies that signed the CA with the certificate *crt*."""
+    return crt.with_name(f"{ROOT}.crt")
+
+
 def chain_of(crt: PurePosixPath) -> PurePosixPath:
     """The file with the CA's certificate *crt* and, after it, that of the CA above it."""
     return crt.with_name(f"{crt.stem}-chain{crt.suffix}")

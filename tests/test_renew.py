@@ -13,7 +13,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from kcert import profiles
+from kcert.kubernetes import components
+from kcert.kubernetes.bundles import hosts
+from kcert.profiles.readers import restarts
 from tests import judge, running
+from tests.clusters import PROFILES
 from tests.test_certificates import conf, parts
 from tests.zoo import kubeadm
 from tests.zoo.issuing import Recipe, Workshop, put
@@ -678,3 +683,20 @@ def test_a_second_ca_is_never_put_beside_one_of_cfssl(foreign: Callable[[dict[st
     assert files_of(pki) == before
     assert refused.status == 2
     assert "pki/ca-key.pem is not here" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_whoever_reads_a_certificate_is_started_anew(pki: Callable[[str, str], Pki], profile: str) -> None:
+    """What `kcert flags` tells a component to read, against what a renewal tells to start anew."""
+    cluster = profiles.load(pki(profile, "large").config)
+    known = {one.name: one for one in profiles.certificates(cluster)}
+    reading = [
+        (component, host.name, reads.certificate.name)
+        for host in hosts(cluster)
+        for component, reads, _ in components.read_on(cluster, host, components.Authority())
+    ]
+
+    assert len(reading) > 50
+    for component, host, name in reading:
+        told = {one.component: one.hosts for one in restarts(cluster, [known[name]])}
+        assert host in told.get(component, ()), f"{component} on {host} reads {name}"

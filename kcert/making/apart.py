@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Files, Kind, Subject, chain_of
+from kcert.certificates import ROOT, Certificate, Files, Kind, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.openssl.pem import pem_blocks
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from kcert.making.order import Order
     from kcert.state import Standing
-
-ROOT = "root"
-"""What the CA above the cluster's own is called."""
 
 
 def there(order: Order, folder: Path) -> Order:
@@ -96,7 +93,7 @@ def above(order: Order) -> PurePosixPath:
     """Where the certificate of a root lies that signed the CAs: beside that of the first."""
     first = next(one.files.crt for one in order.known if one.kind is Kind.CA)
     assert first
-    return first.with_name(f"{ROOT}.crt")
+    return root_beside(first)
 
 
 def standing_there(order: Order, authority: Certificate) -> Standing:

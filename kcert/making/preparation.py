@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert import plan
-from kcert.certificates import Kind
+from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.making import apart
 from kcert.making.order import Order, Prepared
@@ -113,7 +113,7 @@ def _made(
 def _brought(order: Order, authority: Certificate, standing: Standing, coming: set[str]) -> Procedure:
     if standing.state is State.MISSING:
         folder = authority.files.key.parent
-        if authority not in order.wanted and authority.name != apart.ROOT:
+        if authority not in order.wanted and authority.name != ROOT:
             raise InputError(
                 f"{folder} has no {apart.source(authority).name}: it is not the folder of this cluster's CA, or "
                 f"nothing is mounted there. `kcert ca --ca-dir FOLDER{order.folder_option}` makes a CA in a folder."

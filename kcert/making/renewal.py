@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert import plan, plan_renewal
-from kcert.certificates import Kind, new_alone
+from kcert.certificates import ROOT, Kind, new_alone
 from kcert.errors import InputError
 from kcert.kubeconfig import opened
 from kcert.making import apart
@@ -57,9 +57,9 @@ class _Preparation:
 
     def __post_init__(self) -> None:
         self.procedures: list[Procedure] = []
-        root = self.found.get(apart.ROOT)
+        root = self.found.get(ROOT)
         if root and root.found is None:
-            self.found[apart.ROOT] = apart.standing_there(self.order, root.certificate)
+            self.found[ROOT] = apart.standing_there(self.order, root.certificate)
             names = apart.brings(self.order, root.certificate)
             self.procedures.append(plan.brought(root.certificate, names, self.order.openssl))
         # The certificates themselves say who is an intermediate CA.

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind, chain_of, new_alone
+from kcert.certificates import Certificate, Kind, chain_of, new_alone, root_beside
 from kcert.cluster import User, example, file
 from kcert.cluster import names as check_names
 from kcert.errors import InputError
@@ -120,7 +120,8 @@ def _names_on_disk(certificate: Certificate) -> list[str]:
         # Beside its own file, while it is replaced or where a root has signed it.
         paths += [str(chain_of(files.crt)), str(new_alone(files.crt))]
         if certificate.name == "ca":
-            paths += [str(files.crt.with_name(f"root.{ending}")) for ending in ("crt", "key")]
+            root = root_beside(files.crt)
+            paths += [str(root), str(root.with_suffix(".key"))]
     return paths
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
+from kcert.certificates import ROOT, Kind
 from kcert.durations import told
 from kcert.kubernetes.assignment import unusable_key
-from kcert.making import apart
 from kcert.plan import Rewrite
 from kcert.profiles.profile import kubeconfig_of
 from kcert.profiles.readers import people, restarts
@@ -38,7 +37,7 @@ def follows(order: Order, result: Result, first: Standing | None) -> None:
         if order.renewal and not order.renewal.named and not result.kept:
             _nothing(order, order.renewal, first)
         return
-    made = [one for one in result.made if one.procedure.certificate.name != apart.ROOT]
+    made = [one for one in result.made if one.procedure.certificate.name != ROOT]
     done = [one.procedure.certificate for one in made]
     backup = order.root / ".kcert" / "backup"
     say(f"What was there before is kept in {backup}.")
