@@ -195,12 +195,30 @@ class Case:
             held[one.holder].append(one)
         return {holder: tuple(some) for holder, some in held.items()}
 
+    def number_of(self, found: Found) -> int:
+        """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
+        hashes = self._hashes_beside(found)
+        sha256 = found.certificate.sha256
+        return hashes.index(sha256) + 1 if sha256 in hashes else found.use.position + 1
+
     def has_company(self, found: Found) -> bool:
         """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
-        place = None if found.embedded or found.live else fields.place_of(found.path, found.certificate.sha256)
-        if place is not None:
-            return place[1] > 1
+        hashes = self._hashes_beside(found)
+        if found.certificate.sha256 in hashes:
+            return len(hashes) > 1
         return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
+
+    def _hashes_beside(self, found: Found) -> list[str]:
+        """The hashes of all certificates in the file of *found*; a CA's is asked for with each that it signed."""
+        if found.embedded or found.live:
+            return []
+        if found.path not in self._hashes:
+            self._hashes[found.path] = fields.hashes_in(found.path)
+        return self._hashes[found.path]
+
+    @cached_property
+    def _hashes(self) -> dict[Path, list[str]]:
+        return {}
 
     def has_signed(self, authority: X509) -> bool:
         """True where a certificate that was found names *authority* as its issuer."""

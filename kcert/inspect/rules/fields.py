@@ -59,17 +59,13 @@ def holds_a_key(path: Path) -> bool:
     return isinstance(read, Content) and any(block.is_key for block in pem_blocks(read.data))
 
 
-def place_of(path: Path, sha256: str) -> tuple[int, int] | None:
-    """Which of the certificates in a PEM file has this hash, counted from 1, and how many there are; None: none has.
-
-    Damaged ones count, as awk counts them.
-    """
+def hashes_in(path: Path) -> list[str]:
+    """The SHA-256 of each certificate in a PEM file, in its order; damaged ones count, as awk counts them."""
     import hashlib
 
     read = read_file(path)
     blocks = pem_blocks(read.data) if isinstance(read, Content) else []
-    hashes = [hashlib.sha256(block.der).hexdigest() for block in blocks if block.label == "CERTIFICATE"]
-    return (hashes.index(sha256) + 1, len(hashes)) if sha256 in hashes else None
+    return [hashlib.sha256(block.der).hexdigest() for block in blocks if block.label == "CERTIFICATE"]
 
 
 def _decoded(value: str) -> bytes:

@@ -80,7 +80,7 @@ def signer_of(case: Case, found: Found) -> Signer | None:
     renewed_first = issuer.certificate.not_after <= case.now + case.soon
     # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
     crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
-    position = 0 if issuer.embedded else _number(issuer) - 1
+    position = 0 if issuer.embedded else case.number_of(issuer) - 1
     return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left, position)
 
 
@@ -137,7 +137,7 @@ def _into_place(case: Case, found: Found, crt: str) -> str:
     """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is."""
     if not case.has_company(found):
         return f"mv {crt}.new {crt}"
-    number = _number(found)
+    number = case.number_of(found)
     # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
     return (
         f"(umask 077; {bash.with_block(number, f'{crt}.new', crt)} > {crt}.whole) &&\n"
@@ -179,16 +179,10 @@ def _same_key(case: Case, found: Found) -> str:
     return f" \\\n    -force_pubkey <(openssl x509 -in {alone(case, found)} -noout -pubkey)"
 
 
-def _number(found: Found) -> int:
-    """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
-    place = None if found.embedded else fields.place_of(found.path, found.certificate.sha256)
-    return place[0] if place is not None else found.use.position + 1
-
-
 def alone(case: Case, found: Found) -> str:
     """The certificate as a file argument, without the others that may lie in its file."""
     file = bash.word(found.path)
-    return f"<({bash.block_of(_number(found), file)})" if case.has_company(found) else file
+    return f"<({bash.block_of(case.number_of(found), file)})" if case.has_company(found) else file
 
 
 def generated(key: PublicKey, out: str = "") -> str:
@@ -290,7 +284,7 @@ def copied(case: Case, origin: Found) -> list[str]:
 def _copied_to(case: Case, copy: Found, source: str) -> str:
     """Bring the certificate in the file *source* to where its forerunner lies, alone or among others."""
     file = bash.word(copy.path)
-    number = _number(copy)
+    number = case.number_of(copy)
     if not copy.embedded:
         if not case.has_company(copy):
             return f"cp {source} {file}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 
     from kcert.openssl.x509 import X509
 
-MOST = 1000
-"""Files on one command line: far below what Linux and macOS allow."""
+MOST = 500
+"""Files on one command line: far below what Linux and macOS allow, and few to write before openssl reads them."""
 
 LEAST = 100
 """Below this another process costs more than it saves."""
+
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder for its owner alone is made in it
+"""Linux's folder in memory. On a disk a file for a moment costs as much as openssl's look at it, and more where many
+were removed just before."""
+
+_ROOM = 16 * 1024
+"""Bytes to have free in memory for each certificate that is written there: few are larger than a page of 4 KiB."""
 
 _THE_CAS_FAULT = frozenset({24, 32, 79})
 """openssl's numbers for a CA that must not be one (24, later 79), or must not sign (32): ``not-a-ca`` says so."""
@@ -74,13 +82,18 @@ class Signatures:
             by_issuers[pair[1]].append(pair)
         size = _batch(len(self._waiting))
         batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
-        with tempfile.TemporaryDirectory(prefix="kcert-") as folder:
+        at_once = os.cpu_count() or 1
+        for start in range(0, len(batches), at_once):
+            self._ask_side_by_side(batches[start : start + at_once])
+        self._waiting.clear()
+
+    def _ask_side_by_side(self, batches: list[list[Pair]]) -> None:
+        with tempfile.TemporaryDirectory(prefix="kcert-", dir=_scratch(sum(map(len, batches)))) as folder:
             files = [self._written(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
             commands = [self._command(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
             for named, reading in zip(files, read_together(commands), strict=True):
                 self._take(named, reading)
             self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
-        self._waiting.clear()
 
     def _ask_one_by_one(self, asked: list[tuple[Path, dict[str, Pair]]]) -> None:
         """OpenSSL 1.1.1 gives the reasons on standard error and the names on standard output, so that among many
@@ -138,6 +151,13 @@ def _names(folder: Path, batch: list[Pair]) -> list[str]:
 def _batch(waiting: int) -> int:
     """How many for one process, so that every processor has its share."""
     return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
+
+
+def _scratch(certificates: int) -> str | None:
+    """Where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
+    if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None
 
 
 def _pair(certificate: X509, issuers: tuple[X509, ...]) -> Pair:
