@@ -43,8 +43,8 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """All certificates of a cluster: whose they are, what they say, how long they last."""
+    from kcert.inspect.finding import survey
     from kcert.inspect.inventory import ORDERS, days_in, ending_within, inventory
-    from kcert.inspect.survey import survey
     from kcert.openssl import program
     from kcert.view.inventory import present, status
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
+from kcert.inspect.finding import survey
 from kcert.inspect.rules import RULES, Case, Severity, check
-from kcert.inspect.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, VerdictError
 from kcert.inspect.documents import NotADocumentError, documents
 from kcert.inspect.files import look_into
-from kcert.inspect.finding import find_beside
+from kcert.inspect.finding import find_beside, survey
 from kcert.inspect.inventory import SOON
 from kcert.inspect.kubeconfigs import is_kubeconfig
 from kcert.inspect.live import certificates_of, s_client, server_in
-from kcert.inspect.survey import survey
 from kcert.inspect.units import is_unit
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed

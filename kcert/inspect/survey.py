@@ -1,13 +1,13 @@
 """What there is on a machine, or in a folder: the types that finding fills and that rules and reports read.
 
-``survey`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
+``kcert.inspect.finding`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
 given), so that a message can name a file which the user can open.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence  # noqa: TC003 - fields of dataclasses
+from collections.abc import Mapping  # noqa: TC003 - fields of dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
@@ -196,20 +196,6 @@ class Survey:
         return next((one for one in self.configurations if one.component == component), None)
 
 
-def survey(
-    where: Sequence[str], root: Path | None = None, openssl: str = "openssl", *, otherwise: Path | None = None
-) -> Survey:
-    """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
-
-    Where clusters keep none, the folder *otherwise* is looked into, if it is there. With *root*, absolute paths, in
-    arguments, inside files and in links, are taken below it. A WHERE that does not exist raises InputError;
-    everything else that is wrong becomes a Problem.
-    """
-    from kcert.inspect.finding import find_all
-
-    return find_all(where, root, openssl, otherwise)
-
-
 __all__ = [
     "Configuration",
     "Installation",
@@ -221,5 +207,4 @@ __all__ = [
     "Role",
     "Survey",
     "Use",
-    "survey",
 ]

@@ -6,15 +6,35 @@ side (``kcert.shell.run_many``). Both run the same steps in the same staging fol
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from kcert import shell
 from kcert.making.one_by_one import OneByOne
 from kcert.making.order import Asks, Made, Narrator, Order, Prepared, Renewal, Result, StoppedError
-from kcert.making.preparation import locked, prepare
+from kcert.making.preparation import locked, prepare_missing
 from kcert.making.side_by_side import SideBySide
 from kcert.making.workbench import Workbench
 from kcert.workspace import Workspace
 
 __all__ = ["Asks", "Made", "Narrator", "Order", "Prepared", "Renewal", "Result", "StoppedError", "make", "prepare"]
+
+
+def prepare(order: Order, now: datetime | None = None) -> Prepared:
+    """Look at the folder and plan what is missing; nothing is written.
+
+    Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
+    """
+    moment = now or datetime.now(timezone.utc)
+    order = locked(order)
+    if order.renewal:
+        from kcert.making.renewal import prepare_renewal
+
+        return prepare_renewal(order, order.renewal, moment)
+    if order.asks:
+        from kcert.making.asking import prepare_requests
+
+        return prepare_requests(order)
+    return prepare_missing(order, moment)
 
 
 def make(order: Order, narrator: Narrator) -> Result:

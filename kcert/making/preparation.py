@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kcert import plan
@@ -25,21 +25,11 @@ if TYPE_CHECKING:
     from kcert.plan import Procedure
 
 
-def prepare(order: Order, now: datetime | None = None) -> Prepared:
-    """Look at the folder and plan what is missing; nothing is written.
+def prepare_missing(order: Order, moment: datetime) -> Prepared:
+    """Plan what the order wants and the folder lacks; what is there already is kept as it is.
 
     Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
     """
-    moment = now or datetime.now(timezone.utc)
-    order = locked(order)
-    if order.renewal:
-        from kcert.making.renewal import prepare_renewal
-
-        return prepare_renewal(order, order.renewal, moment)
-    if order.asks:
-        from kcert.making.asking import prepare_requests
-
-        return prepare_requests(order)
     by_name = {one.name: one for one in order.known}
     issuers = {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
     needed = {**issuers, **{one.name: one for one in order.wanted}}

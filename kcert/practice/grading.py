@@ -145,7 +145,7 @@ class Bench:
     @cached_property
     def survey(self) -> Survey:
         """What `kcert check` sees in the PKI folder; raises AbsentError where that is gone."""
-        from kcert.inspect.survey import survey
+        from kcert.inspect.finding import survey
 
         try:
             return survey([str(self.pki)], None, self.openssl)

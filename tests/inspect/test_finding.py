@@ -14,7 +14,8 @@ import yaml
 
 from kcert.certificates import Kind
 from kcert.errors import InputError
-from kcert.inspect.survey import Installation, Role, Survey, Use, survey
+from kcert.inspect.finding import survey
+from kcert.inspect.survey import Installation, Role, Survey, Use
 from tests.inspect.conftest import Kubeadm, kubeconfig, pod, put
 from tests.inspect.made import CLIENT, SERVER, Pair, authority, certificate, name
 from tests.running import without_privileges
@@ -500,7 +501,7 @@ def test_a_folder_without_permission(ca: Pair, tmp_path: Path) -> None:
     ca.put(closed / "ca.crt")
     closed.chmod(0)
     program = (
-        "from kcert.inspect.survey import survey; import sys; found = survey(sys.argv[1:]); "
+        "from kcert.inspect.finding import survey; import sys; found = survey(sys.argv[1:]); "
         "print(len(found.uses), [one.what for one in found.problems])"
     )
     argv = [sys.executable, "-c", program, str(tmp_path / "open")]

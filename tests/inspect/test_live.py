@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.inspect import live
+from kcert.inspect.finding import survey
 from kcert.inspect.live import Server, server_in
-from kcert.inspect.survey import survey
 from tests.inspect.conftest import kcert
 from tests.inspect.made import SERVER, Pair, authority, certificate, name
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.inspect.finding import survey
 from kcert.inspect.rules import Case, check
-from kcert.inspect.survey import survey
 from tests.zoo import makers
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.inspect.finding.finder import Finder
+from kcert.inspect.linking import linked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
     from kcert.inspect.survey import Survey
 
 
-def find_all(where: Sequence[str], root: Path | None, openssl: str, otherwise: Path | None = None) -> Survey:
-    """See ``kcert.inspect.survey.survey``."""
-    from kcert.inspect.linking import linked
+def survey(
+    where: Sequence[str], root: Path | None = None, openssl: str = "openssl", *, otherwise: Path | None = None
+) -> Survey:
+    """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
+    Where clusters keep none, the folder *otherwise* is looked into, if it is there. With *root*, absolute paths, in
+    arguments, inside files and in links, are taken below it. A WHERE that does not exist raises InputError;
+    everything else that is wrong becomes a Problem.
+    """
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
     finder = Finder(root, openssl)
@@ -38,8 +44,6 @@ def find_all(where: Sequence[str], root: Path | None, openssl: str, otherwise: P
 
 def find_beside(path: Path, openssl: str) -> Survey:
     """The certificates and keys in the folder of *path*, and the CA of the folder above; nothing further."""
-    from kcert.inspect.linking import linked
-
     finder = Finder(None, openssl)
     finder.look_beside(path)
     return linked(finder.findings, openssl)

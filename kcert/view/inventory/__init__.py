@@ -7,15 +7,15 @@ import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
 from kcert.errors import INPUT, InputError
-from kcert.openssl.x509 import listed
-from kcert.view.console import clean_line, error_screen, say, screen
+from kcert.view.console import error_screen, say, screen
+from kcert.view.inventory.cells import described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from kcert.inspect.inventory import Entry
-    from kcert.inspect.survey import Problem, Survey
+    from kcert.inspect.survey import Survey
 
 
 class Report(Protocol):
@@ -40,22 +40,6 @@ FORMATS = {
     "mermaid": "mermaid",
 }
 
-HEADINGS = (
-    "component",
-    "type",
-    "path",
-    "CN",
-    "alternative names",
-    "organisations",
-    "issuer",
-    "expires",
-    "days left",
-    "key file",
-    "option",
-    "named in",
-)
-"""The columns of the course's spreadsheet, and where each use is named."""
-
 MOST_PROBLEMS = 10
 """So many files that could not be read are named beside a list that is no table."""
 
@@ -63,30 +47,6 @@ MOST_PROBLEMS = 10
 def report(name: str) -> Report:
     """The format *name*; its module is imported only now, because some bring a large library."""
     return cast(Report, importlib.import_module(f"kcert.view.inventory.{FORMATS[name]}"))
-
-
-def row(entry: Entry) -> tuple[str, ...]:
-    """The cells under HEADINGS, with nothing in them that a terminal or a line would trip over."""
-    cells = (
-        entry.component or "",
-        entry.kind,
-        entry.path,
-        entry.cn or "",
-        listed(entry.san),
-        listed(entry.organizations),
-        entry.issuer,
-        f"{entry.not_after:%Y-%m-%d}",
-        str(entry.days_left),
-        entry.key_path or "",
-        entry.option or "",
-        entry.source or "",
-    )
-    return tuple(clean_line(cell) for cell in cells)
-
-
-def label(entry: Entry) -> str:
-    """What a drawing calls a certificate: its CN, or its whole name."""
-    return clean_line(entry.cn or entry.subject or "(no name)")
 
 
 def present(
@@ -138,9 +98,3 @@ def _complain(survey: Survey) -> None:
         say(f"kcert: {described(problem)}", to=error_screen())
     if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
         say(f"kcert: {left} more could not be read; `kcert check` judges them all.", to=error_screen())
-
-
-def described(problem: Problem) -> str:
-    """What is wrong with a file, as a sentence."""
-    named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
-    return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."

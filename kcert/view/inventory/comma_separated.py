@@ -7,7 +7,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from kcert.view.inventory import HEADINGS, row
+from kcert.view.inventory.cells import HEADINGS, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kcert.inspect.survey import Role
-from kcert.view.inventory import label
+from kcert.view.inventory.cells import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from kcert.inspect.inventory import Validity
-from kcert.view.inventory import HEADINGS, row
+from kcert.view.inventory.cells import HEADINGS, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

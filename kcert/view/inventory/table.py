@@ -14,7 +14,7 @@ from kcert.inspect.survey import Installation
 from kcert.openssl.x509 import listed
 from kcert.shell import typed
 from kcert.view.console import block, clean_line, say, screen
-from kcert.view.inventory import HEADINGS, described, row
+from kcert.view.inventory.cells import HEADINGS, described, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.view.console import clean_line
-from kcert.view.inventory import label
+from kcert.view.inventory.cells import label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

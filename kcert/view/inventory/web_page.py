@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from kcert.view.console import clean_line
-from kcert.view.inventory import HEADINGS, row
+from kcert.view.inventory.cells import HEADINGS, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
