@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -72,9 +71,5 @@ def _back_up(target: Path) -> Path:
     backup = target.with_name(f"{target.name}.{backup_name()}")
     while os.path.lexists(backup):  # a clock can be put back, or stand still
         backup = backup.with_name(f"{backup.name}+")
-    with contextlib.suppress(OSError):
-        os.link(target, backup)
-        return backup
-    # A file system without hard links.
-    draft.write(backup, target.read_bytes(), stat.S_IMODE(target.stat().st_mode))
+    draft.keep(target, backup)
     return backup
