@@ -277,11 +277,27 @@ def elsewhere(folder: Folder, one: Draft) -> Draft:
     return Draft(one.credentials, one.kubeconfig, one.file, wish)
 
 
-def merge(folder: Folder, made: tuple[Draft, ...], target: Path) -> Written:
-    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is."""
+@dataclass(frozen=True)
+class Merged:
+    """What came of a merge: the file, and which entries were ``renewed``; None where the context was added."""
+
+    file: Written
+    renewed: tuple[str, ...] | None = None
+
+
+def merge(folder: Folder, made: tuple[Draft, ...], target: Path, *, replace: bool = False) -> Merged:
+    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is.
+
+    With *replace* a context that is there already is brought up to date.
+    """
     if len(made) > 1:
         listed = ", ".join(one.name for one in made[:10])
         raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
-    content = merging.read(target)
-    merged = merging.merged(target, content, absolute(folder, made[0]), named=made[0].wish.context is not None)
-    return write(target, merged, SECRET_MODE)
+    content, new = merging.read(target), absolute(folder, made[0])
+    if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
+        merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
+        return Merged(write(target, merged, SECRET_MODE))
+    renewed = merging.renewed(target, content, new)
+    if not renewed.entries:
+        return Merged(Written(target, changed=False), renewed.entries)
+    return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)
