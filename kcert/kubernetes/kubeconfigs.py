@@ -18,7 +18,7 @@ from kcert.kubernetes.server import check_server
 from kcert.making.taking_over import known_files, made_here
 from kcert.profiles.profile import kubeconfig_of
 from kcert.workspace import SECRET_MODE, Workspace
-from kcert.workspace.elsewhere import Written, make_folder, write
+from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -249,6 +249,7 @@ def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Na
 def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
     if target.is_dir():
+        check_unlinked(target, [one.file for one in made])
         for one in made:
             make_folder((target / one.file).parent)
         return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
