@@ -429,3 +429,25 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_path_for_another_host_is_not_judged_and_told_of(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki()
+    kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", "/srv/of-another-host/pki")
+    kcert.done("renew", "ca", "--new-key", "--quiet")
+
+    ended = kcert("check", "pki")
+
+    assert (ended.status, "nothing is wrong" in ended.stdout) == (0, True)
+    told = " ".join(ended.stderr.split())
+    assert "not judged, because they are not on this machine: /srv/of-another-host/pki/ca.crt," in told
+
+
+def test_a_path_beside_files_that_are_here_is_judged(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", str(made.home / "none"))
+
+    ended = kcert("check", "pki")
+
+    assert ended.status == 1
+    assert "missing-file" in ended.stdout
