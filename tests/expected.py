@@ -165,7 +165,10 @@ KUBEADM_CLIENTS = (
     Expected("pki/front-proxy-ca.crt", "CN=kubernetes-front-proxy-ca", "ca", None),
     Expected("pki/etcd/ca.crt", "CN=etcd-ca", "ca", None),
     Expected(
-        "pki/apiserver-kubelet-client.crt", "CN=kube-apiserver-kubelet-client,O=system:masters", "client", "pki/ca.crt"
+        "pki/apiserver-kubelet-client.crt",
+        "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins",
+        "client",
+        "pki/ca.crt",
     ),
     Expected("pki/front-proxy-client.crt", "CN=front-proxy-client", "client", "pki/front-proxy-ca.crt"),
     Expected("pki/etcd/healthcheck-client.crt", "CN=kube-etcd-healthcheck-client", "client", "pki/etcd/ca.crt"),

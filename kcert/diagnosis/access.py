@@ -237,13 +237,14 @@ def _kubelet_refuses(saying: Saying) -> Meaning:
     name = "apiserver-kubelet-client"
     return Meaning(
         f"A kubelet knows the API server as {user}, and lets it do nothing: its certificate lacks the group that has "
-        "rights on nodes, mostly O=system:masters.",
+        "rights on nodes, mostly O=system:masters; or it is in kubeadm's kubeadm:cluster-admins, and no rule gives "
+        "that group its rights.",
         lines(
             f"openssl x509 -in {name}.crt -noout -subject   # --kubelet-client-certificate of the API server",
             f"kubectl auth can-i get nodes/proxy --as {quote(user)}" if user else "",
         ),
         repair(
-            (f"kcert renew {name} --stale",),
+            (f"kcert renew {name} --stale", "kcert explain rbac-for-kubeadm-admins   # with kubeadm's group"),
             (request(name, "/CN=kube-apiserver-kubelet-client/O=system:masters"), sign(name)),
         ),
     )

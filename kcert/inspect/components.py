@@ -15,13 +15,23 @@ from kcert.inspect.survey import Role
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")
 
 
+Holds = Literal[
+    "certificate",
+    "certificate and key",
+    "key",
+    "authority",
+    "public key",
+    "kubeconfig",
+    "webhook",
+    "configuration",
+]
+
+
 @dataclass(frozen=True)
 class FileOption:
     """An option that names a file: what is in it, and for a certificate which option names its key."""
 
-    holds: Literal[
-        "certificate", "certificate and key", "key", "authority", "kubeconfig", "public key", "configuration"
-    ]
+    holds: Holds
     role: Role | None = None
     kind: Kind = Kind.CA
     key: str | None = None
@@ -38,6 +48,8 @@ def _certificate(role: Role | None, kind: Kind, key: str) -> FileOption:
 
 _KEY = FileOption("key")
 _KUBECONFIG = FileOption("kubeconfig")
+_WEBHOOK = FileOption("webhook")
+"""A kubeconfig by which the API server dials somebody else's service, and not itself dialled."""
 _CONFIGURATION = FileOption("configuration")
 
 
@@ -56,6 +68,18 @@ _DELEGATED = {
     "--authorization-kubeconfig": _KUBECONFIG,
     "--requestheader-client-ca-file": _authority(Role.FRONT_PROXY_CA),
 }
+_EGRESS = {
+    f"egressSelections.{selection}.{name}": option
+    for selection in ("controlplane", "master", "cluster", "etcd")
+    for name, option in {
+        "caBundle": _authority(None),
+        "clientCert": _certificate(None, Kind.CLIENT, f"egressSelections.{selection}.clientKey"),
+        "clientKey": _KEY,
+    }.items()
+}
+"""Each way out of the API server goes through a proxy of its own:
+https://kubernetes.io/docs/reference/config-api/apiserver-config.v1beta1/#apiserver-k8s-io-v1beta1-TLSConfig"""
+
 _SIGNERS = ("", "-kubelet-serving", "-kubelet-client", "-kube-apiserver-client", "-legacy-unknown")
 
 FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
@@ -76,6 +100,17 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "--service-account-signing-key-file": _KEY,
         "--oidc-ca-file": _authority(None),
         "--tls-sni-cert-key": FileOption("certificate and key", None, Kind.SERVER),
+        "--authentication-token-webhook-config-file": _WEBHOOK,
+        "--authorization-webhook-config-file": _WEBHOOK,
+        "--audit-webhook-config-file": _WEBHOOK,
+        "--authorization-config": _CONFIGURATION,
+        "authorizers.webhook.connectionInfo.kubeConfigFile": _WEBHOOK,
+        "--admission-control-config-file": _CONFIGURATION,
+        "plugins.path": _CONFIGURATION,
+        "imagePolicy.kubeConfigFile": _WEBHOOK,
+        "kubeConfigFile": _WEBHOOK,
+        "--egress-selector-config-file": _CONFIGURATION,
+        **_EGRESS,
     },
     "kube-controller-manager": {
         **_server(Role.CONTROLLER_MANAGER_SERVER),

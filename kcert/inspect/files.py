@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DOCUMENT = re.compile(
-    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|Kube(?:let|Proxy|Scheduler)Configuration)\b|^clusters:"
-    rb"|^(?:client|peer)-transport-security:",
+    rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|WebhookAdmission"
+    rb"|(?:Kubelet|KubeProxy|KubeScheduler|Admission|WebhookAdmission|Authorization|EgressSelector)Configuration)\b"
+    rb"|^(?:clusters|imagePolicy|(?:client|peer)-transport-security):",
     re.MULTILINE,
 )
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kcert.inspect.documents import list_at, text_at, value_at
 from kcert.inspect.units import Started, started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
@@ -55,7 +58,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
 
 
 def configured(document: dict[str, Any]) -> Started | None:
-    """What the file of a kubelet, a kube-proxy or a kube-scheduler configures, under the names of its own fields."""
+    """What a component's own file configures, under the names of its fields; None for any other document."""
     kind = document.get("kind")
     if kind == "KubeletConfiguration":
         fields = {
@@ -77,7 +80,40 @@ def configured(document: dict[str, Any]) -> Started | None:
         return Started("kube-proxy", _texts(fields))
     if kind is None and any(name in document for name in _ETCD_SECTIONS):
         return Started("etcd", _etcd_options(document))
-    return None
+    named_files = [*_webhooks(document), *_egress(document)]
+    return Started("kube-apiserver", tuple(named_files)) if named_files else None
+
+
+def _webhooks(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the API server's admission and authorization files name; a plugin's own file may stand inside.
+
+    Source: https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/ and, for what a plugin reads,
+    https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#imagepolicywebhook
+    """
+    for plugin in list_at(document, "plugins") if document.get("kind") == "AdmissionConfiguration" else ():
+        if path := text_at(plugin, "path"):
+            yield "plugins.path", path
+        if isinstance(inside := value_at(plugin, "configuration"), dict):
+            yield from _webhooks(inside)
+    if document.get("kind") == "AuthorizationConfiguration":
+        for authorizer in list_at(document, "authorizers"):
+            if path := text_at(authorizer, "webhook", "connectionInfo", "kubeConfigFile"):
+                yield "authorizers.webhook.connectionInfo.kubeConfigFile", path
+    if path := text_at(document, "imagePolicy", "kubeConfigFile"):
+        yield "imagePolicy.kubeConfigFile", path
+    is_webhook = document.get("kind") in ("WebhookAdmission", "WebhookAdmissionConfiguration")
+    if is_webhook and (path := text_at(document, "kubeConfigFile")):
+        yield "kubeConfigFile", path
+
+
+def _egress(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if document.get("kind") != "EgressSelectorConfiguration":
+        return
+    for selection in list_at(document, "egressSelections"):
+        settings = value_at(selection, "connection", "transport", "tcp", "tlsConfig")
+        for name in ("caBundle", "clientCert", "clientKey"):
+            if path := text_at(settings, name):
+                yield f"egressSelections.{text_at(selection, 'name')}.{name}", path
 
 
 _ETCD_SECTIONS = {"client-transport-security": "--", "peer-transport-security": "--peer-"}

@@ -53,7 +53,8 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
         "pki/apiserver-kubelet-client",
         Kind.CLIENT,
         "kube-apiserver-kubelet-client",
-        groups=(MASTERS,),
+        # Since 1.29: https://github.com/kubernetes/kubernetes/pull/121837
+        groups=(CLUSTER_ADMINS,),
         chapter="apiserver",
     )
     yield make.authority("front-proxy-ca", "pki/front-proxy-ca", "kubernetes-front-proxy-ca")

@@ -480,6 +480,87 @@ def test_the_scheduler_s_configuration_names_its_kubeconfig(ca: Pair, tmp_path: 
     assert (problem.what, problem.option) == ("missing", "clientConnection.kubeconfig")
 
 
+WEBHOOKS = {
+    "--authentication-token-webhook-config-file": "{hook}",
+    "--authorization-webhook-config-file": "{hook}",
+    "--audit-webhook-config-file": "{hook}",
+    "--authorization-config": """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers:
+- {{type: Node, name: node}}
+- type: Webhook
+  name: policy
+  webhook: {{connectionInfo: {{type: KubeConfigFile, kubeConfigFile: {hook}}}}}
+""",
+    "--admission-control-config-file": """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: ImagePolicyWebhook
+  configuration: {{imagePolicy: {{kubeConfigFile: {hook}, defaultAllow: false}}}}
+""",
+    "--admission-control-config-file, a plugin's own file": """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- {{name: ValidatingAdmissionWebhook, path: plugin.yaml}}
+""",
+}
+"""How the API server is told of a service that it asks: by a kubeconfig, or by a file that names one."""
+
+
+@pytest.mark.parametrize("told", WEBHOOKS)
+def test_a_webhook_s_kubeconfig_is_no_way_to_an_api_server(told: str, ca: Pair, tmp_path: Path) -> None:
+    theirs = authority("Policy-CA")
+    ours = certificate(name("kube-apiserver"), theirs, uses=[CLIENT])
+    certificate(name("kube-apiserver"), ca, uses=[SERVER], names=["cp1"]).put(tmp_path / "pki/apiserver.crt")
+    ca.put(tmp_path / "pki/ca.crt")
+    # Its name begins with a: a walk through the folder meets it before it meets the manifest.
+    hook = put(tmp_path / "a-hook.conf", kubeconfig(theirs, ours, "https://policy.example:8443/check"))
+    hook.chmod(0o600)
+    put(tmp_path / "plugin.yaml", f"kind: WebhookAdmissionConfiguration\nkubeConfigFile: {hook}\n")
+    option, file = told.partition(",")[0], hook
+    if WEBHOOKS[told] != "{hook}":
+        file = put(tmp_path / "told.yaml", WEBHOOKS[told].format(hook=hook))
+    options = (f"--tls-cert-file={tmp_path}/pki/apiserver.crt", f"--client-ca-file={tmp_path}/pki/ca.crt")
+    manifest = pod("kube-apiserver", *options, f"{option}={file}")
+    put(tmp_path / "manifests/kube-apiserver.yaml", manifest)
+    found = survey([str(tmp_path)])
+    assert found.problems == ()
+    assert found.kubeconfigs == ()
+    trusted, shown = (used(found, f"{part}-data") for part in ("certificate-authority", "client-certificate"))
+    assert (trusted.component, trusted.kind, trusted.role, trusted.path) == ("kube-apiserver", Kind.CA, None, hook)
+    assert (shown.component, shown.kind, shown.role, shown.key_fits) == ("kube-apiserver", Kind.CLIENT, None, True)
+    hook.unlink()
+    (problem,) = survey([str(tmp_path / "manifests")]).problems
+    assert (problem.path, problem.what, problem.expects) == (hook, "missing", "kubeconfig")
+
+
+def test_each_way_out_of_the_api_server_has_its_own_certificate(ca: Pair, tmp_path: Path) -> None:
+    selections = []
+    for selection in ("cluster", "etcd"):
+        folder = tmp_path / selection
+        certificate(name(f"way-to-{selection}"), ca, uses=[CLIENT]).put(folder / "client.crt")
+        ca.put(folder / "ca.crt")
+        tls = {"caBundle": "ca.crt", "clientCert": "client.crt", "clientKey": "client.key"}
+        tcp = {"url": "https://proxy:8132", "tlsConfig": {one: f"{folder}/{file}" for one, file in tls.items()}}
+        connection = {"proxyProtocol": "HTTPConnect", "transport": {"tcp": tcp}}
+        selections.append({"name": selection, "connection": connection})
+    egress = {"kind": "EgressSelectorConfiguration", "egressSelections": selections}
+    put(tmp_path / "egress.yaml", yaml.safe_dump(egress))
+    option = f"--egress-selector-config-file={tmp_path}/egress.yaml"
+    found = survey([str(put(tmp_path / "manifests/kube-apiserver.yaml", pod("kube-apiserver", option)))])
+    assert found.problems == ()
+    for selection in ("cluster", "etcd"):
+        use = used(found, f"egressSelections.{selection}.clientCert")
+        folder = tmp_path / selection
+        assert (use.path, use.key_path, use.key_fits) == (folder / "client.crt", folder / "client.key", True)
+        assert use.certificate.subject.common_name == f"way-to-{selection}"
+        assert used(found, f"egressSelections.{selection}.caBundle").kind is Kind.CA
+        assert use.source == tmp_path / "egress.yaml"
+
+
 def test_an_option_that_names_a_ca_is_tied_to_the_key_beside_it(kubeadm: Kubeadm) -> None:
     found = survey([], kubeadm.root)
     assert used(found, "--etcd-cafile").key_path == kubeadm.kubernetes / "pki/etcd/ca.key"

@@ -234,6 +234,23 @@ def test_roots_that_are_only_trusted_may_be_old_and_weak(tmp_path: Path) -> None
     assert judged(root=tmp_path) == ()
 
 
+@pytest.mark.parametrize("signer", ["hook-ca", "other-ca"])
+def test_a_webhook_has_a_ca_and_names_of_its_own(signer: str, tmp_path: Path) -> None:
+    made = Workshop(
+        {
+            "hook-ca": Recipe("CN=Policy-CA", None, ca=True, days=3650),
+            "other-ca": Recipe("CN=Clients-of-policy", None, ca=True, days=3650),
+            "client": Recipe("CN=kube-apiserver", signer, usages=("clientAuth",)),
+        }
+    )
+    kubeadm.lay_out(
+        tmp_path, options={"kube-apiserver": {"--authorization-webhook-config-file": "/etc/kubernetes/policy.conf"}}
+    )
+    text = kubeconfig(server="https://policy.example:8443/", authority=made["hook-ca"].crt, user=made["client"])
+    put(tmp_path / "etc/kubernetes/policy.conf", text, 0o600)
+    assert judged(root=tmp_path) == ()
+
+
 # ---------------------------------------------------------------- the rest
 
 

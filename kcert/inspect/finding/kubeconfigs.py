@@ -15,12 +15,17 @@ from kcert.openssl.pem import pem_blocks
 from kcert.workspace import OWN_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
-def follow_kubeconfig(collector: Collector, path: Path, named: Named | None = None) -> None:
-    """Take down every context of the kubeconfig at *path*, once; *named* is the option that names it."""
+def follow_kubeconfig(
+    collector: Collector, path: Path, named: Named | None = None, on_host: Callable[[str], str] = str
+) -> None:
+    """Take down every context of the kubeconfig at *path*, once; *named* is the option that names it.
+
+    *on_host* gives the host's path for a container's.
+    """
     opened = collector.opened(path)
     if collector.seen(path, opened):
         return
@@ -34,29 +39,45 @@ def follow_kubeconfig(collector: Collector, path: Path, named: Named | None = No
     except NotADocumentError as error:
         collector.problem(path, "unreadable", str(error), named, "kubeconfig")
         return
-    follower = _Follower(collector, path, opened.mode, named)
+    follower = _Follower(collector, path, opened.mode, named, on_host)
     for context in found:
         follower.follow(context)
 
 
 class _Follower:
-    """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use."""
+    """Goes through the contexts of one kubeconfig: a cluster or a user that several of them share is one use.
 
-    def __init__(self, collector: Collector, path: Path, mode: int, named: Named | None) -> None:
+    A webhook's is one by its form alone: whom it dials is no API server, and what it trusts no cluster's CA.
+    """
+
+    def __init__(
+        self, collector: Collector, path: Path, mode: int, named: Named | None, on_host: Callable[[str], str]
+    ) -> None:
         self.collector = collector
         self.path = path
         self.mode = mode
         self.source = named.source if named else None
         self.component = named.component if named else None
+        self.is_webhook = named is not None and named.option.holds == "webhook"
+        self.on_host = on_host
         self.done: set[tuple[str, str]] = set()
 
     def follow(self, context: Context) -> None:
         """Take down one context, and what its cluster and its user hold."""
-        findings = self.collector.findings
-        index = len(findings.kubeconfigs)
         authorities = self._certificates(context.authority)
         user = self._certificates(context.certificate)
         key_path = self._key(context.key)
+        index = None if self.is_webhook else self._taken_down(context, key_path, authorities, user)
+        if context.authority is not None and self._is_new("cluster", context.cluster):
+            self._add_authorities(context.authority, authorities, index)
+        if context.certificate is not None and self._is_new("user", context.user):
+            self._add_user(context.certificate, user, index, key_path)
+
+    def _taken_down(
+        self, context: Context, key_path: Path | None, authorities: Sequence[str], user: Sequence[str]
+    ) -> int:
+        """Take down who dials which API server; its number comes back."""
+        findings = self.collector.findings
         findings.kubeconfigs.append(
             KubeconfigUse(
                 path=self.path,
@@ -76,33 +97,31 @@ class _Follower:
             )
         )
         findings.kubeconfig_pems.append((tuple(authorities), user[0] if user else None))
-        if context.authority is not None and self._is_new("cluster", context.cluster):
-            self._add_authorities(context.authority, authorities, index)
-        if context.certificate is not None and self._is_new("user", context.user):
-            self._add_user(context.certificate, user, index, key_path)
+        return len(findings.kubeconfigs) - 1
 
     def _is_new(self, what: str, name: str) -> bool:
         new = (what, name) not in self.done
         self.done.add((what, name))
         return new
 
-    def _add_authorities(self, part: Part, pems: Sequence[str], index: int) -> None:
+    def _add_authorities(self, part: Part, pems: Sequence[str], index: int | None) -> None:
+        role = None if self.is_webhook else Role.CLUSTER_CA
         for position, pem in enumerate(pems):
-            self._add(part, pem, index, position, kind=Kind.CA, role=Role.CLUSTER_CA)
+            self._add(part, pem, index, position, kind=Kind.CA, role=role)
 
-    def _add_user(self, part: Part, pems: Sequence[str], index: int, key_path: Path | None) -> None:
+    def _add_user(self, part: Part, pems: Sequence[str], index: int | None, key_path: Path | None) -> None:
         for position, pem in enumerate(pems):
             if position:  # the rest of its chain
                 self._add(part, pem, index, position)
                 continue
-            role = KUBECONFIG_ROLE.get(self.component or "")
+            role = None if self.is_webhook else KUBECONFIG_ROLE.get(self.component or "")
             self._add(part, pem, index, position, kind=Kind.CLIENT, role=role, key_path=key_path)
 
     def _add(
         self,
         part: Part,
         pem: str,
-        index: int,
+        index: int | None,
         position: int,
         *,
         kind: Kind | None = None,
@@ -132,7 +151,7 @@ class _Follower:
         if part.path is None:
             return self.path
         places = self.collector.places
-        named = places.named(part.path, self.path)
+        named = places.named(self.on_host(part.path), self.path)
         return places.followed(named) if named else None
 
     def _certificates(self, part: Part | None) -> list[str]:
@@ -142,7 +161,7 @@ class _Follower:
         named = Named(part.option, FileOption("certificate"), self.path, self.path, self.component)
         if part.embedded:
             return self._embedded_certificates(part, named)
-        path = self.collector.places.named(part.path or "", self.path)
+        path = self.collector.places.named(self.on_host(part.path or ""), self.path)
         if path is None:
             return []
         if self._is_for_another_host(path):
@@ -175,7 +194,7 @@ class _Follower:
         if part.embedded:
             self._embedded_key(part, named)
             return self.path
-        path = self.collector.places.named(part.path or "", self.path)
+        path = self.collector.places.named(self.on_host(part.path or ""), self.path)
         if path is None:
             return None
         if self._is_for_another_host(path):

@@ -62,8 +62,8 @@ def _follow(collector: Collector, named: Named, key_path: Path | None, on_host: 
     opened = collector.opened(named.path)
     collector.mark_named(opened)
     holds = named.option.holds
-    if holds == "kubeconfig":
-        follow_kubeconfig(collector, named.path, named)
+    if holds in ("kubeconfig", "webhook"):
+        follow_kubeconfig(collector, named.path, named, on_host)
     elif holds == "configuration":
         _configuration(collector, named, opened, on_host)
     elif holds == "key":
