@@ -286,6 +286,22 @@ def test_behind_a_damaged_block_the_right_certificate_is_replaced(tmp_path: Path
     assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == ["unreadable"]
 
 
+@pytest.mark.parametrize("name", ["kube-apiserver.crt", "admin.crt"])
+def test_a_damaged_first_block_is_made_again_and_the_others_stay(name: str, tmp_path: Path, kcert: Kcert) -> None:
+    workshop = course.lay_out(tmp_path / "pki", course.RECIPES)
+    bundle = tmp_path / "pki" / name
+    old = bundle.read_bytes()
+    bundle.write_bytes(old[:200] + b"\n-----END CERTIFICATE-----\n" + workshop["ca"].crt)
+
+    (damaged,) = found(kcert("check", "pki", "--format", "json"))
+    subprocess.run(["bash", "-e", "-c", damaged["fix"]], cwd=tmp_path, check=True, capture_output=True)
+
+    assert damaged["rule"] == "unreadable"
+    assert bundle.read_bytes().endswith(workshop["ca"].crt)
+    assert bundle.read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == []
+
+
 ETCD_CONFIGURATION = """\
 name: controlplane01
 listen-client-urls: https://192.168.56.11:2379
