@@ -186,7 +186,7 @@ class _Linker:
         """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""
         if draft.key_path is not None:
             return self.findings.keys.get(draft.key_path)
-        if kind is not Kind.CA or draft.position or draft.embedded or draft.live:
+        if kind is not Kind.CA or draft.embedded or draft.live:
             return None
         names = (path for path in layouts.key_names(draft.path) if path != draft.path)
         return next((self.findings.keys[path] for path in names if path in self.findings.keys), None)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
 from tests.rules.conftest import judged, mend
 from tests.rules.sick import OVER, PKI, ROTATED, embed
@@ -66,6 +67,31 @@ def test_a_bundle_keeps_its_other_cas_and_the_second_can_sign(tmp_path: Path) ->
     mend(judged(tmp_path))
     assert judged(tmp_path) == ()
     assert (tmp_path / "ca.crt").read_bytes() == bundle
+
+
+@pytest.fixture
+def changing_over(tmp_path: Path) -> Path:
+    """One CA takes the place of another of its name: both are trusted, the old one's key is gone, jane has run out."""
+    recipes = {**course.RECIPES, "_old": course.RECIPES["ca"]}
+    workshop = Workshop(changed(recipes, jane={**OVER, "issuer": "_old"}))
+    course.lay_out(tmp_path, {name: recipes[name] for name in course.RECIPES}, workshop=workshop)
+    put(tmp_path / "ca.crt", workshop["ca"].crt + workshop["_old"].crt)
+    return tmp_path
+
+
+def test_what_the_outgoing_ca_signed_comes_from_the_new_one(changing_over: Path) -> None:
+    mend(judged(changing_over))
+    assert judged(changing_over) == ()
+    signer = x509.load_pem_x509_certificates((changing_over / "ca.crt").read_bytes())[0]
+    x509.load_pem_x509_certificate((changing_over / "jane.crt").read_bytes()).verify_directly_issued_by(signer)
+
+
+def test_the_key_beside_a_file_of_several_cas_is_not_taken_for_the_second_one_s(changing_over: Path) -> None:
+    (changing_over / "ca.key").unlink()
+    (finding,) = judged(changing_over)
+    assert "run this where it is, here called that-ca.key" in finding.fix
+    assert "-CAkey that-ca.key" in finding.fix
+    assert "/ca.key" not in finding.fix
 
 
 def test_a_file_called_like_an_option_is_mended_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

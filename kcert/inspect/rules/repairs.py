@@ -27,6 +27,9 @@ AUTHORITY_DAYS = 3650
 
 _NO_KEY_HERE = "# The CA's key is not among the files found here: run this where {key} is."
 _NO_CA_HERE = "# The CA is not among the files found here: run this where its files are, here called ca.crt and ca.key."
+_WHICH_KEY = (
+    "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
+)
 _THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
 
 
@@ -62,12 +65,16 @@ def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
     signer = signer_of(case, found)
     if signer is None:
         return ""
-    remark = ""
-    if not signer.key_is_here:
-        remark = (_NO_KEY_HERE.format(key=signer.key) if signer.crt.is_absolute() else _NO_CA_HERE) + "\n"
+    remark = "" if signer.key_is_here else f"{_where_to_run(signer)}\n"
     made = remark + _leaf(case, found, signer, new_key=new_key)
     # A CA that another one signed goes along in the chains of those that it signed.
     return "\n".join([made, *copied(case, found)]) if found.is_authority and not found.embedded else made
+
+
+def _where_to_run(signer: Signer) -> str:
+    if not signer.crt.is_absolute():
+        return _NO_CA_HERE
+    return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=signer.key)
 
 
 def signer_of(case: Case, found: Found) -> Signer | None:
@@ -75,13 +82,29 @@ def signer_of(case: Case, found: Found) -> Signer | None:
     issuer = case.issuer_of(found)
     if issuer is None:
         return None
-    key = next((use.key_path for use in issuer.uses if use.key and use.key_path and not issuer.embedded), None)
+    issuer = _successor(case, issuer)
+    key = _key_of(issuer)
     left = (issuer.certificate.not_after - case.now) // timedelta(days=1)
     renewed_first = issuer.certificate.not_after <= case.now + case.soon
     # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
     crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
     position = 0 if issuer.embedded else case.number_of(issuer) - 1
-    return Signer(crt, key or usual_key(crt), key is not None, None if renewed_first else left, position)
+    # Whose key lies beside a file of several CAs can be told of the first alone.
+    usual = Path("that-ca.key") if position else usual_key(crt)
+    return Signer(crt, key or usual, key is not None, None if renewed_first else left, position)
+
+
+def _successor(case: Case, issuer: Found) -> Found:
+    """The CA of the same name and file whose key is here, while one CA takes the place of another; or *issuer*."""
+    if issuer.embedded or _key_of(issuer):
+        return issuer
+    beside = (one for one in case.holdings.get(issuer.holder, ()) if _key_of(one))
+    return next((one for one in beside if one.certificate.subject == issuer.certificate.subject), issuer)
+
+
+def _key_of(authority: Found) -> Path | None:
+    """Where a CA's key was found."""
+    return next((use.key_path for use in authority.uses if use.key and use.key_path and not authority.embedded), None)
 
 
 def usual_key(crt: Path) -> Path:
