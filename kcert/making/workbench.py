@@ -75,6 +75,7 @@ class Workbench:
         links += procedure.brings
         files = certificate.files
         places = [path for path in (files.key, files.crt, *procedure.puts) if path]
+        self.workspace.check_writable(places)
         staging = self.workspace.stage(links, places)
         for source, name in procedure.copies:
             staging.put(name, (self.order.root / source).read_bytes())

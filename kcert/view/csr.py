@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from kcert import lessons
 from kcert.certificates import Kind
 from kcert.durations import told
+from kcert.inspect.rules.dates import ends_late
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
@@ -417,6 +418,11 @@ class Keeping:
                 "The CA in this folder does not vouch for it: it is kept, but another cluster's CA has signed it.",
                 "notice",
             )
+
+    def outlives(self, certificate: Certificate, late: timedelta, issuer: X509) -> None:
+        """It ends after its CA."""
+        say(f"The certificate {certificate.name} {ends_late(late, issuer)}", "notice")
+        screen().print()
 
 
 def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, new: bool) -> None:

@@ -8,6 +8,7 @@ the middle the next run completes the move rather than leaving half of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -119,6 +120,16 @@ class Workspace:
         for name in links:
             staging.link(name, self.root / name)
         return staging
+
+    def check_writable(self, names: Iterable[PurePosixPath]) -> None:
+        """Raise PermissionError where the files *names* could not be moved into place: before any is made and told of.
+
+        What stands in its way only then (a disk that fills up) is still found by ``publish``.
+        """
+        for name in names:
+            place = next(one for one in (self.root / name).parents if one.is_dir())
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
     def publish(
         self,
