@@ -179,6 +179,17 @@ def test_leaves_are_renewed_without_the_root_and_the_ca_only_with_it(own: Path, 
     assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
 
 
+@pytest.mark.parametrize("command", [("renew", "ca"), ("all",)])
+def test_no_second_root_is_made_where_the_first_is_not_mounted(
+    own: Path, kcert: Kcert, command: tuple[str, ...]
+) -> None:
+    before = snapshot(own)
+
+    assert_refused(kcert(*command, "--root-dir", "away"), 2, "--root-dir away is not there", "Is it not mounted?")
+    assert not (own.parent / "away").exists()
+    assert snapshot(own) == before
+
+
 def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     kcert.done("renew", "ca", "--new-key", "--quiet", "--root-dir", "safe")
     last = kcert.done("history", "--format", "json").stdout
