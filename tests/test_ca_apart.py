@@ -481,3 +481,24 @@ def test_a_renewal_whose_ca_is_elsewhere_goes_there_as_a_request(
     assert judge.matches(
         (tmp_path / "pki/kube-apiserver.key").read_bytes(), judge.load(tmp_path / "pki/kube-apiserver.crt")
     )
+
+
+def test_a_ca_folder_that_is_not_there_is_said_to_be_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    (folder / "ca.key").unlink()
+    (folder / "admin.crt").unlink()
+    before = snapshot(folder)
+
+    for command in (
+        ("renew", "ca"),
+        ("renew", "--all"),
+        ("client", "admin"),
+        ("all",),
+        ("all", "--dry-run"),
+        ("csr", "sign", "--file", "pki/admin.csr"),
+    ):
+        refused = kcert(*command, "--ca-dir", "not-mounted")
+        assert_refused(refused, 2, "--ca-dir not-mounted is not there", "Is it not mounted?")
+        assert "kcert ca" not in " ".join(refused.stderr.split())
+        assert not (kcert.folder / "not-mounted").exists()
+    assert snapshot(folder) == before

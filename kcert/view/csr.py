@@ -388,6 +388,11 @@ def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()
     _back_here(order, wanted)
+    waiting = " ".join(quote(str(order.root / one.files.csr)) for one in wanted if one.files.csr)
+    say(
+        "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
+        f"take its request away: `rm {waiting}`."
+    )
 
 
 def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
