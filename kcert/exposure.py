@@ -22,9 +22,9 @@ def exposures(folders: Iterable[Path], config: Path | None, openssl: str) -> Ite
     for path, what in places:
         if path is None or not path.exists():
             continue
-        if _writable_by_others(path):
+        if writable_by_others(path):
             yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
-        elif os.geteuid() == ROOT and (owner := _stranger(path)):
+        elif os.geteuid() == ROOT and (owner := stranger(path)):
             yield f"you are root, and {path} belongs to {owner}, who can change {what} whenever he likes."
     if os.geteuid() == ROOT and (program := find(openssl)) is not None:
         yield from _replaceable(Path(program).absolute())
@@ -48,12 +48,12 @@ def _replaceable(program: Path) -> Iterator[str]:
     """Whether somebody else could put another program into the place of the one that root starts."""
     real = program.resolve()
     for path in dict.fromkeys((program.parent, real.parent, real)):
-        if _writable_by_others(path) or _stranger(path):
+        if writable_by_others(path) or stranger(path):
             yield f"you are root, and others can replace {program}, which root starts: they can write to {path}."
             return
 
 
-def _writable_by_others(path: Path) -> bool:
+def writable_by_others(path: Path) -> bool:
     """Whether everybody, or a group other than one's own, may write there."""
     status = path.stat()
     mode = status.st_mode
@@ -61,9 +61,12 @@ def _writable_by_others(path: Path) -> bool:
     return by_group or bool(mode & stat.S_IWOTH)
 
 
-def _stranger(path: Path) -> str | None:
-    """The name of the owner, where that is neither root nor whoever became root by sudo(8)."""
-    owner = path.stat().st_uid
+def stranger(path: Path, *, follow: bool = True) -> str | None:
+    """The name of the owner, where that is neither oneself nor root nor whoever became root by sudo(8).
+
+    Without *follow* a link is looked at itself.
+    """
+    owner = path.stat(follow_symlinks=follow).st_uid
     if owner in (ROOT, os.geteuid()) or str(owner) == os.environ.get("SUDO_UID"):
         return None
     import pwd  # most folders are one's own

@@ -1,4 +1,4 @@
-"""The passphrase of a CA's key: where it comes from, and how openssl gets it while nobody else does.
+"""The passphrase of a CA's key, or of its root's: where it comes from, and how openssl gets it while nobody else does.
 
 It never stands in an argv: that holds ``env:KCERT_CA_PASSPHRASE`` or ``file:PATH``, which is what is shown and
 recorded. In the environment it is given to those commands alone that name it there.
@@ -8,18 +8,38 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
+from kcert.exposure import stranger, writable_by_others
 from kcert.files import read_regular
-from kcert.shell import PASSPHRASE_VARIABLE, quote
+from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-IN_ENVIRONMENT = f"env:{PASSPHRASE_VARIABLE}"
-"""As openssl's -passin and -passout take it (openssl-passphrase-options(1))."""
+
+@dataclass(frozen=True)
+class Owner:
+    """``whose`` key a passphrase is for, and by which ``variable`` and ``option`` it is told."""
+
+    whose: str
+    variable: str
+    option: str
+
+    @property
+    def in_environment(self) -> str:
+        """As openssl's -passin and -passout take it (openssl-passphrase-options(1))."""
+        return f"env:{self.variable}"
+
+
+CA_KEY = Owner("the CA's", PASSPHRASE_VARIABLE, "--ca-passphrase-file")
+ROOT_KEY = Owner("the root's", ROOT_PASSPHRASE_VARIABLE, "--root-passphrase-file")
+
+OWNERS = (ROOT_KEY, CA_KEY)
+"""In the order in which their keys are needed: the root signs the CA."""
 
 SHORTEST = 8
 """Characters of a passphrase that a key is made with: NIST SP 800-63B, section 5.1.1.1, asks for as many at least."""
@@ -31,17 +51,18 @@ LONGEST = 1000
 class Asks(Protocol):
     """Asks at the terminal; raises InputError where there is none."""
 
-    def __call__(self, key: str, *, twice: bool) -> str:
-        """The passphrase of *key*; *twice* for one that is new, so that a slip of the finger shows."""
+    def __call__(self, owner: Owner, key: str, *, twice: bool) -> str:
+        """The passphrase of the file *key*; *twice* for one that is new, so that a slip of the finger shows."""
 
 
 class Passphrase:
-    """The one passphrase of a run: out of a *file*, the environment, or asked for, once, when it is first needed.
+    """The passphrase of all keys of an *owner*: from a *file*, the environment, or asked for, once, when first needed.
 
     Without *asks* nobody is asked, and what is not known stays so: a script that is printed asks for itself.
     """
 
-    def __init__(self, file: Path | None = None, asks: Asks | None = None) -> None:
+    def __init__(self, owner: Owner = CA_KEY, file: Path | None = None, asks: Asks | None = None) -> None:
+        self.owner = owner
         self._file = None if file is None else file.absolute()
         self._asks = asks
         self._value: str | None = None
@@ -49,7 +70,12 @@ class Passphrase:
     @property
     def argument(self) -> str:
         """What an openssl command has behind -passin or -passout."""
-        return IN_ENVIRONMENT if self._file is None else f"file:{self._file}"
+        return self.owner.in_environment if self._file is None else f"file:{self._file}"
+
+    @property
+    def told(self) -> bool:
+        """Whether a file or the environment has it, so that nobody has to be asked."""
+        return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:
         """Where it comes from; never what it is."""
@@ -69,39 +95,44 @@ class Passphrase:
             )
         return value
 
-    def handed_to(self, argv: Sequence[str]) -> str | None:
+    def handed_to(self, argv: Sequence[str]) -> dict[str, str]:
         """What has to be in the environment of the command *argv*: the passphrase, if it looks for it there."""
-        return self._value if IN_ENVIRONMENT in argv else None
+        if self._value is None or self.owner.in_environment not in argv:
+            return {}
+        return {self.owner.variable: self._value}
 
     def _learnt(self, key: Path, *, new: bool) -> str | None:
         if self._value is None:
             self._value = self._given()
         if self._value is None and self._asks is not None:
-            self._value = _checked(self._asks(str(key), twice=new), "the passphrase")
+            self._value = _checked(self._asks(self.owner, str(key), twice=new), "the passphrase")
         return self._value
 
     def _given(self) -> str | None:
         if self._file is not None:
-            return _checked(_first_line(self._file), str(self._file))
-        if (value := os.environ.get(PASSPHRASE_VARIABLE)) is not None:
-            return _checked(value, PASSPHRASE_VARIABLE)
+            return _checked(_first_line(self._file, self.owner), str(self._file))
+        if (value := os.environ.get(self.owner.variable)) is not None:
+            return _checked(value, self.owner.variable)
         return None
 
 
-def _first_line(path: Path) -> str:
+def roots(own: Passphrase, authority: Passphrase) -> Passphrase:
+    """What opens the root's key: its *own* passphrase, but where that of the CA (*authority*) alone is told, that."""
+    return authority if authority.told and not own.told else own
+
+
+def _first_line(path: Path, owner: Owner) -> str:
     """The first line of the file, which is what openssl takes of it, as often as a command is run."""
     try:
         content = read_regular(path)
-        mode = stat.S_IMODE(path.stat().st_mode)
+        faults = list(_meddlers(path))
     except OSError as error:
         raise InputError(
             f"the passphrase cannot be read from {path}: {error.strerror}. A pipe will not do, because each command "
-            f'reads it anew: for one there is {PASSPHRASE_VARIABLE}="$(COMMAND)".'
+            f'reads it anew: for one there is {owner.variable}="$(COMMAND)".'
         ) from None
-    if mode & 0o077:
-        raise InputError(
-            f"{path} holds a passphrase, and others can get at it (mode {mode:04o}): `chmod 600 {quote(str(path))}`."
-        )
+    if faults:
+        raise InputError(f"{path} holds a passphrase, and others can get at it ({faults[0]}.")
     line = content.split(b"\n", 1)[0]
     if line.endswith(b"\r"):
         raise InputError(
@@ -109,6 +140,27 @@ def _first_line(path: Path) -> str:
             f"a part of the passphrase: `printf %s PASSPHRASE`, or an editor, writes it without."
         )
     return os.fsdecode(line)
+
+
+def _meddlers(path: Path) -> Iterator[str]:
+    """How others can read the passphrase in the file at *path*, or put another there, and what ends that.
+
+    Where it is a link (Kubernetes mounts secrets so), link and file both count, and the folders of both. Whoever works
+    through sudo may use a file of his own. Raises OSError where that cannot be looked at.
+    """
+    real = path.resolve()
+    mode = stat.S_IMODE(real.stat().st_mode)
+    if mode & 0o077:
+        yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
+    for one in dict.fromkeys((real, path, real.parent, path.absolute().parent)):
+        what = "it" if one in (real, path) else f"its folder {one}"
+        if owner := stranger(one, follow=one != path):
+            yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(one))}`, or take a file of your own"
+    for folder in dict.fromkeys((real.parent, path.absolute().parent)):
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        # With the sticky bit, as in /tmp, nobody can replace what is another's (unlink(2)).
+        if writable_by_others(folder) and not mode & stat.S_ISVTX:
+            yield f"its folder {folder} has mode {mode:04o}): `chmod go-w {quote(str(folder))}`"
 
 
 def _checked(value: str, source: str) -> str:

@@ -41,6 +41,11 @@ LIMIT_VARIABLE = "KCERT_TIMEOUT"
 PASSPHRASE_VARIABLE = "KCERT_CA_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
 """Environment variable with the passphrase of the CA's key; no program gets it but those that are meant to."""
 
+ROOT_PASSPHRASE_VARIABLE = "KCERT_ROOT_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
+"""The same for the key of the root that signs the CA."""
+
+_SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE)
+
 LONGEST_LIMIT = 86400.0
 """Seconds; the system's own clocks for waiting take no infinite time, nor what is no number (`nan`)."""
 
@@ -49,14 +54,14 @@ LONGEST_LIMIT = 86400.0
 class Command:
     """A program with its arguments, and the folder that it runs in.
 
-    ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrase`` is what it finds in
-    its environment as KCERT_CA_PASSPHRASE, which is not there otherwise.
+    ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are what it finds in
+    its environment, by the names of the variables, which are not there otherwise.
     """
 
     argv: tuple[str, ...]
     folder: Path = field(default_factory=Path)
     limit: float = ENOUGH_SECONDS
-    passphrase: str | None = field(default=None, repr=False)
+    passphrases: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def seconds_allowed(self) -> float:
@@ -69,9 +74,8 @@ class Command:
 
     @property
     def environment(self) -> dict[str, str]:
-        """kcert's own environment, with the passphrase only where it belongs."""
-        kept = {name: value for name, value in os.environ.items() if name != PASSPHRASE_VARIABLE}
-        return kept if self.passphrase is None else {**kept, PASSPHRASE_VARIABLE: self.passphrase}
+        """kcert's own environment, with a passphrase only where it belongs."""
+        return {**{name: value for name, value in os.environ.items() if name not in _SECRET}, **self.passphrases}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -199,6 +200,67 @@ def test_a_file_that_will_not_do_is_named(  # noqa: PLR0917 - three of them are 
         assert content.strip()[:30] not in ended.stderr
 
 
+def passphrase_in(folder: Path, mode: int = 0o700) -> Path:
+    """A file with the passphrase, for its owner alone, in a new *folder* with *mode*."""
+    folder.mkdir()
+    file = folder / "passphrase"
+    file.write_text(PASSPHRASE)
+    file.chmod(0o400)
+    folder.chmod(mode)
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o703], ids=oct)
+def test_a_file_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tmp_path: Path, mode: int) -> None:
+    file = passphrase_in(tmp_path / "open", mode)
+
+    ended = kcert("client", "bob", "--ca-passphrase-file", file)
+
+    assert_refused(ended, 2, f"others can get at it (its folder {file.parent} has mode {mode:04o}): `chmod go-w")
+    assert not (own / "bob.key").exists()
+
+
+def test_a_secret_as_kubernetes_mounts_it_is_taken(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    """A folder like /tmp, in it a link to a link to a folder: https://kubernetes.io/docs/concepts/configuration/secret/."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    passphrase_in(mount / "..2026_01_01", 0o755)
+    (mount / "..data").symlink_to("..2026_01_01")
+    (mount / "passphrase").symlink_to("..data/passphrase")
+    mount.chmod(0o1777)
+
+    kcert.done("client", "bob", "--quiet", "--ca-passphrase-file", mount / "passphrase")
+
+    assert (own / "bob.crt").exists()
+
+
+def test_behind_a_link_the_folder_of_the_file_counts(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    file = passphrase_in(tmp_path / "open", 0o777)
+    (tmp_path / "link").symlink_to(file)
+
+    assert_refused(kcert("client", "bob", "--ca-passphrase-file", tmp_path / "link"), 2, f"its folder {file.parent}")
+    assert not (own / "bob.key").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_a_file_of_somebody_else_is_refused_but_his_who_is_root_by_sudo(
+    own: Path, kcert: Kcert, tmp_path: Path, what: str
+) -> None:
+    file = passphrase_in(tmp_path / "theirs")
+    (tmp_path / "theirs/link").symlink_to(file)
+    given = {"file": file, "folder": file.parent, "link": tmp_path / "theirs/link"}
+    os.chown(given[what], 65534, 65534, follow_symlinks=False)
+    argument = given["link"] if what == "link" else file
+
+    refused = kcert("client", "bob", "--ca-passphrase-file", argument)
+
+    whose = "its folder" if what == "folder" else "(it belongs to"
+    assert_refused(refused, 2, "holds a passphrase, and others can get at it", whose)
+    assert not (own / "bob.key").exists()
+    kcert.done("client", "bob", "-q", "--ca-passphrase-file", argument, variables={"SUDO_UID": "65534"})
+
+
 def test_a_pipe_is_refused_and_not_waited_for(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     subprocess.run(["mkfifo", "-m", "600", str(tmp_path / "pipe")], check=True)
 
@@ -232,7 +294,7 @@ def test_at_a_terminal_it_is_asked_for_once_and_not_shown(own: Path, kcert: Kcer
     ended = on_terminal(kcert, "renew", "--all", "--quiet", keys=[f"{PASSPHRASE}\n"], prompt=PROMPT)
 
     assert ended.status == 0
-    assert ended.plain.count("Passphrase of pki/ca.key: ") == 1
+    assert ended.plain.count("Passphrase of the CA's key pki/ca.key: ") == 1
     assert PASSPHRASE not in ended.text
     assert own.exists()
 

@@ -76,7 +76,7 @@ def on_terminal(
                 if select.select([master], [], [], 1)[0]:
                     text += os.read(master, 65536)
                 if len(re.findall(prompt, text)) > typed and typed < len(keys):
-                    os.write(master, keys[typed].encode())
+                    os.write(master, os.fsencode(keys[typed]))
                     typed += 1
         return OnTerminal(process.wait(10), text.decode())
     finally:

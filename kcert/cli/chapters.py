@@ -23,7 +23,7 @@ from kcert.errors import InputError
 from kcert.exposure import exposures, readable
 from kcert.making import Order, make, prepare
 from kcert.openssl.program import openssl
-from kcert.passphrase import Passphrase
+from kcert.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.shell import quote
 from kcert.state import standings
 from kcert.view.messages import warning
@@ -130,7 +130,7 @@ def ordered(
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if making.quiet and making.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
-    here = adopted(making.dir, known)
+    here, authority = adopted(making.dir, known), passphrase(making)
     by_name = {one.name: one for one in here}
     return Order(
         cluster=described,
@@ -143,20 +143,30 @@ def ordered(
         folder_option=folder_option(making.dir, making.config),
         jobs=making.processes,
         side_by_side=making.quiet,
-        passphrase=passphrase(making),
+        passphrase=authority,
+        root_passphrase=_root_passphrase(making, authority),
         encrypts=isinstance(making, MakingAuthorities | Renewing) and making.encrypt_ca_key,
     )
 
 
 def passphrase(options: Making | Signing) -> Passphrase:
     """Where the passphrase of an encrypted CA key comes from; a script that is printed asks for itself."""
-    return Passphrase(options.ca_passphrase_file, None if isinstance(options, Making) and options.dry_run else _asked)
+    asks = None if isinstance(options, Making) and options.dry_run else _asked
+    return Passphrase(file=options.ca_passphrase_file, asks=asks)
 
 
-def _asked(key: str, *, twice: bool) -> str:
+def _root_passphrase(making: Making, authority: Passphrase) -> Passphrase:
+    """The same for the root's key, which the passphrase of the CA's may open as well."""
+    file = making.root_passphrase_file if isinstance(making, MakingAuthorities | Renewing) else None
+    if file is not None and _root_dir(making) is None:
+        raise InputError(f"{ROOT_KEY.option} is for the key of a root: --root-dir FOLDER says where that is.")
+    return roots(Passphrase(ROOT_KEY, file, None if making.dry_run else _asked), authority)
+
+
+def _asked(owner: Owner, key: str, *, twice: bool) -> str:
     from kcert.view.passphrase import ask  # most runs ask for none
 
-    return ask(key, twice=twice)
+    return ask(owner, key, twice=twice)
 
 
 def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
@@ -193,6 +203,9 @@ def carry_out(making: Making, order: Order) -> Result | None:
     if root_dir is not None:
         above = apart.root(order, root_dir)
         order = apart.under(order, above)
+        if above.wanted and not making.dry_run:
+            # What cannot be made under it must not leave a root behind.
+            prepare(apart.there(order, making.ca_dir) if making.ca_dir else order)
         if above.wanted and (done := _carried_out(making, above)) and done.stopped:
             return done
     if making.ca_dir is None or order.asks:

@@ -111,6 +111,15 @@ RootFolder = Annotated[
         help="Let a root sign the cluster's CA: the one in this folder (root.crt, root.key), made where there is none.",
     ),
 ]
+RootPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--root-passphrase-file",
+        metavar="FILE",
+        help="The passphrase of the root's encrypted key is the first line of this file.",
+        show_default="KCERT_ROOT_PASSPHRASE in the environment, else the CA's where that is told, else it is asked for",
+    ),
+]
 EncryptKey = Annotated[
     bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
 ]
@@ -132,6 +141,7 @@ class MakingAuthorities(Chapter):
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
+    root_passphrase_file: RootPassphraseFile = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +150,7 @@ class Renewing(Making):
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
+    root_passphrase_file: RootPassphraseFile = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

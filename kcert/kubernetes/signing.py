@@ -187,7 +187,7 @@ def sign(
     staging.write(config, signing.settings)
     staging.write(LIST, "")
     staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
-    outcome = run(Command(signing.argv, staging.folder, passphrase=passphrase.handed_to(signing.argv)))
+    outcome = run(Command(signing.argv, staging.folder, passphrases=passphrase.handed_to(signing.argv)))
     workspace.record(outcome, staging, (out,), set())
     ended(outcome)
     if not outcome.succeeded:

@@ -36,7 +36,7 @@ def prepare_requests(order: Order) -> Prepared:
         if key is not None and certificate.passphrase:
             opened(order, certificate, key)
         elif certificate.passphrase:
-            order.passphrase.locking(order.root / certificate.files.key)
+            order.passphrase_of(certificate).locking(order.root / certificate.files.key)
         standings.append(Standing(certificate, State.MISSING, has_key=key is not None))
         procedures.append(
             plan.asking(

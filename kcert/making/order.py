@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from kcert.passphrase import Passphrase
+from kcert.certificates import ROOT
+from kcert.passphrase import ROOT_KEY, Passphrase
 from kcert.shell import quote
 from kcert.state import Standing, State
 
@@ -62,8 +63,8 @@ class Order:
     otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
     certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
     a cluster's signer or for the CA itself.
-    ``place`` is what the folder is called. ``passphrase`` opens the CAs' keys where they are encrypted; with
-    ``encrypts`` those of CAs that are made will be.
+    ``place`` is what the folder is called. ``passphrase`` opens the CAs' keys where they are encrypted,
+    ``root_passphrase`` that of a root above them; with ``encrypts`` those of CAs that are made will be.
     """
 
     cluster: Cluster
@@ -81,12 +82,21 @@ class Order:
     asks: Asks | None = None
     place: str = "PKI folder"
     passphrase: Passphrase = field(default_factory=Passphrase)
+    root_passphrase: Passphrase = field(default_factory=lambda: Passphrase(ROOT_KEY))
     encrypts: bool = False
 
     @property
     def signing_option(self) -> str:
         """What belongs behind a command that is to sign with the same CA in the same folder."""
         return self.folder_option + (f" --ca-dir {quote(str(self.ca_dir))}" if self.ca_dir else "")
+
+    def passphrase_of(self, authority: Certificate) -> Passphrase:
+        """What opens, or locks, the key of *authority*."""
+        return self.root_passphrase if authority.name == ROOT else self.passphrase
+
+    def passphrases_for(self, argv: Sequence[str]) -> dict[str, str]:
+        """What has to be in the environment of the command *argv*, by the names of the variables."""
+        return self.passphrase.handed_to(argv) | self.root_passphrase.handed_to(argv)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from kcert.making.order import Order, Prepared
 from kcert.openssl import commands
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import PASSPHRASE_VARIABLE, quote, typed
+from kcert.passphrase import CA_KEY, ROOT_KEY
+from kcert.shell import quote, typed
 from kcert.state import Standing, State, standings
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _made(
     if has_key:
         check_key(order, certificate)
     elif certificate.passphrase:
-        order.passphrase.locking(order.root / certificate.files.key)
+        order.passphrase_of(certificate).locking(order.root / certificate.files.key)
     return plan.procedure(
         certificate,
         issuer,
@@ -230,7 +231,7 @@ def locked(order: Order) -> Order:
                 "it (copies of the old one, in a backup for example, stay what they are)."
             )
         will_be = order.encrypts and (encrypted is None or (order.renewal is not None and one.name in named))
-        return replace(one, passphrase=order.passphrase.argument) if encrypted or will_be else one
+        return replace(one, passphrase=order.passphrase_of(one).argument) if encrypted or will_be else one
 
     known, wanted = (tuple(with_lock(one) for one in several) for several in (order.known, order.wanted))
     return replace(order, known=known, wanted=wanted)
@@ -244,16 +245,23 @@ def opened(order: Order, authority: Certificate, content: bytes) -> str | None:
     path = order.root / authority.files.key
     if not authority.passphrase:
         return public_material(order.openssl, content) or ""
-    passphrase = order.passphrase.opening(path)
+    source = order.passphrase_of(authority)
+    passphrase = source.opening(path)
     if passphrase is None:
         return None
-    material = public_material(order.openssl, content, passphrase)
+    material = public_material(order.openssl, content, (source.owner.variable, passphrase))
     if material is None:
         raise InputError(
-            f"the passphrase does not open {path}. (Where it comes from: --ca-passphrase-file, else "
-            f"{PASSPHRASE_VARIABLE}, else the keyboard. It may also be that the file is damaged.)"
+            f"the passphrase does not open {path}. (Where it comes from: {_origin(authority)}, else the keyboard. "
+            "It may also be that the file is damaged.)"
         )
     return material
+
+
+def _origin(authority: Certificate) -> str:
+    """Where the passphrase of the key of *authority* is looked for, in this order; one that is told may serve both."""
+    owners = (ROOT_KEY, CA_KEY) if authority.name == ROOT else (CA_KEY,)
+    return ", else ".join(f"{one.option}, else {one.variable}" for one in owners)
 
 
 def check_key(order: Order, certificate: Certificate) -> None:

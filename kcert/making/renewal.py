@@ -330,7 +330,7 @@ class _Preparation:
 
     def _changed_over(self, found: X509, wish: Certificate) -> Procedure:
         if wish.passphrase:
-            self.order.passphrase.locking(self.order.root / wish.files.key)
+            self.order.passphrase_of(wish).locking(self.order.root / wish.files.key)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.change_over(wish, self._above(wish), old, self._days_of(wish), self.tools)

@@ -93,8 +93,7 @@ class Workbench:
 
     def command(self, work: Work, step: Run) -> shell.Command:
         """*step* as a command in its staging folder."""
-        passphrase = self.order.passphrase.handed_to(step.argv)
-        return shell.Command(step.argv, work.staging.folder, step.limit, passphrase)
+        return shell.Command(step.argv, work.staging.folder, step.limit, self.order.passphrases_for(step.argv))
 
     def record(self, work: Work, step: Run, outcome: Outcome) -> None:
         """Write what was run into the history."""

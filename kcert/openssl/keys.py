@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import ProgramError
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.text import NO_SEPARATORS
-from kcert.shell import PASSPHRASE_VARIABLE, Command, read
+from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from kcert.openssl.x509 import PublicKey
@@ -44,14 +44,14 @@ def _has_whole_point(der: bytes) -> bool:
     )
 
 
-def public_material(openssl: str, key_pem: bytes, passphrase: str | None = None) -> str | None:
+def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | None = None) -> str | None:
     """The ``material`` of the key in *key_pem*, asked of openssl; None where it cannot be read.
 
-    *passphrase* opens an encrypted one; without it openssl is kept from asking.
+    *passphrase*, an environment variable and its value, opens an encrypted one; without it openssl is kept from asking.
     """
-    secret = "pass:" if passphrase is None else f"env:{PASSPHRASE_VARIABLE}"
+    secret = "pass:" if passphrase is None else f"env:{passphrase[0]}"
     key = ("pkey", "-in", "/dev/stdin", "-noout", "-text_pub", "-passin", secret)
-    reading = read(Command((openssl, *key), passphrase=passphrase), key_pem)
+    reading = read(Command((openssl, *key), passphrases=dict([passphrase] if passphrase else [])), key_pem)
     found = re.search(r"(?:Modulus|pub):\s*\n((?:\s+[0-9a-f:]+\n)+)", reading.stdout.decode("latin-1"))
     if not reading.succeeded or not found:
         return None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.making import StoppedError
-from kcert.passphrase import IN_ENVIRONMENT
+from kcert.passphrase import OWNERS
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of
-from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote
+from kcert.shell import folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
@@ -80,14 +80,17 @@ class Lesson:
         screen().print()
 
     def _passphrase(self, prepared: Prepared) -> None:
-        """Where the commands that follow find the passphrase of the CA's key."""
+        """Where the commands that follow find the passphrases of encrypted keys."""
         steps = [step for procedure in prepared.procedures for step in procedure.steps if isinstance(step, Run)]
-        if any(IN_ENVIRONMENT in step.argv for step in steps):
+        for owner in OWNERS:
+            if not any(owner.in_environment in step.argv for step in steps):
+                continue
+            whose = owner.whose.replace("the", "The", 1)
             screen().print()
-            say("The CA's key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
+            say(f"{whose} key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
             screen().print()
-            command_line(("IFS=", "read", "-rs", PASSPHRASE_VARIABLE))
-            command_line(("export", PASSPHRASE_VARIABLE))
+            command_line(("IFS=", "read", "-rs", owner.variable))
+            command_line(("export", owner.variable))
 
     def ahead(self, procedures: Sequence[Procedure], jobs: int) -> None:
         """The keys come first, several at a time."""

@@ -5,35 +5,44 @@ from __future__ import annotations
 import getpass
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-from kcert.shell import PASSPHRASE_VARIABLE
+
+if TYPE_CHECKING:
+    from kcert.passphrase import Owner
 
 
-def ask(key: str, *, twice: bool) -> str:
-    """The passphrase of *key*, typed twice where it is new.
+def ask(owner: Owner, key: str, *, twice: bool) -> str:
+    """The passphrase of the file *key*, typed twice where it is new; the prompt says whose key it is.
 
     Raises InputError where nobody is there to type, or where the two differ.
     """
     if not sys.stdin.isatty():
         what = "is to be encrypted" if twice else "is encrypted"
         raise InputError(
-            f"{key} {what}, and there is no terminal to ask for its passphrase: {PASSPHRASE_VARIABLE} in the "
-            "environment, or --ca-passphrase-file FILE, tells it. (To take it off: `openssl pkey -in OLD -out NEW`.)"
+            f"{key} {what}, and there is no terminal to ask for its passphrase: {owner.variable} in the "
+            f"environment, or {owner.option} FILE, tells it. (To take it off: `openssl pkey -in OLD -out NEW`.)"
         )
-    first = _typed(f"Passphrase {'for the new key' if twice else 'of'} {key}: ")
-    if twice and _typed("The same again: ") != first:
+    first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
+    if twice and _typed(owner, "The same again: ") != first:
         raise InputError("the two passphrases differ: nothing was made. Try again.")
     return first
 
 
-def _typed(prompt: str) -> str:
+def _typed(owner: Owner, prompt: str) -> str:
     try:
         with warnings.catch_warnings():
             # getpass would go on and show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass(prompt if prompt.isprintable() else ascii(prompt)[1:-1])
-    except (EOFError, getpass.GetPassWarning, UnicodeDecodeError):
+    except UnicodeDecodeError as error:
         raise InputError(
-            f"no passphrase was given. Without a terminal, {PASSPHRASE_VARIABLE} or --ca-passphrase-file tells it."
+            f"what was typed is not {error.encoding.upper()}, in which this locale has a terminal write, so it may not "
+            f"be what was meant; nothing was made with it. {owner.variable} and {owner.option} take a passphrase byte "
+            "for byte."
+        ) from None
+    except (EOFError, getpass.GetPassWarning):
+        raise InputError(
+            f"no passphrase was given. Without a terminal, {owner.variable} or {owner.option} tells it."
         ) from None

@@ -7,9 +7,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.passphrase import IN_ENVIRONMENT
+from kcert.passphrase import CA_KEY, OWNERS, ROOT_KEY
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of, serial_file
-from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote, typed
+from kcert.shell import folder_argument, quote, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.kubeconfig import Swap
     from kcert.making import Order, Prepared
+    from kcert.passphrase import Owner
     from kcert.plan import Procedure, Step
 
 WIDTH = 100
@@ -161,24 +162,31 @@ def _edit(swap: Swap, procedure: Procedure) -> str:
 
 
 def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Bash lines that ask for the passphrase of the CA's key, where one of *commands* looks for it.
+    """Bash lines that ask for the passphrase of the CA's key, and of the root's, where one of *commands* looks for it.
 
     From the terminal, because the script itself may come through standard input; and twice where a key is to be locked
     with it. Without IFS= the blanks around it would be lost.
     """
-    looking = [argv for argv in commands if IN_ENVIRONMENT in argv]
-    if not looking:
-        return
-    name = PASSPHRASE_VARIABLE
+    commands = list(commands)
+    for owner in OWNERS:
+        looking = [argv for argv in commands if owner.in_environment in argv]
+        if looking:
+            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in looking))
+
+
+def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
+    name = owner.variable
+    if owner is ROOT_KEY:
+        yield f': "${{{name}:=${{{CA_KEY.variable}:-}}}}"  # one that is told for the CA alone serves the root as well'
     yield f'if [ -z "${{{name}:-}}" ]; then'
-    yield f'    IFS= read -rsp "Passphrase of the CA\'s key: " {name} < /dev/tty'
+    yield f'    IFS= read -rsp "Passphrase of {owner.whose} key: " {name} < /dev/tty'
     yield "    echo >&2"
-    if any(_LOCKING & set(argv) for argv in looking):
+    if twice:
         yield '    IFS= read -rsp "The same again: " again < /dev/tty'
         yield "    echo >&2"
         yield f'    [ "$again" = "${name}" ] || {{ echo "The two differ: nothing was made." >&2; exit 2; }}'
     yield "fi"
-    yield f"export {name}  # openssl finds it there (-passin {IN_ENVIRONMENT}); nobody else sees it"
+    yield f"export {name}  # openssl finds it there (-passin {owner.in_environment}); nobody else sees it"
 
 
 def here_document(path: str, text: str) -> Iterator[str]:
