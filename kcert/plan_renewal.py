@@ -101,6 +101,25 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
     )
 
 
+def request_above(certificate: Certificate, found: X509, tools: Tools) -> Procedure:
+    """The steps that ask whoever signed the CA *certificate*, which is as *found*, to sign it again with its key.
+
+    The request goes there together with the settings, which say what kind of CA it is.
+    """
+    files = certificate.files
+    assert files.crt and files.csr and files.cnf
+    argv = commands.request_again(tools.openssl, files.crt, files.key, files.csr, certificate.passphrase)
+    steps: tuple[Step, ...] = (
+        Write("settings", files.cnf, cnf.render(certificate, tools.templates)),
+        Run("request-again", argv, reads=(files.crt, files.key), makes=(files.csr,)),
+    )
+    note = f"{str(found.issuer)!a} has signed it, and is asked to sign it again; until then everything stays as it is."
+    asking = replace(certificate, files=replace(files, crt=None))
+    return Procedure(
+        asking, None, steps, certificate.days, keeps_key=True, brings=(files.crt,), notes=(note.replace("'", ""),)
+    )
+
+
 def _proven(authority: Certificate, old: Old, tools: Tools) -> list[Step]:
     """A CA that another one signed vouches for its leaves as it did before."""
     return [verified(tools.openssl, authority, *old.leaves)] if old.leaves else []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.openssl.read import X509
+    from kcert.openssl.x509 import PublicKey
 
 EXPIRING_DAYS = 30
 """A certificate with fewer days left is called expiring."""
@@ -74,7 +75,16 @@ class Standing:
     def mended_by(self, folder_option: str) -> str:
         """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
         in_line = " --stale" if self.state is State.STALE else ""
-        return f"kcert renew {self.certificate.name}{in_line}{folder_option}"
+        anew = " --new-key" if in_line and self.is_another_authority else ""
+        return f"kcert renew {self.certificate.name}{anew}{in_line}{folder_option}"
+
+    @property
+    def is_another_authority(self) -> bool:
+        """Whether it is a CA of another name or key than kcert.yaml has: it becomes that by a change-over alone."""
+        one, found = self.certificate, self.found
+        if one.kind is not Kind.CA or found is None or one.subject is None:
+            return False
+        return sorted(one.subject.parts) != sorted(found.subject.parts) or _kind_of(found.public_key) != str(one.key)
 
     @property
     def reason(self) -> str:
@@ -213,11 +223,15 @@ def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
         reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
     reasons += ((said, True) for said in _unlike_usages(certificate, one))
     key = one.public_key
-    is_now = f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
+    is_now = _kind_of(key)
     if is_now != str(certificate.key):
         weak = key.algorithm == "rsa" and key.bits < SHORTEST_RSA
         reasons.append((f"its key is {is_now!a}, not {certificate.key}".replace("'", ""), weak))
     return reasons
+
+
+def _kind_of(key: PublicKey) -> str:
+    return f"RSA {key.bits}" if key.algorithm == "rsa" else f"ECDSA {key.curve}"
 
 
 def _unlike_names(certificate: Certificate, one: X509) -> Iterator[tuple[str, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -322,3 +323,121 @@ def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[...,
 
     assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
     assert (folder / "ca.crt").read_bytes() == before
+
+
+# --- a CA that is in use, and whose root is not here
+
+
+def signed_there(kcert: Kcert, home: Path, said: str, *without: str) -> Path:
+    """The CA's new certificate, made of its request by the line of *said*, in a folder that has the root; its path."""
+    lines = [line.split() for line in re.sub(r" *\\\n *", " ", said).splitlines() if line.startswith("    ")]
+    (command,) = (line for line in lines if line[:3] == ["openssl", "x509", "-req"])
+    there = home / "away"
+    for name in ("ca.csr", "openssl-ca.cnf"):
+        shutil.copy(next((home / "pki").rglob(name)), there)
+    ended = output([word for word in command if word not in without], there)
+    assert ended.status == 0, ended.stderr
+    assert kcert.folder == home
+    return there / command[command.index("-out") + 1]
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
+    rooted: Callable[[str], Pki], kcert: Kcert, tmp_path: Path, profile: str
+) -> None:
+    folder = copied(rooted(profile), tmp_path)
+    crt = folder / f"{AUTHORITIES[profile][0]}.crt"
+    (tmp_path / "safe").rename(tmp_path / "away")
+    old = judge.load(crt)
+    before = snapshot(folder)
+
+    assert_refused(kcert("renew", "ca"), 2, "that has to sign it again", "`kcert renew ca --csr-only` makes a request")
+    said = kcert.done("renew", "ca", "--csr-only", "--days", "900", "--no-explain").stdout
+    asked = {name for name, what in snapshot(folder).items() if before.get(name) != what}
+    assert {name.rsplit("/")[-1] for name in asked} <= {"ca.csr", "openssl-ca.cnf"}
+    kcert.done("csr", "fetch", "ca", "--file", signed_there(kcert, tmp_path, said))
+
+    new, root = judge.load(crt), judge.load(tmp_path / "away/root.crt")
+    new.verify_directly_issued_by(root)
+    assert new.public_key() == old.public_key()
+    assert new.subject == old.subject
+    assert judge.judged(new).days == pytest.approx(900)
+    assert judge.judged(new).subject_key_id == judge.judged(old).subject_key_id
+    assert crt.with_name("ca-chain.crt").read_bytes() == crt.read_bytes() + (tmp_path / "away/root.crt").read_bytes()
+    token = base64.b64encode(crt.read_bytes())
+    for path in folder.glob("*.conf"):
+        assert path.read_bytes().count(token) == 1
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert kcert.done("check", folder).stdout.endswith("nothing is wrong.\n")
+
+
+def test_an_answer_that_calls_the_key_otherwise_is_not_taken_in(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "safe").rename(tmp_path / "away")
+    said = kcert.done("renew", "ca", "--csr-only", "--no-explain").stdout
+    settings = (own / "openssl-ca.cnf").read_text()
+    (own / "openssl-ca.cnf").write_text(re.sub(r"(subjectKeyIdentifier *=).*", r"\1 0102030405", settings))
+    made = signed_there(kcert, tmp_path, said)
+    before = snapshot(own)
+
+    assert_refused(kcert("csr", "fetch", "ca", "--file", made), 2, "calls its key by another identifier")
+    assert snapshot(own) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("admin",), "admin is none"),
+        (("ca", "--new-key"), "--new-key"),
+        (("--all",), "for a CA by its name"),
+        (("ca", "--root-dir", "safe"), "--root-dir"),
+    ],
+)
+def test_only_a_ca_asks_and_only_for_what_it_is(own: Path, kcert: Kcert, arguments: tuple[str, ...], said: str) -> None:
+    before = snapshot(own)
+
+    assert_refused(kcert("renew", *arguments, "--csr-only"), 2, "--csr-only is for a CA", said)
+    assert snapshot(own) == before
+
+
+def test_a_ca_that_signed_itself_asks_nobody(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    before = snapshot(own_pki("course").folder)
+
+    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "ca signed itself", "`kcert renew ca` renews it")
+    assert snapshot(kcert.folder / "pki") == before
+
+
+def test_without_its_key_a_ca_cannot_ask(own: Path, kcert: Kcert) -> None:
+    (own / "ca.key").unlink()
+    (own / "ca.csr").unlink(missing_ok=True)
+
+    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "pki/ca.key is not here")
+    assert not (own / "ca.csr").exists()
+
+
+def test_a_script_makes_the_same_request(own: Path, kcert: Kcert) -> None:
+    (own / "ca.csr").unlink(missing_ok=True)
+    script = kcert.done("renew", "ca", "--csr-only", "--dry-run", "--no-explain").stdout
+
+    assert output(["bash"], kcert.folder, stdin=script).status == 0
+    asked = x509.load_pem_x509_csr((own / "ca.csr").read_bytes())
+    assert (asked.subject, asked.public_key()) == (
+        judge.load(own / "ca.crt").subject,
+        judge.load(own / "ca.crt").public_key(),
+    )
+
+
+# --- a CA of another name than kcert.yaml's
+
+
+def test_what_a_ca_of_another_name_is_offered_works(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    again = ["openssl", "req", "-x509", "-key", "ca.key", "-subj", "/CN=Another CA", "-days", "900", "-out", "ca.crt"]
+    assert output(again, folder).status == 0
+
+    said = " ".join(kcert.done("ca").stdout.split())
+
+    assert "`kcert renew ca --new-key --stale` would change the cluster over to another CA" in said
+    assert "`kcert renew ca --stale`" not in said
+    assert "(kcert renew ca --new-key --stale)" in kcert.done("ca", "--quiet").stdout
+    kcert.done("renew", "ca", "--new-key", "--stale", "--quiet")
+    assert "Kubernetes" in judge.load(folder / "ca-new.crt").subject.rfc4514_string()

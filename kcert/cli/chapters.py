@@ -106,6 +106,9 @@ def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: R
     known += newcomers(making.dir, described, known, names, openssl(making.openssl))
     wanted = profiles.select(known, names, described) if names else known
     order = replace(ordered(making, "renew", described, known, wanted), renewal=renewal)
+    if renewal.asks:
+        _ask_again(making, order)
+        return
     result = carry_out(making, order)
     if result and not making.quiet:
         from kcert.making import apart
@@ -113,6 +116,17 @@ def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: R
 
         told = apart.here(order, making.ca_dir) if making.ca_dir else order
         view.follows(told, result, None if result.made else _first_to_end(order))
+
+
+def _ask_again(making: Making, order: Order) -> None:
+    """Make requests for CAs that somebody else's root has signed, and say how their answers get here."""
+    if leaves := [one.name for one in order.wanted if one.kind is not Kind.CA]:
+        raise InputError(f"--csr-only is for a CA here, and {', '.join(leaves)} is none: leave it out.")
+    result = carry_out(making, order)
+    if result and not result.stopped and not making.quiet:
+        from kcert.view import csr
+
+        csr.to_be_signed_again(order, [one.procedure.certificate for one in result.made])
 
 
 def _first_to_end(order: Order) -> Standing | None:

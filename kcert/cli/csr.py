@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kcert import profiles
+from kcert.adoption import adopted
+from kcert.certificates import Kind
 from kcert.cli import chapters
 from kcert.cli.options import Looking, Making, Program, Signing, takes
 from kcert.durations import duration
@@ -298,6 +300,7 @@ def fetch(
         raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
     brought = file is not None and offline.is_certificate(file)
     certificate = asking.of_name(cluster, name, by_root=brought)
+    (certificate,) = adopted(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
         if brought:
@@ -323,8 +326,10 @@ def fetch(
     if not brought:
         csr.unpacked(by_hand, certificate, fetching.dir, output)
     target = None if output is None else Path(output)
-    path, new = manifests.keep(desk, certificate, answer, target, csr.Keeping(), insists=brought)
+    keeping = csr.Keeping()
+    path, new = manifests.keep(desk, certificate, answer, target, keeping, insists=brought)
     csr.kept(certificate, answer, path, option, new=new)
+    keeping.ends()
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

@@ -35,6 +35,9 @@ def command(  # noqa: PLR0917 - each is an option
     finish: Annotated[
         bool, typer.Option("--finish", help="End the change-over of a CA: the old one is not trusted any more.")
     ] = False,
+    csr_only: Annotated[
+        bool, typer.Option("--csr-only", help="Make a request for a CA that somebody else's root has signed.")
+    ] = False,
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Valid for so many days.")
     ] = None,
@@ -46,6 +49,11 @@ def command(  # noqa: PLR0917 - each is an option
     _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
     if finish and (new_key or stale or days):
         raise InputError("--finish takes the old CA away: --new-key, --stale and --days do not go with it.")
+    if csr_only and (new_key or stale or finish or not named or making.root_dir or making.ca_dir):
+        raise InputError(
+            "--csr-only is for a CA by its name, and whoever signed it is asked to sign the same again: "
+            "`kcert renew ca --csr-only`. --new-key, --stale, --finish, --root-dir and --ca-dir do not go with it."
+        )
     if making.encrypt_ca_key and not (new_key and named):
         raise InputError(
             "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
@@ -53,7 +61,7 @@ def command(  # noqa: PLR0917 - each is an option
         )
     within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
     cluster = chapters.cluster(making.config)
-    renewal = Renewal(bool(named), everything, within, stale, new_key, days, finish)
+    renewal = Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only)
     chapters.renew(making, cluster, named, renewal)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
+from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
 from kcert.kubernetes.asking import check_signer
@@ -24,6 +25,7 @@ from kcert.kubernetes.signing_request import (
     signer_trouble,
     text,
 )
+from kcert.making.embedded import Kubeconfigs
 from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
@@ -34,12 +36,13 @@ from kcert.state import standings
 from kcert.workspace import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.answers import Answer
     from kcert.making import Order
     from kcert.shell import Outcome
+    from kcert.state import Standing
 
 
 @dataclass(frozen=True)
@@ -226,17 +229,51 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
     narrator.done(signed, found)
 
 
-def _kept_authority(desk: Order, crt: PurePosixPath, pem: bytes, keeper: Keeper) -> tuple[Path, bool]:
-    """Put a CA's certificate into the PKI folder; with what is above it, if that came along, as the chain."""
-    pems = certificate_pems(pem)
+def _kept_authority(desk: Order, certificate: Certificate, answer: Answer, keeper: Keeper) -> tuple[Path, bool]:
+    """Put a CA's certificate into the PKI folder; with what is above it, if that is known, as the chain.
+
+    Where it renews the one that is here, the kubeconfigs that hold that get it as well.
+    """
+    crt, new = certificate.files.crt, answer.found
+    assert crt
+    pems = certificate_pems(answer.pem)
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
-        staging = workspace.stage((), (crt,))
+        old = _renewed_by(new, standings(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
+        rewrite = Kubeconfigs.below(desk.root).of_authority(certificate, (old,)) if old else None
+        rewritten = rewrite.paths if rewrite else ()
+        if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
+            chain = desk.root / chain_of(crt)
+            pems += certificate_pems(chain.read_bytes())[1:] if chain.is_file() else []
+        staging = workspace.stage((), (crt, *rewritten))
         staging.write(crt, pems[0])
         if len(pems) > 1:
             staging.write(chain_of(crt), "".join(pems))
-        names = [crt, *([chain_of(crt)] if len(pems) > 1 else [])]
-        workspace.publish(staging, names, ())
+        for path in rewritten:
+            content = swapped((desk.root / path).read_bytes(), rewrite.swaps if rewrite else (), staging.base64_of)
+            staging.put(path, content, secret=True)
+        workspace.publish(staging, [crt, *([chain_of(crt)] if len(pems) > 1 else []), *rewritten], rewritten)
+    if old:
+        keeper.renews(rewritten)
     return desk.root / crt, True
+
+
+def _renewed_by(new: X509, standing: Standing, path: Path) -> X509 | None:
+    """The CA at *path*, where *new* is the same with new dates; None where it is none, or another.
+
+    Raises InputError where what it signed would not find its issuer again.
+    """
+    old = standing.found
+    if standing.outgoing:
+        raise InputError(f"{path} holds two CAs, because a change-over is under way: end that first. It is not kept.")
+    if old is None or old.public_key.material != new.public_key.material or old.subject.parts != new.subject.parts:
+        return None
+    if old.subject_key_id != new.subject_key_id:
+        raise InputError(
+            f"the certificate calls its key by another identifier (subjectKeyIdentifier) than {path}, and what that "
+            "signed names its CA by this: whoever signs has to use the settings that lie beside the request. It is not "
+            "kept."
+        )
+    return old
 
 
 def _issuer(found: X509, authorities: bytes, openssl: str) -> X509 | None:
@@ -264,6 +301,9 @@ class Keeper(Protocol):
     def outlives(self, certificate: Certificate, late: timedelta, issuer: X509) -> None:
         """It is good for *late* longer than the CA that has signed it."""
 
+    def renews(self, kubeconfigs: Sequence[PurePosixPath]) -> None:
+        """A CA is in the place of the one that it renews, and in *kubeconfigs* that held that."""
+
 
 def keep(
     desk: Order,
@@ -286,7 +326,7 @@ def keep(
         in_place.create(output, answer.pem, PUBLIC_MODE)
         return output, True
     if certificate.kind is Kind.CA:
-        return _kept_authority(desk, crt, answer.pem, keeper)
+        return _kept_authority(desk, certificate, answer, keeper)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
     ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files

@@ -40,7 +40,8 @@ class Renewal:
 
     ``named`` tells that the user named each of them; otherwise those are meant that end ``within`` a time, are
     ``stale``, or, with ``every``, all but the CAs. What is stale is brought in line with kcert.yaml, the rest
-    stays as it is. ``days`` is a lifetime other than the usual. ``finish`` ends the change-over of a CA.
+    stays as it is. ``days`` is a lifetime other than the usual. ``finish`` ends the change-over of a CA. With ``asks``
+    a CA is not renewed yet: a request is made, for whoever signed it.
     """
 
     named: bool = False
@@ -50,6 +51,7 @@ class Renewal:
     new_key: bool = False
     days: int | None = None
     finish: bool = False
+    asks: bool = False
 
 
 @dataclass(frozen=True)

@@ -276,11 +276,16 @@ class _Preparation:
             return self._finished(standing, found)
         if apart.is_apart(certificate):
             return self._brought(certificate, found)
-        if not found.self_issued and certificate.issuer is None:
+        if not found.self_issued and certificate.issuer is None and not self.renewal.asks:
+            elsewhere = (
+                ""
+                if self.renewal.new_key
+                else f" Where that is not at hand: `kcert renew {certificate.name} --csr-only{option}` makes a request."
+            )
             raise InputError(
                 f"{certificate.files.crt} was signed by {str(found.issuer)!a}, so that has to sign it again: "
                 f"`kcert renew {certificate.name}{' --new-key' if self.renewal.new_key else ''} --root-dir "
-                f"FOLDER{option}`, with the folder that has its key."
+                f"FOLDER{option}`, with the folder that has its key.{elsewhere}"
             )
         if standing.outgoing and self.renewal.new_key:
             self.remarks.append(
@@ -294,6 +299,8 @@ class _Preparation:
                 f"{certificate.files.crt} holds {1 + len(standing.outgoing)} CAs, because a change-over is under way: "
                 f"end it with `kcert renew {certificate.name} --finish{option}` before the CA is renewed again."
             )
+        if self.renewal.asks:
+            return self._asked_above(certificate, found)
         in_line = self.renewal.stale
         wish = self._lasting(certificate if in_line else as_it_is(certificate, found))
         if self.renewal.new_key:
@@ -302,7 +309,6 @@ class _Preparation:
 
     def _same_key(self, found: X509, wish: Certificate) -> Procedure:
         name, option = wish.name, self.order.signing_option
-        path = self.order.root / wish.files.key
         other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
         if wish.subject and sorted(wish.subject.parts) != sorted(found.subject.parts):
             raise InputError(
@@ -311,17 +317,34 @@ class _Preparation:
             )
         if wish.key != key_of(found):
             raise InputError(f"kcert.yaml wants a key of {wish.key}, {name} has {key_of(found)}: {other}.")
-        key = self._key(wish)
-        if key is None:
-            raise InputError(
-                f"{path} is not here, and with the same key the CA cannot be renewed without it. If it is kept in "
-                f"another folder: `kcert renew {name} --ca-dir FOLDER{option}`. If it is lost, {other}."
-            )
-        if not self._is_key_of(wish, key, found):
-            raise InputError(f"{path} is not the key of {wish.files.crt}; put the right one there, or {other}.")
+        self._check_own_key(wish, found, other)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
         old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
         return plan_renewal.renewal(wish, self._above(wish), old, self._days_of(wish), self.tools)
+
+    def _check_own_key(self, authority: Certificate, found: X509, other: str) -> None:
+        """The CA's key has to be here, for the CA to keep it; *other* is the way out without it."""
+        path, option = self.order.root / authority.files.key, self.order.signing_option
+        key = self._key(authority)
+        if key is None:
+            raise InputError(
+                f"{path} is not here, and with the same key the CA cannot be renewed without it. If it is kept in "
+                f"another folder: `kcert renew {authority.name} --ca-dir FOLDER{option}`. If it is lost, {other}."
+            )
+        if not self._is_key_of(authority, key, found):
+            raise InputError(f"{path} is not the key of {authority.files.crt}; put the right one there, or {other}.")
+
+    def _asked_above(self, certificate: Certificate, found: X509) -> Procedure:
+        """A request for the key that the CA has, for whoever signed it and is not here."""
+        name, option = certificate.name, self.order.signing_option
+        if found.self_issued:
+            raise InputError(
+                f"{name} signed itself, so nobody else has to be asked: `kcert renew {name}{option}` renews it."
+            )
+        wish = self._lasting(replace(as_it_is(certificate, found), intermediate=True))
+        other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` changes the cluster over to a new one"
+        self._check_own_key(wish, found, other)
+        return plan_renewal.request_above(wish, found, self.tools)
 
     def _is_key_of(self, authority: Certificate, key: bytes, found: X509) -> bool:
         if authority.passphrase:

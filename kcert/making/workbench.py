@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from kcert.plan import Embed, Join, Procedure, Rewrite, Run, Step, TakeOut, Writ
 from kcert.state import Standing, differences, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import PurePosixPath
 
     from kcert.certificates import Certificate
@@ -124,7 +123,7 @@ class Workbench:
         if isinstance(step, Write):
             staging.write(step.path, step.text)
         elif isinstance(step, Embed):
-            staging.write(step.path, step.kubeconfig.embedded(self._base64_in(staging)), secret=True)
+            staging.write(step.path, step.kubeconfig.embedded(staging.base64_of), secret=True)
         elif isinstance(step, TakeOut):
             inside = opened((self.order.root / step.source).read_bytes())
             if inside is None:
@@ -134,13 +133,10 @@ class Workbench:
             staging.put(step.path, b"".join(_ended(staging.path(part).read_bytes()) for part in step.parts))
         # A Rewrite is done when all else is, because others may be changing the same kubeconfig: see finish.
 
-    def _base64_in(self, staging: Staging) -> Callable[[PurePosixPath], str]:
-        return lambda name: base64.b64encode(staging.path(name).read_bytes()).decode("ascii")
-
     def _rewrite(self, work: Work, step: Rewrite) -> None:
         for path in step.paths:
             content = (self.order.root / path).read_bytes()
-            new = swapped(content, step.swaps, self._base64_in(work.staging))
+            new = swapped(content, step.swaps, work.staging.base64_of)
             work.staging.put(path, new, secret=True)
 
     def finish(self, works: Sequence[Work]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from kcert import lessons
@@ -376,7 +377,24 @@ def _authorities_come(order: Order, authorities: Sequence[Certificate]) -> None:
     screen().print()
 
 
+def to_be_signed_again(order: Order, asked: Sequence[Certificate]) -> None:
+    """How the requests of CAs that are in use become new certificates for them."""
+    crts = {one.name: one.files.crt for one in order.known}
+    wanted = [replace(one, files=replace(one.files, crt=crts[one.name])) for one in asked]
+    _by_hand_at_the_root(order, wanted)
+    say("Until then the CA that is here goes on signing; what it signed stays valid, because the key is the same.")
+
+
 def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None:
+    _by_hand_at_the_root(order, wanted)
+    waiting = " ".join(quote(str(order.root / one.files.csr)) for one in wanted if one.files.csr)
+    say(
+        "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
+        f"take its request away: `rm {waiting}`."
+    )
+
+
+def _by_hand_at_the_root(order: Order, wanted: Sequence[Certificate]) -> None:
     say(
         "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
         "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
@@ -388,11 +406,6 @@ def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()
     _back_here(order, wanted)
-    waiting = " ".join(quote(str(order.root / one.files.csr)) for one in wanted if one.files.csr)
-    say(
-        "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
-        f"take its request away: `rm {waiting}`."
-    )
 
 
 def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
@@ -407,11 +420,28 @@ def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
 
 
 class Keeping:
-    """Tells how a certificate is put into the PKI folder."""
+    """Tells how a certificate is put into the PKI folder, and what follows from it."""
+
+    def __init__(self) -> None:
+        self._follows = ""
 
     def waits(self, holder: str) -> None:
         """Say who holds the folder."""
         waits(holder)
+
+    def renews(self, kubeconfigs: Sequence[PurePosixPath]) -> None:
+        """The CA that was here had the same key."""
+        held = f" It is in {', '.join(clean_line(str(one)) for one in kubeconfigs)} now as well." if kubeconfigs else ""
+        self._follows = (
+            "It has the same key as the CA that was here, so all that this signed stays valid; that one went to the "
+            f"backup.{held} Bring the new files to the hosts, one after the other (`kcert bundle`, `kcert export "
+            "ansible`), and start anew what reads them."
+        )
+
+    def ends(self) -> None:
+        """What is to be done now that it is in place."""
+        if self._follows:
+            say(self._follows)
 
     def ended(self, outcome: Outcome) -> None:
         """The check against the CA that lies in the folder."""

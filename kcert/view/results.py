@@ -58,6 +58,7 @@ def show_kept(kept: Sequence[Standing], folder_option: str) -> None:
             command = f"`{one.mended_by(folder_option)}`"
             name, works = one.certificate.name, one.state is State.STALE and one.usable
             is_now = "is stale, and works as it is" if works else f"is {one.state.value}"
-            say(f"{name} {is_now}: {one.reason}. Left alone; {command} renews it.", "notice")
+            does = "would change the cluster over to another CA" if one.is_another_authority else "renews it"
+            say(f"{name} {is_now}: {one.reason}. Left alone; {command} {does}.", "notice")
     if kept:
         screen().print()

@@ -7,6 +7,7 @@ the middle the next run completes the move rather than leaving half of it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import json
@@ -57,6 +58,10 @@ class Staging:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(target.absolute())
+
+    def base64_of(self, name: PurePosixPath) -> str:
+        """The content of a file, as a kubeconfig holds it."""
+        return base64.b64encode(self.path(name).read_bytes()).decode("ascii")
 
     def write(self, name: PurePosixPath, content: str, *, secret: bool = False) -> None:
         """Write a text file; a secret one is closed to others from its first byte."""
