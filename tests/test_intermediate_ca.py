@@ -254,6 +254,7 @@ def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: 
     by_hand = [line for line in lines if line[:3] == ["openssl", "x509", "-req"]]
     fetches = [line for line in lines if line[:3] == ["kcert", "csr", "fetch"]]
 
+    assert "-passin" not in {word for command in by_hand for word in command}  # of their key nothing is known here
     for command, (_, *fetch, _file) in zip(by_hand, fetches, strict=True):
         there = tmp_path / fetch[2]
         there.mkdir()
@@ -328,14 +329,14 @@ def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[...,
 # --- a CA that is in use, and whose root is not here
 
 
-def signed_there(kcert: Kcert, home: Path, said: str, *without: str) -> Path:
+def signed_there(kcert: Kcert, home: Path, said: str) -> Path:
     """The CA's new certificate, made of its request by the line of *said*, in a folder that has the root; its path."""
     lines = [line.split() for line in re.sub(r" *\\\n *", " ", said).splitlines() if line.startswith("    ")]
     (command,) = (line for line in lines if line[:3] == ["openssl", "x509", "-req"])
     there = home / "away"
     for name in ("ca.csr", "openssl-ca.cnf"):
         shutil.copy(next((home / "pki").rglob(name)), there)
-    ended = output([word for word in command if word not in without], there)
+    ended = output(command, there)
     assert ended.status == 0, ended.stderr
     assert kcert.folder == home
     return there / command[command.index("-out") + 1]
@@ -355,8 +356,12 @@ def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
     said = kcert.done("renew", "ca", "--csr-only", "--days", "900", "--no-explain").stdout
     asked = {name for name, what in snapshot(folder).items() if before.get(name) != what}
     assert {name.rsplit("/")[-1] for name in asked} <= {"ca.csr", "openssl-ca.cnf"}
-    kcert.done("csr", "fetch", "ca", "--file", signed_there(kcert, tmp_path, said))
+    answer = signed_there(kcert, tmp_path, said)
+    fetched = kcert.done("csr", "fetch", "ca", "--file", answer).stdout
+    again = kcert.done("csr", "fetch", "ca", "--file", answer).stdout
 
+    assert "It has the same key as the CA that was here" in fetched
+    assert "is this certificate already, and stays as it is" in " ".join(again.split())
     new, root = judge.load(crt), judge.load(tmp_path / "away/root.crt")
     new.verify_directly_issued_by(root)
     assert new.public_key() == old.public_key()

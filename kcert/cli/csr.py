@@ -328,8 +328,7 @@ def fetch(
     target = None if output is None else Path(output)
     keeping = csr.Keeping()
     path, new = manifests.keep(desk, certificate, answer, target, keeping, insists=brought)
-    csr.kept(certificate, answer, path, option, new=new)
-    keeping.ends()
+    csr.kept(certificate, answer, path, option, keeping.follows, new=new)
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

@@ -239,6 +239,8 @@ def _kept_authority(desk: Order, certificate: Certificate, answer: Answer, keepe
     pems = certificate_pems(answer.pem)
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
         old = _renewed_by(new, standings(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
+        if old and old.sha256 == new.sha256 and len(pems) == 1:
+            return desk.root / crt, False
         rewrite = Kubeconfigs.below(desk.root).of_authority(certificate, (old,)) if old else None
         rewritten = rewrite.paths if rewrite else ()
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):

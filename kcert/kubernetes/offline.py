@@ -205,4 +205,4 @@ def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tu
 def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:
     """The command with which somebody else's root signs a CA of the cluster."""
     files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
-    return manual(authority, replace(authority, name="root", files=files), openssl)
+    return manual(authority, replace(authority, name="root", files=files, passphrase=""), openssl)

@@ -423,7 +423,7 @@ class Keeping:
     """Tells how a certificate is put into the PKI folder, and what follows from it."""
 
     def __init__(self) -> None:
-        self._follows = ""
+        self.follows = ""
 
     def waits(self, holder: str) -> None:
         """Say who holds the folder."""
@@ -431,17 +431,13 @@ class Keeping:
 
     def renews(self, kubeconfigs: Sequence[PurePosixPath]) -> None:
         """The CA that was here had the same key."""
-        held = f" It is in {', '.join(clean_line(str(one)) for one in kubeconfigs)} now as well." if kubeconfigs else ""
-        self._follows = (
+        listed = ", ".join(clean_line(str(one)) for one in kubeconfigs)
+        held = f" These hold the new one now: {listed}." if kubeconfigs else ""
+        self.follows = (
             "It has the same key as the CA that was here, so all that this signed stays valid; that one went to the "
             f"backup.{held} Bring the new files to the hosts, one after the other (`kcert bundle`, `kcert export "
             "ansible`), and start anew what reads them."
         )
-
-    def ends(self) -> None:
-        """What is to be done now that it is in place."""
-        if self._follows:
-            say(self._follows)
 
     def ended(self, outcome: Outcome) -> None:
         """The check against the CA that lies in the folder."""
@@ -460,8 +456,8 @@ class Keeping:
         screen().print()
 
 
-def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, new: bool) -> None:
-    """Where the certificate is, and what comes next."""
+def kept(certificate: Certificate, answer: Answer, path: Path, option: str, follows: str = "", *, new: bool) -> None:
+    """Where the certificate is, and what comes next: *follows*, where that is something else than for a new one."""
     block([f"-> {path}" if new else f"{path} is this certificate already, and stays as it is"], "file")
     screen().print()
     with_key = "key and request" if answer.key else "the request (the key is not here)"
@@ -470,6 +466,6 @@ def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, n
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
     elif found.ca:
-        say("Next: `kcert all` makes what it signs.")
+        say(follows or "Next: `kcert all` makes what it signs.")
     elif found.may_dial:
         say(f"Next: `kcert kubeconfig {certificate.name}{option}` puts it into a kubeconfig.")
