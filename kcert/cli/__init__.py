@@ -7,6 +7,7 @@ know the others from ``COMMANDS`` alone.
 from __future__ import annotations
 
 import importlib
+import shutil
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -24,6 +25,9 @@ class Entry(NamedTuple):
     help: str
     panel: str
 
+
+ROOM_FOR_TABLES = 120
+"""Columns of a terminal that the tables of typer's help need; with fewer they cut names off, and its plain help does not."""
 
 _MAKE, _USE, _LOOK, _LEARN = "Make", "Use", "Look", "Learn"
 
@@ -102,8 +106,11 @@ def load(name: str) -> Any:
     else:
         app = typer.Typer(add_completion=False)
         app.command(name, help=module.command.__doc__)(module.command)
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     command.name = name
+    if shutil.get_terminal_size().columns < ROOM_FOR_TABLES:
+        for one in getattr(command, "commands", {"": command}).values():
+            one.rich_markup_mode = None
     return command
 
 

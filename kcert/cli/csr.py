@@ -37,7 +37,8 @@ Kubeconfig = Annotated[
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
 SIGNER_HELP = (
-    "Who is to sign: kube-apiserver-client, kube-apiserver-client-kubelet, kubelet-serving, or another's whole name."
+    "Who is to sign: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
+    "kubelet-serving for one as a server, or another's whole name."
 )
 
 
