@@ -44,3 +44,8 @@ class ProgramError(KcertError):
     """A program that kcert ran failed, is missing, or did not finish in time."""
 
     exit_status = FAILED
+
+
+def sentence(words: str) -> str:
+    """*words* with the full stop that ends them, unless they end as a sentence already: ``did you mean groups?``."""
+    return words if words.endswith((".", "?", "!")) else f"{words}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.errors import KcertError, ProgramError
+from kcert.errors import KcertError, ProgramError, sentence
 from kcert.shell import Command, find, read
 
 if TYPE_CHECKING:
@@ -107,4 +107,4 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
     what = f"`{' '.join(argv[:3])}` failed with status {reading.status}"
     said = ascii(said)[1:-1]
-    return ProgramError(f"{what}: {said if said.endswith(('.', '?')) else f'{said}.'} {advice}".strip())
+    return ProgramError(f"{what}: {sentence(said)} {advice}".strip())
