@@ -46,6 +46,10 @@ class ProgramError(KcertError):
     exit_status = FAILED
 
 
+class UnansweredError(ProgramError):
+    """No cluster answers, or there is no kubectl to ask one with: work without one may go on."""
+
+
 def sentence(words: str) -> str:
     """*words* with the full stop that ends them, unless they end as a sentence already: ``did you mean groups?``."""
     return words if words.endswith((".", "?", "!")) else f"{words}."
