@@ -157,9 +157,27 @@ def _authority(order: Order, made: Made) -> None:
                 "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
                 "`kubectl rollout restart`."
             )
+            _in_cluster(order)
         if signs_there:
             say(
                 f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
                 "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
                 f"kube-controller-manager{order.folder_option}` has both, and a bundle brings them."
             )
+
+
+def _in_cluster(order: Order) -> None:
+    """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
+
+    Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
+    """
+    join = (
+        "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data); "
+        if order.cluster.profile == "kubeadm"
+        else ""
+    )
+    say(
+        f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
+        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace is "
+        "kube-controller-manager's, which writes it from --root-ca-file."
+    )
