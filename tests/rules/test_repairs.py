@@ -198,3 +198,19 @@ def test_a_damaged_signing_key_is_kept_beside_the_one_that_takes_its_place(tmp_p
     mend(judged(root=tmp_path))
     assert judged(root=tmp_path) == ()
     assert (tmp_path / PKI / "sa.key.old").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("missing", [["ca.key"], ["ca.key", "jane.key"], []], ids=["ca", "key", "nothing"])
+def test_the_name_of_a_folder_is_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pki\ntouch PWNED\n#"
+    course.lay_out(folder, changed(course.RECIPES, jane={"days": 10}, ca={"days": 15}))
+    for name in missing:
+        (folder / name).unlink()
+    findings = judged(folder)
+    assert {one.path.name for one in findings} == {"ca.crt", "jane.crt"}
+    assert [one.path.name for one in findings if "run this where" in one.fix] == ["ca.crt", "jane.crt"] * bool(missing)
+    pasted(findings)
+    assert not list(tmp_path.rglob("PWNED"))
