@@ -96,6 +96,14 @@ def test_the_key_beside_a_file_of_several_cas_is_not_taken_for_the_second_one_s(
     assert "/ca.key" not in finding.fix
 
 
+@pytest.mark.parametrize("over", ["jane", "ca"])
+def test_a_ca_without_a_key_identifier_signs(tmp_path: Path, over: str) -> None:
+    nameless = changed(course.RECIPES, **{name: {"key_id": False} for name in course.RECIPES})
+    course.lay_out(tmp_path, changed(nameless, **{over: OVER}))
+    mend(judged(tmp_path))
+    assert judged(tmp_path) == ()
+
+
 def test_a_file_called_like_an_option_is_mended_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     course.lay_out(tmp_path, {**course.RECIPES, "-rf": Recipe("CN=jane", usages=("clientAuth",), begins=-400)})
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,7 @@ from kcert.certificates import AltName
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.demands import KUBELETS, MASTERS, NODE_PREFIX
 from kcert.inspect.survey import Role
+from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.state import is_as_good
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ AUTHORITY = (
     "subjectKeyIdentifier = hash",
 )
 """The extensions of a CA, as in openssl_templates/ca.cnf."""
+
+_SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 
 Parts = tuple[tuple[str, str], ...]
 
@@ -273,7 +276,7 @@ def usages(case: Case, found: Found) -> tuple[str, ...]:
 def extensions(case: Case, found: Found) -> list[str]:
     """The lines of an extensions file for openssl."""
     if found.is_authority:
-        return [*AUTHORITY, "authorityKeyIdentifier = keyid"]
+        return [*AUTHORITY, _SIGNED_BY]
     rsa = found.certificate.public_key.algorithm.startswith("rsa")
     lines = [
         "basicConstraints = critical, CA:FALSE",
@@ -283,7 +286,7 @@ def extensions(case: Case, found: Found) -> list[str]:
         lines.append(f"extendedKeyUsage = {', '.join(purposes)}")
     if names_line := _names_line(case, found):
         lines.append(names_line)
-    return [*lines, "subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"]
+    return [*lines, "subjectKeyIdentifier = hash", _SIGNED_BY]
 
 
 def _names_line(case: Case, found: Found) -> str:
