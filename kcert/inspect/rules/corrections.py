@@ -134,12 +134,17 @@ def _right_node_name(found: Found, name: str) -> str | None:
 
 
 def names(case: Case, found: Found) -> tuple[AltName, ...]:
-    """The alternative names as they should be: right types, and none missing."""
+    """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
+
+    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    """
     typed = [right_type(name) for name in found.certificate.alt_names]
     here = {name.value for name in typed if name}
     stale = stale_service_addresses(case, found)
     kept = [name for name in typed if name and name.value not in stale]
-    return tuple(dict.fromkeys([*kept, *(name for name in missing_names(case, found, here))]))
+    plan = found.wanted or (None if here else case.assumed.get(found.path.absolute()))
+    planned = plan.alt_names if plan else ()
+    return tuple(dict.fromkeys([*planned, *kept, *missing_names(case, found, here)]))
 
 
 def right_type(name: AltName) -> AltName | None:
