@@ -16,7 +16,6 @@ import re
 import selectors
 import shlex
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import ProgramError
+from kcert.interruptions import interruptions_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,7 +123,7 @@ def run(command: Command) -> Outcome:
     expired = threading.Event()
     try:
         # The interruption comes when there is something in hand to be killed.
-        with _interruptions_held():
+        with interruptions_held():
             running = sh.Command(_located(program))(
                 *arguments,
                 _cwd=str(command.folder),
@@ -328,7 +328,7 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
         try:
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
-                    with _interruptions_held():
+                    with interruptions_held():
                         new = _start(command)
                         running[new.pipe.fileno()] = new
                     selector.register(new.pipe, selectors.EVENT_READ)
@@ -341,24 +341,6 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
                 left.process.kill()
                 left.process.wait()
                 left.pipe.close()
-
-
-@contextlib.contextmanager
-def _interruptions_held() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block: between its start and its entry in a list, a process
-    would be left behind."""
-    came: list[int] = []
-    before = {
-        held: signal.signal(held, lambda number, _frame: came.append(number))
-        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for held, handler in before.items():
-            signal.signal(held, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def _start(command: Command) -> _Running:
