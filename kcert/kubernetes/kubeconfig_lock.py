@@ -109,7 +109,7 @@ def _lock(file: Path, named: Path) -> Lock | None:
         written = re.fullmatch(rb"kcert, process (\d{1,9})\n", read_regular(file))
     except OSError:  # kubectl makes it with mode 0
         written = None
-    holder = f"kcert, process {int(written[1])}" if written else "kubectl or another program"
+    holder = f"kcert (process {int(written[1])})" if written else "kubectl or another program"
     return Lock(named, holder, age)
 
 
