@@ -153,6 +153,13 @@ def test_a_certificate_that_outlives_its_ca_is_kept_and_told_of(answered: Callab
     assert (own / "bob.crt").exists()
 
 
+def test_minutes_longer_than_the_ca_are_not_told_of(answered: Callable[..., Ended]) -> None:
+    """Who gives the leaves the CA's days signs them a little later."""
+    ended = answered("clientAuth", 3650)
+
+    assert (ended.status, "longer than its CA" in " ".join(ended.stdout.split())) == (0, False)
+
+
 def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "mnt").mkdir()
 

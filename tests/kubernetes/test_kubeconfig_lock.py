@@ -108,6 +108,18 @@ def test_a_lock_that_stays_is_named_with_its_age_and_left_alone(
     assert [path.name for path in tmp_path.glob("*.lock")] == ["config.lock"]
 
 
+def test_of_two_locks_both_are_had_or_none(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubeconfig_lock, "PATIENCE", 0.0)
+    link = tmp_path / "link"
+    link.symlink_to(config)
+    (tmp_path / "link.lock").touch()
+
+    with pytest.raises(MachineError, match=r"link\.lock says that kubectl or another program"), locked(link, unheard):
+        pytest.fail("it was held twice")
+
+    assert not (tmp_path / "config.lock").exists()
+
+
 def test_where_the_block_fails_the_lock_goes(config: Path, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked(config, unheard):
         raise ZeroDivisionError

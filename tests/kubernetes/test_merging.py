@@ -387,6 +387,10 @@ def test_whatever_a_kubeconfig_holds_stays_in_it(
         ("kind: Config\napiVersion: v1\nclusters: {}\n", "clusters is not a list"),
         ("kind: Config\napiVersion: v1\nclusters: ''\n", "clusters is not a list"),
         ("kind: Config\napiVersion: v1\nclusters: !!seq\n- name: x\n", "cannot edit without changing the rest"),
+        (
+            "kind: Config\napiVersion: v1\n<<: {users: [{name: me}]}\n",
+            "cannot edit without changing the rest",  # a list of its own would hide the one that is merged in
+        ),
         ("", "is empty"),
         ("a: [1", "it is not YAML in line"),
         ("\t- x: 1", "it is not YAML in line 1"),
@@ -447,15 +451,15 @@ def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki],
     kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
     old = config.read_text(encoding="utf-8")
     config.chmod(0o644)
+    files = sorted(made.home.iterdir())
 
     same = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
-    files = sorted(made.home.iterdir())
+    assert (sorted(made.home.iterdir()), config.stat().st_mode & 0o777) == (files, 0o644)
     refused = kcert("kubeconfig", "admin", "--merge", "config")
     kcert.done("renew", "admin", "--quiet")
     new = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
 
     assert "The context kubernetes is up to date." in same.stdout
-    assert config.with_name(files[-1].name).exists()
     assert (refused.status, "--replace brings it up to date" in " ".join(refused.stderr.split())) == (2, True)
     assert "user kube-admin replaced" in " ".join(new.stdout.split())
     after = yaml.safe_load(config.read_text(encoding="utf-8"))
