@@ -322,3 +322,15 @@ def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[...,
 
     assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
     assert (folder / "ca.crt").read_bytes() == before
+
+
+def test_a_lost_certificate_of_the_ca_is_no_request_that_is_out(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    old = judge.load(own.folder / "ca.crt")
+    (own.folder / "ca.crt").unlink()
+
+    assert "made  ca" in kcert.done("all", "--quiet").stdout
+
+    new = judge.load(own.folder / "ca.crt")
+    assert new.public_key() == old.public_key()
+    assert verified(own.folder, "-CAfile", "ca.crt", "admin.crt") == "admin.crt: OK\n"
