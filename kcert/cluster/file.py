@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -15,6 +17,7 @@ from kcert import plain_yaml
 from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
 from kcert.errors import InputError
+from kcert.files import open_at_once
 from kcert.shell import quote
 
 if TYPE_CHECKING:
@@ -151,10 +154,16 @@ def read(path: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
 def _parse(path: Path) -> Value | None:
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             content = file.read(LARGEST_FILE + 1)
+            piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         if len(content) > LARGEST_FILE:
             raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
+        if piped and not content:
+            # An empty file means the built-in example; a program that failed, or was never started, does not.
+            raise InputError(
+                f"{path} is a pipe, and nobody wrote anything into it: a cluster's description belongs there."
+            )
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
