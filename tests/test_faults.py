@@ -76,6 +76,29 @@ def test_without_any_openssl_in_path(kcert: Kcert, tmp_path: Path) -> None:
     assert "missing" in doctor.stdout
 
 
+def test_what_the_doctor_says_to_work_without_openssl_does(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    own_pki("course")
+    without = {"PATH": "/nowhere"}
+
+    said = " ".join(kcert("doctor", variables=without).stderr.split())
+
+    assert "Without it nothing works but init, explain, history, diagnose and this." in said
+    assert "new.yaml describes" in kcert.done("init", "--config", "new.yaml", variables=without).stdout
+    assert "certificate" in kcert.done("explain", "ca", variables=without).stdout
+    assert "pki" in kcert.done("history", variables=without).stdout
+    assert "expired" in kcert("diagnose", stdin="x509: certificate has expired", variables=without).stdout
+    assert_refused(kcert("plan", variables=without), 3, "openssl is not here")
+
+
+def test_the_doctor_ends_a_sentence_once(kcert: Kcert, tmp_path: Path) -> None:
+    broken = fake_openssl(tmp_path, "")
+    broken.write_bytes(b"\x7fELF no program")
+
+    said = kcert("doctor", "--openssl", broken).stderr
+
+    assert "Exec format error. Without it" in " ".join(said.split())
+
+
 def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
     said = kcert.done("doctor", variables={"OPENSSL_CONF": "/a\x1b.cnf", "OPENSSL_MODULES": ""}).stdout
 
