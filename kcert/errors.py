@@ -44,3 +44,7 @@ class ProgramError(KcertError):
     """A program that kcert ran failed, is missing, or did not finish in time."""
 
     exit_status = FAILED
+
+
+class TooSlowError(ProgramError):
+    """A program that kcert ran did not finish in time."""

@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from kcert.errors import ProgramError
+from kcert.errors import ProgramError, TooSlowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,7 +92,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a command printed, its two outputs apart; ``stdout`` is bytes because a file may hold anything."""
+    """What a command that ended by itself printed, its two outputs apart; ``stdout`` is bytes because a file may hold
+    anything."""
 
     status: int
     stdout: bytes
@@ -183,7 +184,8 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
 def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
     """Run *command* for what it prints, with *stdin* as its input.
 
-    *environment* is added to kcert's own. Raises ProgramError as ``run`` does.
+    *environment* is added to kcert's own. Raises ProgramError as ``run`` does, and where a signal ended the program:
+    what it did not print then tells nothing.
     """
     program = command.argv[0]
     try:
@@ -200,7 +202,7 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
         raise _too_slow(command) from None
     except OSError as error:
         raise _cannot_start(program, error) from None
-    return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+    return _reading(command, ended.returncode, ended.stdout, ended.stderr)
 
 
 def run_beside(command: Command) -> Outcome:
@@ -214,7 +216,7 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
     """Run *commands* side by side, as many at a time as there are processors, for what they print.
 
     What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
-    ``run`` does, and then leaves no process behind.
+    ``read`` does, and then leaves no process behind.
     """
     import tempfile
 
@@ -238,8 +240,14 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
                     raise _too_slow(command) from None
                 stdout.seek(0)
                 stderr.seek(0)
-                readings.append(Reading(status, stdout.read(), stderr.read().decode(errors="replace")))
+                readings.append(_reading(command, status, stdout.read(), stderr.read()))
     return readings
+
+
+def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
+    if status < 0:
+        raise _killed(command, -status)
+    return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
 def hand_over(command: Command, stdin: bytes | None = None) -> int:
@@ -421,9 +429,18 @@ def _located(program: str) -> str:
     return str(Path(program).absolute()) if "/" in program else program
 
 
+def _killed(command: Command, number: int) -> ProgramError:
+    words = " ".join(command.argv[:2])
+    name = signal.strsignal(number) or "of no name"
+    return ProgramError(
+        f"{words} was ended by signal {number} ({name}) before it had answered. Where memory is short, the system does "
+        "that: see `dmesg`, and try again."
+    )
+
+
 def _too_slow(command: Command) -> ProgramError:
     words = " ".join(command.argv[:2])
-    return ProgramError(
+    return TooSlowError(
         f"{words} did not finish within {command.seconds_allowed:g} seconds and was stopped. "
         f"On a slow machine, allow more: {LIMIT_VARIABLE}=600."
     )

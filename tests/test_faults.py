@@ -86,7 +86,10 @@ def test_what_the_doctor_says_to_work_without_openssl_does(kcert: Kcert, own_pki
     assert "new.yaml describes" in kcert.done("init", "--config", "new.yaml", variables=without).stdout
     assert "certificate" in kcert.done("explain", "ca", variables=without).stdout
     assert "pki" in kcert.done("history", variables=without).stdout
-    assert "expired" in kcert("diagnose", stdin="x509: certificate has expired", variables=without).stdout
+    assert (
+        "expired"
+        in kcert("diagnose", stdin="x509: certificate has expired or is not yet valid", variables=without).stdout
+    )
     assert_refused(kcert("plan", variables=without), 3, "openssl is not here")
 
 
@@ -106,6 +109,41 @@ def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
     assert r"OPENSSL_CONF is set ($'/a\x1b.cnf'): openssl takes its settings" in told
     assert "OPENSSL_MODULES is set (''): openssl loads its providers" in told
     assert "OPENSSL_" not in kcert.done("doctor").stdout
+
+
+UNABLE = {
+    "is killed": ('if [ "$1" != version ]; then kill -9 $$; fi', "was ended by signal 9 (Killed)"),
+    "fails": ("[ $1 = version ] || { printf 'no \\033library' >&2; exit 127; }", r"is sound: no \x1blibrary"),
+    "is killed behind a shell": ('if [ "$1" != version ]; then exit 137; fi', "failed with status 137"),
+}
+
+
+@pytest.mark.parametrize("what", UNABLE)
+def test_an_openssl_that_cannot_read_says_nothing_of_certificates(
+    kcert: Kcert, own_pki: Callable[..., Pki], what: str, tmp_path: Path
+) -> None:
+    own_pki("course")
+    body, said = UNABLE[what]
+    openssl = fake_openssl(tmp_path, body)
+
+    for command in (
+        ("check", "pki"),
+        ("inventory", "pki", "--format", "prometheus"),
+        ("plan",),
+        ("renew", "admin", "--quiet"),
+    ):
+        ended = kcert(*command, "--openssl", openssl)
+        assert_refused(ended, 3, said)
+        assert ended.stdout == "", command
+
+
+def test_an_openssl_that_is_killed_at_the_signatures_says_nothing_of_them(
+    kcert: Kcert, own_pki: Callable[..., Pki], tmp_path: Path
+) -> None:
+    own_pki("course")
+    killed = fake_openssl(tmp_path, 'if [ "$1" = verify ]; then kill -9 $$; fi')
+
+    assert_refused(kcert("check", "pki", "--openssl", killed), 3, "verify was ended by signal 9 (Killed)")
 
 
 FAILING = {
