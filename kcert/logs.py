@@ -188,6 +188,7 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
             *("-o", columns, "--no-headers", "--request-timeout=5s"),
         ),
         limit=_ANSWER_SECONDS,
+        asks=True,
     )
     pods = [line.split() for line in _answer(ask).splitlines()]
     names = [words for words in pods if words and _POD.fullmatch(words[0])]
@@ -205,7 +206,7 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
         else f" (this host's of {len(names)} pods)"
     )
     argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(wanted), *_follow(wanted)]
-    return Found(Command(tuple(argv)), f"{why}{others}", (ask,))
+    return Found(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 
 
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from kcert import shell
 from tests import judge
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output, without_privileges
+from tests.running import Kcert, output, wait_until, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +224,36 @@ def test_an_openssl_that_hangs_is_stopped(
     assert staged(own.folder) == []
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text(encoding="ascii")), 0)
+
+
+@pytest.mark.parametrize("arguments", [("all",), ("all", "--quiet"), ("plan",)], ids=["lesson", "quiet", "reading"])
+def test_what_an_openssl_that_hangs_has_started_is_stopped_with_it(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    (own_pki("course").folder / "admin.csr").unlink()
+    (tmp_path / "pki" / "admin.crt").unlink()
+    hangs = f'if [ "$1" != version ]; then sleep 60 & echo $! > {tmp_path}/child; wait; fi'
+
+    limit = {"KCERT_TIMEOUT": "0.5"}
+    with kcert.started(*arguments, "--openssl", fake_openssl(tmp_path, hangs), variables=limit) as process:
+        _, said = process.communicate(timeout=30)
+        child = int((tmp_path / "child").read_text(encoding="ascii"))
+        wait_until(lambda: not _runs(child), 5, "what openssl had started")
+
+    assert process.returncode == 3
+    assert b"within 0.5 seconds" in said
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
+    said = shell.read(shell.Command(("sh", "-c", "ps -o sid= -p $$"), asks=asks)).stdout
+
+    assert (int(said) == os.getsid(0)) == asks
+
+
+def _runs(process: int) -> bool:
+    """True for a process that is neither gone nor a zombie that nobody has waited for."""
+    return output(["ps", "-o", "stat=", "-p", str(process)]).stdout.strip() not in ("", "Z", "Zs")
 
 
 @pytest.mark.parametrize("limit", ["", "abc", "-1", "0", "nan", "inf", "1e400"])
