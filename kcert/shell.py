@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
+from kcert.interruptions import interruptions_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,7 +130,7 @@ def run(command: Command) -> Outcome:
     expired = threading.Event()
     try:
         # The interruption comes when there is something in hand to be killed.
-        with _interruptions_held():
+        with interruptions_held():
             running = sh.Command(_located(program))(
                 *arguments,
                 _cwd=str(command.folder),
@@ -195,7 +196,7 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     """
     pipe = subprocess.PIPE
     with contextlib.ExitStack() as stack:
-        with _interruptions_held():
+        with interruptions_held():
             process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
             stack.callback(_stop, process)
         try:
@@ -230,7 +231,7 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
                     stack.enter_context(tempfile.TemporaryFile()),
                     stack.enter_context(tempfile.TemporaryFile()),
                 )
-                with _interruptions_held():
+                with interruptions_held():
                     process = _begin(command, *outputs)
                     stack.callback(_stop, process)
                 running.append((command, process, outputs))
@@ -327,7 +328,7 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
         try:
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
-                    with _interruptions_held():
+                    with interruptions_held():
                         new = _start(command)
                         running[new.pipe.fileno()] = new
                     selector.register(new.pipe, selectors.EVENT_READ)
@@ -339,24 +340,6 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
             for left in running.values():
                 _stop(left.process)
                 left.pipe.close()
-
-
-@contextlib.contextmanager
-def _interruptions_held() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block: between its start and its entry in a list, a process
-    would be left behind."""
-    came: list[int] = []
-    before = {
-        held: signal.signal(held, lambda number, _frame: came.append(number))
-        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for held, handler in before.items():
-            signal.signal(held, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def _start(command: Command) -> _Running:

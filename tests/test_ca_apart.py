@@ -12,7 +12,7 @@ from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki, made_once
 from tests.guarded import AUTHORITIES, WITH_IT, copied, opens
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, program
+from tests.running import Ended, Kcert, output, program
 from tests.test_certificates import parts
 
 if TYPE_CHECKING:
@@ -84,6 +84,42 @@ def test_a_certificate_that_is_not_here_yet_is_brought(own: Path, kcert: Kcert) 
 
     assert (own / "ca.crt").read_bytes() == (own.parent / "stick/ca.crt").read_bytes()
     assert judge.load(own / "admin.crt").issuer == judge.load(own / "ca.crt").subject
+
+
+@pytest.fixture
+def answered(own: Path, kcert: Kcert) -> Callable[..., Ended]:
+    """bob's certificate, as somebody signs it with openssl for so many days and for that use, is fetched."""
+    kcert.done("client", "bob", "--csr-only", "--quiet")
+
+    def fetched(usage: str, days: int) -> Ended:
+        settings = own.parent / "bob.cnf"
+        settings.write_text(f"[v3]\nextendedKeyUsage = {usage}\n", encoding="utf-8")
+        authority = ("-CA", "stick/ca.crt", "-CAkey", "stick/ca.key", "-set_serial", "77")
+        signed = (*authority, "-days", str(days), "-extfile", settings, "-extensions", "v3", "-out", "bob.crt")
+        assert output(["openssl", "x509", "-req", "-in", own / "bob.csr", *signed], own.parent).status == 0
+        return kcert("csr", "fetch", "bob", "--file", "bob.crt")
+
+    return fetched
+
+
+def test_a_certificate_that_may_not_do_what_was_asked_for_is_refused(answered: Callable[..., Ended], own: Path) -> None:
+    assert_refused(answered("serverAuth", 30), 2, "extended key usage is serverAuth, and clientAuth is missing")
+
+    assert not (own / "bob.crt").exists()
+
+
+def test_a_certificate_that_has_expired_is_refused_for_that(answered: Callable[..., Ended], own: Path) -> None:
+    assert_refused(answered("clientAuth", 0), 2, "the certificate expired on", "It is not kept")
+
+    assert not (own / "bob.crt").exists()
+
+
+def test_a_certificate_that_outlives_its_ca_is_kept_and_told_of(answered: Callable[..., Ended], own: Path) -> None:
+    ended = answered("serverAuth, clientAuth", 9000)
+
+    said = " ".join(ended.stdout.split())
+    assert (ended.status, "The certificate bob is good for" in said, "longer than its CA" in said) == (0, True, True)
+    assert (own / "bob.crt").exists()
 
 
 def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path: Path) -> None:
@@ -445,3 +481,24 @@ def test_a_renewal_whose_ca_is_elsewhere_goes_there_as_a_request(
     assert judge.matches(
         (tmp_path / "pki/kube-apiserver.key").read_bytes(), judge.load(tmp_path / "pki/kube-apiserver.crt")
     )
+
+
+def test_a_ca_folder_that_is_not_there_is_said_to_be_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    (folder / "ca.key").unlink()
+    (folder / "admin.crt").unlink()
+    before = snapshot(folder)
+
+    for command in (
+        ("renew", "ca"),
+        ("renew", "--all"),
+        ("client", "admin"),
+        ("all",),
+        ("all", "--dry-run"),
+        ("csr", "sign", "--file", "pki/admin.csr"),
+    ):
+        refused = kcert(*command, "--ca-dir", "not-mounted")
+        assert_refused(refused, 2, "--ca-dir not-mounted is not there", "Is it not mounted?")
+        assert "kcert ca" not in " ".join(refused.stderr.split())
+        assert not (kcert.folder / "not-mounted").exists()
+    assert snapshot(folder) == before

@@ -397,3 +397,16 @@ def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], k
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())
     assert "Tokens that the old key signed are refused" in named
     assert (folder / "service-account.key").read_bytes() != before["service-account.key"]
+
+
+@pytest.mark.parametrize(("profile", "joins"), [("course", False), ("kubeadm", True)])
+def test_where_the_cluster_itself_holds_its_ca_is_told(
+    own_pki: Callable[..., Pki], kcert: Kcert, profile: str, joins: bool
+) -> None:
+    own_pki(profile)
+
+    said = " ".join(kcert.done("renew", "ca", "--new-key").stdout.split())
+
+    assert "the caBundle of webhooks and APIServices whose servers it signed" in said
+    assert "kube-root-ca.crt in each namespace is kube-controller-manager's" in said
+    assert ("cluster-info in kube-public, from which `kubeadm join` takes it" in said) is joins

@@ -154,7 +154,7 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
     kcert.done("csr", "submit", "jane", *admin)
     kcert.done("csr", "approve", "jane", *admin)
 
-    ended = kcert("csr", "fetch", "jane", "--wait", "1s", *admin)
+    ended = kcert("csr", "fetch", "jane", "--wait", "3s", *admin)
 
     assert ended.status == 1
     said = " ".join(ended.stderr.split())

@@ -292,6 +292,22 @@ def test_a_folder_without_permission_is_refused(own_pki: Callable[..., Pki], kce
     assert snapshot(own.folder) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
+@pytest.mark.parametrize("arguments", [("csr", "new", "zed"), ("client", "zed")], ids=["request", "certificate"])
+def test_nothing_is_said_to_be_made_in_a_folder_that_takes_no_files(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...]
+) -> None:
+    own = own_pki("course")
+
+    own.folder.chmod(0o500)
+    ended = kcert(*arguments, preexec=without_privileges)
+    own.folder.chmod(0o700)
+
+    assert_refused(ended, 3, "pki: Permission denied", "Nothing that was there before is lost")
+    assert "->" not in ended.stdout
+    assert not (own.folder / "zed.key").exists()
+
+
 @pytest.mark.parametrize(
     ("size", "quiet"),
     [*((size, ["--quiet"]) for size in (0, 1, 100, 230, 300, 500, 700, 900, 1200, 3000)), (100, []), (500, [])],

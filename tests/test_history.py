@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shlex
+import sys
 import threading
 from datetime import datetime, timezone
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ import pytest
 
 from kcert.shell import Command, Outcome
 from kcert.workspace.history import History, verify
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, without_privileges
 from tests.test_screen import history
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ TAMPERING: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "an empty line put in": lambda lines: [*lines[:4], b"\n", *lines[4:]],
     "bytes that are no text": lambda lines: [*lines[:4], b"\xff\xfe\n", *lines[4:]],
     "a line that is a list": lambda lines: [*lines[:4], b"[]\n", *lines[4:]],
+    "a status beyond every number": lambda lines: [
+        *lines[:4],
+        lines[4].replace(b'"status": 0', b'"status": 1e999'),
+        *lines[5:],
+    ],
+    "a line that is nested too deep": lambda lines: [*lines[:4], b"[" * 100_000 + b"\n", *lines[4:]],
     "another end of line": lambda lines: [*lines[:4], lines[4].replace(b"\n", b"\r\n"), *lines[5:]],
 }
 
@@ -109,6 +116,20 @@ def test_a_changed_history_shows(own_pki: Callable[..., Pki], kcert: Kcert, how:
     assert said.stderr.startswith("kcert: ")
     assert "history" in said.stderr
     assert said.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux can root give its privileges up like this")
+@pytest.mark.parametrize("closed", [".kcert", ".kcert/history.head", ".kcert/history.jsonl"])
+def test_what_may_not_be_read_is_no_history_that_was_changed(
+    own_pki: Callable[..., Pki], kcert: Kcert, closed: str
+) -> None:
+    own = own_pki("course")
+    (own.folder / closed).chmod(0)
+
+    said = kcert("history", "--verify", preexec=without_privileges)
+
+    assert said.status == 2
+    assert "cannot be read: Permission denied." in " ".join(said.stderr.split())
 
 
 @pytest.mark.parametrize("how", ["gone", "nonsense", "another count", "another hash"])

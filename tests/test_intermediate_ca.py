@@ -179,6 +179,17 @@ def test_leaves_are_renewed_without_the_root_and_the_ca_only_with_it(own: Path, 
     assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
 
 
+@pytest.mark.parametrize("command", [("renew", "ca"), ("all",)])
+def test_no_second_root_is_made_where_the_first_is_not_mounted(
+    own: Path, kcert: Kcert, command: tuple[str, ...]
+) -> None:
+    before = snapshot(own)
+
+    assert_refused(kcert(*command, "--root-dir", "away"), 2, "--root-dir away is not there", "Is it not mounted?")
+    assert not (own.parent / "away").exists()
+    assert snapshot(own) == before
+
+
 def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     kcert.done("renew", "ca", "--new-key", "--quiet", "--root-dir", "safe")
     last = kcert.done("history", "--format", "json").stdout
@@ -264,6 +275,45 @@ def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: 
 AUTHORITY_FILES = {"ca": "pki/ca", "front-proxy-ca": "pki/front-proxy-ca", "etcd-ca": "pki/etcd/ca"}
 
 
+def test_while_the_cas_request_is_out_nothing_is_signed_over_its_head(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
+    said = kcert.done("ca", "--csr-only", "--no-explain").stdout
+    before = snapshot(tmp_path / "pki")
+
+    for command in (
+        ("all",),
+        ("all", "--quiet"),
+        ("all", "--dry-run"),
+        ("ca",),
+        ("client", "admin"),
+        ("renew", "ca"),
+        ("renew", "admin"),
+    ):
+        refused = kcert(*command)
+        assert_refused(refused, 2, "pki/ca.csr waits to be signed elsewhere", "`kcert csr fetch ca --file ca.crt`")
+        assert "`rm pki/ca.csr`" in " ".join(refused.stderr.split())
+        assert snapshot(tmp_path / "pki") == before
+
+    assert "rm pki/ca.csr" in " ".join(said.split())
+    key = (tmp_path / "pki/ca.key").read_bytes()
+    (tmp_path / "pki/ca.csr").unlink()
+    kcert.done("ca", "--quiet")
+    made = judge.load(tmp_path / "pki/ca.crt")
+    made.verify_directly_issued_by(made)
+    assert (tmp_path / "pki/ca.key").read_bytes() == key
+
+
+def test_a_root_of_ones_own_may_sign_the_request_that_is_out(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))
+    kcert.done("ca", "--csr-only", "--quiet")
+
+    kcert.done("ca", "--quiet", "--root-dir", "safe")
+
+    made, root = judge.load(tmp_path / "pki/ca.crt"), judge.load(tmp_path / "safe/root.crt")
+    made.verify_directly_issued_by(root)
+    assert made.issuer == root.subject
+
+
 def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     folder = own_pki("course").folder
     leaf = ["openssl", "x509", "-req", "-in", "ca.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
@@ -272,3 +322,15 @@ def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[...,
 
     assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
     assert (folder / "ca.crt").read_bytes() == before
+
+
+def test_a_lost_certificate_of_the_ca_is_no_request_that_is_out(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    old = judge.load(own.folder / "ca.crt")
+    (own.folder / "ca.crt").unlink()
+
+    assert "made  ca" in kcert.done("all", "--quiet").stdout
+
+    new = judge.load(own.folder / "ca.crt")
+    assert new.public_key() == old.public_key()
+    assert verified(own.folder, "-CAfile", "ca.crt", "admin.crt") == "admin.crt: OK\n"

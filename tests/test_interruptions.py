@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -11,6 +12,7 @@ import random
 import signal
 import subprocess
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +20,7 @@ import pytest
 from kcert import workspace
 from tests import judge
 from tests.endurance.inside import in_process
+from tests.guarded import WITH_IT, copied, encrypted_pki
 from tests.refusals import snapshot, staged
 from tests.running import Kcert, kill_group, wait_until
 from tests.test_certificates import parts
@@ -25,7 +28,6 @@ from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.clusters import Pki
 
@@ -279,3 +281,125 @@ def test_a_second_kcert_waits_and_says_for_whom(own_pki: Callable[..., Pki], kce
     assert second.returncode == 0
     assert b"made  admin" in out
     all_whole(own.folder)
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff\xfe", b"[" * 100_000, b'{"doing": "a", "pid": 1e999, "since": "x"}'])
+def test_whatever_the_lock_says_of_its_holder_a_second_kcert_waits(
+    own_pki: Callable[..., Pki], kcert: Kcert, written: bytes
+) -> None:
+    own = own_pki("course")
+    lock = own.folder / ".kcert/lock"
+    lock.write_bytes(written)
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with kcert.started("client", "--quiet") as second:
+            assert second.stderr
+            said = second.stderr.readline().decode()
+            fcntl.flock(held, fcntl.LOCK_UN)
+            out, _ = second.communicate(timeout=60)
+
+    assert "another kcert" in said
+    assert second.returncode == 0
+    assert b"kept  admin  current" in out
+
+
+def test_what_a_kill_left_half_is_completed_before_a_passphrase_is_asked_for(
+    shared: Path, kcert: Kcert, tmp_path: Path
+) -> None:
+    """The CA's key was moved, and its certificate not yet: whoever looks now sees two that do not belong together."""
+    folder = copied(encrypted_pki(shared, "course"), tmp_path)
+    staging = folder / ".kcert/staging/1-1"
+    staging.mkdir(parents=True)
+    (staging / "publish.json").write_text(json.dumps({"backup": "b", "files": ["ca.key", "ca.crt"]}), encoding="utf-8")
+    (folder / "ca.crt").rename(staging / "ca.crt")
+    (folder / "ca.crt").write_bytes((folder / "admin.crt").read_bytes())
+
+    ended = kcert("renew", "admin", "--quiet", variables=WITH_IT)
+
+    assert (ended.status, ended.stderr) == (0, "")
+    assert staged(folder) == []
+    certificate, key = parts(folder, "admin.crt")
+    assert judge.matches(key, certificate)
+
+
+def test_a_disk_that_fails_in_the_middle_of_a_move_leaves_it_to_the_next_kcert(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_pki("course")
+    system = Path.replace
+
+    def failing(source: Path, target: Path) -> Path:
+        if target.name == "admin.crt":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+        return system(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", failing)
+        ended = in_process(["renew", "admin", "--new-key", "--quiet"], tmp_path)
+    said = " ".join(ended.stderr.split())
+    assert ended.status == 3
+    assert "What was being put into place is completed by the next kcert that writes there." in said
+    certificate, key = parts(own.folder, "admin.crt")
+    assert not judge.matches(key, certificate)
+
+    kcert.done("client", "admin", "--quiet")
+
+    all_whole(own.folder)
+    assert staged(own.folder) == []
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EXDEV, errno.EMLINK], ids=["EPERM", "EXDEV", "EMLINK"])
+def test_without_hard_links_a_backup_is_a_copy(
+    own_pki: Callable[..., Pki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    own = own_pki("course")
+    before = {name: (own.folder / name) for name in ("admin.key", "admin.crt")}
+    contents = {name: (path.read_bytes(), path.stat()) for name, path in before.items()}
+
+    def refuse(source: Path, *_: object) -> None:
+        raise OSError(code, os.strerror(code), str(source))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        ended = in_process(["renew", "admin", "--new-key", "--quiet"], tmp_path)
+
+    assert (ended.status, ended.stderr) == (0, "")
+    for name, (content, status) in contents.items():
+        (kept,) = (own.folder / ".kcert/backup").rglob(name)
+        assert kept.read_bytes() == content
+        assert (kept.stat().st_mode, kept.stat().st_mtime_ns) == (status.st_mode, status.st_mtime_ns)
+
+
+def test_a_key_that_lies_elsewhere_is_not_replaced_by_a_plain_file(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own = own_pki("course")
+    safe = tmp_path / "safe.key"
+    (own.folder / "ca.key").rename(safe)
+    (own.folder / "ca.key").symlink_to(safe)
+    before = snapshot(own.folder)
+
+    ended = kcert("renew", "ca", "--new-key", "--quiet")
+
+    assert ended.status == 2
+    assert f"ca.key is a link to {safe}: the key is kept elsewhere" in " ".join(ended.stderr.split())
+    assert snapshot(own.folder) == before
+    assert kcert.done("renew", "admin", "--quiet").lines[0].startswith("renewed  admin")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
+def test_what_root_renews_stays_its_owner_s(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own = own_pki("course")
+    for path in own.folder.glob("etcd-server.*"):
+        os.chown(path, 4711, 4712)
+    config = tmp_path / "config"
+    kcert.done("kubeconfig", "admin", "--output", str(config))
+    os.chown(config, 4711, 4712)
+
+    kcert.done("renew", "etcd-server", "--new-key", "--quiet")
+    kcert.done("kubeconfig", "admin", "--context", "other", "--merge", str(config))
+
+    replaced = [*own.folder.glob("etcd-server.*"), config]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in replaced} == {(4711, 4712)}
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert (own.folder / "openssl-etcd-server.cnf").stat().st_uid == 0

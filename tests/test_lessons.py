@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 OPENING_WORDS = 60
 """What a reader takes in, standing before the first command of a certificate."""
 
+PASSPHRASE = "correct horse battery staple"
+
 ORDER = (
     "Command",
     "Key",
@@ -76,9 +78,20 @@ def procedures() -> list[Procedure]:
 
 
 def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "KCERT_CA_PASSPHRASE": "correct horse battery staple"}
+    """Run a line as if somebody sat there who answers every question for a passphrase with the same one.
+
+    It has no terminal, where openssl would ask the one who runs the tests.
+    """
+    variables = {**os.environ, "KCERT_CA_PASSPHRASE": PASSPHRASE}
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=variables, capture_output=True, text=True, input="", check=False
+        ["bash", "-c", line],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        input=f"{PASSPHRASE}\n" * 3,
+        check=False,
+        start_new_session=True,
     )
 
 
@@ -161,6 +174,13 @@ def test_a_lesson_is_plain_text_for_any_screen(topic: str) -> None:
     assert "```" not in text
     prose = [line for line in text.splitlines() if not line.startswith(("    ", "again: ", "- http"))]
     assert max(len(line) for line in prose) <= 110
+
+
+def test_no_comment_beside_a_command_is_broken_at_80_columns() -> None:
+    """A lesson's block is printed with the indent that it has in its file, and a terminal breaks within words."""
+    for path in lessons.FOLDER.rglob("*.md"):
+        comments = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("    #")]
+        assert not [line for line in comments if len(line) > 80], path.name
 
 
 @pytest.mark.parametrize("topic", TOPICS)

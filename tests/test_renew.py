@@ -616,6 +616,30 @@ def test_who_has_to_be_started_anew_is_listed_by_profile(own_pki: Callable[..., 
     assert "sudo systemctl restart" in said
 
 
+def test_what_notices_a_new_certificate_is_started_anew_only_to_be_sure(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own_pki("course")
+
+    noticed = " ".join(kcert.done("renew", "etcd-server", "kube-apiserver").stdout.split())
+    both = " ".join(kcert.done("renew", "kube-apiserver", "kube-scheduler").stdout.split())
+
+    assert "only when it starts:" not in noticed
+    assert "start these anew in a quiet hour: etcd on controlplane01 kube-apiserver on controlplane01" in noticed
+    assert "only when it starts: kube-scheduler on controlplane01" in both
+    assert "in a quiet hour: kube-apiserver on controlplane01" in both
+
+
+def test_a_component_is_listed_once_as_to_be_started_anew(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    """A kubelet notices what it serves with, and not what it has in its kubeconfig."""
+    own_pki("course")
+
+    said = " ".join(kcert.done("renew", "node01", "kubelet-client-node01").stdout.split())
+
+    assert "only when it starts: kubelet on node01" in said
+    assert "in a quiet hour" not in said
+
+
 # --- Folders of other tools
 
 

@@ -175,6 +175,7 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
         from kcert.making import apart
 
         apart.check(order, looking.ca_dir)
+        apart.check_there(looking.ca_dir, "--ca-dir", "the CA")
         return apart.here(order, looking.ca_dir)
     return order
 

@@ -298,12 +298,13 @@ def fetch(
         raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
     brought = file is not None and offline.is_certificate(file)
     certificate = asking.of_name(cluster, name, by_root=brought)
+    usages = None
     if file is not None:
         if brought:
             pem = answers.contents(file)
         else:
             found = answers.load(file)
-            pem = answers.certificate_of(found, offline=True)
+            pem, usages = answers.certificate_of(found, offline=True), found.usages
             by_hand = csr.out_of_file(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
@@ -311,9 +312,10 @@ def fetch(
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = csr.hides if output == "-" else csr.shows
         pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
+        usages = manifests.usages_asked(fetching.dir, called)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
     option = chapters.folder_option(fetching.dir, fetching.config)
-    answer = answers.accepted(pem, certificate, fetching.dir, program, option)
+    answer = answers.accepted(pem, certificate, fetching.dir, program, option, usages)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return

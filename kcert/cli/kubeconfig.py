@@ -49,6 +49,10 @@ def command(
     merge: Annotated[
         Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig instead.")
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="With --merge: a context that is there already is brought up to date."),
+    ] = False,
     explain: Annotated[bool, typer.Option(help="Say why, and show the kubectl commands.")] = True,
 ) -> None:
     """Write kubeconfigs: where the API server is, the CA to recognise it by, the certificate and key to show."""
@@ -58,6 +62,8 @@ def command(
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
         raise InputError("--output writes a file of its own, --merge adds to one: leave one of them out.")
+    if replace and merge is None:
+        raise InputError("--replace brings a context of another kubeconfig up to date: it goes with --merge FILE.")
     if elsewhere and via == "kubectl":
         raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
     folder = chapters.folder(looking)
@@ -70,7 +76,7 @@ def command(
     elif output is not None:
         telling.put(drafts, kubeconfigs.put(folder, drafts, output))
     elif merge is not None:
-        telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge))
+        telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge, replace=replace))
     else:
         kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
         telling.left(left)

@@ -42,6 +42,11 @@ class Judgement:
         """What this user may not read."""
         return tuple(one for one in self.survey.problems if one.what == "denied")
 
+    @property
+    def elsewhere(self) -> tuple[Problem, ...]:
+        """What lies on the machine that a kubeconfig is meant for."""
+        return tuple(one for one in self.survey.problems if one.what == "elsewhere")
+
 
 def judge(
     where: Sequence[str],

@@ -153,6 +153,8 @@ class _Linker:
         fits = same_key(self.openssl, key.pem, certificate.public_key) if key else None
         if fits is False and kind is Kind.CA and len(self.inside[draft.path]) > 1:
             key, fits = None, None  # it may be the key of another CA in the same file
+        if fits is False and certificate.ca and self._is_damaged(draft.path):
+            key, fits = None, None  # it is the key of what stood before the CA, and cannot be read
         configuration = None
         if draft.configuration is not None:
             configuration = self.findings.configurations[draft.configuration]
@@ -176,6 +178,9 @@ class _Linker:
             configuration=configuration,
             kubeconfig=kubeconfig,
         )
+
+    def _is_damaged(self, path: Path) -> bool:
+        return any(one.path == path and one.what == "unreadable" for one in self.findings.problems)
 
     def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
         """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""

@@ -131,6 +131,11 @@ def _below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + "/")
 
 
+def is_of_another_machine(path: Path) -> bool:
+    """True where the whole neighbourhood of an absolute *path* is not on this machine: what lies there is not known."""
+    return path.is_absolute() and not Path(os.sep, *path.parent.parts[1:4]).is_dir()
+
+
 def _copied(root: Path, value: str) -> Path | None:
     """*value* below *root*, or None where the whole neighbourhood is not there: then it was not copied along."""
     below = root / value.lstrip("/")

@@ -15,7 +15,7 @@ from typing import Literal
 from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
-Wrong = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable"]
+Wrong = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere"]
 Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
 
 

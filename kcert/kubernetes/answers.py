@@ -6,6 +6,7 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
@@ -13,6 +14,7 @@ from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import open_at_once
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
+from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
 from kcert.openssl.read import X509, certificate_pems, read_certificate
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
+    from kcert.openssl.x509 import Request
 
 POLL_SECONDS = 1.0
 """Between two questions to the API server, with --wait."""
@@ -127,10 +130,19 @@ class Answer:
     key: bytes | None = field(default=None, repr=False)
 
 
-def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, option: str = "") -> Answer:
+def accepted(  # noqa: PLR0917 - one call
+    pem: bytes,
+    certificate: Certificate,
+    root: Path,
+    openssl: str,
+    option: str = "",
+    usages: tuple[str, ...] | None = None,
+) -> Answer:
     """*pem* as the answer to the request of *certificate* in the folder *root*, for which commands need *option*.
 
-    Raises InputError for a certificate that is none, or that does not belong to key and request.
+    *usages* are those of the object that asked, as the API calls them; None where that is not known. Raises InputError
+    for a certificate that is none, that does not belong to key and request, that must not do what it was asked for,
+    or that holds no longer, or not yet.
     """
     files = certificate.files
     pems = certificate_pems(pem)
@@ -153,9 +165,45 @@ def accepted(pem: bytes, certificate: Certificate, root: Path, openssl: str, opt
     reasons = unlike(found, request, key, authority=certificate.kind is Kind.CA)
     if certificate.kind.serves and not found.may_serve:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
+    elif missing := _missing_usages(found, _asked(certificate, request, usages)):
+        has = ", ".join(found.extended_key_usage or ()) or "empty"
+        reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was asked for",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
+    _check_dates(found, datetime.now(timezone.utc))
     return Answer(found, "".join(pems).encode("ascii"), key)
+
+
+def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The extended key usages that were asked for; where neither object nor request says it, the signer's own."""
+    if usages is not None:
+        return as_extensions(usages).extended or ()
+    if request.extended_key_usage or certificate.kind is Kind.CA:
+        return request.extended_key_usage or ()
+    if certificate.kind.serves:
+        return ("clientAuth",) if certificate.kind.dials else ()
+    return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
+
+
+def _missing_usages(found: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of *asked* that *found* does not allow; without the extension it allows all."""
+    has = found.extended_key_usage
+    if has is None or "anyExtendedKeyUsage" in has:
+        return ()
+    return tuple(one for one in asked if one not in has)
+
+
+def _check_dates(found: X509, now: datetime) -> None:
+    if found.not_after <= now:
+        raise InputError(
+            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: whoever is shown it refuses the "
+            "connection. It is not kept."
+        )
+    if found.not_before > now:
+        raise InputError(
+            f"the certificate is not valid yet: it begins on {found.not_before:%Y-%m-%d %H:%M} UTC, and this machine's "
+            f"time is {now:%Y-%m-%d %H:%M} UTC. It is not kept: fetch it again then, or set the clock right."
+        )
 
 
 def _key(path: Path, inside: Path | None) -> bytes | None:

@@ -24,7 +24,7 @@ from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
 from kcert.state import standings
 from kcert.workspace import PUBLIC_MODE, SECRET_MODE
-from kcert.workspace.elsewhere import Written, write
+from kcert.workspace.elsewhere import Written, check_unlinked, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -365,6 +365,7 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
             raise InputError(f"{target} is no folder that is there, and {len(made)} archives do not fit into one file.")
         return (write(target, archive(made[0]), SECRET_MODE),)
     place = target or FOLDER
+    check_unlinked(target or Path(), [Path(one.file) if target else FOLDER / one.file for one in made])
     if target is None:
         try:
             place.mkdir(mode=0o700, exist_ok=True)

@@ -18,7 +18,7 @@ from kcert.kubernetes.server import check_server
 from kcert.making.taking_over import known_files, made_here
 from kcert.profiles.profile import kubeconfig_of
 from kcert.workspace import SECRET_MODE, Workspace
-from kcert.workspace.elsewhere import Written, make_folder, write
+from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -249,6 +249,7 @@ def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Na
 def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
     if target.is_dir():
+        check_unlinked(target, [one.file for one in made])
         for one in made:
             make_folder((target / one.file).parent)
         return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
@@ -277,11 +278,27 @@ def elsewhere(folder: Folder, one: Draft) -> Draft:
     return Draft(one.credentials, one.kubeconfig, one.file, wish)
 
 
-def merge(folder: Folder, made: tuple[Draft, ...], target: Path) -> Written:
-    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is."""
+@dataclass(frozen=True)
+class Merged:
+    """What came of a merge: the file, and which entries were ``renewed``; None where the context was added."""
+
+    file: Written
+    renewed: tuple[str, ...] | None = None
+
+
+def merge(folder: Folder, made: tuple[Draft, ...], target: Path, *, replace: bool = False) -> Merged:
+    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is.
+
+    With *replace* a context that is there already is brought up to date.
+    """
     if len(made) > 1:
         listed = ", ".join(one.name for one in made[:10])
         raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
-    content = merging.read(target)
-    merged = merging.merged(target, content, absolute(folder, made[0]), named=made[0].wish.context is not None)
-    return write(target, merged, SECRET_MODE)
+    content, new = merging.read(target), absolute(folder, made[0])
+    if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
+        merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
+        return Merged(write(target, merged, SECRET_MODE))
+    renewed = merging.renewed(target, content, new)
+    if not renewed.entries:
+        return Merged(Written(target, changed=False), renewed.entries)
+    return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)

@@ -27,7 +27,7 @@ from kcert.kubernetes.signing_request import (
 from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import certificate_pems
+from kcert.openssl.read import X509, certificate_pems, read_certificate
 from kcert.plan import kubeconfig
 from kcert.shell import Command, quote, run
 from kcert.state import standings
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.kubernetes.answers import Answer
     from kcert.making import Order
-    from kcert.openssl.x509 import X509
     from kcert.shell import Outcome
 
 
@@ -115,6 +114,12 @@ def write(
         staging.put(name, content)
         workspace.publish(staging, (name,), ())
     return root / name, None
+
+
+def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
+    """The usages that the manifest of the object *name* in the PKI folder *root* asks for; None where there is none."""
+    there = _there(root / f"{name}-csr.yaml")
+    return there.usages if there else None
 
 
 def _there(path: Path) -> SigningRequest | None:
@@ -234,6 +239,19 @@ def _kept_authority(desk: Order, crt: PurePosixPath, pem: bytes, keeper: Keeper)
     return desk.root / crt, True
 
 
+def _issuer(found: X509, authorities: bytes, openssl: str) -> X509 | None:
+    """The CA that has signed *found*, the one that ends last where it was renewed; a file may hold several."""
+    read = [read_certificate(openssl, pem) for pem in certificate_pems(authorities)]
+    fitting = [
+        one
+        for one in read
+        if isinstance(one, X509)
+        and one.subject == found.issuer
+        and found.authority_key_id in (None, one.subject_key_id)
+    ]
+    return max(fitting, key=lambda one: one.not_after, default=None)
+
+
 class Keeper(Protocol):
     """Hears how a certificate is put into the PKI folder."""
 
@@ -242,6 +260,9 @@ class Keeper(Protocol):
 
     def ended(self, outcome: Outcome) -> None:
         """The command that compares it with the CA has ended."""
+
+    def outlives(self, certificate: Certificate, late: timedelta, issuer: X509) -> None:
+        """It is good for *late* longer than the CA that has signed it."""
 
 
 def keep(
@@ -289,6 +310,9 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
+            issuer = _issuer(answer.found, (desk.root / authority).read_bytes(), desk.openssl)
+            if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
+                keeper.outlives(certificate, late, issuer)
         kept = crt
         if files.kubeconfig and answer.key and (desk.root / authority).is_file():
             kept = files.kubeconfig

@@ -42,6 +42,9 @@ def make(order: Order, narrator: Narrator) -> Result:
 
     Raises a KcertError for whatever stands in the way; what was finished before stays, and nothing else.
     """
+    if Workspace.is_unfinished(order.root):
+        with Workspace.open(order.root, order.doing, narrator.waits):
+            pass  # what was stopped half-way is completed before anybody judges what is there
     if not order.root.exists() or any(one.passphrase for one in locked(order).known):
         # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
         prepare(order)

@@ -38,6 +38,8 @@ def there(order: Order, folder: Path) -> Order:
     if not order.renewal:
         found = standings(order.root, authorities, order.openssl)
         wanted = tuple(one for one in wanted if found[one.name].state is State.MISSING)
+    if order.renewal or not wanted:
+        check_there(folder, "--ca-dir", "the CA")
     return replace(
         order,
         root=folder,
@@ -118,6 +120,10 @@ def root(order: Order, folder: Path) -> Order:
     cluster = order.cluster
     if not order.renewal:
         _check_unsigned(order, folder)
+    authorities = [one for one in order.wanted if one.kind is Kind.CA]
+    stand = standings(order.root, authorities, order.openssl).values()
+    if any(one.found and not one.found.self_issued for one in stand):
+        check_there(folder, "--root-dir", "the root")  # a second root would not be the one that everybody trusts
     authority = Certificate(
         name=ROOT,
         role=ROOT,
@@ -205,6 +211,12 @@ def _check_related(authority: Certificate, order: Order, folder: Path) -> None:
             f"{order.root / authority.files.crt} and {folder / authority.files.crt} are two different CAs, so one of "
             "them is another cluster's, or was made anew. Put the right one into both places; nothing was changed."
         )
+
+
+def check_there(folder: Path, option: str, what: str) -> None:
+    """Raise InputError where *folder*, out of which *what* is to sign, is not there: most often it is not mounted."""
+    if not folder.exists():
+        raise InputError(f"{option} {quote(str(folder))} is not there, and {what} is kept in it. Is it not mounted?")
 
 
 def _check_folder(order: Order, folder: Path, option: str, what: str) -> None:

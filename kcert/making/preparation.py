@@ -50,28 +50,50 @@ def prepare_missing(order: Order, moment: datetime) -> Prepared:
                 procedures.append(_brought(order, certificate, standing, coming))
         elif standing.state is State.MISSING:
             _check_orphans(order, certificate, standing)
+            check_not_waiting(order, standing)
             procedures.append(_made(order, certificate, found, coming, moment))
             coming.add(certificate.name)
     kept = tuple(found[one.name] for one in order.wanted)
     return Prepared(kept, tuple(procedures), tuple(apart.remarks(order)))
 
 
+def check_not_waiting(order: Order, standing: Standing) -> None:
+    """A CA whose request is out does not sign itself meanwhile: whoever asked a root wants its signature.
+
+    A root that the user names may sign it. Raises InputError with the way back, and the way out of it.
+    """
+    one = standing.certificate
+    if one.kind is not Kind.CA or one.issuer or standing.state is not State.MISSING or not standing.has_key:
+        return
+    csr, crt = one.files.csr, one.files.crt
+    if csr is None or crt is None or not (order.root / csr).is_file() or _signed_by(order, one):
+        return  # with what it signed beside it, its certificate was lost, and is made again for the same key
+    request, option = order.root / csr, order.folder_option
+    raise InputError(
+        f"{request} waits to be signed elsewhere, and until then there is no {order.root / crt}: "
+        f"`kcert csr fetch {one.name} --file {crt.name}{option}` takes the certificate in, "
+        f"`kcert ca --csr-only{option}` tells again how it is signed. For a CA that signs itself after all, take the "
+        f"request away: `rm {quote(str(request))}`. Nothing was made."
+    )
+
+
 def _check_orphans(order: Order, certificate: Certificate, standing: Standing) -> None:
     """A CA that is lost is not made anew beside what it signed: that would all be refused, without a word."""
     if certificate.kind is not Kind.CA or standing.has_key:
         return
-    signed = [
-        str(one.files.proof)
-        for one in order.known
-        if one.issuer == certificate.name and (order.root / one.files.proof).exists()
-    ]
-    if signed:
+    if signed := _signed_by(order, certificate):
         listed = ", ".join(signed[:3]) + (f" and {len(signed) - 3} more" if len(signed) > 3 else "")
         raise InputError(
             f"{order.root / str(certificate.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
             "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
             "or, to begin again, take a folder that is empty."
         )
+
+
+def _signed_by(order: Order, authority: Certificate) -> list[str]:
+    """The files that *authority* signed, as far as they are here."""
+    proofs = [str(one.files.proof) for one in order.known if one.issuer == authority.name]
+    return [proof for proof in proofs if (order.root / proof).exists()]
 
 
 def _made(
@@ -118,6 +140,7 @@ def authority_for(order: Order, leaf: Certificate, standing: Standing, now: date
     authority = standing.certificate
     crt, _key = authority.files.crt, authority.files.key
     command = f"`kcert ca{order.folder_option}`"
+    check_not_waiting(order, standing)
     if standing.state is State.MISSING:
         raise InputError(f"{leaf.name} is signed by {crt}, and {order.root} has none yet: {command} makes it.")
     found = standing.found

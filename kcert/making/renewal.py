@@ -16,7 +16,7 @@ from kcert.kubeconfig import opened
 from kcert.making import apart
 from kcert.making.embedded import Kubeconfigs
 from kcert.making.order import Prepared
-from kcert.making.preparation import authority_for, check_whole, days_under, left_of
+from kcert.making.preparation import authority_for, check_not_waiting, check_whole, days_under, left_of
 from kcert.making.preparation import opened as opened_key
 from kcert.making.taking_over import as_it_is, key_of, known_files, made_here
 from kcert.openssl.keys import same_key
@@ -90,6 +90,7 @@ class _Preparation:
         for standing in chosen:
             one = standing.certificate
             if standing.state is State.MISSING:
+                check_not_waiting(self.order, self.found.get(one.issuer or "", standing))
                 option = self.order.signing_option
                 raise InputError(
                     f"{one.name} is not there, so it cannot be renewed: `kcert {one.chapter}{option}` makes it."

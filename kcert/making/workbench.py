@@ -63,6 +63,8 @@ class Workbench:
     def stage(self, procedure: Procedure) -> Work:
         """A staging folder for *procedure*, with the CA, and a key that is kept, in reach."""
         certificate, issuer = procedure.certificate, procedure.issuer
+        if not procedure.keeps_key:
+            self._refuse_to_replace_a_link(certificate.files.key)
         links: list[PurePosixPath] = []
         if issuer and issuer is not certificate:
             assert issuer.files.crt
@@ -73,10 +75,21 @@ class Workbench:
         links += procedure.brings
         files = certificate.files
         places = [path for path in (files.key, files.crt, *procedure.puts) if path]
+        self.workspace.check_writable(places)
         staging = self.workspace.stage(links, places)
         for source, name in procedure.copies:
             staging.put(name, (self.order.root / source).read_bytes())
         return Work(procedure, staging)
+
+    def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:
+        """Whoever keeps a key elsewhere does so for its safety: a plain file in its place would undo that."""
+        path = self.order.root / key
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would lie here in "
+                "the place of the link. Take the link away if it may; a CA whose key lies elsewhere is what --ca-dir "
+                "is for."
+            )
 
     def command(self, work: Work, step: Run) -> shell.Command:
         """*step* as a command in its staging folder."""

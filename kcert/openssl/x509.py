@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,6 +97,14 @@ class X509:
     def self_issued(self) -> bool:
         """True where subject and issuer are the same name; whether it signed itself, openssl verify says."""
         return self.subject == self.issuer
+
+    def outlives(self, issuer: X509) -> timedelta:
+        """By how much it is good for longer than *issuer*; none where that is no more than a day.
+
+        mmumshad's pages give the CA and its leaves the same days: the leaves end minutes after it.
+        """
+        late = self.not_after - issuer.not_after
+        return late if late > timedelta(days=1) else timedelta(0)
 
     @property
     def may_serve(self) -> bool:

@@ -9,13 +9,13 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes import bundles
 from kcert.shell import typed
-from kcert.view.console import block, clean_line, draw, error_screen, heading, say, screen, table
+from kcert.view.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.view.flags import unsigning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.kubernetes.bundles import Bundle
+    from kcert.kubernetes.bundles import Bundle, Packed
     from kcert.kubernetes.credentials import Folder
     from kcert.workspace.elsewhere import Written
 
@@ -40,16 +40,28 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
 def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
     if explain:
         heading(bundle.host.name)
-        rows = table("file", "mode", "read by")
-        for file in bundle.files:
-            rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
-        draw(rows)
+        _list(bundle.files)
     state = "" if written.changed else "  (as it was: it holds what it should)"
     block([f"-> {clean_line(str(written.path))}{state}"], "file")
     if written.backup:
         say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")
     if explain:
         screen().print()
+
+
+def _list(files: Sequence[Packed]) -> None:
+    """What is in the archive; where the screen is too narrow for a row, a path has a line of its own, unbroken."""
+    path = max(len(str(file.path)) for file in files)
+    reader = max(len(one) for file in files for one in file.readers)
+    if path + len("  0644  ") + reader > screen().width:
+        for file in files:
+            block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
+        return
+    rows = table("file", "mode", "read by")
+    rows.columns[0].no_wrap = True
+    for file in files:
+        rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
+    draw(rows)
 
 
 def _warn(made: Sequence[Bundle]) -> None:

@@ -112,6 +112,12 @@ def _not_judged(judgement: Judgement) -> None:
             "Root may.",
             to=error_screen(),
         )
+    if elsewhere := list(dict.fromkeys(str(one.path) for one in judgement.elsewhere)):
+        say(
+            f"kcert: not judged, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them for "
+            "the hosts that they go to.",
+            to=error_screen(),
+        )
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from kcert import lessons
 from kcert.certificates import Kind
 from kcert.durations import told
+from kcert.inspect.rules.dates import ends_late
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
@@ -387,6 +388,11 @@ def _to_be_signed_by_a_root(order: Order, wanted: Sequence[Certificate]) -> None
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()
     _back_here(order, wanted)
+    waiting = " ".join(quote(str(order.root / one.files.csr)) for one in wanted if one.files.csr)
+    say(
+        "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
+        f"take its request away: `rm {waiting}`."
+    )
 
 
 def _back_here(order: Order, wanted: Sequence[Certificate]) -> None:
@@ -417,6 +423,11 @@ class Keeping:
                 "The CA in this folder does not vouch for it: it is kept, but another cluster's CA has signed it.",
                 "notice",
             )
+
+    def outlives(self, certificate: Certificate, late: timedelta, issuer: X509) -> None:
+        """It ends after its CA."""
+        say(f"The certificate {certificate.name} {ends_late(late, issuer)}", "notice")
+        screen().print()
 
 
 def kept(certificate: Certificate, answer: Answer, path: Path, option: str, *, new: bool) -> None:

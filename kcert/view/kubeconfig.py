@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.kubeconfigs import Draft
+    from kcert.kubernetes.kubeconfigs import Draft, Merged
     from kcert.shell import Outcome
     from kcert.workspace.elsewhere import Written
 
@@ -113,11 +113,17 @@ class Telling:
         for draft, one in zip(drafts, written, strict=True):
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
 
-    def merged(self, draft: Draft, written: Written) -> None:
+    def merged(self, draft: Draft, merged: Merged) -> None:
         """The context is in the file."""
         context = draft.kubeconfig.context
-        self._elsewhere(f"The context {context} is in it now; all else is as it was", written)
-        say(f"`kubectl config use-context {context}` goes over to it.")
+        if merged.renewed is None:
+            self._elsewhere(f"The context {context} is in it now; all else is as it was", merged.file)
+            say(f"`kubectl config use-context {context}` goes over to it.")
+        elif merged.renewed:
+            new = " and ".join(merged.renewed)
+            self._elsewhere(f"The context {context} is up to date now: {new} replaced, all else as it was", merged.file)
+        else:
+            self._elsewhere(f"The context {context} is up to date", merged.file)
 
     def _elsewhere(self, what: str, written: Written) -> None:
         state = "" if written.changed else "  (as it was: it holds what it should)"

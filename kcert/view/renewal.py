@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
@@ -17,7 +18,25 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.making import Made, Order, Renewal, Result
+    from kcert.profiles.readers import Restart
     from kcert.state import Standing
+
+_READ_AGAIN = (
+    "kube-apiserver",
+    "apiserver-kubelet-client",
+    "apiserver-etcd-client",
+    "front-proxy-client",
+    "etcd-server",
+    "etcd-peer",
+    "kubelet-server",
+)
+"""Roles of certificates that whoever uses them reads again by himself, within a minute.
+
+etcd reads its pair in each handshake (https://github.com/etcd-io/etcd/pull/7829), and so does the API server where it
+is etcd's client. The API server reads its own since 1.17 (https://github.com/kubernetes/kubernetes/pull/84200), a
+kubelet since 1.31 (https://github.com/kubernetes/kubernetes/pull/124574). What is embedded in a kubeconfig is never
+read again: client-go does so with files alone. Nor are all the files in which a CA is trusted, or the keys of tokens.
+"""
 
 _HOW = {
     "course": "Where they run as services: `systemctl restart COMPONENT` on each host. Where they are static pods: "
@@ -76,11 +95,32 @@ def _hand_out(order: Order, made: Sequence[Made]) -> None:
 
 
 def _restart(order: Order, done: Sequence[Certificate]) -> None:
-    say("Then start anew, because what a program has read once it goes on using:")
-    wanted = restarts(order.cluster, done)
+    needed = restarts(order.cluster, [one for one in done if one.role not in _READ_AGAIN])
+    noticed = _beside(needed, restarts(order.cluster, [one for one in done if one.role in _READ_AGAIN]))
+    if needed:
+        say("Then start anew what reads its files, or some of them, only when it starts:")
+        _listed(needed)
+    if noticed:
+        say(
+            "etcd and kube-apiserver notice a new certificate by themselves, and so does a kubelet from 1.31 on. To be "
+            "sure, start these anew in a quiet hour:"
+        )
+        _listed(noticed)
+    say(_HOW.get(order.cluster.profile, _HOW["course"]))
+
+
+def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
+    """What *others* asks for and *first* does not."""
+    asked = {(one.component, host) for one in first for host in one.hosts}
+    left = [
+        replace(one, hosts=tuple(host for host in one.hosts if (one.component, host) not in asked)) for one in others
+    ]
+    return [one for one in left if one.hosts]
+
+
+def _listed(wanted: Sequence[Restart]) -> None:
     width = max(len(one.component) for one in wanted)
     block([f"{one.component:<{width}}  on {', '.join(one.hosts)}" for one in wanted])
-    say(_HOW.get(order.cluster.profile, _HOW["course"]))
 
 
 def _authority(order: Order, made: Made) -> None:
@@ -117,9 +157,27 @@ def _authority(order: Order, made: Made) -> None:
                 "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
                 "`kubectl rollout restart`."
             )
+            _in_cluster(order)
         if signs_there:
             say(
                 f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
                 "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
                 f"kube-controller-manager{order.folder_option}` has both, and a bundle brings them."
             )
+
+
+def _in_cluster(order: Order) -> None:
+    """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
+
+    Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
+    """
+    join = (
+        "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data); "
+        if order.cluster.profile == "kubeadm"
+        else ""
+    )
+    say(
+        f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
+        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace is "
+        "kube-controller-manager's, which writes it from --root-ca-file."
+    )

@@ -8,10 +8,10 @@ the middle the next run completes the move rather than leaving half of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
-import stat
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
+from kcert.interruptions import interruptions_held
+from kcert.workspace import draft
 from kcert.workspace.history import History
 from kcert.workspace.lock import locked
 
@@ -90,7 +92,7 @@ class Workspace:
         workspace = cls(root)
         mask = os.umask(0o077)
         try:
-            with _machine(root):
+            with workspace._machine():
                 workspace._prepare()
                 with locked(workspace.own / "lock", doing, waits_for):
                     workspace._recover()
@@ -99,9 +101,14 @@ class Workspace:
                         yield workspace
                     finally:
                         workspace.history.close()
-                        shutil.rmtree(workspace.own / "staging", ignore_errors=True)
+                        workspace._clear_away()
         finally:
             os.umask(mask)
+
+    @staticmethod
+    def is_unfinished(root: Path) -> bool:
+        """True where an earlier run was stopped between moving the first file of a certificate and the last."""
+        return any((root / OWN_FOLDER / "staging").glob(f"*/{_JOURNAL}"))
 
     def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
         """A new staging folder with the files *links* of the PKI folder in it, and subfolders for *folders*' files."""
@@ -113,6 +120,16 @@ class Workspace:
         for name in links:
             staging.link(name, self.root / name)
         return staging
+
+    def check_writable(self, names: Iterable[PurePosixPath]) -> None:
+        """Raise PermissionError where the files *names* could not be moved into place: before any is made and told of.
+
+        What stands in its way only then (a disk that fills up) is still found by ``publish``.
+        """
+        for name in names:
+            place = next(one for one in (self.root / name).parents if one.is_dir())
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
     def publish(
         self,
@@ -135,10 +152,11 @@ class Workspace:
             "files": [str(name) for name in files],
             "retires": [str(name) for name in retires],
         }
-        draft = staging.folder / f"{_JOURNAL}.draft"
-        draft.write_text(json.dumps(journal), encoding="utf-8")
-        draft.rename(staging.folder / _JOURNAL)
-        self._move_into_place(staging.folder)
+        written = staging.folder / f"{_JOURNAL}.draft"
+        written.write_text(json.dumps(journal), encoding="utf-8")
+        with interruptions_held():
+            written.rename(staging.folder / _JOURNAL)
+            self._move_into_place(staging.folder)
 
     def discard(self, staging: Staging) -> None:
         """Take a staging folder away."""
@@ -168,8 +186,18 @@ class Workspace:
         stagings = self.own / "staging"
         for folder in sorted(stagings.iterdir()) if stagings.is_dir() else ():
             if (folder / _JOURNAL).is_file():
-                self._move_into_place(folder)
-        shutil.rmtree(stagings, ignore_errors=True)
+                with interruptions_held():
+                    self._move_into_place(folder)
+        self._clear_away()
+
+    def _clear_away(self) -> None:
+        """Take away what was staged, but not what is written down to be moved: the next run completes that."""
+        stagings = self.own / "staging"
+        with contextlib.suppress(OSError):
+            for folder in stagings.iterdir():
+                if not (folder / _JOURNAL).is_file():
+                    shutil.rmtree(folder, ignore_errors=True)
+            stagings.rmdir()
 
     def _move_into_place(self, folder: Path) -> None:
         journal = _journal(folder)
@@ -192,6 +220,7 @@ class Workspace:
             for parent in reversed(target.relative_to(self.root).parents[:-1]):
                 (self.root / parent).mkdir(exist_ok=True)
                 (self.root / parent).chmod(INNER_FOLDER_MODE)
+            _keep_owner(folder / name, target)
             (folder / name).replace(target)
         for name in retired:
             (self.root / name).unlink(missing_ok=True)
@@ -210,11 +239,23 @@ class Workspace:
         if os.path.lexists(kept):
             return
         kept.parent.mkdir(parents=True, exist_ok=True)
-        source = self.root / name
-        if stat.S_ISLNK(source.lstat().st_mode):
-            shutil.copy2(source, kept)
-        else:
-            os.link(source, kept)
+        draft.keep(self.root / name, kept)
+
+    @contextlib.contextmanager
+    def _machine(self) -> Iterator[None]:
+        """Turn what the machine refuses into words."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # that is the reader of the screen, not the folder
+        except OSError as error:
+            # A write tells no name, and may have been one to the screen's file.
+            where = error.filename or (self.root if sys.stdout.isatty() else f"{self.root}, or where the output goes")
+            left = " What was being put into place is completed by the next kcert that writes there."
+            raise MachineError(
+                f"{where}: {error.strerror or error}. Nothing that was there before is lost."
+                f"{left if self.is_unfinished(self.root) else ''}"
+            ) from error
 
 
 def _journal(folder: Path) -> tuple[list[PurePosixPath], list[PurePosixPath], str] | None:
@@ -235,14 +276,8 @@ def backup_name() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
 
 
-@contextlib.contextmanager
-def _machine(root: Path) -> Iterator[None]:
-    """Turn what the machine refuses into words."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # that is the reader of the screen, not the folder
-    except OSError as error:
-        # A write tells no name, and may have been one to the screen's file.
-        where = error.filename or (root if sys.stdout.isatty() else f"{root}, or where the output goes")
-        raise MachineError(f"{where}: {error.strerror or error}. Nothing that was there before is lost.") from error
+def _keep_owner(new: Path, old: Path) -> None:
+    """Where root renews what belongs to somebody else (etcd's user, a person), it stays theirs."""
+    if os.geteuid() == 0 and os.path.lexists(old):
+        status = old.lstat()
+        os.chown(new, status.st_uid, status.st_gid)

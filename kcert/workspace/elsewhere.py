@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -14,7 +13,8 @@ from kcert.workspace import FOLDER_MODE, backup_name, draft
 from kcert.workspace.draft import drafted
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+    from pathlib import Path, PurePath
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Written:
 def write(path: Path, content: bytes, mode: int) -> Written:
     """Write *content* to *path* with *mode*; an equal file is left alone, another is kept beside it as a backup.
 
-    A symbolic link stays one, and what it points to is written. Raises InputError for a path that no file can
+    A symbolic link stays one, and what it points to is written: where kcert chose the name, ``check_unlinked`` comes
+    first. Raises InputError for a path that no file can
     lie at, MachineError where the machine refuses.
     """
     try:
@@ -46,6 +47,22 @@ def write(path: Path, content: bytes, mode: int) -> Written:
     if backup and not path.is_symlink():
         backup = path.with_name(backup.name)
     return Written(path, changed=True, backup=backup)
+
+
+def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
+    """Raise InputError where a symbolic link lies at one of *names* below *folder*, or on the way to it.
+
+    A link that the user named is the user's own. One under a name that kcert chose was laid there by somebody else,
+    and would have keys written wherever it leads.
+    """
+    for name in names:
+        for part in reversed((name, *name.parents[:-1])):
+            if (place := folder / part).is_symlink():
+                raise InputError(
+                    f"{place} is a symbolic link, which kcert never makes there: whoever did could have kcert write "
+                    "wherever it leads. Look where that is, and take the link away, or name another place with "
+                    "--output."
+                )
 
 
 def make_folder(path: Path) -> None:
@@ -72,9 +89,5 @@ def _back_up(target: Path) -> Path:
     backup = target.with_name(f"{target.name}.{backup_name()}")
     while os.path.lexists(backup):  # a clock can be put back, or stand still
         backup = backup.with_name(f"{backup.name}+")
-    with contextlib.suppress(OSError):
-        os.link(target, backup)
-        return backup
-    # A file system without hard links.
-    draft.write(backup, target.read_bytes(), stat.S_IMODE(target.stat().st_mode))
+    draft.keep(target, backup)
     return backup

@@ -149,6 +149,8 @@ def _head(own: Path) -> bytes:
         return (own / "history.head").read_bytes()
     except FileNotFoundError:
         return b""
+    except PermissionError as error:
+        raise InputError(f"{own / 'history.head'} cannot be read: {error.strerror}.") from None
     except OSError:
         raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
 
@@ -193,7 +195,7 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
                 files={str(name): digest for name, digest in found["files"].items()},
             )
             previous = str(found["previous"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if number == len(lines) and not line.endswith(b"\n"):
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None

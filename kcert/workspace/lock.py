@@ -21,7 +21,7 @@ def locked(path: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator
     The kernel lets go of it when the process ends, however it ends; the file stays, because a lock file
     that is removed can be held twice. It says who holds it.
     """
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+", encoding="utf-8") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -30,14 +30,14 @@ def locked(path: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator
         holder = {"pid": os.getpid(), "doing": doing, "since": datetime.now(timezone.utc).isoformat("T", "seconds")}
         file.seek(0)
         file.truncate()
-        json.dump(holder, file)
+        file.write(json.dumps(holder).encode())
         file.flush()
         yield
 
 
-def _holder(written: str) -> str:
+def _holder(written: bytes) -> str:
     try:
         holder = json.loads(written)
         return f"{holder['doing']} (process {int(holder['pid'])}, since {holder['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return "another kcert that has just begun"

@@ -1,8 +1,9 @@
 """A kcert that comes to harm at a step of its own: ``python -m tests.endurance.harm HOW STEP ARGUMENT...``.
 
 A step is told by Python's audit events. With HOW ``kill`` it is whatever changes the disk or starts a program, and
-SIGKILL comes in place of step STEP; with ``full`` it is whatever takes room on the disk, and from step STEP on there is
-none (ENOSPC). At step 0 no harm is done; the number of steps is then the last thing on standard error.
+SIGKILL comes in place of step STEP; with ``interrupt`` it is each file that takes its place, and Ctrl-C comes there;
+with ``full`` it is whatever takes room on the disk, and from step STEP on there is none (ENOSPC). At step 0 no harm is
+done; the number of steps is then the last thing on standard error.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 
 TAKING_ROOM = {"os.mkdir", "os.link", "os.symlink", "os.rename"}
 CHANGING = TAKING_ROOM | {"os.remove", "os.rmdir", "os.chmod", "os.truncate", "subprocess.Popen", "os.fork"}
+STEPS = {"kill": CHANGING, "full": TAKING_ROOM, "interrupt": {"os.rename"}}
+"""Python's names for them; opening a file counts by how it is opened."""
 
 
 def _harm(how: str, at: int) -> None:
@@ -27,6 +30,8 @@ def _harm(how: str, at: int) -> None:
         count += 1
         if at and how == "kill" and count == at:
             os.kill(kcert, signal.SIGKILL)
+        if at and how == "interrupt" and count == at:
+            os.kill(kcert, signal.SIGINT)
         if at and how == "full" and count >= at:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(details[0]))
 
@@ -37,7 +42,9 @@ def _harm(how: str, at: int) -> None:
 
 def _is_step(how: str, event: str, details: tuple[object, ...]) -> bool:
     if event != "open":
-        return event in (TAKING_ROOM if how == "full" else CHANGING)
+        return event in STEPS[how]
+    if how == "interrupt":
+        return False
     path, _, flags = details
     writes = os.O_CREAT if how == "full" else os.O_WRONLY | os.O_RDWR
     return isinstance(flags, int) and bool(flags & writes) and not str(path).startswith(("/dev/", "/proc/"))

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kcert.errors import INTERRUPTED
 from tests.endurance import whole
 from tests.endurance.trial import Ground, Part, Trial
 from tests.running import LONGEST, Kcert, kill_group
@@ -149,6 +150,26 @@ def at_each_step(ground: Ground, times: int) -> Iterator[Trial]:
             yield trial
 
 
+def interrupted(ground: Ground, times: int) -> Iterator[Trial]:
+    """Ctrl-C where a file takes its place: what belongs together is in place as a whole, at once; *times*, if more."""
+    for scene in AT_EACH_STEP:
+        steps = steps_of(ground, "interrupt", scene)
+        stride = max(1, len(AT_EACH_STEP) * steps // times)
+        for step in range(1 + ground.seed % stride, steps + 1, stride):
+            with ground.trial("interrupts", 0) as (trial, kcert, _):
+                trial.repeat = f"{' '.join(scene.command)}, Ctrl-C at rename {step} of {steps}"
+                folder = scene.set_up(ground, kcert.folder)
+                before = whole.keys(folder)
+                status, said = harmed(kcert, "interrupt", step, scene.command)
+                if status != INTERRUPTED or "Interrupted." not in said:
+                    trial.wrong.append(f"it ended with {status}: {said}")
+                if before - whole.keys(folder):
+                    trial.wrong.append("a key is lost before the completing run")
+                trial.wrong += whole.wrongs(folder)
+                trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
+            yield trial
+
+
 def steps_of(ground: Ground, how: str, scene: Scene) -> int:
     """How many steps the command of *scene* has at which it can come to harm."""
     with ground.trial("steps", 0) as (_, kcert, _):
@@ -174,4 +195,5 @@ def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple
 PARTS = (
     Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
     Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 4),
+    Part("interrupts", "Ctrl-C at each rename of six commands", interrupted, 10_000, 6),
 )

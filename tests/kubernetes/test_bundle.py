@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.clusters import PROFILES
+from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program
 
 if TYPE_CHECKING:
@@ -255,6 +256,50 @@ def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kc
     copied = [word for line in commands if line.startswith("scp") for word in line.split() if "lab:1/" in word]
     assert "./lab:1/ca.crt" in copied
     assert all(word.startswith("./lab:1/") for word in copied)
+
+
+@pytest.mark.parametrize(
+    ("link", "arguments"),
+    [
+        ("bundles", ("bundle", "node01")),
+        ("bundles/node01.tar.gz", ("bundle", "node01")),
+        ("out/node01.tar.gz", ("bundle", "node01", "--output", "out")),
+        ("out/admin.kubeconfig", ("kubeconfig", "admin", "--output", "out")),
+        ("export", ("export", "cert-manager")),
+        ("export/cert-manager.yaml", ("export", "cert-manager")),
+        ("out/cert-manager.yaml", ("export", "cert-manager", "--output", "out")),
+        ("export/ansible/bundles", ("export", "ansible")),
+        ("out/inventory.yaml", ("export", "ansible", "--output", "out")),
+    ],
+)
+def test_a_link_under_a_name_that_kcert_chose_is_not_followed(
+    own_pki: Callable[..., Pki], kcert: Kcert, link: str, arguments: tuple[str, ...]
+) -> None:
+    made = own_pki()
+    planted, elsewhere = made.home / link, made.home / "elsewhere"
+    (made.home / "out").mkdir()
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    if planted.suffix:
+        elsewhere.write_text("somebody's", encoding="utf-8")
+    else:
+        elsewhere.mkdir()
+    planted.symlink_to(elsewhere)
+    before = snapshot(made.home)
+
+    ended = kcert(*arguments)
+
+    assert_refused(ended, 2, f"{link} is a symbolic link, which kcert never makes there")
+    assert snapshot(made.home) == before
+
+
+def test_a_link_that_the_user_named_is_his_own(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    (made.home / "named").symlink_to("archive")
+
+    kcert.done("bundle", "node01", "--output", "named")
+
+    assert (made.home / "archive").read_bytes().startswith(b"\x1f\x8b")
+    assert (made.home / "named").is_symlink()
 
 
 def test_into_a_pipe_no_line_of_the_table_ends_in_blanks(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

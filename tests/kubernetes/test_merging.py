@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,127 @@ def test_where_others_have_the_names_the_new_ones_are_called_after_the_context()
     assert after["clusters"][0]["cluster"] == {"server": "https://192.0.2.1:6443"}
 
 
+RENEWED = NEW.replace("Y3J0", "bmV3").replace("a2V5", "b3RoZXI=")
+"""The same context after a renewal: another certificate, another key."""
+
+COMMENTED = """\
+# mine
+kind: "Config"
+apiVersion: v1
+users:
+  - user:   # who I am
+      client-certificate-data: Y3J0   # until spring
+      client-key-data: a2V5   # a secret
+    # behind it
+    name: "kube-admin"
+
+  - {"name": 'me', user: {token: "a b # c"}}
+contexts:
+  - name: 'lab'
+    context: {cluster: kubernetes, user: "kube-admin", namespace: team}
+clusters:
+- cluster: {certificate-authority-data: Y2E=, server: "https://127.0.0.1:6443", proxy-url: socks5://127.0.0.1:1080}
+  name: kubernetes
+current-context: elsewhere
+"""
+
+OLD_STYLES = {
+    "kubectl": NEW,
+    "windows": NEW.replace("\n", "\r\n"),
+    "no last line break": NEW.rstrip("\n"),
+    "json": json.dumps(yaml.safe_load(NEW)),
+    "json in lines": json.dumps(yaml.safe_load(NEW), indent=2) + "\n",
+    "comments": COMMENTED,
+    "quoted": NEW.replace("a2V5", '"a2V5"').replace("kube-admin", "'kube-admin'"),
+    "blocks of text": NEW.replace("a2V5", "|-\n      a2V5").replace("\n", "\r\n"),
+    "behind others": AS_KUBECTL_WRITES.replace("users:\n", "users:\n" + NEW.split("users:\n")[1])
+    .replace("contexts:\n", "contexts:\n- {name: lab, context: {cluster: kubernetes, user: kube-admin}}\n")
+    .replace("clusters:\n", "clusters:\n- {name: kubernetes, cluster: {server: 'https://127.0.0.1:6443'}}\n"),
+}
+
+
+def renew(text: str, addition: str = RENEWED) -> str:
+    """What becomes of *text*, which has the context already."""
+    return merging.renewed(Path("config"), text, addition.encode()).content.decode()
+
+
+@pytest.mark.parametrize("style", OLD_STYLES)
+def test_a_context_is_brought_up_to_date_in_every_style(style: str) -> None:
+    text = OLD_STYLES[style]
+    before, new = yaml.safe_load(text), yaml.safe_load(RENEWED)
+
+    merged = renew(text)
+
+    after = yaml.safe_load(merged)
+    assert {one["name"]: one["user"] for one in after["users"]}["kube-admin"] == new["users"][0]["user"]
+    cluster = {one["name"]: one["cluster"] for one in after["clusters"]}["kubernetes"]
+    assert cluster.items() >= new["clusters"][0]["cluster"].items()
+    assert after["contexts"] == before["contexts"]
+    assert after["current-context"] == before["current-context"]
+    assert merged.count("\r\n") in (0, merged.count("\n"))
+    assert renew(merged) == merged
+
+
+def test_but_for_the_entry_that_changes_every_byte_stays() -> None:
+    assert renew(COMMENTED) == COMMENTED.replace("Y3J0   # until spring", "bmV3").replace("a2V5", "b3RoZXI=")
+
+
+def test_another_server_is_put_into_the_cluster_and_the_users_own_words_stay_there() -> None:
+    after = renew(COMMENTED, NEW.replace("127.0.0.1:6443", "192.0.2.9:6443"))
+
+    assert "Y3J0   # until spring" in after
+    assert yaml.safe_load(after)["clusters"][0]["cluster"] == {
+        "certificate-authority-data": "Y2E=",
+        "proxy-url": "socks5://127.0.0.1:1080",
+        "server": "https://192.0.2.9:6443",
+    }
+
+
+def test_paths_make_room_for_what_is_inside_and_a_token_for_a_certificate() -> None:
+    text = NEW.replace("client-certificate-data: Y3J0", "client-certificate: /a.crt").replace(
+        "client-key-data", "token"
+    )
+
+    assert yaml.safe_load(renew(text)) == yaml.safe_load(RENEWED)
+
+
+def test_real_kubectl_reads_what_was_renewed(tmp_path: Path) -> None:
+    kubectl = program("kubectl")
+    for number, text in enumerate(OLD_STYLES.values()):
+        config = tmp_path / f"config-{number}"
+        config.write_bytes(renew(text).encode())
+
+        said = output([kubectl, "config", "view", "--raw", "--context=lab", "--minify"], KUBECONFIG=str(config))
+
+        assert "client-certificate-data: bmV3" in said.stdout, (text, said.stderr)
+
+
+def test_what_is_up_to_date_stays() -> None:
+    found = merging.renewed(Path("config"), COMMENTED, NEW.encode())
+
+    assert found == merging.Renewed(COMMENTED.encode(), ())
+
+
+_SECOND = "contexts:\n- {name: night, context: {cluster: kubernetes, user: kube-admin}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (NEW.replace("contexts:\n", _SECOND), "the user kube-admin would have to change, and night has it as well"),
+        (NEW.replace("user: kube-admin", "user: jane"), "has the user 'jane', not kube-admin: it is another's"),
+        (NEW.replace("cluster: kubernetes", "cluster: prod"), "has the cluster 'prod', not kubernetes"),
+        (NEW.replace("    user: kube-admin\n", ""), "has no user, not kube-admin"),
+        (NEW.replace("- name: kube-admin", "- name: kube-admin\n- name: kube-admin"), "'kube-admin' twice in users"),
+        (NEW.replace("contexts:\n", "contexts:\n- {name: lab}\n"), "'lab' twice in contexts"),
+        (NEW[: NEW.index("  user:\n    client")], "cannot edit without changing the rest"),
+    ],
+)
+def test_what_cannot_be_brought_up_to_date_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        renew(text)
+
+
 _WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=12)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | _WORDS,
@@ -301,6 +423,41 @@ def test_the_command_merges_and_keeps_a_copy(own_pki: Callable[..., Pki], kcert:
     copies = sorted(path for path in made.home.iterdir() if path.name.startswith("config."))
     assert copies[0].read_text(encoding="utf-8") == BY_HAND
     assert len(copies) == 2
+
+
+def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    config = made.home / "config"
+    config.write_text(BY_HAND, encoding="utf-8")
+    kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
+    old = config.read_text(encoding="utf-8")
+    config.chmod(0o644)
+
+    same = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
+    files = sorted(made.home.iterdir())
+    refused = kcert("kubeconfig", "admin", "--merge", "config")
+    kcert.done("renew", "admin", "--quiet")
+    new = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
+
+    assert "The context kubernetes is up to date." in same.stdout
+    assert config.with_name(files[-1].name).exists()
+    assert (refused.status, "--replace brings it up to date" in " ".join(refused.stderr.split())) == (2, True)
+    assert "user kube-admin replaced" in " ".join(new.stdout.split())
+    after = yaml.safe_load(config.read_text(encoding="utf-8"))
+    renewed = base64.b64decode(after["users"][-1]["user"]["client-certificate-data"])
+    assert renewed == (made.folder / "admin.crt").read_bytes()
+    assert after["current-context"] == "work"
+    assert config.stat().st_mode & 0o777 == 0o600
+    copies = [path for path in made.home.iterdir() if path not in files]
+    assert [path.read_text(encoding="utf-8") for path in copies] == [old]
+
+
+def test_replace_goes_with_merge(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki()
+
+    ended = kcert("kubeconfig", "admin", "--replace")
+
+    assert (ended.status, "it goes with --merge FILE" in " ".join(ended.stderr.split())) == (2, True)
 
 
 def test_what_cannot_be_merged_into_stays_as_it_was(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

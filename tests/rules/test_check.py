@@ -286,6 +286,22 @@ def test_behind_a_damaged_block_the_right_certificate_is_replaced(tmp_path: Path
     assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == ["unreadable"]
 
 
+@pytest.mark.parametrize("name", ["kube-apiserver.crt", "admin.crt"])
+def test_a_damaged_first_block_is_made_again_and_the_others_stay(name: str, tmp_path: Path, kcert: Kcert) -> None:
+    workshop = course.lay_out(tmp_path / "pki", course.RECIPES)
+    bundle = tmp_path / "pki" / name
+    old = bundle.read_bytes()
+    bundle.write_bytes(old[:200] + b"\n-----END CERTIFICATE-----\n" + workshop["ca"].crt)
+
+    (damaged,) = found(kcert("check", "pki", "--format", "json"))
+    subprocess.run(["bash", "-e", "-c", damaged["fix"]], cwd=tmp_path, check=True, capture_output=True)
+
+    assert damaged["rule"] == "unreadable"
+    assert bundle.read_bytes().endswith(workshop["ca"].crt)
+    assert bundle.read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    assert [one["rule"] for one in found(kcert("check", "pki", "--format", "json"))] == []
+
+
 ETCD_CONFIGURATION = """\
 name: controlplane01
 listen-client-urls: https://192.168.56.11:2379
@@ -429,3 +445,25 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_path_for_another_host_is_not_judged_and_told_of(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki()
+    kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", "/srv/of-another-host/pki")
+    kcert.done("renew", "ca", "--new-key", "--quiet")
+
+    ended = kcert("check", "pki")
+
+    assert (ended.status, "nothing is wrong" in ended.stdout) == (0, True)
+    told = " ".join(ended.stderr.split())
+    assert "not judged, because they are not on this machine: /srv/of-another-host/pki/ca.crt," in told
+
+
+def test_a_path_beside_files_that_are_here_is_judged(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+    kcert.done("kubeconfig", "admin", "--no-embed", "--path-prefix", str(made.home / "none"))
+
+    ended = kcert("check", "pki")
+
+    assert ended.status == 1
+    assert "missing-file" in ended.stdout

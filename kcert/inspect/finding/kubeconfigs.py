@@ -9,8 +9,10 @@ from kcert.inspect.components import KUBECONFIG_ROLE, FileOption
 from kcert.inspect.documents import NotADocumentError, documents
 from kcert.inspect.finding.collector import Collector, Draft, Named
 from kcert.inspect.kubeconfigs import Context, Part, contexts, is_kubeconfig
+from kcert.inspect.places import is_of_another_machine
 from kcert.inspect.survey import KeyFile, KubeconfigUse, Role
 from kcert.openssl.pem import pem_blocks
+from kcert.workspace import OWN_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,11 +164,18 @@ class _Follower:
         path = self.collector.places.named(self.on_host(part.path or ""), self.path)
         if path is None:
             return []
+        if self._is_for_another_host(path):
+            self.collector.problem(path, "elsewhere", "is not on this machine", named, "certificate")
+            return []
         opened = self.collector.opened(path)
         self.collector.mark_named(opened)
         if not opened.certificates:
             self.collector.no_certificate(path, opened, named)
         return list(opened.certificates)
+
+    def _is_for_another_host(self, path: Path) -> bool:
+        """True where a kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix)."""
+        return (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path)
 
     def _embedded_certificates(self, part: Part, named: Named) -> list[str]:
         blocks = [block for block in pem_blocks(part.data) if block.is_certificate]
@@ -187,6 +196,9 @@ class _Follower:
             return self.path
         path = self.collector.places.named(self.on_host(part.path or ""), self.path)
         if path is None:
+            return None
+        if self._is_for_another_host(path):
+            self.collector.problem(path, "elsewhere", "is not on this machine", named, "key")
             return None
         opened = self.collector.opened(path)
         self.collector.mark_named(opened)

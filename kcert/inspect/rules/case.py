@@ -204,7 +204,8 @@ class Case:
     def has_company(self, found: Found) -> bool:
         """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
         hashes = self._hashes_beside(found)
-        if found.certificate.sha256 in hashes:
+        # What a damaged one should have been has no hash: it is the first of its file.
+        if found.certificate.sha256 in hashes or not found.certificate.sha256:
             return len(hashes) > 1
         return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
 

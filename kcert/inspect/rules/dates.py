@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from kcert.inspect.rules.case import Case, Found
     from kcert.openssl.x509 import X509
 
-_TOLERANCE = timedelta(days=1)
-"""mmumshad's pages give the CA and its leaves the same days: the leaves end minutes after it."""
-
 
 def expired(case: Case) -> Iterator[Fault]:
     """It held once."""
@@ -54,15 +51,18 @@ def issuer_expires_first(case: Case) -> Iterator[Fault]:
         issuer = _signer(case, found)
         if issuer is None or issuer.not_after <= case.now + case.soon:
             continue  # the CA's own end is the news then
-        if found.certificate.not_after > issuer.not_after + _TOLERANCE:
-            late = found.certificate.not_after - issuer.not_after
-            name = issuer.subject.common_name or str(issuer.subject)
-            message = (
-                f"{_whose(found)} is good for {_span(late)} longer than its CA {name}, and will be refused from the "
-                "day on which the CA ends."
-            )
+        if late := found.certificate.outlives(issuer):
+            message = f"{_whose(found)} {ends_late(late, issuer)}"
             evidence = f"not after {stamp(found.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
             yield _fault(case, found, message, evidence)
+
+
+def ends_late(late: timedelta, issuer: X509) -> str:
+    """What is to be said of a certificate that is good for *late* longer than *issuer*."""
+    name = issuer.subject.common_name or str(issuer.subject)
+    return (
+        f"is good for {_span(late)} longer than its CA {name}, and will be refused from the day on which the CA ends."
+    )
 
 
 def _signer(case: Case, found: Found) -> X509 | None:

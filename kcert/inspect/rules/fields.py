@@ -68,6 +68,14 @@ def hashes_in(path: Path) -> list[str]:
     return [hashlib.sha256(block.der).hexdigest() for block in blocks if block.label == "CERTIFICATE"]
 
 
+def damaged_in(path: Path) -> list[int]:
+    """Which certificates of a PEM file are damaged, counted from 1, as awk counts."""
+    read = read_file(path)
+    blocks = pem_blocks(read.data) if isinstance(read, Content) else []
+    certificates = [block for block in blocks if block.label == "CERTIFICATE"]
+    return [number for number, block in enumerate(certificates, 1) if block.fault]
+
+
 def _decoded(value: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)

@@ -132,6 +132,9 @@ def _made(case: Case, problem: Problem) -> str:
     if problem.expects != "certificate":
         return ""
     role = standards.role_of(case, problem)
+    damaged = [] if problem.path == problem.source else fields.damaged_in(problem.path)
+    if damaged and damaged[0] != 1:
+        return ""  # the first is whole, and which CA it was that follows, nobody can know
     if role in AUTHORITIES:
         return _authority_made(case, problem, role)
     key = _key_for(case, problem)
@@ -227,6 +230,8 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
             return ""
         return f"sed -i {bash.line_set(lines[0], f'$({data_of(place)})')} {bash.word(problem.path)}"
     path = bash.word(problem.path)
+    if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
+        return f"{bash.with_block(1, _by_itself(case, place), path)} > {path}.new &&\n  mv {path}.new {path}"
     if place is not None:
         if not place.embedded:
             return f"cp {_copied(case, problem, place)} {path}"
@@ -246,6 +251,13 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
         f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
         f"    -out {path}.new &&\n  mv {path}.new {path}"
     )
+
+
+def _by_itself(case: Case, place: Found) -> str:
+    """A CA as a file argument, wherever it lies."""
+    if not place.embedded:
+        return repairs.alone(case, place)
+    return f'<({data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A)'
 
 
 def _origin(case: Case, problem: Problem, right: X509) -> Found | None:

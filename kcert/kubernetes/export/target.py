@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
 from kcert.workspace import SECRET_MODE
-from kcert.workspace.elsewhere import Written, make_folder, write
+from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,10 @@ def put_file(made: Export, output: Path | None) -> Written:
     """Write an export of one file: into ./export, into the folder *output*, or to the file *output*."""
     (piece,) = made.pieces
     if output is None:
+        check_unlinked(Path(), [FOLDER / piece.path])
         make_folder(FOLDER)
+    elif output.is_dir():
+        check_unlinked(output, [piece.path])
     target = output or FOLDER
     return write(target / piece.path if target.is_dir() else target, piece.content, piece.mode)
 
@@ -91,7 +94,10 @@ def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is no folder, and {len(made.pieces)} files have to go into one: name another.")
     if output is None:
+        check_unlinked(Path(), [folder / piece.path for piece in made.pieces])
         make_folder(FOLDER)
+    else:
+        check_unlinked(output, [piece.path for piece in made.pieces])
     for below in _folders(made.pieces):
         make_folder(folder / below)
     return folder, tuple(write(folder / piece.path, piece.content, piece.mode) for piece in made.pieces)

@@ -1,0 +1,31 @@
+"""What must not be torn apart: Ctrl-C, SIGTERM and SIGHUP wait until it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def interruptions_held() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
+
+    Between a program's start and its entry in a list it would be left behind, and between two files that belong
+    together there would be half of a pair.
+    """
+    came: list[int] = []
+    before = {
+        held: signal.signal(held, lambda number, _frame: came.append(number))
+        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+        for number in came:
+            signal.raise_signal(number)
