@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -29,9 +30,9 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
-    from kcert.cli import run
-
     try:
+        from kcert.cli import run
+
         status = run()
         sys.stdout.flush()
     except errors.KcertError as error:
@@ -52,11 +53,21 @@ def _status() -> int:
             "kept. KCERT_DEBUG=1 shows where it happened; please report that.",
             errors.FAILED,
         )
-    if status == errors.INTERRUPTED:
-        return _said(
-            "Interrupted. What was finished is in place, the rest was not begun: run it again to go on.", status
-        )
-    return status
+    return _interrupted() if status == errors.INTERRUPTED else status
+
+
+def _interrupted() -> int:
+    from kcert.cli import only_reads
+
+    with contextlib.suppress(OSError):
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # behind a prompt, and the ^C that the terminal itself has written
+    if only_reads(sys.argv[1:]):
+        return _said("Interrupted.", errors.INTERRUPTED)
+    return _said(
+        "Interrupted. What was finished is in place, the rest was not begun: run it again to go on.",
+        errors.INTERRUPTED,
+    )
 
 
 def _said(message: str, status: int) -> int:

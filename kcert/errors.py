@@ -48,3 +48,12 @@ class ProgramError(KcertError):
 
 class TooSlowError(ProgramError):
     """A program that kcert ran did not finish in time."""
+
+
+class UnansweredError(ProgramError):
+    """No cluster answers, or there is no kubectl to ask one with: work without one may go on."""
+
+
+def sentence(words: str) -> str:
+    """*words* with the full stop that ends them, unless they end as a sentence already: ``did you mean groups?``."""
+    return words if words.endswith((".", "?", "!")) else f"{words}."

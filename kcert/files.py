@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
+import re
 import stat
 from typing import IO, TYPE_CHECKING
 
@@ -35,3 +37,27 @@ def read_regular(path: Path) -> bytes:
         if status.st_size > LARGEST:
             raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024 // 1024} MiB", str(path))
         return file.read()
+
+
+_NEAR = 0.8
+"""Likeness (difflib) from which on a name is another one, mistyped."""
+
+
+def mistyped(path: Path) -> Path | None:
+    """The file beside a *path* that is not there whose name is nearly the same, and may be the one that was meant.
+
+    Names that differ in a number are those of different hosts. None where nobody may look into the folder.
+    """
+    try:
+        if path.exists():
+            return None
+        names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+    except OSError:
+        return None
+    others = [name for name in names if _letters(name) != _letters(path.name)]
+    close = difflib.get_close_matches(path.name, others, 1, _NEAR)
+    return path.parent / close[0] if close else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"\d+", "", name)

@@ -93,6 +93,81 @@ def test_a_client_that_cannot_be_is_refused(
     assert snapshot(kcert.folder / "pki") == before
 
 
+@pytest.mark.parametrize("profile", ["course", "kubeadm", "hardway"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("kube-schduler", "did you mean kube-scheduler? For a user of that name give --group GROUP."),
+        ("admn", "did you mean admin? For a user of that name give --group GROUP."),
+        ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` makes? For a user"),
+        ("system:kube-schduler", "did you mean system:kube-scheduler?"),
+        ("node1", "did you mean node01, which `kcert kubelet"),
+        ("etcd", "etcd is made by `kcert etcd`."),
+        ("node01", "is made by `kcert kubelet"),
+    ],
+)
+def test_what_is_nearly_the_clusters_own_is_no_new_user(
+    own_pki: Callable[..., Pki], kcert: Kcert, profile: str, name: str, said: str
+) -> None:
+    before = snapshot(own_pki(profile).folder)
+
+    assert_refused(kcert("client", name, "--quiet"), 2, said)
+    assert snapshot(kcert.folder / "pki") == before
+
+
+def test_kubelet_is_sent_to_its_own_command(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    before = snapshot(own_pki("course").folder)
+
+    assert_refused(kcert("client", "kubelet"), 2, "kubelet is made by `kcert kubelet`.")
+    assert snapshot(kcert.folder / "pki") == before
+
+
+def test_names_that_are_like_a_users_or_come_with_a_group_are_made(kcert: Kcert, tmp_path: Path) -> None:
+    config = tmp_path / "kcert.yaml"
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
+    kcert.done("ca", "--quiet")
+
+    made = kcert.done("client", "jane", "jan", "janet", "adam", "cal", "--quiet").lines
+    grouped = kcert.done("client", "admn", "--group", "developers", "--quiet").lines
+
+    assert [line.split()[1] for line in (*made, *grouped)] == ["jane", "jan", "janet", "adam", "cal", "admn"]
+
+
+def test_whoever_is_made_without_a_group_is_told_of(kcert: Kcert, tmp_path: Path) -> None:
+    config = tmp_path / "kcert.yaml"
+    config.write_text("key: {algorithm: ecdsa}\nusers: [{name: jane}]\n", encoding="utf-8")
+    kcert.done("ca", "--quiet")
+
+    lesson = kcert.done("client", "bob", "developers", "--no-explain").stdout
+    quiet = kcert("client", "carla", "jane", "--quiet")
+    others = [
+        kcert(*words, "--quiet")
+        for words in (("client", "dora", "--group", "a"), ("client", "carla"), ("renew", "carla"), ("client", "admin"))
+    ]
+
+    assert "bob and developers are in no group: --group GROUP puts whoever is made into one." in lesson
+    assert quiet.stderr == "kcert: carla is in no group: --group GROUP puts whoever is made into one.\n"
+    assert not [one.stderr for one in others if "no group" in one.stderr or one.status]
+
+
+def test_a_group_comes_later_by_way_of_kcert_yaml(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    """What the refusal says, done to the letter, puts the user into the group."""
+    own = own_pki("course")
+    kcert.done("client", "jane", "--quiet", "--dir", "pki")
+    own.folder.rename(tmp_path / "lab")
+    config = tmp_path / "kcert.yaml"
+    kept = config.read_text(encoding="utf-8") if config.exists() else ""
+    config.unlink(missing_ok=True)
+
+    refused = kcert("client", "jane", "--group", "developers", "--dir", "lab")
+
+    assert_refused(refused, 2, "in no group", "`kcert init` writes one", "`kcert renew jane --stale --dir lab`")
+    line = " ".join(refused.stderr.split()).partition("under users: `")[2].partition("`")[0]
+    config.write_text(f"{kept}users:\n  {line}\n", encoding="utf-8")
+    kcert.done("renew", "jane", "--stale", "--dir", "lab", "--quiet")
+    assert judge.judged(judge.load(tmp_path / "lab/jane.crt")).subject == ("CN=jane", "O=developers")
+
+
 def _resigned(folder: Path, *dates: str) -> None:
     """Sign admin's request once more, with other dates."""
     said = output(

@@ -21,7 +21,7 @@ from kcert import cli
 from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
-from tests.running import Ended, output
+from tests.running import Ended, output, program
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import backups, files_of, recorded, shown
@@ -253,6 +253,7 @@ class Applicant:
     def request(self, subject: str, names: tuple[str, ...] = ()) -> bytes:
         """A request, as PEM; a subject is written ``CN=jane/O=developers``."""
         kinds = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
+        kinds["UID"] = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")  # Kubernetes' own, not LDAP's
         parts = [part.split("=", 1) for part in subject.split("/") if part]
         builder = x509.CertificateSigningRequestBuilder().subject_name(
             x509.Name([x509.NameAttribute(kinds[kind], value) for kind, value in parts])
@@ -686,6 +687,22 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
 
 
+def test_a_uid_in_the_subject_is_told_wherever_it_says_who_this_becomes(
+    applicant: Applicant, inside: InProcess
+) -> None:
+    told = "It also carries a UID: root-uid. From 1.33 on, Kubernetes takes that for the user's own UID."
+    path = applicant.object(applicant.request("CN=eve/O=developers/UID=root-uid"))
+
+    for command in ("show", "approve", "sign"):
+        assert told in " ".join(inside.done("csr", command, "--file", path).stdout.split()), command
+    assert ("1.3.6.1.4.1.57683.2", "root-uid") in [
+        (one.oid.dotted_string, one.value) for one in certificate_in(path).subject
+    ]
+    plain = applicant.object(applicant.request("CN=eve/O=developers"))
+    for command in ("show", "approve", "sign"):
+        assert "UID:" not in inside.done("csr", command, "--file", plain).stdout
+
+
 def test_nothing_of_a_foreign_request_reaches_the_terminal_raw(applicant: Applicant, kcert: Kcert) -> None:
     path = applicant.object(applicant.request("CN=\x1b[2Jjane/O=a\u202eb"))
 
@@ -826,6 +843,48 @@ def test_what_cannot_be_meant_is_refused(
 
     assert ended.status == 2
     assert words in " ".join(ended.stderr.split())
+
+
+@pytest.mark.parametrize("command", ["show", "approve", "deny"])
+@pytest.mark.parametrize("name", ["pki/jane-csr.yaml", "asks.yaml"])
+def test_a_file_where_a_name_belongs_is_sent_to_its_option(
+    applicant: Applicant, inside: InProcess, command: str, name: str
+) -> None:
+    applicant.object(applicant.request("CN=jane"))
+
+    ended = inside("csr", command, name)
+
+    assert ended.status == 2
+    assert f"`kcert csr {command} --file {name}`" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "approve", "deny"])
+def test_where_no_cluster_answers_the_manifest_is_named(
+    applicant: Applicant, inside: InProcess, pki_folder: Path, tmp_path: Path, command: str
+) -> None:
+    program("kubectl")
+    applicant.object(applicant.request("CN=jane")).rename(pki_folder / "jane-csr.yaml")
+    nowhere = tmp_path / "nowhere.conf"
+    nowhere.write_text(NOWHERE, encoding="ascii")
+
+    known = inside("csr", command, "jane", "--kubeconfig", nowhere)
+    unknown = inside("csr", command, "bob", "--kubeconfig", nowhere)
+
+    assert (known.status, unknown.status) == (3, 3)
+    assert "refused" in known.stderr
+    assert f"Without a cluster: `kcert csr {command} --file pki/jane-csr.yaml`." in known.stderr
+    assert "Without a cluster" not in unknown.stderr
+
+
+NOWHERE = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: a, user: {}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+"""
+"""A kubeconfig for a port at which nobody listens."""
 
 
 def test_a_name_that_no_object_can_have_needs_another_one(pki_folder: Path, inside: InProcess) -> None:

@@ -162,6 +162,16 @@ def test_step_stops_cleanly(course: Pki, kcert: Kcert, keys: str, status: int) -
     assert "Traceback" not in ended.text
     assert snapshot(course.folder) == before
     assert staged(course.folder) == []
+    if status == 130:
+        last = ended.plain.splitlines()[-2:]
+        assert " ".join(last).startswith("kcert: Interrupted. What was finished is in place"), "behind the prompt"
+
+
+def test_an_interruption_of_what_makes_nothing_speaks_of_nothing_finished(kcert: Kcert) -> None:
+    ended = on_terminal(kcert, "diagnose", keys="\x03", prompt=rb"on a line of its own\.")
+
+    assert ended.status == 130
+    assert ended.plain.splitlines()[-1] == "kcert: Interrupted."
 
 
 def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> None:

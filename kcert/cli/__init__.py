@@ -7,14 +7,19 @@ know the others from ``COMMANDS`` alone.
 from __future__ import annotations
 
 import importlib
-from typing import Annotated, Any, NamedTuple
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 import typer.core
 import typer.main
 
 from kcert import __version__
-from kcert.errors import InputError, ReaderGoneError
+from kcert.errors import InputError, ReaderGoneError, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Entry(NamedTuple):
@@ -24,6 +29,9 @@ class Entry(NamedTuple):
     help: str
     panel: str
 
+
+ROOM_FOR_TABLES = 120
+"""Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
 
 _MAKE, _USE, _LOOK, _LEARN = "Make", "Use", "Look", "Learn"
 
@@ -54,6 +62,21 @@ COMMANDS = {
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
     "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
 }
+
+_MAKING = (
+    *(name for name, entry in COMMANDS.items() if entry.panel == _MAKE),
+    "kubeconfig",
+    "bundle",
+    "export",
+    "practice",
+)
+_READING = ("list", "show")
+"""Subcommands of those that make nothing."""
+
+
+def only_reads(words: Sequence[str]) -> bool:
+    """Whether a command line looks at what there is, and would leave nothing finished behind."""
+    return not set(words[:1]) & set(_MAKING) or bool(set(words[1:2]) & set(_READING))
 
 
 class _Commands(typer.core.TyperGroup):
@@ -102,8 +125,11 @@ def load(name: str) -> Any:
     else:
         app = typer.Typer(add_completion=False)
         app.command(name, help=module.command.__doc__)(module.command)
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     command.name = name
+    if shutil.get_terminal_size().columns < ROOM_FOR_TABLES:
+        for one in getattr(command, "commands", {"": command}).values():
+            one.rich_markup_mode = None
     return command
 
 
@@ -139,5 +165,26 @@ def run() -> int:
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"
-        raise InputError(f"{error.format_message().rstrip('.')}. `{path} --help` tells what it takes.") from None
+        hint = f"`{path} --help` tells what it takes."
+        if path == "kcert" and (meant := _in_order(sys.argv[1:])):
+            hint = f"Options come after the command: `{meant}`."
+        raise InputError(f"{sentence(error.format_message())} {hint}") from None
     return status if isinstance(status, int) else 0
+
+
+def _in_order(words: list[str]) -> str:
+    """The command line that was meant where options stand before the command that knows them; nothing if none does."""
+    from kcert.shell import typed
+
+    first = words[0].partition("=")[0] if words else ""
+    for at, name in enumerate(words):
+        if name not in COMMANDS or not first.startswith("-"):
+            continue
+        command, known = load(name), words[at : at + 1]
+        if inner := getattr(command, "commands", {}).get(next(iter(words[at + 1 : at + 2]), "")):
+            command, known = inner, words[at : at + 2]
+        options = {spelling: one for one in command.params for spelling in (*one.opts, *one.secondary_opts)}
+        # Before a command that is its value, the option would be without one.
+        if first in options and (options[first].is_flag or first != words[0] or at > 1):
+            return typed(("kcert", *known, *words[:at], *words[at + len(known) :]))
+    return ""

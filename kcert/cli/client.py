@@ -33,6 +33,7 @@ def command(
 
     cluster = chapters.cluster(making.config)
     known, wanted = profiles.clients(cluster, names or (), tuple(groups or ()))
-    there = as_they_are(making.dir, cluster, wanted, tuple(groups or ()), openssl(making.openssl))
+    option = chapters.folder_option(making.dir, making.config)
+    there = as_they_are(making.dir, cluster, wanted, tuple(groups or ()), openssl(making.openssl), option=option)
     known, wanted = (tuple(there.get(one.name, one) for one in some) for some in (known, wanted))
     chapters.order(making, "client", cluster, known, wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +12,14 @@ import typer
 
 from kcert import profiles
 from kcert.cli import chapters
-from kcert.cli.options import Looking, Making, Program, Signing, takes
+from kcert.cli.options import DEFAULT_FOLDER, Looking, Making, Program, Signing, takes
 from kcert.durations import duration
-from kcert.errors import InputError
+from kcert.errors import InputError, UnansweredError
+from kcert.shell import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kcert.kubernetes.kubectl import Cluster
 
 app = typer.Typer(
@@ -37,7 +42,8 @@ Kubeconfig = Annotated[
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
 SIGNER_HELP = (
-    "Who is to sign: kube-apiserver-client, kube-apiserver-client-kubelet, kubelet-serving, or another's whole name."
+    "Who is to sign: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
+    "kubelet-serving for one as a server, or another's whole name."
 )
 
 
@@ -192,9 +198,10 @@ def show(
         csr.decoded(found, openssl(deciding.openssl), csr.out_of_file(file, found, "request"))
     else:
         cluster = _cluster(deciding)
-        argv = cluster.command("get", "csr", _object(name), "-o", "yaml")
+        argv = cluster.command("get", "csr", _object(name, "show"), "-o", "yaml")
         csr.shows(argv)
-        found = manifests.looked_up(argv, _object(name))
+        with _asking_a_cluster("show", name):
+            found = manifests.looked_up(argv, _object(name))
         csr.decoded(found, openssl(deciding.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
 
 
@@ -203,17 +210,17 @@ def show(
 def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
     """Say that a request may be signed: `kubectl certificate approve`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
-    from kcert.kubernetes.signing_request import APPROVED
     from kcert.openssl.program import openssl
     from kcert.view import csr
 
     if file is None:
-        csr.ran(_cluster(deciding).command("certificate", "approve", _object(name)))
+        with _asking_a_cluster("approve", name):
+            csr.ran(_cluster(deciding).command("certificate", "approve", _object(name, "approve")))
         return
     _neither(name)
     program = openssl(deciding.openssl)
     before, after = manifests.decide(file, lambda one: signing.approve(one, program))
-    csr.decided(file, before, after, APPROVED)
+    csr.approved(file, before, after, program)
 
 
 @app.command("deny")
@@ -225,7 +232,8 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
     from kcert.view import csr
 
     if file is None:
-        csr.ran(_cluster(talking).command("certificate", "deny", _object(name)))
+        with _asking_a_cluster("deny", name):
+            csr.ran(_cluster(talking).command("certificate", "deny", _object(name, "deny")))
         return
     _neither(name)
     before, after = manifests.decide(file, signing.deny)
@@ -333,15 +341,35 @@ def _cluster(options: Talking | Fetching) -> Cluster:
     return Cluster(options.kubeconfig, options.context)
 
 
-def _object(name: str | None) -> str:
-    """The name of an object, as it can be one."""
+def _object(name: str | None, verb: str = "") -> str:
+    """The name of an object, as it can be one; *verb* is the command that takes a file as well."""
     from kcert.kubernetes.signing_request import object_name
 
     if name is None:
         raise InputError("name the object in the cluster, or a manifest with --file FILE.")
+    if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
+        option = f"kcert csr {verb} --file {quote(name)}"
+        raise InputError(f"{name!a} is a file, and a name is looked for in a cluster: `{option}`.")
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
     return name
+
+
+_FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
+
+
+@contextlib.contextmanager
+def _asking_a_cluster(verb: str, name: str | None) -> Iterator[None]:
+    """Where no cluster answers, the error also names the manifest in the PKI folder that needs none."""
+    try:
+        yield
+    except UnansweredError as error:
+        folder = Path(os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+        made = folder / f"{name}-csr.yaml"
+        if not made.is_file():
+            raise
+        option = f"kcert csr {verb} --file {quote(str(made))}"
+        raise UnansweredError(f"{error} Without a cluster: `{option}`.") from None
 
 
 def _neither(name: str | None) -> None:

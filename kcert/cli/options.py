@@ -83,6 +83,7 @@ class Making:
         typer.Option(
             "--jobs",
             "-j",
+            metavar="N",
             min=1,
             max=256,
             help="How many programs may run at once: in a lesson the keys are then generated first.",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from kcert import plain_yaml
 from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
-from kcert.errors import InputError
+from kcert.errors import InputError, sentence
 from kcert.files import open_at_once
 from kcert.shell import quote
 
@@ -71,7 +71,7 @@ class Value:
     def refuse(self, why: str) -> InputError:
         """The error that this value cannot be taken."""
         where = f"{self.path}: " if self.path else ""
-        return InputError(f"{self.file}:{self.line}: {where}{why}.")
+        return InputError(f"{self.file}:{self.line}: {where}{sentence(why)}")
 
     def text(self, reason: Callable[[str], str | None]) -> str:
         """The value as text for which *reason* finds nothing to say."""

@@ -76,6 +76,10 @@ def network(value: str) -> str | None:
         parsed = ipaddress.ip_network(value)
     except ValueError:
         return _why_no_network(value)
+    if "/" not in value:
+        length = 112 if parsed.version == 6 else 16
+        begins = ipaddress.ip_network(f"{value}/{length}", strict=False)
+        return f"a range says behind a slash how long its prefix is: write {str(begins)!a}"
     if parsed.num_addresses < 8:
         return "kube-apiserver wants a range of eight addresses or more"
     return None

@@ -6,8 +6,9 @@ They are printed and never run. What came out of a log is quoted, and what canno
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from kcert.shell import quote
 
@@ -122,6 +123,12 @@ def sign(name: str) -> str:
         f"openssl x509 -req -in {word}.csr -CA ca.crt -CAkey ca.key -CAcreateserial \\\n"
         f"    -out {word}.crt -days 365 -extensions v3_req -extfile openssl-{word}.cnf"
     )
+
+
+def sign_in(folder: str, name: str) -> str:
+    """The same where the request and its settings are in *folder*; nothing where they are not, or not on this host."""
+    needed = (Path(folder, f"{name}.csr"), Path(folder, f"openssl-{name}.cnf"))
+    return sign(name) if all(os.access(one, os.R_OK) for one in needed) else ""
 
 
 def request(name: str, subject: str = "/CN=...") -> str:

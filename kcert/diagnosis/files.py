@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from kcert.diagnosis.cause import Cause, Meaning, Saying, Wording
-from kcert.diagnosis.commands import file, is_pki, lines, look, name_of, repair, sign, which
+from kcert.diagnosis.commands import file, is_pki, lines, look, name_of, repair, sign, sign_in, which
+from kcert.files import mistyped
 
 _KUBECONFIGS = (".conf", ".kubeconfig")
 
@@ -44,6 +45,8 @@ def _missing(saying: Saying) -> Meaning | None:
         return None
     if PurePosixPath(path).name == "bootstrap-kubelet.conf":
         return _bootstrap(path)
+    if meant := _meant(path):
+        return _mistyped(path, meant)
     name = name_of(path)
     folder = str(PurePosixPath(path).parent)
     kubeconfig = _is_kubeconfig(path)
@@ -62,8 +65,34 @@ def _missing(saying: Saying) -> Meaning | None:
             ),
             (
                 f"# copy it to {path}, or correct the option that names it",
-                "" if kubeconfig or _is_key(path) else sign(name),
+                "" if kubeconfig or _is_key(path) else sign_in(folder, name),
             ),
+        ),
+    )
+
+
+_USUAL = {
+    *("apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "ca", "front-proxy-ca", "front-proxy-client"),
+    *("healthcheck-client", "peer", "sa", "server"),
+}
+"""kubeadm's names without their suffix: some are like each other, and nobody has mistyped them."""
+
+
+def _meant(path: str) -> Path | None:
+    """The file of nearly that name, where this is the host that the log is of."""
+    meant = None if PurePosixPath(path).stem in _USUAL else mistyped(Path(path))
+    return meant if meant and meant.name.isprintable() else None
+
+
+def _mistyped(path: str, meant: Path) -> Meaning:
+    folder = str(PurePosixPath(path).parent)
+    return Meaning(
+        f"{path} is not there, and {meant.name} lies beside it: the path in an option is mistyped, most likely, and "
+        "the option has to be corrected.",
+        lines(f"ls -l {file(folder)}", _openssl(str(meant))),
+        repair(
+            ("kcert flags COMPONENT   # the options with their paths",),
+            (f"# write {meant} where an option says {path}, and start the component again",),
         ),
     )
 
@@ -145,7 +174,7 @@ def _directory(saying: Saying) -> Meaning | None:
             (
                 f"rmdir {file(path)}",
                 "# put the file there, then start the pod again",
-                sign(name_of(path)) if not _is_key(path) else "",
+                sign_in(str(PurePosixPath(path).parent), name_of(path)) if not _is_key(path) else "",
             ),
         ),
     )
@@ -156,6 +185,8 @@ def _gone(saying: Saying) -> Meaning | None:
     path = saying.word("path").strip("\"'")
     if not path:
         return None
+    if meant := _meant(path):
+        return _mistyped(path, meant)
     folder = str(PurePosixPath(path).parent)
     return Meaning(
         f"{path} is not there, or cannot be opened.",

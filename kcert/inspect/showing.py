@@ -147,6 +147,7 @@ def _who(certificate: X509) -> list[Fact]:
         Fact("user (CN)", name, "User", {"user": name}) if name else Fact("user (CN)", "none", "No user"),
         *_groups(subject.organizations, name),
         *[Fact("OU", unit, "Unit") for unit in subject.units],
+        *[Fact("UID", uid) for uid in subject.uids],
         Fact("subject", str(subject)),
     ]
 
@@ -266,6 +267,8 @@ def _request_facts(request: Request, ran: Ran) -> tuple[Fact, ...]:
         Fact("user (CN)", name, "User", {"user": name}) if name else Fact("user (CN)", "none", "No user"),
         *_groups(request.subject.organizations, name),
         *[Fact("OU", unit, "Unit") for unit in request.subject.units],
+        *[Fact("UID", uid) for uid in request.subject.uids],
+        Fact("subject", str(request.subject) or "(empty)"),
         Fact("names asked for", listed(str(one) for one in request.alt_names) or "none"),
         Fact("uses asked for", ", ".join((*(request.key_usage or ()), *(request.extended_key_usage or ()))) or "none"),
         *_public(request.public_key),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.errors import KcertError, ProgramError
+from kcert.errors import KcertError, ProgramError, UnansweredError, sentence
 from kcert.shell import Command, find, read
 
 if TYPE_CHECKING:
@@ -70,6 +70,15 @@ _FAILURES = (
 )
 """What kubectl says, and what to do about it; the first that is found counts."""
 
+_UNANSWERED = (
+    "localhost:8080",
+    "connection refused",
+    "connection to the server",
+    "Unable to connect",
+    "no configuration",
+)
+"""What it says where no cluster answers."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -87,10 +96,11 @@ class Cluster:
 def kubectl(argv: tuple[str, ...]) -> Reading:
     """Run a command line of kubectl for what it prints.
 
-    Raises ProgramError where kubectl is missing or fails, with what can be done about it.
+    Raises UnansweredError where kubectl is missing or finds no cluster, and ProgramError where it fails otherwise,
+    with what can be done about it.
     """
     if find(PROGRAM) is None:
-        raise ProgramError(
+        raise UnansweredError(
             "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
             "approve, deny, sign and fetch take --file FILE."
         )
@@ -107,4 +117,5 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
     what = f"`{' '.join(argv[:3])}` failed with status {reading.status}"
     said = ascii(said)[1:-1]
-    return ProgramError(f"{what}: {said if said.endswith(('.', '?')) else f'{said}.'} {advice}".strip())
+    kind = UnansweredError if any(sign in reading.stderr for sign in _UNANSWERED) else ProgramError
+    return kind(f"{what}: {sentence(said)} {advice}".strip())

@@ -44,11 +44,12 @@ def newcomers(
 
 
 def as_they_are(
-    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str
+    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str, *, option: str
 ) -> dict[str, Certificate]:
     """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
     Nothing but the certificate says in which groups they are; raises InputError where other *groups* are asked for.
+    *option* belongs behind a command on the same folder and cluster.
     """
     named = {user.name for user in cluster.users}
     found: dict[str, Certificate] = {}
@@ -60,10 +61,12 @@ def as_they_are(
             continue
         if groups and set(groups) != set(one.subject.organizations):
             listed = ", ".join(one.subject.organizations) or "no group"
+            described = f"{cluster.source}" if cluster.source else "kcert.yaml (`kcert init` writes one)"
+            user = f"{{name: {certificate.name}, groups: [{', '.join(groups)}]}}"
             raise InputError(
                 f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. To change "
-                "the groups, write the user with them into kcert.yaml (users); then "
-                f"`kcert renew {certificate.name} --stale` brings the certificate in line."
+                f"the groups, write the user with them into {described}, under users: `- {user}`; then "
+                f"`kcert renew {certificate.name} --stale{option}` brings the certificate in line."
             )
         found[certificate.name] = one
     return found

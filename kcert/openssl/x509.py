@@ -39,6 +39,11 @@ class Name:
         """Every OU, which Kubernetes does not look at."""
         return self.values("OU")
 
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The user's UID, which Kubernetes reads there from 1.33 on (k8s.io/apimachinery/pkg/apis/asn1, X509UID)."""
+        return self.values("1.3.6.1.4.1.57683.2")
+
     def __str__(self) -> str:
         return listed(f"{kind}={value}" for kind, value in self.parts)
 

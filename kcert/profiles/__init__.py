@@ -205,7 +205,52 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
             f"{name!a} is the common name of the certificate {meant.name}, which `{made_by}` makes. For another of "
             "that name say with --group which groups it is in."
         )
+    if not groups:
+        _check_meant(known, name)
     return user(cluster, name, groups)
+
+
+def _check_meant(known: Iterable[Certificate], name: str) -> None:
+    """Refuse a name that is, or is nearly, one of the cluster's own: a component's, a node's, a chapter's.
+
+    A user of nearly that name has to be told apart by his groups; those of other users are as near as they like.
+    """
+    made_by = _makers(known)
+    if name in made_by:
+        raise InputError(f"{name} is made by `{made_by[name]}`.")
+    whole = [one for one in made_by if one == f"kube-{name}"]
+    close = whole or difflib.get_close_matches(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
+    if close:
+        command = made_by[close[0]]
+        elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
+        raise InputError(
+            f"{name!a} is nobody in this cluster; did you mean {close[0]}{elsewhere}? For a user of that name give "
+            "--group GROUP."
+        )
+
+
+_NEAR = 0.8
+"""Likeness (difflib) from which on a name is a typing error: `admn` is nearly admin, and Adam is himself."""
+
+_SHORTEST = 4
+"""Characters of a name that another can be like: Cal is not nearly ca."""
+
+
+def _makers(known: Iterable[Certificate]) -> dict[str, str]:
+    """The command that makes it, for each name under which a certificate of the cluster could be asked for."""
+    made_by: dict[str, str] = {}
+    for one in known:
+        if one.role == "user":
+            continue
+        client = one.chapter == "client"
+        command = f"kcert client {one.name}" if client else f"kcert {one.chapter}"
+        common_name = one.subject.common_name if one.subject else None
+        for name in (one.name, one.role, common_name, None if client else one.chapter):
+            if name:
+                made_by.setdefault(name, command)
+        if one.host and one.chapter == "kubelet":
+            made_by.setdefault(one.host, f"kcert kubelet {one.host}")
+    return made_by
 
 
 def write_example(path: Path, profile: str) -> None:

@@ -17,6 +17,7 @@ from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
+from kcert.openssl.x509 import listed
 from kcert.shell import Command, quote, read, typed
 from kcert.view.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.making import Order
-    from kcert.openssl.x509 import X509, Request
+    from kcert.openssl.x509 import X509, Name, Request
     from kcert.plan import Run
     from kcert.shell import Outcome
 
@@ -168,9 +169,10 @@ def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
 def _becomes(one: SigningRequest, request: Request) -> None:
     name, groups = request.subject.common_name or "", request.subject.organizations
     serving = one.signer == signers.KUBELET_SERVING
-    listed = ", ".join(clean_line(group) for group in groups) or "no group of its own"
+    among = ", ".join(clean_line(group) for group in groups) or "no group of its own"
     if not serving:
-        say(f"Whoever holds the key would become the user {clean_line(name)}, in: {listed}.")
+        say(f"Whoever holds the key would become the user {clean_line(name)}, in: {among}.")
+        _carries(request.subject)
     else:
         say(f"The kubelet of {clean_line(name.removeprefix(signers.NODE_PREFIX))} would serve with it.")
     if request.alt_names:
@@ -182,6 +184,13 @@ def _becomes(one: SigningRequest, request: Request) -> None:
     if one.expires is not None:
         say(f"It asks to be valid for {told(timedelta(seconds=one.expires))} at most.")
     _warnings(one, request)
+
+
+def _carries(subject: Name) -> None:
+    """What else of the user a subject decides: the API server hands a UID to whatever authorizes, and logs it."""
+    if subject.uids:
+        uid = clean_line(listed(subject.uids))
+        say(f"It also carries a UID: {uid}. From 1.33 on, Kubernetes takes that for the user's own UID.", "notice")
 
 
 def _warnings(one: SigningRequest, request: Request) -> None:
@@ -213,6 +222,13 @@ def _status(one: SigningRequest) -> None:
         say("Nobody has decided about it yet.")
     if one.certificate is not None:
         say("Its certificate is in the object: `kcert csr fetch` gets it.")
+
+
+def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
+    """What the manifest says now that it is approved, and what its subject decides besides name and groups."""
+    decided(path, before, after, APPROVED)
+    if after.signer != signers.KUBELET_SERVING:
+        _carries(requested(openssl, after).subject)
 
 
 def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
@@ -285,6 +301,8 @@ class Signing:
     def done(self, one: SigningRequest, found: X509) -> None:
         """The manifest has its certificate."""
         say(f"{self._path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+        if found.may_dial:
+            _carries(found.subject)
         say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}{self._option}`.")
 
     def there(self, one: SigningRequest) -> None:

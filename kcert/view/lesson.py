@@ -14,6 +14,7 @@ from kcert.passphrase import IN_ENVIRONMENT
 from kcert.plan import Embed, Join, Rewrite, Run, TakeOut, Write, role_of
 from kcert.shell import PASSPHRASE_VARIABLE, folder_argument, quote
 from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
+from kcert.view.quiet import in_no_group
 from kcert.view.results import show_kept, show_made
 from kcert.workspace import SECRET_MODE
 
@@ -171,6 +172,8 @@ class Lesson:
             left = ", ".join(one.certificate.name for one in result.left)
             say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")
             return
+        if words := in_no_group(self._order.cluster, result.made):
+            say(words, "notice")
         if words := _next(self._order, result):
             say(words)
 

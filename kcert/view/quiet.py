@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
+    from kcert.cluster import Cluster
     from kcert.making import Made, Order, Prepared
     from kcert.plan import Procedure, Step
     from kcert.shell import Outcome
@@ -26,6 +27,8 @@ class Quiet:
         self._lines: dict[str, str] = {}
         self._order: list[str] = []
         self._finished = 0
+        self._made: list[Made] = []
+        self._cluster: Cluster | None = None
         self._counts = sys.stderr.isatty()
 
     def waits(self, holder: str) -> None:
@@ -34,7 +37,7 @@ class Quiet:
 
     def opens(self, order: Order, prepared: Prepared) -> None:
         """What is kept has its line at once."""
-        cluster = order.cluster
+        self._cluster = cluster = order.cluster
         if cluster.defaults and not cluster.source:
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in prepared.remarks:
@@ -68,11 +71,14 @@ class Quiet:
         verb = "renewed" if made.procedure.replaces else "made"
         self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.proof}{cut}"
         self._finished += 1
+        self._made.append(made)
         self._print()
 
     def ends(self) -> None:
         """Whatever there was to say is said; the counter goes."""
         self._clear()
+        if self._cluster and (words := in_no_group(self._cluster, self._made)):
+            self._note(words)
 
     def _note(self, text: str) -> None:
         """A remark on standard error, apart from the lines; on a terminal wrapped as its width wants it."""
@@ -100,6 +106,20 @@ class Quiet:
 def without_end(certificate: Certificate) -> str:
     """What that is which has no date to end on: it is no certificate."""
     return "a request" if certificate.files.csr else "a key pair"
+
+
+def in_no_group(cluster: Cluster, made: Sequence[Made]) -> str:
+    """A sentence on the users who were made without any group, which may be a slip; not on those in kcert.yaml."""
+    described = {user.name for user in cluster.users}
+    names = [
+        one.name
+        for one in (made_.procedure.certificate for made_ in made if not made_.procedure.replaces)
+        if one.role == "user" and one.name not in described and one.subject and not one.subject.organizations
+    ]
+    if not names:
+        return ""
+    listed = f"{', '.join(names[:-1])} and {names[-1]} are" if names[1:] else f"{names[0]} is"
+    return f"{listed} in no group: --group GROUP puts whoever is made into one."
 
 
 def _kept(standing: Standing, folder_option: str) -> str:

@@ -117,3 +117,45 @@ def test_no_escape_sequence_reaches_the_screen() -> None:
 def test_windows_line_ends_are_no_part_of_a_message() -> None:
     ended = kcert("--format", "json", stdin=b"open /etc/kubernetes/pki/ca.crt: no such file or directory\r\n")
     assert json.loads(ended.stdout)[0]["lines"][0]["text"].endswith("directory")
+
+
+@pytest.mark.parametrize(
+    "line", ["open {}: no such file or directory", "Could not open file or uri for loading certificate from {}"]
+)
+def test_a_mistyped_path_leads_to_the_file_beside_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "etcd-server.crt").touch()
+    (tmp_path / "etcd-server\nrm.crt").touch()
+    wrong, right = tmp_path / "etcd-servr.crt", tmp_path / "etcd-server.crt"
+
+    ended = kcert("--format", "json", stdin=line.format(wrong).encode())
+
+    (finding,) = json.loads(ended.stdout)
+    assert f"{wrong} is not there, and etcd-server.crt lies beside it" in finding["cause"]
+    assert f"# write {right} where an option says {wrong}, and start" in finding["repair"]
+    assert str(right) in finding["proof"]
+    assert "kcert all" not in finding["repair"]
+    assert not [one for one in finding["repair"].splitlines() if "openssl" in one and not one.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["apiserver-kubelet-client.crt", "node02.crt", "kube-scheduler.crt"])
+def test_another_hosts_file_and_a_usual_name_are_no_typing_errors(tmp_path: Path, name: str) -> None:
+    for one in ("apiserver-etcd-client.crt", "node01.crt"):
+        (tmp_path / one).touch()
+
+    ended = kcert("--format", "json", stdin=f"open {tmp_path / name}: no such file or directory".encode())
+
+    (finding,) = json.loads(ended.stdout)
+    assert "lies beside" not in finding["cause"]
+    assert "kcert all" in finding["repair"]
+
+
+def test_a_request_is_signed_again_only_where_it_is(tmp_path: Path) -> None:
+    line = f"open {tmp_path}/jane.crt: no such file or directory".encode()
+
+    without = kcert(stdin=line).stdout
+    for name in ("jane.csr", "openssl-jane.cnf"):
+        (tmp_path / name).touch()
+    beside = kcert(stdin=line).stdout
+
+    assert "-req -in" not in without
+    assert "openssl x509 -req -in jane.csr" in beside

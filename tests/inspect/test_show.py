@@ -118,7 +118,20 @@ def test_a_request(pki: Path) -> None:
     text = shown("jane.csr", folder=pki)
     assert "openssl req -in jane.csr -text -noout -verify" in text
     assert "groups (O): developers" in text
+    assert "subject: CN=jane, O=developers" in text
+    assert "UID" not in text
     assert "signature: made with the key that it is about" in text
+
+
+def test_a_request_that_carries_a_uid(pki: Path) -> None:
+    uid = x509.NameAttribute(x509.ObjectIdentifier("1.3.6.1.4.1.57683.2"), "root-uid")
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([*name("eve"), uid]))
+    put(pki / "eve.csr", made.sign(new_key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+    text = shown("eve.csr", folder=pki)
+
+    assert "UID: root-uid" in text
+    assert "subject: CN=eve, 1.3.6.1.4.1.57683.2=root-uid" in text
 
 
 def test_a_kubeconfig(kubeadm: Kubeadm) -> None:

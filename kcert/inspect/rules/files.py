@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from kcert.files import mistyped
 from kcert.inspect.layouts import KUBEADM, KUBEADM_ETCD, key_names
 from kcert.inspect.places import Content, read_file
 from kcert.inspect.rules import bash, corrections, fields, repairs, standards
@@ -79,11 +79,9 @@ def _mistyped(problem: Problem) -> Path | None:
         return None
     known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
     folder = problem.path.parent
-    if (folder.name in ("pki", "etcd") and problem.path.stem in known) or not folder.is_dir():
+    if folder.name in ("pki", "etcd") and problem.path.stem in known:
         return None
-    names = [path.name for path in folder.iterdir() if path.suffix == problem.path.suffix]
-    close = difflib.get_close_matches(problem.path.name, names, 1, 0.8)
-    return folder / close[0] if close else None
+    return mistyped(problem.path)
 
 
 def _option_set(case: Case, problem: Problem, likely: Path) -> str:
