@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import read_regular
 
@@ -174,23 +175,16 @@ def _check_unshared(path: Path, found: dict[str, Any], name: str, inside: str, c
 
 
 def _plain(text: str) -> Any:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
-            raise InputError("a kubeconfig with aliases (*name) is not read.")
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise InputError(f"it is not YAML{line}.") from None
+        return plain_yaml.one(text)
+    except plain_yaml.NotPlainError as error:
+        raise InputError(f"it {error}.") from None
 
 
 def _content(path: Path, text: str) -> dict[str, Any]:
     try:
         found = _plain(text)
-    except (InputError, ValueError) as error:
+    except InputError as error:
         raise InputError(f"{path} is no kubeconfig to merge into: {error}") from None
     if found is None:
         raise InputError(f"{path} is empty; --output {path} writes a new kubeconfig.")
