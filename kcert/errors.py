@@ -46,6 +46,10 @@ class ProgramError(KcertError):
     exit_status = FAILED
 
 
+class TooSlowError(ProgramError):
+    """A program that kcert ran did not finish in time."""
+
+
 class UnansweredError(ProgramError):
     """No cluster answers, or there is no kubectl to ask one with: work without one may go on."""
 

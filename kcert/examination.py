@@ -47,7 +47,7 @@ STEERING = {
 }
 """What each of openssl's own variables does (openssl-env(7))."""
 
-OPENSSL = Program("openssl", ("version",), "everything", "nothing works but plan, init, history and this")
+OPENSSL = Program("openssl", ("version",), "everything", "nothing works but init, explain, history, diagnose and this")
 PROGRAMS = (
     Program(
         "kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself, offline"
@@ -83,7 +83,7 @@ def _openssl(name: str) -> Examined:
     try:
         said = version(name)
     except ProgramError as error:
-        return Examined(OPENSSL, path, trouble=str(error))
+        return Examined(OPENSSL, path, trouble=_as_clause(error))
     return Examined(OPENSSL, path, said, unusable(said))
 
 
@@ -94,7 +94,11 @@ def _examine(program: Program) -> Examined:
     try:
         reading = read(Command((program.name, *program.asks), limit=10))
     except ProgramError as error:
-        return Examined(program, path, trouble=str(error))
+        return Examined(program, path, trouble=_as_clause(error))
     lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
     said = ascii(lines[0])[1:-1] if lines else ""
     return Examined(program, path, said, None if reading.succeeded else "it does not tell its version")
+
+
+def _as_clause(error: ProgramError) -> str:
+    return str(error).removesuffix(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ def interruptions_held() -> Iterator[None]:
     Between a program's start and its entry in a list it would be left behind, and between two files that belong
     together there would be half of a pair.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone, and only there their handlers can be set
+        return
     came: list[int] = []
     before = {
         held: signal.signal(held, lambda number, _frame: came.append(number))

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
-from kcert.nesting import too_deep
+from kcert import plain_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,15 +89,10 @@ class Embedded:
 
 def opened(content: bytes) -> Embedded | None:
     """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
-    import yaml
-
-    if len(content) > LARGEST or too_deep(content):
+    if len(content) > LARGEST:
         return None
     try:
-        # Composed before it is constructed: what aliases would multiply is never built.
-        if b"*" in content and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content)):
-            return None
-        found = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        found = plain_yaml.one(content)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return Embedded(
             server=str(cluster["server"]),
@@ -105,7 +100,7 @@ def opened(content: bytes) -> Embedded | None:
             crt=base64.b64decode(user["client-certificate-data"], validate=True),
             key=base64.b64decode(user["client-key-data"], validate=True),
         )
-    except (yaml.YAMLError, RecursionError, KeyError, IndexError, TypeError, ValueError):
+    except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError, ValueError):
         return None
 
 

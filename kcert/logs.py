@@ -12,16 +12,16 @@ import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kcert.diagnosis.reading import log_lines
 from kcert.errors import InputError, ProgramError
 from kcert.shell import Command, find, hand_over, read, stream, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-VIAS = ("journalctl", "kubectl", "crictl", "docker")
+Via = Literal["journalctl", "kubectl", "crictl", "docker"]
 """The programs that print logs."""
 
 _LABELS = {
@@ -53,7 +53,7 @@ class Wanted:
     """Which log: ``since`` is a time like 1h30m (empty: from its beginning), and ``follow`` waits for more."""
 
     component: str
-    via: str | None = None
+    via: Via | None = None
     follow: bool = False
     since: str = ""
 
@@ -188,6 +188,7 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
             *("-o", columns, "--no-headers", "--request-timeout=5s"),
         ),
         limit=_ANSWER_SECONDS,
+        asks=True,
     )
     pods = [line.split() for line in _answer(ask).splitlines()]
     names = [words for words in pods if words and _POD.fullmatch(words[0])]
@@ -205,7 +206,7 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
         else f" (this host's of {len(names)} pods)"
     )
     argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(wanted), *_follow(wanted)]
-    return Found(Command(tuple(argv)), f"{why}{others}", (ask,))
+    return Found(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 
 
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -263,4 +264,9 @@ def _follow(wanted: Wanted) -> tuple[str, ...]:
     return ("-f",) if wanted.follow else ()
 
 
-_LOCATORS = {"journalctl": _journal, "kubectl": _kubectl, "crictl": _crictl, "docker": _docker}
+_LOCATORS: dict[Via, Callable[[Wanted, Machine, str], Found]] = {
+    "journalctl": _journal,
+    "kubectl": _kubectl,
+    "crictl": _crictl,
+    "docker": _docker,
+}

@@ -255,8 +255,13 @@ def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settin
     return [Write("settings", config, settings), asked, *signed(certificate, issuer, openssl, days)]
 
 
-def signed(certificate: Certificate, issuer: Certificate, openssl: str, days: int) -> tuple[Run, Run]:
-    """The signature under a request that is there, by *issuer* (which may be itself), and the proof of it."""
+def signed(
+    certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = ""
+) -> tuple[Run, Run]:
+    """The signature under a request that is there, by *issuer* (which may be itself), and the proof of it.
+
+    *serial* is what a CA that signs itself keeps.
+    """
     files = certificate.files
     csr, crt, config, authority = files.csr, files.crt, files.cnf, issuer.files.crt
     assert csr and crt and config and authority
@@ -264,7 +269,14 @@ def signed(certificate: Certificate, issuer: Certificate, openssl: str, days: in
         signature = Run(
             "self-signature",
             commands.self_signature(
-                openssl, csr, key=files.key, out=crt, days=days, cnf=config, passphrase=certificate.passphrase
+                openssl,
+                csr,
+                key=files.key,
+                out=crt,
+                days=days,
+                cnf=config,
+                passphrase=certificate.passphrase,
+                serial=serial,
             ),
             reads=(csr, files.key, config),
             makes=(crt,),

@@ -45,7 +45,8 @@ class Old:
 
     ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the
     certificate itself; ``rewrite`` are the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is
-    written anew; ``leaves`` are certificates of a CA, for which it has to vouch afterwards as before.
+    written anew; ``leaves`` are certificates of a CA, for which it has to vouch afterwards as before; ``serial`` is
+    the number that a root keeps (empty: it gets another), because they name it.
     """
 
     found: X509 | None
@@ -55,6 +56,7 @@ class Old:
     rewrite: Rewrite | None = None
     leaves: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
+    serial: str = ""
 
 
 def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days: int, tools: Tools) -> Procedure:
@@ -78,7 +80,7 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
         secret = certificate.passphrase
         argv = commands.request(tools.openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
         steps.append(Run("request", argv, reads=(files.key, config), makes=(csr,)))
-    signature, _ = signed(certificate, authority, tools.openssl, days)
+    signature, _ = signed(certificate, authority, tools.openssl, days, serial=old.serial)
     if issuer and certificate.kind is Kind.CA:
         steps += [signature, verified(tools.openssl, authority, crt), *_proven(certificate, old, tools)]
         steps += chained(certificate, issuer)

@@ -5,7 +5,9 @@ lesson runs like that. ``read``, ``run_many`` and ``hand_over`` go through ``sub
 lies on the disk, for several keys at once, and for programs that take the terminal over. ``sh`` forks in
 Python and starts threads, so no other thread may live while ``run`` is at work.
 
-Commands are argv lists throughout; nothing here is ever given to a shell.
+Commands are argv lists throughout; nothing here is ever given to a shell. All but what is handed over, or may ask at
+the terminal, has a session of its own: Ctrl-C reaches kcert alone, which ends what is running together with all that it
+has started.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 import selectors
 import shlex
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -24,7 +27,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from kcert.errors import ProgramError
+from kcert.errors import ProgramError, TooSlowError
 from kcert.interruptions import interruptions_held
 
 if TYPE_CHECKING:
@@ -55,13 +58,16 @@ class Command:
     """A program with its arguments, and the folder that it runs in.
 
     ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are what it finds in
-    its environment, by the names of the variables, which are not there otherwise.
+    its environment, by the names of the variables, which are not there otherwise. ``asks`` is for a program that may
+    have to ask its user something at the terminal (curl does, for the passphrase of a client's key): it keeps the
+    terminal, and what it starts may outlive it where it is ended.
     """
 
     argv: tuple[str, ...]
     folder: Path = field(default_factory=Path)
     limit: float = ENOUGH_SECONDS
     passphrases: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    asks: bool = False
 
     @property
     def seconds_allowed(self) -> float:
@@ -96,7 +102,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a command printed, its two outputs apart; ``stdout`` is bytes because a file may hold anything."""
+    """What a command that ended by itself printed, its two outputs apart; ``stdout`` is bytes because a file may hold
+    anything."""
 
     status: int
     stdout: bytes
@@ -139,6 +146,7 @@ def run(command: Command) -> Outcome:
                 _bg=True,
                 _bg_exc=False,
                 _decode_errors="replace",
+                _new_session=True,
             )
         with _killed_after(command.seconds_allowed, running, expired):
             running.wait()
@@ -154,7 +162,7 @@ def run(command: Command) -> Outcome:
     except BaseException:  # Ctrl-C, SIGTERM: no program is left behind
         if running is not None:
             with contextlib.suppress(OSError):
-                running.process.kill()
+                running.process.kill_group()
             running.process.wait()
         raise
     return Outcome(command, status, output, started, time.monotonic() - clock)
@@ -171,7 +179,7 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
     def stop() -> None:
         expired.set()
         with contextlib.suppress(OSError):  # it has ended just now
-            running.process.kill()
+            running.process.kill_group()
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
@@ -187,24 +195,19 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
 def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
     """Run *command* for what it prints, with *stdin* as its input.
 
-    *environment* is added to kcert's own. Raises ProgramError as ``run`` does.
+    *environment* is added to kcert's own. Raises ProgramError as ``run`` does, and where a signal ended the program:
+    what it did not print then tells nothing.
     """
-    program = command.argv[0]
-    try:
-        ended = subprocess.run(
-            [_located(program), *command.argv[1:]],
-            cwd=command.folder,
-            input=stdin,
-            capture_output=True,
-            timeout=command.seconds_allowed,
-            env={**command.environment, **(environment or {})},
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _too_slow(command) from None
-    except OSError as error:
-        raise _cannot_start(program, error) from None
-    return Reading(ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
+    pipe = subprocess.PIPE
+    with contextlib.ExitStack() as stack:
+        with interruptions_held():
+            process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
+            stack.callback(_stop, process)
+        try:
+            stdout, stderr = process.communicate(stdin, command.seconds_allowed)
+        except subprocess.TimeoutExpired:
+            raise _too_slow(command) from None
+    return _reading(command, process.returncode, stdout, stderr)
 
 
 def run_beside(command: Command) -> Outcome:
@@ -218,7 +221,7 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
     """Run *commands* side by side, as many at a time as there are processors, for what they print.
 
     What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
-    ``run`` does, and then leaves no process behind.
+    ``read`` does, and then leaves no process behind.
     """
     import tempfile
 
@@ -232,8 +235,9 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
                     stack.enter_context(tempfile.TemporaryFile()),
                     stack.enter_context(tempfile.TemporaryFile()),
                 )
-                process = _begin(command, *outputs)
-                stack.callback(_stop, process)
+                with interruptions_held():
+                    process = _begin(command, *outputs)
+                    stack.callback(_stop, process)
                 running.append((command, process, outputs))
             for command, process, (stdout, stderr) in running:
                 try:
@@ -242,8 +246,14 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
                     raise _too_slow(command) from None
                 stdout.seek(0)
                 stderr.seek(0)
-                readings.append(Reading(status, stdout.read(), stderr.read().decode(errors="replace")))
+                readings.append(_reading(command, status, stdout.read(), stderr.read()))
     return readings
+
+
+def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
+    if status < 0:
+        raise _killed(command, -status)
+    return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
 def hand_over(command: Command, stdin: bytes | None = None) -> int:
@@ -278,23 +288,13 @@ def stream(command: Command) -> Iterator[Stream]:
 
     A reader who leaves early ends the program. Raises ProgramError where it cannot be started.
     """
-    try:
-        process = subprocess.Popen(
-            [_located(command.argv[0]), *command.argv[1:]],
-            cwd=command.folder,
-            env=command.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-    except OSError as error:
-        raise _cannot_start(command.argv[0], error) from None
+    process = _begin(command, subprocess.PIPE, subprocess.STDOUT)
     assert process.stdout is not None
     running = Stream(process.stdout)
     try:
         yield running
     except BaseException:
-        process.kill()
+        _stop(process)
         raise
     finally:
         process.stdout.close()
@@ -342,8 +342,7 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
                     ended(outcome)
         finally:
             for left in running.values():
-                left.process.kill()
-                left.process.wait()
+                _stop(left.process)
                 left.pipe.close()
 
 
@@ -352,24 +351,35 @@ def _start(command: Command) -> _Running:
     return _Running(command, _begin(command, subprocess.PIPE, subprocess.STDOUT), started, clock)
 
 
-def _begin(command: Command, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> subprocess.Popen[bytes]:
+def _begin(
+    command: Command,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | int,
+    stdin: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start *command* in a session of its own, so that it can be ended together with all that it starts."""
     program = command.argv[0]
     try:
         return subprocess.Popen(
             [_located(program), *command.argv[1:]],
             cwd=command.folder,
-            env=command.environment,
-            stdin=subprocess.DEVNULL,
+            env={**command.environment, **(environment or {})},
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
+            start_new_session=not command.asks,
         )
     except OSError as error:
         raise _cannot_start(program, error) from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Make sure that a process is gone; one that has ended is left as it is."""
-    process.kill()
+    """Make sure that a process and what it started are gone; one that has ended, and was waited for, is left alone."""
+    if process.returncode is None:
+        with contextlib.suppress(OSError):
+            leads = os.getpgid(process.pid) == process.pid
+            (os.killpg if leads else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
 
 
@@ -407,9 +417,18 @@ def _located(program: str) -> str:
     return str(Path(program).absolute()) if "/" in program else program
 
 
+def _killed(command: Command, number: int) -> ProgramError:
+    words = " ".join(command.argv[:2])
+    name = signal.strsignal(number) or "of no name"
+    return ProgramError(
+        f"{words} was ended by signal {number} ({name}) before it had answered. Where memory is short, the system does "
+        "that: see `dmesg`, and try again."
+    )
+
+
 def _too_slow(command: Command) -> ProgramError:
     words = " ".join(command.argv[:2])
-    return ProgramError(
+    return TooSlowError(
         f"{words} did not finish within {command.seconds_allowed:g} seconds and was stopped. "
         f"On a slow machine, allow more: {LIMIT_VARIABLE}=600."
     )

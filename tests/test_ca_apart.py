@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki, made_once
@@ -114,12 +119,45 @@ def test_a_certificate_that_has_expired_is_refused_for_that(answered: Callable[.
     assert not (own / "bob.crt").exists()
 
 
+def signed_for(own: Path, begin: datetime) -> bytes:
+    """bob's certificate for one day from *begin*: `openssl x509` has had options for dates only since 3.4."""
+    authority = judge.load(own.parent / "stick/ca.crt")
+    key = serialization.load_pem_private_key((own.parent / "stick/ca.key").read_bytes(), None)
+    assert isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey))
+    request = x509.load_pem_x509_csr((own / "bob.csr").read_bytes())
+    made = (
+        x509.CertificateBuilder(authority.subject, request.subject, request.public_key(), 77)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_certificate_that_is_not_valid_yet_is_refused_with_the_day(own: Path, kcert: Kcert) -> None:
+    kcert.done("client", "bob", "--csr-only", "--quiet")
+    (own.parent / "bob.crt").write_bytes(signed_for(own, datetime(2099, 1, 1, tzinfo=timezone.utc)))
+
+    ended = kcert("csr", "fetch", "bob", "--file", "bob.crt")
+
+    assert_refused(ended, 2, "is not valid yet: it begins on 2099-01-01 00:00 UTC", "or set the clock right")
+    assert not (own / "bob.crt").exists()
+
+
 def test_a_certificate_that_outlives_its_ca_is_kept_and_told_of(answered: Callable[..., Ended], own: Path) -> None:
     ended = answered("serverAuth, clientAuth", 9000)
 
     said = " ".join(ended.stdout.split())
     assert (ended.status, "The certificate bob is good for" in said, "longer than its CA" in said) == (0, True, True)
     assert (own / "bob.crt").exists()
+
+
+def test_minutes_longer_than_the_ca_are_not_told_of(answered: Callable[..., Ended]) -> None:
+    """Who gives the leaves the CA's days signs them a little later."""
+    ended = answered("clientAuth", 3650)
+
+    assert (ended.status, "longer than its CA" in " ".join(ended.stdout.split())) == (0, False)
 
 
 def test_a_folder_without_a_ca_is_no_folder_to_sign_with(kcert: Kcert, tmp_path: Path) -> None:

@@ -371,6 +371,9 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     assert "before the leaves are renewed, start those anew that talk to the API server" in said
     leaf = " ".join(kcert.done("renew", "jane", "--no-explain").stdout.split())
     assert leaf.count("handed to their owners") == 1
+    assert "`kcert kubeconfig NAME --merge ~/.kube/config --replace`" in said
+    assert "`kcert kubeconfig jane --merge ~/.kube/config --replace`" in leaf
+    assert "--merge" not in kcert.done("renew", "kube-scheduler", "--no-explain").stdout
     assert (own.folder / "jane.kubeconfig").exists()
 
 
@@ -408,5 +411,5 @@ def test_where_the_cluster_itself_holds_its_ca_is_told(
     said = " ".join(kcert.done("renew", "ca", "--new-key").stdout.split())
 
     assert "the caBundle of webhooks and APIServices whose servers it signed" in said
-    assert "kube-root-ca.crt in each namespace is kube-controller-manager's" in said
+    assert "kube-root-ca.crt in each namespace, and ca.crt in Secrets of service accounts' tokens, are" in said
     assert ("cluster-info in kube-public, from which `kubeadm join` takes it" in said) is joins

@@ -804,7 +804,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
         (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
         (b"kind: a\nkind: b\n", "stands there twice"),
-        (b"\x00\x01", "no YAML"),
+        (b"\x00\x01", "is not valid YAML"),
         (b"a: [" * 5000, "no "),
         (b"#" * (1024 * 1024 + 1), "more than 1024 KiB"),
     ],

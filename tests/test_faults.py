@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from kcert import shell
 from tests import judge
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output, without_privileges
+from tests.running import Kcert, output, wait_until, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,32 @@ def test_without_any_openssl_in_path(kcert: Kcert, tmp_path: Path) -> None:
     assert "missing" in doctor.stdout
 
 
+def test_what_the_doctor_says_to_work_without_openssl_does(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    own_pki("course")
+    without = {"PATH": "/nowhere"}
+
+    said = " ".join(kcert("doctor", variables=without).stderr.split())
+
+    assert "Without it nothing works but init, explain, history, diagnose and this." in said
+    assert "new.yaml describes" in kcert.done("init", "--config", "new.yaml", variables=without).stdout
+    assert "certificate" in kcert.done("explain", "ca", variables=without).stdout
+    assert "pki" in kcert.done("history", variables=without).stdout
+    assert (
+        "expired"
+        in kcert("diagnose", stdin="x509: certificate has expired or is not yet valid", variables=without).stdout
+    )
+    assert_refused(kcert("plan", variables=without), 3, "openssl is not here")
+
+
+def test_the_doctor_ends_a_sentence_once(kcert: Kcert, tmp_path: Path) -> None:
+    broken = fake_openssl(tmp_path, "")
+    broken.write_bytes(b"\x7fELF no program")
+
+    said = kcert("doctor", "--openssl", broken).stderr
+
+    assert "Exec format error. Without it" in " ".join(said.split())
+
+
 def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
     said = kcert.done("doctor", variables={"OPENSSL_CONF": "/a\x1b.cnf", "OPENSSL_MODULES": ""}).stdout
 
@@ -83,6 +110,41 @@ def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
     assert r"OPENSSL_CONF is set ($'/a\x1b.cnf'): openssl takes its settings" in told
     assert "OPENSSL_MODULES is set (''): openssl loads its providers" in told
     assert "OPENSSL_" not in kcert.done("doctor").stdout
+
+
+UNABLE = {
+    "is killed": ('if [ "$1" != version ]; then kill -9 $$; fi', "was ended by signal 9 (Killed)"),
+    "fails": ("[ $1 = version ] || { printf 'no \\033library' >&2; exit 127; }", r"is sound: no \x1blibrary"),
+    "is killed behind a shell": ('if [ "$1" != version ]; then exit 137; fi', "failed with status 137"),
+}
+
+
+@pytest.mark.parametrize("what", UNABLE)
+def test_an_openssl_that_cannot_read_says_nothing_of_certificates(
+    kcert: Kcert, own_pki: Callable[..., Pki], what: str, tmp_path: Path
+) -> None:
+    own_pki("course")
+    body, said = UNABLE[what]
+    openssl = fake_openssl(tmp_path, body)
+
+    for command in (
+        ("check", "pki"),
+        ("inventory", "pki", "--format", "prometheus"),
+        ("plan",),
+        ("renew", "admin", "--quiet"),
+    ):
+        ended = kcert(*command, "--openssl", openssl)
+        assert_refused(ended, 3, said)
+        assert ended.stdout == "", command
+
+
+def test_an_openssl_that_is_killed_at_the_signatures_says_nothing_of_them(
+    kcert: Kcert, own_pki: Callable[..., Pki], tmp_path: Path
+) -> None:
+    own_pki("course")
+    killed = fake_openssl(tmp_path, 'if [ "$1" = verify ]; then kill -9 $$; fi')
+
+    assert_refused(kcert("check", "pki", "--openssl", killed), 3, "verify was ended by signal 9 (Killed)")
 
 
 FAILING = {
@@ -162,6 +224,36 @@ def test_an_openssl_that_hangs_is_stopped(
     assert staged(own.folder) == []
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text(encoding="ascii")), 0)
+
+
+@pytest.mark.parametrize("arguments", [("all",), ("all", "--quiet"), ("plan",)], ids=["lesson", "quiet", "reading"])
+def test_what_an_openssl_that_hangs_has_started_is_stopped_with_it(
+    own_pki: Callable[..., Pki], kcert: Kcert, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    (own_pki("course").folder / "admin.csr").unlink()
+    (tmp_path / "pki" / "admin.crt").unlink()
+    hangs = f'if [ "$1" != version ]; then sleep 60 & echo $! > {tmp_path}/child; wait; fi'
+
+    limit = {"KCERT_TIMEOUT": "0.5"}
+    with kcert.started(*arguments, "--openssl", fake_openssl(tmp_path, hangs), variables=limit) as process:
+        _, said = process.communicate(timeout=30)
+        child = int((tmp_path / "child").read_text(encoding="ascii"))
+        wait_until(lambda: not _runs(child), 5, "what openssl had started")
+
+    assert process.returncode == 3
+    assert b"within 0.5 seconds" in said
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
+    said = shell.read(shell.Command(("sh", "-c", "ps -o sid= -p $$"), asks=asks)).stdout
+
+    assert (int(said) == os.getsid(0)) == asks
+
+
+def _runs(process: int) -> bool:
+    """True for a process that is neither gone nor a zombie that nobody has waited for."""
+    return output(["ps", "-o", "stat=", "-p", str(process)]).stdout.strip() not in ("", "Z", "Zs")
 
 
 @pytest.mark.parametrize("limit", ["", "abc", "-1", "0", "nan", "inf", "1e400"])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
+from kcert.files import open_at_once
 from tests.refusals import assert_refused
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.running import Kcert
+from tests.running import REPOSITORY, Kcert, output
 
 LONG = "n" * 65
 
@@ -301,6 +299,37 @@ def test_what_a_program_writes_into_a_pipe_is_taken(kcert: Kcert) -> None:
 
     assert (planned.status, planned.stderr) == (0, "")
     assert "CN=jane" in planned.stdout
+
+
+def test_what_bash_has_for_a_generator_is_taken(tmp_path: Path) -> None:
+    generator = "users: [{name: jane}]"
+
+    script = ["bash", "-c", '"$@" --config <(echo "$GENERATOR")', "bash", *Kcert.argv("plan")]
+    planned = output(script, tmp_path, GENERATOR=generator, PYTHONPATH=str(REPOSITORY))
+
+    assert (planned.status, planned.stderr) == (0, "")
+    assert "CN=jane" in planned.stdout
+
+
+def test_who_writes_into_a_pipe_may_take_his_time() -> None:
+    reading, writing = os.pipe()
+    with open_at_once(Path(f"/dev/fd/{reading}")) as file:
+        assert os.get_blocking(file.fileno())
+        os.write(writing, b"cluster: a\n")
+        os.close(writing)
+        assert file.read() == b"cluster: a\n"
+    os.close(reading)
+
+
+@pytest.mark.parametrize("command", ["plan", "all"])
+def test_a_pipe_that_nobody_writes_to_is_neither_waited_for_nor_the_example(
+    kcert: Kcert, tmp_path: Path, command: str
+) -> None:
+    os.mkfifo(tmp_path / "kcert.yaml")
+
+    assert_refused(kcert(command), 2, "kcert.yaml is a pipe, and nobody wrote anything into it")
+    assert_refused(kcert(command, "--config", "/dev/stdin", stdin=""), 2, "/dev/stdin is a pipe")
+    assert not (tmp_path / "pki").exists()
 
 
 def test_a_dangling_link_is_not_taken_for_no_file(kcert: Kcert, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_on_any_terminal_nothing_is_cut_and_prose_fits(course: Pki, kcert: Kcert
     assert "…" not in ended.plain
 
 
-@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("columns", [40, 80, 82, 120])
 def test_a_bundles_paths_stay_whole(own_pki: Callable[..., Pki], kcert: Kcert, columns: int) -> None:
     own_pki("course")
     ended = on_terminal(kcert, "bundle", columns=columns)
@@ -115,6 +115,10 @@ def test_a_bundles_paths_stay_whole(own_pki: Callable[..., Pki], kcert: Kcert, c
     paths = [word for word in ended.plain.split() if word.startswith("/etc/kubernetes/")]
     assert "/etc/kubernetes/kube-controller-manager.kubeconfig" in paths
     assert "/etc/kubernetes/pki/apiserver-kubelet-client.crt" in paths
+    row = next(
+        line for line in ended.plain.splitlines() if "/etc/kubernetes/kube-controller-manager.kubeconfig" in line
+    )
+    assert row.split()[1:] == (["0600", "kube-controller-manager"] if columns > 80 else [])
 
 
 def test_plan_on_forty_columns_names_every_certificate_in_full(course: Pki, kcert: Kcert) -> None:

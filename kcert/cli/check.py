@@ -53,18 +53,22 @@ def command(
     from kcert.inspect.inventory import days_in
     from kcert.openssl import program
     from kcert.view import check
+    from kcert.workspace import OWN_FOLDER
 
-    wanted = {}
-    if config is not None or (DEFAULT_FILE.exists() and dir.is_dir()):
+    described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
+    planned = {}
+    if described or (dir / OWN_FOLDER).is_dir():
         from kcert import profiles
 
-        wanted = wanted_at(dir, profiles.certificates(profiles.load(config or DEFAULT_FILE)))
+        cluster = profiles.load((config or DEFAULT_FILE) if described else None)
+        planned = wanted_at(dir, profiles.certificates(cluster))
     judgement = judge(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
         soon=days_in(expiring_in),
-        wanted=wanted,
+        wanted=planned if described else {},
+        assumed=planned,
         openssl=program.openssl(openssl),
         otherwise=dir,
     )

@@ -76,7 +76,8 @@ def command(
     elif output is not None:
         telling.put(drafts, kubeconfigs.put(folder, drafts, output))
     elif merge is not None:
-        telling.merged(drafts[0], kubeconfigs.merge(folder, drafts, merge, replace=replace))
+        merged = kubeconfigs.merge(folder, drafts, merge, telling.waits_for, replace=replace)
+        telling.merged(drafts[0], merged)
     else:
         kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
         telling.left(left)

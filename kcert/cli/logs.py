@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.logs import COMPONENTS, Via
+
 
 def _components(incomplete: str) -> list[str]:
     """The components that the shell may complete what was typed to."""
-    from kcert.logs import COMPONENTS
-
     return [one for one in COMPONENTS if one.startswith(incomplete)]
 
 
@@ -18,7 +18,7 @@ def command(
     component: Annotated[str, typer.Argument(help="etcd, kubelet, kube-apiserver, ...", autocompletion=_components)],
     *,
     via: Annotated[
-        Literal["journalctl", "kubectl", "crictl", "docker"] | None,
+        Via | None,
         typer.Option("--via", help="The program to ask, whatever the installation looks like."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines; Ctrl-C ends it.")] = False,

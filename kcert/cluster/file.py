@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
+from kcert import plain_yaml
 from kcert.certificates import AltName, Key
 from kcert.cluster import ApiServer, Cluster, Host, Lifetimes, User, names
 from kcert.errors import InputError, sentence
-from kcert.nesting import too_deep
+from kcert.files import open_at_once
 from kcert.shell import quote
 
 if TYPE_CHECKING:
@@ -149,14 +152,18 @@ def read(path: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
 
 
 def _parse(path: Path) -> Value | None:
-    import yaml
-
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
-        with path.open("rb") as file:
+        with open_at_once(path) as file:
             content = file.read(LARGEST_FILE + 1)
+            piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         if len(content) > LARGEST_FILE:
             raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
+        if piped and not content:
+            # An empty file means the built-in example; a program that failed, or was never started, does not.
+            raise InputError(
+                f"{path} is a pipe, and nobody wrote anything into it: a cluster's description belongs there."
+            )
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
@@ -167,16 +174,14 @@ def _parse(path: Path) -> Value | None:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
-    if too_deep(text):
-        raise InputError(f"{path}: this is nested deeper than any kcert.yaml.")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node = yaml.compose(text, Loader=loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise InputError(f"{path}:{line}: this is not YAML: {error.problem}.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: this is not YAML that can be read: {str(error).splitlines()[0]!a}.") from None
+        node = plain_yaml.composed(text)
+    except plain_yaml.TooDeepError:
+        raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
+    except plain_yaml.NotPlainError as error:
+        if error.line is None:
+            raise InputError(f"{path}: this is not YAML that can be read: {error.problem or error}.") from None
+        raise InputError(f"{path}:{error.line}: this is not YAML: {error.problem}.") from None
     return None if node is None or node.tag == "tag:yaml.org,2002:null" else Value(node, "", path)
 
 

@@ -87,12 +87,12 @@ def _subject(saying: Saying) -> Meaning:
 
 def _no_issuer_key_id(_saying: Saying) -> Meaning:
     return Meaning(
-        "The CA's certificate has no subjectKeyIdentifier (it is of version 1), so authorityKeyIdentifier cannot "
-        "refer to it.",
+        "The CA's certificate has no subjectKeyIdentifier (one of version 1 has none), so authorityKeyIdentifier = "
+        "keyid cannot refer to it.",
         "openssl x509 -in ca.crt -noout -subject -ext subjectKeyIdentifier,basicConstraints",
         repair(
             ("kcert ca   # in a fresh folder, then kcert all", "kcert explain version-1"),
-            ("# take authorityKeyIdentifier out of the settings, or make the CA again with -extensions",),
+            ("# write authorityKeyIdentifier = keyid, issuer into the settings: the CA's serial number will do",),
         ),
     )
 

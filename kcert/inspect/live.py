@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kcert.errors import ProgramError
+from kcert.errors import TooSlowError
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import Command, read
 
@@ -46,7 +46,7 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
     """The PEM of each certificate that *server* shows, leaf first; or none, and a clause about why."""
     try:
         reading = read(s_client(openssl, server))
-    except ProgramError:
+    except TooSlowError:
         return [], f"did not answer within {PATIENCE:g} seconds"
     shown = [block.pem for block in pem_blocks(reading.stdout) if block.is_certificate and not block.fault]
     # Without -showcerts the leaf is printed once more at the end; with it, only there. Keep the order, once each.

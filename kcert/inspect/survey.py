@@ -187,14 +187,6 @@ class Survey:
     looked: tuple[str, ...] = ()
     files_read: int = 0
 
-    def of_role(self, role: Role) -> tuple[Use, ...]:
-        """Every use with one role."""
-        return tuple(use for use in self.uses if use.role is role)
-
-    def configuration_of(self, component: str) -> Configuration | None:
-        """How *component* is started; the first where there are several."""
-        return next((one for one in self.configurations if one.component == component), None)
-
 
 __all__ = [
     "Configuration",

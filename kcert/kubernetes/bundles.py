@@ -11,9 +11,9 @@ import shlex
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kcert import kubeconfig, profiles
+from kcert import kubeconfig, plain_yaml, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
@@ -252,13 +252,11 @@ def _read(path: Path) -> bytes:
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
     """The three paths in a kubeconfig that names files; None where it is none."""
-    import yaml
-
     try:
-        found: Any = yaml.safe_load(content)
+        found = plain_yaml.one(content, aliases=True)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
-    except (yaml.YAMLError, RecursionError, KeyError, IndexError, TypeError, ValueError):
+    except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError):
         return None
 
 

@@ -116,7 +116,7 @@ def run(asked: Call) -> Answer:
     """Run the command; raises ProgramError, with the failure explained, where no answer came."""
     if shell.find("curl") is None:
         raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
-    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE))
+    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE, asks=True))
     if not reading.succeeded:
         raise ProgramError(_failure(asked, reading.status, reading.stderr))
     body, _, status = reading.stdout.rpartition(b"\n")

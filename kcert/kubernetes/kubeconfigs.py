@@ -14,6 +14,7 @@ from kcert.files import read_regular
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.assignment import check_prefix
+from kcert.kubernetes.kubeconfig_lock import locked
 from kcert.kubernetes.server import check_server
 from kcert.making.taking_over import known_files, made_here
 from kcert.profiles.profile import kubeconfig_of
@@ -21,11 +22,12 @@ from kcert.workspace import SECRET_MODE, Workspace
 from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.shell import Outcome
     from kcert.workspace import Staging
 
@@ -286,19 +288,29 @@ class Merged:
     renewed: tuple[str, ...] | None = None
 
 
-def merge(folder: Folder, made: tuple[Draft, ...], target: Path, *, replace: bool = False) -> Merged:
+def merge(
+    folder: Folder,
+    made: tuple[Draft, ...],
+    target: Path,
+    waits_for: Callable[[Lock], None],
+    *,
+    replace: bool = False,
+) -> Merged:
     """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is.
 
-    With *replace* a context that is there already is brought up to date.
+    With *replace* a context that is there already is brought up to date. *waits_for* hears who else is changing it.
     """
     if len(made) > 1:
         listed = ", ".join(one.name for one in made[:10])
         raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
-    content, new = merging.read(target), absolute(folder, made[0])
-    if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
-        merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
-        return Merged(write(target, merged, SECRET_MODE))
-    renewed = merging.renewed(target, content, new)
-    if not renewed.entries:
-        return Merged(Written(target, changed=False), renewed.entries)
-    return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)
+    new = absolute(folder, made[0])
+    merging.read(target)  # a file that is not there is not locked
+    with locked(target, waits_for):
+        content = merging.read(target)
+        if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
+            merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
+            return Merged(write(target, merged, SECRET_MODE))
+        renewed = merging.renewed(target, content, new)
+        if not renewed.entries:
+            return Merged(Written(target, changed=False), renewed.entries)
+        return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)

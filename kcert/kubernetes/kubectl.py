@@ -104,7 +104,7 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
             "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
             "approve, deny, sign and fetch take --file FILE."
         )
-    reading = read(Command(argv))
+    reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
     if not reading.succeeded:
         raise failure(argv, reading)
     return reading

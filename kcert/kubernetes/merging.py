@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import read_regular
 
@@ -41,6 +42,8 @@ _SPOKEN_FOR = {
 tls-server-name, as, extensions) is the user's own, and stays. See
 https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/."""
 
+_KINDS = {list: "a list", dict: "a map", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+"""What an entry's name can be by mistake, in words."""
 
 _SETS = {"cluster": "set-cluster", "user": "set-credentials"}
 """Which of kubectl's commands changes an entry for every context that has it."""
@@ -172,32 +175,34 @@ def _check_unshared(path: Path, found: dict[str, Any], name: str, inside: str, c
 
 
 def _plain(text: str) -> Any:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
-            raise InputError("a kubeconfig with aliases (*name) is not read.")
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise InputError(f"it is not YAML{line}.") from None
+        return plain_yaml.one(text)
+    except plain_yaml.NotPlainError as error:
+        raise InputError(f"it {error}.") from None
 
 
 def _content(path: Path, text: str) -> dict[str, Any]:
     try:
         found = _plain(text)
-    except (InputError, ValueError) as error:
+    except InputError as error:
         raise InputError(f"{path} is no kubeconfig to merge into: {error}") from None
     if found is None:
         raise InputError(f"{path} is empty; --output {path} writes a new kubeconfig.")
     if not isinstance(found, dict) or found.get("kind", "Config") != "Config" or "apiVersion" not in found:
         raise InputError(f"{path} is no kubeconfig: it has no `apiVersion: v1` and `kind: Config`.")
     for key in _LISTS:
-        entries = found.get(key) or []
+        entries = found.get(key)
+        if entries is None:
+            continue
         if not isinstance(entries, list) or not all(isinstance(one, dict) and "name" in one for one in entries):
             raise InputError(f"{path} is no kubeconfig: {key} is not a list of entries with names.")
+        for place, one in enumerate(entries, 1):
+            if not isinstance(one["name"], str):  # kubectl does not read most of these either
+                what = _KINDS.get(type(one["name"]), "no text")
+                raise InputError(
+                    f"{path} is no kubeconfig to merge into: the name of entry {place} of {key} is {what}, and has to "
+                    "be text. What looks like a number, a date or yes is text in quotes."
+                )
     return found
 
 
@@ -246,15 +251,13 @@ def _added(path: Path, text: str, key: str, entry: dict[str, Any]) -> str:
     root, value = _composed(path, text, key)
     newline = _newline(text)
     if value is None:
-        return _new_list(text, root, key, entry, newline).on(text)
+        return _new_list(path, text, root, key, entry).on(text)
     if not value.value or not isinstance(value, yaml.SequenceNode):  # null, [] or nothing at all
         begin, end = value.start_mark.index, value.end_mark.index
-        return _Edit(begin, end, f" [{json.dumps(entry)}]" if text[begin - 1] == ":" else f"[{json.dumps(entry)}]").on(
-            text
-        )
+        return _Edit(begin, end, f"{_space(text, begin)}[{_flow(path, entry)}]").on(text)
     if value.flow_style:
         last = value.value[-1].end_mark.index
-        return _Edit(last, last, f", {json.dumps(entry)}").on(text)
+        return _Edit(last, last, f", {_flow(path, entry)}").on(text)
     indent = " " * value.start_mark.column
     return _after_block(text, value, f"{indent}- ", entry, newline).on(text)
 
@@ -267,6 +270,8 @@ def _composed(path: Path, text: str, key: str) -> tuple[yaml.MappingNode, yaml.N
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:
         raise InputError(f"{path} is no kubeconfig: it goes too deep.") from None
+    except yaml.YAMLError:  # what was put in for another list does not fit where it is
+        raise _not_editable(path) from None
     assert isinstance(root, yaml.MappingNode)
     found = [value for name, value in root.value if name.value == key]
     if len(found) > 1:
@@ -292,19 +297,21 @@ def _rewritten(path: Path, text: str, key: str, place: int, content: dict[str, A
     begin = value.start_mark.index
     indent = text[text.rfind("\n", 0, begin) + 1 : begin]
     if value.flow_style or not isinstance(value, yaml.MappingNode) or indent.strip(" "):
-        space = " " if text[begin - 1] == ":" else ""
-        return _Edit(begin, _end_of(text, value), space + json.dumps(content)).on(text)
+        return _Edit(begin, _end_of(text, value), _space(text, begin) + _flow(path, content)).on(text)
     return _Edit(begin, _end_of(text, value), f"{_newline(text)}{indent}".join(_lines("", content))).on(text)
 
 
-def _new_list(text: str, root: yaml.MappingNode, key: str, entry: dict[str, Any], newline: str) -> _Edit:
+def _new_list(path: Path, text: str, root: yaml.MappingNode, key: str, entry: dict[str, Any]) -> _Edit:
     if root.flow_style:
-        end = root.end_mark.index - 1
-        return _Edit(end, end, f", {json.dumps(key)}: [{json.dumps(entry)}]")
-    last = root.value[-1][1]
-    end = _line_end(text, last.end_mark.index)
-    begin = "" if not end or text[end - 1] == "\n" else newline
-    return _Edit(end, end, begin + newline.join([f"{key}:", *_lines("- ", entry)]) + newline)
+        end = root.value[-1][1].end_mark.index  # a comma may follow
+        return _Edit(end, end, f', "{key}": [{_flow(path, entry)}]')
+    # Not where the map's own mark is: that lies behind comments, and behind a `...` that ends the document.
+    end = _line_end(text, _end_of(text, root))
+    newline = _newline(text)
+    begin = "" if text[end - 1] == "\n" else newline
+    indent = " " * root.value[0][0].start_mark.column
+    lines = [f"{indent}{key}:", *_lines(f"{indent}- ", entry)]
+    return _Edit(end, end, begin + newline.join(lines) + newline)
 
 
 def _after_block(text: str, value: yaml.SequenceNode, dash: str, entry: dict[str, Any], newline: str) -> _Edit:
@@ -332,12 +339,24 @@ def _line_end(text: str, position: int) -> int:
     return len(text) if found < 0 else found + 1
 
 
+def _space(text: str, position: int) -> str:
+    """What has to stand before a value at *position*: a blank behind a colon that has none."""
+    return " " if text[position - 1] == ":" else ""
+
+
+def _flow(path: Path, value: dict[str, Any]) -> str:
+    """*value* on one line, as JSON, which is YAML as well."""
+    try:
+        return json.dumps(value)
+    except TypeError:  # what YAML has and JSON has not: dates, sets
+        raise _not_editable(path) from None
+
+
 def _lines(dash: str, entry: dict[str, Any]) -> list[str]:
     """An entry of a block list, as kubectl writes it: content first, name last."""
     import yaml
 
-    ordered = {key: entry[key] for key in sorted(entry)}
-    dumped: str = yaml.safe_dump(ordered, default_flow_style=False, width=1_000_000)
+    dumped: str = yaml.safe_dump(entry, default_flow_style=False, width=1_000_000)
     lines = dumped.splitlines()
     return [dash + lines[0], *(" " * len(dash) + line for line in lines[1:])]
 
@@ -346,7 +365,7 @@ def _prove(path: Path, meant: dict[str, Any], after: str) -> None:
     """What was written has to be what was *meant*: all that was there, and what is new."""
     try:
         right = _plain(after) == meant
-    except InputError:
+    except (InputError, ValueError):
         right = False
     if not right:
         raise _not_editable(path)

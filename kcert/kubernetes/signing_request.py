@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.cluster.names import host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
@@ -177,41 +178,19 @@ def read_asked(openssl: str, pem: bytes, source: str) -> Request:
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
     """The YAML in *content* as plain data: small, one document, no aliases, no key twice."""
-    import yaml
-
     if len(content) > LARGEST:
         raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is no CertificateSigningRequest.")
     try:
-        # Composed before it is constructed: what aliases would multiply is never built.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, Loader=yaml.SafeLoader)):
-            raise InputError(f"{source} uses YAML aliases (*name), which no CertificateSigningRequest needs.")
-        documents = list(yaml.compose_all(content, Loader=yaml.SafeLoader))
-        if len(documents) != 1 or not isinstance(documents[0], yaml.MappingNode):
+        documents = plain_yaml.every(content)
+        if len(documents) != 1 or not isinstance(documents[0], dict):
             raise InputError(f"{source} is no manifest with one object in it.")
-        _refuse_twins(documents[0], source)
-        found = yaml.load(content, Loader=_PlainLoader())  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{source} is no YAML{where}.") from None
-    except (RecursionError, ValueError):
-        raise InputError(f"{source} is no manifest that can be read.") from None
-    assert isinstance(found, dict)
-    return found
-
-
-def _PlainLoader() -> type[yaml.SafeLoader]:  # noqa: N802 - it gives a class
-    """A safe loader that leaves times as they are written, as Kubernetes has them."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Times stay text."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return Loader
+        if root := plain_yaml.composed(content):
+            _refuse_twins(root, source)
+    except plain_yaml.AliasError:
+        raise InputError(f"{source} uses YAML aliases (*name), which no CertificateSigningRequest needs.") from None
+    except plain_yaml.NotPlainError as error:
+        raise InputError(f"{source} is no manifest: it {error}.") from None
+    return documents[0]
 
 
 def _refuse_twins(node: yaml.Node, source: str) -> None:

@@ -319,7 +319,8 @@ class _Preparation:
             raise InputError(f"kcert.yaml wants a key of {wish.key}, {name} has {key_of(found)}: {other}.")
         self._check_own_key(wish, found, other)
         rewrite = self.kubeconfigs.of_authority(wish, (found,))
-        old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found))
+        serial = found.serial if self._is_named_by_serial(wish, found) else ""
+        old = Old(found, keeps_key=True, again=True, rewrite=rewrite, leaves=self._leaves(wish, found), serial=serial)
         return plan_renewal.renewal(wish, self._above(wish), old, self._days_of(wish), self.tools)
 
     def _check_own_key(self, authority: Certificate, found: X509, other: str) -> None:
@@ -345,6 +346,15 @@ class _Preparation:
         other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` changes the cluster over to a new one"
         self._check_own_key(wish, found, other)
         return plan_renewal.request_above(wish, found, self.tools)
+
+    def _is_named_by_serial(self, authority: Certificate, found: X509) -> bool:
+        """True where certificates name their CA by its serial number, as they do where it has no key identifier.
+
+        openssl then takes no CA with another number for theirs, whatever its key.
+        """
+        leaves = (one.found for one in self.found.values() if one.certificate.issuer == authority.name and one.found)
+        unidentified = found.subject_key_id is None or any(leaf.authority_key_id is None for leaf in leaves)
+        return unidentified and not found.serial.startswith("-")
 
     def _is_key_of(self, authority: Certificate, key: bytes, found: X509) -> bool:
         if authority.passphrase:

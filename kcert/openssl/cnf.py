@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
 
+AUTHORITY_KEY = "keyid, issuer"
+"""How a certificate names its CA's key, as in every template: by the key's identifier alone, and where the CA has none
+(libraries leave it out unless they are told, version 1 has no room for it) by the CA's issuer and serial number.
+
+Where ``keyid`` stands by itself, OpenSSL 3.0 does not sign for such a CA, and 1.1.1 names nothing
+(https://docs.openssl.org/3.0/man5/x509v3_config/#authority-key-identifier).
+"""
+
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 
 
@@ -120,7 +128,7 @@ def _extensions(certificate: Certificate, usages: Usages) -> str:
         "extendedKeyUsage": ", ".join(usages.extended or ()),
         "subjectAltName": "@alt_names" if certificate.alt_names else "",
         "subjectKeyIdentifier": usages.key_id or "hash",
-        "authorityKeyIdentifier": "" if certificate.issuer is None else "keyid",
+        "authorityKeyIdentifier": "" if certificate.issuer is None else AUTHORITY_KEY,
     }
     return _lines(values)
 

@@ -106,11 +106,13 @@ def self_signature(
     days: int,
     cnf: PurePosixPath,
     passphrase: str = "",
+    serial: str = "",
 ) -> tuple[str, ...]:
-    """Sign a CA's request with its own key."""
+    """Sign a CA's request with its own key; *serial* is a number to keep, in hexadecimal (empty: a random one)."""
+    kept = ("-set_serial", f"0x{serial}") if serial else ()
     return (
-        *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), *_unlocking(passphrase), "-out", str(out)),
-        *("-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
+        *(openssl, "x509", "-req", "-in", str(csr), "-signkey", str(key), *_unlocking(passphrase), *kept),
+        *("-out", str(out), "-days", str(days), "-extensions", EXTENSIONS, "-extfile", str(cnf)),
     )
 
 

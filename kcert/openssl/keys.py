@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kcert.errors import ProgramError
+from kcert.errors import TooSlowError
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import check_works
 from kcert.openssl.text import NO_SEPARATORS
 from kcert.shell import Command, read
 
@@ -48,12 +49,14 @@ def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | 
     """The ``material`` of the key in *key_pem*, asked of openssl; None where it cannot be read.
 
     *passphrase*, an environment variable and its value, opens an encrypted one; without it openssl is kept from asking.
+    Raises ProgramError where it is openssl that does not work.
     """
     secret = "pass:" if passphrase is None else f"env:{passphrase[0]}"
     key = ("pkey", "-in", "/dev/stdin", "-noout", "-text_pub", "-passin", secret)
     reading = read(Command((openssl, *key), passphrases=dict([passphrase] if passphrase else [])), key_pem)
     found = re.search(r"(?:Modulus|pub):\s*\n((?:\s+[0-9a-f:]+\n)+)", reading.stdout.decode("latin-1"))
     if not reading.succeeded or not found:
+        check_works(openssl)
         return None
     material = found[1].translate(NO_SEPARATORS)
     return material.removeprefix("00") if "Modulus" in found[0] else material
@@ -66,6 +69,6 @@ def same_key(openssl: str, key_pem: bytes, public_key: PublicKey) -> bool | None
         return cheap
     try:
         material = public_material(openssl, key_pem)
-    except ProgramError:
+    except TooSlowError:
         return None
     return None if material is None or not public_key.material else material == public_key.material

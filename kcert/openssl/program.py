@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from kcert.errors import ProgramError
@@ -35,6 +36,38 @@ def version(program: str) -> str:
         raise ProgramError(f"`{program} version` failed with status {reading.status}: this is no openssl that works.")
     said = reading.stdout.decode(errors="replace").strip().splitlines()
     return ascii(said[0])[1:-1] if said else "a program that says nothing of its version"
+
+
+_SAMPLE = """\
+-----BEGIN CERTIFICATE-----
+MIIBeDCCAR2gAwIBAgIUDXQaHlmL38+M+F/dBdt7jpWbO1MwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGc2FtcGxlMB4XDTI2MTEyNTE3MDExN1oXDTI2MTEyNjE3MDEx
+N1owETEPMA0GA1UEAwwGc2FtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+lMg68elFfh4N/ano+2MqyAtpGzZQnI5afn0Sg6QZH94z0WqGOlJa5KyLKi2LUQd8
+r9mdY/Eyav6Ig2ijBDvfYaNTMFEwHQYDVR0OBBYEFMMd7rUNQwBXZM2Bqr1esUji
+oO1RMB8GA1UdIwQYMBaAFMMd7rUNQwBXZM2Bqr1esUjioO1RMA8GA1UdEwEB/wQF
+MAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIx2MVxJDi0A3FqIQ8w4hX+czkcT8PCa
+6WxmvpxKFTHEAiEAqiItH+8rIVZ4+6PTHHt11/OAyVFqttYnYdvLa3gN3Mc=
+-----END CERTIFICATE-----
+"""
+"""A sound certificate, P-256 with SHA-256, which has to be readable for whatever is to work with a cluster's."""
+
+
+@cache
+def check_works(program: str) -> None:
+    """Make sure that *program* reads a sound certificate, before one that it refused is called damaged.
+
+    Raises ProgramError where it does not: a library is missing, its settings are broken, memory has run out.
+    """
+    reading = read(Command((program, "x509", "-noout", "-text")), _SAMPLE.encode("ascii"))
+    if reading.succeeded and b"CN" in reading.stdout:
+        return
+    said = reading.stderr.strip().splitlines()
+    reason = f": {ascii(said[0])[1:-1]}" if said else ""
+    raise ProgramError(
+        f"`{program} x509` failed with status {reading.status} at a certificate that is sound{reason}. So nothing can "
+        "be said of any other. Mend this openssl, or name another with --openssl PATH."
+    )
 
 
 def adds_identifiers(program: str) -> bool:

@@ -16,6 +16,7 @@ from kcert.openssl.asn1 import DoubtError, Extensions
 from kcert.openssl.keys import key_belongs, public_material, same_key
 from kcert.openssl.parts import UNAMBIGUOUS, escaped_name, parsed_extensions, requested_extensions
 from kcert.openssl.pem import Block, armoured, pem_blocks
+from kcert.openssl.program import check_works
 from kcert.openssl.proof import guess_name, prove_extensions, prove_head
 from kcert.openssl.text import HEAD, RECORD, REQUEST_HEAD, TAIL, public_key, serial, tail, time
 from kcert.openssl.x509 import X509, Name, PublicKey, Request, Unreadable
@@ -48,7 +49,7 @@ def read_certificates(openssl: str, pems: Iterable[str]) -> Iterator[X509 | Unre
     """Read one certificate from each of *pems*, in their order, with few processes of *openssl*.
 
     An iterator goes in and one comes out: only a batch is held in memory. A damaged certificate becomes an
-    Unreadable in its place.
+    Unreadable in its place; ProgramError is raised where it is openssl that does not work.
     """
     source = iter(pems)
     while batch := list(islice(source, BATCH)):
@@ -111,6 +112,7 @@ def _read_slowly(openssl: str, block: Block) -> X509 | Unreadable:
     reading = read(Command((openssl, "x509", "-noout", "-text", "-nameopt", UNAMBIGUOUS)), block.pem.encode())
     head = HEAD.search(reading.stdout.decode("latin-1"))
     if not reading.succeeded or head is None:
+        check_works(openssl)
         return Unreadable("holds a certificate that openssl cannot read", block.pem)
     try:
         names = escaped_name(head["issuer"]), escaped_name(head["subject"])
@@ -155,6 +157,7 @@ def read_request(openssl: str, pem: str) -> Request | Unreadable:
     text = reading.stdout.decode("latin-1")
     head = REQUEST_HEAD.search(text)
     if not reading.succeeded or head is None:
+        check_works(openssl)
         return Unreadable("holds a certificate request that openssl cannot read", pem)
     signature = re.findall(r"^    Signature Algorithm: ([^\n]+)$", text, re.MULTILINE)
     try:

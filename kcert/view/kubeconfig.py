@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.kubernetes.kubeconfig_lock import PATIENCE
 from kcert.shell import folder_argument, quote
-from kcert.view.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
+from kcert.view.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
 from kcert.workspace import OWN_FOLDER, SECRET_MODE
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
+    from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.kubernetes.kubeconfigs import Draft, Merged
     from kcert.shell import Outcome
     from kcert.workspace.elsewhere import Written
@@ -112,6 +114,15 @@ class Telling:
         """They lie where --output says."""
         for draft, one in zip(drafts, written, strict=True):
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
+
+    def waits_for(self, lock: Lock) -> None:
+        """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
+        file = clean_line(str(lock.file))
+        say(
+            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
+            "notice",
+            to=error_screen(),
+        )
 
     def merged(self, draft: Draft, merged: Merged) -> None:
         """The context is in the file."""

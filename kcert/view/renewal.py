@@ -11,6 +11,7 @@ from kcert.kubernetes.assignment import unusable_key
 from kcert.plan import Rewrite
 from kcert.profiles.profile import kubeconfig_of
 from kcert.profiles.readers import people, restarts
+from kcert.shell import quote
 from kcert.view.console import block, say
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ def _hand_out(order: Order, made: Sequence[Made]) -> None:
     components = {kubeconfig_of(one) for one in order.known if one.subject and not people([one])}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
+    if owners or theirs:
+        name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
+        say(
+            "What another kubeconfig has of it, it goes on using: `kcert kubeconfig "
+            f"{name} --merge ~/.kube/config --replace{order.folder_option}` brings that up to date."
+        )
     if len(owners) < len(done):
         say(
             "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
@@ -178,6 +185,7 @@ def _in_cluster(order: Order) -> None:
     )
     say(
         f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
-        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace is "
-        "kube-controller-manager's, which writes it from --root-ca-file."
+        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace, and "
+        "ca.crt in Secrets of service accounts' tokens, are kube-controller-manager's, which writes them from "
+        "--root-ca-file."
     )

@@ -137,16 +137,15 @@ def test_docker_on_old_clusters(machine: Machine, fp: FakeProcess, programs: set
     assert typed(Wanted("kube-apiserver", follow=True), machine) == "docker logs -f 4c5d6e7f8a9b"
 
 
-def test_no_kubectl_at_all(machine: Machine, fp: FakeProcess, programs: set[str]) -> None:
+def test_no_kubectl_at_all(
+    machine: Machine, fp: FakeProcess, programs: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
     add_manifest(machine, "etcd")
     programs.add("crictl")
-    fp.register(GET_PODS.format("etcd").split(), callback=_missing)
+    fp.pass_command(GET_PODS.format("etcd").split())
     fp.register(["crictl", "ps", "-a", "--name", "^etcd$", "-q"], stdout=f"{CONTAINER}\n")
     assert typed(Wanted("etcd"), machine) == f"crictl logs {CONTAINER}"
-
-
-def _missing(_process: object) -> None:
-    raise FileNotFoundError
 
 
 def test_a_container_that_was_never_started_sends_to_the_kubelets_log(

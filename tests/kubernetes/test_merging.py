@@ -100,6 +100,14 @@ STYLES = {
     "json without lists": '{"kind": "Config", "apiVersion": "v1"}',
     "a document marker": f"---\n{AS_KUBECTL_WRITES}",
     "a block of text at the end": AS_KUBECTL_WRITES.replace("token: abc", "token: |\n      abc\n      def"),
+    "an end marker": f"---\n{AS_KUBECTL_WRITES}...\n# over\n",
+    "an end marker behind no lists": "kind: Config\napiVersion: v1\n...\n",
+    "an end marker behind one list": "kind: Config\nclusters:\n- name: x\n  cluster: {}\napiVersion: v1\n...",
+    "commas at the end": '{"apiVersion": "v1", "clusters": [{"name": "a", "cluster": {}},], "x": 1,}',
+    "all of it indented": "".join(f"  {line}\n" for line in AS_KUBECTL_WRITES.splitlines()),
+    "lists missing, all of it indented": "  apiVersion: v1\n  kind: Config\n  # no more\n",
+    "tags": "--- !!map\napiVersion: !!str v1\nkind: Config\nclusters: !!seq []\nusers: !!null\n",
+    "explicit keys": f"? current-context\n: x\n{AS_KUBECTL_WRITES}".replace("current-context: work\n", ""),
     "unknown keys": AS_KUBECTL_WRITES + "extensions:\n- name: x\n  extension: {a: 1}\nmine: yes\n",
 }
 
@@ -372,20 +380,32 @@ def test_whatever_a_kubeconfig_holds_stays_in_it(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("kind: Config\napiVersion: v1\nusers: [{name: [a]}]\n", "name of entry 1 of users is a list, and has to be"),
+        ("kind: Config\napiVersion: v1\nusers: [{name: x}, {name: {a: b}}]\n", "name of entry 2 of users is a map"),
+        ("kind: Config\napiVersion: v1\ncontexts: [{name: 1}]\n", "entry 1 of contexts is a number"),
+        ("kind: Config\napiVersion: v1\nclusters: [{name: yes}]\n", "entry 1 of clusters is true or false"),
+        ("kind: Config\napiVersion: v1\nclusters: {}\n", "clusters is not a list"),
+        ("kind: Config\napiVersion: v1\nclusters: ''\n", "clusters is not a list"),
+        ("kind: Config\napiVersion: v1\nclusters: !!seq\n- name: x\n", "cannot edit without changing the rest"),
+        (
+            "kind: Config\napiVersion: v1\n<<: {users: [{name: me}]}\n",
+            "cannot edit without changing the rest",  # a list of its own would hide the one that is merged in
+        ),
         ("", "is empty"),
-        ("a: [1", "it is not YAML in line"),
-        ("\t- x: 1", "it is not YAML in line 1"),
+        ("a: [1", r"it is not valid YAML \(line"),
+        ("\t- x: 1", r"it is not valid YAML \(line 1\)"),
         ("- a\n- b\n", "is no kubeconfig"),
         ("kind: Pod\napiVersion: v1\n", "is no kubeconfig"),
         ("just words", "is no kubeconfig"),
         ("kind: Config\napiVersion: v1\nclusters: {a: 1}\n", "clusters is not a list"),
         ("kind: Config\napiVersion: v1\nusers: [1, 2]\n", "users is not a list of entries"),
         ("kind: Config\napiVersion: v1\na: &x [1]\nb: *x\n", "aliases"),
-        ("a: 1\n---\nb: 2\n", "it is not YAML"),
+        ("a: 1\n---\nb: 2\n", "it is not valid YAML"),
         ("kind: Config\napiVersion: v1\nusers: []\nusers: []\n", "users twice"),
         (NEW, "has a context called lab already"),
-        ("a: !!python/object:os.system {}\n", "it is not YAML"),
-        (f"kind: Config\napiVersion: v1\na: {'[' * 4000}{']' * 4000}\n", "it is not YAML|it goes too deep"),
+        ("a: !!python/object:os.system {}\n", "it is not valid YAML"),
+        ("kind: Config\napiVersion: v1\na: !!bool zz\n", "it is not valid YAML"),
+        (f"kind: Config\napiVersion: v1\na: {'[' * 4000}{']' * 4000}\n", "it is not valid YAML|is nested more than"),
     ],
 )
 def test_what_is_no_kubeconfig_is_refused(text: str, words: str) -> None:
@@ -432,15 +452,15 @@ def test_the_command_renews_a_context_that_is_there(own_pki: Callable[..., Pki],
     kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
     old = config.read_text(encoding="utf-8")
     config.chmod(0o644)
+    files = sorted(made.home.iterdir())
 
     same = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
-    files = sorted(made.home.iterdir())
+    assert (sorted(made.home.iterdir()), config.stat().st_mode & 0o777) == (files, 0o644)
     refused = kcert("kubeconfig", "admin", "--merge", "config")
     kcert.done("renew", "admin", "--quiet")
     new = kcert.done("kubeconfig", "admin", "--merge", "config", "--replace")
 
     assert "The context kubernetes is up to date." in same.stdout
-    assert config.with_name(files[-1].name).exists()
     assert (refused.status, "--replace brings it up to date" in " ".join(refused.stderr.split())) == (2, True)
     assert "user kube-admin replaced" in " ".join(new.stdout.split())
     after = yaml.safe_load(config.read_text(encoding="utf-8"))

@@ -35,6 +35,16 @@ def mend(findings: Iterable[Finding]) -> None:
         assert ended.returncode == 0, (finding.fix, ended.stderr)
 
 
+def pasted(findings: Iterable[Finding]) -> list[int]:
+    """Paste what was printed into a terminal, where nothing stops after a failure: the status of each repair."""
+    return [
+        subprocess.run(
+            ["bash"], input=finding.fix, capture_output=True, text=True, check=False, start_new_session=True
+        ).returncode
+        for finding in findings
+    ]
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The PKIs that programs make, each made once: ``made("easy_rsa")``."""

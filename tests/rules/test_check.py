@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from cryptography import x509
 
 from tests.running import without_privileges
 from tests.zoo import course, kubeadm
@@ -445,6 +446,34 @@ def test_json_to_a_reader_that_goes_away_is_no_traceback(kcert: Kcert, sick: Pat
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("name", ["kube-apiserver", "etcd-server"])
+@pytest.mark.parametrize("described", [True, False], ids=["kcert.yaml", "built-in"])
+def test_what_a_repair_makes_is_what_the_plan_wants(
+    tmp_path: Path, kcert: Kcert, name: str, *, described: bool
+) -> None:
+    described_in, folder = tmp_path / ("kcert.yaml" if described else "once.yaml"), tmp_path / "pki"
+    described_in.write_text("key: {algorithm: ecdsa}\n", encoding="utf-8")
+    for chapter in ("ca", "etcd" if name == "etcd-server" else "apiserver"):
+        kcert.done(chapter, "--config", described_in)
+    names = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes()).extensions
+    wanted = names.get_extension_for_class(x509.SubjectAlternativeName).value
+    # As many guides sign: without -extfile.
+    signing = f"-req -in {name}.csr -CA ca.crt -CAkey ca.key -set_serial 7 -days 90 -out {name}.crt"
+    subprocess.run(["openssl", "x509", *signing.split()], cwd=folder, capture_output=True, check=True)
+
+    findings = found(kcert("check", "--format", "json", folder))
+    for one in findings:
+        subprocess.run(["bash", "-e"], cwd=tmp_path, input=one["fix"], text=True, capture_output=True, check=True)
+
+    assert {one["rule"] for one in findings} >= {"missing-san"}
+    assert found(kcert.done("check", "--format", "json", folder)) == []
+    names = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes()).extensions
+    assert set(names.get_extension_for_class(x509.SubjectAlternativeName).value) == set(wanted)
+    if described:
+        planned = {one["name"]: one["state"] for one in json.loads(kcert.done("plan", "--format", "json").stdout)}
+        assert planned[name] == "current"
 
 
 def test_a_path_for_another_host_is_not_judged_and_told_of(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
-from tests.rules.conftest import judged, mend
+from tests.rules.conftest import judged, mend, pasted
 from tests.rules.sick import OVER, PKI, ROTATED, embed
 from tests.zoo import course, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
@@ -94,6 +96,14 @@ def test_the_key_beside_a_file_of_several_cas_is_not_taken_for_the_second_one_s(
     assert "/ca.key" not in finding.fix
 
 
+@pytest.mark.parametrize("over", ["jane", "ca"])
+def test_a_ca_without_a_key_identifier_signs(tmp_path: Path, over: str) -> None:
+    nameless = changed(course.RECIPES, **{name: {"key_id": False} for name in course.RECIPES})
+    course.lay_out(tmp_path, changed(nameless, **{over: OVER}))
+    mend(judged(tmp_path))
+    assert judged(tmp_path) == ()
+
+
 def test_a_file_called_like_an_option_is_mended_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     course.lay_out(tmp_path, {**course.RECIPES, "-rf": Recipe("CN=jane", usages=("clientAuth",), begins=-400)})
     monkeypatch.chdir(tmp_path)
@@ -111,3 +121,104 @@ def test_a_user_who_vouches_for_himself_is_found_in_any_kubeconfig(tmp_path: Pat
     text = kubeconfig(server=kubeadm.SERVER, authority=workshop["ca"].crt, user=workshop["jane"])
     config = put(tmp_path / "config", text, 0o600)
     assert [(one.rule, one.path) for one in judged(config)] == [("self-signed-leaf", config)]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All that lies in *folder*, but for what a repair left unfinished beside it."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".new"}
+
+
+def belong_together(crt: Path, key: Path) -> bool:
+    certificate = x509.load_pem_x509_certificate(crt.read_bytes())
+    return certificate.public_key() == serialization.load_pem_private_key(key.read_bytes(), None).public_key()
+
+
+WEAK = {"key": "P-192"}
+
+
+@pytest.fixture
+def no_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An openssl that does all but sign."""
+    real = shutil.which("openssl")
+    program = put(
+        tmp_path / "bin" / "openssl",
+        f'#!/bin/sh\ncase "$*" in x509*-req*|x509*-signkey*) exit 1;; esac\nexec {real} "$@"\n'.encode(),
+        0o755,
+    )
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+@pytest.mark.usefixtures("no_signatures")
+@pytest.mark.parametrize("sick", [{"jane": WEAK}, {"ca": WEAK}], ids=["leaf", "ca"])
+def test_where_nothing_is_signed_no_key_is_replaced(sick: dict[str, dict[str, object]], tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    course.lay_out(folder, changed(course.RECIPES, **sick))
+    (finding,) = judged(folder)
+    before = contents(folder)
+    assert 0 not in pasted([finding])
+    assert contents(folder) == before
+
+
+@pytest.mark.usefixtures("no_signatures")
+@pytest.mark.parametrize(
+    "sick", [{"scheduler": WEAK}, {"kubelet": WEAK}, {"ca": WEAK}, {"ca": OVER}], ids=["kubeconfig", "pem", "key", "ca"]
+)
+def test_where_nothing_is_signed_a_host_stays_as_it_was(sick: dict[str, dict[str, object]], tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "host", changed(kubeadm.RECIPES, **sick))
+    findings = judged(root=tmp_path / "host")
+    before = contents(tmp_path / "host")
+    assert findings
+    assert 0 not in pasted(findings)
+    assert contents(tmp_path / "host") == before
+
+
+def test_a_key_outlives_a_ca_whose_passphrase_nobody_gives(tmp_path: Path) -> None:
+    workshop = course.lay_out(tmp_path, changed(course.RECIPES, jane=WEAK))
+    locked = serialization.BestAvailableEncryption(b"nobody says it")
+    form = serialization.PrivateFormat.PKCS8
+    put(tmp_path / "ca.key", workshop["ca"].key.private_bytes(serialization.Encoding.PEM, form, locked), 0o600)
+    (finding,) = judged(tmp_path)
+    assert 0 not in pasted([finding])
+    assert belong_together(tmp_path / "jane.crt", tmp_path / "jane.key")
+
+
+@pytest.mark.parametrize("name", ["jane", "ca"])
+def test_the_old_key_is_kept_for_its_owner_alone(tmp_path: Path, name: str) -> None:
+    course.lay_out(tmp_path, changed(course.RECIPES, **{name: WEAK}))
+    crt, key, old = (tmp_path / f"{name}{suffix}" for suffix in (".crt", ".key", ".key.old"))
+    before = key.read_bytes()
+    key.chmod(0o644)
+    weak = [one for one in judged(tmp_path) if one.rule == "weak-key"]
+    mend(weak)
+    assert old.read_bytes() == before
+    assert old.stat().st_mode & 0o777 == 0o600
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert belong_together(crt, key)
+    assert judged(tmp_path) == ()
+    assert 0 not in pasted(weak), "a second time it would write over the old key"
+    assert old.read_bytes() == before
+    assert belong_together(crt, key)
+
+
+def test_a_damaged_signing_key_is_kept_beside_the_one_that_takes_its_place(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    damaged = put(tmp_path / PKI / "sa.key", b"not a key", 0o600).read_bytes()
+    mend(judged(root=tmp_path))
+    assert judged(root=tmp_path) == ()
+    assert (tmp_path / PKI / "sa.key.old").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("missing", [["ca.key"], ["ca.key", "jane.key"], []], ids=["ca", "key", "nothing"])
+def test_the_name_of_a_folder_is_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pki\ntouch PWNED\n#"
+    course.lay_out(folder, changed(course.RECIPES, jane={"days": 10}, ca={"days": 15}))
+    for name in missing:
+        (folder / name).unlink()
+    findings = judged(folder)
+    assert {one.path.name for one in findings} == {"ca.crt", "jane.crt"}
+    assert [one.path.name for one in findings if "run this where" in one.fix] == ["ca.crt", "jane.crt"] * bool(missing)
+    pasted(findings)
+    assert not list(tmp_path.rglob("PWNED"))

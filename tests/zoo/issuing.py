@@ -43,7 +43,7 @@ class Recipe:
     ``issuer`` is the name of another recipe, None: it signs itself. It holds from ``begins`` days from now for
     ``days`` days. ``usages`` None leaves the extended key usage out, ``key_usage`` False the key usage; ``signs`` says
     whether that has keyCertSign (None: as a CA should). Recipes with one ``key`` share it, if it names none of the
-    kinds of key.
+    kinds of key. ``key_id`` False leaves the key identifiers out, as libraries do that nobody asks for them.
     """
 
     subject: str
@@ -58,6 +58,7 @@ class Recipe:
     serial: int | None = None
     key_usage: bool = True
     signs: bool | None = None
+    key_id: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,11 @@ class Workshop:
             .not_valid_before(begins)
             .not_valid_after(begins + dt.timedelta(days=recipe.days))
             .add_extension(x509.BasicConstraints(recipe.ca, None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-                critical=False,
-            )
         )
+        if recipe.key_id:
+            builder = builder.add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         if recipe.key_usage:
             signs = recipe.ca if recipe.signs is None else recipe.signs
             builder = builder.add_extension(_key_usage(signs), critical=True)

@@ -47,6 +47,11 @@ def lines(texts: Iterable[str]) -> str:
     return "<(printf '%s\\n' " + " \\\n      ".join(quoted) + ")"
 
 
+def one_after_the_other(commands: Iterable[str]) -> str:
+    """Commands of which each needs what those before it did; nothing runs after one that failed."""
+    return " &&\n".join(command for command in commands if command)
+
+
 def with_block(number: int, new: str, file: str) -> str:
     """The command that prints a PEM file with the one in *new* for its certificate *number* (counted from 1)."""
     begin = f'/-----BEGIN CERTIFICATE-----/ {{inside = ++n == {number}; if (inside) printf "%s", new}}'
@@ -79,3 +84,8 @@ def field_decoded(number: int, file: str) -> str:
 def line_set(number: int, value: str) -> str:
     """sed's command that gives the YAML field on a line another value; *value* is what bash makes of it."""
     return f'-e "{number}s|: .*|: {value}|"'
+
+
+def line_filled(number: int, command: str, file: str) -> str:
+    """The commands that give the YAML field on a line of *file* what *command* prints; without that, it stays."""
+    return f'data="$({command})" && [ -n "$data" ] &&\n  sed -i {line_set(number, "$data")} {file}'

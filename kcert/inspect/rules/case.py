@@ -128,7 +128,9 @@ class Found:
 class Case:
     """Everything that a rule can look at.
 
-    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path.
+    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path;
+    ``assumed`` what kcert made there where it had none, which nobody wrote down: it only tells by what a server is
+    dialled of which nothing else does.
     """
 
     survey: Survey
@@ -136,6 +138,7 @@ class Case:
     soon: timedelta = timedelta(days=30)
     wanted: Mapping[Path, Certificate] = field(default_factory=dict)
     openssl: str = "openssl"
+    assumed: Mapping[Path, Certificate] = field(default_factory=dict)
 
     @cached_property
     def found(self) -> tuple[Found, ...]:

@@ -10,6 +10,7 @@ from kcert.certificates import AltName
 from kcert.inspect.rules import bash
 from kcert.inspect.rules.demands import KUBELETS, MASTERS, NODE_PREFIX
 from kcert.inspect.survey import Role
+from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.state import is_as_good
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ AUTHORITY = (
     "subjectKeyIdentifier = hash",
 )
 """The extensions of a CA, as in openssl_templates/ca.cnf."""
+
+_SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
 
 Parts = tuple[tuple[str, str], ...]
 
@@ -131,12 +134,17 @@ def _right_node_name(found: Found, name: str) -> str | None:
 
 
 def names(case: Case, found: Found) -> tuple[AltName, ...]:
-    """The alternative names as they should be: right types, and none missing."""
+    """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
+
+    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    """
     typed = [right_type(name) for name in found.certificate.alt_names]
     here = {name.value for name in typed if name}
     stale = stale_service_addresses(case, found)
     kept = [name for name in typed if name and name.value not in stale]
-    return tuple(dict.fromkeys([*kept, *(name for name in missing_names(case, found, here))]))
+    plan = found.wanted or (None if here else case.assumed.get(found.path.absolute()))
+    planned = plan.alt_names if plan else ()
+    return tuple(dict.fromkeys([*planned, *kept, *missing_names(case, found, here)]))
 
 
 def right_type(name: AltName) -> AltName | None:
@@ -273,7 +281,7 @@ def usages(case: Case, found: Found) -> tuple[str, ...]:
 def extensions(case: Case, found: Found) -> list[str]:
     """The lines of an extensions file for openssl."""
     if found.is_authority:
-        return [*AUTHORITY, "authorityKeyIdentifier = keyid"]
+        return [*AUTHORITY, _SIGNED_BY]
     rsa = found.certificate.public_key.algorithm.startswith("rsa")
     lines = [
         "basicConstraints = critical, CA:FALSE",
@@ -283,7 +291,7 @@ def extensions(case: Case, found: Found) -> list[str]:
         lines.append(f"extendedKeyUsage = {', '.join(purposes)}")
     if names_line := _names_line(case, found):
         lines.append(names_line)
-    return [*lines, "subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"]
+    return [*lines, "subjectKeyIdentifier = hash", _SIGNED_BY]
 
 
 def _names_line(case: Case, found: Found) -> str:

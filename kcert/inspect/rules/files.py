@@ -211,11 +211,13 @@ def _signing_key_made(path: Path) -> str:
     """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
-    public = path.with_suffix(".pub")
-    make = f"openssl genrsa -out {bash.word(path)} 2048"
-    return (
-        f"{make} &&\n  openssl pkey -in {bash.word(path)} -pubout -out {bash.word(public)}" if public.exists() else make
-    )
+    new, public = f"{bash.word(repairs.target_of(path))}.new", path.with_suffix(".pub")
+    commands = [f"openssl genrsa -out {new} 2048", f"  {repairs.key_into_place(path)}"]
+    if public.exists():
+        word = bash.word(public)
+        commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
+        commands.append(f"  mv {word}.new {word}")
+    return bash.one_after_the_other(commands)
 
 
 def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
@@ -226,14 +228,15 @@ def _authority_made(case: Case, problem: Problem, role: Role | None) -> str:
         lines = fields.lines_with(problem.path, problem.option or "")
         if place is None or len(lines) != 1:
             return ""
-        return f"sed -i {bash.line_set(lines[0], f'$({data_of(place)})')} {bash.word(problem.path)}"
+        return bash.line_filled(lines[0], data_of(place), bash.word(problem.path))
     path = bash.word(problem.path)
     if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
         return f"{bash.with_block(1, _by_itself(case, place), path)} > {path}.new &&\n  mv {path}.new {path}"
     if place is not None:
         if not place.embedded:
             return f"cp {_copied(case, problem, place)} {path}"
-        return f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A > {path}.new &&\n  mv {path}.new {path}'
+        data = f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A'
+        return f"{data} > {path}.new &&\n  [ -s {path}.new ] && mv {path}.new {path}"
     key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
     names = Counter(
         one.certificate.issuer

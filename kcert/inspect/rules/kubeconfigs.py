@@ -130,7 +130,7 @@ def _authority_set(case: Case, one: KubeconfigUse, shown: Found) -> str:
     line = fields.line_of_data(one.path, name, one.authorities[0].sha256)
     if line is None:
         return ""
-    return f"sed -i {bash.line_set(line, f'$({data_of(signer)})')} {bash.word(one.path)}"
+    return bash.line_filled(line, data_of(signer), bash.word(one.path))
 
 
 def data_of(authority: Found) -> str:

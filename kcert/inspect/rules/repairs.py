@@ -2,11 +2,13 @@
 
 One certificate has one repair, whatever is wrong with it: it is made again with every correction that is known,
 so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and
-chmod; a new file is put into place only once it is complete.
+chmod; a new file is put into place only once it is complete, and a new key together with its certificate. Each
+command depends on the one before it (``&&``): pasted into a terminal, nothing goes on after a failure.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import stat
 from dataclasses import dataclass
@@ -65,16 +67,17 @@ def made_again(case: Case, found: Found, *, new_key: bool = False) -> str:
     signer = signer_of(case, found)
     if signer is None:
         return ""
-    remark = "" if signer.key_is_here else f"{_where_to_run(signer)}\n"
-    made = remark + _leaf(case, found, signer, new_key=new_key)
-    # A CA that another one signed goes along in the chains of those that it signed.
-    return "\n".join([made, *copied(case, found)]) if found.is_authority and not found.embedded else made
+    made = _leaf(case, found, signer, new_key=new_key)
+    if found.is_authority and not found.embedded:
+        # A CA that another one signed goes along in the chains of those that it signed.
+        made = bash.one_after_the_other([made, *copied(case, found)])
+    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
 
 
 def _where_to_run(signer: Signer) -> str:
     if not signer.crt.is_absolute():
         return _NO_CA_HERE
-    return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=signer.key)
+    return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
 
 
 def signer_of(case: Case, found: Found) -> Signer | None:
@@ -125,14 +128,15 @@ def _leaf(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
     if found.embedded:
         return _in_kubeconfig(case, found, signer, new_key=new_key)
     use = found.use
-    crt = bash.word(_target(found.path))
+    crt = bash.word(target_of(found.path))
     if use.key is None or use.key_path is None or use.key.embedded:
         return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(case, found))
     key = bash.word(use.key_path)
     if fields.holds_a_key(found.path):
         return _in_one_file(case, found, signer, new_key=new_key)
-    make = f"{generated(found.certificate.public_key, f'{key}.new')} && mv {key}.new {key} &&\n" if new_key else ""
-    return make + _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
+    if new_key:
+        return _with_new_key(case, found, signer, use.key_path)
+    return _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
 
 
 def with_key_at(case: Case, found: Found, key: Path) -> str:
@@ -140,32 +144,63 @@ def with_key_at(case: Case, found: Found, key: Path) -> str:
     signer = signer_of(case, found)
     if signer is None or found.live or found.embedded:
         return ""
-    path = bash.word(key)
-    request = f"openssl req -new -key {path} {_subject(case, found)}"
-    made = _issue(case, found, signer, request=request, crt=bash.word(_target(found.path)))
-    return f"{generated(found.certificate.public_key, f'{path}.new')} && mv {path}.new {path} &&\n{made}"
+    made = _with_new_key(case, found, signer, key)
+    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
 
 
-def _target(path: Path) -> Path:
+def _with_new_key(case: Case, found: Found, signer: Signer, key: Path) -> str:
+    """A new key for *key*, and the certificate for it: neither is put into place before the CA has signed."""
+    new = f"{bash.word(target_of(key))}.new"
+    request = f"openssl req -new -key {new} {_subject(case, found)}"
+    made = _issue(case, found, signer, request=request, crt=bash.word(target_of(found.path)), key=key)
+    return f"{generated(found.certificate.public_key, new)} &&\n{made}"
+
+
+def target_of(path: Path) -> Path:
     """The file itself: ``mv`` onto a link would replace the link."""
     return path.resolve() if path.is_symlink() and path.exists() else path
 
 
-def _issue(case: Case, found: Found, signer: Signer, *, request: str, crt: str, more: str = "") -> str:
+def _issue(
+    case: Case, found: Found, signer: Signer, *, request: str, crt: str, more: str = "", key: Path | None = None
+) -> str:
     signing = _signing(case, found, signer, more=more)
-    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  {_into_place(case, found, crt)}"
+    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  {_into_place(case, found, crt, key)}"
 
 
-def _into_place(case: Case, found: Found, crt: str) -> str:
-    """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is."""
+def _into_place(case: Case, found: Found, crt: str, key: Path | None = None) -> str:
+    """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is.
+
+    Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
+    """
+    first = f"{key_into_place(key)} &&\n  " if key else ""
     if not case.has_company(found):
-        return f"mv {crt}.new {crt}"
+        return f"{first}mv {crt}.new {crt}"
     number = case.number_of(found)
     # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
     return (
         f"(umask 077; {bash.with_block(number, f'{crt}.new', crt)} > {crt}.whole) &&\n"
-        f"  chmod {_mode(found.path)} {crt}.whole && mv {crt}.whole {crt} && rm {crt}.new"
+        f"  chmod {_mode(found.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
     )
+
+
+def key_into_place(key: Path) -> str:
+    """The commands that put *key*.new in the place of *key*; the old one is kept beside it, for its owner alone.
+
+    With a CA's key goes all that it signed, and with a service account's its tokens: somebody may want it back.
+    """
+    target = target_of(key)
+    path = bash.word(target)
+    if not target.is_file():
+        return f"mv {path}.new {path}"
+    # noclobber (-C): pasted a second time, it stops rather than writing over the old key.
+    return f"(set -C; umask 077; cat {path} > {bash.word(_not_taken(target))}) &&\n  mv {path}.new {path}"
+
+
+def _not_taken(key: Path) -> Path:
+    """Where an old key goes: beside the new one, under a name that no file has."""
+    names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
+    return next(path for path in names if not path.is_symlink() and not path.exists())
 
 
 def _mode(path: Path) -> str:
@@ -219,7 +254,7 @@ def generated(key: PublicKey, out: str = "") -> str:
 
 def _in_one_file(case: Case, found: Found, signer: Signer, *, new_key: bool) -> str:
     """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
-    file = bash.word(_target(found.path))
+    file = bash.word(target_of(found.path))
     key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
     rest = f"; {bash.rest_of_blocks(file)}" if case.has_company(found) else ""
@@ -285,9 +320,9 @@ def authority_made_again(case: Case, found: Found, *, extensions: Iterable[str] 
         )
     if origin.embedded:
         return ""
-    crt = bash.word(_target(origin.path))
+    crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
-    remark = "" if key else _NO_KEY_HERE.format(key=key_path) + "\n"
+    remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
     changed = extensions if extensions is not None else corrections.authority_extensions(found.certificate)
     options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
     days = _days(case, AUTHORITY_DAYS, None)
@@ -295,7 +330,7 @@ def authority_made_again(case: Case, found: Found, *, extensions: Iterable[str] 
         f"openssl x509 -in {alone(case, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
         f"    -out {crt}.new &&\n  {_into_place(case, origin, crt)}"
     )
-    return "\n".join([remark + made, *copied(case, origin)])
+    return remark + bash.one_after_the_other([made, *copied(case, origin)])
 
 
 def copied(case: Case, origin: Found) -> list[str]:
@@ -320,7 +355,7 @@ def _copied_to(case: Case, copy: Found, source: str) -> str:
     data = f"openssl base64 -A -in {source}"
     if case.has_company(copy):
         data = f"{bash.field_decoded(line, file)} | {bash.with_block(number, source, '-')} | openssl base64 -A"
-    return f"sed -i {bash.line_set(line, f'$({data})')} {file}"
+    return bash.line_filled(line, data, file)
 
 
 def authority_replaced(case: Case, found: Found, *, new_key: bool = True) -> str:
@@ -328,16 +363,17 @@ def authority_replaced(case: Case, found: Found, *, new_key: bool = True) -> str
     key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
     if key is None or found.embedded:
         return ""
-    crt, key_word = bash.word(_target(found.path)), bash.word(key)
+    crt, key_word = bash.word(target_of(found.path)), bash.word(key)
     days = _days(case, AUTHORITY_DAYS, None)
     subject = bash.subject(found.certificate.subject.parts)
-    generate = f"{generated(found.certificate.public_key, f'{key_word}.new')} && mv {key_word}.new {key_word} &&\n"
-    commands = [
+    own = f"{bash.word(target_of(key))}.new" if new_key else key_word
+    commands = [generated(found.certificate.public_key, own)] if new_key else []
+    commands += [
         (
-            f"{generate if new_key else ''}openssl req -new -key {key_word} -subj {subject} |\n"
-            f"  openssl x509 -req -signkey {key_word} -days {days} -sha256 \\\n"
+            f"openssl req -new -key {own} -subj {subject} |\n"
+            f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
             f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  {_into_place(case, found, crt)}"
+            f"    -out {crt}.new &&\n  {_into_place(case, found, crt, key if new_key else None)}"
         ),
         *copied(case, found),
     ]
@@ -350,4 +386,4 @@ def authority_replaced(case: Case, found: Found, *, new_key: bool = True) -> str
         issuer = case.issuer_of(leaf)
         if issuer is not None and issuer.certificate.sha256 == found.certificate.sha256 and not leaf.live:
             commands.append(_leaf(case, leaf, signed, new_key=False))
-    return "\n".join(command for command in commands if command)
+    return bash.one_after_the_other(commands)

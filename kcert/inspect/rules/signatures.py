@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.openssl.program import check_works
 from kcert.shell import Command, Reading, read_together
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Signatures:
             for name, pair in named.items()
             if self._verdicts[pair] == _UNCLEAR
         ]
+        if unclear:
+            check_works(self.openssl)
         commands = [_command_for(self.openssl, folder, [name], pair) for folder, name, pair in unclear]
         for (_, name, pair), reading in zip(unclear, read_together(commands), strict=True):
             said = f"{reading.stderr}error {name}: verification failed\n"

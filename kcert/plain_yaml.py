@@ -1,0 +1,146 @@
+"""YAML that somebody wrote, read into plain values and nothing else.
+
+PyYAML's safe loader builds more than Kubernetes has (dates, sets, pairs), and what it makes them with raises whatever
+comes up: a KeyError for ``!!bool zz``, an AttributeError for ``!!timestamp abc``, an IndexError for ``!!float ""``.
+Here it is maps, lists, text, numbers, true, false and null, or a NotPlainError. PyYAML is imported where there is a
+text to be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import yaml
+
+DEEPEST = 50
+"""Levels. Nothing that Kubernetes or kcert reads needs a fifth of it; the C loader recurses, and too deep kills the
+process."""
+
+MOST = 1000
+"""Documents in one file."""
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = ("map", "seq", "str", "int", "float", "bool", "null")
+_CONSTRUCTORS_RAISE = (RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class NotPlainError(Exception):
+    """The text is no YAML that is read here; the message is a clause that can follow the file's name.
+
+    ``line`` is where, counted from 1 (None: that is not known), and ``problem`` what PyYAML has against it.
+    """
+
+    def __init__(self, clause: str, line: int | None = None, problem: str = "") -> None:
+        super().__init__(clause)
+        self.line = line
+        self.problem = problem
+
+
+class TooDeepError(NotPlainError):
+    """The text is nested more than DEEPEST levels deep."""
+
+
+class AliasError(NotPlainError):
+    """The text has aliases (``*name``), a few lines of which can stand for gigabytes."""
+
+
+def every(text: str | bytes) -> list[Any]:
+    """The value of each document of *text*. Raises NotPlainError, and AliasError where it has aliases."""
+    import yaml
+
+    with _faults_named():
+        _look_through(text, aliases=False)
+        return list(yaml.load_all(text, Loader=_plain_loader()))
+
+
+def one(text: str | bytes, *, aliases: bool = False) -> Any:
+    """The value of the only document of *text*, None where it is empty; with *aliases* those are followed.
+
+    Raises NotPlainError, also where there are several documents, and AliasError.
+    """
+    import yaml
+
+    with _faults_named():
+        _look_through(text, aliases=aliases)
+        return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a safe loader
+
+
+def composed(text: str | bytes) -> yaml.Node | None:
+    """The only document of *text* as nodes, with their lines and with their tags as YAML 1.1 has them.
+
+    Aliases are followed. Raises NotPlainError, TooDeepError among them.
+    """
+    import yaml
+
+    with _faults_named():
+        _look_through(text, aliases=True)
+        node: yaml.Node | None = yaml.compose(text, Loader=_loader())
+        return node
+
+
+def _look_through(text: str | bytes, *, aliases: bool) -> None:
+    """Find out before anything is built, event by event, whether it may be: neither depth nor aliases cost memory."""
+    import yaml
+
+    depth = count = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            raise AliasError("uses YAML aliases, which kcert does not follow: write the values out")
+        count += isinstance(event, yaml.DocumentStartEvent)
+        if count > MOST:
+            raise NotPlainError(f"holds more than {MOST} documents")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise TooDeepError(f"is nested more than {DEEPEST} levels deep")
+
+
+@contextlib.contextmanager
+def _faults_named() -> Iterator[None]:
+    """Have a NotPlainError in the place of all that PyYAML, its constructors among it, raises for a bad text."""
+    import yaml
+
+    try:
+        yield
+    except (yaml.YAMLError, *_CONSTRUCTORS_RAISE) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        where = f" (line {line})" if line else ""
+        problem = getattr(error, "problem", None) or ascii(str(error).partition("\n")[0])
+        raise NotPlainError(f"is not valid YAML{where}", line, problem) from None
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    """PyYAML's safe loader: the one in C, which is some ten times as fast, where PyYAML was built with it."""
+    import yaml
+
+    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return loader
+
+
+@cache
+def _plain_loader() -> type[yaml.SafeLoader]:
+    """The safe loader with what builds plain values; any other tag is an error.
+
+    Times that no tag marks are text, as they are for Kubernetes.
+    """
+    import yaml
+
+    class Loader(_loader()):  # type: ignore[misc]  # found out when it runs
+        """Maps, lists and scalars."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    constructors = yaml.SafeLoader.yaml_constructors
+    Loader.yaml_constructors = {
+        None: constructors[None],  # for every other tag: it raises the error that names it
+        **{f"{_TAG}{kind}": constructors[f"{_TAG}{kind}"] for kind in _PLAIN},
+        f"{_TAG}binary": constructors[f"{_TAG}str"],  # old writers of Kubernetes objects have it; its base64 will do
+    }
+    return Loader
