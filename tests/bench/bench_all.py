@@ -91,8 +91,8 @@ def _measure(folder: Path) -> Iterator[Row]:
     yield Row("kcert, peak memory, MiB", first.peak, digits=1)
     yield Row("kcert, CPU", first.cpu)
     yield Row("bash, CPU", second.cpu)
-    # Between two runs the search for RSA keys differs by more than all that kcert adds, and of two programs at once each
-    # takes longer than by itself: what kcert adds is measured for itself.
+    # Between two runs the search for RSA keys differs by more than all that kcert adds, and of two programs at once
+    # each takes longer than alone: what kcert adds is measured for itself.
     yield Row("  kcert's own CPU, that of its programs left out", own[1:])
     yield Row("  one start of the interpreter, CPU", bare.cpu)
     yield Row("  the openssl processes that look at what was made, CPU", checks.cpu)
