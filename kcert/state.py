@@ -82,7 +82,7 @@ class Standing:
     def is_another_authority(self) -> bool:
         """Whether it is a CA of another name or key than kcert.yaml has: it becomes that by a change-over alone."""
         one, found = self.certificate, self.found
-        if one.kind is not Kind.CA or found is None or one.subject is None:
+        if one.kind is not Kind.CA or found is None or one.subject is None or not (found.ca or found.self_issued):
             return False
         return sorted(one.subject.parts) != sorted(found.subject.parts) or _kind_of(found.public_key) != str(one.key)
 

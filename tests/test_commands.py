@@ -247,7 +247,7 @@ def test_what_to_type_is_about_the_same_folder_and_the_same_cluster(kcert: Kcert
     kept = " ".join(kcert.done("ca", *lab).stdout.split())
 
     assert f"`kcert all {words}" in made
-    assert f"`kcert renew ca --stale {words}" in kept
+    assert f"`kcert renew ca --new-key --stale {words}" in kept
 
 
 def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

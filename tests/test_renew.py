@@ -724,3 +724,21 @@ def test_whoever_reads_a_certificate_is_started_anew(pki: Callable[[str, str], P
     for component, host, name in reading:
         told = {one.component: one.hosts for one in restarts(cluster, [known[name]])}
         assert host in told.get(component, ()), f"{component} on {host} reads {name}"
+
+
+def test_a_leaf_in_the_cas_place_is_told_of_and_the_ca_made_again_for_its_key(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own = own_pki("course")
+    was = judge.load(own.folder / "ca.crt")
+    (own.folder / "ca.crt").write_bytes((own.folder / "kube-apiserver.crt").read_bytes())
+
+    ended = kcert("renew", "ca", "--stale")
+
+    assert ended.status == 2
+    said = " ".join(ended.stderr.split())
+    assert "pki/ca.crt is the certificate of 'CN=kube-apiserver', which is no CA" in said
+    assert "move it away: `kcert ca` makes one for the key that is there." in said
+    (own.folder / "ca.crt").unlink()
+    kcert.done("ca", "--quiet")
+    assert judge.load(own.folder / "ca.crt").public_key() == was.public_key()

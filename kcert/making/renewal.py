@@ -276,6 +276,12 @@ class _Preparation:
             return self._finished(standing, found)
         if apart.is_apart(certificate):
             return self._brought(certificate, found)
+        if not (found.ca or found.self_issued):
+            raise InputError(
+                f"{self.order.root / str(certificate.files.crt)} is the certificate of {str(found.subject)!a}, which "
+                f"is no CA: put a good copy in its place, or move it away: `kcert ca{self.order.folder_option}` makes "
+                "one for the key that is there."
+            )
         if not found.self_issued and certificate.issuer is None and not self.renewal.asks:
             elsewhere = (
                 ""
