@@ -226,7 +226,7 @@ def test_keys_are_for_their_owner_alone(pki: Callable[[str, str], Pki], profile:
 
 
 def test_the_key_of_service_accounts_is_rsa_even_in_a_cluster_of_ecdsa_keys(pki: Callable[[str, str], Pki]) -> None:
-    """`kubeadm join` reads sa.key as RSA and refuses another."""
+    """Older kubeadm reads sa.key as RSA and refuses another."""
     folder = pki("kubeadm", "large").folder
     private = serialization.load_pem_private_key((folder / "pki/sa.key").read_bytes(), password=None)
     public = serialization.load_pem_public_key((folder / "pki/sa.pub").read_bytes())
