@@ -212,7 +212,7 @@ class _Kubeadm:
         )
 
     def service_account(self) -> Certificate:
-        # `kubeadm join` reads sa.key as RSA and stops at anything else.
+        # Older kubeadm reads sa.key as RSA and stops at anything else.
         return Certificate(
             name="sa",
             role="service-account-key",
