@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.workspace import Workspace
 from tests.endurance import whole
-from tests.endurance.kills import AT_EACH_STEP, harmed, steps_of
+from tests.endurance.kills import AT_EACH_STEP, at_each_step, lost
 from tests.endurance.trial import Part, Trial
 from tests.running import output
 
@@ -74,19 +74,8 @@ def files(ground: Ground, times: int) -> Iterator[Trial]:
 
 
 def steps(ground: Ground, times: int) -> Iterator[Trial]:
-    """From one step on, each in turn, the disk takes nothing more of kcert itself; *times* of them, if more."""
-    for scene in AT_EACH_STEP:
-        count = steps_of(ground, "full", scene)
-        stride = max(1, len(AT_EACH_STEP) * count // times)
-        for step in range(1 + ground.seed % stride, count + 1, stride):
-            with ground.trial("fullsteps", 0) as (trial, kcert, _):
-                trial.repeat = f"{' '.join(scene.command)}, full from step {step} of {count}"
-                folder = scene.set_up(ground, kcert.folder)
-                before = whole.keys(folder)
-                status, said = harmed(kcert, "full", step, scene.command)
-                trial.wrong += _after(folder, before, status, said)
-                trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
-            yield trial
+    """From one step on, each in turn, the disk takes nothing more of kcert itself."""
+    return at_each_step(ground, times, "full", _after)
 
 
 def _after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator[str]:
@@ -98,8 +87,7 @@ def _after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator
     if "Traceback" in said or "itself made a mistake" in said:
         yield said
     if folder.exists():
-        if before - whole.keys(folder):
-            yield "a key is lost before the completing run"
+        yield from lost(folder, before)
         if Workspace.is_unfinished(folder):
             if "is completed by the next kcert" not in " ".join(said.split()):
                 yield f"it says nothing of what is left to be moved: {said}"

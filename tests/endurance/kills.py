@@ -17,7 +17,7 @@ from tests.running import LONGEST, Kcert, kill_group
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.endurance.trial import Ground
@@ -103,8 +103,7 @@ def at_random(ground: Ground, times: int) -> Iterator[Trial]:
                     kill_group(process.pid)
                 process.kill()
                 process.wait()
-                if before - whole.keys(folder):
-                    trial.wrong.append("a key is lost before the completing run")
+                trial.wrong += lost(folder, before)
                 # What kcert had started lives on here, while the next run begins.
                 trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
         yield trial
@@ -131,41 +130,51 @@ AT_EACH_STEP = (
 )
 
 
-def at_each_step(ground: Ground, times: int) -> Iterator[Trial]:
-    """SIGKILL before each thing that kcert does to the disk and each program it starts; *times* of them, if more."""
-    for scene in AT_EACH_STEP:
-        steps = steps_of(ground, "kill", scene)
-        stride = max(1, len(AT_EACH_STEP) * steps // times)
-        for step in range(1 + ground.seed % stride, steps + 1, stride):
-            with ground.trial("killsteps", 0) as (trial, kcert, _):
-                trial.repeat = f"{' '.join(scene.command)}, killed before step {step} of {steps}"
-                folder = scene.set_up(ground, kcert.folder)
-                before = whole.keys(folder)
-                status = harmed(kcert, "kill", step, scene.command)[0]
-                if status != -signal.SIGKILL:
-                    trial.wrong.append(f"it ended with {status} rather than by the signal")
-                if before - whole.keys(folder):
-                    trial.wrong.append("a key is lost before the completing run")
-                trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
-            yield trial
+def killed(ground: Ground, times: int) -> Iterator[Trial]:
+    """SIGKILL before each thing that kcert does to the disk and each program that it starts."""
+
+    def after(folder: Path, before: set[bytes], status: int, _: str) -> Iterator[str]:
+        if status != -signal.SIGKILL:
+            yield f"it ended with {status} rather than by the signal"
+        yield from lost(folder, before)
+
+    return at_each_step(ground, times, "kill", after)
 
 
 def interrupted(ground: Ground, times: int) -> Iterator[Trial]:
-    """Ctrl-C where a file takes its place: what belongs together is in place as a whole, at once; *times*, if more."""
+    """Ctrl-C where a file takes its place: what belongs together is in place as a whole, at once."""
+
+    def after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator[str]:
+        if status != INTERRUPTED or "Interrupted." not in said:
+            yield f"it ended with {status}: {said}"
+        yield from lost(folder, before)
+        yield from whole.wrongs(folder)
+
+    return at_each_step(ground, times, "interrupt", after)
+
+
+def lost(folder: Path, before: set[bytes]) -> Iterator[str]:
+    """Whether a key that was there *before* is gone."""
+    if before - whole.keys(folder):
+        yield "a key is lost before the completing run"
+
+
+def at_each_step(
+    ground: Ground, times: int, how: str, after: Callable[[Path, set[bytes], int, str], Iterator[str]]
+) -> Iterator[Trial]:
+    """Harm kcert as *how* says at each step of each command, and complete it; *times* of them, if there are more.
+
+    *after* says what is wrong right after the harm: from the PKI folder, its keys before, exit status, standard error.
+    """
     for scene in AT_EACH_STEP:
-        steps = steps_of(ground, "interrupt", scene)
+        steps = steps_of(ground, how, scene)
         stride = max(1, len(AT_EACH_STEP) * steps // times)
         for step in range(1 + ground.seed % stride, steps + 1, stride):
-            with ground.trial("interrupts", 0) as (trial, kcert, _):
-                trial.repeat = f"{' '.join(scene.command)}, Ctrl-C at rename {step} of {steps}"
+            with ground.trial(how, 0) as (trial, kcert, _):
+                trial.repeat = f"{' '.join(scene.command)}, {how} at step {step} of {steps}"
                 folder = scene.set_up(ground, kcert.folder)
                 before = whole.keys(folder)
-                status, said = harmed(kcert, "interrupt", step, scene.command)
-                if status != INTERRUPTED or "Interrupted." not in said:
-                    trial.wrong.append(f"it ended with {status}: {said}")
-                if before - whole.keys(folder):
-                    trial.wrong.append("a key is lost before the completing run")
-                trial.wrong += whole.wrongs(folder)
+                trial.wrong += after(folder, before, *harmed(kcert, how, step, scene.command))
                 trial.wrong += whole.completed(kcert, folder, before, *scene.complete)
             yield trial
 
@@ -194,6 +203,6 @@ def harmed(kcert: Kcert, how: str, step: int, command: tuple[str, ...]) -> tuple
 
 PARTS = (
     Part("kills", "SIGKILL at a random moment of all, renew, kubeconfig", at_random, 300, 3),
-    Part("killsteps", "SIGKILL before each write, rename, program of six commands", at_each_step, 10_000, 4),
+    Part("killsteps", "SIGKILL before each write, rename, program of six commands", killed, 10_000, 4),
     Part("interrupts", "Ctrl-C at each rename of six commands", interrupted, 10_000, 6),
 )
