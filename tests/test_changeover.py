@@ -365,14 +365,15 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     own = own_pki("course", "large")
     kcert.done("kubeconfig", "admin", "jane", "kube-scheduler", "--no-explain")
 
-    said = " ".join(kcert.done("renew", "ca", "--new-key", "--no-explain").stdout.split())
+    changed = kcert.done("renew", "ca", "--new-key", "--no-explain")
+    said = " ".join(changed.stdout.split())
 
     assert "to be handed to their owners, with the CA as it is now: admin.kubeconfig, jane.kubeconfig." in said
     assert "before the leaves are renewed, start those anew that talk to the API server" in said
-    leaf = " ".join(kcert.done("renew", "jane", "--no-explain").stdout.split())
-    assert leaf.count("handed to their owners") == 1
-    assert "`kcert kubeconfig NAME --merge ~/.kube/config --replace`" in said
-    assert "`kcert kubeconfig jane --merge ~/.kube/config --replace`" in leaf
+    leaf = kcert.done("renew", "jane", "--no-explain")
+    assert leaf.stdout.count("handed to their owners") == 1
+    assert "    kcert kubeconfig NAME --merge ~/.kube/config --replace" in changed.lines
+    assert "    kcert kubeconfig jane --merge ~/.kube/config --replace" in leaf.lines
     assert "--merge" not in kcert.done("renew", "kube-scheduler", "--no-explain").stdout
     assert (own.folder / "jane.kubeconfig").exists()
 

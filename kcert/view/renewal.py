@@ -90,10 +90,8 @@ def _hand_out(order: Order, made: Sequence[Made]) -> None:
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
     if owners or theirs:
         name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
-        say(
-            "What another kubeconfig has of it, it goes on using: `kcert kubeconfig "
-            f"{name} --merge ~/.kube/config --replace{order.folder_option}` brings that up to date."
-        )
+        say("What another kubeconfig has of it, it goes on using, until this brings it up to date:")
+        block([f"kcert kubeconfig {name} --merge ~/.kube/config --replace{order.folder_option}"], "command")
     if len(owners) < len(done):
         say(
             "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
