@@ -71,7 +71,7 @@ def _interrupted() -> int:
 
 
 def _said(message: str, status: int) -> int:
-    from kcert.view.messages import error
+    from kcert.ui.messages import error
 
     try:
         error(message)

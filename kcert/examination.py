@@ -21,7 +21,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Examined:
+class ToolCheck:
     """A program as it was found: its path (None: not here), its version, and what is wrong with it (None: nothing)."""
 
     program: Program
@@ -66,7 +66,7 @@ PROGRAMS = (
 )
 
 
-def examine(openssl: str) -> tuple[Examined, ...]:
+def examine(openssl: str) -> tuple[ToolCheck, ...]:
     """Look for every program; *openssl* is the one that kcert was told to use."""
     return (_openssl(openssl), *(_examine(program) for program in PROGRAMS))
 
@@ -76,28 +76,28 @@ def steered() -> tuple[Setting, ...]:
     return tuple(Setting(name, os.environ[name], effect) for name, effect in STEERING.items() if name in os.environ)
 
 
-def _openssl(name: str) -> Examined:
+def _openssl(name: str) -> ToolCheck:
     path = find(name)
     if path is None:
-        return Examined(OPENSSL, None, trouble="it is not here")
+        return ToolCheck(OPENSSL, None, trouble="it is not here")
     try:
         said = version(name)
     except ProgramError as error:
-        return Examined(OPENSSL, path, trouble=_as_clause(error))
-    return Examined(OPENSSL, path, said, unusable(said))
+        return ToolCheck(OPENSSL, path, trouble=_as_clause(error))
+    return ToolCheck(OPENSSL, path, said, unusable(said))
 
 
-def _examine(program: Program) -> Examined:
+def _examine(program: Program) -> ToolCheck:
     path = find(program.name)
     if path is None:
-        return Examined(program, None)
+        return ToolCheck(program, None)
     try:
         reading = read(Command((program.name, *program.asks), limit=10))
     except ProgramError as error:
-        return Examined(program, path, trouble=_as_clause(error))
+        return ToolCheck(program, path, trouble=_as_clause(error))
     lines = (reading.stdout.decode(errors="replace") or reading.stderr).strip().splitlines()
     said = ascii(lines[0])[1:-1] if lines else ""
-    return Examined(program, path, said, None if reading.succeeded else "it does not tell its version")
+    return ToolCheck(program, path, said, None if reading.succeeded else "it does not tell its version")
 
 
 def _as_clause(error: ProgramError) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def interruptions_held() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
 
     Between a program's start and its entry in a list it would be left behind, and between two files that belong

@@ -123,7 +123,7 @@ class Swap:
 
 def embedded_data(content: bytes) -> list[tuple[Part, str]]:
     """Every embedded file of a kubeconfig, YAML or JSON: which part it is, and its base64, in the order of the file."""
-    return [(cast(Part, found[1].decode()), found[2].decode()) for found in _DATA.finditer(content)]
+    return [(cast("Part", found[1].decode()), found[2].decode()) for found in _DATA.finditer(content)]
 
 
 def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosixPath], str]) -> bytes:
@@ -131,7 +131,7 @@ def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosi
     new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
 
     def replaced(found: re.Match[bytes]) -> bytes:
-        path = new.get((cast(Part, found[1].decode()), found[2].decode()))
+        path = new.get((cast("Part", found[1].decode()), found[2].decode()))
         if path is None:
             return found[0]
         return found[0][: -len(found[2])] + base64_of(path).encode("ascii")

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kcert.diagnosis.reading import log_lines
+from kcert.diagnose.reading import log_lines
 from kcert.errors import InputError, ProgramError
-from kcert.shell import Command, find, hand_over, read, stream, typed
+from kcert.shell import Command, exec_interactive, find, format_command, read, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Found:
+class CertificateInstance:
     """How to get at a log: the command that prints it, why that one, and what was asked to find out."""
 
     command: Command
@@ -100,7 +100,7 @@ def back(since: str) -> str:
     raise InputError(f"--since {since!a} is no time: give a number and s, m, h or d, as in 30s, 10m, 1h30m or 2d.")
 
 
-def locate(wanted: Wanted, machine: Machine | None = None) -> Found:
+def locate(wanted: Wanted, machine: Machine | None = None) -> CertificateInstance:
     """Find out which command prints the log.
 
     Raises InputError where there is no such component here, and ProgramError where nothing that could print its log
@@ -131,7 +131,7 @@ def locate(wanted: Wanted, machine: Machine | None = None) -> Found:
 def show(command: Command) -> None:
     """Run the command on the user's terminal; ProgramError where it fails. Ctrl-C is how following ends."""
     try:
-        status = hand_over(command)
+        status = exec_interactive(command)
     except KeyboardInterrupt:
         return
     if status:
@@ -151,7 +151,7 @@ def _failed(command: Command, status: int) -> ProgramError:
     return ProgramError(f"{command.argv[0]} ended with status {status}; what it said stands above.{root}")
 
 
-def _runtime(wanted: Wanted, machine: Machine, refused: ProgramError, *, here: bool) -> Found:
+def _runtime(wanted: Wanted, machine: Machine, refused: ProgramError, *, here: bool) -> CertificateInstance:
     """Ask the container runtime of this host, because the API server *refused* to answer."""
     why = "the API server does not answer, and the container runtime still has the log"
     if find("crictl"):
@@ -170,14 +170,14 @@ def _runtime(wanted: Wanted, machine: Machine, refused: ProgramError, *, here: b
     )
 
 
-def _journal(wanted: Wanted, _machine: Machine, why: str) -> Found:
+def _journal(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
     argv = ["journalctl", "-u", wanted.component, "-l", "--no-pager"]
     if wanted.since:
         argv += ["--since", f"{wanted.since} ago"]
-    return Found(Command((*argv, *_follow(wanted))), why)
+    return CertificateInstance(Command((*argv, *_follow(wanted))), why)
 
 
-def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
+def _kubectl(wanted: Wanted, machine: Machine, why: str) -> CertificateInstance:
     if wanted.component not in _LABELS:
         raise InputError(f"{wanted.component} is never a pod, so kubectl has no log of it: use --via journalctl.")
     kubectl = ("kubectl", *_kubeconfig(machine))
@@ -206,7 +206,7 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> Found:
         else f" (this host's of {len(names)} pods)"
     )
     argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(wanted), *_follow(wanted)]
-    return Found(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
+    return CertificateInstance(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 
 
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -219,17 +219,21 @@ def _kubeconfig(machine: Machine) -> tuple[str, ...]:
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
 
 
-def _crictl(wanted: Wanted, _machine: Machine, why: str) -> Found:
+def _crictl(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
     ask = Command(("crictl", "ps", "-a", "--name", f"^{wanted.component}$", "-q"), limit=_ANSWER_SECONDS)
     container = _newest(ask, wanted)
-    return Found(Command(("crictl", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,))
+    return CertificateInstance(
+        Command(("crictl", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,)
+    )
 
 
-def _docker(wanted: Wanted, _machine: Machine, why: str) -> Found:
+def _docker(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
     name = f"name=^k8s_{wanted.component}_"
     ask = Command(("docker", "ps", "-a", "--filter", name, "--format", "{{.ID}}"), limit=_ANSWER_SECONDS)
     container = _newest(ask, wanted)
-    return Found(Command(("docker", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,))
+    return CertificateInstance(
+        Command(("docker", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,)
+    )
 
 
 def _newest(ask: Command, wanted: Wanted) -> str:
@@ -238,7 +242,7 @@ def _newest(ask: Command, wanted: Wanted) -> str:
     if containers:
         return containers[0]
     raise ProgramError(
-        f"`{typed(ask.argv)}` lists no container: the kubelet never started {wanted.component}. `kcert logs "
+        f"`{format_command(ask.argv)}` lists no container: the kubelet never started {wanted.component}. `kcert logs "
         "kubelet` says why; often "
         "it is a mistake in the manifest."
     )
@@ -251,7 +255,7 @@ def _answer(ask: Command) -> str:
     said = [line for line in reading.stderr.splitlines() if line.strip()]
     last = ascii(said[-1].strip())[1:-1][:300] if said else f"it ended with status {reading.status}."
     stop = "" if last.endswith((".", "?", "!")) else "."
-    raise ProgramError(f"`{typed(ask.argv[:2])}` failed: {last}{stop}")
+    raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {last}{stop}")
 
 
 def _go_since(wanted: Wanted) -> tuple[str, ...]:
@@ -264,7 +268,7 @@ def _follow(wanted: Wanted) -> tuple[str, ...]:
     return ("-f",) if wanted.follow else ()
 
 
-_LOCATORS: dict[Via, Callable[[Wanted, Machine, str], Found]] = {
+_LOCATORS: dict[Via, Callable[[Wanted, Machine, str], CertificateInstance]] = {
     "journalctl": _journal,
     "kubectl": _kubectl,
     "crictl": _crictl,

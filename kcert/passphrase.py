@@ -48,7 +48,7 @@ LONGEST = 1000
 """Bytes; openssl cuts off, without a word, what does not fit into its 1024."""
 
 
-class Asks(Protocol):
+class CsrTarget(Protocol):
     """Asks at the terminal; raises InputError where there is none."""
 
     def __call__(self, owner: Owner, key: str, *, twice: bool) -> str:
@@ -61,7 +61,7 @@ class Passphrase:
     Without *asks* nobody is asked, and what is not known stays so: a script that is printed asks for itself.
     """
 
-    def __init__(self, owner: Owner = CA_KEY, file: Path | None = None, asks: Asks | None = None) -> None:
+    def __init__(self, owner: Owner = CA_KEY, file: Path | None = None, asks: CsrTarget | None = None) -> None:
         self.owner = owner
         self._file = None if file is None else file.absolute()
         self._asks = asks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Certificate, Kind, chain_of
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
-from kcert.shell import ENOUGH_SECONDS
+from kcert.shell import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Run:
     argv: tuple[str, ...]
     reads: tuple[PurePosixPath, ...]
     makes: tuple[PurePosixPath, ...] = ()
-    limit: float = ENOUGH_SECONDS
+    limit: float = DEFAULT_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Write:
 
 
 @dataclass(frozen=True)
-class Embed:
+class WriteKubeconfig:
     """A kubeconfig that takes key and certificate in; the loose ones are gone after it."""
 
     action: str
@@ -56,7 +56,7 @@ class Embed:
 
 
 @dataclass(frozen=True)
-class TakeOut:
+class ExtractFromKubeconfig:
     """Key or certificate taken out of the kubeconfig in which it lives, so that a command can read it."""
 
     action: str
@@ -66,7 +66,7 @@ class TakeOut:
 
 
 @dataclass(frozen=True)
-class Join:
+class Concatenate:
     """A file made of others, one after the other: a CA file that vouches for the leaves of two CAs."""
 
     action: str
@@ -75,7 +75,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Rewrite:
+class UpdateKubeconfigs:
     """Kubeconfigs that have an old file inside get the new one; nothing else in them changes."""
 
     action: str
@@ -83,11 +83,11 @@ class Rewrite:
     swaps: tuple[Swap, ...]
 
 
-Step = Run | Write | Embed | TakeOut | Join | Rewrite
+Step = Run | Write | WriteKubeconfig | ExtractFromKubeconfig | Concatenate | UpdateKubeconfigs
 
 
 @dataclass(frozen=True)
-class Procedure:
+class IssuancePlan:
     """How one certificate is made.
 
     ``issuer`` is its CA's (its own, where it signs itself; None for a bare key pair); ``keeps_key`` tells
@@ -113,15 +113,15 @@ class Procedure:
     @property
     def puts(self) -> tuple[PurePosixPath, ...]:
         """The files that it puts into place, in this order; what lies elsewhere stays there."""
-        rewritten = [path for step in self.steps if isinstance(step, Rewrite) for path in step.paths]
-        joined = [step.path for step in self.steps if isinstance(step, Join)]
+        rewritten = [path for step in self.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths]
+        joined = [step.path for step in self.steps if isinstance(step, Concatenate)]
         all_of_them = dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten))
         return tuple(path for path in all_of_them if not path.is_absolute())
 
     @property
     def secrets(self) -> frozenset[PurePosixPath]:
         """Those of them that hold a private key."""
-        rewritten = {path for step in self.steps if isinstance(step, Rewrite) for path in step.paths}
+        rewritten = {path for step in self.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths}
         own = self.certificate.files.secret
         return frozenset({*(() if own.is_absolute() else (own,)), *rewritten})
 
@@ -135,7 +135,7 @@ def procedure(
     templates: Path | None = None,
     days: int | None = None,
     keeps_key: bool = False,
-) -> Procedure:
+) -> IssuancePlan:
     """The steps for *certificate*, signed by *issuer* (None: by itself) for *days* days (None: as it asks).
 
     Raises InputError for a template that cannot be used.
@@ -149,14 +149,16 @@ def procedure(
         assert files.public_key
         argv = commands.public_key(openssl, files.key, files.public_key)
         steps.append(Run("public-key", argv, reads=(files.key,), makes=(files.public_key,)))
-        return Procedure(certificate, None, tuple(steps), lifetime, keeps_key)
+        return IssuancePlan(certificate, None, tuple(steps), lifetime, keeps_key)
     steps += _certify(certificate, issuer or certificate, openssl, cnf.render(certificate, templates), lifetime)
     steps += chained(certificate, issuer)
     if files.kubeconfig:
         steps.append(
-            Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name))
+            WriteKubeconfig(
+                "kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name)
+            )
         )
-    return Procedure(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
+    return IssuancePlan(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
 
 
 def chained(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
@@ -165,7 +167,7 @@ def chained(certificate: Certificate, issuer: Certificate | None) -> tuple[Step,
     if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
         return ()
     assert crt and issuer.files.crt
-    return (Join("chain", chain_of(crt), (crt, issuer.files.crt)),)
+    return (Concatenate("chain", chain_of(crt), (crt, issuer.files.crt)),)
 
 
 def brought(
@@ -174,19 +176,19 @@ def brought(
     openssl: str,
     *,
     leaves: tuple[PurePosixPath, ...] = (),
-    rewrite: Rewrite | None = None,
+    rewrite: UpdateKubeconfigs | None = None,
     replaces: X509 | None = None,
-) -> Procedure:
+) -> IssuancePlan:
     """The steps that copy the certificate of a CA that is kept apart: *files* of the PKI folder, and where each lies.
 
     It has to vouch for *leaves*; *rewrite* are the kubeconfigs that have the one before inside.
     """
     assert certificate.files.crt
-    steps: list[Step] = [Join("bring", path, (source,)) for path, source in files.items()]
+    steps: list[Step] = [Concatenate("bring", path, (source,)) for path, source in files.items()]
     steps.append(verified(openssl, certificate, certificate.files.crt, *leaves))
     if rewrite:
         steps.append(rewrite)
-    return Procedure(
+    return IssuancePlan(
         certificate,
         certificate,
         tuple(steps),
@@ -200,7 +202,7 @@ def brought(
 
 def asking(
     certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool, usages_apart: bool
-) -> Procedure:
+) -> IssuancePlan:
     """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``.
 
     With *usages_apart* the signer is told in another way what it may be used for; otherwise that stands in its
@@ -215,7 +217,7 @@ def asking(
     argv = commands.request(openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
     steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
     steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
-    return Procedure(certificate, None, tuple(steps), certificate.days, keeps_key)
+    return IssuancePlan(certificate, None, tuple(steps), certificate.days, keeps_key)
 
 
 def new_key(certificate: Certificate, openssl: str) -> Run:
@@ -308,7 +310,7 @@ def verified(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Run:
 
 
 def _seconds(key: Key) -> float:
-    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else ENOUGH_SECONDS
+    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
 
 
 def role_of(certificate: Certificate, step: Step) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind, chain_of, new_alone
 from kcert.openssl import cnf, commands
 from kcert.plan import (
-    Embed,
-    Join,
-    Procedure,
+    Concatenate,
+    ExtractFromKubeconfig,
+    IssuancePlan,
     Run,
     Step,
-    TakeOut,
     Write,
+    WriteKubeconfig,
     chained,
     kubeconfig,
     new_key,
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509
-    from kcert.plan import Rewrite
+    from kcert.plan import UpdateKubeconfigs
 
 
 @dataclass(frozen=True)
-class Tools:
+class ToolConfig:
     """What every procedure is made with."""
 
     openssl: str
@@ -40,7 +40,7 @@ class Tools:
 
 
 @dataclass(frozen=True)
-class Old:
+class RenewalSource:
     """What is known of a certificate that is renewed.
 
     ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the
@@ -53,13 +53,15 @@ class Old:
     keeps_key: bool
     again: bool = False
     embeds: bool = False
-    rewrite: Rewrite | None = None
+    rewrite: UpdateKubeconfigs | None = None
     leaves: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
     serial: str = ""
 
 
-def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days: int, tools: Tools) -> Procedure:
+def renewal(
+    certificate: Certificate, issuer: Certificate | None, old: RenewalSource, days: int, tools: ToolConfig
+) -> IssuancePlan:
     """The steps that put a new certificate into the place of an *old* one.
 
     *certificate* is what it shall be, *issuer* its CA (None: it signs itself), *days* its lifetime.
@@ -87,10 +89,12 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
     else:
         steps += [signature, verified(tools.openssl, authority, crt, *old.leaves)]
     if old.embeds and files.kubeconfig:
-        steps.append(Embed("kubeconfig", files.kubeconfig, kubeconfig(certificate, authority, tools.cluster_name)))
+        steps.append(
+            WriteKubeconfig("kubeconfig", files.kubeconfig, kubeconfig(certificate, authority, tools.cluster_name))
+        )
     if old.rewrite:
         steps.append(old.rewrite)
-    return Procedure(
+    return IssuancePlan(
         certificate,
         authority,
         tuple(steps),
@@ -103,7 +107,7 @@ def renewal(certificate: Certificate, issuer: Certificate | None, old: Old, days
     )
 
 
-def request_above(certificate: Certificate, found: X509, tools: Tools) -> Procedure:
+def request_above(certificate: Certificate, found: X509, tools: ToolConfig) -> IssuancePlan:
     """The steps that ask whoever signed the CA *certificate*, which is as *found*, to sign it again with its key.
 
     The request goes there together with the settings, which say what kind of CA it is.
@@ -117,29 +121,31 @@ def request_above(certificate: Certificate, found: X509, tools: Tools) -> Proced
     )
     note = f"{str(found.issuer)!a} has signed it, and is asked to sign it again; until then everything stays as it is."
     asking = replace(certificate, files=replace(files, crt=None))
-    return Procedure(
+    return IssuancePlan(
         asking, None, steps, certificate.days, keeps_key=True, brings=(files.crt,), notes=(note.replace("'", ""),)
     )
 
 
-def _proven(authority: Certificate, old: Old, tools: Tools) -> list[Step]:
+def _proven(authority: Certificate, old: RenewalSource, tools: ToolConfig) -> list[Step]:
     """A CA that another one signed vouches for its leaves as it did before."""
     return [verified(tools.openssl, authority, *old.leaves)] if old.leaves else []
 
 
-def _taken_out(certificate: Certificate, old: Old) -> list[TakeOut]:
+def _taken_out(certificate: Certificate, old: RenewalSource) -> list[ExtractFromKubeconfig]:
     """What lives in a kubeconfig alone has to come out of it before a command can read it."""
     files = certificate.files
     taken = []
     if files.kubeconfig and old.keeps_key:
-        taken.append(TakeOut("take-out", files.key, files.kubeconfig, "client-key"))
+        taken.append(ExtractFromKubeconfig("take-out", files.key, files.kubeconfig, "client-key"))
     if files.kubeconfig and old.again:
         assert files.crt
-        taken.append(TakeOut("take-out", files.crt, files.kubeconfig, "client-certificate"))
+        taken.append(ExtractFromKubeconfig("take-out", files.crt, files.kubeconfig, "client-certificate"))
     return taken
 
 
-def change_over(certificate: Certificate, issuer: Certificate | None, old: Old, days: int, tools: Tools) -> Procedure:
+def change_over(
+    certificate: Certificate, issuer: Certificate | None, old: RenewalSource, days: int, tools: ToolConfig
+) -> IssuancePlan:
     """The steps that make a new key and certificate for a CA, beside the old one; *issuer* signs it (None: itself).
 
     The CA's file then holds both, the new one first, and whoever reads it accepts what either of them signed.
@@ -159,13 +165,13 @@ def change_over(certificate: Certificate, issuer: Certificate | None, old: Old, 
         Run("request", asked, reads=(made.files.key, config), makes=(csr,)),
         signature,
         *((checked,) if issuer else ()),
-        Join("both-authorities", both, (alone, before)),
+        Concatenate("both-authorities", both, (alone, before)),
         verified(tools.openssl, certificate, alone, *old.leaves),
     ]
     steps += chained(certificate, issuer)
     if old.rewrite:
         steps.append(old.rewrite)
-    return Procedure(
+    return IssuancePlan(
         made,
         issuer or made,
         tuple(steps),
@@ -177,7 +183,9 @@ def change_over(certificate: Certificate, issuer: Certificate | None, old: Old, 
     )
 
 
-def finish(certificate: Certificate, above: PurePosixPath | None, old: Old, tools: Tools) -> Procedure:
+def finish(
+    certificate: Certificate, above: PurePosixPath | None, old: RenewalSource, tools: ToolConfig
+) -> IssuancePlan:
     """The steps that take the outgoing CA out of the file that holds both; *above* has signed the one that stays."""
     both = certificate.files.crt
     assert both
@@ -189,10 +197,10 @@ def finish(certificate: Certificate, above: PurePosixPath | None, old: Old, tool
         verified(tools.openssl, certificate, both, *old.leaves),
     ]
     if above:
-        steps.append(Join("chain", chain_of(both), (both, above)))
+        steps.append(Concatenate("chain", chain_of(both), (both, above)))
     if old.rewrite:
         steps.append(old.rewrite)
-    return Procedure(
+    return IssuancePlan(
         kept,
         kept,
         tuple(steps),

@@ -1,7 +1,7 @@
 """The only module that starts a program.
 
 There are two ways. ``run`` goes through ``sh``: captured, one command at a time; every openssl step of a
-lesson runs like that. ``read``, ``run_many`` and ``hand_over`` go through ``subprocess``: for reading what
+lesson runs like that. ``read``, ``run_many`` and ``exec_interactive`` go through ``subprocess``: for reading what
 lies on the disk, for several keys at once, and for programs that take the terminal over. ``sh`` forks in
 Python and starts threads, so no other thread may live while ``run`` is at work.
 
@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.interruptions import interruptions_held
+from kcert.interruptions import defer_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import sh
 
-ENOUGH_SECONDS = 60.0
+DEFAULT_TIMEOUT = 60.0
 """No openssl command takes this long but the generation of a very long key, which brings its own limit."""
 
 LIMIT_VARIABLE = "KCERT_TIMEOUT"
@@ -65,7 +65,7 @@ class Command:
 
     argv: tuple[str, ...]
     folder: Path = field(default_factory=Path)
-    limit: float = ENOUGH_SECONDS
+    limit: float = DEFAULT_TIMEOUT
     passphrases: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     asks: bool = False
 
@@ -134,7 +134,7 @@ def run(command: Command) -> Outcome:
     expired = threading.Event()
     try:
         # The interruption comes when there is something in hand to be killed.
-        with interruptions_held():
+        with defer_signals():
             running = sh.Command(_located(program))(
                 *arguments,
                 _cwd=str(command.folder),
@@ -200,7 +200,7 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     """
     pipe = subprocess.PIPE
     with contextlib.ExitStack() as stack:
-        with interruptions_held():
+        with defer_signals():
             process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
             stack.callback(_stop, process)
         try:
@@ -210,14 +210,14 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
     return _reading(command, process.returncode, stdout, stderr)
 
 
-def run_beside(command: Command) -> Outcome:
+def run_subprocess(command: Command) -> Outcome:
     """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
     waiting, outcomes = [command], list[Outcome]()
     run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
     return outcomes[0]
 
 
-def read_together(commands: Sequence[Command]) -> list[Reading]:
+def read_many(commands: Sequence[Command]) -> list[Reading]:
     """Run *commands* side by side, as many at a time as there are processors, for what they print.
 
     What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
@@ -235,7 +235,7 @@ def read_together(commands: Sequence[Command]) -> list[Reading]:
                     stack.enter_context(tempfile.TemporaryFile()),
                     stack.enter_context(tempfile.TemporaryFile()),
                 )
-                with interruptions_held():
+                with defer_signals():
                     process = _begin(command, *outputs)
                     stack.callback(_stop, process)
                 running.append((command, process, outputs))
@@ -256,7 +256,7 @@ def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Rea
     return Reading(status, stdout, stderr.decode(errors="replace"))
 
 
-def hand_over(command: Command, stdin: bytes | None = None) -> int:
+def exec_interactive(command: Command, stdin: bytes | None = None) -> int:
     """Run *command* on the user's own terminal until it ends; its exit status comes back.
 
     With *stdin* that is its input in place of the keyboard, as a pager wants it.
@@ -332,7 +332,7 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
         try:
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
-                    with interruptions_held():
+                    with defer_signals():
                         new = _start(command)
                         running[new.pipe.fileno()] = new
                     selector.register(new.pipe, selectors.EVENT_READ)
@@ -481,7 +481,7 @@ def folder_argument(folder: Path) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def typed(argv: tuple[str, ...], width: int = 0) -> str:
+def format_command(argv: tuple[str, ...], width: int = 0) -> str:
     """The command line that *argv* is, ready to be pasted into bash.
 
     With a *width* (columns), a longer line is broken with `` \\`` before an option, as documentation does.

@@ -42,7 +42,7 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class CertificateStatus:
     """One certificate and how it stands.
 
     ``reasons`` are clauses that tell why it is not current, ``harmless`` those among them that nobody who uses it
@@ -105,9 +105,9 @@ class _Content:
     links: bool = False
 
 
-def standings(
+def status_of(
     root: Path, wanted: Iterable[Certificate], openssl: str, now: datetime | None = None
-) -> dict[str, Standing]:
+) -> dict[str, CertificateStatus]:
     """How each of *wanted* stands in the PKI folder *root*, by name.
 
     *wanted* has to hold the CAs of whatever else is in it. Raises MachineError for a file that may not be
@@ -165,20 +165,20 @@ def _standing(
     content: _Content,
     read: tuple[Mapping[str, X509], Mapping[str, tuple[X509, ...]]],
     now: datetime,
-) -> Standing:
+) -> CertificateStatus:
     found, outgoing = read
     has_key = content.key is not None
     proof = root / certificate.files.proof
     if content.crt is None:
-        return Standing(certificate, State.MISSING, has_key=has_key)
+        return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:
         if has_key:
-            return Standing(certificate, State.CURRENT, has_key=True)
-        return Standing(certificate, State.STALE, (f"{certificate.files.key} is not there",))
+            return CertificateStatus(certificate, State.CURRENT, has_key=True)
+        return CertificateStatus(certificate, State.STALE, (f"{certificate.files.key} is not there",))
     one = found.get(certificate.name)
     if one is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
-        return Standing(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
+        return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
     differs = [
         *_unlike(certificate, one),
         *_key_trouble(certificate, content, one),
@@ -191,15 +191,17 @@ def _standing(
     others = outgoing.get(certificate.name, ())
     if one.not_after <= now:
         expired = f"it ended on {one.not_after:%Y-%m-%d}"
-        return Standing(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others, harmless)
+        return CertificateStatus(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others, harmless)
     if reasons:
-        return Standing(certificate, State.STALE, tuple(reasons), one, has_key, others, harmless)
+        return CertificateStatus(certificate, State.STALE, tuple(reasons), one, has_key, others, harmless)
     if one.not_after <= now + timedelta(days=EXPIRING_DAYS):
-        return Standing(certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others)
-    return Standing(certificate, State.CURRENT, (), one, has_key, others)
+        return CertificateStatus(
+            certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others
+        )
+    return CertificateStatus(certificate, State.CURRENT, (), one, has_key, others)
 
 
-def differences(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
+def drift(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
     """In what *one*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own).
 
     Who signed an intermediate CA is not known here where that is not at hand.
@@ -207,7 +209,7 @@ def differences(certificate: Certificate, one: X509, authority: X509 | None) -> 
     unlike = tuple(said for said, _ in _unlike(certificate, one))
     if certificate.intermediate and authority is None:
         return unlike
-    return (*unlike, *unsigned_by(one, authority or one))
+    return (*unlike, *issuer_mismatch(one, authority or one))
 
 
 def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
@@ -217,7 +219,7 @@ def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
     reasons: list[tuple[str, bool]] = []
     # Signers may reorder what a subject holds; what it means stays.
     if sorted(subject.parts) != sorted(one.subject.parts):
-        reasons.append((f"its subject is {str(one.subject)!a}", not is_as_good(certificate, one)))
+        reasons.append((f"its subject is {str(one.subject)!a}", not is_equivalent(certificate, one)))
     reasons += _unlike_names(certificate, one)
     if bool(one.ca) != (certificate.kind is Kind.CA):
         reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
@@ -244,7 +246,7 @@ def _unlike_names(certificate: Certificate, one: X509) -> Iterator[tuple[str, bo
         yield f"it also answers to {', '.join(more)}", False
 
 
-def is_as_good(certificate: Certificate, one: X509) -> bool:
+def is_equivalent(certificate: Certificate, one: X509) -> bool:
     """Whether another subject does the same work.
 
     A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
@@ -285,13 +287,13 @@ def _not_from(
 ) -> list[tuple[str, bool]]:
     if certificate.issuer is None or (authority := found.get(certificate.issuer)) is None:
         return []
-    trouble = unsigned_by(one, authority)
-    if trouble and any(not unsigned_by(one, other) for other in outgoing.get(certificate.issuer, ())):
+    trouble = issuer_mismatch(one, authority)
+    if trouble and any(not issuer_mismatch(one, other) for other in outgoing.get(certificate.issuer, ())):
         return [("the CA that goes out signed it", False)]  # whoever has the CA's file with both still believes it
     return [(said, True) for said in trouble]
 
 
-def unsigned_by(one: X509, authority: X509) -> list[str]:
+def issuer_mismatch(one: X509, authority: X509) -> list[str]:
     """The reason why *authority* cannot have signed *one*, in a list; an empty one where nothing speaks against it."""
     same_key = one.authority_key_id in (None, authority.subject_key_id)
     if one.issuer == authority.subject and same_key:

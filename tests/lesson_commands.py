@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.view.explain import blocks
+from kcert.ui.explain import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ SUBSET = (
     *("tests/test_commands.py", "tests/test_certificates.py", "tests/test_screen.py", "tests/test_kcert_yaml.py"),
     *("tests/test_lessons.py", "tests/test_renew.py", "tests/test_csr.py", "tests/test_faults.py"),
     *("tests/test_script.py", "tests/test_manual.py"),
-    *("tests/inspect", "tests/rules", "tests/kubernetes", "tests/endurance"),
+    *("tests/scan", "tests/check", "tests/kubernetes", "tests/endurance"),
 )
 """What touches each dependency, and each kind of openssl command."""
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kcert.shell import quote, typed
+from kcert.shell import format_command, quote
 
 
 def read_by_bash(line: str) -> list[str]:
@@ -54,7 +54,7 @@ def test_bash_reads_an_argument_as_it_is(argument: str) -> None:
     st.integers(20, 120),
 )
 def test_bash_reads_any_command_as_it_ran_at_any_width(words: list[str], width: int) -> None:
-    assert read_by_bash(typed(tuple(words), width)) == words
+    assert read_by_bash(format_command(tuple(words), width)) == words
 
 
 def test_a_subject_stands_in_double_quotes_as_in_all_documentation() -> None:
@@ -62,6 +62,6 @@ def test_a_subject_stands_in_double_quotes_as_in_all_documentation() -> None:
 
 
 def test_a_long_line_is_broken_before_an_option_which_stays_with_its_value() -> None:
-    assert typed(("openssl", "req", "-new", "-key", "a.key", "-out", "a.csr"), 30) == (
+    assert format_command(("openssl", "req", "-new", "-key", "a.key", "-out", "a.csr"), 30) == (
         "openssl req -new -key a.key \\\n    -out a.csr"
     )

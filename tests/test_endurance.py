@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.endurance.__main__ import PARTS
-from tests.endurance.trial import Ground, Part
+from tests.endurance.trial import LabBuilder, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_kcert_stands_it(part: Part, pki: Callable[[str], Pki], tmp_path: Path) -> None:
-    ground = Ground(tmp_path, lambda profile: pki(profile).home)
+    ground = LabBuilder(tmp_path, lambda profile: pki(profile).home)
 
     trials = list(part.course(ground, part.short))
 

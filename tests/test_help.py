@@ -27,7 +27,7 @@ def commands() -> Iterator[tuple[str, Any]]:
         yield from ((f"{name} {inner}", one) for inner, one in getattr(command, "commands", {}).items())
 
 
-def typed(command: Any) -> Iterator[str]:
+def format_command(command: Any) -> Iterator[str]:
     """What the user has to learn from the help to type it: options, variables, values, names of arguments."""
     context = typer.Context(command)
     for one in command.get_params(context):
@@ -49,7 +49,7 @@ def test_no_name_is_cut_off(columns: int) -> None:
         variables = {"COLUMNS": str(columns), "NO_COLOR": "1"}
         said = CliRunner().invoke(cli.app, [*path.split(), "--help"], env=variables).output
         words = set(re.split(r"[^\w.-]+", said))
-        cut += [f"kcert {path}: {name}" for name in typed(command) if not {name, f"{name}."} & words]
+        cut += [f"kcert {path}: {name}" for name in format_command(command) if not {name, f"{name}."} & words]
         assert max(len(line) for line in said.splitlines()) <= columns
     assert not cut
 

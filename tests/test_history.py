@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.shell import Command, Outcome
-from kcert.workspace.history import History, verify
+from kcert.store.history import History, verify
 from tests.running import Kcert, output, program, without_privileges
 from tests.test_screen import history
 

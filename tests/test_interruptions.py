@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kcert import workspace
+from kcert import store
 from tests import judge
 from tests.endurance.inside import in_process
 from tests.guarded import WITH_IT, copied, encrypted_pki
@@ -239,7 +239,7 @@ def test_a_clock_that_stands_still_costs_no_backup(
     own_pki: Callable[..., Pki], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_pki("course")
-    monkeypatch.setattr(workspace, "backup_name", lambda: "2026-01-01T00-00-00.000000Z")
+    monkeypatch.setattr(store, "backup_name", lambda: "2026-01-01T00-00-00.000000Z")
     keys = []
     for _ in range(3):
         keys.append((own.folder / "admin.key").read_bytes())

@@ -15,14 +15,14 @@ import pytest
 
 from kcert import cli, lessons, plan, profiles
 from kcert.certificates import Certificate, Kind
-from kcert.cluster import Cluster, User
+from kcert.config import Cluster, User
 from kcert.errors import InputError
-from kcert.making import Order, make
+from kcert.issue import IssueContext, make
 from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
-    from kcert.plan import Procedure
+    from kcert.plan import IssuancePlan
 
 OPENING_WORDS = 60
 """What a reader takes in, standing before the first command of a certificate."""
@@ -67,7 +67,7 @@ def wanted() -> list[Certificate]:
     ]
 
 
-def procedures() -> list[Procedure]:
+def procedures() -> list[IssuancePlan]:
     made = []
     for profile in profiles.PROFILES:
         known = {one.name: one for one in profiles.certificates(cluster(profile, several=True))}
@@ -279,7 +279,7 @@ def furnish(root: Path) -> None:
     """Make the files that lessons name: the course's beside those of kubeadm."""
     for profile in ("kubeadm", "course"):
         known = profiles.certificates(cluster(profile))
-        order = Order(
+        order = IssueContext(
             cluster=cluster(profile), wanted=known, known=known, root=root, doing="test", jobs=2, side_by_side=True
         )
         make(order, Silent())

@@ -174,7 +174,7 @@ def run() -> int:
 
 def _in_order(words: list[str]) -> str:
     """The command line that was meant where options stand before the command that knows them; nothing if none does."""
-    from kcert.shell import typed
+    from kcert.shell import format_command
 
     first = words[0].partition("=")[0] if words else ""
     for at, name in enumerate(words):
@@ -186,5 +186,5 @@ def _in_order(words: list[str]) -> str:
         options = {spelling: one for one in command.params for spelling in (*one.opts, *one.secondary_opts)}
         # Before a command that is its value, the option would be without one.
         if first in options and (options[first].is_flag or first != words[0] or at > 1):
-            return typed(("kcert", *known, *words[:at], *words[at + len(known) :]))
+            return format_command(("kcert", *known, *words[:at], *words[at + len(known) :]))
     return ""

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
 
-@takes(Looking)
+@takes(ReadOptions)
 def command(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     hosts: Annotated[
         list[str] | None, typer.Argument(metavar="[HOST]...", help="The hosts; without a name, all of them.")
@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
     from kcert.kubernetes import bundles
-    from kcert.view import bundle
+    from kcert.ui import bundle
 
     if scp and output is not None:
         raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")

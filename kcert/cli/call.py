@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 
 
-@takes(Looking)
+@takes(ReadOptions)
 def command(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     path: Annotated[str, typer.Argument(metavar="PATH", help="What to read: /version, /api/v1/namespaces …")],
     name: Annotated[
@@ -30,7 +30,7 @@ def command(
     Status 1: the server answered, but not with what was asked for (401, 403, 404 …). Status 3: no answer came.
     """
     from kcert.kubernetes import call
-    from kcert.view import call as view
+    from kcert.ui import call as view
 
     asked = call.call(chapters.folder(looking), name, path, server)
     if not quiet:

@@ -13,29 +13,29 @@ from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
     Chapter,
-    Looking,
-    Making,
+    IssueOptions,
     MakingAuthorities,
+    ReadOptions,
     Renewing,
     Signing,
 )
 from kcert.errors import InputError
 from kcert.exposure import exposures, readable
-from kcert.making import Order, make, prepare
+from kcert.issue import IssueContext, make, prepare
 from kcert.openssl.program import openssl
 from kcert.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.shell import quote
-from kcert.state import standings
-from kcert.view.messages import warning
+from kcert.state import status_of
+from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
+    from kcert.issue import Renewal, Result
     from kcert.kubernetes.credentials import Folder
-    from kcert.making import Renewal, Result
-    from kcert.state import Standing
+    from kcert.state import CertificateStatus
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -46,7 +46,7 @@ def cluster(config: Path | None) -> Cluster:
     return profiles.load(config)
 
 
-def folder(looking: Looking) -> Folder:
+def folder(looking: ReadOptions) -> Folder:
     """The PKI folder of a command that looks at one, and the cluster that it is for."""
     from kcert.kubernetes.credentials import Folder
 
@@ -81,7 +81,7 @@ def order(
         carry_out(making, placed)
 
 
-def _ask(making: Chapter, order: Order) -> None:
+def _ask(making: Chapter, order: IssueContext) -> None:
     """Make keys and requests for what is not there or not as it should be, and say how they become certificates."""
     from kcert.kubernetes import offline
 
@@ -90,15 +90,15 @@ def _ask(making: Chapter, order: Order) -> None:
     asking = offline.asking(order)
     result = carry_out(making, asking)
     if result and not result.stopped and not making.quiet:
-        from kcert.view import csr
+        from kcert.ui import csr
 
         made = [one.procedure.certificate for one in result.made]
         csr.to_be_signed(order, (*(one.certificate for one in result.kept), *made))
 
 
-def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
+def renew(making: IssueOptions, described: Cluster, names: tuple[str, ...], renewal: Renewal) -> None:
     """Renew those certificates of *described* that *names* or *renewal* mean, and say what follows from that."""
-    from kcert.making.newcomers import newcomers
+    from kcert.issue.newcomers import newcomers
 
     if not making.dir.is_dir():
         raise InputError(f"{making.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates.")
@@ -111,33 +111,33 @@ def renew(making: Making, described: Cluster, names: tuple[str, ...], renewal: R
         return
     result = carry_out(making, order)
     if result and not making.quiet:
-        from kcert.making import apart
-        from kcert.view import renewal as view
+        from kcert.issue import apart
+        from kcert.ui import renewal as view
 
         told = apart.here(order, making.ca_dir) if making.ca_dir else order
         view.follows(told, result, None if result.made else _first_to_end(order))
 
 
-def _ask_again(making: Making, order: Order) -> None:
+def _ask_again(making: IssueOptions, order: IssueContext) -> None:
     """Make requests for CAs that somebody else's root has signed, and say how their answers get here."""
     if leaves := [one.name for one in order.wanted if one.kind is not Kind.CA]:
         raise InputError(f"--csr-only is for a CA here, and {', '.join(leaves)} is none: leave it out.")
     result = carry_out(making, order)
     if result and not result.stopped and not making.quiet:
-        from kcert.view import csr
+        from kcert.ui import csr
 
         csr.to_be_signed_again(order, [one.procedure.certificate for one in result.made])
 
 
-def _first_to_end(order: Order) -> Standing | None:
-    found = standings(order.root, order.known, order.openssl).values()
+def _first_to_end(order: IssueContext) -> CertificateStatus | None:
+    found = status_of(order.root, order.known, order.openssl).values()
     ends = [(one.found.not_after, one.certificate.name, one) for one in found if one.found]
     return min(ends)[2] if ends else None
 
 
 def ordered(
-    making: Making, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
-) -> Order:
+    making: IssueOptions, name: str, described: Cluster, known: tuple[Certificate, ...], wanted: tuple[Certificate, ...]
+) -> IssueContext:
     """The order that the options of a command come to; raises InputError for those that do not go together."""
     if making.step and (making.quiet or making.dry_run or (making.jobs or 1) > 1):
         other = "--quiet" if making.quiet else "--dry-run" if making.dry_run else "--jobs"
@@ -146,7 +146,7 @@ def ordered(
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
     here, authority = adopted(making.dir, known), passphrase(making)
     by_name = {one.name: one for one in here}
-    return Order(
+    return IssueContext(
         cluster=described,
         wanted=tuple(by_name[one.name] if one in known else one for one in wanted),
         known=here,
@@ -163,13 +163,13 @@ def ordered(
     )
 
 
-def passphrase(options: Making | Signing) -> Passphrase:
+def passphrase(options: IssueOptions | Signing) -> Passphrase:
     """Where the passphrase of an encrypted CA key comes from; a script that is printed asks for itself."""
-    asks = None if isinstance(options, Making) and options.dry_run else _asked
+    asks = None if isinstance(options, IssueOptions) and options.dry_run else _asked
     return Passphrase(file=options.ca_passphrase_file, asks=asks)
 
 
-def _root_passphrase(making: Making, authority: Passphrase) -> Passphrase:
+def _root_passphrase(making: IssueOptions, authority: Passphrase) -> Passphrase:
     """The same for the root's key, which the passphrase of the CA's may open as well."""
     file = making.root_passphrase_file if isinstance(making, MakingAuthorities | Renewing) else None
     if file is not None and _root_dir(making) is None:
@@ -178,14 +178,14 @@ def _root_passphrase(making: Making, authority: Passphrase) -> Passphrase:
 
 
 def _asked(owner: Owner, key: str, *, twice: bool) -> str:
-    from kcert.view.passphrase import ask  # most runs ask for none
+    from kcert.ui.passphrase import ask  # most runs ask for none
 
     return ask(owner, key, twice=twice)
 
 
-def order_in(looking: Looking, name: str, described: Cluster, program: str) -> Order:
+def order_in(looking: ReadOptions, name: str, described: Cluster, program: str) -> IssueContext:
     """What a command that works in a PKI folder has to know of it."""
-    order = Order(
+    order = IssueContext(
         cluster=described,
         wanted=(),
         known=adopted(looking.dir, profiles.certificates(described)),
@@ -196,7 +196,7 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
         passphrase=passphrase(looking) if isinstance(looking, Signing) else Passphrase(),
     )
     if isinstance(looking, Signing) and looking.ca_dir is not None:
-        from kcert.making import apart
+        from kcert.issue import apart
 
         apart.check(order, looking.ca_dir)
         apart.check_there(looking.ca_dir, "--ca-dir", "the CA")
@@ -204,13 +204,13 @@ def order_in(looking: Looking, name: str, described: Cluster, program: str) -> O
     return order
 
 
-def carry_out(making: Making, order: Order) -> Result | None:
+def carry_out(making: IssueOptions, order: IssueContext) -> Result | None:
     """Do what is ordered, or with --dry-run print the script that does it; what came of it.
 
     With --ca-dir what concerns the CAs themselves is done in that folder; the end of a change-over there comes last,
     because the leaves that may stand in its way are here.
     """
-    from kcert.making import apart
+    from kcert.issue import apart
 
     root_dir = _root_dir(making)
     warn_of_exposures(order, making.ca_dir, root_dir)
@@ -235,7 +235,7 @@ def carry_out(making: Making, order: Order) -> Result | None:
     return _carried_out(making, here)
 
 
-def warn_of_exposures(order: Order, *others: Path | None) -> None:
+def warn_of_exposures(order: IssueContext, *others: Path | None) -> None:
     """Say who else could change what is read, run or written, in the PKI folder and in *others* that hold keys."""
     folders = [order.root, *(folder for folder in others if folder is not None)]
     keys = [folder / one.files.key for folder in folders for one in order.known if one.kind is Kind.CA]
@@ -243,26 +243,26 @@ def warn_of_exposures(order: Order, *others: Path | None) -> None:
         warning(sentence)
 
 
-def _root_dir(making: Making) -> Path | None:
+def _root_dir(making: IssueOptions) -> Path | None:
     return making.root_dir if isinstance(making, MakingAuthorities | Renewing) else None
 
 
-def _carried_out(making: Making, order: Order) -> Result | None:
+def _carried_out(making: IssueOptions, order: IssueContext) -> Result | None:
     if making.dry_run:
-        from kcert.view import script
+        from kcert.ui import script
 
         parts = making.ca_dir is not None or _root_dir(making) is not None
         script.show(order, prepare(order), explain=making.explain, returns=parts)
         return None
     if making.quiet:
-        from kcert.view.quiet import Quiet
+        from kcert.ui.quiet import Quiet
 
         quiet = Quiet()
         try:
             return make(order, quiet)
         finally:  # what went wrong has a line of its own, too
             quiet.ends()
-    from kcert.view.lesson import Lesson
+    from kcert.ui.lesson import Lesson
 
     lesson = Lesson(explain=making.explain, step=making.step)
     result = make(order, lesson)

@@ -49,11 +49,11 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """Judge certificates: what is wrong, why, and the commands that mend it. Nothing is changed."""
-    from kcert.inspect.checking import chosen, judge, wanted_at
-    from kcert.inspect.inventory import days_in
     from kcert.openssl import program
-    from kcert.view import check
-    from kcert.workspace import OWN_FOLDER
+    from kcert.scan.checking import chosen, judge, wanted_at
+    from kcert.scan.inventory import days_in
+    from kcert.store import OWN_FOLDER
+    from kcert.ui import check
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
     planned = {}

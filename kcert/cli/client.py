@@ -28,7 +28,7 @@ def command(
     ] = None,
 ) -> None:
     """Make client certificates: for the components by their names, for people with their groups."""
-    from kcert.making.newcomers import as_they_are
+    from kcert.issue.newcomers import as_they_are
     from kcert.openssl.program import openssl
 
     cluster = chapters.cluster(making.config)

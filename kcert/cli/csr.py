@@ -14,7 +14,7 @@ from kcert import profiles
 from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cli import chapters
-from kcert.cli.options import DEFAULT_FOLDER, Looking, Making, Program, Signing, takes
+from kcert.cli.options import DEFAULT_FOLDER, IssueOptions, Program, ReadOptions, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
 from kcert.shell import quote
@@ -65,7 +65,7 @@ class Deciding(Talking):
 
 
 @dataclass(frozen=True)
-class Fetching(Looking):
+class Fetching(ReadOptions):
     """Options of what talks to a cluster and works in a PKI folder."""
 
     kubeconfig: Kubeconfig = None
@@ -73,9 +73,9 @@ class Fetching(Looking):
 
 
 @app.command("new")
-@takes(Making)
+@takes(IssueOptions)
 def new(
-    making: Making,
+    making: IssueOptions,
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who asks: a user's name, a node's, a component's.")],
     groups: Annotated[
@@ -88,9 +88,9 @@ def new(
     signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
 ) -> None:
     """Make a key and a request, for a cluster to sign; a key that is there is kept."""
+    from kcert.issue import CsrTarget
     from kcert.kubernetes import asking, signers
     from kcert.kubernetes.signing_request import signer_trouble
-    from kcert.making import Asks
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
@@ -98,18 +98,18 @@ def new(
     cluster = chapters.cluster(making.config)
     certificate = asking.applicant(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
-    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=Asks.CLUSTER)
+    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=CsrTarget.CLUSTER)
     result = chapters.carry_out(making, order)
     if result and not result.stopped and not making.quiet:
-        from kcert.view import csr
+        from kcert.ui import csr
 
         csr.asked(certificate, order.folder_option)
 
 
 @app.command("manifest")
-@takes(Looking)
+@takes(ReadOptions)
 def manifest(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
     signer: Annotated[
@@ -131,7 +131,7 @@ def manifest(
     """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import asking, manifests
     from kcert.openssl.program import openssl
-    from kcert.view import csr
+    from kcert.ui import csr
 
     cluster = chapters.cluster(looking.config)
     certificate = asking.of_name(cluster, name)
@@ -162,7 +162,7 @@ def submit(
 ) -> None:
     """Give the object to the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import answers, manifests
-    from kcert.view import csr
+    from kcert.ui import csr
 
     path = manifests.named(fetching.dir, name, chapters.folder_option(fetching.dir, fetching.config))
     found = answers.load(path)
@@ -174,7 +174,7 @@ def submit(
 @takes(Talking)
 def list_(talking: Talking) -> None:
     """What objects there are in the cluster: `kubectl get csr`."""
-    from kcert.view import csr
+    from kcert.ui import csr
 
     csr.ran(_cluster(talking).command("get", "csr"))
 
@@ -192,7 +192,7 @@ def show(
     """Decode a request, and say what whoever made it would become."""
     from kcert.kubernetes import manifests
     from kcert.openssl.program import openssl
-    from kcert.view import csr
+    from kcert.ui import csr
 
     if file is not None:
         _neither(name)
@@ -213,7 +213,7 @@ def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) ->
     """Say that a request may be signed: `kubectl certificate approve`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.openssl.program import openssl
-    from kcert.view import csr
+    from kcert.ui import csr
 
     if file is None:
         with _asking_a_cluster("approve", name):
@@ -231,7 +231,7 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
     """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
-    from kcert.view import csr
+    from kcert.ui import csr
 
     if file is None:
         with _asking_a_cluster("deny", name):
@@ -268,7 +268,7 @@ def sign(
     """
     from kcert.kubernetes import manifests, offline
     from kcert.openssl.program import openssl
-    from kcert.view import csr
+    from kcert.ui import csr
 
     program = openssl(looking.openssl)
     cluster = chapters.cluster(looking.config)
@@ -277,7 +277,7 @@ def sign(
     chapters.warn_of_exposures(desk, looking.ca_dir)
     for file in files:
         if offline.is_request(file):
-            offline.sign(desk, file, csr.Countersigning(explain=explain))
+            offline.sign(desk, file, csr.CsrSigning(explain=explain))
         else:
             manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
 
@@ -300,7 +300,7 @@ def fetch(
     """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
     from kcert.kubernetes import answers, asking, manifests, offline
     from kcert.openssl.program import openssl
-    from kcert.view import csr
+    from kcert.ui import csr
 
     program = openssl(fetching.openssl)
     cluster = chapters.cluster(fetching.config)

@@ -15,10 +15,10 @@ def command(
     """Log lines about TLS, certificates and access: for each its cause, its proof and its repair."""
     import sys
 
-    from kcert.diagnosis import diagnose
-    from kcert.diagnosis.reading import log_file, log_lines
+    from kcert.diagnose import diagnose
+    from kcert.diagnose.reading import log_file, log_lines
     from kcert.errors import FOUND
-    from kcert.view import diagnosis, messages
+    from kcert.ui import diagnosis, messages
 
     if file == "-" and sys.stdin.isatty():
         messages.reads_keyboard()

@@ -8,6 +8,6 @@ from kcert.cli.options import Program
 def command(openssl: Program = "openssl") -> None:
     """Which programs are on this machine, and what works without the others."""
     from kcert import examination
-    from kcert.view import doctor
+    from kcert.ui import doctor
 
     doctor.show(examination.examine(openssl), examination.steered())

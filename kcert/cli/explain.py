@@ -31,7 +31,7 @@ def command(
     """The lessons: every command, certificate, step and rule, and why it is so."""
     from kcert import lessons
     from kcert.errors import InputError
-    from kcert.view import explain
+    from kcert.ui import explain
 
     if topic and all:
         raise InputError(f"{topic!a} is one topic and --all is every one: leave one of them out.")

@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -36,9 +36,9 @@ Explain = Annotated[bool, typer.Option(help="Say what is in it, what is not, and
 
 
 @app.command("cert-manager")
-@takes(Looking)
+@takes(ReadOptions)
 def cert_manager(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace of everything that is written.")
@@ -73,7 +73,7 @@ def cert_manager(
     """Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."""
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export.target import put_file
-    from kcert.view import export
+    from kcert.ui import export
 
     wish = target.Wish(namespace, name, on_disk=everything, secret=secret)
     made = target.export(chapters.folder(looking), wish)
@@ -86,9 +86,9 @@ def cert_manager(
 
 
 @app.command("ansible")
-@takes(Looking)
+@takes(ReadOptions)
 def ansible(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     output: Annotated[
         Path | None,
@@ -105,7 +105,7 @@ def ansible(
     """An inventory of the hosts, a play that installs each host's bundle, and the bundles."""
     from kcert.kubernetes.export import ansible as target
     from kcert.kubernetes.export.target import put_folder
-    from kcert.view import export
+    from kcert.ui import export
 
     if output is not None and str(output) == "-":
         raise InputError("--output -: an inventory, a play and bundles are several files. Name a folder.")

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 from kcert.kubernetes.version import STABLE
 
 
-@takes(Looking)
+@takes(ReadOptions)
 def command(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     component: Annotated[
         str,
@@ -54,7 +54,7 @@ def command(
     """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
     from kcert.kubernetes import assignment
     from kcert.openssl.program import openssl
-    from kcert.view import flags
+    from kcert.ui import flags
 
     cluster = chapters.cluster(looking.config)
     program = openssl(looking.openssl)

@@ -19,10 +19,10 @@ def command(
     ] = False,
 ) -> None:
     """What was run in a PKI folder, command by command."""
-    from kcert.view import history
-    from kcert.workspace import OWN_FOLDER
-    from kcert.workspace.history import entries
-    from kcert.workspace.history import verify as check
+    from kcert.store import OWN_FOLDER
+    from kcert.store.history import entries
+    from kcert.store.history import verify as check
+    from kcert.ui import history
 
     if verify:
         history.verified(check(dir / OWN_FOLDER))

@@ -16,7 +16,7 @@ def command(
 ) -> None:
     """Write a commented kcert.yaml, which describes the built-in example cluster; never replaces one."""
     from kcert import profiles
-    from kcert.view import messages
+    from kcert.ui import messages
 
     profiles.write_example(config, profile)
     messages.wrote_example(config)

@@ -43,10 +43,10 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """All certificates of a cluster: whose they are, what they say, how long they last."""
-    from kcert.inspect.finding import survey
-    from kcert.inspect.inventory import ORDERS, days_in, ending_within, inventory
     from kcert.openssl import program
-    from kcert.view.inventory import present, status
+    from kcert.scan.finding import survey
+    from kcert.scan.inventory import ORDERS, days_in, ending_within, inventory
+    from kcert.ui.inventory import present, status
 
     days = days_in(expiring_in) if expiring_in is not None else None
     found = survey(where or (), root, program.openssl(openssl), otherwise=dir)

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
 
-@takes(Looking)
+@takes(ReadOptions)
 def command(
-    looking: Looking,
+    looking: ReadOptions,
     *,
     names: Annotated[
         list[str] | None,
@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Write kubeconfigs: where the API server is, the CA to recognise it by, the certificate and key to show."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.view.kubeconfig import Telling
+    from kcert.ui.kubeconfig import Telling
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:

@@ -35,7 +35,7 @@ def command(
     """The log of a component: finds out how the cluster is installed, shows the command that prints it, and runs it."""
     from kcert import logs
     from kcert.errors import FOUND, InputError
-    from kcert.view import logs as view
+    from kcert.ui import logs as view
 
     if follow and diagnose:
         raise InputError("--diagnose reads a log to its end, and with --follow it has none: leave one of them out.")
@@ -47,8 +47,8 @@ def command(
         view.announce(wanted, found)
         logs.show(found.command)
         return
-    from kcert.diagnosis import diagnose as judge
-    from kcert.view import diagnosis
+    from kcert.diagnose import diagnose as judge
+    from kcert.ui import diagnosis
 
     if format == "text":
         view.announce(wanted, found)

@@ -50,7 +50,7 @@ Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help=
 
 
 @dataclasses.dataclass(frozen=True)
-class Looking:
+class ReadOptions:
     """Options of commands that look at a PKI folder."""
 
     dir: Folder = DEFAULT_FOLDER
@@ -59,7 +59,7 @@ class Looking:
 
 
 @dataclasses.dataclass(frozen=True)
-class Signing(Looking):
+class Signing(ReadOptions):
     """Options of a command that signs with the CA of a PKI folder."""
 
     ca_dir: AuthorityFolder = None
@@ -67,7 +67,7 @@ class Signing(Looking):
 
 
 @dataclasses.dataclass(frozen=True)
-class Making:
+class IssueOptions:
     """Options of commands that make certificates."""
 
     dir: Folder = DEFAULT_FOLDER
@@ -127,7 +127,7 @@ EncryptKey = Annotated[
 
 
 @dataclasses.dataclass(frozen=True)
-class Chapter(Making):
+class Chapter(IssueOptions):
     """Options of commands that make what the cluster lacks."""
 
     csr_only: Annotated[
@@ -146,7 +146,7 @@ class MakingAuthorities(Chapter):
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewing(Making):
+class Renewing(IssueOptions):
     """Options of the command that renews."""
 
     encrypt_ca_key: EncryptKey = False

@@ -9,24 +9,24 @@ import typer
 from kcert import profiles
 from kcert.adoption import adopted
 from kcert.cli import chapters
-from kcert.cli.options import Looking, takes
+from kcert.cli.options import ReadOptions, takes
 
 
-@takes(Looking)
+@takes(ReadOptions)
 def command(
-    looking: Looking,
+    looking: ReadOptions,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["table", "json", "markdown"], typer.Option("--format", help="How to print it.")
     ] = "table",
 ) -> None:
     """Every certificate that the cluster needs: names, usages, issuer, files, and how it stands."""
     from kcert.openssl.program import openssl
-    from kcert.state import standings
-    from kcert.view import plan
+    from kcert.state import status_of
+    from kcert.ui import plan
 
     cluster = chapters.cluster(looking.config)
     # Where nothing lies there is nothing to read, so a plan needs no openssl.
     program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
-    found = standings(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
+    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
     option = chapters.folder_option(looking.dir, looking.config)
     plan.show(cluster, looking.dir, tuple(found.values()), format, option)

@@ -40,7 +40,7 @@ def _labs(incomplete: str) -> list[str]:
 def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
     """Every lab: what it is about, how hard, how long, and whether it was solved in a folder below this one."""
     from kcert.practice import session
-    from kcert.view import practice
+    from kcert.ui import practice
 
     practice.show_list(session.listed(Path()), format)
 
@@ -59,7 +59,7 @@ def start(
     """Build a lab in a folder, and tell its story."""
     from kcert.openssl import program
     from kcert.practice import session
-    from kcert.view import practice
+    from kcert.ui import practice
 
     begun = session.begin(lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace)
     practice.show_start(begun, _option(dir))
@@ -68,7 +68,7 @@ def start(
 @app.command("hint")
 def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's name
     """The next hint, from a nudge to the answer; each is counted."""
-    from kcert.view import practice
+    from kcert.ui import practice
 
     found = _resumed(dir)
     number, text = found.hint()
@@ -79,7 +79,7 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
     """Try what has to work: status 0 where the lab is solved, 1 where not."""
     from kcert.openssl import program
-    from kcert.view import practice
+    from kcert.ui import practice
 
     found = _resumed(dir, program.openssl(openssl))
     judged = found.check()
@@ -96,7 +96,7 @@ def solution(
     ] = "text",
 ) -> None:
     """The commands that solve it, each with its reason."""
-    from kcert.view import practice
+    from kcert.ui import practice
 
     found = _resumed(dir)
     practice.show_solution(found.show_solution(), found.state.seed, format)
@@ -110,7 +110,7 @@ def answer(
     dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
 ) -> None:
     """Answer a question: status 0 where it is right, 1 where not."""
-    from kcert.view import practice
+    from kcert.ui import practice
 
     found = _resumed(dir)
     answered = found.answer(number, text)
@@ -123,7 +123,7 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
     """Begin the same lab again: same seed, all files as they were; what you added is gone."""
     from kcert.openssl import program
     from kcert.practice import session
-    from kcert.view import practice
+    from kcert.ui import practice
 
     practice.show_start(session.reset(_resumed(dir, program.openssl(openssl))), _option(dir))
 
@@ -151,7 +151,7 @@ def exam(
     from kcert.openssl import program
     from kcert.practice import exam as exams
     from kcert.practice import session
-    from kcert.view import exam as view
+    from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
     found = None if replace else exams.load(dir)

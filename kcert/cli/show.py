@@ -21,9 +21,9 @@ def command(
 ) -> None:
     """One certificate, key, request, kubeconfig or running server: field by field, and what each means."""
     from kcert.errors import VerdictError
-    from kcert.inspect.showing import look_at
     from kcert.openssl import program
-    from kcert.view import show
+    from kcert.scan.showing import look_at
+    from kcert.ui import show
 
     exhibit = look_at(what, program.openssl(openssl))
     show.show(exhibit, text=text, explain=explain)

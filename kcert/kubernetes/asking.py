@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import AltName, Kind, Subject
-from kcert.cluster import names as accepted
+from kcert.config import names as accepted
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
 
 _STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
 

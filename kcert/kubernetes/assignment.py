@@ -11,15 +11,15 @@ from kcert.errors import InputError
 from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
 from kcert.kubernetes.version import STABLE, version
 from kcert.openssl.pem import is_encrypted
-from kcert.state import standings
+from kcert.state import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from kcert.cluster import Cluster
-    from kcert.kubernetes.components import Seat
-    from kcert.state import Standing
+    from kcert.config import Cluster
+    from kcert.kubernetes.components import ComponentInstance
+    from kcert.state import CertificateStatus
 
 
 def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
@@ -29,7 +29,7 @@ def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
     assert crt
     if not (root / crt).exists():
         return Authority()
-    standing = standings(root, [ca], openssl)[ca.name]
+    standing = status_of(root, [ca], openssl)[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.outgoing) and (root / new_alone(crt)).exists()
@@ -50,7 +50,7 @@ def seat(  # noqa: PLR0917 - one for each option
     release: str | None,
     prefix: str | None,
     authority: Authority = Authority(),  # noqa: B008 - it is frozen
-) -> Seat:
+) -> ComponentInstance:
     """The component *name* on *host*; without a host the only one, or any where it makes no difference.
 
     *authority* is what is known of the cluster's CA. Raises InputError for a component, a host or a release that is
@@ -85,7 +85,7 @@ def check_prefix(prefix: str) -> None:
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 
 
-def _only(name: str, found: tuple[Seat, ...]) -> Seat:
+def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
     if not found:
         raise InputError(f"this cluster has no host for {name}.")
     told = {(tuple(COMPONENTS[name].options(one)), tuple(COMPONENTS[name].settings(one))) for one in found}
@@ -98,7 +98,7 @@ def _only(name: str, found: tuple[Seat, ...]) -> Seat:
     return found[0]
 
 
-def unfit(root: Path, asked: Seat, openssl: str) -> tuple[Standing, ...]:
+def unfit(root: Path, asked: ComponentInstance, openssl: str) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
     told: list[Option | Setting] = [
         *COMPONENTS[asked.component].options(asked),
@@ -106,5 +106,5 @@ def unfit(root: Path, asked: Seat, openssl: str) -> tuple[Standing, ...]:
     ]
     wanted = {one.reads.certificate.name: one.reads.certificate for one in told if one.reads}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
-    found = standings(root, wanted.values(), openssl)
+    found = status_of(root, wanted.values(), openssl)
     return tuple(one for one in found.values() if not one.usable)

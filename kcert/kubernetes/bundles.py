@@ -22,15 +22,15 @@ from kcert.kubernetes.assignment import authority_in, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
-from kcert.state import standings
-from kcert.workspace import PUBLIC_MODE, SECRET_MODE
-from kcert.workspace.elsewhere import Written, check_unlinked, write
+from kcert.state import status_of
+from kcert.store import PUBLIC_MODE, SECRET_MODE
+from kcert.store.elsewhere import Written, check_unlinked, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.kubernetes.components import Authority
     from kcert.kubernetes.credentials import Credentials, Folder
     from kcert.profiles.profile import Part
@@ -138,7 +138,7 @@ class _Reader:
             one.certificate.issuer: self.known[one.certificate.issuer] for one in wanted if one.certificate.issuer
         }
         bare = [one for one in others.values() if one.name not in dials]
-        credentials.insist(folder, standings(folder.root, bare, folder.openssl).values())
+        credentials.insist(folder, status_of(folder.root, bare, folder.openssl).values())
         self.clients: Mapping[str, Credentials] = {
             one.certificate.name: one for one in credentials.credentials(folder, dials.values())
         }

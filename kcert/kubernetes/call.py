@@ -108,7 +108,7 @@ def _script(root: Path, one: Credentials, url: str) -> str:
     def taken(field: str) -> str:
         return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
 
-    begin, end = shell.typed(_curl(root, one)), shell.typed(_rest(url))
+    begin, end = shell.format_command(_curl(root, one)), shell.format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
-from kcert.cluster import names as check_names
+from kcert.config import names as check_names
 from kcert.errors import InputError
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import quote
-from kcert.state import Standing, State, standings
+from kcert.state import CertificateStatus, State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Credentials:
     certificate: Certificate
     authority: Certificate
     contents: Mapping[PurePosixPath, bytes] = field(repr=False)
-    standing: Standing = field(repr=False)
+    standing: CertificateStatus = field(repr=False)
 
     @property
     def ca(self) -> PurePosixPath:
@@ -103,7 +103,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_names.user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = standings(folder.root, [folder.known["ca"], bare], folder.openssl)[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare], folder.openssl)[name].found
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations
@@ -123,12 +123,12 @@ def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credenti
     # Which server a kubeconfig talks to is not the certificate's fault.
     bare = {one.name: replace(one, server="") for one in wanted}
     bare |= {one.issuer: known[one.issuer] for one in wanted if one.issuer}
-    found = standings(folder.root, bare.values(), folder.openssl)
+    found = status_of(folder.root, bare.values(), folder.openssl)
     insist(folder, found.values())
     return tuple(_credentials(folder, one, known[one.issuer or "ca"], found[one.name]) for one in wanted)
 
 
-def insist(folder: Folder, found: Iterable[Standing]) -> None:
+def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
     unfit = [one for one in found if not one.usable]
     missing = [one.certificate for one in unfit if one.state is State.MISSING]
@@ -152,7 +152,7 @@ def _making(missing: list[Certificate]) -> str:
     return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
 
 
-def _credentials(folder: Folder, one: Certificate, authority: Certificate, standing: Standing) -> Credentials:
+def _credentials(folder: Folder, one: Certificate, authority: Certificate, standing: CertificateStatus) -> Credentials:
     files, contents = one.files, {}
     assert authority.files.crt
     assert files.crt

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.kubernetes.components import COMPONENTS, Option, Seat
+from kcert.kubernetes.components import COMPONENTS, ComponentInstance, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,17 +17,17 @@ PROGRAMS = "/usr/local/bin"
 """Where the hard way puts what it downloads."""
 
 
-def printed(seat: Seat, form: str) -> str:
+def printed(seat: ComponentInstance, form: str) -> str:
     """What *seat* is told, as flags, systemd, manifest or config; raises InputError where it has no such form."""
     return _FORMS[form](seat)
 
 
-def arguments(seat: Seat) -> str:
+def arguments(seat: ComponentInstance) -> str:
     """One argument a line, and nothing else: what the program is started with."""
     return "".join(f"{option.argument}\n" for option in COMPONENTS[seat.component].options(seat))
 
 
-def unit(seat: Seat) -> str:
+def unit(seat: ComponentInstance) -> str:
     """A systemd unit, as the hard way installs it."""
     component = COMPONENTS[seat.component]
     if why := component.without(seat.profile):
@@ -59,7 +59,7 @@ def _unit_word(word: str) -> str:
     return f'"{escaped}"' if any(one.isspace() or one == "'" for one in word) else escaped
 
 
-def manifest(seat: Seat) -> str:
+def manifest(seat: ComponentInstance) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
     pod = COMPONENTS[seat.component].pod(seat)
     if pod is None:
@@ -74,7 +74,7 @@ def manifest(seat: Seat) -> str:
     return _yaml(_pod_object(seat, pod))
 
 
-def _pod_object(seat: Seat, pod: Pod) -> dict[str, Any]:
+def _pod_object(seat: ComponentInstance, pod: Pod) -> dict[str, Any]:
     options = tuple(COMPONENTS[seat.component].pod_options(seat))
     mounts = tuple(_mounts(pod, options))
     requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
@@ -132,7 +132,7 @@ def _mounts(pod: Pod, options: Iterable[Option]) -> Iterator[tuple[str, str, str
         yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
 
 
-def configuration(seat: Seat) -> str:
+def configuration(seat: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
     for setting in COMPONENTS[seat.component].settings(seat):
@@ -155,7 +155,7 @@ def _yaml(content: dict[str, Any]) -> str:
     return text
 
 
-_FORMS: dict[str, Callable[[Seat], str]] = {
+_FORMS: dict[str, Callable[[ComponentInstance], str]] = {
     "flags": arguments,
     "systemd": unit,
     "manifest": manifest,

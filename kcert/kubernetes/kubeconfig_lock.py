@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kcert.durations import told
 from kcert.errors import MachineError
 from kcert.files import read_regular
-from kcert.interruptions import interruptions_held
+from kcert.interruptions import defer_signals
 from kcert.shell import quote
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def locked(path: Path, waits_for: Callable[[Lock], None]) -> Iterator[None]:
     }
     deadline, said = time.monotonic() + PATIENCE, False
     while True:
-        with interruptions_held():
+        with defer_signals():
             taken_by = _take(path, files)
             if taken_by is None:
                 try:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import profiles, shell
-from kcert.cluster import names as check_names
+from kcert.config import names as check_names
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
+from kcert.issue.taking_over import known_files, made_here
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.assignment import check_prefix
 from kcert.kubernetes.kubeconfig_lock import locked
 from kcert.kubernetes.server import check_server
-from kcert.making.taking_over import known_files, made_here
 from kcert.profiles.profile import kubeconfig_of
-from kcert.workspace import SECRET_MODE, Workspace
-from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store import SECRET_MODE, Workspace
+from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Credentials, Folder
     from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.shell import Outcome
-    from kcert.workspace import Staging
+    from kcert.store import Staging
 
 SECONDS_FOR_KUBECTL = 30.0
 """`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""
@@ -89,7 +89,7 @@ class Draft:
         )
 
 
-class Narrator(Protocol):
+class Reporter(Protocol):
     """Hears of kubeconfigs as they are made."""
 
     def waits(self, holder: str) -> None:
@@ -170,7 +170,7 @@ def _check(wish: Wish) -> None:
             raise InputError("--path-prefix says where files lie that are not embedded: it goes with --no-embed.")
 
 
-def keep(folder: Folder, made: Iterable[Draft], narrator: Narrator, *, kubectl: bool = False) -> None:
+def keep(folder: Folder, made: Iterable[Draft], narrator: Reporter, *, kubectl: bool = False) -> None:
     """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
 
     One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
@@ -231,13 +231,13 @@ def _check_kubectl() -> None:
         )
 
 
-def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Narrator) -> None:
+def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Reporter) -> None:
     if one.credentials.certificate.files.kubeconfig:
         for path in (one.credentials.crt, one.credentials.key):
             staging.write(path, one.credentials.contents[path].decode(), secret=True)
     for argv in one.commands():
         narrator.before(argv)
-        outcome = shell.run_beside(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
+        outcome = shell.run_subprocess(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
         narrator.after(outcome)
         workspace.record(outcome, staging, [one.file], {str(one.file)})
         if not outcome.succeeded:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
+from kcert.issue.embedded import Kubeconfigs
+from kcert.issue.preparation import authority_for, locked
 from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
@@ -25,24 +27,22 @@ from kcert.kubernetes.signing_request import (
     signer_trouble,
     text,
 )
-from kcert.making.embedded import Kubeconfigs
-from kcert.making.preparation import authority_for, locked
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificate
 from kcert.plan import kubeconfig
 from kcert.shell import Command, quote, run
-from kcert.state import standings
-from kcert.workspace import PUBLIC_MODE, Workspace, in_place
+from kcert.state import status_of
+from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kcert.certificates import Certificate
+    from kcert.issue import IssueContext
     from kcert.kubernetes.answers import Answer
-    from kcert.making import Order
     from kcert.shell import Outcome
-    from kcert.state import Standing
+    from kcert.state import CertificateStatus
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     return before, after
 
 
-class Narrator(Protocol):
+class Reporter(Protocol):
     """Hears how a manifest is signed, or a certificate kept."""
 
     def waits(self, holder: str) -> None:
@@ -188,7 +188,7 @@ class Narrator(Protocol):
         """It had one already."""
 
 
-def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> None:
+def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter) -> None:
     """Do what kube-controller-manager would do with the manifest at *path*, with the cluster's CA of the PKI folder.
 
     Raises VerdictError where the signer refuses; then that stands in the manifest, too.
@@ -211,7 +211,7 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
         raise InputError(
             f"{desk.root} is not there, and in it would be the CA: `kcert ca{desk.folder_option}` makes one."
         )
-    standing = standings(desk.root, [certificate], desk.openssl, now)[certificate.name]
+    standing = status_of(desk.root, [certificate], desk.openssl, now)[certificate.name]
     ca = authority_for(desk, replace(certificate, name=one.name), standing, now)
     assert certificate.files.crt
     how = signing.prepare(
@@ -229,7 +229,7 @@ def sign(desk: Order, path: Path, longest: timedelta, narrator: Narrator) -> Non
     narrator.done(signed, found)
 
 
-def _kept_authority(desk: Order, certificate: Certificate, answer: Answer, keeper: Keeper) -> tuple[Path, bool]:
+def _kept_authority(desk: IssueContext, certificate: Certificate, answer: Answer, keeper: Keeper) -> tuple[Path, bool]:
     """Put a CA's certificate into the PKI folder; with what is above it, if that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that hold that get it as well.
@@ -238,7 +238,7 @@ def _kept_authority(desk: Order, certificate: Certificate, answer: Answer, keepe
     assert crt
     pems = certificate_pems(answer.pem)
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
-        old = _renewed_by(new, standings(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
+        old = _renewed_by(new, status_of(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return desk.root / crt, False
         rewrite = Kubeconfigs.below(desk.root).of_authority(certificate, (old,)) if old else None
@@ -259,7 +259,7 @@ def _kept_authority(desk: Order, certificate: Certificate, answer: Answer, keepe
     return desk.root / crt, True
 
 
-def _renewed_by(new: X509, standing: Standing, path: Path) -> X509 | None:
+def _renewed_by(new: X509, standing: CertificateStatus, path: Path) -> X509 | None:
     """The CA at *path*, where *new* is the same with new dates; None where it is none, or another.
 
     Raises InputError where what it signed would not find its issuer again.
@@ -308,7 +308,7 @@ class Keeper(Protocol):
 
 
 def keep(
-    desk: Order,
+    desk: IssueContext,
     certificate: Certificate,
     answer: Answer,
     output: Path | None,

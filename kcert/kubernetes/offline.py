@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 from kcert import plan
 from kcert.certificates import Files, Key, Kind
 from kcert.errors import InputError, ProgramError
+from kcert.issue import CsrTarget
+from kcert.issue.apart import as_signed
+from kcert.issue.preparation import authority_for, days_under, locked
 from kcert.kubernetes.answers import contents
 from kcert.kubernetes.signing_request import read_asked
-from kcert.making import Asks
-from kcert.making.apart import as_signed
-from kcert.making.preparation import authority_for, days_under, locked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
 from kcert.shell import Command, run
-from kcert.state import State, differences, standings
-from kcert.workspace import PUBLIC_MODE, Workspace, in_place
+from kcert.state import State, drift, status_of
+from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.making import Order
+    from kcert.issue import IssueContext
     from kcert.openssl.x509 import PublicKey, Request
     from kcert.plan import Run
     from kcert.shell import Outcome
@@ -36,19 +36,19 @@ SHORTEST_RSA = 2048
 """Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
 
 
-def asking(order: Order) -> Order:
+def asking(order: IssueContext) -> IssueContext:
     """*order*, for requests in place of certificates: of all that is wanted and not current.
 
     CAs ask only where nothing else does: then somebody else's root is to sign them.
     """
-    found = standings(order.root, _with_issuers(order), order.openssl)
+    found = status_of(order.root, _with_issuers(order), order.openssl)
     leaves = [one for one in order.wanted if one.kind is not Kind.CA]
     asking = leaves or [replace(one, intermediate=True) for one in order.wanted]
     wanted = tuple(_asked(one) for one in asking if found[one.name].state is not State.CURRENT)
-    return replace(order, wanted=wanted, asks=Asks.AUTHORITY, doing=f"{order.doing} --csr-only")
+    return replace(order, wanted=wanted, asks=CsrTarget.AUTHORITY, doing=f"{order.doing} --csr-only")
 
 
-def _with_issuers(order: Order) -> tuple[Certificate, ...]:
+def _with_issuers(order: IssueContext) -> tuple[Certificate, ...]:
     return tuple({one.name: one for one in (*order.known, *order.wanted)}.values())
 
 
@@ -70,7 +70,7 @@ def is_certificate(path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Countersigning:
+class CsrSigning:
     """How a request is signed: the certificate that it becomes, its settings, and the commands."""
 
     certificate: Certificate
@@ -78,13 +78,13 @@ class Countersigning:
     steps: tuple[Run, ...]
 
 
-class Narrator(Protocol):
+class Reporter(Protocol):
     """Hears how a request is signed."""
 
     def waits(self, holder: str) -> None:
         """Another kcert is at work in the folder."""
 
-    def begins(self, how: Countersigning) -> None:
+    def begins(self, how: CsrSigning) -> None:
         """The settings are known."""
 
     def before(self, step: Run) -> None:
@@ -97,7 +97,7 @@ class Narrator(Protocol):
         """The certificate lies at *path*."""
 
 
-def sign(desk: Order, path: Path, narrator: Narrator) -> Path:
+def sign(desk: IssueContext, path: Path, narrator: Reporter) -> Path:
     """Sign the request at *path* with the CA of the PKI folder; the certificate lies beside it then.
 
     Raises InputError for a request of nothing that kcert.yaml has, or of a key that is too weak.
@@ -108,18 +108,18 @@ def sign(desk: Order, path: Path, narrator: Narrator) -> Path:
     assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
     authority = next(one for one in desk.known if one.name == certificate.issuer)
     now = datetime.now(timezone.utc)
-    standing = standings(desk.root, [authority], desk.openssl, now)[authority.name]
+    standing = status_of(desk.root, [authority], desk.openssl, now)[authority.name]
     found = authority_for(desk, certificate, standing, now)
     authority = as_signed(authority, standing)
     days = days_under(certificate, found, now)
-    how = Countersigning(certificate, cnf.render(certificate), plan.signed(certificate, authority, desk.openssl, days))
+    how = CsrSigning(certificate, cnf.render(certificate), plan.signed(certificate, authority, desk.openssl, days))
     target = path.with_name(certificate.files.crt.name)
     if target.exists():
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         pem = _signed(how, desk, workspace, authority, request, narrator)
     made = read_certificate(desk.openssl, pem.decode("ascii", "replace"))
-    if not isinstance(made, X509) or (wrong := differences(certificate, made, found)):
+    if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")
     in_place.create(target, pem, PUBLIC_MODE)
@@ -128,12 +128,12 @@ def sign(desk: Order, path: Path, narrator: Narrator) -> Path:
 
 
 def _signed(  # noqa: PLR0917 - one call
-    how: Countersigning,
-    desk: Order,
+    how: CsrSigning,
+    desk: IssueContext,
     workspace: Workspace,
     authority: Certificate,
     request: Request,
-    narrator: Narrator,
+    narrator: Reporter,
 ) -> bytes:
     files, ca = how.certificate.files, authority.files
     assert files.crt and files.cnf and files.csr and ca.crt
@@ -154,7 +154,7 @@ def _signed(  # noqa: PLR0917 - one call
     return pem
 
 
-def _wanted(desk: Order, request: Request, path: Path) -> Certificate:
+def _wanted(desk: IssueContext, request: Request, path: Path) -> Certificate:
     """The certificate of the cluster that *request* is for: with its subject and its names, neither more nor fewer."""
     leaves = [one for one in desk.known if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
     same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]

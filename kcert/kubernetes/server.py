@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kcert.cluster import names
+from kcert.config import names
 from kcert.errors import InputError
 
 _URL = re.compile(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import Request
     from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
-    from kcert.workspace import Workspace
+    from kcert.store import Workspace
 
 BACKDATED = timedelta(minutes=5)
 """For clocks that run slow: a certificate that begins now would be refused by whoever lives in the past."""

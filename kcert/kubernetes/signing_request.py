@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
-from kcert.cluster.names import host_name
+from kcert.config.names import host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import pem_blocks

@@ -46,7 +46,7 @@ CRITICAL_FIELDS = {"Basic Constraints": "basic_constraints_critical", "Key Usage
 ALT_NAME_TAGS = {"email": 0x81, "DNS": 0x82, "URI": 0x86, "IP Address": 0x87}
 
 
-class DoubtError(Exception):
+class MismatchError(Exception):
     """The text and the bytes do not agree, or not provably."""
 
 
@@ -77,7 +77,7 @@ def element(tag: int, content: bytes) -> bytes:
 def inside(der: bytes, at: int) -> int:
     """Where the content of the element at *at* begins."""
     if at + 2 > len(der):
-        raise DoubtError
+        raise MismatchError
     return at + 2 + (der[at + 1] & 0x7F if der[at + 1] & 0x80 else 0)
 
 
@@ -85,7 +85,7 @@ def after(der: bytes, at: int) -> int:
     """Where the element at *at* ends."""
     length = announced_length(der[at : at + 6])
     if length is None or at + length > len(der):
-        raise DoubtError
+        raise MismatchError
     return at + length
 
 

@@ -14,8 +14,8 @@ from kcert.openssl.asn1 import (
     EXTENSIONS,
     PURPOSE_OIDS,
     USAGES,
-    DoubtError,
     Extensions,
+    MismatchError,
     after,
     dotted,
     inside,
@@ -50,7 +50,7 @@ def escaped_name(text: str) -> Name:
     while at < len(text):
         found = _PAIR.match(text, at)
         if not found:
-            raise DoubtError
+            raise MismatchError
         parts.append((found[1], _unescaped(found[2])))
         at = found.end()
     return Name(tuple(parts))
@@ -82,7 +82,7 @@ def _pieces(openssl: str, der: bytes) -> list[_Piece]:
         found.append(_Piece(depth, der[at], der[at + header : at + header + length]))
         expected = at + header if line[5] == b"cons" else at + header + length
     if expected != len(der):
-        raise DoubtError
+        raise MismatchError
     return found
 
 
@@ -127,10 +127,10 @@ def _extensions(openssl: str, pieces: list[_Piece], depth: int) -> Extensions:
         critical = pieces[index + 1 : index + 2] != [] and pieces[index + 1].tag == 0x01
         value = pieces[index + 2 if critical else index + 1 :][:1]
         if not value or (value[0].tag, value[0].depth) != (0x04, depth):
-            raise DoubtError
+            raise MismatchError
         read_so = _EXTENSION_READERS[name](openssl, value[0].content)
         if said.keys() & read_so.keys():
-            raise DoubtError  # RFC 5280, 4.2: no extension stands twice
+            raise MismatchError  # RFC 5280, 4.2: no extension stands twice
         said |= read_so
         if name in CRITICAL_FIELDS:
             said[CRITICAL_FIELDS[name]] = critical and pieces[index + 1].content != b"\0"
@@ -140,14 +140,14 @@ def _extensions(openssl: str, pieces: list[_Piece], depth: int) -> Extensions:
 def _parsed_constraints(_openssl: str, octets: bytes) -> dict[str, object]:
     found = re.fullmatch(rb"\x30.(?P<ca>\x01\x01.)?(?:\x02[\x01-\x04](?P<limit>.{1,4}))?", octets, re.DOTALL)
     if not found:
-        raise DoubtError
+        raise MismatchError
     limit = int.from_bytes(found["limit"], "big") if found["limit"] is not None else None
     return {"ca": bool(found["ca"] and found["ca"][2]), "path_length": limit}
 
 
 def _parsed_usage(_openssl: str, octets: bytes) -> dict[str, object]:
     if octets[:1] != b"\x03" or len(octets) < 3:
-        raise DoubtError
+        raise MismatchError
     bits = "".join(f"{byte:08b}" for byte in octets[3:])
     return {"key_usage": tuple(name for name, bit in zip(USAGES, bits, strict=False) if bit == "1")}
 
@@ -179,7 +179,7 @@ def _alt_name(piece: _Piece) -> AltName:
 
 def _parsed_subject_key(_openssl: str, octets: bytes) -> dict[str, object]:
     if octets[:1] != b"\x04" or announced_length(octets) != len(octets):
-        raise DoubtError
+        raise MismatchError
     return {"subject_key_id": octets[inside(octets, 0) :].hex()}
 
 

@@ -19,8 +19,8 @@ from kcert.openssl.asn1 import (
     NAME_TYPES,
     PURPOSES,
     USAGES,
-    DoubtError,
     Extensions,
+    MismatchError,
     after,
     element,
     inside,
@@ -56,9 +56,9 @@ def prove_head(head: re.Match[str], der: bytes) -> int:
         at = after(der, at)
     number = serial(head)
     if number.startswith("-") or der[at : at + 1] != b"\x02":
-        raise DoubtError
+        raise MismatchError
     if der[inside(der, at) : after(der, at)].lstrip(b"\0") != bytes.fromhex(number).lstrip(b"\0"):
-        raise DoubtError
+        raise MismatchError
     at = after(der, after(der, at))  # the serial number, then the signature algorithm
     at = _prove_name(head["issuer"], der, at)
     at = after(der, at)  # validity
@@ -73,12 +73,12 @@ def _prove_name(text: str, der: bytes, at: int) -> int:
         # The text does not say which of the string types a value has: any of those that mean plain characters will do.
         expected = bytearray(encoded)
         if len(found) != len(encoded):
-            raise DoubtError
+            raise MismatchError
         for tag in tags:
             if found[tag] in _PLAIN_STRINGS:
                 expected[tag] = found[tag]
         if found != expected:
-            raise DoubtError
+            raise MismatchError
     return at + len(encoded)
 
 
@@ -88,7 +88,7 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
     text = text.strip()
     starts = list(_PART.finditer(text))
     if text and (not starts or starts[0].start() != 0):
-        raise DoubtError
+        raise MismatchError
     parts, encoded, tags = [], b"", []
     for start, following in zip(starts, [*starts[1:], None], strict=False):
         kind, value = start[1], text[start.end() : following.start() if following else len(text)]
@@ -96,9 +96,9 @@ def guess_name(text: str) -> tuple[Name, bytes, tuple[int, ...]]:
         try:
             value = raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise DoubtError from None
+            raise MismatchError from None
         if kind not in NAME_TYPES:
-            raise DoubtError
+            raise MismatchError
         string = element(0x0C, raw)
         pair = element(0x30, element(0x06, bytes.fromhex(NAME_TYPES[kind])) + string)
         encoded += element(0x31, pair)
@@ -115,19 +115,19 @@ def prove_extensions(text: str, der: bytes, at: int) -> Extensions:
     claims: dict[str, tuple[bool, str]] = {}
     for found in _EXTENSION.finditer(text):
         if found[1] in claims:
-            raise DoubtError
+            raise MismatchError
         claims[found[1]] = bool(found[2]), found[3].strip()
     there = _extensions(der, at)
     if there.keys() != claims.keys():
-        raise DoubtError
+        raise MismatchError
     said: dict[str, object] = {}
     for name, (critical, claim) in claims.items():
         value, encodings = _CLAIMS[name](claim)
         octets = there[name][1]
         if critical != there[name][0]:
-            raise DoubtError
+            raise MismatchError
         if octets not in encodings and not _begins_with_key(name, octets, encodings[0]):
-            raise DoubtError
+            raise MismatchError
         said |= value
         if name in CRITICAL_FIELDS:
             said[CRITICAL_FIELDS[name]] = critical
@@ -152,7 +152,7 @@ def _extensions(der: bytes, at: int) -> dict[str, tuple[bool, bytes]]:
         critical = der[value : value + 3] == b"\x01\x01\xff"
         value = after(der, value) if der[value] == 0x01 else value
         if der[value] != 0x04 or name in there:
-            raise DoubtError
+            raise MismatchError
         if name is not None:
             there[name] = critical, der[inside(der, value) : after(der, value)]
         at = after(der, at)
@@ -162,7 +162,7 @@ def _extensions(der: bytes, at: int) -> dict[str, tuple[bool, bytes]]:
 def _claim_constraints(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     found = re.fullmatch(r"CA:(TRUE|FALSE)(?:, pathlen:(\d+))?", claim)
     if not found:
-        raise DoubtError
+        raise MismatchError
     ca, length = found[1] == "TRUE", int(found[2]) if found[2] else None
     limit = b"" if length is None else element(0x02, length.to_bytes(length.bit_length() // 8 + 1, "big"))
     flags = (b"\x01\x01\xff",) if ca else (b"", b"\x01\x01\x00")
@@ -173,7 +173,7 @@ def _claim_usage(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     try:
         bits = sorted(_USAGE_TEXT[word] for word in claim.split(", ") if word)
     except KeyError:
-        raise DoubtError from None
+        raise MismatchError from None
     number = sum(0x8000 >> bit for bit in bits).to_bytes(2, "big")
     content = number if number[1] else number[:1]
     unused = 7 - (bits[-1] % 8) if bits else 0
@@ -185,7 +185,7 @@ def _claim_purposes(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     try:
         names = tuple(_PURPOSE_TEXT[word] for word in claim.split(", "))
     except KeyError:
-        raise DoubtError from None
+        raise MismatchError from None
     oids = b"".join(element(0x06, bytes.fromhex(PURPOSES[name][1])) for name in names)
     return {"extended_key_usage": names}, (element(0x30, oids),)
 
@@ -201,12 +201,12 @@ def _claim_alt_names(claim: str) -> tuple[dict[str, object], tuple[bytes, ...]]:
     for word in claim.split(", "):
         kind, separator, value = word.partition(":")
         if not separator or kind not in ALT_NAME_TAGS or not value.isascii():
-            raise DoubtError
+            raise MismatchError
         if kind == "IP Address":
             try:
                 address = ipaddress.ip_address(value)
             except ValueError:
-                raise DoubtError from None
+                raise MismatchError from None
             names.append(_known("IP", str(address)))
             encoded += element(ALT_NAME_TAGS[kind], address.packed)
         else:
@@ -234,7 +234,7 @@ def _hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text.replace(":", ""))
     except ValueError:
-        raise DoubtError from None
+        raise MismatchError from None
 
 
 _CLAIMS = {

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kcert.openssl.asn1 import DoubtError, Extensions
+from kcert.openssl.asn1 import Extensions, MismatchError
 from kcert.openssl.keys import key_belongs, public_material, same_key
 from kcert.openssl.parts import UNAMBIGUOUS, escaped_name, parsed_extensions, requested_extensions
 from kcert.openssl.pem import Block, armoured, pem_blocks
@@ -104,7 +104,7 @@ def _proven(text: str, block: Block) -> X509 | None:
     try:
         said = prove_extensions(text[head.end() :], block.der, prove_head(head, block.der))
         return _x509(head, (guess_name(head["issuer"])[0], guess_name(head["subject"])[0]), said, block)
-    except DoubtError:
+    except MismatchError:
         return None
 
 
@@ -117,7 +117,7 @@ def _read_slowly(openssl: str, block: Block) -> X509 | Unreadable:
     try:
         names = escaped_name(head["issuer"]), escaped_name(head["subject"])
         return _x509(head, names, parsed_extensions(openssl, block.der), block)
-    except DoubtError:
+    except MismatchError:
         return Unreadable("holds a certificate with parts that contradict each other or make no sense", block.pem)
 
 
@@ -172,5 +172,5 @@ def read_request(openssl: str, pem: str) -> Request | Unreadable:
             ca=said.ca,
             pem=block.pem,
         )
-    except DoubtError:
+    except MismatchError:
         return Unreadable("holds a certificate request with parts that contradict each other or make no sense", pem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-from kcert.openssl.asn1 import DoubtError
+from kcert.openssl.asn1 import MismatchError
 from kcert.openssl.x509 import PublicKey
 
 RECORD = re.compile(r"^\d+: Certificate\n", re.MULTILINE)
@@ -61,12 +61,12 @@ def time(text: str) -> datetime:
     """A date as openssl prints it; DoubtError where it is none, or none that Python can hold."""
     found = _TIME.fullmatch(text)
     if not found or found[1] not in _MONTHS:
-        raise DoubtError
+        raise MismatchError
     day, hour, minute, second, year = (int(number) for number in found.groups()[1:])
     try:
         return datetime(year, _MONTHS.index(found[1]) + 1, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError:
-        raise DoubtError from None
+        raise MismatchError from None
 
 
 def public_key(text: str, start: int) -> PublicKey:

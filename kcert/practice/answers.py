@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kcert.practice.lab import Right
+    from kcert.practice.lab import ExpectedAnswer
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def agrees(given: str, right: Right) -> bool:
+def agrees(given: str, right: ExpectedAnswer) -> bool:
     """Whether *given* says what is *right*."""
     return any(_COMPARED[right.kind](given, one) for one in (right.text, *right.also))
 

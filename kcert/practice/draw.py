@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kcert import profiles
 from kcert.certificates import Key
-from kcert.cluster import ApiServer, Cluster, Host, User
+from kcert.config import ApiServer, Cluster, Host, User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ _GROUPS = ("developers", "testers", "operators", "analysts", "team-blue", "platf
 _DOMAINS = ("cluster.local", "cluster.local", "kube.internal", "prod.local")
 
 
-class Draw:
+class ScenarioRng:
     """One draw for a lab: the same seed always draws the same."""
 
     def __init__(self, lab: str, seed: int, now: datetime) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
 from kcert.practice import labs, session, state
-from kcert.practice.draw import Draw
+from kcert.practice.draw import ScenarioRng
 from kcert.practice.ground import OWN_FOLDER
 from kcert.practice.words import words
-from kcert.workspace import FOLDER_MODE
+from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +173,7 @@ def begin(
 
 def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Result:
     (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # what is left of a start that was killed is known by it
-    draw = Draw("exam", seed, datetime.now(timezone.utc))
+    draw = ScenarioRng("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, draw.number(1, session.MOST_SEED))
         for number, name in enumerate(mixed(draw, count), start=1)
@@ -188,7 +188,7 @@ def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Res
     return _result(root, exam)
 
 
-def mixed(draw: Draw, count: int) -> list[str]:
+def mixed(draw: ScenarioRng, count: int) -> list[str]:
     """*count* labs from as many chapters as possible, the easy ones first."""
     waiting = draw.several(labs.NAMES, len(labs.NAMES))
     chosen: list[str] = []

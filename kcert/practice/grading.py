@@ -20,15 +20,15 @@ from kcert.files import read_regular
 from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificates
-from kcert.practice.handshakes import Client, Ring, Server, Shown
-from kcert.practice.lab import Trial
+from kcert.practice.handshakes import Client, Server, Shown, TlsPair
+from kcert.practice.lab import Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.inspect.survey import Configuration, KubeconfigUse, Survey
-    from kcert.practice.lab import Scene
+    from kcert.practice.lab import Scenario
+    from kcert.scan.survey import Configuration, KubeconfigUse, ScanResult
 
 LASTS = timedelta(days=90)
 """A repair that has to be made again sooner is none; openssl's own 30 days, where -days is forgotten, are less."""
@@ -39,20 +39,20 @@ class AbsentError(Exception):
 
 
 @dataclass
-class Bench:
+class Grader:
     """A lab's folder, laid on the bench. ``marks`` are the CAs' as they were when the lab was built, by name."""
 
     root: Path
     own: Path
-    scene: Scene
+    scene: Scenario
     marks: Mapping[str, str] = field(default_factory=dict)
     openssl: str = "openssl"
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @cached_property
-    def ring(self) -> Ring:
+    def ring(self) -> TlsPair:
         """Where handshakes take place."""
-        return Ring(self.own)
+        return TlsPair(self.own)
 
     @property
     def pki(self) -> Path:
@@ -123,15 +123,15 @@ class Bench:
 
     # ------------------------------------------------------------ trials
 
-    def trial(self, what: str, why: Callable[[], str | None]) -> Trial:
+    def trial(self, what: str, why: Callable[[], str | None]) -> Check:
         """*what* works where *why*, asked now, has nothing against it."""
         try:
             reason = why()
         except AbsentError as error:
             reason = str(error)
-        return Trial(what, reason is None, reason or "")
+        return Check(what, reason is None, reason or "")
 
-    def talk(self, what: str, server: str, client: str | None, dialled: str, authority: str = "ca") -> Trial:
+    def talk(self, what: str, server: str, client: str | None, dialled: str, authority: str = "ca") -> Check:
         """A *client* (None: one that shows nothing) dials *dialled* and reaches *server*; both trust *authority*."""
 
         def refused() -> str | None:
@@ -143,9 +143,9 @@ class Bench:
         return self.trial(what, refused)
 
     @cached_property
-    def survey(self) -> Survey:
+    def survey(self) -> ScanResult:
         """What `kcert check` sees in the PKI folder; raises AbsentError where that is gone."""
-        from kcert.inspect.finding import survey
+        from kcert.scan.finding import survey
 
         try:
             return survey([str(self.pki)], None, self.openssl)
@@ -196,7 +196,7 @@ class Bench:
         except AbsentError:
             raise AbsentError(f"open {found.options[option]}: no such file or directory") from None
 
-    def kept(self, what: str) -> Trial:
+    def kept(self, what: str) -> Check:
         """*what*: each file that nobody may change is as it was."""
 
         def changed() -> str | None:
@@ -208,7 +208,7 @@ class Bench:
 
         return self.trial(what, changed)
 
-    def static_pods(self) -> Trial:
+    def static_pods(self) -> Check:
         """The folder of the manifests holds nothing that the kubelet would start besides."""
 
         def besides() -> str | None:
@@ -223,7 +223,7 @@ class Bench:
 
         return self.trial("the kubelet starts each static pod once", besides)
 
-    def as_planned(self, component: str, *open_ones: str) -> Trial:
+    def as_planned(self, component: str, *open_ones: str) -> Check:
         """The manifest of *component* says what it said, those options apart that are *open_ones*."""
 
         def differs() -> str | None:
@@ -237,7 +237,7 @@ class Bench:
 
         return self.trial(f"the other options of {component} are as they were", differs)
 
-    def kubeadms_own(self, component: str) -> Trial:
+    def kubeadms_own(self, component: str) -> Check:
         """Every file that the manifest names is one that kubeadm knows, and renews."""
 
         def others() -> str | None:
@@ -253,7 +253,7 @@ class Bench:
 
         return self.trial(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
 
-    def authority(self, name: str = "ca") -> Trial:
+    def authority(self, name: str = "ca") -> Check:
         """The CA is the one that every machine has known since the lab began."""
 
         def changed() -> str | None:
@@ -265,10 +265,10 @@ class Bench:
         file = self.name(self.pki / str(self.scene.wish(name).files.crt))
         return self.trial(f"{file} is the CA that every machine of the cluster knows", changed)
 
-    def rules(self, *where: str) -> Trial:
+    def rules(self, *where: str) -> Check:
         """`kcert check` finds no error."""
-        from kcert.inspect.checking import judge, wanted_at
-        from kcert.inspect.rules import Severity
+        from kcert.check import Severity
+        from kcert.scan.checking import judge, wanted_at
 
         def errors() -> str | None:
             places = [str(self.root / one) for one in where or (self.scene.folder,)]
@@ -283,7 +283,7 @@ class Bench:
 
         return self.trial(f"`kcert check {' '.join(where or (self.scene.folder,))}` finds no error", errors)
 
-    def closed(self) -> Trial:
+    def closed(self) -> Check:
         """Whatever in the lab's folder holds a private key is for its owner alone, copies and backups too."""
 
         def open_ones() -> str | None:
@@ -299,7 +299,7 @@ class Bench:
             return False
         return b"PRIVATE KEY-----" in content or b"client-key-data" in content
 
-    def leaf(self, name: str) -> Iterator[Trial]:
+    def leaf(self, name: str) -> Iterator[Check]:
         """All that a certificate has to do: be whole, serve, dial, be the right user, and last."""
         wish = self.scene.wish(name)
         label = self.name(self.pki / wish.files.proof)
@@ -312,7 +312,7 @@ class Bench:
             yield self.trial(f"{label} is taken for the right user, in the right groups", lambda: self._stranger(wish))
         yield self.trial(f"{label} lasts, and is no CA", lambda: self._short_lived(name))
 
-    def sound(self, *focus: str) -> Iterator[Trial]:
+    def sound(self, *focus: str) -> Iterator[Check]:
         """Everything about the certificates *focus*; of all others, in one trial, that they still work."""
         for wish in self.scene.wishes:
             if wish.kind is Kind.CA:
@@ -326,7 +326,7 @@ class Bench:
             broken = [trial for one in others for trial in self.leaf(one.name) if not trial.works]
             why = f"not true any more: {broken[0].what} ({broken[0].why})" if broken else ""
             listed = ", ".join(one.name for one in others)
-            yield Trial(f"what worked before still works: {listed}", not broken, why)
+            yield Check(f"what worked before still works: {listed}", not broken, why)
         yield self.closed()
 
     def _mismatch(self, wish: Certificate) -> str | None:

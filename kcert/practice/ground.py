@@ -1,6 +1,6 @@
 """The folder of a lab while it is being built: certificates made quickly, side by side, and files written.
 
-This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.workspace`` does it: a
+This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.store`` does it: a
 history would tell what was broken, and what is interrupted is thrown away and built anew.
 """
 
@@ -21,13 +21,13 @@ from kcert.openssl import cnf, commands
 from kcert.plan import kubeconfig
 from kcert.practice.draw import described
 from kcert.shell import Command, Outcome, run_many
-from kcert.workspace import FOLDER_MODE, INNER_FOLDER_MODE, PUBLIC_MODE, SECRET_MODE
+from kcert.store import FOLDER_MODE, INNER_FOLDER_MODE, PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from kcert.practice.lab import Scene
+    from kcert.practice.lab import Scenario
 
 OWN_FOLDER = ".practice"
 
@@ -62,13 +62,13 @@ class Make:
 
 
 @dataclass(frozen=True)
-class Ground:
+class LabBuilder:
     """The folder of a lab, and the openssl that builds there."""
 
     root: Path
     openssl: str = "openssl"
 
-    def lay_out(self, scene: Scene, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
+    def lay_out(self, scene: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
         """Write kcert.yaml, and make every certificate of *scene*: those that are made otherwise, so.
 
         *between* gives the time for which some of them are valid, by name.
@@ -76,7 +76,7 @@ class Ground:
         self.describe(scene)
         self.make(made_in(scene, between or {}), scene.folder)
 
-    def describe(self, scene: Scene) -> None:
+    def describe(self, scene: Scenario) -> None:
         """Write kcert.yaml: how the cluster was planned."""
         self.write("kcert.yaml", described(scene.cluster))
 
@@ -115,7 +115,7 @@ class Ground:
         self._run(list(self._first(one)), base)
         (base / certificate.files.key).chmod(SECRET_MODE)
 
-    def kubeconfig(self, scene: Scene, certificate: Certificate, ca: str, name: str) -> None:
+    def kubeconfig(self, scene: Scenario, certificate: Certificate, ca: str, name: str) -> None:
         """Write the kubeconfig *name* with *certificate* and the CA file *ca* of the PKI folder inside."""
         assert certificate.subject
         assert certificate.files.crt
@@ -247,7 +247,7 @@ class Ground:
             raise ProgramError(f"{' '.join(failed[0].command.argv[:2])} failed while the lab was built{last}.")
 
 
-def made_in(scene: Scene, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
+def made_in(scene: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
     """Every certificate of *scene* with who signs it."""
     by_name = {one.name: one for one in scene.wishes}
     for wish in scene.wishes:

@@ -41,7 +41,7 @@ class Client:
     shown: Shown | None = None
 
 
-class Ring:
+class TlsPair:
     """Where handshakes take place: *scratch* is a folder for keys, which Python's ssl reads from files alone."""
 
     def __init__(self, scratch: Path) -> None:

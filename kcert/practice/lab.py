@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
-    from kcert.practice.draw import Draw
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.config import Cluster
+    from kcert.practice.draw import ScenarioRng
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
 @dataclass(frozen=True)
-class Trial:
+class Check:
     """One thing that has to work: ``what`` says so in the present tense, ``why`` what is in the way if it does not.
 
     Neither tells how to mend it.
@@ -34,7 +34,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """What one start of a lab is about: everything that follows from its seed, and from the day it was started.
 
     ``wishes`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
@@ -56,7 +56,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Right:
+class ExpectedAnswer:
     """The right answer to a question: ``kind`` tells how answers are compared with ``text``.
 
     ``words`` (case, blanks and a full stop do not matter), ``path`` (from the lab's folder or the end of it), ``date``
@@ -77,7 +77,7 @@ class Lab:
     """
 
     name: str
-    draws: Callable[[Draw], Scene]
-    builds: Callable[[Scene, Ground], None]
-    judges: Callable[[Scene, Bench], Iterator[Trial]]
-    asks: Callable[[Scene], tuple[Right, ...]] | None = None
+    draws: Callable[[ScenarioRng], Scenario]
+    builds: Callable[[Scenario, LabBuilder], None]
+    judges: Callable[[Scenario, Grader], Iterator[Check]]
+    asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import answers, labs, state
-from kcert.practice.draw import LARGEST_SEED, Draw
-from kcert.practice.grading import Bench, digest, mark
-from kcert.practice.ground import OWN_FOLDER, Ground
-from kcert.practice.lab import Trial
+from kcert.practice.draw import LARGEST_SEED, ScenarioRng
+from kcert.practice.grading import Grader, digest, mark
+from kcert.practice.ground import OWN_FOLDER, LabBuilder
+from kcert.practice.lab import Check
 from kcert.practice.state import Solved, State
 from kcert.practice.words import Words, words, wrapped
-from kcert.workspace import FOLDER_MODE
+from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from kcert.practice.lab import Lab, Right, Scene
+    from kcert.practice.lab import ExpectedAnswer, Lab, Scenario
 
 STORY = "story.txt"
 """Where the story is read again, in the lab's folder."""
@@ -37,7 +37,7 @@ MOST_SEED = 9999
 class Judged:
     """What came of a check: ``trials`` in order, and whether all of it works. ``first`` is True the first time so."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[Check, ...]
     first: bool = False
 
     @property
@@ -69,7 +69,7 @@ class Session:
         return labs.lab(self.state.lab)
 
     @cached_property
-    def scene(self) -> Scene:
+    def scene(self) -> Scenario:
         """What the seed says."""
         return scene_of(self.lab, self.state.seed, self.state.now)
 
@@ -79,7 +79,7 @@ class Session:
         return words(self.lab.name).told(self.scene.values)
 
     @cached_property
-    def rights(self) -> tuple[Right, ...]:
+    def rights(self) -> tuple[ExpectedAnswer, ...]:
         """The right answers, for a lab that asks."""
         return self.lab.asks(self.scene) if self.lab.asks else ()
 
@@ -90,7 +90,7 @@ class Session:
 
     def check(self) -> Judged:
         """Try everything that has to work; what is solved is written down."""
-        bench = Bench(self.root, self.root / OWN_FOLDER, self.scene, self.state.marks, self.openssl)
+        bench = Grader(self.root, self.root / OWN_FOLDER, self.scene, self.state.marks, self.openssl)
         trials = (*self.lab.judges(self.scene, bench), *self._answer_trials())
         judged = Judged(trials, first=not self.state.is_solved)
         if judged.solved and judged.first:
@@ -139,20 +139,20 @@ class Session:
         given = self.state.answers.get(str(number))
         return given is not None and answers.agrees(given, self.rights[number - 1])
 
-    def _answer_trials(self) -> Iterator[Trial]:
+    def _answer_trials(self) -> Iterator[Check]:
         for number in range(1, len(self.rights) + 1):
             given = self.state.answers.get(str(number))
             why = "it has no answer yet" if given is None else "the answer is not right"
-            yield Trial(f"question {number} is answered", self._is_right(number), why)
+            yield Check(f"question {number} is answered", self._is_right(number), why)
 
     def _keep(self, new: State) -> None:
         self.state = new
         state.save(self.root, new)
 
 
-def scene_of(lab: Lab, seed: int, now: datetime) -> Scene:
+def scene_of(lab: Lab, seed: int, now: datetime) -> Scenario:
     """What *seed* makes of *lab*, where it is started *now*."""
-    return lab.draws(Draw(lab.name, seed, now))
+    return lab.draws(ScenarioRng(lab.name, seed, now))
 
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
@@ -247,7 +247,7 @@ def _build(session: Session) -> Session:
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
-        ground = Ground(root, session.openssl)
+        ground = LabBuilder(root, session.openssl)
         lab.builds(scene, ground)
         ground.write(STORY, f"{session.words.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))
@@ -262,7 +262,7 @@ def _build(session: Session) -> Session:
 
 
 def _marks(session: Session) -> dict[str, str]:
-    bench = Bench(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
+    bench = Grader(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
     there = [one for one in session.scene.wishes if one.kind is Kind.CA and (bench.pki / str(one.files.crt)).exists()]
     kept = {name: digest(session.root / name) for name in session.scene.kept}
     return {**{one.name: mark(bench.certificate(one.name)) for one in there}, **kept}

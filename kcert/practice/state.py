@@ -16,8 +16,8 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.practice.ground import OWN_FOLDER
 from kcert.shell import quote
-from kcert.workspace import FOLDER_MODE, SECRET_MODE
-from kcert.workspace.draft import drafted
+from kcert.store import FOLDER_MODE, SECRET_MODE
+from kcert.store.draft import drafted
 
 if TYPE_CHECKING:
     from pathlib import Path

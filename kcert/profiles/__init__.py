@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, chain_of, new_alone, root_beside
-from kcert.cluster import User, example, file
-from kcert.cluster import names as check_names
+from kcert.config import User, example, file
+from kcert.config import names as check_names
 from kcert.errors import InputError
 from kcert.profiles import course, hardway, kubeadm
 from kcert.profiles.profile import kubeconfig_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
     from kcert.profiles.profile import Profile
 
 PROFILES: dict[str, Profile] = {profile.NAME: profile for profile in (course, hardway, kubeadm)}

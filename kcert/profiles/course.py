@@ -7,27 +7,27 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Subject
-from kcert.cluster import Lifetimes
+from kcert.config import Lifetimes
 from kcert.profiles.profile import (
     MASTERS,
-    Duties,
     Extra,
-    Flat,
+    FlatLayout,
     Part,
+    RoleBindings,
     api_server_names,
     etcd_names,
     every_member,
     file_of,
     host_names,
     kubelet_subject,
-    spare_names,
+    optional_sans,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
 
 NAME = "course"
 SUMMARY = "as the CKA course teaches it: one CA, one folder, a certificate for each side of each conversation"
@@ -41,7 +41,7 @@ ROTATES = False
 
 def certificates(cluster: Cluster) -> Iterator[Certificate]:
     """The course's certificates, in the order in which the course makes them."""
-    make = Flat(cluster)
+    make = FlatLayout(cluster)
     yield make.authority(Subject("Kubernetes-CA"))
 
     yield make.leaf("admin", "client", Kind.CLIENT, Subject("kube-admin", (MASTERS,)))
@@ -64,7 +64,7 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
 
     names = api_server_names(cluster)
     server = make.leaf("kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver"), alt_names=names)
-    yield replace(server, spare=spare_names(cluster, names))
+    yield replace(server, spare=optional_sans(cluster, names))
     yield make.leaf("apiserver-etcd-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-etcd-client"))
     yield make.leaf(
         "apiserver-kubelet-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-kubelet-client", (MASTERS,))
@@ -119,9 +119,9 @@ def kubelet_hosts(cluster: Cluster) -> tuple[Host, ...]:
     return cluster.nodes
 
 
-def duties(cluster: Cluster, host: str) -> Duties:
+def duties(cluster: Cluster, host: str) -> RoleBindings:
     """A certificate for each side of each conversation."""
-    return Duties(
+    return RoleBindings(
         api_server="kube-apiserver",
         service_account="service-account",
         etcd_server="etcd-server",

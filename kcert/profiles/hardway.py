@@ -7,27 +7,27 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Subject
-from kcert.cluster import Lifetimes, url
+from kcert.config import Lifetimes, url
 from kcert.profiles.profile import (
     MASTERS,
-    Duties,
     Extra,
-    Flat,
+    FlatLayout,
     Part,
+    RoleBindings,
     api_server_names,
     etcd_names,
     every_member,
     file_of,
     host_names,
     kubelet_subject,
-    spare_names,
+    optional_sans,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
 
 NAME = "hardway"
 SUMMARY = "as mmumshad's Kubernetes the hard way: one CA, one certificate a component, installed as systemd units"
@@ -47,7 +47,7 @@ OWNERS = ("Kubernetes",)
 
 def certificates(cluster: Cluster) -> Iterator[Certificate]:
     """The certificates of the hard way, in the order of its pages."""
-    make = Flat(cluster)
+    make = FlatLayout(cluster)
     yield make.authority(Subject("KUBERNETES-CA", OWNERS))
 
     yield make.leaf("admin", "client", Kind.CLIENT, Subject("admin", (MASTERS,)))
@@ -58,7 +58,7 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
     names = api_server_names(cluster)
     server = make.leaf("kube-apiserver", "apiserver", Kind.SERVER, Subject("kube-apiserver", OWNERS), alt_names=names)
     # Its neighbours on the same host dial the loopback.
-    yield replace(server, spare=spare_names(cluster, names, "127.0.0.1"))
+    yield replace(server, spare=optional_sans(cluster, names, "127.0.0.1"))
     yield make.leaf(
         "apiserver-kubelet-client", "apiserver", Kind.CLIENT, Subject("kube-apiserver-kubelet-client", (MASTERS,))
     )
@@ -110,9 +110,9 @@ def kubelet_hosts(cluster: Cluster) -> tuple[Host, ...]:
     return cluster.nodes
 
 
-def duties(cluster: Cluster, host: str) -> Duties:
+def duties(cluster: Cluster, host: str) -> RoleBindings:
     """One certificate for all that a component does."""
-    return Duties(
+    return RoleBindings(
         api_server="kube-apiserver",
         service_account="service-account",
         etcd_server="etcd-server",

@@ -7,20 +7,20 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Files, Key, Kind, Subject
-from kcert.cluster import Lifetimes, url
+from kcert.config import Lifetimes, url
 from kcert.profiles.profile import (
     CLUSTER_ADMINS,
     ETCD_PORT,
     MASTERS,
-    Duties,
     Extra,
     Part,
+    RoleBindings,
     api_server_names,
     etcd_names,
     every_member,
     file_of,
     kubelet_subject,
-    spare_names,
+    optional_sans,
     stem_of,
     with_control_plane,
 )
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import AltName
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
 
 NAME = "kubeadm"
 SUMMARY = "as kubeadm: a CA each for cluster, etcd and front proxy, and the folder that goes into /etc/kubernetes"
@@ -47,7 +47,7 @@ def certificates(cluster: Cluster) -> Iterator[Certificate]:
     yield make.authority("ca", "pki/ca", "kubernetes-ca")
     names = api_server_names(cluster)
     server = make.leaf("apiserver", "pki/apiserver", Kind.SERVER, "kube-apiserver", chapter="apiserver", names=names)
-    yield replace(server, spare=spare_names(cluster, names))
+    yield replace(server, spare=optional_sans(cluster, names))
     yield make.leaf(
         "apiserver-kubelet-client",
         "pki/apiserver-kubelet-client",
@@ -124,11 +124,11 @@ def kubelet_hosts(cluster: Cluster) -> tuple[Host, ...]:
     return with_control_plane(cluster)
 
 
-def duties(cluster: Cluster, host: str) -> Duties:
+def duties(cluster: Cluster, host: str) -> RoleBindings:
     """As kubeadm's manifests have it; the kubelets make what they serve with themselves."""
     own = any(one.name == host for one in cluster.control_plane)
     suffix = f"-{host}" if len(cluster.control_plane) > 1 else ""
-    return Duties(
+    return RoleBindings(
         api_server="apiserver",
         service_account="sa",
         etcd_server="etcd-server",

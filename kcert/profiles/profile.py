@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from kcert.certificates import AltName, Certificate, Files, Kind, Subject, chain_of, new_alone
-from kcert.cluster import url
+from kcert.config import url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from kcert.cluster import Cluster, Host, Lifetimes
+    from kcert.config import Cluster, Host, Lifetimes
 
 MASTERS = "system:masters"
 """The group that the API server lets do everything, whatever RBAC says (Kubernetes: "RBAC good practices")."""
@@ -30,7 +30,7 @@ NODES = "system:nodes"
 
 
 @dataclass(frozen=True)
-class Duties:
+class RoleBindings:
     """Which certificate, by name, does what on one host; None: this profile has none for it.
 
     A certificate can have several duties. ``proxy`` and ``kubelet`` are those that show themselves to the
@@ -103,7 +103,7 @@ class Profile(Protocol):
     def kubelet_hosts(self, cluster: Cluster) -> tuple[Host, ...]:
         """The hosts that have a kubelet."""
 
-    def duties(self, cluster: Cluster, host: str) -> Duties:
+    def duties(self, cluster: Cluster, host: str) -> RoleBindings:
         """Which certificate does what on *host*."""
 
     def place(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
@@ -178,7 +178,7 @@ def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
     )
 
 
-def spare_names(cluster: Cluster, names: Iterable[AltName], *dialled: str) -> tuple[AltName, ...]:
+def optional_sans(cluster: Cluster, names: Iterable[AltName], *dialled: str) -> tuple[AltName, ...]:
     """Those of a server's *names* that it can do without, unless they are among what is *dialled* in this profile.
 
     kubeadm leaves out the loopback, and the service addresses of the second family: clients in pods dial the first.
@@ -215,7 +215,7 @@ def _ip(*values: str) -> tuple[AltName, ...]:
     return tuple(AltName("IP", value) for value in values)
 
 
-class Flat:
+class FlatLayout:
     """Builds the certificates of a profile that has one CA and no subfolders."""
 
     def __init__(self, cluster: Cluster) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
 
 _API_SERVER, _ETCD = "kube-apiserver", "etcd"
 _CONTROLLERS, _SCHEDULER, _PROXY, _KUBELET = "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"

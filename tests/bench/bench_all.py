@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.by_hand import CERTIFICATES, cfssl, easy_rsa, script
-from tests.bench.measure import KCERT, Ran, Row, in_turn, progress, ratios, run
+from tests.bench.measure import KCERT, CommandResult, Row, in_turn, progress, ratios, run
 from tests.zoo.makers import EASYRSA
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ def _measure(folder: Path) -> Iterator[Row]:
     by_hand = script(folder)
     own: list[float] = []
 
-    def made(argv: Sequence[str | Path]) -> Ran:
+    def made(argv: Sequence[str | Path]) -> CommandResult:
         shutil.rmtree(folder / "pki", ignore_errors=True)
         return run(argv, folder)
 
-    def kcert() -> Ran:
+    def kcert() -> CommandResult:
         return made(ALL)
 
-    def bash() -> Ran:
+    def bash() -> CommandResult:
         return made(["bash", by_hand])
 
-    def apart() -> Ran:
+    def apart() -> CommandResult:
         ran = made([sys.executable, "-c", OWN, *ALL[3:]])
         own.append(float((folder / "own-cpu").read_text(encoding="utf-8")))
         return ran
@@ -109,7 +109,7 @@ def _measure(folder: Path) -> Iterator[Row]:
             continue
         theirs = lines(folder / title)
 
-        def other(theirs: Path = theirs) -> Ran:
+        def other(theirs: Path = theirs) -> CommandResult:
             return run(["bash", theirs], theirs.parent)
 
         ours, compared = in_turn(OTHERS, f"kcert all and {title}", kcert, other)

@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.measure import KCERT, Ran, Row, in_turn, progress, ratios, run
-from tests.inspect.made import CLIENT, SERVER, authority, certificate, name
+from tests.bench.measure import KCERT, CommandResult, Row, in_turn, progress, ratios, run
+from tests.scan.made import CLIENT, SERVER, authority, certificate, name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,10 @@ def measure() -> Iterator[Row]:
         progress(f"making {MANY:,} certificates")
         _make(folder)
 
-        def inventory(where: str) -> Ran:
+        def inventory(where: str) -> CommandResult:
             return run([*KCERT, "inventory", where, "--format", "csv", "--output", f"{where}.csv"], folder)
 
-        def check(where: str) -> Ran:
+        def check(where: str) -> CommandResult:
             return run([*KCERT, "check", where, "--format", "json"], folder)
 
         few, text, judged, verify = in_turn(

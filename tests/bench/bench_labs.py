@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.practice import session
 from kcert.practice.labs import NAMES
-from tests.bench.measure import KCERT, Ran, Row, run
+from tests.bench.measure import KCERT, CommandResult, Row, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def measure() -> Iterator[Row]:
         yield Row("check, every lab, without the start of Python", [_checked(folder / f"{lab}-1") for lab in NAMES])
 
 
-def _started(lab: str, seed: int, folder: Path) -> Ran:
+def _started(lab: str, seed: int, folder: Path) -> CommandResult:
     return run([*KCERT, "practice", "start", lab, "--seed", str(seed), "--dir", f"{lab}-{seed}"], folder)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.by_hand import CERTIFICATES, script
-from tests.bench.measure import KCERT, Ran, Row, Series, in_turn, ratios, run
+from tests.bench.measure import KCERT, CommandResult, Row, Series, in_turn, ratios, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +47,11 @@ def _measured(size: int, runs: int) -> list[Series]:
         )
         by_hand = script(folder)
 
-        def kcert() -> Ran:
+        def kcert() -> CommandResult:
             shutil.rmtree(folder / "pki", ignore_errors=True)
             return run([*KCERT, "all", "--quiet", "--jobs", "2"], folder)
 
-        def bash() -> Ran:
+        def bash() -> CommandResult:
             shutil.rmtree(folder / "pki", ignore_errors=True)
             return run(["bash", by_hand], folder)
 

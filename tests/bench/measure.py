@@ -21,7 +21,7 @@ HEADER = f"{'':68} {'min':>9} {'median':>9} {'max':>9}   n  bound"
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """One run of a command: seconds by the clock, seconds of CPU with all its children, MiB of its largest process."""
 
     wall: float
@@ -33,7 +33,7 @@ class Ran:
 class Series:
     """All runs of one command."""
 
-    runs: list[Ran] = field(default_factory=list)
+    runs: list[CommandResult] = field(default_factory=list)
 
     @property
     def wall(self) -> list[float]:
@@ -69,7 +69,7 @@ class Row:
         return f"{self.name:68} {figures} {len(self.figures):3}  {verdict}".rstrip()
 
 
-def run(argv: Sequence[str | Path], folder: Path, **variables: str) -> Ran:
+def run(argv: Sequence[str | Path], folder: Path, **variables: str) -> CommandResult:
     """Run a command to its end in *folder*; one that fails ends the benchmark."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     start = time.perf_counter()
@@ -80,10 +80,10 @@ def run(argv: Sequence[str | Path], folder: Path, **variables: str) -> Ran:
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, argv[:5]))} ended with {process.returncode}: nothing was measured.")
     peak = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
-    return Ran(wall, usage.ru_utime + usage.ru_stime, peak)
+    return CommandResult(wall, usage.ru_utime + usage.ru_stime, peak)
 
 
-def in_turn(times: int, what: str, *commands: Callable[[], Ran], warm_up: bool = True) -> list[Series]:
+def in_turn(times: int, what: str, *commands: Callable[[], CommandResult], warm_up: bool = True) -> list[Series]:
     """Run the commands A B A B ... *times* times, after one round that is not counted; *what* goes to stderr."""
     begins = time.perf_counter()
     series = [Series() for _ in commands]

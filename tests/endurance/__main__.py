@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests import clusters
 from tests.endurance import bad_input, batches, crowd, full_disk, kills
-from tests.endurance.trial import HEAD, SEED, Ground, run
+from tests.endurance.trial import HEAD, SEED, LabBuilder, run
 
 PARTS = (*kills.PARTS, *crowd.PARTS, *full_disk.PARTS, *bad_input.PARTS, *batches.PARTS)
 
@@ -35,7 +35,7 @@ def main() -> None:
         clusters.make_pki(home, profile, "small")
         return home
 
-    ground = Ground(folder, stock, asked.seed)
+    ground = LabBuilder(folder, stock, asked.seed)
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, ", end="")
     print(f"seed {asked.seed}\n\n{HEAD}", flush=True)
     failed = False

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from kcert.cli import COMMANDS
 from tests.endurance.inside import in_process
-from tests.endurance.trial import Part, Trial
+from tests.endurance.trial import Check, Part
 from tests.refusals import assert_refused, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.endurance.trial import Ground
+    from tests.endurance.trial import LabBuilder
     from tests.running import Ended, Kcert
 
 A_TRIAL = 250
@@ -298,8 +298,8 @@ def _wild(kcert: Runner) -> Callable[[], None]:
     return one
 
 
-def _course(name: str, kind: Callable[[Runner], Callable[[], None]]) -> Callable[[Ground, int], Iterator[Trial]]:
-    def course(ground: Ground, times: int) -> Iterator[Trial]:
+def _course(name: str, kind: Callable[[Runner], Callable[[], None]]) -> Callable[[LabBuilder, int], Iterator[Check]]:
+    def course(ground: LabBuilder, times: int) -> Iterator[Check]:
         for number in range((times + A_TRIAL - 1) // A_TRIAL):
             cases = min(A_TRIAL, times - number * A_TRIAL)
             with ground.trial(name, number) as (trial, kcert, _):

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import shell
-from tests.endurance.trial import Part, Trial
+from tests.endurance.trial import Check, Part
 from tests.platforms import interpreters
 from tests.running import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.endurance.trial import Ground
+    from tests.endurance.trial import LabBuilder
 
 BATCH, JOBS = 100, 8
 LIMIT = 3600
@@ -30,7 +30,7 @@ RANDOM = ("openssl", "rand", "-hex", "16")
 KEY = ("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout")
 
 
-def batches(ground: Ground, times: int) -> Iterator[Trial]:
+def batches(ground: LabBuilder, times: int) -> Iterator[Check]:
     """*times* runs in each Python that is here, of the oldest and the newest that kcert knows."""
     for name, python in interpreters():
         with ground.trial("batches", 0) as (trial, kcert, _):
@@ -64,7 +64,7 @@ def main() -> None:
         shell.run_many(functools.partial(_next, waiting), functools.partial(_draw, drawn), JOBS)
         left -= many
         together = min(BATCH // 4, left)
-        for reading in shell.read_together([shell.Command(RANDOM)] * together):
+        for reading in shell.read_many([shell.Command(RANDOM)] * together):
             _count(drawn, reading.status, reading.stdout.decode())
         left -= together
         if left > 0:

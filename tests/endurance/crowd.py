@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from tests.endurance import whole
 from tests.endurance.kills import GONE
-from tests.endurance.trial import Part, Trial
+from tests.endurance.trial import Check, Part
 from tests.running import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.endurance.trial import Ground
+    from tests.endurance.trial import LabBuilder
 
 AT_ONCE = 20
 MAKING: tuple[tuple[str, ...], ...] = (("all", "--quiet"), ("all", "--quiet", "--jobs", "4"), ("all", "--no-explain"))
@@ -30,7 +30,7 @@ TOO_EARLY = b"is not there, so it cannot be renewed"
 """What `renew` says where it is faster than all that would make the file which was taken away."""
 
 
-def at_once(ground: Ground, times: int) -> Iterator[Trial]:
+def at_once(ground: LabBuilder, times: int) -> Iterator[Check]:
     """Twenty commands start at the same moment, in an empty folder or in one where something is missing."""
     for number in range(times):
         with ground.trial("crowd", number) as (trial, kcert, chance):

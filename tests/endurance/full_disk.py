@@ -7,17 +7,17 @@ import resource
 import subprocess
 from typing import TYPE_CHECKING
 
-from kcert.workspace import Workspace
+from kcert.store import Workspace
 from tests.endurance import whole
 from tests.endurance.kills import AT_EACH_STEP, at_each_step, lost
-from tests.endurance.trial import Part, Trial
+from tests.endurance.trial import Check, Part
 from tests.running import output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.endurance.trial import Ground
+    from tests.endurance.trial import LabBuilder
 
 PAGE = 4096
 DISK = 800 * 1024
@@ -31,7 +31,7 @@ LARGEST = 2400
 """Bytes: the largest file that the scenes write, but for the history."""
 
 
-def disk(ground: Ground, times: int) -> Iterator[Trial]:
+def disk(ground: LabBuilder, times: int) -> Iterator[Check]:
     """A tmpfs with room for so many pages more, from none until it is enough; nothing where none may be mounted."""
     for number, scene in enumerate(AT_EACH_STEP):
         few = times < len(AT_EACH_STEP) * MOST_PAGES
@@ -54,7 +54,7 @@ def disk(ground: Ground, times: int) -> Iterator[Trial]:
                 break
 
 
-def files(ground: Ground, times: int) -> Iterator[Trial]:
+def files(ground: LabBuilder, times: int) -> Iterator[Check]:
     """No file may grow beyond 0, 16, 32 … bytes: writing stops in kcert, or in openssl."""
     for scene in AT_EACH_STEP:
         stride = max(16, LARGEST * len(AT_EACH_STEP) // times)
@@ -73,7 +73,7 @@ def files(ground: Ground, times: int) -> Iterator[Trial]:
             yield trial
 
 
-def steps(ground: Ground, times: int) -> Iterator[Trial]:
+def steps(ground: LabBuilder, times: int) -> Iterator[Check]:
     """From one step on, each in turn, the disk takes nothing more of kcert itself."""
     return at_each_step(ground, times, "full", _after)
 

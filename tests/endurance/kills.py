@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import INTERRUPTED
 from tests.endurance import whole
-from tests.endurance.trial import Ground, Part, Trial
+from tests.endurance.trial import Check, LabBuilder, Part
 from tests.running import LONGEST, Kcert, kill_group
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.endurance.trial import Ground
+    from tests.endurance.trial import LabBuilder
 
 GONE = ("pki/apiserver.crt", "pki/apiserver.key", "pki/etcd/server.crt", "admin.conf", "kubelet.conf", "pki/sa.pub")
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """What is going on when the kill comes.
 
     ``goes`` are files of the profile's PKI that are taken away first (all of it: ``*``); ``command`` is what is
@@ -38,7 +38,7 @@ class Scene:
     command: tuple[str, ...]
     complete: tuple[tuple[str, ...], ...]
 
-    def set_up(self, ground: Ground, home: Path) -> Path:
+    def set_up(self, ground: LabBuilder, home: Path) -> Path:
         """The PKI folder as the command finds it."""
         folder = ground.copy(self.profile, home)
         if "*" in self.goes:
@@ -59,34 +59,34 @@ RENEWALS = (
 )
 
 
-def _all(chance: random.Random) -> Scene:
+def _all(chance: random.Random) -> Scenario:
     how = chance.choice((("--quiet",), ("--quiet", "--jobs", "4"), ("--no-explain",)))
     profile, goes = chance.choice((("kubeadm", GONE), ("kubeadm", ("*",)), ("course", ("*",))))
-    return Scene(profile, goes, ("all", *how), ALL)
+    return Scenario(profile, goes, ("all", *how), ALL)
 
 
-def _renew(chance: random.Random) -> Scene:
+def _renew(chance: random.Random) -> Scenario:
     command = chance.choice(RENEWALS)
     how = chance.choice((("--quiet",), ("--quiet", "--jobs", "4"), ("--no-explain",)))
     # Run again, a change-over that had begun is taken up where it was left.
-    return Scene("course", (), (*command, *how), ((*command, "--quiet"), ("renew", "--all", "--quiet")))
+    return Scenario("course", (), (*command, *how), ((*command, "--quiet"), ("renew", "--all", "--quiet")))
 
 
-def _kubeconfig(chance: random.Random) -> Scene:
+def _kubeconfig(chance: random.Random) -> Scenario:
     how = chance.choice(((), ("--no-explain",), ("--no-embed",)))
-    return Scene("course", (), ("kubeconfig", *how), (("kubeconfig", "--no-explain"), *ALL))
+    return Scenario("course", (), ("kubeconfig", *how), (("kubeconfig", "--no-explain"), *ALL))
 
 
 SCENES = {"all": _all, "renew": _renew, "kubeconfig": _kubeconfig}
 
 
-def at_random(ground: Ground, times: int) -> Iterator[Trial]:
+def at_random(ground: LabBuilder, times: int) -> Iterator[Check]:
     """SIGKILL at a random moment of `all`, `renew` and `kubeconfig` in turn, then a run that completes it.
 
     The moment is a share of the time that the same command takes unharmed. At times the programs that kcert
     started die with it, at times they live on and write where the next run begins.
     """
-    takes: dict[Scene, float] = {}
+    takes: dict[Scenario, float] = {}
     for number in range(times):
         with ground.trial("kills", number) as (trial, kcert, chance):
             scene = tuple(SCENES.values())[(ground.seed + number) % len(SCENES)](chance)
@@ -109,7 +109,7 @@ def at_random(ground: Ground, times: int) -> Iterator[Trial]:
         yield trial
 
 
-def _unharmed(ground: Ground, scene: Scene) -> float:
+def _unharmed(ground: LabBuilder, scene: Scenario) -> float:
     """Seconds that the command of *scene* takes when nobody disturbs it."""
     with ground.trial("kills", 0) as (_, other, _):
         scene.set_up(ground, other.folder)
@@ -119,18 +119,18 @@ def _unharmed(ground: Ground, scene: Scene) -> float:
 
 
 AT_EACH_STEP = (
-    Scene("kubeadm", GONE, ("all", "--quiet"), ALL),
-    Scene("course", ("admin.crt", "admin.key"), ("client", "admin"), ALL),
-    Scene("course", (), ("renew", "admin", "node01", "--new-key", "-q"), (("renew", "admin", "--new-key", "-q"),)),
-    Scene(
+    Scenario("kubeadm", GONE, ("all", "--quiet"), ALL),
+    Scenario("course", ("admin.crt", "admin.key"), ("client", "admin"), ALL),
+    Scenario("course", (), ("renew", "admin", "node01", "--new-key", "-q"), (("renew", "admin", "--new-key", "-q"),)),
+    Scenario(
         "course", (), ("renew", "ca", "--new-key", "-q"), (("renew", "ca", "--new-key", "-q"), ("renew", "--all", "-q"))
     ),
-    Scene("course", (), ("kubeconfig", "admin", "node01"), (("kubeconfig", "--no-explain"),)),
-    Scene("course", (), ("kubeconfig", "admin", "-o", "mine.conf"), (("kubeconfig", "admin", "-o", "mine.conf"),)),
+    Scenario("course", (), ("kubeconfig", "admin", "node01"), (("kubeconfig", "--no-explain"),)),
+    Scenario("course", (), ("kubeconfig", "admin", "-o", "mine.conf"), (("kubeconfig", "admin", "-o", "mine.conf"),)),
 )
 
 
-def killed(ground: Ground, times: int) -> Iterator[Trial]:
+def killed(ground: LabBuilder, times: int) -> Iterator[Check]:
     """SIGKILL before each thing that kcert does to the disk and each program that it starts."""
 
     def after(folder: Path, before: set[bytes], status: int, _: str) -> Iterator[str]:
@@ -141,7 +141,7 @@ def killed(ground: Ground, times: int) -> Iterator[Trial]:
     return at_each_step(ground, times, "kill", after)
 
 
-def interrupted(ground: Ground, times: int) -> Iterator[Trial]:
+def interrupted(ground: LabBuilder, times: int) -> Iterator[Check]:
     """Ctrl-C where a file takes its place: what belongs together is in place as a whole, at once."""
 
     def after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator[str]:
@@ -160,8 +160,8 @@ def lost(folder: Path, before: set[bytes]) -> Iterator[str]:
 
 
 def at_each_step(
-    ground: Ground, times: int, how: str, after: Callable[[Path, set[bytes], int, str], Iterator[str]]
-) -> Iterator[Trial]:
+    ground: LabBuilder, times: int, how: str, after: Callable[[Path, set[bytes], int, str], Iterator[str]]
+) -> Iterator[Check]:
     """Harm kcert as *how* says at each step of each command, and complete it; *times* of them, if there are more.
 
     *after* says what is wrong right after the harm: from the PKI folder, its keys before, exit status, standard error.
@@ -179,7 +179,7 @@ def at_each_step(
             yield trial
 
 
-def steps_of(ground: Ground, how: str, scene: Scene) -> int:
+def steps_of(ground: LabBuilder, how: str, scene: Scenario) -> int:
     """How many steps the command of *scene* has at which it can come to harm."""
     with ground.trial("steps", 0) as (_, kcert, _):
         scene.set_up(ground, kcert.folder)

@@ -23,7 +23,7 @@ SEED = 20261125
 
 
 @dataclass
-class Trial:
+class Check:
     """One try: what repeats it, how many cases it held, what was wrong (nothing: it was passed), its seconds."""
 
     repeat: str
@@ -33,7 +33,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Ground:
+class LabBuilder:
     """Where trials take place: ``stock`` gives the home of a PKI that was made once, by profile."""
 
     folder: Path
@@ -41,9 +41,9 @@ class Ground:
     seed: int = SEED
 
     @contextlib.contextmanager
-    def trial(self, name: str, number: int) -> Iterator[tuple[Trial, Kcert, random.Random]]:
+    def trial(self, name: str, number: int) -> Iterator[tuple[Check, Kcert, random.Random]]:
         """A trial with an empty folder for its kcert, and a chance of its own."""
-        one = Trial(f"{name}, --seed {self.seed + number} --times 1")
+        one = Check(f"{name}, --seed {self.seed + number} --times 1")
         home = Path(tempfile.mkdtemp(dir=self.folder))
         chance = random.Random(self.seed + number)  # noqa: S311 - moments, not secrets
         clock = time.perf_counter()
@@ -64,12 +64,12 @@ class Part:
 
     name: str
     title: str
-    course: Callable[[Ground, int], Iterable[Trial]]
+    course: Callable[[LabBuilder, int], Iterable[Check]]
     full: int
     short: int
 
 
-def run(part: Part, ground: Ground, times: int) -> tuple[str, bool]:
+def run(part: Part, ground: LabBuilder, times: int) -> tuple[str, bool]:
     """Run a part; each trial that is not passed is printed at once. The line of the table, and whether all is well.
 
     Ctrl-C ends the part, and the line tells of what was tried until then.

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kcert.errors import KcertError
-from kcert.workspace import history
+from kcert.store import history
 from tests.endurance.inside import in_process
 from tests.refusals import staged
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Wrong:
+class ProblemKind:
     """A repair that is none, and what the check has to say about it."""
 
     script: str
@@ -18,14 +18,14 @@ class Wrong:
 
 
 @dataclass(frozen=True)
-class Case:
+class RuleContext:
     """``fails`` is part of each trial, or of its reason, that fails at the start; nothing else fails.
 
     ``other_way`` is a bash script that repairs it, and has little in common with the printed solution.
     """
 
     fails: tuple[str, ...]
-    wrong: tuple[Wrong, ...]
+    wrong: tuple[ProblemKind, ...]
     other_way: str = ""
 
 
@@ -116,33 +116,33 @@ def rolled(number: int) -> str:
 
 
 CASES = {
-    "make-the-ca": Case(
+    "make-the-ca": RuleContext(
         fails=("pki/ca.crt is not there", "pki/ca.key is not there"),
         wrong=(
-            Wrong(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
+            ProblemKind(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
             # Without any extension OpenSSL 1.1.1 takes it for a CA of the oldest kind.
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }} -extfile <(echo subjectKeyIdentifier=hash)",
                 "what it signs is accepted",
             ),
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/ca.key")
                 + NEW_CA.replace("{{ subject }}", "/CN=ca")
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}",
                 "it is called CN=ca",
             ),
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
                 "others may read",
             ),
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/ca.key")
                 + NEW_CA
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\n"
                 + KEY.format("pki/ca.key"),
                 "the key is another's",
             ),
-            Wrong(
+            ProblemKind(
                 "openssl genrsa -aes256 -passout pass:secret -out pki/ca.key 2048\n"
                 + (NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}").replace("ca.key", "ca.key -passin pass:secret"),
                 "the key is locked with a passphrase",
@@ -152,23 +152,25 @@ CASES = {
         other_way="openssl req -x509 -newkey rsa:2048 -nodes -keyout pki/ca.key -subj '{{ subject }}' "
         "-days {{ ca_days }} -out pki/ca.crt",
     ),
-    "admins-certificate": Case(
+    "admins-certificate": RuleContext(
         fails=("pki/admin.crt is not there",),
         wrong=(
-            Wrong(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
-            Wrong(KEY.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"),
-            Wrong(
+            ProblemKind(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
+            ProblemKind(
+                KEY.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"
+            ),
+            ProblemKind(
                 KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + "-days 365 -extensions v3_req -extfile pki/openssl-kube-apiserver.cnf",
                 "unsuitable certificate purpose",
             ),
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/admin.key")
                 + "openssl req -new -x509 -key pki/admin.key -subj '{{ subject }}' -days 365 -out pki/admin.crt",
                 "self-signed certificate",
             ),
-            Wrong(
+            ProblemKind(
                 KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + f"-days 365 {CLIENT}\nchmod 640 pki/admin.key",
@@ -183,24 +185,24 @@ CASES = {
         "-extfile <(echo extendedKeyUsage=clientAuth) -out pki/admin.crt\n"
         "cat pki/ca.crt >> pki/admin.crt",
     ),
-    "etcd-does-not-start": Case(
+    "etcd-does-not-start": RuleContext(
         fails=("no such file or directory", "kubeadm does not know", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 # The file is put where it is looked for.
                 "mkdir -p $(dirname {{ wrong }} | sed 's#^/##')\n"
                 "cp $(echo {{ right }} | sed 's#^/##') $(echo {{ wrong }} | sed 's#^/##')\n",
                 "kubeadm does not know",
             ),
-            Wrong(
+            ProblemKind(
                 f"sed -i.bak 's#- {{{{ option }}}}=.*#- {{{{ option }}}}={{{{ right }}}}#' {MANIFESTS}/etcd.yaml\n",
                 "etcd.yaml.bak",
             ),
-            Wrong(
+            ProblemKind(
                 edited(ETCD, "grep -v -e '- {{ option }}='"),
                 "etcd has no {{ option }}",
             ),
-            Wrong(
+            ProblemKind(
                 edited(ETCD, "sed 's#- {{ option }}=.*#- {{ option }}={{ right }}#; /client-cert-auth/d'"),
                 "--client-cert-auth, --peer-client-cert-auth was not so before",
             ),
@@ -209,25 +211,25 @@ CASES = {
         other_way=f"cp {ETCD} etc/kubernetes/etcd.yaml.bak\ncp {ETCD} .\n"
         f"sed 's!- {{{{ option }}}}=.*!- \"{{{{ option }}}}={{{{ right }}}}\"  # mended!' etcd.yaml > {ETCD}\n",
     ),
-    "apiserver-without-etcd": Case(
+    "apiserver-without-etcd": RuleContext(
         fails=("kube-apiserver reaches etcd", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 "cp etc/kubernetes/pki/etcd/ca.crt etc/kubernetes/pki/ca.crt\n"
                 + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/ca.crt#'"),
                 "another CA",
             ),
-            Wrong(
+            ProblemKind(
                 "cat etc/kubernetes/pki/ca.crt etc/kubernetes/pki/etcd/ca.crt > etc/kubernetes/pki/both.crt\n"
                 + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/both.crt#'"),
                 "kubeadm does not know /etc/kubernetes/pki/both.crt",
             ),
-            Wrong(
+            ProblemKind(
                 f"sed -i.bak 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#' "
                 f"{MANIFESTS}/kube-apiserver.yaml\n",
                 "kube-apiserver.yaml.bak",
             ),
-            Wrong(
+            ProblemKind(
                 "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#; "
                 "s#--client-ca-file=.*#--client-ca-file=/etc/kubernetes/pki/etcd/ca.crt#' "
                 f"{MANIFESTS}/kube-apiserver.yaml > new\nmv new {MANIFESTS}/kube-apiserver.yaml\n",
@@ -235,27 +237,27 @@ CASES = {
             ),
         ),
     ),
-    "two-requests": Case(
+    "two-requests": RuleContext(
         fails=("nobody has decided about it", "there is none in the object"),
         wrong=(
-            Wrong(
+            ProblemKind(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + CERTIFIED.format(csr="requests/{{ stranger }}.csr")
                 + answered("{{ stranger }}", "Approved", "given.crt"),
                 "the decision is not the right one",
             ),
-            Wrong(
+            ProblemKind(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + "rm requests/{{ stranger }}-csr.yaml\n",
                 "is not there",
             ),
-            Wrong(
+            ProblemKind(
                 answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
                 "there is none in the object",
             ),
-            Wrong(
+            ProblemKind(
                 # Somebody else's key: the certificate is right, and of no use to her who asked.
                 KEY.format("new.key")
                 + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
@@ -264,7 +266,7 @@ CASES = {
                 + answered("{{ stranger }}", "Denied"),
                 "another key than the request",
             ),
-            Wrong(
+            ProblemKind(
                 CERTIFIED.format(csr="requests/{{ user }}.csr").replace("-days 365", "")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + answered("{{ stranger }}", "Denied"),
@@ -278,34 +280,36 @@ CASES = {
         "cat requests/{{ user }}-csr.yaml; } > new\n"
         "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ stranger }}", "Denied"),
     ),
-    "unknown-cluster": Case(
+    "unknown-cluster": RuleContext(
         fails=("it has no answer yet",),
         wrong=(
-            Wrong("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
-            Wrong("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
-            Wrong("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
-            Wrong("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
+            ProblemKind("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
+            ProblemKind("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
+            ProblemKind("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
+            ProblemKind("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
         ),
     ),
-    "rotate-the-ca": Case(
+    "rotate-the-ca": RuleContext(
         fails=("a new CA is trusted, and it alone", "what the old CA signed is refused at the end"),
         wrong=(
             # All at once.
-            Wrong(SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1), "from rollouts/0 to rollouts/1 nobody is cut off"),
+            ProblemKind(
+                SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1), "from rollouts/0 to rollouts/1 nobody is cut off"
+            ),
             # The new certificates go out together with the new trust.
-            Wrong(
+            ProblemKind(
                 SECOND_CA + BOTH + NEW_LEAVES + rolled(1) + NEW_ALONE + rolled(2),
                 "from rollouts/0 to rollouts/1 nobody is cut off",
             ),
             # The old CA goes together with the last certificates that it signed.
-            Wrong(
+            ProblemKind(
                 SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + NEW_ALONE + rolled(2),
                 "from rollouts/1 to rollouts/2 nobody is cut off",
             ),
             # The end is missing.
-            Wrong(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt holds 2 certificates"),
+            ProblemKind(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt holds 2 certificates"),
             # The key stays the old one.
-            Wrong(
+            ProblemKind(
                 SECOND_CA.replace(
                     "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key",
                     "cp pki/ca.key pki/ca-new.key",
@@ -319,7 +323,7 @@ CASES = {
                 "it is still the old CA's key",
             ),
             # What ran when it began is told otherwise.
-            Wrong(
+            ProblemKind(
                 SECOND_CA + NEW_LEAVES + NEW_ALONE + "rm -r rollouts/0\n" + rolled(0),
                 "rollouts/0 is what the machines had when it began: it was changed",
             ),
@@ -335,16 +339,20 @@ CASES = {
         + "rm pki/ca-*\n"
         + rolled(7),
     ),
-    "admin-without-rights": Case(
+    "admin-without-rights": RuleContext(
         fails=("taken for the right user", KCERT_CHECK),
         wrong=(
-            Wrong(asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}", ""), "within 90 days"),
-            Wrong(
+            ProblemKind(
+                asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}", ""), "within 90 days"
+            ),
+            ProblemKind(
                 asked("{{ name }}", "/CN={{ who }}/O=system:masters/O=system:nodes") + signed("{{ name }}"),
                 "system:nodes",
             ),
-            Wrong(OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"), "another CA"),
-            Wrong(
+            ProblemKind(
+                OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"), "another CA"
+            ),
+            ProblemKind(
                 # A CA of one's own besides, and a certificate by that one.
                 "cp pki/ca.key first.key\ncp pki/ca.crt first.crt\n"
                 + OTHER_CA
@@ -353,62 +361,62 @@ CASES = {
                 + "cat first.crt pki/ca.crt > both.crt\nmv both.crt pki/ca.crt\nmv first.key pki/ca.key\n",
                 "the file vouches for 1 more",
             ),
-            Wrong(
+            ProblemKind(
                 asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}") + "chmod 644 pki/*.key",
                 "others may read",
             ),
         ),
     ),
-    "pods-stay-pending": Case(
+    "pods-stay-pending": RuleContext(
         fails=("taken for the right user", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 asked("kube-scheduler", "/CN=kube-scheduler/O=system:kube-scheduler/O=system:masters")
                 + signed("kube-scheduler"),
                 "system:masters",
             ),
-            Wrong(asked("kube-scheduler", f"/CN={SCHEDULER}") + signed("kube-scheduler"), "in no group"),
-            Wrong(
+            ProblemKind(asked("kube-scheduler", f"/CN={SCHEDULER}") + signed("kube-scheduler"), "in no group"),
+            ProblemKind(
                 asked("kube-scheduler", f"/CN={SCHEDULER}/O={SCHEDULER}")
                 + signed("kube-scheduler").replace("openssl-kube-scheduler", "openssl-kube-apiserver"),
                 "unsuitable certificate purpose",
             ),
         ),
     ),
-    "pods-cannot-call-home": Case(
+    "pods-cannot-call-home": RuleContext(
         fails=("a pod reaches", "under every name", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 'echo "DNS.{{ next }} = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n'
                 + signed("kube-apiserver"),
                 "IP address mismatch",
             ),
-            Wrong(
+            ProblemKind(
                 "sed -i.bak '/^DNS/d; /^IP/d' pki/openssl-kube-apiserver.cnf\n"
                 'echo "IP.1 = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n' + signed("kube-apiserver"),
                 "kubectl reaches it from outside",
             ),
-            Wrong(
+            ProblemKind(
                 "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
                 "-out pki/kube-apiserver.crt -days 365\n",
                 "mismatch",
             ),
         ),
     ),
-    "dialled-by-address": Case(
+    "dialled-by-address": RuleContext(
         fails=("the API server reaches", "under every name", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = 192.0.2.7/' pki/openssl-{{ server }}.cnf\n"
                 + signed("{{ server }}"),
                 "IP address mismatch",
             ),
-            Wrong(
+            ProblemKind(
                 "sed -i.bak 's/^DNS.* = .*[a-z].*$//; s/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' "
                 "pki/openssl-{{ server }}.cnf\n" + signed("{{ server }}"),
                 "Hostname mismatch",
             ),
-            Wrong(
+            ProblemKind(
                 "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' pki/openssl-{{ server }}.cnf\n"
                 + OTHER_CA
                 + signed("{{ server }}"),
@@ -416,84 +424,84 @@ CASES = {
             ),
         ),
     ),
-    "member-left-out": Case(
+    "member-left-out": RuleContext(
         fails=("dials", "accepted from a client", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 "sed -i.bak 's/= serverAuth$/= clientAuth/' pki/openssl-{{ name }}.cnf\n" + signed("{{ name }}"),
                 "unsuitable certificate purpose",
             ),
-            Wrong(
+            ProblemKind(
                 "sed -i.bak 's/= serverAuth$/= serverAuth, clientAuth/' pki/openssl-{{ name }}.cnf\n"
                 + signed("{{ name }}", "-days 30"),
                 "within 90 days",
             ),
-            Wrong(
+            ProblemKind(
                 "other=$(ls pki/etcd-peer-*.crt | grep -v {{ name }} | head -1)\n"
                 'cp "$other" pki/{{ name }}.crt\ncp "${other%.crt}.key" pki/{{ name }}.key\n',
                 "mismatch",
             ),
         ),
     ),
-    "copied-in-a-hurry": Case(
+    "copied-in-a-hurry": RuleContext(
         fails=("is let in", "belong together", "accepted from a client", KCERT_CHECK),
         wrong=(
-            Wrong(asked("{{ lost }}", "{{ subject }}") + signed("{{ lost }}"), "the same key"),
-            Wrong(
+            ProblemKind(asked("{{ lost }}", "{{ subject }}") + signed("{{ lost }}"), "the same key"),
+            ProblemKind(
                 "cp pki/{{ copied }}.crt pki/{{ lost }}.crt\n",
                 "taken for the right user",
             ),
-            Wrong(
+            ProblemKind(
                 "openssl ecparam -name prime256v1 -genkey -noout -out pki/{{ lost }}.key\n",
                 "the key is another's",
             ),
         ),
     ),
-    "since-this-morning": Case(
+    "since-this-morning": RuleContext(
         fails=("reaches the API server", "under every name", "lasts", KCERT_CHECK),
         wrong=(
-            Wrong(signed("kube-apiserver", ""), "within 90 days"),
-            Wrong(signed("{{ user }}"), "has expired"),
-            Wrong(
+            ProblemKind(signed("kube-apiserver", ""), "within 90 days"),
+            ProblemKind(signed("{{ user }}"), "has expired"),
+            ProblemKind(
                 "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
                 "-out pki/kube-apiserver.crt -days 365\n",
                 "mismatch",
             ),
         ),
     ),
-    "node-not-ready": Case(
+    "node-not-ready": RuleContext(
         fails=("taken for the right user", KCERT_CHECK),
         wrong=(
-            Wrong(
+            ProblemKind(
                 asked("{{ name }}", "/CN={{ node }}/O=system:nodes") + signed("{{ name }}"), "in the group system:nodes"
             ),
-            Wrong(
+            ProblemKind(
                 asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:node") + signed("{{ name }}"),
                 "in the group system:node",
             ),
-            Wrong(
+            ProblemKind(
                 asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:nodes/O=system:masters")
                 + signed("{{ name }}"),
                 "system:masters",
             ),
         ),
     ),
-    "kubectl-trusts-nobody": Case(
+    "kubectl-trusts-nobody": RuleContext(
         fails=("kubectl with", KCERT_CHECK),
         wrong=(
-            Wrong("cp {{ old }}/ca.crt pki/ca.crt\n", "another CA"),
-            Wrong(
+            ProblemKind("cp {{ old }}/ca.crt pki/ca.crt\n", "another CA"),
+            ProblemKind(
                 "sed -i.bak 's|certificate-authority-data: .*|insecure-skip-tls-verify: true|' "
                 "pki/{{ name }}.kubeconfig\n",
                 "told to look away",
             ),
-            Wrong(
+            ProblemKind(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
                 "$(base64 < pki/ca.crt | tr -d '\\n')|; s|server: .*|server: https://127.0.0.1:6443|\" "
                 "pki/{{ name }}.kubeconfig\n",
                 "it dials",
             ),
-            Wrong(
+            ProblemKind(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
                 "$(base64 < pki/ca.crt | tr -d '\\n')|\" pki/{{ name }}.kubeconfig\nrm pki/*.bak\n"
                 "chmod 644 pki/{{ name }}.kubeconfig\n",

@@ -16,11 +16,11 @@ import pytest
 
 from kcert import lessons
 from kcert.practice import answers, exam, session, state
-from kcert.practice.draw import Draw
-from kcert.practice.lab import Right
+from kcert.practice.draw import ScenarioRng
+from kcert.practice.lab import ExpectedAnswer
 from kcert.practice.labs import NAMES, lab
 from kcert.practice.words import words
-from kcert.view.practice import script
+from kcert.ui.practice import script
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program, wait_until
 from tests.test_terminal import on_terminal
@@ -300,33 +300,33 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("given", "right", "agrees"),
     [
-        ("  ETCD-CA. ", Right("etcd-ca"), True),
-        ("CN = etcd-ca", Right("etcd-ca", also=("CN=etcd-ca",)), True),
-        ("etcd", Right("etcd-ca"), False),
-        ("2027-03-05", Right("2027-03-05", "date"), True),
-        ("5.3.2027", Right("2027-03-05", "date"), True),
-        ("05.03.2027", Right("2027-03-05", "date"), True),
-        ("5 March 2027", Right("2027-03-05", "date"), True),
-        ("March 5, 2027", Right("2027-03-05", "date"), True),
-        ("notAfter=Mar  5 12:00:00 2027 GMT", Right("2027-03-05", "date"), True),
-        ("2027-03-05T12:00:00Z", Right("2027-03-05", "date"), True),
-        ("2027/03/05", Right("2027-03-05", "date"), True),
-        ("6 March 2027", Right("2027-03-05", "date"), False),
-        ("soon", Right("2027-03-05", "date"), False),
-        ("2027-02-30", Right("2027-03-02", "date"), False),
-        ("/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
-        ("lab/etc/kubernetes/pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
-        ("./pki/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), True),
-        ("pki/etcd/ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
-        ("ca.crt", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
-        ("", Right("/etc/kubernetes/pki/ca.crt", "path"), False),
-        ("7 addresses", Right("7", "number"), True),
-        ("7 or 8", Right("7", "number"), False),
-        ("b, A", Right("a b", "names"), True),
-        ("a", Right("a b", "names"), False),
+        ("  ETCD-CA. ", ExpectedAnswer("etcd-ca"), True),
+        ("CN = etcd-ca", ExpectedAnswer("etcd-ca", also=("CN=etcd-ca",)), True),
+        ("etcd", ExpectedAnswer("etcd-ca"), False),
+        ("2027-03-05", ExpectedAnswer("2027-03-05", "date"), True),
+        ("5.3.2027", ExpectedAnswer("2027-03-05", "date"), True),
+        ("05.03.2027", ExpectedAnswer("2027-03-05", "date"), True),
+        ("5 March 2027", ExpectedAnswer("2027-03-05", "date"), True),
+        ("March 5, 2027", ExpectedAnswer("2027-03-05", "date"), True),
+        ("notAfter=Mar  5 12:00:00 2027 GMT", ExpectedAnswer("2027-03-05", "date"), True),
+        ("2027-03-05T12:00:00Z", ExpectedAnswer("2027-03-05", "date"), True),
+        ("2027/03/05", ExpectedAnswer("2027-03-05", "date"), True),
+        ("6 March 2027", ExpectedAnswer("2027-03-05", "date"), False),
+        ("soon", ExpectedAnswer("2027-03-05", "date"), False),
+        ("2027-02-30", ExpectedAnswer("2027-03-02", "date"), False),
+        ("/etc/kubernetes/pki/ca.crt", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("lab/etc/kubernetes/pki/ca.crt", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("./pki/ca.crt", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), True),
+        ("pki/etcd/ca.crt", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("ca.crt", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("", ExpectedAnswer("/etc/kubernetes/pki/ca.crt", "path"), False),
+        ("7 addresses", ExpectedAnswer("7", "number"), True),
+        ("7 or 8", ExpectedAnswer("7", "number"), False),
+        ("b, A", ExpectedAnswer("a b", "names"), True),
+        ("a", ExpectedAnswer("a b", "names"), False),
     ],
 )
-def test_an_answer_is_compared_as_a_person_would(given: str, right: Right, agrees: bool) -> None:
+def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnswer, agrees: bool) -> None:
     assert answers.agrees(given, right) is agrees
 
 
@@ -399,7 +399,7 @@ def test_a_task_that_was_begun_by_itself_brings_nothing(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_is_the_same_exam_and_mixes_chapters() -> None:
-    mixed = [exam.mixed(Draw("exam", seed, datetime.now(timezone.utc)), 6) for seed in (1, 1, 2)]
+    mixed = [exam.mixed(ScenarioRng("exam", seed, datetime.now(timezone.utc)), 6) for seed in (1, 1, 2)]
     assert mixed[0] == mixed[1] != mixed[2]
     for names in mixed:
         assert len(set(names)) == 6

@@ -15,21 +15,21 @@ from kcert.kubernetes.components import (
     kube_scheduler,
     kubelet,
 )
-from kcert.kubernetes.components.component import Authority, Component, Option, Reads, Seat, Setting
+from kcert.kubernetes.components.component import Authority, Component, ComponentInstance, Option, Reads, Setting
 from kcert.kubernetes.version import STABLE, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
 
 __all__ = [
     "COMPONENTS",
     "Authority",
     "Component",
+    "ComponentInstance",
     "Option",
     "Reads",
-    "Seat",
     "Setting",
     "component",
     "read_on",
@@ -57,12 +57,12 @@ def seats(
     version: Version = STABLE,
     prefix: str | None = None,
     authority: Authority = Authority(),  # noqa: B008 - it is frozen
-) -> tuple[Seat, ...]:
+) -> tuple[ComponentInstance, ...]:
     """The component's place on each host that it runs on."""
     profile = profiles.PROFILES[cluster.profile]
     known = {one.name: one for one in profiles.certificates(cluster)}
     return tuple(
-        Seat(name, cluster, profile, host, known, version, prefix, authority)
+        ComponentInstance(name, cluster, profile, host, known, version, prefix, authority)
         for host in COMPONENTS[name].hosts(profile, cluster)
     )
 
@@ -75,6 +75,6 @@ def read_on(cluster: Cluster, host: Host, authority: Authority) -> Iterator[tupl
         here = next((there for there in one.hosts(profile, cluster) if there.name == host.name), None)
         if here is None:
             continue
-        seat = Seat(name, cluster, profile, here, known, STABLE, authority=authority)
+        seat = ComponentInstance(name, cluster, profile, here, known, STABLE, authority=authority)
         told: list[Option | Setting] = [*one.options(seat), *one.settings(seat)]
         yield from ((name, found.reads, found.why) for found in told if found.reads)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.kubernetes.version import Version
-    from kcert.profiles.profile import Duties, Part, Profile
+    from kcert.profiles.profile import Part, Profile, RoleBindings
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Authority:
 
 
 @dataclass(frozen=True)
-class Seat:
+class ComponentInstance:
     """One component's place on one host: everything that its options are made from.
 
     ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host; ``authority`` is
@@ -94,7 +94,7 @@ class Seat:
     authority: Authority = field(default_factory=Authority)
 
     @property
-    def duties(self) -> Duties:
+    def duties(self) -> RoleBindings:
         """Which certificate does what on this host."""
         return self.profile.duties(self.cluster, self.host.name)
 
@@ -172,16 +172,16 @@ class Component(Protocol):
     def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
         """The hosts that it runs on."""
 
-    def options(self, seat: Seat) -> Iterator[Option]:
+    def options(self, seat: ComponentInstance) -> Iterator[Option]:
         """Its options, those that belong together side by side."""
 
-    def pod_options(self, seat: Seat) -> Iterator[Option]:
+    def pod_options(self, seat: ComponentInstance) -> Iterator[Option]:
         """The options of its static pod."""
 
-    def settings(self, seat: Seat) -> Iterator[Setting]:
+    def settings(self, seat: ComponentInstance) -> Iterator[Setting]:
         """The keys of its configuration file; none for a component that kcert gives none."""
 
-    def pod(self, seat: Seat) -> Pod | None:
+    def pod(self, seat: ComponentInstance) -> Pod | None:
         """Its static pod; None for what is not started as one."""
 
     def without(self, profile: Profile) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.cluster import url
-from kcert.kubernetes.components.component import Option, Pod, Probe, Seat, Setting, Unit
+from kcert.config import url
+from kcert.kubernetes.components.component import ComponentInstance, Option, Pod, Probe, Setting, Unit
 from kcert.profiles.profile import ETCD_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.kubernetes.version import Version
     from kcert.profiles.profile import Profile
 
@@ -52,7 +52,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.etcd
 
 
-def options(seat: Seat) -> Iterator[Option]:
+def options(seat: ComponentInstance) -> Iterator[Option]:
     """Three options towards clients, three towards peers, and who the members are."""
     duties = seat.duties
     yield Option("--name", seat.host.name, "the member's name, as --initial-cluster has it")
@@ -68,7 +68,7 @@ def options(seat: Seat) -> Iterator[Option]:
     yield from _addresses(seat)
 
 
-def _addresses(seat: Seat) -> Iterator[Option]:
+def _addresses(seat: ComponentInstance) -> Iterator[Option]:
     own = seat.host.addresses
     clients = dict.fromkeys((*(url(address, ETCD_PORT) for address in own), url("127.0.0.1", ETCD_PORT)))
     peers = (url(address, PEER_PORT) for address in own)
@@ -85,12 +85,12 @@ def _addresses(seat: Seat) -> Iterator[Option]:
     yield Option("--initial-cluster-state", "new", "they begin together; one that joins later has existing here")
 
 
-def settings(seat: Seat) -> Iterator[Setting]:
+def settings(seat: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: Seat) -> Pod:
+def pod(seat: ComponentInstance) -> Pod:
     """As kubeadm starts it: its health can be asked for without a certificate, but only from the same host."""
     new = seat.version.minor >= 31
     return Pod(
@@ -110,7 +110,7 @@ def pod(seat: Seat) -> Pod:
     )
 
 
-def pod_options(seat: Seat) -> Iterator[Option]:
+def pod_options(seat: ComponentInstance) -> Iterator[Option]:
     """What the pod is told in addition: where its probes ask."""
     yield from options(seat)
     yield Option(

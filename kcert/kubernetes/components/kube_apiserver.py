@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components.component import CLIENT_CA, Option, Pod, Probe, Seat, Setting, Unit, registry
+from kcert.kubernetes.components.component import (
+    CLIENT_CA,
+    ComponentInstance,
+    Option,
+    Pod,
+    Probe,
+    Setting,
+    Unit,
+    registry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.profiles.profile import Profile
 
 NAME = "kube-apiserver"
@@ -26,7 +35,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.control_plane
 
 
-def options(seat: Seat) -> Iterator[Option]:
+def options(seat: ComponentInstance) -> Iterator[Option]:
     """Towards callers, towards etcd, towards the kubelets, tokens, and what the rest of the cluster has to agree on."""
     yield from _serving(seat)
     yield from _etcd(seat)
@@ -44,7 +53,7 @@ def options(seat: Seat) -> Iterator[Option]:
     )
 
 
-def _serving(seat: Seat) -> Iterator[Option]:
+def _serving(seat: ComponentInstance) -> Iterator[Option]:
     duties = seat.duties
     yield Option("--advertise-address", seat.host.addresses[0], "what it tells the cluster; the certificate holds it")
     yield Option("--secure-port", str(seat.profile.secure_port(seat.cluster)), "where it is dialled, over TLS only")
@@ -56,7 +65,7 @@ def _serving(seat: Seat) -> Iterator[Option]:
     yield seat.file("--client-ca-file", duties.cluster_ca, "crt", CLIENT_CA)
 
 
-def _etcd(seat: Seat) -> Iterator[Option]:
+def _etcd(seat: ComponentInstance) -> Iterator[Option]:
     duties = seat.duties
     servers = ",".join(seat.profile.etcd_servers(seat.cluster, seat.host.name))
     yield Option("--etcd-servers", servers, "where etcd is")
@@ -64,7 +73,7 @@ def _etcd(seat: Seat) -> Iterator[Option]:
     yield from seat.pair(("--etcd-certfile", "--etcd-keyfile"), duties.etcd_client, "what it shows to etcd")
 
 
-def _kubelets(seat: Seat) -> Iterator[Option]:
+def _kubelets(seat: ComponentInstance) -> Iterator[Option]:
     duties = seat.duties
     if duties.kubelets_ca:
         yield seat.file(
@@ -82,7 +91,7 @@ def _kubelets(seat: Seat) -> Iterator[Option]:
     )
 
 
-def _tokens(seat: Seat) -> Iterator[Option]:
+def _tokens(seat: ComponentInstance) -> Iterator[Option]:
     account = seat.duties.service_account
     public = seat.known[account].files.public_key is not None
     yield seat.file(
@@ -97,7 +106,7 @@ def _tokens(seat: Seat) -> Iterator[Option]:
         )
 
 
-def _front_proxy(seat: Seat) -> Iterator[Option]:
+def _front_proxy(seat: ComponentInstance) -> Iterator[Option]:
     """Only with a CA of its own: whoever shows its certificate may say who he is (RequestHeader authentication)."""
     duties = seat.duties
     if not duties.front_proxy_ca or not duties.front_proxy_client:
@@ -124,12 +133,12 @@ def _front_proxy(seat: Seat) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: Seat) -> Iterator[Setting]:
+def settings(seat: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: Seat) -> Pod:
+def pod(seat: ComponentInstance) -> Pod:
     """As kubeadm starts it."""
     address, port = seat.host.addresses[0], seat.profile.secure_port(seat.cluster)
     return Pod(

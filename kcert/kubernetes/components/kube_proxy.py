@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components.component import Option, Pod, Seat, Setting, Unit
+from kcert.kubernetes.components.component import ComponentInstance, Option, Pod, Setting, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.profiles.profile import Profile
 
 NAME = "kube-proxy"
@@ -28,7 +28,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return profile.kubelet_hosts(cluster)
 
 
-def options(seat: Seat) -> Iterator[Option]:
+def options(seat: ComponentInstance) -> Iterator[Option]:
     """Where its configuration is, and on which node it runs."""
     yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeProxyConfiguration: --format config prints it")
     # A pod learns from the API which node it is on.
@@ -39,7 +39,7 @@ def options(seat: Seat) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: Seat) -> Iterator[Setting]:
+def settings(seat: ComponentInstance) -> Iterator[Setting]:
     """Its kubeconfig; in the profile kubeadm one with a token, which no certificate is needed for."""
     yield Setting(("apiVersion",), "kubeproxy.config.k8s.io/v1alpha1", "")
     yield Setting(("kind",), "KubeProxyConfiguration", "")
@@ -52,7 +52,7 @@ def settings(seat: Seat) -> Iterator[Setting]:
     yield Setting(("mode",), "iptables", "how it leads the packets")
 
 
-def pod(seat: Seat) -> Pod | None:
+def pod(seat: ComponentInstance) -> Pod | None:
     """It is no static pod: kubeadm makes a DaemonSet of it."""
     return None
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components.component import Option, Pod, Probe, Seat, Setting, Unit, registry
+from kcert.kubernetes.components.component import ComponentInstance, Option, Pod, Probe, Setting, Unit, registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.profiles.profile import Profile
 
 NAME = "kube-scheduler"
@@ -26,7 +26,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.control_plane
 
 
-def options(seat: Seat) -> Iterator[Option]:
+def options(seat: ComponentInstance) -> Iterator[Option]:
     """Its kubeconfig, three times over, and how it is itself asked for metrics."""
     own = seat.duties.scheduler
     yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
@@ -41,12 +41,12 @@ def options(seat: Seat) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: Seat) -> Iterator[Setting]:
+def settings(seat: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: Seat) -> Pod:
+def pod(seat: ComponentInstance) -> Pod:
     """As kubeadm starts it."""
     new = seat.version.minor >= 32
     return Pod(

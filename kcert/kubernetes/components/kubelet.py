@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components.component import CLIENT_CA, Option, Pod, Seat, Setting, Unit, loopback
+from kcert.kubernetes.components.component import CLIENT_CA, ComponentInstance, Option, Pod, Setting, Unit, loopback
 from kcert.kubernetes.version import DUAL_STACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.profiles.profile import Profile
 
 NAME = "kubelet"
@@ -30,7 +30,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return profile.kubelet_hosts(cluster)
 
 
-def options(seat: Seat) -> Iterator[Option]:
+def options(seat: ComponentInstance) -> Iterator[Option]:
     """What cannot stand in its configuration file."""
     yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeletConfiguration: --format config prints it")
     yield seat.file("--kubeconfig", seat.duties.kubelet, "kubeconfig", "the API server, and who it is there")
@@ -46,7 +46,7 @@ def options(seat: Seat) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: Seat) -> Iterator[Setting]:
+def settings(seat: ComponentInstance) -> Iterator[Setting]:
     """Whom it believes, what it shows, and what pods need to find services."""
     duties, cluster = seat.duties, seat.cluster
     yield Setting(("apiVersion",), "kubelet.config.k8s.io/v1beta1", "")
@@ -70,7 +70,7 @@ def settings(seat: Seat) -> Iterator[Setting]:
         yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)
 
 
-def _node_addresses(seat: Seat) -> list[str]:
+def _node_addresses(seat: ComponentInstance) -> list[str]:
     """The host's first address, and with dual stack its first of the other family: the kubelet takes no other two."""
     first: dict[bool, str] = {}
     for address in seat.host.addresses:
@@ -85,7 +85,7 @@ def _dns_address(cluster: Cluster) -> str:
     return str(services[min(10, services.num_addresses - 2)])
 
 
-def pod(seat: Seat) -> Pod | None:
+def pod(seat: ComponentInstance) -> Pod | None:
     """It is no pod: it starts them."""
     return None
 

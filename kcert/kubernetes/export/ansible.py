@@ -15,12 +15,12 @@ from kcert.kubernetes.assignment import authority_in
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.export.target import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
-from kcert.workspace import PUBLIC_MODE, SECRET_MODE
+from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kcert.cluster import Cluster, Host
+    from kcert.config import Cluster, Host
     from kcert.kubernetes.bundles import Bundle
     from kcert.kubernetes.credentials import Folder
 

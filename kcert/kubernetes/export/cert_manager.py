@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
+from kcert.issue.newcomers import newcomers
 from kcert.kubernetes.credentials import insist
 from kcert.kubernetes.export.target import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
-from kcert.making.newcomers import newcomers
 from kcert.openssl.pem import pem_blocks
-from kcert.state import standings
-from kcert.workspace import PUBLIC_MODE, SECRET_MODE
+from kcert.state import status_of
+from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
+    from kcert.config import Cluster
     from kcert.kubernetes.credentials import Folder
-    from kcert.state import Standing
+    from kcert.state import CertificateStatus
 
 NAME = "cert-manager"
 SUMMARY = "Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."
@@ -163,12 +163,12 @@ def _authorities_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside
         yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
 
 
-def _everything(folder: Folder) -> Iterator[tuple[Certificate, Standing | None]]:
+def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
     """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
     known = folder.known
     yield from ((one, None) for one in known.values() if one.kind is not Kind.CA)
     others = newcomers(folder.root, folder.cluster, known.values(), (), folder.openssl)
-    found = standings(folder.root, [known["ca"], *others], folder.openssl) if others else {}
+    found = status_of(folder.root, [known["ca"], *others], folder.openssl) if others else {}
     yield from ((one, found[one.name]) for one in others)
 
 
@@ -178,7 +178,7 @@ def _why_not(one: Certificate, wish: Wish) -> str | None:
     return None if wish.on_disk else _ON_DISK.get(one.role)
 
 
-def _unfit(one: Certificate, standing: Standing | None) -> str | None:
+def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
     """Why somebody who is not in kcert.yaml gets no new certificate: an old one that ended has to stay so."""
     if standing is None:
         return None
@@ -228,7 +228,7 @@ def _as_object(name: str) -> str:
 def _authorities(
     folder: Folder, wish: Wish, names: Mapping[str, str], wanted: list[Certificate]
 ) -> Iterator[_Authority]:
-    found = standings(folder.root, wanted, folder.openssl)
+    found = status_of(folder.root, wanted, folder.openssl)
     insist(folder, found.values())
     now = datetime.now(timezone.utc)
     for one in wanted:

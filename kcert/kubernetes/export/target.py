@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
-from kcert.workspace import SECRET_MODE
-from kcert.workspace.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store import SECRET_MODE
+from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

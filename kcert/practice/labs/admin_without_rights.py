@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Subject
-from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.draw import ScenarioRng, chosen, values_of
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """The administrator, or a user whose group has rights."""
     cluster = draw.cluster(users=1)
     name = draw.pick(("admin", cluster.users[0].name))
@@ -34,15 +34,15 @@ def draws(draw: Draw) -> Scene:
         "resource": draw.pick(("nodes", "namespaces", "persistentvolumes")) if name == "admin" else "pods",
     }
     scope = "at the cluster scope" if name == "admin" else f'in the namespace "{groups[0]}"'
-    return Scene(cluster, draw.now, wishes, made, {**values, "scope": scope})
+    return Scenario(cluster, draw.now, wishes, made, {**values, "scope": scope})
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The certificate, and the kubeconfig that it is shown from."""
     ground.lay_out(scene)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """It is the same user as before, and now in its group."""
     name, who = scene.values["name"], scene.values["who"]
     yield bench.talk(f"{who} reaches the API server", "kube-apiserver", name, scene.values["api_ip"])

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.openssl import cnf
-from kcert.practice.draw import Draw, chosen, values_of
+from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.ground import Make
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """The administrator of a cluster that was set up one way or the other."""
     cluster = draw.cluster(draw.pick(("course", "hardway")), users=1)
     wishes = chosen(cluster, "ca", "admin", "kube-apiserver")
@@ -30,10 +30,10 @@ def draws(draw: Draw) -> Scene:
         "subject": str(wish.subject),
         "colleague": cluster.users[0].name,
     }
-    return Scene(cluster, draw.now, wishes, values=values)
+    return Scenario(cluster, draw.now, wishes, values=values)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """Everything but what is asked for: the CA, the API server, the settings of a client."""
     ground.describe(scene)
     ca = scene.wish("ca")
@@ -41,7 +41,7 @@ def builds(scene: Scene, ground: Ground) -> None:
     ground.write("pki/openssl-client.cnf", cnf.render(scene.wish("admin")))
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """The API server lets him in, and takes him for the administrator."""
     yield bench.talk("kubectl reaches the API server", "kube-apiserver", "admin", scene.values["api_ip"])
     yield from bench.sound("admin")

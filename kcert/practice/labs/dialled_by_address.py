@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName
-from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.draw import ScenarioRng, chosen, values_of
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """A kubelet's certificate, or etcd's."""
     cluster = draw.cluster()
     values = values_of(cluster)
@@ -44,15 +44,15 @@ def draws(draw: Draw) -> Scene:
         else f"`kubectl logs {pod}` does not work any more, while the pod itself is running happily"
     )
     values |= {"server": server, "address": address, "said": said, "noticed": noticed}
-    return Scene(cluster, draw.now, wishes, {server: replace(wish, alt_names=under_dns)}, values)
+    return Scenario(cluster, draw.now, wishes, {server: replace(wish, alt_names=under_dns)}, values)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The certificate, and the settings that it was made with."""
     ground.lay_out(scene)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """It is found by its address, and still by its name."""
     server, address = scene.values["server"], scene.values["address"]
     client = "apiserver-etcd-client" if server == "etcd-server" else "apiserver-kubelet-client"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.practice.draw import Draw, values_of
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.draw import ScenarioRng, values_of
+from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.labs import kubeadm_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 OPTIONS = {
     "--cert-file": "server.crt",
@@ -25,7 +25,7 @@ OPTIONS = {
 }
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """Which option, and how its path is mistyped: a letter lost, two swapped, another folder or ending."""
     cluster = draw.cluster("kubeadm")
     option = draw.pick(tuple(OPTIONS))
@@ -42,17 +42,17 @@ def draws(draw: Draw) -> Scene:
         )
     )
     values = {**values_of(cluster), "option": option, "right": str(right), "wrong": str(wrong)}
-    return Scene(cluster, draw.now, kubeadm_host.wishes(cluster), values=values, folder=kubeadm_host.FOLDER)
+    return Scenario(cluster, draw.now, kubeadm_host.wishes(cluster), values=values, folder=kubeadm_host.FOLDER)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The host's /etc/kubernetes, with one path mistyped."""
     values = scene.values
     swap = (f"- {values['option']}={values['right']}", f"- {values['option']}={values['wrong']}")
     kubeadm_host.lay_out(scene, ground, {"etcd": [swap]})
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """Every file that etcd names is there and the right one, and nothing else has changed."""
     yield bench.trial("etcd finds every file that its manifest names", lambda: _missing(bench))
     yield kubeadm_host.reaches_etcd(bench)
@@ -65,7 +65,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield kubeadm_host.rules(bench)
 
 
-def _missing(bench: Bench) -> None:
+def _missing(bench: Grader) -> None:
     for option in OPTIONS:
         bench.named("etcd", option)
 

@@ -9,17 +9,17 @@ from kcert.kubernetes.components import seats
 from kcert.kubernetes.forms import manifest
 from kcert.practice.draw import chosen
 from kcert.practice.handshakes import Client, Server, Shown
-from kcert.workspace import SECRET_MODE
+from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from kcert.certificates import Certificate
-    from kcert.cluster import Cluster
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
-    from kcert.practice.lab import Scene, Trial
+    from kcert.config import Cluster
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
+    from kcert.practice.lab import Check, Scenario
 
 FOLDER = "etc/kubernetes"
 
@@ -42,8 +42,8 @@ def files(wishes: Sequence[Certificate]) -> tuple[str, ...]:
 
 
 def lay_out(
-    scene: Scene,
-    ground: Ground,
+    scene: Scenario,
+    ground: LabBuilder,
     swaps: Mapping[str, Sequence[tuple[str, str]]],
     between: Mapping[str, tuple[datetime, datetime]] | None = None,
 ) -> None:
@@ -60,12 +60,12 @@ def lay_out(
         ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
 
 
-def rules(bench: Bench) -> Trial:
+def rules(bench: Grader) -> Check:
     """`kcert check` finds no error in what is read here; a copy of a manifest beside the two folders starts nothing."""
     return bench.rules(f"{FOLDER}/pki", f"{FOLDER}/manifests")
 
 
-def reaches_etcd(bench: Bench) -> Trial:
+def reaches_etcd(bench: Grader) -> Check:
     """kube-apiserver dials etcd, each with the files that its manifest names."""
 
     def refused() -> str | None:
@@ -79,7 +79,7 @@ def reaches_etcd(bench: Bench) -> Trial:
     return bench.trial("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
 
 
-def meets_peers(bench: Bench) -> Trial:
+def meets_peers(bench: Grader) -> Check:
     """A member of etcd dials another with the files for peers."""
 
     def refused() -> str | None:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.practice.draw import Draw, chosen, values_of
+from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.ground import Make
 from kcert.practice.handshakes import Server
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """Whose kubeconfig it is, and when the CA was changed."""
     cluster = draw.cluster(users=1)
     name = draw.pick(("admin", cluster.users[0].name))
     wishes = chosen(cluster, "ca", "kube-apiserver", name)
     values = {"name": name, "old": draw.pick(("old", "before", "yesterday", "backup"))}
-    return Scene(cluster, draw.now, wishes, {}, {**values_of(cluster), **values})
+    return Scenario(cluster, draw.now, wishes, {}, {**values_of(cluster), **values})
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The new PKI, the old CA's certificate in a folder beside it, and a kubeconfig with that one inside."""
     name, old = scene.values["name"], scene.values["old"]
     ground.lay_out(scene)
@@ -36,7 +36,7 @@ def builds(scene: Scene, ground: Ground) -> None:
     ground.kubeconfig(scene, scene.wish(name), f"../{old}/ca.crt", f"{name}.kubeconfig")
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """What the kubeconfig holds is enough to reach the API server, and the API server lets it in."""
     name = scene.values["name"]
     path = bench.pki / f"{name}.kubeconfig"

@@ -7,19 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import pem_blocks
-from kcert.practice.draw import Draw, chosen, values_of
+from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.grading import short_lived
 from kcert.practice.handshakes import Client, Server, Shown
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """What the CA is called follows from the way in which the cluster is set up; what waits for it does, too."""
     cluster = draw.cluster(draw.pick(("course", "hardway")), users=1)
     wishes = chosen(cluster, "ca", cluster.users[0].name)
@@ -32,10 +32,10 @@ def draws(draw: Draw) -> Scene:
         "years": f"{cluster.days.ca} days",
         "when": draw.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
     }
-    return Scene(cluster, draw.now, wishes, values=values)
+    return Scenario(cluster, draw.now, wishes, values=values)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The settings, and somebody's request that waits."""
     from kcert.openssl import cnf
 
@@ -45,7 +45,7 @@ def builds(scene: Scene, ground: Ground) -> None:
     (ground.root / "pki").chmod(0o700)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """It is a CA, it is the one that was asked for, and what it signs is accepted."""
     yield bench.trial(
         "pki/ca.key is the key of pki/ca.crt", lambda: bench.unfit(bench.content(bench.pki / "ca.key"), "ca")
@@ -58,7 +58,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.rules("pki")
 
 
-def _misnamed(scene: Scene, bench: Bench) -> str | None:
+def _misnamed(scene: Scenario, bench: Grader) -> str | None:
     found = bench.certificate("ca").subject
     wish = scene.wish("ca").subject
     assert wish
@@ -67,7 +67,7 @@ def _misnamed(scene: Scene, bench: Bench) -> str | None:
     return f"it is called {found or 'nothing'}"
 
 
-def _not_alone(bench: Bench) -> str | None:
+def _not_alone(bench: Grader) -> str | None:
     count = sum(1 for block in pem_blocks(bench.trusted()) if block.is_certificate)
     if count != 1:
         return f"the file holds {count} certificates"
@@ -75,14 +75,14 @@ def _not_alone(bench: Bench) -> str | None:
     return None if found.self_issued else f"its issuer is {found.issuer}"
 
 
-def _short_lived(scene: Scene, bench: Bench) -> str | None:
+def _short_lived(scene: Scenario, bench: Grader) -> str | None:
     found, days = bench.certificate("ca"), scene.cluster.days.ca
     if found.not_after - bench.now > timedelta(days=days + 2):
         return f"it ends only on {found.not_after:%Y-%m-%d}"
     return short_lived(found, bench.now, timedelta(days=days - 30))
 
 
-def _signs_in_vain(scene: Scene, bench: Bench) -> str | None:
+def _signs_in_vain(scene: Scenario, bench: Grader) -> str | None:
     """Have it sign the request that waits, and let somebody dial with that."""
     from kcert.shell import Command, read
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.draw import ScenarioRng, chosen, values_of
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """Three members, and which of them it is."""
     cluster = draw.cluster(control_planes=3)
     members = {f"etcd-peer-{one.name}": one for one in cluster.etcd}
@@ -32,15 +32,17 @@ def draws(draw: Draw) -> Scene:
         "witness": witness.name,
         "client_port": str(draw.number(33000, 60000)),
     }
-    return Scene(cluster, draw.now, wishes, {name: replace(wish, kind=Kind.SERVER)}, {**values_of(cluster), **values})
+    return Scenario(
+        cluster, draw.now, wishes, {name: replace(wish, kind=Kind.SERVER)}, {**values_of(cluster), **values}
+    )
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The certificates with which the members talk to each other."""
     ground.lay_out(scene)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """Each member dials each other one, under its address."""
     for dialling in scene.cluster.etcd:
         for answering in scene.cluster.etcd:

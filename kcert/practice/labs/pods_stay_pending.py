@@ -6,20 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Subject
-from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.draw import ScenarioRng, chosen, values_of
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 _NEARLY = ("kube-scheduler", "system:scheduler", "system-kube-scheduler", "system:kube-schedular", "scheduler")
 """Common names that people type for system:kube-scheduler, which alone has the scheduler's rights."""
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """A CN that is nearly right."""
     cluster = draw.cluster()
     wishes = chosen(cluster, "ca", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
@@ -35,15 +35,15 @@ def draws(draw: Draw) -> Scene:
         "pods": str(draw.number(3, 40)),
         "hour": str(draw.number(7, 11)),
     }
-    return Scene(cluster, draw.now, wishes, made, {**values_of(cluster), **values})
+    return Scenario(cluster, draw.now, wishes, made, {**values_of(cluster), **values})
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """Certificates alone: the scheduler's kubeconfig names them by path."""
     ground.lay_out(scene)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """The scheduler is let in, and is the one whom RBAC knows."""
     yield bench.talk("the scheduler reaches the API server", "kube-apiserver", "kube-scheduler", scene.values["api_ip"])
     yield from bench.sound("kube-scheduler")

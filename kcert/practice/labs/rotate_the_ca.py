@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
-from kcert.practice.draw import Draw, chosen, values_of
-from kcert.practice.grading import Bench, mark
+from kcert.practice.draw import ScenarioRng, chosen, values_of
+from kcert.practice.grading import Grader, mark
 from kcert.practice.handshakes import Client, Server
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.lab import Check, Lab, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.ground import Ground
+    from kcert.practice.ground import LabBuilder
 
 MOST = 20
 """So many sets are looked at."""
@@ -41,17 +41,17 @@ class Conversation:
     dialled: str
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """A cluster with two servers, and clients of each."""
     cluster = draw.cluster(users=1)
     caller = draw.pick(("admin", "kube-scheduler", cluster.users[0].name))
     wishes = chosen(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
     leaves = " ".join(one.name for one in wishes if one.kind is not Kind.CA)
     values = {**values_of(cluster), "caller": caller, "reason": draw.pick(_REASONS), "leaves": leaves}
-    return Scene(cluster, draw.now, wishes, values=values)
+    return Scenario(cluster, draw.now, wishes, values=values)
 
 
-def conversations(scene: Scene) -> tuple[Conversation, ...]:
+def conversations(scene: Scenario) -> tuple[Conversation, ...]:
     """All that is said in the cluster."""
     api, etcd = scene.values["api_ip"], scene.cluster.etcd[0].addresses[0]
     return (
@@ -61,14 +61,14 @@ def conversations(scene: Scene) -> tuple[Conversation, ...]:
     )
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The PKI folder, and a copy of it: what the machines have now."""
     ground.lay_out(scene)
     for path in sorted((ground.root / "pki").iterdir()):
         ground.put(f"rollouts/0/{path.name}", path.read_bytes(), path.stat().st_mode & 0o777)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """Each roll-out goes with the one before, and the last one knows the new CA alone."""
     sets = rolled_out(bench)
     first, last = sets[0], sets[-1]
@@ -80,7 +80,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
         if wish.kind is not Kind.CA:
             broken = [trial for trial in last.leaf(wish.name) if not trial.works]
             why = f"not so: {broken[0].what} ({broken[0].why})" if broken else ""
-            yield Trial(f"in {where} {wish.name} does all that it has to", not broken, why)
+            yield Check(f"in {where} {wish.name} does all that it has to", not broken, why)
     yield bench.trial("what the old CA signed is refused at the end", lambda: _still_accepted(first, last))
     yield bench.trial(f"pki holds what was rolled out last, {where}", lambda: _differs(bench, last))
     yield bench.trial(
@@ -91,18 +91,18 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.rules("pki")
 
 
-def rolled_out(bench: Bench) -> list[Bench]:
+def rolled_out(bench: Grader) -> list[Grader]:
     """Every set of files, in the order of their numbers, each on a bench of its own; at least the first."""
     folder = bench.root / "rollouts"
     numbers = [int(path.name) for path in folder.glob("*") if path.name.isdecimal() and len(path.name) < 5]
     return [_set(bench, number) for number in sorted(numbers)[:MOST]] or [_set(bench, 0)]
 
 
-def _set(bench: Bench, number: int) -> Bench:
+def _set(bench: Grader, number: int) -> Grader:
     return replace(bench, scene=replace(bench.scene, folder=f"rollouts/{number}"))
 
 
-def _not_the_first(bench: Bench, first: Bench) -> str | None:
+def _not_the_first(bench: Grader, first: Grader) -> str | None:
     if first.pki.name != "0":
         return "rollouts/0 is not there"
     known = mark(first.certificate("ca")) == bench.marks.get("ca") and len(_authorities(first)) == 1
@@ -112,7 +112,7 @@ def _not_the_first(bench: Bench, first: Bench) -> str | None:
     return refused[0] if refused else None
 
 
-def _gone_over(before: Bench, after: Bench) -> Trial:
+def _gone_over(before: Grader, after: Grader) -> Check:
     """The change from one set to the next, machine by machine."""
 
     def cut_off() -> str | None:
@@ -126,7 +126,7 @@ def _gone_over(before: Bench, after: Bench) -> Trial:
     return before.trial(f"from {old} to {new} nobody is cut off, whichever machine comes first", cut_off)
 
 
-def _refusal(dialling: Bench, serving: Bench, one: Conversation) -> str | None:
+def _refusal(dialling: Grader, serving: Grader, one: Conversation) -> str | None:
     """Why a client with the files of one set and a server with those of another do not come together."""
     scene = dialling.scene
     server = Server(serving.shown(scene.wish(one.server)), serving.trusted())
@@ -138,11 +138,11 @@ def _refusal(dialling: Bench, serving: Bench, one: Conversation) -> str | None:
     return f"{one.client} with {here} dials {one.server} with {there}: {refused}"
 
 
-def _authorities(bench: Bench) -> list[str]:
+def _authorities(bench: Grader) -> list[str]:
     return [block.pem for block in pem_blocks(bench.trusted()) if block.is_certificate]
 
 
-def _not_new_alone(bench: Bench, last: Bench) -> str | None:
+def _not_new_alone(bench: Grader, last: Grader) -> str | None:
     count = len(_authorities(last))
     if count != 1:
         return f"ca.crt holds {count} certificates"
@@ -155,11 +155,11 @@ def _not_new_alone(bench: Bench, last: Bench) -> str | None:
     return None
 
 
-def _first_key(bench: Bench) -> str:
+def _first_key(bench: Grader) -> str:
     return _set(bench, 0).certificate("ca").public_key.material
 
 
-def _still_accepted(first: Bench, last: Bench) -> str | None:
+def _still_accepted(first: Grader, last: Grader) -> str | None:
     """Whether a certificate of the first set is good for anything in the last."""
     for one in conversations(first.scene):
         server = Server(last.shown(last.scene.wish(one.server)), last.trusted())
@@ -171,7 +171,7 @@ def _still_accepted(first: Bench, last: Bench) -> str | None:
     return None
 
 
-def _differs(bench: Bench, last: Bench) -> str | None:
+def _differs(bench: Grader, last: Grader) -> str | None:
     for wish in bench.scene.wishes:
         name = str(wish.files.crt)
         if bench.content(bench.pki / name) != last.content(last.pki / name):

@@ -12,18 +12,18 @@ from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
 from kcert.openssl import cnf
 from kcert.openssl.read import X509, Request, read_certificate, read_request
-from kcert.practice.draw import Draw, chosen, values_of
+from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.grading import AbsentError, short_lived, user
 from kcert.practice.ground import Make
-from kcert.practice.lab import Lab, Scene, Trial
+from kcert.practice.lab import Check, Lab, Scenario
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import Certificate
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 FOLDER = "requests"
 
@@ -39,7 +39,7 @@ _WANTS_TO_BE = (
 """CN and O of what the stranger asks for (None: his own). None of it is refused when the object is created."""
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """Who asks, and what the stranger wants to become."""
     cluster = draw.cluster(users=1)
     good = cluster.users[0]
@@ -59,10 +59,10 @@ def draws(draw: Draw) -> Scene:
     }
     wishes = chosen(cluster, "ca", good.name)
     kept = tuple(f"{FOLDER}/{one}.csr" for one in (good.name, stranger))
-    return Scene(cluster, draw.now, wishes, values=values, kept=kept)
+    return Scenario(cluster, draw.now, wishes, values=values, kept=kept)
 
 
-def asked(scene: Scene) -> tuple[Certificate, Certificate]:
+def asked(scene: Scenario) -> tuple[Certificate, Certificate]:
     """What the two ask for, the good one first; their files lie among the requests."""
     good = scene.wish(scene.values["user"])
     stranger = scene.values["stranger"]
@@ -81,7 +81,7 @@ def _in_folder(one: Certificate, stem: str) -> Certificate:
     return replace(one, files=files)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """The CA, and the two objects as kubectl gives them. The keys are not here: their owners have them."""
     ground.describe(scene)
     ground.make([Make(scene.wish("ca"))])
@@ -98,7 +98,7 @@ def builds(scene: Scene, ground: Ground) -> None:
         ground.write(f"{FOLDER}/{one.name}-csr.yaml", text(made))
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """The one has the certificate that was asked for, the other has a plain no."""
     good, stranger = scene.values["user"], scene.values["stranger"]
     yield bench.trial(f"{good}'s request is decided as it should be", lambda: _undecided(bench, good, APPROVED))
@@ -110,7 +110,7 @@ def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
     yield bench.closed()
 
 
-def _object(bench: Bench, name: str) -> SigningRequest:
+def _object(bench: Grader, name: str) -> SigningRequest:
     path = bench.root / FOLDER / f"{name}-csr.yaml"
     try:
         found = parse(bench.content(path), bench.name(path))
@@ -121,7 +121,7 @@ def _object(bench: Bench, name: str) -> SigningRequest:
     return found
 
 
-def _undecided(bench: Bench, name: str, right: str) -> str | None:
+def _undecided(bench: Grader, name: str, right: str) -> str | None:
     found = _object(bench, name)
     decisions = [kind for kind in (APPROVED, DENIED) if found.condition(kind)]
     if not decisions:
@@ -131,11 +131,11 @@ def _undecided(bench: Bench, name: str, right: str) -> str | None:
     return None if decisions == [right] else "the decision is not the right one"
 
 
-def _given(bench: Bench, name: str) -> str | None:
+def _given(bench: Grader, name: str) -> str | None:
     return "there is one in the object" if _object(bench, name).certificate else None
 
 
-def _not_given(bench: Bench, name: str) -> str | None:
+def _not_given(bench: Grader, name: str) -> str | None:
     found = _object(bench, name)
     if found.certificate is None:
         return "there is none in the object"
@@ -152,7 +152,7 @@ def _not_given(bench: Bench, name: str) -> str | None:
     return short_lived(certificate, bench.now) or _unsigned(bench, certificate)
 
 
-def _unsigned(bench: Bench, certificate: X509) -> str | None:
+def _unsigned(bench: Grader, certificate: X509) -> str | None:
     said = read(
         Command((bench.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(bench.pki / "ca.crt"))),
         certificate.pem.encode(),

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Subject
-from kcert.practice.draw import Draw, values_of
-from kcert.practice.lab import Lab, Right, Scene, Trial
+from kcert.practice.draw import ScenarioRng, values_of
+from kcert.practice.lab import Check, ExpectedAnswer, Lab, Scenario
 from kcert.practice.labs import kubeadm_host
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kcert.certificates import Certificate
-    from kcert.practice.grading import Bench
-    from kcert.practice.ground import Ground
+    from kcert.practice.grading import Grader
+    from kcert.practice.ground import LabBuilder
 
 _ISSUERS = ("root", "authority", "issuing-ca", "trust", "ca-2", "platform-ca", "ca-g1")
 _LIFETIMES = (200, 240, 275, 300, 330, 355, 190, 215)
@@ -31,7 +31,7 @@ _CLIENT = ("pki/apiserver-etcd-client", "pki/etcd/client", "pki/etcd-client", "p
 _FOLDER = "/etc/kubernetes"
 
 
-def draws(draw: Draw) -> Scene:
+def draws(draw: ScenarioRng) -> Scenario:
     """Whose CAs they are, how long each certificate lasts, and which of them is asked about."""
     cluster = draw.cluster("kubeadm")
     owners = draw.several(_ISSUERS, 3)
@@ -70,7 +70,7 @@ def draws(draw: Draw) -> Scene:
         "company": draw.pick(("the company that we bought", "our Lyon office", "the team that has left")),
     }
     kept = kubeadm_host.files(wishes)
-    return Scene(cluster, draw.now, wishes, values=values, folder=kubeadm_host.FOLDER, kept=kept)
+    return Scenario(cluster, draw.now, wishes, values=values, folder=kubeadm_host.FOLDER, kept=kept)
 
 
 def _renamed(one: Certificate, named: dict[str, str], client: str) -> Certificate:
@@ -95,7 +95,7 @@ def _end(now: datetime, days: int) -> datetime:
     return now.replace(hour=12, minute=0, second=0) + timedelta(days=days)
 
 
-def builds(scene: Scene, ground: Ground) -> None:
+def builds(scene: Scenario, ground: LabBuilder) -> None:
     """A host with its manifests, each certificate with an end of its own."""
     prefix = "days_"
     begin = scene.now - timedelta(days=20)
@@ -113,24 +113,24 @@ def builds(scene: Scene, ground: Ground) -> None:
     kubeadm_host.lay_out(scene, ground, {"kube-apiserver": swaps, "etcd": swaps}, between)
 
 
-def judges(scene: Scene, bench: Bench) -> Iterator[Trial]:
+def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
     """Looking changes nothing; the rest is answers."""
     yield bench.kept("nothing in etc/kubernetes was changed")
     yield bench.rules()
     yield bench.closed()
 
 
-def asks(scene: Scene) -> tuple[Right, ...]:
+def asks(scene: Scenario) -> tuple[ExpectedAnswer, ...]:
     """The answers, in the order of the questions."""
     values = scene.values
     return (
-        Right(values["serving"], "path"),
-        Right(values["signer"], also=(f"CN={values['signer']}", f"/CN={values['signer']}")),
-        Right(values["addresses"], "number"),
-        Right(values["etcd_ca"], "path"),
-        Right(values["client"], also=(f"CN={values['client']}", f"/CN={values['client']}")),
-        Right(values["asked_end"], "date"),
-        Right(values["first"], "path"),
+        ExpectedAnswer(values["serving"], "path"),
+        ExpectedAnswer(values["signer"], also=(f"CN={values['signer']}", f"/CN={values['signer']}")),
+        ExpectedAnswer(values["addresses"], "number"),
+        ExpectedAnswer(values["etcd_ca"], "path"),
+        ExpectedAnswer(values["client"], also=(f"CN={values['client']}", f"/CN={values['client']}")),
+        ExpectedAnswer(values["asked_end"], "date"),
+        ExpectedAnswer(values["first"], "path"),
     )
 
 

@@ -1,0 +1,64 @@
+"""The rules of ``kcert check``: one module a group, all of one shape (``kcert.check.rule``)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from kcert.check import (
+    dates,
+    files,
+    forms,
+    identities,
+    keys,
+    kubeconfigs,
+    names,
+    signers,
+    usages,
+)
+from kcert.check.case import RuleContext
+from kcert.check.rule import Finding, Rule, Severity, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for group in (files, signers, dates, keys, names, usages, identities, kubeconfigs, forms)
+    for rule in group.RULES
+}
+"""Every rule by its name, the worst trouble first."""
+
+
+def check(case: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
+    """Judge *case* by *rules*: what was found, errors first, a CA before what it signed.
+
+    A finding that another on the same file explains is left out: a version 1 server without names is one fault.
+    """
+    chosen = [RULES[name] for name in RULES if name in set(rules)]
+    found = {rule.name: list(rule.judge(case)) for rule in chosen}
+    accused: dict[str, set[Path]] = defaultdict(set)
+    for name, faults in found.items():
+        accused[name] = {fault.path for fault in faults}
+    findings = [
+        _finding(rule, fault)
+        for rule in chosen
+        for fault in found[rule.name]
+        if not any(fault.path in accused[better] for better in rule.yields_to)
+    ]
+    return tuple(sorted(dict.fromkeys(findings), key=_badness))
+
+
+def _finding(rule: Rule, fault: Violation) -> Finding:
+    return Finding(
+        rule.name, rule.severity, fault.path, fault.message, fault.evidence, fault.fix, authority=fault.authority
+    )
+
+
+def _badness(finding: Finding) -> tuple[bool, bool, int, str]:
+    order = list(RULES).index(finding.rule)
+    return finding.severity is Severity.WARNING, not finding.authority, order, str(finding.path)
+
+
+__all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]

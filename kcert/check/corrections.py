@@ -1,0 +1,313 @@
+"""What a certificate should have been: its own fields, with all that is known to be wrong put right."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from kcert.certificates import AltName
+from kcert.check import bash
+from kcert.check.demands import KUBELETS, MASTERS, NODE_PREFIX
+from kcert.openssl.cnf import AUTHORITY_KEY
+from kcert.scan.survey import Role
+from kcert.state import is_equivalent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.certificates import Subject
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
+
+_PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
+"""What openssl.cnf takes as it stands; nothing else is written into one."""
+
+MANY = 30
+"""More alternative names than this nobody wants to read in a command."""
+
+AUTHORITY = (
+    "basicConstraints = critical, CA:TRUE",
+    "keyUsage = critical, keyCertSign, cRLSign, digitalSignature",
+    "subjectKeyIdentifier = hash",
+)
+"""The extensions of a CA, as in openssl_templates/ca.cnf."""
+
+_SIGNED_BY = f"authorityKeyIdentifier = {AUTHORITY_KEY}"
+
+Parts = tuple[tuple[str, str], ...]
+
+
+# ---------------------------------------------------------------- the subject
+
+
+def subject(case: RuleContext, found: CertificateInstance) -> Parts:
+    """The subject as it should be."""
+    if wanted := other_subject(found):
+        return (("CN", wanted.common_name), *(("O", group) for group in wanted.organizations))
+    parts = [
+        ("O", value) if kind == "OU" and is_group(found, value) else (kind, value)
+        for kind, value in found.certificate.subject.parts
+    ]
+    if not may_be_powerful(found):
+        parts = [part for part in parts if part != ("O", MASTERS)]
+    parts = _with_group(found, parts)
+    name = right_common_name(case, found)
+    if name is not None:
+        parts = [("CN", name), *(part for part in parts if part[0] != "CN")]
+    return tuple(parts)
+
+
+def other_subject(found: CertificateInstance) -> Subject | None:
+    """The subject that kcert.yaml asks for, where the one that it has does not do the same work."""
+    wanted = found.wanted
+    if wanted is None or wanted.subject is None or wanted.role == "service-account":
+        return None
+    return None if is_equivalent(wanted, found.certificate) else wanted.subject
+
+
+def _with_group(found: CertificateInstance, parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    organizations = {value for kind, value in parts if kind == "O"}
+    for demand in found.demands:
+        if demand.groups and not organizations & set(demand.groups):
+            return [*(part for part in parts if part[0] != "O"), ("O", demand.groups[0])]
+    if asks_for_administrators(found) and not organizations:
+        return [*parts, ("O", MASTERS)]
+    return parts
+
+
+def is_group(found: CertificateInstance, unit: str) -> bool:
+    """True where an OU can only have been meant as a group."""
+    if found.is_authority or found.only_service_account:
+        return False
+    if found.wanted is not None and found.wanted.subject is not None and unit in found.wanted.subject.organizations:
+        return True
+    return unit.startswith(("system:", "kubeadm:")) or any(unit in demand.groups for demand in found.demands)
+
+
+def may_be_powerful(found: CertificateInstance) -> bool:
+    """True for those whom nobody would wonder to see in system:masters: administrators, the API server, etcd's own."""
+    if any(demand.masters for demand in found.demands):
+        return True
+    if found.wanted is not None:
+        return found.wanted.subject is not None and MASTERS in found.wanted.subject.organizations
+    # Where nothing else tells, an administrator is who is called so.
+    name = found.certificate.subject.common_name or ""
+    return not found.demands and re.search(r"(^|[^a-z])(cluster-?)?admin", name.lower()) is not None
+
+
+def asks_for_administrators(found: CertificateInstance) -> bool:
+    """True for the API server's client to the kubelets where it is called what kubeadm and the guides call it."""
+    return Role.APISERVER_KUBELET_CLIENT in found.roles and found.path.stem == "apiserver-kubelet-client"
+
+
+def right_common_name(case: RuleContext, found: CertificateInstance) -> str | None:
+    """The common name that it has to have; None where the one it has will do, or nobody can know."""
+    name = found.certificate.subject.common_name or ""
+    if wanted := other_subject(found):
+        return None if wanted.common_name == name else wanted.common_name
+    if found.roles & KUBELETS:
+        return _right_node_name(found, name)
+    for demand in found.demands:
+        if demand.common_name is not None and demand.common_name != name:
+            return demand.common_name
+    if Role.FRONT_PROXY_CLIENT in found.roles:
+        allowed = (case.option("kube-apiserver", "--requestheader-allowed-names", found) or "").split(",")
+        return None if name in allowed or not any(allowed) else allowed[0].strip()
+    return None
+
+
+def _right_node_name(found: CertificateInstance, name: str) -> str | None:
+    if found.nodes:
+        right = f"{NODE_PREFIX}{found.nodes[0].lower()}"
+    elif name.lower().startswith(NODE_PREFIX) and len(name) > len(NODE_PREFIX):
+        right = name.lower()
+    elif name.startswith(NODE_PREFIX):
+        return None  # system:node: without a name: nobody knows which node it is
+    else:
+        # node01, or system:nodes:node01: the part that can be a host's name.
+        right = f"{NODE_PREFIX}{name.rsplit(':', 1)[-1].lower()}"
+    return None if right == name else right
+
+
+# ---------------------------------------------------------------- alternative names
+
+
+def names(case: RuleContext, found: CertificateInstance) -> tuple[AltName, ...]:
+    """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
+
+    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    """
+    typed = [right_type(name) for name in found.certificate.alt_names]
+    here = {name.value for name in typed if name}
+    stale = stale_service_addresses(case, found)
+    kept = [name for name in typed if name and name.value not in stale]
+    plan = found.wanted or (None if here else case.assumed.get(found.path.absolute()))
+    planned = plan.alt_names if plan else ()
+    return tuple(dict.fromkeys([*planned, *kept, *missing_names(case, found, here)]))
+
+
+def right_type(name: AltName) -> AltName | None:
+    """The name under the type that it belongs to; None for an address that is none."""
+    if name.type == "DNS" and is_address(name.value):
+        return AltName("IP", str(ipaddress.ip_address(name.value)))
+    if name.type == "IP" and not is_address(name.value):
+        return None
+    return name
+
+
+def is_address(text: str) -> bool:
+    """True for an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def missing_names(case: RuleContext, found: CertificateInstance, here: set[str]) -> list[AltName]:
+    """The names that it must have, and *here* are not; a name of the wrong type is here."""
+    asked = found.wanted
+    wanted = [name for name in asked.alt_names if name not in asked.spare] if asked is not None else []
+    wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
+    wanted += service_addresses(case, found)
+    if found.serves and not here:
+        wanted += [name for role in found.roles for name in usual_names(case, role, found.path)]
+    if found.serves and not (here or wanted):
+        wanted += own_names(found)
+    missing = [name for name in wanted if name.value not in here]
+    if Role.ETCD_SERVER in found.roles:
+        missing += _etcd_names(case, found, here | {name.value for name in missing})
+    return list(dict.fromkeys(missing))
+
+
+def usual_names(case: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:
+    """By what the server of *role* whose certificate lies at *path* is dialled, as far as configurations tell."""
+    hosts = ["localhost", "127.0.0.1"]
+    if role is Role.APISERVER:
+        hosts += [host_of(one.server or "") for one in case.survey.kubeconfigs]
+        hosts.append(case.option("kube-apiserver", "--advertise-address", path) or "")
+    elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
+        options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
+        urls = ",".join(case.option("etcd", option, path) or "" for option in options)
+        hosts += [host_of(url) for url in urls.split(",")]
+        hosts.append(case.option("etcd", "--name", path) or "")
+    else:
+        return ()
+    named = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
+    return tuple(AltName("IP" if is_address(host) else "DNS", host) for host in named)
+
+
+def own_names(found: CertificateInstance) -> list[AltName]:
+    """Names for a server of which nothing but its own name is known: its node's, or the CN where that is a host's."""
+    names = found.nodes or (found.certificate.subject.common_name or "",)
+    hosts = [name.removeprefix(NODE_PREFIX) for name in names]
+    return [
+        AltName("IP" if is_address(host) else "DNS", host) for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host)
+    ] or [AltName("DNS", "localhost")]
+
+
+def service_addresses(case: RuleContext, found: CertificateInstance) -> list[AltName]:
+    """The first address of the first service range, under which every pod dials the API server.
+
+    Of a dual-stack range kubeadm takes the first family's alone, and the cluster's own service has that alone.
+    """
+    if Role.APISERVER not in found.roles:
+        return []
+    ranges = case.option("kube-apiserver", "--service-cluster-ip-range", found)
+    ranges = ranges or case.option("kube-controller-manager", "--service-cluster-ip-range", found)
+    try:
+        network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
+    except ValueError:
+        return []
+    return [AltName("IP", str(network.network_address + 1))]
+
+
+def stale_service_addresses(case: RuleContext, found: CertificateInstance) -> set[str]:
+    """Addresses that look like the first of another service range, where this range's own is missing."""
+    needed = {name.value for name in service_addresses(case, found)}
+    here = {name.value for name in found.certificate.alt_names}
+    if not needed or needed <= here:
+        return set()
+    dialled = {host_of(one.server or "") for one in case.survey.kubeconfigs}
+    dialled |= {case.option("kube-apiserver", "--advertise-address", found) or ""}
+    return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
+
+
+def _is_first(value: str) -> bool:
+    address = ipaddress.ip_address(value)
+    return not address.is_loopback and int(address) & 0xFF == 1
+
+
+def _etcd_names(case: RuleContext, found: CertificateInstance, here: set[str]) -> list[AltName]:
+    """Where the API server dials this etcd, and under none of its names: the host that it dials."""
+    servers = (case.option("kube-apiserver", "--etcd-servers", found) or "").split(",")
+    hosts = [host_of(server) for server in servers if server.startswith("https://")]
+    hosts = [host for host in hosts if host]
+    if not hosts or set(hosts) & here:
+        return []
+    return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, an IPv6 address without its brackets; empty where there is none."""
+    from urllib.parse import urlsplit
+
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return str(ipaddress.ip_address(host)) if is_address(host) else host
+
+
+# ---------------------------------------------------------------- usages and the rest
+
+
+def usages(case: RuleContext, found: CertificateInstance) -> tuple[str, ...]:
+    """The extended key usage as it should be; empty where there is none to be."""
+    places = [place for place in case.copies.get(found.certificate.sha256, ()) if not place.is_authority] or [found]
+    needed = []
+    if any(place.serves for place in places):
+        needed.append("serverAuth")
+    if any(place.dials for place in places):
+        needed.append("clientAuth")
+    own = found.certificate.extended_key_usage
+    if own is None:
+        # None at all means any use, and that is how the guides that leave it out mean it.
+        return tuple(needed) if found.certificate.version < 3 or not found.roles else ()
+    return tuple(dict.fromkeys([*own, *(usage for usage in needed if "anyExtendedKeyUsage" not in own)]))
+
+
+def extensions(case: RuleContext, found: CertificateInstance) -> list[str]:
+    """The lines of an extensions file for openssl."""
+    if found.is_authority:
+        return [*AUTHORITY, _SIGNED_BY]
+    rsa = found.certificate.public_key.algorithm.startswith("rsa")
+    lines = [
+        "basicConstraints = critical, CA:FALSE",
+        f"keyUsage = critical, digitalSignature{', keyEncipherment' if rsa else ''}",
+    ]
+    if purposes := usages(case, found):
+        lines.append(f"extendedKeyUsage = {', '.join(purposes)}")
+    if names_line := _names_line(case, found):
+        lines.append(names_line)
+    return [*lines, "subjectKeyIdentifier = hash", _SIGNED_BY]
+
+
+def _names_line(case: RuleContext, found: CertificateInstance) -> str:
+    """The alternative names; hundreds of them are taken out of the certificate when the command runs."""
+    wanted = [name for name in names(case, found) if _PLAIN.fullmatch(name.value)]
+    own = found.certificate.alt_names
+    # openssl's text is taken only where no name in it can be mistaken for two.
+    if len(own) > MANY and not found.embedded and wanted[: len(own)] == list(own):
+        file = bash.word(found.path)
+        own_names = f"$(openssl x509 -in {file} -noout -ext subjectAltName | sed -n '2{{s/ //g;s/IPAddress:/IP:/g;p}}')"
+        return f'"subjectAltName = {", ".join([own_names, *map(str, wanted[len(own) :])])}"'
+    return f"subjectAltName = {', '.join(map(str, wanted))}" if wanted else ""
+
+
+def authority_extensions(certificate: X509) -> list[str] | None:
+    """What a root CA's extensions should be; None where those it has will do."""
+    usage = certificate.key_usage
+    good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
+    return None if good else list(AUTHORITY)

@@ -1,0 +1,108 @@
+"""Rules about time: from when to when a certificate holds."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from kcert.check.repairs import reissue_commands
+from kcert.check.rule import Violation, error, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
+
+
+def expired(case: RuleContext) -> Iterator[Violation]:
+    """It held once."""
+    for found in case.deduplicated:
+        end = found.certificate.not_after
+        if end <= case.now:
+            message = f"{_whose(found)} expired {_ago(case.now - end)}: whoever is shown it refuses the connection."
+            yield _fault(case, found, message, f"not after {stamp(end)}")
+
+
+def not_yet_valid(case: RuleContext) -> Iterator[Violation]:
+    """It will hold one day."""
+    for found in case.deduplicated:
+        start = found.certificate.not_before
+        if start > case.now:
+            message = (
+                f"{_whose(found)} is not valid yet: it begins in {_span(start - case.now)}. Either it was made on a "
+                "machine whose clock was fast, or the clock of this one is slow."
+            )
+            yield _fault(case, found, message, f"not before {stamp(start)}; this machine's time is {stamp(case.now)}")
+
+
+def expiring_soon(case: RuleContext) -> Iterator[Violation]:
+    """It holds, and not for long."""
+    for found in case.deduplicated:
+        end = found.certificate.not_after
+        if case.now < end <= case.now + case.soon:
+            message = f"{_whose(found)} expires in {_span(end - case.now)}."
+            yield _fault(case, found, message, f"not after {stamp(end)}")
+
+
+def issuer_expires_first(case: RuleContext) -> Iterator[Violation]:
+    """It ends with its CA, whatever it says itself."""
+    for found in case.found:
+        issuer = _signer(case, found)
+        if issuer is None or issuer.not_after <= case.now + case.soon:
+            continue  # the CA's own end is the news then
+        if late := found.certificate.outlives(issuer):
+            message = f"{_whose(found)} {ends_late(late, issuer)}"
+            evidence = f"not after {stamp(found.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
+            yield _fault(case, found, message, evidence)
+
+
+def ends_late(late: timedelta, issuer: X509) -> str:
+    """What is to be said of a certificate that is good for *late* longer than *issuer*."""
+    name = issuer.subject.common_name or str(issuer.subject)
+    return (
+        f"is good for {_span(late)} longer than its CA {name}, and will be refused from the day on which the CA ends."
+    )
+
+
+def _signer(case: RuleContext, found: CertificateInstance) -> X509 | None:
+    for use in found.uses:
+        for issuer in use.issuers:
+            named = issuer.subject == use.certificate.issuer and issuer.sha256 != use.certificate.sha256
+            if named and case.signatures.verdict(use.certificate, use.issuers) is None:
+                return issuer
+    return None
+
+
+def _fault(case: RuleContext, found: CertificateInstance, message: str, evidence: str) -> Violation:
+    return Violation(found.path, message, evidence, reissue_commands(case, found), found.is_authority)
+
+
+def _whose(found: CertificateInstance) -> str:
+    what = "The CA certificate" if found.is_authority else "The certificate"
+    name = found.certificate.subject.common_name or str(found.certificate.subject) or "without a name"
+    return f"{what} {name}"
+
+
+def stamp(time: datetime) -> str:
+    """A time as people compare them."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _span(time: timedelta) -> str:
+    for size, unit in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
+        if (count := time // size) >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def _ago(time: timedelta) -> str:
+    return f"{_span(time)} ago"
+
+
+RULES = (
+    error("expired", expired),
+    error("not-yet-valid", not_yet_valid),
+    warning("expiring-soon", expiring_soon),
+    warning("issuer-expires-first", issuer_expires_first),
+)

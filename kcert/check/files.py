@@ -1,0 +1,319 @@
+"""Rules about files: what is named has to be there, and readable as what it is named for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from kcert.check import bash, corrections, fields, repairs, standards
+from kcert.check.demands import AUTHORITIES
+from kcert.check.kubeconfigs import data_of
+from kcert.check.options import as_written, option_changed
+from kcert.check.rule import Violation, error
+from kcert.files import mistyped
+from kcert.scan.layouts import KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.places import Content, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
+    from kcert.scan.survey import KeyFile, Problem, Role
+
+_DER = 0x30
+"""The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
+
+_SIGNING = "--cluster-signing-cert-file"
+"""The option for a CA's certificate that takes a single one."""
+
+
+def missing_file(case: RuleContext) -> Iterator[Violation]:
+    """An option, a kubeconfig or a link names what is not there."""
+    for problem in _once(case, "missing", "dangling"):
+        named = f", which {problem.option} of {problem.source} names," if problem.source else ""
+        likely = _mistyped(problem)
+        if likely is not None and problem.source is not None:
+            message = (
+                f"{problem.option} of {problem.source} names {problem.path}, which is not there; {likely.name} is, in "
+                "the same folder."
+            )
+            fix = _option_set(case, problem, likely)
+            yield Violation(problem.source, message, f"{problem.path}: {problem.reason}", fix)
+            continue
+        message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
+        fix = _made(case, problem) or _set_aside(problem)
+        yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(case, problem))
+
+
+def unreadable(case: RuleContext) -> Iterator[Violation]:
+    """There is a file, but no certificate, key or kubeconfig that anybody could read out of it."""
+    for problem in _once(case, "unreadable", "special"):
+        what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
+        message = f"{problem.path} {problem.reason}. Who needs the {what} in it cannot read it."
+        fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
+        evidence = f"{problem.path}: {problem.reason}"
+        yield Violation(problem.path, message, evidence, fix, _is_authority(case, problem))
+
+
+def _once(case: RuleContext, *kinds: str) -> Iterator[Problem]:
+    seen: set[tuple[Path, str | None]] = set()
+    for problem in case.survey.problems:
+        part = problem.option if problem.path == problem.source else None
+        if problem.what in kinds and problem.expects not in ("folder", "server") and (problem.path, part) not in seen:
+            seen.add((problem.path, part))
+            yield problem
+
+
+def _is_authority(case: RuleContext, problem: Problem) -> bool:
+    return problem.expects == "certificate" and standards.role_of(case, problem) in AUTHORITIES
+
+
+# ---------------------------------------------------------------- a name that was mistyped
+
+
+def _mistyped(problem: Problem) -> Path | None:
+    """The file beside it that was meant, where the name that is written is nobody's usual one."""
+    if problem.source is None or problem.what != "missing":
+        return None
+    known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
+    folder = problem.path.parent
+    if folder.name in ("pki", "etcd") and problem.path.stem in known:
+        return None
+    return mistyped(problem.path)
+
+
+def _option_set(case: RuleContext, problem: Problem, likely: Path) -> str:
+    if problem.source is None or problem.option is None:
+        return ""
+    written = next(
+        (
+            one.options[problem.option]
+            for one in case.survey.configurations
+            if one.source == problem.source and problem.option in one.options
+        ),
+        None,
+    )
+    if written is None:
+        # In a kubeconfig the name may be written relative to its folder.
+        values = fields.values(problem.source, problem.option)
+        written = next((value for value in values if str(problem.path).endswith(f"/{value.lstrip('./')}")), None)
+    if written is None:
+        return ""
+    new = (
+        as_written(written, problem.path, likely)
+        if written.startswith("/")
+        else f"{written[: len(written) - len(problem.path.name)]}{likely.name}"
+    )
+    return option_changed(problem.source, problem.option, written, new)
+
+
+# ---------------------------------------------------------------- what can be made again
+
+
+def _converted(problem: Problem) -> str:
+    """DER needs no new certificate: the same in PEM will do."""
+    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
+    read = read_file(problem.path)
+    if not isinstance(read, Content) or read.data[:1] != bytes([_DER]) or problem.path == problem.source:
+        return ""
+    path = bash.word(problem.path)
+    program = "pkey" if problem.expects == "key" else "x509"
+    return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+
+
+def _made(case: RuleContext, problem: Problem) -> str:
+    """The commands that make it again; empty where nobody can know what it was."""
+    if problem.expects == "key":
+        return _key_made(case, problem)
+    if problem.expects != "certificate":
+        return ""
+    role = standards.role_of(case, problem)
+    damaged = [] if problem.path == problem.source else fields.damaged_in(problem.path)
+    if damaged and damaged[0] != 1:
+        return ""  # the first is whole, and which CA it was that follows, nobody can know
+    if role in AUTHORITIES:
+        return _authority_made(case, problem, role)
+    key = _key_for(case, problem)
+    found = standards.as_it_should_be(case, problem, role, key)
+    if found is None:
+        return ""
+    if key is None:
+        return _with_new_key(case, problem, found)
+    return repairs.reissue_commands(case, found)
+
+
+def _key_for(case: RuleContext, problem: Problem) -> KeyFile | None:
+    """The key that belongs to a certificate: the one its component names, or the one beside it."""
+    keys = {key.path: key for key in case.survey.keys}
+    if problem.path == problem.source:
+        return keys.get(problem.path)
+    for configuration in case.survey.configurations:
+        if configuration.source == problem.source and problem.option:
+            named = configuration.resolved.get(_key_option(problem.option))
+            if named in keys:
+                return keys[named]
+    for one in case.survey.kubeconfigs:
+        if one.path == problem.source and one.key_path in keys:
+            return keys[one.key_path]
+    return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
+
+
+def _key_option(option: str) -> str:
+    from kcert.scan.components import FILE_OPTIONS
+
+    return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
+
+
+def _with_new_key(case: RuleContext, problem: Problem, found: CertificateInstance) -> str:
+    """Neither is there: the key is made as well."""
+    named = next(
+        (
+            one.resolved[_key_option(problem.option)]
+            for one in case.survey.configurations
+            if one.source == problem.source and problem.option and _key_option(problem.option) in one.resolved
+        ),
+        None,
+    )
+    if named is None:
+        return ""
+    return repairs.with_key_at(case, found, named)
+
+
+def _key_made(case: RuleContext, problem: Problem) -> str:
+    path = problem.path
+    if path == problem.source:
+        owner = next((one for one in case.leaves if one.path == path and one.embedded), None)
+        return repairs.reissue_commands(case, owner, new_key=True) if owner else ""
+    private = path.with_suffix(".key")
+    if path.suffix == ".pub":
+        return f"openssl pkey -in {bash.word(private)} -pubout -out {bash.word(path)}" if private.is_file() else ""
+    owners = [one for one in case.found if any(use.key_path == path for use in one.uses)]
+    owners += [one for one in case.found if not one.embedded and one not in owners and path in key_names(one.path)]
+    if not owners:
+        return _made_with_its_certificate(case, problem) or _signing_key_made(path)
+    if owners[0].is_authority:
+        return ""
+    return repairs.with_key_at(case, owners[0], path)
+
+
+def _made_with_its_certificate(case: RuleContext, problem: Problem) -> str:
+    """Where the certificate is missing as well, its repair makes the key first."""
+    for one in case.survey.problems:
+        names_both = one.source is not None and (one.source, one.component) == (problem.source, problem.component)
+        if names_both and one.expects == "certificate" and _key_option(one.option or "") == problem.option:
+            return f"# The repair of {bash.word(one.path)} makes this key as well." if _made(case, one) else ""
+    return ""
+
+
+def _signing_key_made(path: Path) -> str:
+    """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
+    if path.stem not in ("sa", "service-account", "service-accounts"):
+        return ""
+    new, public = f"{bash.word(repairs.target_of(path))}.new", path.with_suffix(".pub")
+    commands = [f"openssl genrsa -out {new} 2048", f"  {repairs.key_into_place(path)}"]
+    if public.exists():
+        word = bash.word(public)
+        commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
+        commands.append(f"  mv {word}.new {word}")
+    return bash.one_after_the_other(commands)
+
+
+def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> str:
+    """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
+    right = case.belonging(problem.source or problem.path).get(role) if role else None
+    place = _origin(case, problem, right) if right else None
+    if problem.path == problem.source:
+        lines = fields.lines_with(problem.path, problem.option or "")
+        if place is None or len(lines) != 1:
+            return ""
+        return bash.line_filled(lines[0], data_of(place), bash.word(problem.path))
+    path = bash.word(problem.path)
+    if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
+        return f"{bash.with_block(1, _by_itself(case, place), path)} > {path}.new &&\n  mv {path}.new {path}"
+    if place is not None:
+        if not place.embedded:
+            return f"cp {_copied(case, problem, place)} {path}"
+        data = f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A'
+        return f"{data} > {path}.new &&\n  [ -s {path}.new ] && mv {path}.new {path}"
+    key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
+    names = Counter(
+        one.certificate.issuer
+        for one in case.leaves
+        if not one.certificate.self_issued and one.path.parent == problem.path.parent
+    )
+    if key is None or not names:
+        return ""
+    subject = bash.subject(names.most_common(1)[0][0].parts)
+    return (
+        f"openssl req -new -key {bash.word(key.path)} -subj {subject} |\n"
+        f"  openssl x509 -req -signkey {bash.word(key.path)} -days {repairs.AUTHORITY_DAYS} -sha256 \\\n"
+        f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+        f"    -out {path}.new &&\n  mv {path}.new {path}"
+    )
+
+
+def _by_itself(case: RuleContext, place: CertificateInstance) -> str:
+    """A CA as a file argument, wherever it lies."""
+    if not place.embedded:
+        return repairs.alone(case, place)
+    return f'<({data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A)'
+
+
+def _origin(case: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
+    """Where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
+
+    While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
+    alone beside it.
+    """
+    places = case.copies.get(right.sha256, ())
+    company = [other for one in places for other in case.holdings[one.holder] if _is_named_as(right, other)]
+    generations = dict.fromkeys(one.certificate.sha256 for one in company)
+    return min(
+        (
+            one
+            for sha256 in generations
+            for one in case.copies[sha256]
+            if one.path != problem.path or problem.path == problem.source
+        ),
+        key=lambda one: (
+            one.embedded,
+            one.path.name != problem.path.name,
+            -sum(_is_named_as(right, other) for other in case.holdings[one.holder]),
+            one.use.position,
+        ),
+        default=None,
+    )
+
+
+def _copied(case: RuleContext, problem: Problem, place: CertificateInstance) -> str:
+    """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
+
+    A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
+    """
+    company = case.holdings[place.holder]
+    if not all(one.is_authority for one in company):
+        return repairs.alone(case, place)
+    one_name = all(_is_named_as(place.certificate, one) for one in company)
+    if place.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
+        return bash.word(place.path)
+    return repairs.alone(case, place)
+
+
+def _is_named_as(authority: X509, one: CertificateInstance) -> bool:
+    return one.is_authority and one.certificate.subject == authority.subject
+
+
+def _set_aside(problem: Problem) -> str:
+    """Nobody can know what it was: out of the way, and the backup's file into its place."""
+    if problem.source is not None or not (problem.path.is_symlink() or problem.path.exists()):
+        return ""
+    path = bash.word(problem.path)
+    return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"
+
+
+RULES = (
+    error("missing-file", missing_file),
+    error("unreadable", unreadable),
+)

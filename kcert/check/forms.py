@@ -1,0 +1,84 @@
+"""Rules about the form of a certificate: its version, its signature, its serial number."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from kcert.check import corrections
+from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check.rule import Violation, error, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+
+_BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
+
+
+def weak_signature(case: RuleContext) -> Iterator[Violation]:
+    """It is signed with a digest that can be forged."""
+    for found in case.deduplicated:
+        algorithm = found.certificate.signature_algorithm
+        if any(digest in algorithm.lower() for digest in _BROKEN_DIGESTS):
+            if found.is_root:
+                if not _is_the_cluster_s(case, found):
+                    continue
+                why = "Nobody looks at what a root has signed itself with, but whoever signs so signs the rest so too."
+            else:
+                why = "Go, and so Kubernetes, has refused it since Go 1.18."
+            message = f"{found.description} is signed with {algorithm}, which can be forged. {why}"
+            fix = reissue_commands(case, found)
+            yield Violation(found.path, message, f"signature algorithm: {algorithm}", fix, found.is_authority)
+
+
+def _is_the_cluster_s(case: RuleContext, root: CertificateInstance) -> bool:
+    """False for a root that is only trusted, as those that come with a distribution: its signature does no harm."""
+    copies = case.copies[root.certificate.sha256]
+    return any(copy.roles or any(use.key for use in copy.uses) for copy in copies) or case.has_signed(root.certificate)
+
+
+def version_1(case: RuleContext) -> Iterator[Violation]:
+    """It is of the version that had no extensions."""
+    for found in case.deduplicated:
+        certificate = found.certificate
+        if certificate.version >= 3:
+            continue
+        message = (
+            f"{found.description} is a version {certificate.version} certificate: it cannot say what it may be used "
+            "for, so that it may be used for anything. It was signed without -extfile."
+        )
+        if found.is_authority and certificate.self_issued:
+            fix = authority_made_again(case, found, extensions=corrections.AUTHORITY)
+        else:
+            fix = reissue_commands(case, found)
+        yield Violation(found.path, message, f"version: {certificate.version}", fix, found.is_authority)
+
+
+def duplicate_serial(case: RuleContext) -> Iterator[Violation]:
+    """One CA gave one number twice."""
+    issued: dict[tuple[str, str, str], list[CertificateInstance]] = defaultdict(list)
+    for found in case.leaves:
+        certificate = found.certificate
+        if not certificate.self_issued:
+            key = (str(certificate.issuer), certificate.authority_key_id or "", certificate.serial)
+            issued[key].append(found)
+    for group in issued.values():
+        first = min(group, key=lambda one: (one.certificate.not_before, str(one.path)))
+        for found in group:
+            if found.certificate.sha256 == first.certificate.sha256:
+                continue
+            message = (
+                f"{found.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
+                "use a number twice, and some programs refuse the second."
+            )
+            evidence = f"serial {found.certificate.serial}, issuer {found.certificate.issuer}"
+            yield Violation(found.path, message, evidence, reissue_commands(case, found))
+
+
+RULES = (
+    error("weak-signature", weak_signature),
+    error("duplicate-serial", duplicate_serial),
+    warning("version-1", version_1, yields_to=("missing-san", "self-signed-leaf")),
+)

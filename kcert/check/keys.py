@@ -1,0 +1,122 @@
+"""Rules about private keys."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from kcert.check import bash
+from kcert.check.repairs import authority_replaced, reissue_commands
+from kcert.check.rule import Violation, error, warning
+from kcert.openssl.read import key_belongs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import PublicKey
+
+_RSA_BITS = 2048
+"""NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
+
+_CURVE_BITS = 224
+"""The same 112 bits on an elliptic curve; Go, and so Kubernetes, knows no smaller curve."""
+
+_OTHERS = 0o066
+"""Read and write for the group and for everybody (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
+
+
+def key_mismatch(case: RuleContext) -> Iterator[Violation]:
+    """Certificate and key are two different pairs' halves."""
+    for found in case.found:
+        use = next((use for use in found.uses if use.key_fits is False and use.key_path is not None), None)
+        if use is None or (found.embedded and use.key is None):
+            continue
+        where = "the client-key-data beside it" if use.key and use.key.embedded else str(use.key_path)
+        message = (
+            f"{found.description} and {where} do not belong together: a program that is given both stops with "
+            '"private key does not match public key".'
+        )
+        evidence = f"the public key in the certificate is not the one of {where}"
+        # Where the key is another certificate's, making this one for it would have them share it.
+        borrowed = use.key is not None and any(
+            key_belongs(use.key.pem, other.certificate.public_key) for other in case.found
+        )
+        if found.is_root:
+            # What the lost key signed ends with it, unless a backup has that key.
+            fix = authority_replaced(case, found, new_key=borrowed)
+        else:
+            fix = reissue_commands(case, found, new_key=borrowed)
+        yield Violation(found.path, message, evidence, fix, found.is_authority)
+
+
+def weak_key(case: RuleContext) -> Iterator[Violation]:
+    """A key short enough to be found by computing."""
+    for found in case.deduplicated:
+        weakness = _weakness(found.certificate.public_key)
+        if weakness is not None:
+            message = (
+                f"{found.description} has a key of {weakness}: too short, so that programs of today refuse it, and "
+                "tomorrow's attacker need not steal it."
+            )
+            fix = reissue_commands(case, found, new_key=True)
+            yield Violation(found.path, message, f"public key: {weakness}", fix, found.is_authority)
+
+
+def _weakness(key: PublicKey) -> str | None:
+    if key.algorithm.startswith("rsa") and 0 < key.bits < _RSA_BITS:
+        return f"RSA {key.bits} bit"
+    if key.algorithm == "ec" and 0 < key.bits < _CURVE_BITS:
+        return f"{key.curve or 'a curve'} ({key.bits} bit)"
+    return f"DSA {key.bits} bit" if key.algorithm == "dsa" else None
+
+
+def key_permissions(case: RuleContext) -> Iterator[Violation]:
+    """A file with a private key can be read by others than its owner."""
+    for key in case.survey.keys:
+        if not key.mode & _OTHERS:
+            continue
+        what = "holds a private key" if not key.embedded else "holds its user's private key"
+        who = "everybody on this machine" if key.mode & 0o006 else "its group"
+        message = f"{key.path} {what}, and {who} may read or change it. Whoever has the key is the one whose key it is."
+        yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
+
+
+def shared_key(case: RuleContext) -> Iterator[Violation]:
+    """Several certificates stand on one key."""
+    holders: dict[tuple[str, str], list[CertificateInstance]] = defaultdict(list)
+    for found in case.deduplicated:
+        key = found.certificate.public_key
+        if key.material and not found.live:
+            holders[key.algorithm, key.material].append(found)
+    for group in holders.values():
+        by_name: dict[str, list[CertificateInstance]] = defaultdict(list)
+        for found in group:
+            by_name[_holder(found)].append(found)
+        if len(by_name) < 2:
+            continue
+        # A CA keeps its key: what it signed hangs on it. Otherwise the first one found does.
+        first = min(group, key=lambda one: not one.is_authority)
+        for found in group:
+            if _holder(found) == _holder(first):
+                continue
+            message = (
+                f"{found.description} has the same key as {first.path}: who steals one is both, and neither can be "
+                "replaced alone."
+            )
+            evidence = f"one public key in {found.certificate.subject} and {first.certificate.subject}"
+            yield Violation(found.path, message, evidence, reissue_commands(case, found, new_key=True))
+
+
+def _holder(found: CertificateInstance) -> str:
+    """Whose certificate it is: one that was made again with another group is still the same one's."""
+    subject = found.certificate.subject
+    return subject.common_name or str(subject)
+
+
+RULES = (
+    error("key-mismatch", key_mismatch),
+    error("weak-key", weak_key),
+    error("key-permissions", key_permissions),
+    warning("shared-key", shared_key, yields_to=("weak-key",)),
+)

@@ -1,0 +1,149 @@
+"""Rules about kubeconfigs: where they dial, and whom they trust there."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kcert.check import bash, corrections, fields
+from kcert.check.names import listed
+from kcert.check.options import option_changed
+from kcert.check.rule import Violation, error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
+    from kcert.scan.survey import KubeconfigUse
+
+
+def server_not_in_san(case: RuleContext) -> Iterator[Violation]:
+    """It dials the API server by a name that is not in the API server's certificate."""
+    for one in _once(case):
+        host = one.server_name or corrections.host_of(one.server or "")
+        own = [found for found in case.api_servers if one.verifies and _trusts(case, one, found)]
+        if not host or not own or any(answers_to(found.certificate, host) for found in own):
+            continue
+        if not any(found.certificate.alt_names for found in own):
+            continue  # the certificate is to blame, and missing-san says so
+        names = own[0].certificate.alt_names
+        does = f"expects {host} (tls-server-name)" if one.server_name else f"dials {one.server}"
+        message = (
+            f"{one.path} {does}, and {host} is not among the names of the API server's certificate "
+            f"({own[0].path}): kubectl refuses it. The other way out is a certificate that has this name too."
+        )
+        yield Violation(one.path, message, f"subjectAltName: {listed(names)}", _server_set(case, one, own))
+
+
+def answers_to(certificate: X509, host: str) -> bool:
+    """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
+    values = {name.value.lower() for name in certificate.alt_names}
+    host = host.lower()
+    return host in values or f"*.{host.partition('.')[2]}" in values
+
+
+def _server_set(case: RuleContext, one: KubeconfigUse, own: list[CertificateInstance]) -> str:
+    server = one.server or ""
+    host = _reachable(case, own)
+    if host is None:
+        return ""
+    if one.server_name:
+        return option_changed(one.path, "tls-server-name", one.server_name, host)
+    port = urlsplit(server).port
+    new = f"https://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+    return option_changed(one.path, "server", server, new)
+
+
+def _reachable(case: RuleContext, own: list[CertificateInstance]) -> str | None:
+    """The name that fits best: what other kubeconfigs dial, then the API server's own address, then any other."""
+    certificates = [found.certificate for found in own]
+    dialled = [corrections.host_of(one.server or "") for one in case.survey.kubeconfigs]
+    dialled.append(case.option("kube-apiserver", "--advertise-address", own[0]) or "")
+    for host in dialled:
+        if host and any(answers_to(certificate, host) for certificate in certificates):
+            return host
+    service = {name.value for found in own for name in corrections.service_addresses(case, found)}
+    names = [name for certificate in certificates for name in certificate.alt_names]
+    addresses = [name.value for name in names if name.type == "IP" and corrections.is_address(name.value)]
+    hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
+    outside = [value for value in addresses if value not in service and not ipaddress.ip_address(value).is_loopback]
+    return next(iter([*outside, *hosts, *addresses]), None)
+
+
+def wrong_ca(case: RuleContext) -> Iterator[Violation]:
+    """It trusts a CA that did not sign what the API server shows."""
+    for one in _once(case):
+        if not (one.verifies and one.authorities and case.api_servers):
+            continue
+        if any(_trusts(case, one, found) or _is_to_blame(case, one, found) for found in case.api_servers):
+            continue
+        host = one.server_name or corrections.host_of(one.server or "")
+        same_cluster = any(answers_to(found.certificate, host) for found in case.api_servers)
+        if one.component in (None, "kubectl") and not same_cluster:
+            continue  # a person's kubeconfig may be for another cluster
+        shown = case.api_servers[0]
+        message = (
+            f"{one.path} trusts {one.authorities[0].subject}, but the API server's certificate ({shown.path}) was "
+            f"signed by {shown.certificate.issuer}: kubectl answers that it was signed by unknown authority."
+        )
+        evidence = f"the CA of cluster {one.cluster or '(without a name)'} has sha256 {one.authorities[0].sha256[:16]}…"
+        yield Violation(one.path, message, evidence, _authority_set(case, one, shown))
+
+
+def _once(case: RuleContext) -> Iterator[KubeconfigUse]:
+    """Each cluster of each kubeconfig once, however many contexts and options name it."""
+    seen: set[tuple[Path, str]] = set()
+    for one in case.survey.kubeconfigs:
+        if (one.path, one.cluster) not in seen:
+            seen.add((one.path, one.cluster))
+            yield one
+
+
+def _trusts(case: RuleContext, one: KubeconfigUse, shown: CertificateInstance) -> bool:
+    return bool(one.authorities) and case.signatures.verdict(shown.certificate, one.authorities) is None
+
+
+def _is_to_blame(case: RuleContext, one: KubeconfigUse, shown: CertificateInstance) -> bool:
+    """True where it is the API server's certificate that comes from the wrong CA: another rule says so."""
+    right = {issuer.public_key for issuer in shown.use.issuers}
+    from_elsewhere = bool(right) and case.signatures.verdict(shown.certificate, shown.use.issuers) is not None
+    return from_elsewhere and any(authority.public_key in right for authority in one.authorities)
+
+
+def _authority_set(case: RuleContext, one: KubeconfigUse, shown: CertificateInstance) -> str:
+    """Let the kubeconfig trust the CA that signed what the API server shows, wherever that lies."""
+    signers = [
+        place
+        for place in case.authorities
+        if place.certificate.subject == shown.certificate.issuer
+        and case.signatures.verdict(shown.certificate, (place.certificate,)) is None
+    ]
+    if not signers:
+        return ""
+    signer = min(signers, key=lambda place: place.embedded)
+    if not one.ca_embedded and one.ca_path is not None:
+        return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(one.ca_path)}"
+    name = "certificate-authority-data"
+    line = fields.line_of_data(one.path, name, one.authorities[0].sha256)
+    if line is None:
+        return ""
+    return bash.line_filled(line, data_of(signer), bash.word(one.path))
+
+
+def data_of(authority: CertificateInstance) -> str:
+    """The command that prints a CA's certificate as a kubeconfig holds it."""
+    file = bash.word(authority.path)
+    if not authority.embedded:
+        return f"openssl base64 -A -in {file}"
+    option = authority.use.option or "certificate-authority-data"
+    line = fields.line_of_data(authority.path, option, authority.certificate.sha256)
+    return f"sed -n '{line}s/.*: *//p' {file}"
+
+
+RULES = (
+    error("kubeconfig-server-not-in-san", server_not_in_san),
+    error("kubeconfig-wrong-ca", wrong_ca),
+)

@@ -1,0 +1,105 @@
+"""Rules about alternative names: what a server is dialled by has to stand in its certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.check import corrections
+from kcert.check.repairs import reissue_commands
+from kcert.check.rule import Violation, error
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.certificates import AltName
+    from kcert.check.case import RuleContext
+
+_SHOWN = 6
+"""How many names a message lists."""
+
+
+def missing_san(case: RuleContext) -> Iterator[Violation]:
+    """A server is dialled by a name that its certificate does not have."""
+    for found in case.leaves:
+        if not (found.serves or found.wanted) or found.live or found.only_service_account:
+            continue
+        names = found.certificate.alt_names
+        missing = corrections.missing_names(case, found, {name.value for name in names})
+        if corrections.stale_service_addresses(case, found):
+            # Another range's address stands in the place of this one's: service-cidr-mismatch says it.
+            needed = corrections.service_addresses(case, found)
+            missing = [name for name in missing if name not in needed]
+        if not missing:
+            continue
+        if names:
+            message = (
+                f"{found.description} has no {listed(missing)} among its alternative names: whoever dials that name "
+                "refuses the certificate."
+            )
+        else:
+            message = (
+                f"{found.description} has no alternative names at all. Clients compare the name that they dial with "
+                "these alone, never with the CN."
+            )
+        yield Violation(
+            found.path, message, f"subjectAltName: {listed(names) or 'none'}", reissue_commands(case, found)
+        )
+
+
+def san_type(case: RuleContext) -> Iterator[Violation]:
+    """An address stands where only a name is looked for, or the reverse."""
+    for found in case.leaves:
+        names = found.certificate.alt_names
+        # Some write an address under both types, for clients of long ago: then the right one is there.
+        addresses = {name.value for name in names if name.type == "IP"}
+        wrong = [
+            name
+            for name in names
+            if (right := corrections.right_type(name)) != name and (right is None or right.value not in addresses)
+        ]
+        if not wrong:
+            continue
+        if wrong[0].type == "DNS":
+            message = (
+                f"{found.description} has the address {wrong[0].value} under DNS. Whoever dials an address looks for "
+                "it under IP alone, and refuses the certificate."
+            )
+        else:
+            message = f"{found.description} has something under IP that is no address, and so never matches."
+        yield Violation(found.path, message, f"subjectAltName: {listed(wrong)}", reissue_commands(case, found))
+
+
+def service_cidr_mismatch(case: RuleContext) -> Iterator[Violation]:
+    """The certificate was made for another service range than the API server has."""
+    for found in case.leaves:
+        if Role.APISERVER not in found.roles or found.live:
+            continue
+        stale = corrections.stale_service_addresses(case, found)
+        if not stale:
+            continue
+        address = corrections.service_addresses(case, found)[0].value
+        component = "kube-apiserver"
+        value = case.option(component, "--service-cluster-ip-range", found)
+        if value is None:
+            component = "kube-controller-manager"
+            value = case.option(component, "--service-cluster-ip-range", found)
+        message = (
+            f"{found.description} was made for another range of service addresses: pods dial the API server under "
+            f"{address}, and it has {', '.join(sorted(stale))}."
+        )
+        evidence = f"--service-cluster-ip-range={value} of {component}; subjectAltName has no IP:{address}"
+        yield Violation(found.path, message, evidence, reissue_commands(case, found))
+
+
+def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
+    """Some names, for a sentence."""
+    shown = ", ".join(str(name) for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+RULES = (
+    error("missing-san", missing_san),
+    error("san-type", san_type),
+    error("service-cidr-mismatch", service_cidr_mismatch),
+)

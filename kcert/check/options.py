@@ -1,0 +1,137 @@
+"""Which CA each option has to name: the cluster's, etcd's, or the front proxy's.
+
+Whose a CA is, ``kcert.check.ownership`` tells. Where one CA does everything, every option is right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.check import bash
+from kcert.check.rule import Violation
+from kcert.scan.places import Content, read_file
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
+    from kcert.scan.survey import CertificateRef
+
+_NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.FRONT_PROXY_CA: "the front proxy's CA"}
+
+
+def wrong_ca_option(case: RuleContext) -> Iterator[Violation]:
+    """One component's option names the CA of the other."""
+    for use in _authority_options(case):
+        right, belongs = _right(case, use), _owner(case, use)
+        if right is None or use.role is None or belongs is None or use.source is None:
+            continue
+        if belongs is use.role or right.public_key == use.certificate.public_key:
+            continue
+        named = _value(use)
+        message = (
+            f"{use.option} of {use.component} names {_NAMES[belongs]}, {named}, where {_NAMES[use.role]} belongs: "
+            "what the right one signed is refused here."
+        )
+        evidence = f"{use.option}={named}, which is {use.certificate.subject}"
+        yield Violation(use.source, message, evidence, _option_set(case, use, right))
+
+
+def is_blamed(case: RuleContext, authority: Path | None, certificate: X509) -> bool:
+    """True where *certificate* is refused by the CA in *authority* only because an option names the wrong CA."""
+    blamed = [use for use in _authority_options(case) if use.path == authority and _is_wrong(case, use)]
+    rights = [right for use in blamed if (right := _right(case, use))]
+    return any(case.signatures.verdict(certificate, (right,)) is None for right in rights)
+
+
+def _is_wrong(case: RuleContext, use: CertificateRef) -> bool:
+    right, belongs = _right(case, use), _owner(case, use)
+    wrong = right is not None and belongs not in (None, use.role) and right.public_key != use.certificate.public_key
+    return wrong and use.source is not None
+
+
+def _right(case: RuleContext, use: CertificateRef) -> X509 | None:
+    """The CA that its option should name, in its cluster."""
+    return case.belonging(use.source or use.path).get(use.role) if use.role else None
+
+
+def _authority_options(case: RuleContext) -> list[CertificateRef]:
+    """Every option that names a CA, once; a kubeconfig's CA has a rule of its own."""
+    return [
+        use
+        for use in case.survey.uses
+        if use.role in _NAMES
+        and use.option
+        and use.position == 0
+        and use.configuration is not None
+        and not use.embedded
+    ]
+
+
+def _owner(case: RuleContext, use: CertificateRef) -> Role | None:
+    """Whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
+    known = case.belonging(use.source or use.path)
+    owners = [role for role, one in known.items() if one.public_key == use.certificate.public_key]
+    return owners[0] if len(owners) == 1 else None
+
+
+def _value(use: CertificateRef) -> str:
+    configuration = use.configuration
+    value = configuration.options.get(use.option or "") if configuration else None
+    return value or str(use.path)
+
+
+def _option_set(case: RuleContext, use: CertificateRef, right: X509) -> str:
+    """sed, to let the option name the right file."""
+    places = [one for one in case.copies.get(right.sha256, ()) if not one.embedded]
+    place = min(places, key=lambda one: one.use.position, default=None)
+    if place is None or use.source is None:
+        return ""
+    old = _value(use)
+    new = as_written(old, use.path, place.path)
+    return option_changed(use.source, use.option or "", old, new)
+
+
+def as_written(old: str, resolved: Path, target: Path) -> str:
+    """*target* as it has to be written where *old* stands for *resolved*: without the --root that lies before it."""
+    text = str(resolved)
+    if old.startswith("/") and text.endswith(old):
+        root = text[: len(text) - len(old)]
+        return str(target).removeprefix(root) if root else str(target)
+    try:
+        return str(target.relative_to(Path(text.removesuffix(old))))
+    except ValueError:
+        return str(target)
+
+
+def option_changed(source: Path, option: str, old: str, new: str) -> str:
+    """The sed command that gives an option of a manifest, a unit or a configuration another value."""
+    name = _written(source, option.rsplit(".", 1)[-1])
+    # The value ends where the word does: ca.crt must not match in ca.crt.old.
+    script = rf's#\({name}[=: ] *"\?\){_escaped(old)}\(["\ ]\|$\)#\1{_escaped(new)}\2#'
+    return f"sed -i {bash.word(script)} {bash.word(source)}"
+
+
+def _written(source: Path, option: str) -> str:
+    """The option as it stands in *source*: etcd's configuration file has no dashes, and a section for peers."""
+    read = read_file(source)
+    if not option.startswith("--") or (isinstance(read, Content) and option.encode() in read.data):
+        return option
+    return option.removeprefix("--peer-").removeprefix("--")
+
+
+def _escaped(text: str) -> str:
+    """*text* with what means something to sed taken literally."""
+    return "".join(f"\\{character}" if character in r".[]*^$#&\\" else character for character in text)
+
+
+def right_authority(case: RuleContext, found: CertificateInstance) -> str:
+    """For an option that names a certificate which is no CA at all: the CA that it should name."""
+    for use in found.uses:
+        right = _right(case, use)
+        if right is not None and use.source is not None and use.option and use.configuration is not None:
+            return _option_set(case, use, right)
+    return ""

@@ -1,0 +1,97 @@
+"""Whose a CA is: the cluster's, etcd's, or the front proxy's.
+
+A CA's name tells nothing: kubeadm calls them so, others otherwise. A CA is etcd's because it signed what etcd shows,
+and the cluster's because it signed what the API server and its clients show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.scan.components import CA_ROLES
+from kcert.scan.places import home_of
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509, Name
+
+
+@dataclass(frozen=True)
+class Owners:
+    """The CA of each sort, for each of the clusters that were found together.
+
+    ``clusters`` has every home (``home_of``) with the one that stands for its cluster, ``populated`` those clusters
+    that have certificates of their own.
+    """
+
+    clusters: Mapping[Path, Path]
+    known: Mapping[Path, Mapping[Role, X509]]
+    populated: frozenset[Path]
+
+    def near(self, path: Path) -> Mapping[Role, X509]:
+        """The CAs of the cluster that the file at *path* is of; of the only one there is, where it stands alone."""
+        home = home_of(path)
+        cluster = self.clusters.get(home, home)
+        if cluster not in self.populated and len(self.known) == 1:
+            return next(iter(self.known.values()))
+        return self.known.get(cluster, {})
+
+
+def owners(case: RuleContext) -> Owners:
+    """The CA of each sort: the one that signed most of what answers to that sort, or else the one in its place."""
+    clusters = _clusters(case)
+    by_name: dict[Name, dict[str, CertificateInstance]] = defaultdict(dict)
+    for one in case.authorities:
+        by_name[one.certificate.subject].setdefault(one.certificate.sha256, one)
+    pairs = [
+        (leaf, one.certificate)
+        for leaf in case.leaves
+        if leaf.roles & CA_ROLES.keys()
+        for one in by_name[leaf.certificate.issuer].values()
+    ]
+    case.signatures.expect((leaf.certificate, (issuer,)) for leaf, issuer in pairs)
+    votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for leaf, issuer in pairs:
+        if case.signatures.verdict(leaf.certificate, (issuer,)) is None:
+            for role in leaf.roles & CA_ROLES.keys():
+                votes[clusters[home_of(leaf.path)]][CA_ROLES[role]][issuer.sha256] += 1
+    authorities = {one.certificate.sha256: one.certificate for one in case.authorities}
+    known: dict[Path, dict[Role, X509]] = defaultdict(dict)
+    for cluster, counts in votes.items():
+        known[cluster] = {role: authorities[count.most_common(1)[0][0]] for role, count in counts.items()}
+    for one in case.authorities:
+        here = place(one.path)
+        if here is not None and not one.embedded:
+            known[clusters[home_of(one.path)]].setdefault(here, one.certificate)
+    return Owners(clusters, dict(known), frozenset(clusters[home_of(leaf.path)] for leaf in case.leaves))
+
+
+def _clusters(case: RuleContext) -> dict[Path, Path]:
+    """Each home, with the one that stands for its cluster: what one configuration names is of one cluster."""
+    next_of: dict[Path, Path] = {}
+
+    def last(home: Path) -> Path:
+        while next_of.setdefault(home, home) != home:
+            home = next_of[home]
+        return home
+
+    named = [(one.path, one.source) for one in case.survey.uses]
+    named += [(one.path, one.source) for one in case.survey.problems]
+    for path, source in named:
+        next_of[last(home_of(path))] = last(home_of(source or path))
+    return {home: last(home) for home in tuple(next_of)}
+
+
+def place(path: Path) -> Role | None:
+    """Which CA lies here in kubeadm's folder, where the place alone tells."""
+    if path.stem == "front-proxy-ca":
+        return Role.FRONT_PROXY_CA
+    if path.stem == "ca" and path.parent.name == "etcd" and path.parent.parent.name == "pki":
+        return Role.ETCD_CA
+    return Role.CLUSTER_CA if path.stem == "ca" and path.parent.name == "pki" else None

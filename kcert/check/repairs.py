@@ -1,0 +1,398 @@
+"""Repairs: the commands that make of a certificate what it should have been.
+
+One certificate has one repair, whatever is wrong with it: it is made again with every correction that is known,
+so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and
+chmod; a new file is put into place only once it is complete, and a new key together with its certificate. Each
+command depends on the one before it (``&&``): pasted into a terminal, nothing goes on after a failure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import stat
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.check import bash, corrections, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import PublicKey
+
+LEAF_DAYS = 365
+AUTHORITY_DAYS = 3650
+
+_NO_KEY_HERE = "# The CA's key is not among the files found here: run this where {key} is."
+_NO_CA_HERE = "# The CA is not among the files found here: run this where its files are, here called ca.crt and ca.key."
+_WHICH_KEY = (
+    "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
+)
+_THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The CA that has to sign, and whether its key was found; ``position`` is its place in the file *crt*."""
+
+    crt: Path
+    key: Path
+    key_is_here: bool
+    days: int | None
+    position: int = 0
+
+    @property
+    def argument(self) -> str:
+        """Its certificate as an argument: openssl takes the first of a file, and this may be another."""
+        file = bash.word(self.crt)
+        return f"<({bash.block_of(self.position + 1, file)})" if self.position else file
+
+
+def reissue_commands(case: RuleContext, found: CertificateInstance, *, new_key: bool = False) -> str:
+    """The commands that make *found* again, as it should be; with *new_key*, with a key of its own.
+
+    Empty where nothing can be done from here: for a live server, or where no CA is known.
+    """
+    if found.live:
+        return ""
+    if found.made_by_kubelet:
+        files = [found.path, *([found.use.key_path] if found.use.key_path else [])]
+        return f"rm {' '.join(map(bash.word, dict.fromkeys(files)))}\n{_THE_KUBELETS_OWN}"
+    if found.is_authority and found.certificate.self_issued:
+        return authority_replaced(case, found) if new_key else authority_made_again(case, found)
+    signer = signer_of(case, found)
+    if signer is None:
+        return ""
+    made = _leaf(case, found, signer, new_key=new_key)
+    if found.is_authority and not found.embedded:
+        # A CA that another one signed goes along in the chains of those that it signed.
+        made = bash.one_after_the_other([made, *copied(case, found)])
+    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
+
+
+def _where_to_run(signer: Signer) -> str:
+    if not signer.crt.is_absolute():
+        return _NO_CA_HERE
+    return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
+
+
+def signer_of(case: RuleContext, found: CertificateInstance) -> Signer | None:
+    """Who has to sign *found*; its ``days`` are None where it is about to be renewed itself."""
+    issuer = case.issuer_of(found)
+    if issuer is None:
+        return None
+    issuer = _successor(case, issuer)
+    key = _key_of(issuer)
+    left = (issuer.certificate.not_after - case.now) // timedelta(days=1)
+    renewed_first = issuer.certificate.not_after <= case.now + case.soon
+    # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
+    crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
+    position = 0 if issuer.embedded else case.number_of(issuer) - 1
+    # Whose key lies beside a file of several CAs can be told of the first alone.
+    usual = Path("that-ca.key") if position else usual_key(crt)
+    return Signer(crt, key or usual, key is not None, None if renewed_first else left, position)
+
+
+def _successor(case: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
+    """The CA of the same name and file whose key is here, while one CA takes the place of another; or *issuer*."""
+    if issuer.embedded or _key_of(issuer):
+        return issuer
+    beside = (one for one in case.holdings.get(issuer.holder, ()) if _key_of(one))
+    return next((one for one in beside if one.certificate.subject == issuer.certificate.subject), issuer)
+
+
+def _key_of(authority: CertificateInstance) -> Path | None:
+    """Where a CA's key was found."""
+    return next((use.key_path for use in authority.uses if use.key and use.key_path and not authority.embedded), None)
+
+
+def usual_key(crt: Path) -> Path:
+    """Where the key of the CA at *crt* usually lies: beside it, as openssl's users or cfssl name it."""
+    return crt.with_name(f"{crt.stem}-key.pem") if crt.suffix == ".pem" else crt.with_suffix(".key")
+
+
+def _days(case: RuleContext, usual: int, limit: int | None) -> int:
+    """As long as usual, and longer where that would count as near; no longer than the CA."""
+    wanted = max(usual, math.ceil(case.soon / timedelta(days=1)) + 1)
+    return wanted if limit is None else min(wanted, limit)
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _leaf(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+    if found.embedded:
+        return _in_kubeconfig(case, found, signer, new_key=new_key)
+    use = found.use
+    crt = bash.word(target_of(found.path))
+    if use.key is None or use.key_path is None or use.key.embedded:
+        return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(case, found))
+    key = bash.word(use.key_path)
+    if fields.holds_a_key(found.path):
+        return _in_one_file(case, found, signer, new_key=new_key)
+    if new_key:
+        return _with_new_key(case, found, signer, use.key_path)
+    return _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
+
+
+def with_key_at(case: RuleContext, found: CertificateInstance, key: Path) -> str:
+    """A new key at *key*, and the certificate made again for it: for a key that is not there any more."""
+    signer = signer_of(case, found)
+    if signer is None or found.live or found.embedded:
+        return ""
+    made = _with_new_key(case, found, signer, key)
+    return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
+
+
+def _with_new_key(case: RuleContext, found: CertificateInstance, signer: Signer, key: Path) -> str:
+    """A new key for *key*, and the certificate for it: neither is put into place before the CA has signed."""
+    new = f"{bash.word(target_of(key))}.new"
+    request = f"openssl req -new -key {new} {_subject(case, found)}"
+    made = _issue(case, found, signer, request=request, crt=bash.word(target_of(found.path)), key=key)
+    return f"{generated(found.certificate.public_key, new)} &&\n{made}"
+
+
+def target_of(path: Path) -> Path:
+    """The file itself: ``mv`` onto a link would replace the link."""
+    return path.resolve() if path.is_symlink() and path.exists() else path
+
+
+def _issue(
+    case: RuleContext,
+    found: CertificateInstance,
+    signer: Signer,
+    *,
+    request: str,
+    crt: str,
+    more: str = "",
+    key: Path | None = None,
+) -> str:
+    signing = _signing(case, found, signer, more=more)
+    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  {_into_place(case, found, crt, key)}"
+
+
+def _into_place(case: RuleContext, found: CertificateInstance, crt: str, key: Path | None = None) -> str:
+    """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is.
+
+    Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
+    """
+    first = f"{key_into_place(key)} &&\n  " if key else ""
+    if not case.has_company(found):
+        return f"{first}mv {crt}.new {crt}"
+    number = case.number_of(found)
+    # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
+    return (
+        f"(umask 077; {bash.with_block(number, f'{crt}.new', crt)} > {crt}.whole) &&\n"
+        f"  chmod {_mode(found.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
+    )
+
+
+def key_into_place(key: Path) -> str:
+    """The commands that put *key*.new in the place of *key*; the old one is kept beside it, for its owner alone.
+
+    With a CA's key goes all that it signed, and with a service account's its tokens: somebody may want it back.
+    """
+    target = target_of(key)
+    path = bash.word(target)
+    if not target.is_file():
+        return f"mv {path}.new {path}"
+    # noclobber (-C): pasted a second time, it stops rather than writing over the old key.
+    return f"(set -C; umask 077; cat {path} > {bash.word(_not_taken(target))}) &&\n  mv {path}.new {path}"
+
+
+def _not_taken(key: Path) -> Path:
+    """Where an old key goes: beside the new one, under a name that no file has."""
+    names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
+    return next(path for path in names if not path.is_symlink() and not path.exists())
+
+
+def _mode(path: Path) -> str:
+    """The permission bits that the file has now, as chmod takes them."""
+    try:
+        return f"{stat.S_IMODE(path.stat().st_mode):o}"
+    except OSError:  # it went away meanwhile
+        return "600"
+
+
+def _signing(case: RuleContext, found: CertificateInstance, signer: Signer, *, more: str = "") -> str:
+    days = _days(case, LEAF_DAYS, signer.days)
+    return (
+        f"openssl x509 -req -CA {signer.argument} -CAkey {bash.word(signer.key)} \\\n"
+        f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
+        f"    -extfile {bash.lines(corrections.extensions(case, found))}"
+    )
+
+
+def _subject(case: RuleContext, found: CertificateInstance) -> str:
+    parts = corrections.subject(case, found)
+    utf8 = "" if all(value.isascii() for _, value in parts) else "-utf8 "
+    return f"{utf8}-subj {bash.subject(parts)}"
+
+
+def _request_for(found: CertificateInstance) -> str:
+    """A request for a key that is not here: signed by a key that is thrown away at once."""
+    parts = found.certificate.subject.parts
+    throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
+    return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
+
+
+def _same_key(case: RuleContext, found: CertificateInstance) -> str:
+    return f" \\\n    -force_pubkey <(openssl x509 -in {alone(case, found)} -noout -pubkey)"
+
+
+def alone(case: RuleContext, found: CertificateInstance) -> str:
+    """The certificate as a file argument, without the others that may lie in its file."""
+    file = bash.word(found.path)
+    return f"<({bash.block_of(case.number_of(found), file)})" if case.has_company(found) else file
+
+
+def generated(key: PublicKey, out: str = "") -> str:
+    """The command for a key of the same sort, strong enough; openssl writes it readable by its owner alone."""
+    where = f" -out {out}" if out else ""
+    if key.algorithm.startswith("rsa"):
+        return f"openssl genrsa{where} {max(2048, key.bits)}"
+    curve = {"P-384": "secp384r1", "P-521": "secp521r1"}.get(key.curve or "", "prime256v1")
+    return f"openssl ecparam -name {curve} -genkey -noout{where}"
+
+
+def _in_one_file(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+    """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
+    file = bash.word(target_of(found.path))
+    key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
+    rest = f"; {bash.rest_of_blocks(file)}" if case.has_company(found) else ""
+    return (
+        f'key="{key}" &&\n'
+        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
+        f'(umask 077; (printf \'%s\\n\' "$crt" "$key"{rest}) > {file}.new) &&\n  mv {file}.new {file}'
+    )
+
+
+def _in_kubeconfig(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+    """The embedded certificate, made again and put on its line; what sed cannot do, kubectl does."""
+    file = bash.word(found.path)
+    line = _line(found)
+    key_line = fields.line_near(found.path, "client-key-data", line) if line else None
+    if line is None or key_line is None or found.use.position:
+        return ""  # the key beside it is the user's, and not that of a CA in the user's chain
+    make = generated(found.certificate.public_key) if new_key else bash.field_decoded(key_line, file)
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
+    new = "printf '%s\\n' \"$crt\""
+    if case.has_company(found):
+        new = f"({new}; {bash.field_decoded(line, file)} | {bash.rest_of_blocks()})"
+    changes = [bash.line_set(line, f"$({new} | openssl base64 -A)")]
+    if new_key:
+        changes.append(bash.line_set(key_line, "$(printf '%s\\n' \"$key\" | openssl base64 -A)"))
+    return (
+        f'key="$({make})" &&\n'
+        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
+        f"  sed -i {' '.join(changes)} {file}"
+    )
+
+
+def _line(found: CertificateInstance) -> int | None:
+    """The line of the certificate's data; where the data is damaged, the only line that it can be."""
+    option = found.use.option or ""
+    if found.certificate.sha256:
+        return fields.line_of_data(found.path, option, found.certificate.sha256)
+    lines = fields.lines_with(found.path, option)
+    return lines[0] if len(lines) == 1 else None
+
+
+# ---------------------------------------------------------------- authorities
+
+
+def authority_made_again(
+    case: RuleContext, found: CertificateInstance, *, extensions: Iterable[str] | None = None
+) -> str:
+    """A root CA with its own key and name again, and its copies with it: what it signed stays good.
+
+    openssl keeps the name to the byte and the serial, as it must: Go compares names by their bytes, and
+    easy-rsa's certificates name the CA's serial.
+    """
+    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
+    origin = found
+    if key is None or found.embedded:
+        # Another copy may lie beside the key.
+        origin, key = next(
+            (
+                (copy, use.key_path)
+                for copy in case.copies[found.certificate.sha256]
+                for use in copy.uses
+                if use.key and use.key_path and not copy.embedded
+            ),
+            (found, None),
+        )
+    if origin.embedded:
+        return ""
+    crt = bash.word(target_of(origin.path))
+    key_path = key or usual_key(origin.path)
+    remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
+    changed = extensions if extensions is not None else corrections.authority_extensions(found.certificate)
+    options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
+    days = _days(case, AUTHORITY_DAYS, None)
+    made = (
+        f"openssl x509 -in {alone(case, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
+        f"    -out {crt}.new &&\n  {_into_place(case, origin, crt)}"
+    )
+    return remark + bash.one_after_the_other([made, *copied(case, origin)])
+
+
+def copied(case: RuleContext, origin: CertificateInstance) -> list[str]:
+    """The commands that bring a changed CA to every other place where it lies."""
+    places = [copy for copy in case.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
+    return [command for copy in places if (command := _copied_to(case, copy, alone(case, origin)))]
+
+
+def _copied_to(case: RuleContext, copy: CertificateInstance, source: str) -> str:
+    """Bring the certificate in the file *source* to where its forerunner lies, alone or among others."""
+    file = bash.word(copy.path)
+    number = case.number_of(copy)
+    if not copy.embedded:
+        if not case.has_company(copy):
+            return f"cp {source} {file}"
+        changed = bash.with_block(number, source, file)
+        return f"(umask 077; {changed} > {file}.new) &&\n  chmod {_mode(copy.path)} {file}.new && mv {file}.new {file}"
+    option = copy.use.option or "certificate-authority-data"
+    line = fields.line_of_data(copy.path, option, copy.certificate.sha256)
+    if line is None:
+        return ""
+    data = f"openssl base64 -A -in {source}"
+    if case.has_company(copy):
+        data = f"{bash.field_decoded(line, file)} | {bash.with_block(number, source, '-')} | openssl base64 -A"
+    return bash.line_filled(line, data, file)
+
+
+def authority_replaced(case: RuleContext, found: CertificateInstance, *, new_key: bool = True) -> str:
+    """A root CA with a new key, or with the one that lies beside it: all that the old one signed is made again."""
+    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
+    if key is None or found.embedded:
+        return ""
+    crt, key_word = bash.word(target_of(found.path)), bash.word(key)
+    days = _days(case, AUTHORITY_DAYS, None)
+    subject = bash.subject(found.certificate.subject.parts)
+    own = f"{bash.word(target_of(key))}.new" if new_key else key_word
+    commands = [generated(found.certificate.public_key, own)] if new_key else []
+    commands += [
+        (
+            f"openssl req -new -key {own} -subj {subject} |\n"
+            f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
+            f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
+            f"    -out {crt}.new &&\n  {_into_place(case, found, crt, key if new_key else None)}"
+        ),
+        *copied(case, found),
+    ]
+    for copy in case.copies[found.certificate.sha256]:
+        other = next((use.key_path for use in copy.uses if use.key and use.key_path), None)
+        if other is not None and other != key:
+            commands.append(f"cp {key_word} {bash.word(other)}")
+    signed = Signer(found.path, key, key_is_here=True, days=None)
+    for leaf in case.leaves:
+        issuer = case.issuer_of(leaf)
+        if issuer is not None and issuer.certificate.sha256 == found.certificate.sha256 and not leaf.live:
+            commands.append(_leaf(case, leaf, signed, new_key=False))
+    return bash.one_after_the_other(commands)

@@ -1,0 +1,171 @@
+"""Who signed what, as ``openssl verify`` says: many certificates for one process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.openssl.program import check_works
+from kcert.shell import Command, Reading, read_many
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.openssl.x509 import X509
+
+MOST = 500
+"""Files on one command line: far below what Linux and macOS allow, and few to write before openssl reads them."""
+
+LEAST = 100
+"""Below this another process costs more than it saves."""
+
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder for its owner alone is made in it
+"""Linux's folder in memory. On a disk a file for a moment costs as much as openssl's look at it, and more where many
+were removed just before."""
+
+_ROOM = 16 * 1024
+"""Bytes to have free in memory for each certificate that is written there: few are larger than a page of 4 KiB."""
+
+_THE_CAS_FAULT = frozenset({24, 32, 79})
+"""openssl's numbers for a CA that must not be one (24, later 79), or must not sign (32): ``not-a-ca`` says so."""
+
+_FAILED = re.compile(
+    r"^error (?P<number>\d+) at \d+ depth lookup: (?P<words>[^\n]*)\n"
+    r"error (?P<file>[^\n]*?): verification failed$",
+    re.MULTILINE,
+)
+
+_UNCLEAR = "openssl cannot verify it"
+
+Pair = tuple[str, tuple[str, ...]]
+
+
+class Signatures:
+    """The verdicts on certificates and the CAs that they answer to; openssl is asked when the first is needed.
+
+    Dates are left out (``-no_check_time``): other rules judge them. An intermediate CA may be trusted by itself
+    (``-partial_chain``), as Go does.
+    """
+
+    def __init__(self, openssl: str, pairs: Iterable[tuple[X509, tuple[X509, ...]]]) -> None:
+        self.openssl = openssl
+        self._waiting: dict[Pair, tuple[X509, tuple[X509, ...]]] = {
+            _pair(certificate, issuers): (certificate, issuers) for certificate, issuers in pairs if issuers
+        }
+        self._verdicts: dict[Pair, str | None] = {}
+
+    def expect(self, pairs: Iterable[tuple[X509, tuple[X509, ...]]]) -> None:
+        """Have *pairs* judged together with the rest, when the first verdict is asked for."""
+        for certificate, issuers in pairs:
+            if (pair := _pair(certificate, issuers)) not in self._verdicts:
+                self._waiting[pair] = (certificate, issuers)
+
+    def verdict(self, certificate: X509, issuers: tuple[X509, ...]) -> str | None:
+        """None where one of *issuers* signed *certificate*, or what openssl has against it."""
+        pair = _pair(certificate, issuers)
+        if pair not in self._verdicts:
+            self.expect([(certificate, issuers)])
+            self._ask()
+        return self._verdicts[pair]
+
+    def signed_itself(self, certificate: X509) -> bool:
+        """True where a certificate's own key made its signature."""
+        return certificate.self_issued and self.verdict(certificate, (certificate,)) is None
+
+    def _ask(self) -> None:
+        by_issuers: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
+        for pair in self._waiting:
+            by_issuers[pair[1]].append(pair)
+        size = _batch(len(self._waiting))
+        batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
+        at_once = os.cpu_count() or 1
+        for start in range(0, len(batches), at_once):
+            self._ask_side_by_side(batches[start : start + at_once])
+        self._waiting.clear()
+
+    def _ask_side_by_side(self, batches: list[list[Pair]]) -> None:
+        with tempfile.TemporaryDirectory(prefix="kcert-", dir=_scratch(sum(map(len, batches)))) as folder:
+            files = [self._written(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
+            commands = [self._command(Path(folder, str(number)), batch) for number, batch in enumerate(batches)]
+            for named, reading in zip(files, read_many(commands), strict=True):
+                self._take(named, reading)
+            self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
+
+    def _ask_one_by_one(self, asked: list[tuple[Path, dict[str, Pair]]]) -> None:
+        """OpenSSL 1.1.1 gives the reasons on standard error and the names on standard output, so that among many
+        nobody knows which is whose: those that failed without a reason are asked for again, each by itself."""
+        unclear = [
+            (folder, name, pair)
+            for folder, named in asked
+            for name, pair in named.items()
+            if self._verdicts[pair] == _UNCLEAR
+        ]
+        if unclear:
+            check_works(self.openssl)
+        commands = [_command_for(self.openssl, folder, [name], pair) for folder, name, pair in unclear]
+        for (_, name, pair), reading in zip(unclear, read_many(commands), strict=True):
+            said = f"{reading.stderr}error {name}: verification failed\n"
+            self._take({name: pair}, Reading(reading.status, reading.stdout, said))
+
+    def _written(self, folder: Path, batch: list[Pair]) -> dict[str, Pair]:
+        """The batch as files in *folder*, a name each, and the CA that has to have signed them."""
+        folder.mkdir()
+        (folder / "authority").write_text("".join(_pem(issuer) for issuer in self._waiting[batch[0]][1]))
+        names = dict(zip(_names(folder, batch), batch, strict=True))
+        for name, pair in names.items():
+            (folder / name).write_text(self._waiting[pair][0].pem)
+        return names
+
+    def _command(self, folder: Path, batch: list[Pair]) -> Command:
+        return _command_for(self.openssl, folder, _names(folder, batch), batch[0])
+
+    def _take(self, names: dict[str, Pair], reading: Reading) -> None:
+        fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
+        failed = {found["file"]: found for found in _FAILED.finditer(reading.stderr)}
+        for name, pair in names.items():
+            found = failed.get(name)
+            if found is None:
+                self._verdicts[pair] = None if name in fine else _UNCLEAR
+            else:
+                own = int(found["number"]) not in _THE_CAS_FAULT
+                self._verdicts[pair] = f"error {found['number']}: {found['words']}" if own else None
+
+
+def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Command:
+    """Verify the files *names*, all of them with the issuers of *pair*."""
+    # Without -no-CApath the CAs that the machine trusts would count as well.
+    options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", "authority"]
+    if pair[1] == (pair[0],):
+        # What is trusted is taken at its word otherwise: the signature would not be looked at.
+        options.append("-check_ss_sig")
+    return Command((openssl, "verify", *options, *names), folder)
+
+
+def _names(folder: Path, batch: list[Pair]) -> list[str]:
+    """File names that nothing inside a certificate can foresee, and so not pretend to be a verdict on."""
+    return [f"{folder.parent.name}-{number}" for number in range(len(batch))]
+
+
+def _batch(waiting: int) -> int:
+    """How many for one process, so that every processor has its share."""
+    return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
+
+
+def _scratch(certificates: int) -> str | None:
+    """Where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
+    if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None
+
+
+def _pair(certificate: X509, issuers: tuple[X509, ...]) -> Pair:
+    return certificate.sha256, tuple(issuer.sha256 for issuer in issuers)
+
+
+def _pem(certificate: X509) -> str:
+    return certificate.pem if certificate.pem.endswith("\n") else certificate.pem + "\n"

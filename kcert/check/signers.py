@@ -1,0 +1,111 @@
+"""Rules about who signed what, and who may sign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.check import options
+from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check.rule import Violation, error
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.scan.survey import CertificateRef
+
+
+def wrong_issuer(case: RuleContext) -> Iterator[Violation]:
+    """Those who are shown it trust another CA than the one that signed it."""
+    for found in case.leaves:
+        if found.only_service_account or _is_self_made(case, found):
+            continue
+        for use in found.uses:
+            verdict = _against(case, use)
+            if verdict is None or case.signatures.signed_itself(found.certificate):
+                continue
+            authority = use.issuers[0].subject
+            issuer = found.certificate.issuer
+            if issuer == authority:
+                message = (
+                    f"{found.description} says that {issuer} signed it, but not with the key of the CA in "
+                    f"{use.issuer_path}: it comes from an earlier CA of the same name."
+                )
+            else:
+                message = (
+                    f"{found.description} was signed by {issuer}, but those who are shown it trust {authority} "
+                    f"({use.issuer_path})."
+                )
+            yield Violation(found.path, message, verdict, reissue_commands(case, found))
+            break
+
+
+def _against(case: RuleContext, use: CertificateRef) -> str | None:
+    """What openssl has against it; None where it is fine, or where an option that names the wrong CA is to blame."""
+    if not use.issuers:
+        return None
+    verdict = case.signatures.verdict(use.certificate, use.issuers)
+    if verdict is None or options.is_blamed(case, use.issuer_path, use.certificate):
+        return None
+    return verdict
+
+
+def self_signed_leaf(case: RuleContext) -> Iterator[Violation]:
+    """It vouches for itself, and nobody believes it."""
+    for found in case.leaves:
+        if not (found.roles or found.dials) or found.only_service_account or _is_self_made(case, found):
+            continue
+        if case.signatures.signed_itself(found.certificate):
+            message = (
+                f"{found.description} is signed with its own key: no CA vouches for it, so that nobody who trusts "
+                "the cluster's CA accepts it."
+            )
+            evidence = f"subject and issuer are both {found.certificate.subject}"
+            yield Violation(found.path, message, evidence, reissue_commands(case, found))
+
+
+def _is_self_made(case: RuleContext, found: CertificateInstance) -> bool:
+    """True for a kubelet's own serving certificate, which nobody verifies unless the API server is told to."""
+    return found.roles == {Role.KUBELET_SERVER} and not case.option(
+        "kube-apiserver", "--kubelet-certificate-authority", found
+    )
+
+
+def not_a_ca(case: RuleContext) -> Iterator[Violation]:
+    """It is used as a CA, and says that it is none."""
+    for found in case.deduplicated:
+        if not _stands_as_authority(found):
+            continue
+        certificate = found.certificate
+        usage = certificate.key_usage
+        if certificate.version == 1 and certificate.self_issued:
+            continue  # there were no extensions then, and a root of version 1 is still taken
+        if not certificate.ca:
+            evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"
+        elif usage is not None and "keyCertSign" not in usage:
+            evidence = f"keyUsage {', '.join(usage) or 'empty'}, without keyCertSign"
+        else:
+            continue
+        message = (
+            f"{found.description} is used as a CA, but its extensions do not let it be one: nothing that it signed "
+            "is accepted."
+        )
+        if certificate.self_issued:
+            fix = authority_made_again(case, found)
+        else:
+            fix = options.right_authority(case, found) or reissue_commands(case, found)
+        yield Violation(found.path, message, evidence, fix, authority=True)
+
+
+def _stands_as_authority(found: CertificateInstance) -> bool:
+    """True where an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
+    return found.is_authority and found.use.position == 0
+
+
+RULES = (
+    error("wrong-issuer", wrong_issuer),
+    error("self-signed-leaf", self_signed_leaf),
+    error("not-a-ca", not_a_ca),
+    error("wrong-ca-option", options.wrong_ca_option),
+)

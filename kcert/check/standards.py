@@ -1,0 +1,145 @@
+"""What a certificate would say that is not there, or that nobody can read any more: for repairs alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.certificates import AltName, Kind
+from kcert.check import corrections
+from kcert.check.case import CertificateInstance
+from kcert.check.demands import DEMANDS, MASTERS, NODE_PREFIX, NODES
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.scan import layouts
+from kcert.scan.components import CA_ROLES, FILE_OPTIONS, KUBECONFIG_ROLE
+from kcert.scan.survey import CertificateRef, Problem, Role
+
+if TYPE_CHECKING:
+    from kcert.check.case import RuleContext
+    from kcert.scan.survey import KeyFile
+
+_SUBJECTS: dict[Role, tuple[str, tuple[str, ...]]] = {
+    Role.APISERVER: ("kube-apiserver", ()),
+    Role.APISERVER_KUBELET_CLIENT: ("kube-apiserver-kubelet-client", (MASTERS,)),
+    Role.APISERVER_ETCD_CLIENT: ("kube-apiserver-etcd-client", ()),
+    Role.FRONT_PROXY_CLIENT: ("front-proxy-client", ()),
+    Role.ETCD_SERVER: ("etcd-server", ()),
+    Role.ETCD_PEER: ("etcd-peer", ()),
+    Role.ETCD_CLIENT: ("kube-etcd-healthcheck-client", ()),
+    Role.CONTROLLER_MANAGER: ("system:kube-controller-manager", ("system:kube-controller-manager",)),
+    Role.CONTROLLER_MANAGER_SERVER: ("kube-controller-manager", ()),
+    Role.SCHEDULER: ("system:kube-scheduler", ("system:kube-scheduler",)),
+    Role.SCHEDULER_SERVER: ("kube-scheduler", ()),
+    Role.PROXY: ("system:kube-proxy", ("system:node-proxier",)),
+    Role.ADMIN: ("kubernetes-admin", (MASTERS,)),
+    Role.SERVICE_ACCOUNT: ("service-accounts", ()),
+}
+_RSA_OID = bytes.fromhex("06092a864886f70d0101")
+
+
+def role_of(case: RuleContext, problem: Problem) -> Role | None:
+    """What the file of *problem* is for: by its option, or by its place among the others."""
+    if problem.option and problem.component:
+        option = FILE_OPTIONS.get(problem.component, {}).get(problem.option)
+        if option is not None:
+            return option.role
+    if problem.option and problem.option.startswith("client-"):
+        by_component = KUBECONFIG_ROLE.get(problem.component or "")
+        return by_component or layouts.kubeconfig_role(problem.source or problem.path, None)
+    if problem.option and problem.option.startswith("certificate-authority"):
+        return Role.CLUSTER_CA
+    folder = problem.path.parent
+    beside = {use.path.stem for use in case.survey.uses if use.path.parent == folder}
+    beside |= {key.path.stem for key in case.survey.keys if key.path.parent == folder}
+    blank = _blank(case, Name(), (), PublicKey("rsa", 2048, None, ""))
+    return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
+
+
+def as_it_should_be(
+    case: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
+) -> CertificateInstance | None:
+    """A certificate for *role* in the place of *problem*; None where nobody can know whose it was."""
+    wanted = case.wanted_at(problem.path)
+    if wanted is not None and wanted.subject is not None:
+        name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
+    else:
+        named = _subject(problem, role)
+        if named is None:
+            return None
+        name = named
+    embedded = problem.path == problem.source
+    authorities = case.belonging(problem.source or problem.path)
+    authority = authorities.get(CA_ROLES.get(role, Role.CLUSTER_CA) if role else Role.CLUSTER_CA)
+    authority = authority or authorities.get(Role.CLUSTER_CA)
+    demand = DEMANDS[role] if role else None
+    kind = wanted.kind if wanted else Kind.PEER if demand and demand.serves and demand.dials else None
+    kind = kind or (Kind.SERVER if demand and demand.serves else Kind.CLIENT)
+    use = CertificateRef(
+        component=problem.component,
+        kind=kind,
+        certificate=_blank(case, name, _names(case, problem, role), _public_key(key)),
+        path=problem.path,
+        option=problem.option,
+        source=problem.source,
+        key_path=key.path if key else None,
+        role=role,
+        embedded=embedded,
+        issuers=(authority,) if authority else (),
+        key=key,
+    )
+    return CertificateInstance((use,), wanted)
+
+
+def _subject(problem: Problem, role: Role | None) -> Name | None:
+    if role is None:
+        return None
+    if role in (Role.KUBELET, Role.KUBELET_CLIENT):
+        return Name((("CN", f"{NODE_PREFIX}{_node(problem, role)}"), ("O", NODES)))
+    if role is Role.KUBELET_SERVER:
+        return Name((("CN", _node(problem, role)),))
+    if role not in _SUBJECTS:
+        return None
+    common_name, groups = _SUBJECTS[role]
+    return Name((("CN", common_name), *(("O", group) for group in groups)))
+
+
+def _node(problem: Problem, role: Role) -> str:
+    return (layouts.node_of(problem.path, role) or problem.path.stem).lower()
+
+
+def _names(case: RuleContext, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
+    if role is None or not DEMANDS[role].serves:
+        return ()
+    hosts = corrections.usual_names(case, role, problem.path)
+    return hosts or (AltName("DNS", _node(problem, role)),)
+
+
+def _public_key(key: KeyFile | None) -> PublicKey:
+    """As much of the key as an extension depends on: whether it is RSA."""
+    blocks = [block for block in pem_blocks(key.pem) if block.is_key] if key else []
+    elliptic = bool(blocks) and blocks[0].label != "RSA PRIVATE KEY" and _RSA_OID not in blocks[0].der[:64]
+    return PublicKey("ec", 256, "P-256", "") if elliptic else PublicKey("rsa", 2048, None, "")
+
+
+def _blank(case: RuleContext, name: Name, names: tuple[AltName, ...], key: PublicKey) -> X509:
+    return X509(
+        version=1,
+        serial="",
+        signature_algorithm="",
+        issuer=Name(),
+        subject=name,
+        not_before=case.now,
+        not_after=case.now,
+        public_key=key,
+        ca=None,
+        path_length=None,
+        basic_constraints_critical=False,
+        key_usage=None,
+        key_usage_critical=False,
+        extended_key_usage=None,
+        alt_names=names,
+        subject_key_id=None,
+        authority_key_id=None,
+        sha256="",
+        pem="",
+    )

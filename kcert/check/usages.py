@@ -1,0 +1,51 @@
+"""Rules about what a certificate may be used for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.check.repairs import reissue_commands
+from kcert.check.rule import Violation, error
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.check.case import CertificateInstance, RuleContext
+
+
+def missing_server_auth(case: RuleContext) -> Iterator[Violation]:
+    """A server shows a certificate that must not stand for a server."""
+    for found in case.leaves:
+        if found.serves and not found.certificate.may_serve:
+            message = f"{found.description} is shown by a server, and its extended key usage does not let it be one."
+            yield _fault(case, found, message, "serverAuth")
+
+
+def missing_client_auth(case: RuleContext) -> Iterator[Violation]:
+    """A client shows a certificate that must not stand for a client."""
+    for found in case.leaves:
+        if found.dials and not found.certificate.may_dial:
+            if found.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
+                message = (
+                    f"{found.description} is etcd's, which shows it as a client too: to its peers, and to itself. Its "
+                    "extended key usage does not allow that."
+                )
+            else:
+                message = (
+                    f"{found.description} is shown by a client, and its extended key usage does not let it be one."
+                )
+            yield _fault(case, found, message, "clientAuth")
+
+
+def _fault(case: RuleContext, found: CertificateInstance, message: str, missing: str) -> Violation:
+    usages = ", ".join(found.certificate.extended_key_usage or ()) or "empty"
+    return Violation(
+        found.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", reissue_commands(case, found)
+    )
+
+
+RULES = (
+    error("missing-server-auth", missing_server_auth),
+    error("missing-client-auth", missing_client_auth),
+)

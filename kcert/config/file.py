@@ -1,0 +1,395 @@
+"""kcert.yaml: read, checked value by value, and turned into a ``Cluster``.
+
+The file is read as YAML's node graph rather than as plain values, because each error names the line, and
+because YAML's own reading would silently take the last of two equal keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import stat
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+from kcert import plain_yaml
+from kcert.certificates import AltName, Key
+from kcert.config import ApiServer, Cluster, Host, Lifetimes, User, names
+from kcert.errors import InputError, sentence
+from kcert.files import open_at_once
+from kcert.shell import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import yaml
+
+LARGEST_FILE = 4 * 1024 * 1024  # bytes; a cluster of thousands of nodes fits into one
+LONGEST_LIFE = 36500  # days: a hundred years
+CURVES = ("P-256", "P-384")
+
+_TYPES = {
+    "tag:yaml.org,2002:str": "text",
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number with a fraction",
+    "tag:yaml.org,2002:bool": "yes or no",
+    "tag:yaml.org,2002:null": "nothing",
+    "tag:yaml.org,2002:seq": "a list",
+    "tag:yaml.org,2002:map": "a group of keys",
+    "tag:yaml.org,2002:timestamp": "a date",
+}
+
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True)
+class Value:
+    """One place in the file: the YAML node, where it stands, and how it is called in messages."""
+
+    node: yaml.Node
+    path: str
+    file: Path
+
+    @property
+    def line(self) -> int:
+        """The line of the file, counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def kind(self) -> str:
+        """What YAML takes it for, in words."""
+        return _TYPES.get(self.node.tag, self.node.tag)
+
+    @property
+    def shown(self) -> str:
+        """The value as messages show it, with nothing in it that could upset a terminal."""
+        text = str(self.node.value) if isinstance(self.node.value, str) else self.kind
+        return ascii(text if len(text) <= 80 else text[:77] + "...")
+
+    def refuse(self, why: str) -> InputError:
+        """The error that this value cannot be taken."""
+        where = f"{self.path}: " if self.path else ""
+        return InputError(f"{self.file}:{self.line}: {where}{sentence(why)}")
+
+    def text(self, reason: Callable[[str], str | None]) -> str:
+        """The value as text for which *reason* finds nothing to say."""
+        if self.kind in ("a list", "a group of keys"):
+            raise self.refuse(f"one value belongs here, this is {self.kind}")
+        value = str(self.node.value)
+        if self.kind != "text":
+            raise self.refuse(f"{self.shown} is read by YAML as {self.kind}, text belongs here (write it in quotes)")
+        if why := reason(value):
+            raise self.refuse(f"{self.shown} is not accepted: {why}")
+        return value
+
+    def number(self, least: int, most: int, unit: str) -> int:
+        """The value as a whole number from *least* to *most*."""
+        accepted = f"a whole number from {least} to {most} belongs here ({unit})"
+        if self.kind != "a number":
+            raise self.refuse(f"{self.shown} is {self.kind}; {accepted}")
+        digits = str(self.node.value)
+        # YAML 1.1 also reads 017, 0x1F, 1_000 and 1:30 as numbers, and not as they look: only plain ones are taken.
+        plain = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+        if not plain or len(digits) > 9 or not least <= int(digits) <= most:
+            raise self.refuse(f"{self.shown} is not accepted; {accepted}")
+        return int(digits)
+
+    def choice(self, accepted: tuple[str, ...]) -> str:
+        """The value as one of *accepted*."""
+        return self.text(lambda value: None if value in accepted else f"accepted are {', '.join(accepted)}")
+
+    def items(self) -> list[Value]:
+        """The values of a list; none for a key that is there without a value."""
+        if self.kind == "nothing":
+            return []
+        if self.kind != "a list":
+            raise self.refuse(f"a list belongs here, this is {self.kind}")
+        return [Value(node, f"{self.path}[{count}]", self.file) for count, node in enumerate(self.node.value)]
+
+    def one_or_more(self) -> list[Value]:
+        """One value or a list of them."""
+        values = self.items() if self.kind == "a list" else [self]
+        if not values:
+            raise self.refuse("the list is empty, at least one value belongs here")
+        return values
+
+    def fields(self, known: tuple[str, ...]) -> dict[str, Value]:
+        """The values of a group of keys, of which only those in *known* may occur, each once."""
+        if self.kind != "a group of keys":
+            raise self.refuse(f"a group of keys belongs here ({', '.join(known)}), this is {self.kind}")
+        found: dict[str, Value] = {}
+        for key_node, value_node in self.node.value:
+            key = Value(key_node, self.path or "key", self.file)
+            name = str(key_node.value)
+            if key.kind != "text" or name not in known:
+                raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
+            path = f"{self.path}.{name}" if self.path else name
+            if name in found:
+                raise Value(key_node, path, self.file).refuse(
+                    f"the key stands here twice, first in line {found[name].line}"
+                )
+            found[name] = Value(value_node, path, self.file)
+        return found
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else f"; accepted are {', '.join(known)}"
+
+
+def read(path: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
+    """The cluster that the file at *path* describes; without a file (None) the built-in example.
+
+    *lifetimes* holds the days that each known profile has by default. Raises InputError, which names the
+    file, the line, the value and what would be accepted.
+    """
+    if path is None:
+        return _cluster({}, None, lifetimes)
+    root = _parse(path)
+    return _cluster(root.fields(_KEYS) if root else {}, path, lifetimes)
+
+
+def _parse(path: Path) -> Value | None:
+    try:
+        # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
+        with open_at_once(path) as file:
+            content = file.read(LARGEST_FILE + 1)
+            piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
+        if piped and not content:
+            # An empty file means the built-in example; a program that failed, or was never started, does not.
+            raise InputError(
+                f"{path} is a pipe, and nobody wrote anything into it: a cluster's description belongs there."
+            )
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is not there. `kcert init --config {quote(str(path))}` writes one to start from."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
+    try:
+        node = plain_yaml.composed(text)
+    except plain_yaml.TooDeepError:
+        raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
+    except plain_yaml.NotPlainError as error:
+        if error.line is None:
+            raise InputError(f"{path}: this is not YAML that can be read: {error.problem or error}.") from None
+        raise InputError(f"{path}:{error.line}: this is not YAML: {error.problem}.") from None
+    return None if node is None or node.tag == "tag:yaml.org,2002:null" else Value(node, "", path)
+
+
+_KEYS = (
+    "cluster",
+    "profile",
+    "api_server",
+    "service_cidr",
+    "dns_domain",
+    "control_plane",
+    "nodes",
+    "etcd",
+    "users",
+    "key",
+    "days",
+)
+
+
+class _Defaults:
+    """Remembers, for the reader of the screen, what was taken because the file says nothing of it."""
+
+    def __init__(self, found: dict[str, Value]) -> None:
+        self.found = found
+        self.taken: list[str] = []
+
+    def get(self, key: str, build: Callable[[Value], Built], default: Built, phrase: str) -> Built:
+        value = self.found.get(key)
+        if value is not None and not (value.kind == "nothing" and isinstance(default, tuple)):
+            return build(value)
+        if phrase:
+            self.taken.append(phrase)
+        return default
+
+
+def _cluster(found: dict[str, Value], source: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
+    asked = _Defaults(found)
+    local = ("127.0.0.1",)
+    first_host: tuple[Host, ...] = (Host("controlplane01", local),)
+    first_node: tuple[Host, ...] = (Host("node01", local),)
+    services: tuple[str, ...] = ("10.96.0.0/16",)
+    name = asked.get("cluster", lambda value: value.text(names.context_name), "kubernetes", "cluster kubernetes")
+    profile = asked.get("profile", lambda value: value.choice(tuple(lifetimes)), "course", "profile course")
+    control_plane = asked.get(
+        "control_plane",
+        lambda value: _hosts(value, least=1),
+        first_host,
+        "control-plane host controlplane01 at 127.0.0.1",
+    )
+    nodes = asked.get("nodes", _hosts, first_node, "node node01 at 127.0.0.1")
+    api_server = asked.get(
+        "api_server",
+        lambda value: _api_server(value, control_plane[0]),
+        ApiServer(control_plane[0].name, control_plane[0].addresses),
+        f"API server at {control_plane[0].name}:6443",
+    )
+    cidrs = asked.get("service_cidr", _networks, services, "services in 10.96.0.0/16")
+    cluster = Cluster(
+        name=name,
+        profile=profile,
+        api_server=api_server,
+        service_cidrs=cidrs,
+        dns_domain=asked.get(
+            "dns_domain", lambda value: value.text(names.host_name), "cluster.local", "domain cluster.local"
+        ),
+        control_plane=control_plane,
+        nodes=nodes,
+        etcd=asked.get("etcd", _hosts, (), "") or control_plane,
+        users=asked.get("users", _users, (), ""),
+        key=asked.get("key", _key, Key(), "RSA keys of 2048 bits"),
+        days=asked.get("days", lambda value: _days(value, lifetimes[profile]), lifetimes[profile], ""),
+        source=source,
+    )
+    _check_machines(cluster)
+    _check_services_apart(cluster, found.get("service_cidr"))
+    return replace(cluster, defaults=tuple(asked.taken))
+
+
+def _hosts(value: Value, least: int = 0) -> tuple[Host, ...]:
+    hosts = tuple(_host(item) for item in value.items())
+    if len(hosts) < least:
+        raise value.refuse("the list is empty, at least one host belongs here")
+    _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
+    _refuse_twins(
+        ((item, one) for item, host in zip(value.items(), hosts, strict=True) for one in host.addresses), "the address"
+    )
+    return hosts
+
+
+def _host(value: Value) -> Host:
+    found = value.fields(("name", "ip"))
+    for key in ("name", "ip"):
+        if key not in found:
+            raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
+    return Host(found["name"].text(names.host_name), _addresses(found["ip"]), value.line)
+
+
+def _addresses(value: Value) -> tuple[str, ...]:
+    items = value.one_or_more()
+    addresses = tuple(str(ipaddress.ip_address(item.text(names.address))) for item in items)
+    _refuse_twins(zip(items, addresses, strict=True), "the address")
+    return addresses
+
+
+def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
+    seen: dict[str, Value] = {}
+    for item, text in values:
+        if text in seen:
+            raise item.refuse(f"{what} {text!a} is taken already, in line {seen[text].line}; each may occur once")
+        seen[text] = item
+
+
+def _users(value: Value) -> tuple[User, ...]:
+    users = []
+    for item in value.items():
+        found = item.fields(("name", "groups"))
+        if "name" not in found:
+            raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
+        groups = found["groups"].items() if "groups" in found else []
+        named = [(group, group.text(names.user_name)) for group in groups]
+        _refuse_twins(iter(named), "the group")
+        users.append(User(found["name"].text(names.user_name), tuple(group for _, group in named), item.line))
+    _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
+    return tuple(users)
+
+
+def _api_server(value: Value, first: Host) -> ApiServer:
+    found = value.fields(("host", "ip", "port", "extra_sans"))
+    host = found["host"].text(names.host_name) if "host" in found else None
+    addresses = _addresses(found["ip"]) if "ip" in found else ()
+    if not host and not addresses:
+        host, addresses = first.name, first.addresses
+    return ApiServer(
+        host=host,
+        addresses=addresses,
+        port=found["port"].number(1, 65535, "a TCP port") if "port" in found else 6443,
+        extra_sans=tuple(_alt_name(item) for item in found["extra_sans"].items()) if "extra_sans" in found else (),
+    )
+
+
+def _alt_name(value: Value) -> AltName:
+    text = str(value.node.value)
+    if names.address(text) is None:
+        return AltName("IP", str(ipaddress.ip_address(value.text(names.address))))
+    return AltName("DNS", value.text(names.alternative_dns_name))
+
+
+def _networks(value: Value) -> tuple[str, ...]:
+    items = value.one_or_more()
+    networks = tuple(str(ipaddress.ip_network(item.text(names.network))) for item in items)
+    families = [ipaddress.ip_network(network).version for network in networks]
+    if len(set(families)) < len(families):
+        raise value.refuse("kube-apiserver takes one range, or two of which one is IPv4 and one IPv6")
+    return networks
+
+
+def _key(value: Value) -> Key:
+    found = value.fields(("algorithm", "bits", "curve"))
+    algorithm = found["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in found else "rsa"
+    foreign = "curve" if algorithm == "rsa" else "bits"
+    if foreign in found:
+        raise found[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
+    return Key(
+        algorithm=cast("Literal['rsa', 'ecdsa']", algorithm),
+        bits=found["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in found else 2048,
+        curve=found["curve"].choice(CURVES) if "curve" in found else CURVES[0],
+    )
+
+
+def _days(value: Value, default: Lifetimes) -> Lifetimes:
+    found = value.fields(("ca", "leaf"))
+    days = {key: item.number(1, LONGEST_LIFE, "days") for key, item in found.items()}
+    ca, leaf = days.get("ca", default.ca), days.get("leaf", default.leaf)
+    if leaf > ca:
+        blamed = found.get("leaf", found.get("ca", value))
+        raise blamed.refuse(
+            f"a leaf of {leaf} days would outlive its CA of {ca} days; leaf has to be at most {ca},"
+            f" or ca at least {leaf}"
+        )
+    return Lifetimes(ca, leaf)
+
+
+def _check_machines(cluster: Cluster) -> None:
+    """A machine may be in several lists, but then it is the same one in each of them."""
+    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+    seen: dict[str, tuple[str, Host]] = {}
+    for key, hosts in lists.items():
+        for host in hosts:
+            first, other = seen.setdefault(host.name, (key, host))
+            if set(other.addresses) != set(host.addresses):
+                line = f"line {other.line}" if other.line else "kcert's defaults"
+                raise InputError(
+                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
+                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
+                    "have to be the same, or the names others."
+                )
+
+
+def _check_services_apart(cluster: Cluster, value: Value | None) -> None:
+    """A service address that is also a host's could reach either of them."""
+    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
+    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
+    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
+    for host in hosts:
+        for address in host.addresses:
+            for network in networks:
+                if ipaddress.ip_address(address) in network:
+                    where = f"{value.file}:{value.line}: service_cidr: " if value else cluster.place(host.line)
+                    raise InputError(
+                        f"{where}the services' range {network} holds {address}, which is {host.name}'s own address;"
+                        " a range that no host is in belongs here."
+                    )

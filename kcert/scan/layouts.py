@@ -1,0 +1,205 @@
+"""What the place and the name of a file tell about a certificate that no option names.
+
+Three layouts are known: kubeadm's folder, the flat folder of the hard way and of the course, and the kubelet's
+own ``/var/lib/kubelet/pki``. A name that anybody might use for anything (``ca``, ``admin``) counts only beside
+others that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind
+from kcert.scan.survey import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from pathlib import Path
+
+    from kcert.openssl.read import X509
+    from kcert.openssl.x509 import Name
+
+KUBEADM = {
+    "ca": Role.CLUSTER_CA,
+    "apiserver": Role.APISERVER,
+    "apiserver-kubelet-client": Role.APISERVER_KUBELET_CLIENT,
+    "apiserver-etcd-client": Role.APISERVER_ETCD_CLIENT,
+    "front-proxy-ca": Role.FRONT_PROXY_CA,
+    "front-proxy-client": Role.FRONT_PROXY_CLIENT,
+}
+KUBEADM_ETCD = {
+    "ca": Role.ETCD_CA,
+    "server": Role.ETCD_SERVER,
+    "peer": Role.ETCD_PEER,
+    "healthcheck-client": Role.ETCD_CLIENT,
+}
+_UNMISTAKABLE = {
+    "kube-apiserver": Role.APISERVER,
+    "kube-api-server": Role.APISERVER,
+    "kube-controller-manager": Role.CONTROLLER_MANAGER,
+    "kube-scheduler": Role.SCHEDULER,
+    "kube-proxy": Role.PROXY,
+    "etcd-server": Role.ETCD_SERVER,
+    "apiserver-kubelet-client": Role.APISERVER_KUBELET_CLIENT,
+    "apiserver-etcd-client": Role.APISERVER_ETCD_CLIENT,
+    "front-proxy-ca": Role.FRONT_PROXY_CA,
+    "front-proxy-client": Role.FRONT_PROXY_CLIENT,
+}
+_IN_COMPANY = {
+    "ca": Role.CLUSTER_CA,
+    "root-ca": Role.CLUSTER_CA,
+    "etcd-ca": Role.ETCD_CA,
+    "admin": Role.ADMIN,
+    "kubernetes": Role.APISERVER,
+    "service-account": Role.SERVICE_ACCOUNT,
+    "service-accounts": Role.SERVICE_ACCOUNT,
+}
+_KUBECONFIGS = {
+    "admin": Role.ADMIN,
+    "super-admin": Role.ADMIN,
+    "controller-manager": Role.CONTROLLER_MANAGER,
+    "kube-controller-manager": Role.CONTROLLER_MANAGER,
+    "scheduler": Role.SCHEDULER,
+    "kube-scheduler": Role.SCHEDULER,
+    "kube-proxy": Role.PROXY,
+    "kubelet": Role.KUBELET_CLIENT,
+}
+_KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
+_APART = re.compile(r"(?:k3s|rke2)-(?P<signs>server|client)-ca@\d+")
+_COPY = re.compile(
+    r"(?P<name>.+?)(~|[._-](bak|backup|old|orig|save|saved|prev|previous|copy|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?"
+    r"|[._-]\d{4}-?\d\d-?\d\d[\dTZ_.:-]*)"
+)
+_ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
+TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
+"""The names, without ending, that say something about the files beside them."""
+
+NODE_PREFIX = "system:node:"
+
+
+def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
+    """What the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
+    stem = path.stem
+    known = dict(_UNMISTAKABLE)
+    if neighbours & _UNMISTAKABLE.keys():
+        known |= _IN_COMPANY
+    if "apiserver" in neighbours and neighbours & (KUBEADM.keys() - {"ca", "apiserver"}):
+        known |= KUBEADM
+    if path.parent.name == "etcd" and {"ca"} < neighbours & KUBEADM_ETCD.keys():
+        known = KUBEADM_ETCD
+    if stem in known:
+        return known[stem]
+    if stem.startswith("etcd-peer-"):
+        return Role.ETCD_PEER
+    if found := _kubelet_role(stem, certificate):
+        return found
+    if not neighbours & _UNMISTAKABLE.keys():
+        return None
+    # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
+    named_so = certificate.subject.common_name == stem
+    return Role.KUBELET_SERVER if named_so and certificate.alt_names and certificate.may_serve else None
+
+
+def _kubelet_role(stem: str, certificate: X509) -> Role | None:
+    if stem in ("kubelet", "kubelet-server-current"):
+        return Role.KUBELET_SERVER if certificate.may_serve and not certificate.ca else None
+    if _KUBELET_CLIENT.fullmatch(stem):
+        return Role.KUBELET_CLIENT
+    if (certificate.subject.common_name or "").startswith(NODE_PREFIX):
+        return Role.KUBELET if certificate.may_serve and certificate.alt_names else Role.KUBELET_CLIENT
+    return None
+
+
+def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
+    """Whose kubeconfig it is, by its name, or by the only kind of user that is called like that."""
+    if path.suffix in (".conf", ".kubeconfig") and path.stem in _KUBECONFIGS:
+        return _KUBECONFIGS[path.stem]
+    if certificate and (certificate.subject.common_name or "").startswith(NODE_PREFIX):
+        return Role.KUBELET_CLIENT
+    return None
+
+
+def node_of(path: Path, role: Role | None) -> str | None:
+    """The node's name, where the place tells it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``."""
+    if role not in (Role.KUBELET, Role.KUBELET_CLIENT, Role.KUBELET_SERVER):
+        return None
+    found = _KUBELET_CLIENT.fullmatch(path.stem)
+    if found and found["node"] != "current":
+        return found["node"]
+    if path.parent.parent.name == "hosts":
+        return path.parent.name
+    return None
+
+
+def sign_apart(servers: Name, clients: Name) -> bool:
+    """True for the two CAs of K3s and RKE2: one signs what servers show, the other what clients show.
+
+    Their kubeconfigs trust the first and hold a certificate of the second
+    (https://docs.k3s.io/cli/certificate#certificate-authority-ca-certificates).
+    """
+    names = (_APART.fullmatch(name.common_name or "") for name in (servers, clients))
+    return [found["signs"] for found in names if found] == ["server", "client"]
+
+
+def is_set_aside(place: tuple[str, ...]) -> bool:
+    """True for what kubeadm's upgrade leaves in /etc/kubernetes/tmp: manifests as they were, which nobody starts.
+
+    *place* are the folders of a file and its name, from where the walk began. Source: kubeadm's constants.go,
+    ``TempDir``, and the prefixes that its phases give to ``CreateTimestampDir`` and ``CreateTempDir``.
+    """
+    return any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(place))
+
+
+def is_left_over(path: Path, names: frozenset[str]) -> bool:
+    """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
+    found = _ROTATED.fullmatch(path.name)
+    return bool(found and f"kubelet-{found['side']}-current.pem" in names)
+
+
+def is_copy(path: Path, names: Container[str]) -> bool:
+    """True for a file as it was before somebody changed it: ``admin.conf.bak`` beside ``admin.conf``.
+
+    The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
+    """
+    found = _COPY.fullmatch(path.name)
+    return bool(found and found["name"] in names)
+
+
+def kind_of(certificate: X509, role: Role | None) -> Kind:
+    """What a certificate in a folder is used as: what it says, and where it says nothing, what its role needs."""
+    if certificate.ca or role in (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA):
+        return Kind.CA
+    if certificate.version == 1 and certificate.self_issued and role is None:
+        return Kind.CA  # before version 3 there was no way to say so
+    if certificate.extended_key_usage is not None:
+        if certificate.may_serve and certificate.may_dial:
+            return Kind.PEER
+        return Kind.SERVER if certificate.may_serve else Kind.CLIENT
+    if role is not None:
+        return _KINDS.get(role, Kind.CLIENT)
+    return Kind.SERVER if certificate.alt_names else Kind.CLIENT
+
+
+_KINDS = {
+    Role.APISERVER: Kind.SERVER,
+    Role.KUBELET_SERVER: Kind.SERVER,
+    Role.CONTROLLER_MANAGER_SERVER: Kind.SERVER,
+    Role.SCHEDULER_SERVER: Kind.SERVER,
+    Role.ETCD_SERVER: Kind.PEER,
+    Role.ETCD_PEER: Kind.PEER,
+    Role.KUBELET: Kind.PEER,
+}
+
+
+def key_names(path: Path) -> list[Path]:
+    """Where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
+    stem = path.stem
+    beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
+    if stem in ("cert", "tls", "fullchain"):
+        beside += [path.with_name("key.pem"), path.with_name("tls.key"), path.with_name("privkey.pem")]
+    if stem.endswith("-cert"):
+        beside += [path.with_name(f"{stem.removesuffix('-cert')}-key.pem")]
+    private = [folder / "private" / f"{stem}.key" for folder in (path.parent, path.parent.parent)]
+    return [*beside, *private, path]

@@ -1,0 +1,165 @@
+"""systemd units: what a component is started with, drop-ins, continued lines and environment files included.
+
+Source: systemd.syntax(7), systemd.exec(5), systemd.service(5), "Command lines".
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.scan.components import COMPONENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_SECTION = re.compile(r"\[([^\]]+)\]")
+_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BARE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_ETCD_VARIABLE = re.compile(r"ETCD_([A-Z0-9_]+)")
+
+
+@dataclass(frozen=True)
+class Started:
+    """One command line: which component, and its options in order, as name and value."""
+
+    component: str
+    options: tuple[tuple[str, str], ...]
+
+
+def is_unit(content: bytes) -> bool:
+    """True for the text of a service unit."""
+    return re.search(rb"^\[Service\]", content, re.MULTILINE) is not None and b"ExecStart" in content
+
+
+def started_by(texts: Iterable[str], read_environment: Callable[[str], str | None]) -> list[Started]:
+    """The components that a unit starts; *texts* are the unit and its drop-ins, in the order in which they count.
+
+    *read_environment* gives the text of an EnvironmentFile by its path, or None where there is none.
+    """
+    given: dict[str, list[str]] = {"ExecStart": [], "Environment": [], "EnvironmentFile": []}
+    for text in texts:
+        for name, value in _assignments(text):
+            if name in given:
+                # An empty assignment takes back what stood before: that is how a drop-in replaces a command.
+                given[name] = [*given[name], value] if value else []
+    commands = given["ExecStart"]
+    environment = {name: value for line in given["Environment"] for name, value in _pairs(_words(line))}
+    for file in given["EnvironmentFile"]:  # wherever they stand, files count more (systemd.exec(5))
+        environment |= _environment_file(read_environment(file.removeprefix("-")) or "")
+    found = [started(_expanded(command, environment), environment) for command in commands]
+    return [one for one in found if one]
+
+
+def started(argv: list[str], environment: Mapping[str, str] | None = None) -> Started | None:
+    """The component of Kubernetes that *argv* starts, however it is wrapped (a shell, docker, hyperkube)."""
+    argv = _without_shell(argv)
+    for position, word in enumerate(argv):
+        program = word.rsplit("/", 1)[-1]
+        program = f"kube-{program}" if position and f"kube-{program}" in COMPONENTS else program
+        if program in COMPONENTS:
+            given = _options(argv[position + 1 :])
+            if program == "etcd":
+                given = [*_etcd_environment(environment or {}), *given]
+            return Started(program, tuple(given))
+        if word.startswith("--") and position == 0:
+            return None
+    return None
+
+
+def _assignments(text: str) -> list[tuple[str, str]]:
+    """The assignments of [Service]; a backslash joins the next line, and comments between them do not count."""
+    found: list[tuple[str, str]] = []
+    section, pending = "", ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith(("#", ";")) or (not line and not pending):
+            continue
+        if line.endswith("\\"):
+            pending += line[:-1] + " "
+            continue
+        line, pending = (pending + line).strip(), ""
+        if heading := _SECTION.fullmatch(line):
+            section = heading[1]
+        elif section == "Service" and "=" in line:
+            name, _, value = line.partition("=")
+            found.append((name.strip(), value.strip()))
+    if pending and section == "Service" and "=" in pending:
+        name, _, value = pending.partition("=")
+        found.append((name.strip(), value.strip()))
+    return found
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote that never ends
+        return text.split()
+
+
+def _pairs(words: Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, separator, value in (word.partition("=") for word in words) if separator]
+
+
+def _environment_file(text: str) -> dict[str, str]:
+    joined = re.sub(r"\\\r?\n", "", text)
+    lines = (line.strip() for line in joined.splitlines())
+    pairs = _pairs(line.removeprefix("export ") for line in lines if line and not line.startswith(("#", ";")))
+    return {name.strip(): _unquoted(value.strip()) for name, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
+
+def _expanded(command: str, environment: Mapping[str, str]) -> list[str]:
+    """The words of a command line: ${NAME} within a word, and $NAME alone as several words (systemd.service(5))."""
+    words = []
+    for word in _words(command.lstrip("-@:+!")):
+        if alone := _BARE.fullmatch(word):
+            words += _words(environment.get(alone[1], ""))
+        else:
+            words.append(
+                _BRACED.sub(lambda found: environment.get(found[1], ""), _BARE.sub(_value_of(environment), word))
+            )
+    return words
+
+
+def _value_of(environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
+    return lambda found: environment.get(found[1], found[0])
+
+
+def _without_shell(argv: list[str]) -> list[str]:
+    """The command inside ``sh -c "exec kube-apiserver …"``."""
+    if len(argv) >= 3 and argv[0].rsplit("/", 1)[-1] in ("sh", "bash", "dash") and argv[1].endswith("c"):
+        return [word for word in _words(argv[2].replace("\\\n", " ")) if word != "exec"]
+    return argv
+
+
+def _options(words: list[str]) -> list[tuple[str, str]]:
+    """Options as Go's flag packages take them: ``--name=value``, ``--name value``, one dash or two."""
+    found: list[tuple[str, str]] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if not word.startswith("-") or word in ("-", "--"):
+            continue
+        name, separator, value = word.partition("=")
+        if not separator and position < len(words) and not words[position].startswith("-"):
+            value = words[position]
+            position += 1
+        elif not separator:
+            value = "true"
+        found.append((f"--{name.lstrip('-')}", value))
+    return found
+
+
+def _etcd_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """etcd takes every option from a variable as well: ETCD_CERT_FILE for --cert-file."""
+    found = ((_ETCD_VARIABLE.fullmatch(name), value) for name, value in environment.items())
+    return [(f"--{name[1].lower().replace('_', '-')}", value) for name, value in found if name]

@@ -1,0 +1,91 @@
+"""Bundles: what is in each, or the commands that copy the same."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.errors import InputError
+from kcert.kubernetes import bundles
+from kcert.shell import format_command
+from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
+from kcert.ui.flags import unsigning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.kubernetes.bundles import Bundle, Packed
+    from kcert.kubernetes.credentials import Folder
+    from kcert.store.elsewhere import Written
+
+WIDTH = 100
+
+
+def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
+    """Print what each archive holds, and what to do with it."""
+    if explain:
+        for paragraph in lessons.lesson("bundle").opening.split("\n\n"):
+            say(paragraph)
+            screen().print()
+    for bundle, file in zip(made, written, strict=True):
+        _show(bundle, file, explain=explain)
+    _warn(made)
+    say(
+        "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
+        f"it away again. `kcert bundle --scp{folder.option}` prints commands that copy the files one by one."
+    )
+
+
+def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
+    if explain:
+        heading(bundle.host.name)
+        _list(bundle.files)
+    state = "" if written.changed else "  (as it was: it holds what it should)"
+    block([f"-> {clean_line(str(written.path))}{state}"], "file")
+    if written.backup:
+        say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")
+    if explain:
+        screen().print()
+
+
+def _list(files: Sequence[Packed]) -> None:
+    """What is in the archive; where the screen is too narrow for a row, a path has a line of its own, unbroken."""
+    path = max(len(str(file.path)) for file in files)
+    reader = max(len(one) for file in files for one in file.readers)
+    if path + len("  0644  ") + reader > screen().width:
+        for file in files:
+            block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
+        return
+    rows = table("file", "mode", "read by")
+    rows.columns[0].no_wrap = True
+    for file in files:
+        rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
+    draw(rows)
+
+
+def _warn(made: Sequence[Bundle]) -> None:
+    """Say on standard error which key the control plane does not get, and what follows."""
+    why = next((one.unsigning for one in made if one.unsigning and one.signs), None)
+    if why:
+        say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
+
+
+def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
+    """Print the commands that copy the files, as a script."""
+    lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
+    for bundle in made:
+        lines += ["", f"# {bundle.host.name}"]
+        lines += [format_command(argv, WIDTH) for argv in bundles.copying(folder, bundle)]
+    _warn(made)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def stream(made: Sequence[Bundle]) -> None:
+    """Write one archive to standard output, if that is no terminal."""
+    if len(made) > 1:
+        raise InputError(f"--output - writes one archive, and there are {len(made)}: name one host.")
+    if sys.stdout.isatty():
+        raise InputError("--output -: an archive would upset the terminal. Lead it into a file or a program.")
+    _warn(made)
+    sys.stdout.buffer.write(bundles.archive(made[0]))

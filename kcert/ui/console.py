@@ -1,0 +1,226 @@
+"""The screen: one palette, one place that knows rich, and what may be written to a terminal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from kcert.shell import format_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+PIPE_WIDTH = 80
+"""Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
+
+MOST_WIDTH = 100
+"""Prose is not drawn wider than this: longer lines are hard to read."""
+
+INDENT = "    "
+
+PALETTE = Theme(
+    {
+        "heading": "bold",
+        "command": "bold green",
+        "said": "dim",
+        "file": "cyan",
+        "config": "dim",
+        "code": "cyan",
+        "good": "green",
+        "notice": "yellow",
+        "bad": "bold red",
+        "quiet": "dim",
+    }
+)
+
+
+class Screen(Console):
+    """rich's console, but a reader who has gone away ends kcert as it ends any program.
+
+    ``captured`` is True while what is printed is held back.
+    """
+
+    captured = False
+
+    def begin_capture(self) -> None:
+        """Hold back what is printed from now on."""
+        super().begin_capture()
+        self.captured = True
+
+    def end_capture(self) -> str:
+        """Give back what was printed."""
+        self.captured = False
+        return super().end_capture()
+
+    def on_broken_pipe(self) -> None:
+        """Let ``kcert.__main__`` see it."""
+        raise BrokenPipeError
+
+
+@cache
+def screen() -> Screen:
+    """Standard output."""
+    return _screen(stderr=False)
+
+
+@cache
+def error_screen() -> Screen:
+    """Standard error."""
+    return _screen(stderr=True)
+
+
+def _screen(*, stderr: bool) -> Screen:
+    console = Screen(theme=PALETTE, stderr=stderr, highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
+
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What a terminal acts upon, and what it does not show at all or shows elsewhere."""
+
+
+def clean(text: str) -> str:
+    """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
+
+    Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
+    can make a name look like another. A byte of a file name that is no text is shown as what it is.
+    """
+    return _CONTROL.sub(_visible, text.replace("\r\n", "\n"))
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8 (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def clean_line(text: str) -> str:
+    """As ``clean``, for text that has to stay on its line."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
+    """Print a paragraph, wrapped at the width of the screen.
+
+    What stands in backticks is code: where there is colour, the colour says so, elsewhere the backticks. Paths
+    and values may hold anything, also where the user wrote them.
+    """
+    console = to or screen()
+    paragraph = clean(" ".join(text.split()))
+    if not console.is_terminal and paragraph.isascii():
+        _print_plain(console, _wrapped(paragraph, min(console.width, MOST_WIDTH)))
+        return
+    line = Text(style=style)
+    if not has_colour(console):
+        line.append(paragraph)
+    else:
+        for number, part in enumerate(paragraph.split("`")):
+            line.append(part, style="code" if number % 2 else "")
+    # rich would break what is longer than a line; the terminal goes on below it, and copies it as one.
+    ends = accumulate(len(one) + 1 for one in _wrapped(line.plain, min(console.width, MOST_WIDTH), cell_len))
+    for wrapped in line.divide(list(ends)[:-1]):
+        wrapped.rstrip()
+        console.print(wrapped, soft_wrap=True)
+
+
+def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
+    """*paragraph* in lines of *width*, where *size* tells how wide a text is.
+
+    A word that is longer than a line has one to itself, and stays whole: nobody could copy a path in two pieces.
+    """
+    lines = [""]
+    for word in paragraph.split(" "):
+        if not lines[-1] or size(lines[-1]) + 1 + size(word) <= width:
+            lines[-1] += f" {word}" if lines[-1] else word
+        else:
+            lines.append(word)
+    return lines
+
+
+def _print_plain(console: Screen, lines: Iterable[str]) -> None:
+    """Print lines as they are, where there is no terminal whose colours and width rich would have to mind."""
+    text = "".join(f"{line}\n" for line in lines)
+    if console.captured:
+        console.print(Text(text), soft_wrap=True, end="")
+    else:
+        console.file.write(text)
+
+
+def has_colour(console: Screen) -> bool:
+    """False in a pipe, on a terminal without colours, and where NO_COLOR asks for none."""
+    return console.color_system is not None and not console.no_color
+
+
+def heading(text: str) -> None:
+    """Print a heading, underlined as far as it goes."""
+    console = screen()
+    console.print(Text(text, style="heading"))
+    console.print(Text("-" * min(len(text), console.width), style="quiet"))
+
+
+def command_line(argv: tuple[str, ...]) -> None:
+    """Print a command as one logical line that can be copied whole, broken with `` \\`` where it is long."""
+    console = screen()
+    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    block(format_command(argv, width).splitlines(), "command")
+
+
+def broken(line: str, width: int) -> str:
+    """A command's line, broken between options where it is too long and nothing but one program's arguments."""
+    try:
+        argv = tuple(shlex.split(line))
+    except ValueError:
+        return line
+    return format_command(argv, width) if format_command(argv) == line else line
+
+
+def table(*columns: str) -> Table:
+    """An empty table with *columns*; long cells go on in the next line, and nothing is cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """A line for each of *rows*, the first of which is the heading, for programs that read it: nothing is wrapped."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def draw(rows: Table) -> None:
+    """Print a table; in a pipe without the blanks that fill its last column."""
+    console = screen()
+    if console.is_terminal:
+        console.print(rows)
+        return
+    with console.capture() as captured:
+        console.print(rows)
+    for line in captured.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)
+
+
+def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
+    """Print lines as they are, indented and never wrapped or cut."""
+    console = screen()
+    whole = [f"{INDENT}{prefix}{line}".rstrip() for line in lines]
+    if not console.is_terminal:
+        _print_plain(console, whole)
+        return
+    for line in whole:
+        console.print(Text(line, style=style), soft_wrap=True)

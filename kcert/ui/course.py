@@ -1,0 +1,169 @@
+"""The lessons as one page: self-contained, for a browser or a printer, with links that resolve."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    from markdown_it.token import Token
+
+    from kcert.lessons import Lesson
+    from kcert.ui.explain import Chapters
+
+TITLE = "The certificates of a Kubernetes cluster"
+
+_HEAD = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 17px/1.55 Georgia, "Times New Roman", serif; color: #1a1a1a; background: #fff;
+       max-width: 46rem; margin: 2.5rem auto; padding: 0 1.2rem; }}
+h1, h2, h3, h4 {{ font-family: system-ui, sans-serif; line-height: 1.25; }}
+h1 {{ font-size: 1.9rem; }}
+h2 {{ font-size: 1.5rem; margin-top: 4rem; padding-bottom: .3rem; border-bottom: 2px solid #1a1a1a; }}
+h3 {{ font-size: 1.2rem; margin-top: 2.6rem; }}
+h4 {{ font-size: .95rem; margin: 1.6rem 0 .4rem; color: #444; }}
+pre, code {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .84em; }}
+pre {{ background: #f5f5f2; border: 1px solid #ddd; padding: .6rem .8rem; white-space: pre-wrap;
+      overflow-wrap: anywhere; line-height: 1.45; }}
+pre code {{ font-size: 1em; }}
+pre .line {{ display: block; padding-left: 2em; text-indent: -2em; }}
+pre .word {{ white-space: nowrap; }}
+code {{ overflow-wrap: anywhere; }}
+a {{ color: #0b4f8a; }}
+nav ul {{ list-style: none; padding-left: 0; columns: 2 16rem; }}
+nav li {{ break-inside: avoid; margin-bottom: .15rem; }}
+.topic {{ font-weight: normal; color: #666; font-size: .8em; }}
+@page {{ margin: 18mm 17mm 20mm; @bottom-center {{ content: counter(page); font: 9pt system-ui, sans-serif; }} }}
+@media print {{
+  body {{ font-size: 10pt; line-height: 1.42; max-width: none; margin: 0; padding: 0; }}
+  h1 {{ margin-top: 0; }}
+  h2 {{ break-before: page; margin-top: 0; }}
+  h3 {{ margin-top: 1.8rem; }}
+  h4 {{ margin: .9rem 0 .2rem; }}
+  p {{ margin: .5em 0; orphans: 3; widows: 3; }}
+  h3, h4, p:has(+ pre) {{ break-after: avoid; }}
+  pre, li, article > ul:last-child {{ break-inside: avoid; }}
+  pre {{ font-size: 8pt; padding: .4rem .6rem; }}
+  nav {{ font-size: 8.5pt; line-height: 1.3; }}
+  nav ul {{ columns: 3; margin: 0; }}
+  nav h4 {{ margin: .6rem 0 .2rem; }}
+  a {{ color: inherit; text-decoration: none; }}
+}}
+</style>
+</head>
+<body>"""
+
+_TAIL = "</body>\n</html>"
+
+_ADDRESS = re.compile(r"https?://[^\s<>()]+[^\s<>().,;:]")
+
+
+def book(chapters: Chapters) -> Iterator[str]:
+    """Every lesson, behind a table of contents."""
+    names = {one.topic for found in chapters.values() for one in found}
+    yield _HEAD.format(title=TITLE)
+    yield f"<h1>{TITLE}</h1>"
+    yield from _contents(chapters)
+    for number, (chapter, found) in enumerate(chapters.items(), 1):
+        yield f"<h2>{number}. {html.escape(chapter)}</h2>"
+        for place, lesson in enumerate(found, 1):
+            yield from _lesson(lesson, names, f"{number}.{place} ")
+    yield _TAIL
+
+
+def page(found: Sequence[Lesson]) -> Iterator[str]:
+    """Some lessons alone; what they refer to elsewhere is no link."""
+    yield _HEAD.format(title=html.escape(", ".join(one.title for one in found)))
+    names = {one.topic for one in found}
+    for lesson in found:
+        yield from _lesson(lesson, names)
+    yield _TAIL
+
+
+def contents(chapters: Chapters) -> Iterator[str]:
+    """The list of topics alone."""
+    yield _HEAD.format(title=TITLE)
+    yield f"<h1>{TITLE}</h1>"
+    for chapter, found in chapters.items():
+        yield f"<h3>{html.escape(chapter)}</h3>"
+        yield from _listed((f"<code>{one.topic}</code>: {html.escape(one.title)}") for one in found)
+    yield _TAIL
+
+
+def _contents(chapters: Chapters) -> Iterator[str]:
+    """Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's."""
+    yield "<nav>"
+    for number, (chapter, found) in enumerate(chapters.items(), 1):
+        yield f"<h4>{number}. {html.escape(chapter)}</h4>"
+        yield from _listed(
+            f'{number}.{place} <a href="#{one.topic}">{html.escape(one.title)}</a>'
+            for place, one in enumerate(found, 1)
+        )
+    yield "</nav>"
+
+
+def _listed(items: Iterable[str]) -> Iterator[str]:
+    yield "<ul>"
+    for item in items:
+        yield f"<li>{item}</li>"
+    yield "</ul>"
+
+
+def _lesson(lesson: Lesson, names: Container[str], number: str = "") -> Iterator[str]:
+    render = _renderer(names, lesson.topic)
+    yield "<article>"
+    yield (
+        f'<h3 id="{lesson.topic}">{number}{html.escape(lesson.title)} '
+        f'<span class="topic">kcert explain {lesson.topic}</span></h3>'
+    )
+    yield render(lesson.opening)
+    for name, text in lesson.sections.items():
+        yield f"<h4>{html.escape(name)}</h4>"
+        yield render(text)
+    yield "</article>"
+
+
+def _renderer(names: Container[str], own: str) -> Callable[[str], str]:
+    """Markdown to HTML: a backticked topic becomes a link to its lesson, an address a link to its page."""
+    from markdown_it import MarkdownIt
+
+    def code(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
+        word = html.escape(tokens[at].content)
+        linked = word in names and word != own
+        return f'<a href="#{word}"><code>{word}</code></a>' if linked else f"<code>{word}</code>"
+
+    def text(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
+        return _ADDRESS.sub(lambda found: f'<a href="{found[0]}">{found[0]}</a>', html.escape(tokens[at].content))
+
+    def block(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
+        lines = "".join(f'<span class="line">{_whole_words(one)}\n</span>' for one in tokens[at].content.splitlines())
+        return f"<pre><code>{lines}</code></pre>\n"
+
+    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown.add_render_rule("code_block", block)
+    markdown.add_render_rule("fence", block)
+    markdown.add_render_rule("code_inline", code)
+    markdown.add_render_rule("text", text)
+
+    def render(words: str) -> str:
+        return str(markdown.render(words)).strip()
+
+    return render
+
+
+def _whole_words(line: str) -> str:
+    """A line of code whose words stay whole where it is folded: browsers would break an option behind its dash."""
+    return _BREAKABLE.sub(lambda found: f'<span class="word">{found[0]}</span>', html.escape(line))
+
+
+_BREAKABLE = re.compile(r"\S{0,60}[-/]\S{0,60}")
+"""As long as it fits on a page; what is longer has to be broken somewhere."""

@@ -1,0 +1,122 @@
+"""The exam on the screen: what is to be done, how much time is left, and the score."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from kcert.practice.exam import PASSED
+from kcert.shell import quote
+from kcert.ui.console import clean_line, draw, error_screen, heading, in_columns, say, screen, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.practice.exam import Mark, Result
+
+
+def begins() -> None:
+    """Building takes a few seconds, and the clock waits for it."""
+    say("The labs are being built; the time begins when they are there.", "quiet", to=error_screen())
+
+
+def show(result: Result, root: Path, form: str) -> None:
+    """Every task, and the time that is left or the score."""
+    if form == "json":
+        sys.stdout.write(json.dumps(_record(result), indent=2) + "\n")
+        return
+    exam = result.exam
+    heading(f"Exam, seed {exam.seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
+    rows = [("folder", "what it is about", "weight", "hints", "solved", "points")]
+    for mark in result.marks:
+        solved = "yes" if mark.solved else "no" if result.over else "not yet"
+        folder = clean_line(str(root / mark.task.folder))
+        rows.append((folder, mark.title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
+    if screen().is_terminal:
+        drawn = table(*rows[0])
+        drawn.columns[0].no_wrap = True
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        draw(drawn)
+    else:
+        sys.stdout.write(in_columns(rows))
+    screen().print()
+    if result.over:
+        _score(result, root)
+    else:
+        _goes_on(result, root)
+
+
+def _goes_on(result: Result, root: Path) -> None:
+    seconds = result.exam.seconds_left
+    first = next(mark for mark in result.marks if not mark.solved)
+    folder = quote(str(root / first.task.folder))
+    say(
+        f"{seconds // 60}:{seconds % 60:02} minutes are left; the time is up at {result.exam.deadline[11:16]} UTC.",
+        "notice",
+    )
+    say(
+        f"Each folder has its story.txt. `kcert practice check --dir {folder}` judges it. What a check finds solved "
+        "before the time is up counts, and nothing after it. A hint costs a quarter of a task's points; the solution "
+        "can be seen when all is over."
+    )
+    say(f"`kcert practice exam{_option(root)}` shows where you are, with --finish it is handed in early.")
+
+
+def _score(result: Result, root: Path) -> None:
+    solved = sum(1 for mark in result.marks if mark.solved)
+    style = "good" if result.percent >= PASSED else "bad"
+    say(
+        f"{_points(result.points)} of {result.of} points, {result.percent} %: {solved} of {len(result.marks)} labs "
+        f"solved. The CKA is passed with {PASSED} %.",
+        style,
+    )
+    missing = [mark for mark in result.marks if not mark.solved]
+    if missing:
+        say(f"To be learnt again: {', '.join(_lesson(mark) for mark in missing)}.")
+    say(
+        "The labs stay where they are: go on with them, or look at `kcert practice solution --dir FOLDER`. "
+        f"`kcert practice exam{_option(root)} --replace` begins another exam."
+    )
+
+
+def _lesson(mark: Mark) -> str:
+    return f"`kcert explain {mark.task.lab}`"
+
+
+def _points(points: float) -> str:
+    return f"{points:g}"
+
+
+def _option(root: Path) -> str:
+    return "" if str(root) == "lab" else f" --dir {quote(str(root))}"
+
+
+def _record(result: Result) -> dict[str, object]:
+    exam = result.exam
+    return {
+        "seed": exam.seed,
+        "minutes": exam.minutes,
+        "started": exam.started,
+        "deadline": exam.deadline,
+        "handed_in": exam.handed_in,
+        "seconds_left": exam.seconds_left,
+        "over": result.over,
+        "tasks": [
+            {
+                "folder": mark.task.folder,
+                "lab": mark.task.lab,
+                "title": mark.title,
+                "weight": mark.weight,
+                "hints": mark.hints,
+                "solved": mark.solved,
+                "points": mark.points,
+            }
+            for mark in result.marks
+        ],
+        "points": result.points,
+        "of": result.of,
+        "percent": result.percent,
+        "passed": result.percent >= PASSED if result.over else None,
+    }

@@ -1,0 +1,260 @@
+"""The lessons on the screen, as Markdown, and (with ``kcert.ui.course``) as a page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import textwrap
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.text import Text
+
+from kcert import shell
+from kcert.errors import ProgramError
+from kcert.shell import Command
+from kcert.ui.console import INDENT, MOST_WIDTH, broken, has_colour, heading, say, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kcert.lessons import Lesson
+
+Chapters = dict[str, tuple["Lesson", ...]]
+"""Every lesson by chapter, both in the order in which they are best read."""
+
+_MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
+_BULLET = re.compile(r"(- |\d+\. )")
+
+
+def show_topics(chapters: Chapters, form: str, target: Path | None) -> None:
+    """List the topics by chapter."""
+    listed = [(chapter, [(one.topic, one.title) for one in found]) for chapter, found in chapters.items()]
+    if form == "html":
+        from kcert.ui import course
+
+        _write("\n".join(course.contents(chapters)) + "\n", target)
+        return
+    if form == "markdown":
+        parts = ["# Lessons"]
+        for chapter, found in listed:
+            parts += [f"\n## {chapter}\n", *(f"- `{topic}`: {title}" for topic, title in found)]
+        _write("\n".join(parts) + "\n", target)
+        return
+
+    def draw() -> None:
+        width = max(len(one.topic) for found in chapters.values() for one in found)
+        for chapter, found in listed:
+            heading(chapter)
+            for topic, title in found:
+                first, *rest = _beside(title, width + 2)
+                line = Text(f"{topic:{width}}", style="code")
+                screen().print(line.append(f"  {first}", style="default"), soft_wrap=True)
+                for more in rest:
+                    screen().print(Text(f"{'':{width}}  {more}"), soft_wrap=True)
+            screen().print()
+        say("`kcert explain TOPIC` shows one; `kcert explain tls-in-one-page` is where to begin.")
+
+    _draw(draw, target)
+
+
+def _beside(title: str, left: int) -> list[str]:
+    """A title in the lines that it takes right of column *left* of a terminal; in a pipe it stays whole."""
+    if not screen().is_terminal:
+        return [title]
+    return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
+
+
+def show(found: Sequence[Lesson], form: str, target: Path | None) -> None:
+    """Show lessons one after the other."""
+    if form == "html":
+        from kcert.ui import course
+
+        _write("\n".join(course.page(found)) + "\n", target)
+    elif form == "markdown":
+        _write("\n".join(line for one in found for line in _markdown(one, "#")) + "\n", target)
+    else:
+        _draw(lambda: _lessons(found), target)
+
+
+def show_course(chapters: Chapters, form: str, target: Path | None) -> None:
+    """Show every lesson, chapter by chapter."""
+    if form == "html":
+        from kcert.ui import course
+
+        _write("\n".join(course.book(chapters)) + "\n", target)
+    elif form == "markdown":
+        _write("\n".join(_markdown_book(chapters)) + "\n", target)
+    else:
+        _draw(lambda: _lessons([one for found in chapters.values() for one in found]), target)
+
+
+class Block(NamedTuple):
+    """A piece of a lesson: ``code`` (its lines), ``item`` of a list, or ``prose``."""
+
+    kind: str
+    lines: tuple[str, ...]
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The blocks of a lesson's Markdown, in order; an indented block may have empty lines in it."""
+    code: list[str] = []
+    for part in re.split(r"\n{2,}", text.strip("\n")):
+        lines = part.split("\n")
+        if lines[0].startswith(INDENT):
+            code += ["", *lines] if code else lines
+            continue
+        if code:
+            yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
+            code = []
+        if _BULLET.match(lines[0]):
+            for item in re.split(r"\n(?=- |\d+\. )", part):
+                yield Block("item", (item,))
+        else:
+            yield Block("prose", (part,))
+    if code:
+        yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
+
+
+def _lessons(found: Sequence[Lesson]) -> None:
+    for number, lesson in enumerate(found):
+        if number:
+            screen().print()
+            screen().print()
+        heading(lesson.title)
+        passage(lesson.opening)
+        for name, text in lesson.sections.items():
+            screen().print()
+            heading(name)
+            passage(text, name)
+
+
+def passage(text: str, section: str = "") -> None:
+    """Draw Markdown as lessons have it; under the heading Command, long commands are broken between options."""
+    before = ""
+    for block in blocks(text):
+        if before and not before == block.kind == "item":
+            screen().print()
+        before = block.kind
+        if block.kind == "code":
+            _code(block.lines, commands=section == "Command")
+        elif block.kind == "item":
+            bullet, _, words = block.lines[0].partition(" ")
+            _prose(words, f"{bullet} ")
+        else:
+            _prose(block.lines[0], "")
+
+
+def _prose(words: str, bullet: str) -> None:
+    """A paragraph, wrapped, what follows a bullet standing under its first word."""
+    console = screen()
+    coloured = has_colour(console)
+    text = Text()
+    rest = " ".join(words.split())
+    at = 0
+    for found in _MARK.finditer(rest):
+        text.append(rest[at : found.start()])
+        code, strong = found.groups()
+        text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
+        at = found.end()
+    text.append(rest[at:])
+    for number, line in enumerate(_wrapped(text, min(console.width, MOST_WIDTH) - len(bullet))):
+        console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
+
+
+def _wrapped(text: Text, width: int) -> Iterator[Text]:
+    """The lines of a paragraph; a word longer than a line (an address) stays whole, so that it can be copied."""
+    plain = textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False)
+    ends = accumulate(len(line) + 1 for line in plain[:-1])
+    for line in text.divide(ends):
+        line.rstrip()
+        yield line
+
+
+def _code(lines: Sequence[str], *, commands: bool) -> None:
+    """Lines to be copied: a long command is broken as documentation does it, anything else stays as it is."""
+    console = screen()
+    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    for line in lines:
+        command = commands and not line.startswith("#")
+        style = "command" if command else "quiet"
+        for part in (broken(line, width) if command else line).split("\n"):
+            console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
+
+
+def _draw(draw: Callable[[], None], target: Path | None) -> None:
+    """Draw on the screen, through a pager where it is too small; or into a file, plain."""
+    console = screen()
+    if target is None and not console.is_terminal:
+        draw()
+        return
+    with console.capture() as capture:
+        draw()
+    text = capture.get()
+    if target is not None:
+        _write(re.sub(r"\x1b\[[0-9;]*m", "", text), target)
+    elif text.count("\n") < console.height or not sys.stdin.isatty() or not _paged(text):
+        _write(text, None)
+
+
+def _paged(text: str) -> bool:
+    """Show *text* in the user's pager, or in less; False where there is none that starts."""
+    argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
+    if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
+        argv.append("-R")
+    if not shell.find(argv[0]):
+        return False
+    try:
+        shell.exec_interactive(Command(tuple(argv)), text.encode())
+    except ProgramError:
+        return False
+    return True
+
+
+def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A lesson with its headings as deep as *mark*; backticked topics in *names* become links."""
+
+    def linked(text: str) -> str:
+        return "\n".join(
+            line
+            if line.startswith(INDENT) or not names
+            else re.sub(
+                r"`([a-z-]+)`",
+                lambda found: f"[{found[0]}](#{found[1]})" if found[1] in names else found[0],
+                line,
+            )
+            for line in text.split("\n")
+        )
+
+    yield f"{mark} {lesson.title}"
+    yield ""
+    yield linked(lesson.opening)
+    for name, text in lesson.sections.items():
+        yield ""
+        yield f"{mark}# {name}"
+        yield ""
+        yield linked(text)
+
+
+def _markdown_book(chapters: Chapters) -> Iterator[str]:
+    names = {one.topic: one.title for found in chapters.values() for one in found}
+    yield "# The certificates of a Kubernetes cluster"
+    for chapter, found in chapters.items():
+        yield ""
+        yield f"# {chapter}"
+        for lesson in found:
+            yield ""
+            yield f'<a id="{lesson.topic}"></a>'
+            yield ""
+            yield from _markdown(lesson, "##", names)
+
+
+def _write(text: str, target: Path | None) -> None:
+    if target is None:
+        sys.stdout.write(text)
+        return
+    target.write_text(text, encoding="utf-8")
+    say(f"Wrote {target}.")

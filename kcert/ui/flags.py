@@ -1,0 +1,122 @@
+"""What a component is told: each option with its reason, or a file to lay down."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.kubernetes import forms
+from kcert.kubernetes.components import COMPONENTS
+from kcert.kubernetes.version import STABLE
+from kcert.state import State
+from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.kubernetes.components import ComponentInstance, Reads, Setting
+    from kcert.kubernetes.version import Version
+    from kcert.state import CertificateStatus
+
+
+def print_form(seat: ComponentInstance, form: str) -> None:
+    """Print what belongs into a file, and nothing else."""
+    sys.stdout.write(forms.printed(seat, form))
+
+
+def show(seat: ComponentInstance, *, explain: bool) -> None:
+    """Print each option, its reason below it."""
+    component = COMPONENTS[seat.component]
+    cluster = seat.cluster
+    heading(f"{seat.component} on {seat.host.name}: profile {cluster.profile}, Kubernetes {seat.version}")
+    if explain:
+        say(component.SUMMARY)
+    screen().print()
+    for option in component.options(seat):
+        _told(option.argument, option.why, option.reads, explain=explain)
+    settings = tuple(component.settings(seat))
+    if settings:
+        screen().print()
+        say(f"In {seat.profile.CONFIGURATIONS[seat.component]}:")
+        screen().print()
+    for setting in settings:
+        _told(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
+    screen().print()
+    if explain and seat.component == "kube-controller-manager":
+        _signers()
+    say(_next(seat))
+
+
+def warn(seat: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
+    """Say on standard error what the PKI folder lacks of it, and how to get it."""
+    if seat.component == "kube-controller-manager" and seat.authority.unusable:
+        _warning(unsigning(seat.authority.unusable))
+    unfit = tuple(unfit)
+    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    if missing:
+        chapters = {one.chapter for one in missing}
+        command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
+        _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
+    for one in unfit:
+        if one.state is not State.MISSING:
+            name, command = one.certificate.name, one.mended_by(folder_option)
+            _warning(f"{name} is {one.state.value}: {clean_line(one.faults)}. `{command}` renews it.")
+
+
+def warn_of_release(version: Version) -> None:
+    """Say on standard error that nobody knows here what a newer release has removed."""
+    if version.minor > STABLE.minor:
+        _warning(
+            f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "
+            "release notes."
+        )
+
+
+def unsigning(why: str) -> str:
+    """What follows where kube-controller-manager cannot have the CA's key."""
+    return (
+        f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
+        "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
+    )
+
+
+def _warning(text: str) -> None:
+    say(f"kcert: {text}", "notice", to=error_screen())
+
+
+def _told(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+    block([text], "command")
+    if not explain or not why:
+        return
+    source = f" ({reads.file})" if reads else ""
+    width = min(screen().width, MOST_WIDTH) - 2 * len(INDENT)
+    block(textwrap.wrap(f"{why}{source}", width, break_long_words=False, break_on_hyphens=False), prefix=INDENT)
+
+
+def _value(setting: Setting) -> str:
+    if isinstance(setting.value, bool):
+        return "true" if setting.value else "false"
+    return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
+
+
+def _signers() -> None:
+    """Why this component gets the CA's key: the lesson's own words."""
+    lesson = lessons.lesson("csrapproving-csrsigning")
+    heading(lesson.title)
+    for paragraph in lesson.opening.split("\n\n"):
+        say(paragraph)
+        screen().print()
+
+
+def _next(seat: ComponentInstance) -> str:
+    component = COMPONENTS[seat.component]
+    forms_ = ["flags"]
+    if component.without(seat.profile) is None:
+        forms_.append("systemd")
+    if component.pod(seat) is not None:
+        forms_.append("manifest")
+    if tuple(component.settings(seat)):
+        forms_.append("config")
+    return f"Ready to be laid down: `--format {'`, `--format '.join(forms_)}`."

@@ -1,0 +1,251 @@
+"""The history: what was run in a PKI folder, as a table, a script, Markdown, a page, or JSON."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import sys
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.certificates import new_alone
+from kcert.shell import format_command, quote
+from kcert.ui.console import block, clean, clean_line, say, screen
+from kcert.ui.script import here_document, passphrase_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from kcert.store.history import Entry
+
+WIDTH = 100
+
+_READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
+"""openssl's options for files with keys, requests and certificates."""
+
+
+def show(root: Path, entries: Sequence[Entry], form: str) -> None:
+    """Print the history in the form asked for."""
+    if form == "table":
+        _table(root, entries)
+        return
+    forms: dict[str, Callable[[Path, Sequence[Entry]], Iterator[str]]] = {
+        "sh": _script,
+        "markdown": _markdown,
+        "html": _html,
+        "json": _json,
+    }
+    sys.stdout.write("\n".join(forms[form](root, entries)) + "\n")
+
+
+def verified(count: int) -> None:
+    """The chain holds."""
+    say(f"The record of {count} commands is as it was written: every line fits the one before it.", "good")
+
+
+def _table(root: Path, entries: Sequence[Entry]) -> None:
+    if not entries:
+        say(f"Nothing was run in {root} yet.")
+        return
+    for entry in entries:
+        status = "" if entry.status == 0 else f"   failed with status {entry.status}"
+        say(f"{clean_line(entry.time)}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
+        width = min(screen().width, WIDTH) - 4
+        block(_line(entry, width).splitlines(), "command")
+        block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
+    screen().print()
+    failed = sum(entry.status != 0 for entry in entries)
+    say(
+        f"{len(entries)} commands in {root}, {failed} of them failed."
+        if failed
+        else f"{len(entries)} commands in {root}."
+    )
+
+
+def _line(entry: Entry, width: int = WIDTH) -> str:
+    return "\n".join(clean_line(line) for line in format_command(entry.argv, width).split("\n"))
+
+
+def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    """The commands again, for a folder of their own: where they ran, they would replace keys."""
+    yield "#!/usr/bin/env bash"
+    yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
+    yield "set -euo pipefail"
+    yield "umask 077"
+    yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
+    yield "folder=${1:?name a new folder to repeat this in}"
+    yield 'mkdir "$folder"'
+    yield 'cd "$folder"'
+    written: set[str] = set()
+    made: set[str] = set()
+    for entry in entries:
+        failed = f", failed with status {entry.status}" if entry.status else ""
+        yield ""
+        yield f"# {clean_line(entry.time)}, {entry.seconds:.2f} s{failed}"
+        if entry.status or (why := _not_repeatable(entry, made)):
+            if not entry.status:
+                yield f"# {why}"
+            yield "\n".join(f"# {part}" for part in _line(entry).splitlines())
+            continue
+        yield from _brought(entry, made)
+        yield from _both_authorities(entry)
+        made.update(entry.files)
+        for name in _settings(entry):
+            if name not in written:
+                written.add(name)
+                yield from _settings_file(root, name)
+        folders = sorted({str(Path(name).parent) for name in entry.files} - {"."})
+        if folders:
+            yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
+        yield _line(entry)
+        if serial := _serial(entry):
+            yield f"rm -f {quote(serial)}"
+
+
+def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
+    """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    if entry.argv[1:2] == ("ca",):
+        return "Request and settings were those of a manifest: `kcert csr sign` does it again."
+    comes = {crt for crt, _ in _apart(entry)}
+    missing = [name for name in _reads(entry) if name not in made | comes and not PurePosixPath(name).is_absolute()]
+    return f"{clean_line(missing[0])} was not made here, so this cannot be repeated." if missing else ""
+
+
+def _reads(entry: Entry) -> Iterator[str]:
+    """The keys, requests and certificates that a command reads."""
+    if entry.argv[1:2] == ("verify",):
+        yield from (word for word in entry.argv[2:] if not word.startswith("-"))
+    else:
+        yield from (value for option, value in itertools.pairwise(entry.argv) if option in _READING)
+
+
+def _apart(entry: Entry) -> Iterator[tuple[str, str]]:
+    """A CA whose key a command uses where it lies: its certificate here, and where that came from."""
+    options = dict(itertools.pairwise(entry.argv))
+    key = PurePosixPath(options.get("-CAkey", ""))
+    if key.is_absolute():
+        yield options["-CA"], str(key.with_suffix(".crt"))
+
+
+def _brought(entry: Entry, made: set[str]) -> Iterator[str]:
+    """kcert copies the certificate of such a CA without a command."""
+    for crt, source in _apart(entry):
+        if crt not in made:
+            made.add(crt)
+            yield f"cp {quote(source)} {quote(crt)}"
+
+
+def _both_authorities(entry: Entry) -> Iterator[str]:
+    """Where a CA is changed over, kcert puts the new one and the old into one file, without a command."""
+    if entry.argv[1:2] != ("verify",) or "-CAfile" not in entry.argv[:-1]:
+        return
+    both = PurePosixPath(entry.argv[entry.argv.index("-CAfile") + 1])
+    alone = new_alone(both)
+    if str(alone) in entry.argv:
+        old = quote(f"{both}.old")
+        yield f"mv {quote(str(both))} {old}"
+        yield f"cat {quote(str(alone))} {old} > {quote(str(both))}"
+        yield f"rm {old}"
+
+
+def _settings(entry: Entry) -> Iterator[str]:
+    """The openssl.cnf files that a command reads."""
+    for option, value in itertools.pairwise(entry.argv):
+        if option in ("-config", "-extfile"):
+            yield value
+
+
+def _serial(entry: Entry) -> str | None:
+    if "-CAcreateserial" not in entry.argv or "-CA" not in entry.argv[:-1]:
+        return None
+    return str(Path(entry.argv[entry.argv.index("-CA") + 1]).with_suffix(".srl"))
+
+
+def _settings_file(root: Path, name: str) -> Iterator[str]:
+    try:
+        text = (root / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        yield f"# {clean_line(name)} is not there any more: put it here before you go on."
+        return
+    if str(Path(name).parent) != ".":
+        yield f"mkdir -p {quote(str(Path(name).parent))}"
+    yield from here_document(name, clean(text))
+
+
+def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    yield f"# What was run in {clean_line(str(root))}"
+    for entry in entries:
+        yield ""
+        failed = f", **failed with status {entry.status}**" if entry.status else ""
+        yield f"{clean_line(entry.time)}, {entry.seconds:.2f} s{failed}:"
+        yield ""
+        yield "```bash"
+        yield _line(entry)
+        yield "```"
+        if entry.files:
+            yield ""
+            for name, digest in entry.files.items():
+                yield f"- `{clean_line(name)}`{f' SHA-256 {clean_line(str(digest))}' if digest else ' (a private key)'}"
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+pre {{ background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
+.failed {{ border-left: 4px solid #b00; }}
+time, ul {{ color: #555; font-size: .9rem; }}
+ul {{ margin: .2rem 0 1.2rem; }}
+code {{ overflow-wrap: anywhere; }}
+@media print {{ pre {{ border: 1px solid #ccc; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{commands}
+</body>
+</html>"""
+
+
+def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    parts = []
+    for entry in entries:
+        failed = f", failed with status {entry.status}" if entry.status else ""
+        files = "".join(f"<li>{_html_file(name, digest)}</li>" for name, digest in entry.files.items())
+        command = _escaped(format_command(entry.argv, WIDTH), lines=True)
+        parts.append(
+            f"<p><time>{_escaped(entry.time)}</time>, {entry.seconds:.2f} s{failed}</p>\n"
+            f"<pre{' class=failed' if entry.status else ''}>{command}</pre>\n"
+            f"<ul>{files}</ul>"
+        )
+    yield _PAGE.format(title=f"What was run in {_escaped(str(root))}", commands="\n".join(parts))
+
+
+def _html_file(name: str, digest: str | None) -> str:
+    told = f" SHA-256 <code>{_escaped(str(digest))}</code>" if digest else ", a private key"
+    return f"<code>{_escaped(name)}</code>{told}"
+
+
+def _escaped(text: str, *, lines: bool = False) -> str:
+    return html.escape("\n".join(clean_line(line) for line in text.split("\n")) if lines else clean_line(text))
+
+
+def _json(_root: Path, entries: Sequence[Entry]) -> Iterator[str]:
+    records = [
+        {
+            "time": entry.time,
+            "argv": list(entry.argv),
+            "folder": entry.folder,
+            "status": entry.status,
+            "seconds": entry.seconds,
+            "files": entry.files,
+        }
+        for entry in entries
+    ]
+    yield json.dumps(records, indent=2)

@@ -1,0 +1,100 @@
+"""The inventory in every format: one module a format, all of one shape (``Report``)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Protocol, cast
+
+from kcert.errors import INPUT, InputError
+from kcert.ui.console import error_screen, say, screen
+from kcert.ui.inventory.cells import described
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kcert.scan.inventory import Entry
+    from kcert.scan.survey import ScanResult
+
+
+class Report(Protocol):
+    """A format. ``BINARY`` says that it cannot be looked at in a terminal."""
+
+    BINARY: bool
+
+    def write(self, entries: Sequence[Entry], survey: ScanResult) -> bytes:
+        """The whole report as the bytes of a file."""
+        ...
+
+
+FORMATS = {
+    "table": "table",
+    "csv": "comma_separated",
+    "xlsx": "spreadsheet",
+    "json": "records",
+    "markdown": "markdown",
+    "html": "web_page",
+    "prometheus": "prometheus",
+    "tree": "tree",
+    "mermaid": "mermaid",
+}
+
+MOST_PROBLEMS = 10
+"""So many files that could not be read are named beside a list that is no table."""
+
+
+def report(name: str) -> Report:
+    """The format *name*; its module is imported only now, because some bring a large library."""
+    return cast("Report", importlib.import_module(f"kcert.ui.inventory.{FORMATS[name]}"))
+
+
+def present(
+    entries: Sequence[Entry],
+    survey: ScanResult,
+    form: str,
+    output: Path | None,
+    *,
+    looked_around: bool,
+    openssl: str,
+) -> None:
+    """Write the inventory in the format *form* to *output*; None and ``-`` are the screen.
+
+    *looked_around* says that no place was named, so that the reader is told what was found where. What could not be
+    read is said on standard error, unless the table says it: a list that lacks something must not look whole.
+    """
+    made = report(form)
+    if output is not None and str(output) != "-":
+        output.write_bytes(made.write(entries, survey))
+        uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
+        say(f"{output}: {uses}, as {form}.")
+        _complain(survey)
+        return
+    if form == "table" and screen().is_terminal:
+        from kcert.ui.inventory import table
+
+        table.found(survey, looked_around=looked_around)
+        table.draw(entries, survey, openssl)
+        return
+    if made.BINARY and sys.stdout.isatty():
+        raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
+    if form == "table" and looked_around:
+        from kcert.ui.inventory import table
+
+        table.found(survey, looked_around=True)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(made.write(entries, survey))
+    sys.stdout.buffer.flush()
+    _complain(survey)
+
+
+def status(survey: ScanResult) -> int:
+    """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
+    return INPUT if any(problem.what == "unreachable" for problem in survey.problems) else 0
+
+
+def _complain(survey: ScanResult) -> None:
+    for problem in survey.problems[:MOST_PROBLEMS]:
+        say(f"kcert: {described(problem)}", to=error_screen())
+    if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
+        say(f"kcert: {left} more could not be read; `kcert check` judges them all.", to=error_screen())

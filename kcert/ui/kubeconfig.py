@@ -1,0 +1,170 @@
+"""Kubeconfigs: the commands that make them, and where they are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.kubernetes.kubeconfig_lock import PATIENCE
+from kcert.shell import folder_argument, quote
+from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.certificates import Certificate
+    from kcert.kubernetes.credentials import Folder
+    from kcert.kubernetes.kubeconfig_lock import Lock
+    from kcert.kubernetes.kubeconfigs import Draft, Merged
+    from kcert.shell import Outcome
+    from kcert.store.elsewhere import Written
+
+
+class Telling:
+    """Tells of kubeconfigs on standard output; with *explain* also why, and by which commands."""
+
+    def __init__(self, folder: Folder, *, explain: bool) -> None:
+        self._folder = folder
+        self._explain = explain
+        self._ran = False
+        self._replaced = False
+
+    def screen(self, text: str) -> None:
+        """The kubeconfig itself, and nothing else."""
+        sys.stdout.write(text)
+
+    def waits(self, holder: str) -> None:
+        """Say who holds the folder."""
+        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+    def opens(self, drafts: Sequence[Draft]) -> None:
+        """What a kubeconfig is, and where one would type the commands."""
+        if not (self._explain and drafts):
+            return
+        for paragraph in lessons.lesson("kubeconfig").opening.split("\n\n"):
+            say(paragraph)
+            screen().print()
+        if drafts[0].credentials.certificate.files.kubeconfig:
+            say(
+                "In this profile `kcert all` has made them already, and the key lies nowhere else: here each is "
+                "compared with what it should be. Four commands make the same:"
+            )
+        else:
+            say("Four commands make each. To repeat them by hand, stand in the PKI folder:")
+        screen().print()
+        command_line(("cd", folder_argument(self._folder.root)))
+        screen().print()
+
+    def begins(self, draft: Draft) -> None:
+        """Who it is for, whom it talks to, and its four commands."""
+        self._ran = False
+        if not self._explain:
+            return
+        certificate = draft.credentials.certificate
+        heading(draft.name)
+        say(f"It shows {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        screen().print()
+        if certificate.files.kubeconfig:
+            say("First take its certificate and key out of it, into files that nobody else can read:")
+            screen().print()
+            block(unpacking(draft), "command")
+            screen().print()
+
+    def before(self, argv: tuple[str, ...]) -> None:
+        """A command, before it runs."""
+        self._ran = True
+        command_line(argv)
+
+    def after(self, outcome: Outcome) -> None:
+        """What kubectl said."""
+        block(clean(outcome.output).splitlines(), "said", "| ")
+
+    def kept(self, draft: Draft) -> None:
+        """It is there already."""
+        self._commands(draft)
+        self._file(f"{draft.file}  (as it was: it holds what it should)")
+
+    def written(self, draft: Draft, *, replaced: bool) -> None:
+        """It is in place."""
+        self._commands(draft)
+        self._replaced = self._replaced or replaced
+        before = "; the one before is in the backup" if replaced else ""
+        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
+
+    def left(self, strangers: Sequence[Certificate]) -> None:
+        """Those that were not looked at, because another tool made them."""
+        if strangers:
+            files = ", ".join(str(one.files.proof) for one in strangers)
+            say(f"Left as they are, because kcert did not make them: {files}. One that is named is written anew.")
+
+    def ends(self) -> None:
+        """What to do with them."""
+        root = self._folder.root
+        if self._replaced:
+            say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
+        if self._explain:
+            say(
+                f"Next: `kcert bundle{self._folder.option}` packs for each host what belongs there, "
+                f"`kcert call /version --as admin{self._folder.option}` tries one without kubectl."
+            )
+
+    def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
+        """They lie where --output says."""
+        for draft, one in zip(drafts, written, strict=True):
+            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
+
+    def waits_for(self, lock: Lock) -> None:
+        """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
+        file = clean_line(str(lock.file))
+        say(
+            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
+            "notice",
+            to=error_screen(),
+        )
+
+    def merged(self, draft: Draft, merged: Merged) -> None:
+        """The context is in the file."""
+        context = draft.kubeconfig.context
+        if merged.renewed is None:
+            self._elsewhere(f"The context {context} is in it now; all else is as it was", merged.file)
+            say(f"`kubectl config use-context {context}` goes over to it.")
+        elif merged.renewed:
+            new = " and ".join(merged.renewed)
+            self._elsewhere(f"The context {context} is up to date now: {new} replaced, all else as it was", merged.file)
+        else:
+            self._elsewhere(f"The context {context} is up to date", merged.file)
+
+    def _elsewhere(self, what: str, written: Written) -> None:
+        state = "" if written.changed else "  (as it was: it holds what it should)"
+        say(f"{what}.")
+        self._file(f"{clean_line(str(written.path))}{state}")
+        if written.backup:
+            say(f"The file before is {clean_line(str(written.backup))}.", "notice")
+
+    def _commands(self, draft: Draft) -> None:
+        if not self._explain or self._ran:
+            return
+        for argv in draft.commands():
+            command_line(argv)
+        if draft.credentials.certificate.files.kubeconfig:
+            screen().print()
+            say("Then take the loose files away:")
+            screen().print()
+            command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
+
+    def _file(self, text: str) -> None:
+        block([f"-> {text}"], "file")
+        if self._explain:
+            screen().print()
+
+
+def unpacking(draft: Draft) -> list[str]:
+    """What takes certificate and key out of a kubeconfig, as one types it in bash."""
+    file = quote(str(draft.file))
+    lines = ["umask 077"]
+    for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
+        lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
+        lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
+    return lines

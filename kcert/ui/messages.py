@@ -1,0 +1,51 @@
+"""Single sentences: errors, and what a small command did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+LONGEST = 690
+"""Characters of an error; only a value that somebody gave by the page makes one longer."""
+
+
+def error(message: str) -> None:
+    """An error, as one paragraph on standard error; one that is too long to be read loses its middle."""
+    from kcert.ui.console import error_screen, say
+
+    words = f"kcert: {message}"
+    if len(words) > LONGEST:
+        words = f"{words[:400]} ... {words[400 - LONGEST + 5 :]}"
+    say(words, to=error_screen())
+
+
+def warning(message: str) -> None:
+    """Something that is no error and has to be known, as one paragraph on standard error."""
+    from kcert.ui.console import error_screen, say
+
+    say(f"kcert: {message}", "notice", to=error_screen())
+
+
+def wrote_example(path: Path) -> None:
+    """kcert.yaml was written."""
+    from kcert.ui.console import say
+
+    say(f"{path} describes a small example cluster, with a comment for each key.")
+    option = _option(path)
+    say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
+
+
+def _option(path: Path) -> str:
+    from kcert.shell import quote
+
+    return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"
+
+
+def reads_keyboard() -> None:
+    """A command waits for what is typed or pasted."""
+    from kcert.ui.console import error_screen, say
+
+    say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())

@@ -1,0 +1,250 @@
+"""Labs on the screen: the list, stories, hints, what works, and how it is done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    broken,
+    clean,
+    clean_line,
+    draw,
+    heading,
+    in_columns,
+    say,
+    screen,
+    table,
+)
+from kcert.ui.explain import passage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kcert.practice.lab import Check
+    from kcert.practice.session import Answered, Judged, Listed, Session
+    from kcert.practice.state import State
+    from kcert.practice.words import Action, Words
+
+SCRIPT_WIDTH = 100
+
+WIDE = 76
+"""Columns from which on the list of labs is a table."""
+
+_DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
+
+
+def show_list(labs: Sequence[Listed], form: str) -> None:
+    """Every lab, in the order of a course."""
+    if form == "json":
+        _write_json([_record(one) for one in labs])
+        return
+    rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
+    if not screen().is_terminal:
+        sys.stdout.write(f"{in_columns(rows)}\n")
+    elif screen().width >= WIDE:
+        drawn = table(*rows[0])
+        drawn.columns[0].no_wrap = True  # it is typed
+        for row in rows[1:]:
+            drawn.add_row(*row)
+        draw(drawn)
+        screen().print()
+    else:
+        _paragraphs(rows[1:])
+    count = sum(1 for one in labs if one.solved)
+    say(
+        f"{count} of {len(labs)} are done, as far as the folders here tell. `kcert practice start LAB` begins one in "
+        "./lab, `kcert practice exam` mixes several against the clock."
+    )
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    words = one.words
+    done = "yes" if one.solved else ""
+    return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
+
+
+def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
+    for name, title, chapter, level, minutes, done in rows:
+        screen().print(Text(name, style="heading"), soft_wrap=True)
+        say(title)
+        say(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
+        screen().print()
+
+
+def _record(one: Listed) -> dict[str, object]:
+    words, solved = one.words, one.solved
+    return {
+        "name": words.name,
+        "title": words.title,
+        "chapter": words.chapter,
+        "difficulty": _DIFFICULTIES[words.difficulty],
+        "minutes": words.minutes,
+        "done": solved is not None,
+        "solved": solved.when if solved else None,
+    }
+
+
+def show_start(session: Session, option: str) -> None:
+    """The story, where it happens, and what to type when it is over."""
+    words, here = session.words, str(session.root) == "."
+    root = "this folder" if here else clean_line(str(session.root))
+    story = "story.txt" if here else f"{root}/story.txt"
+    heading(words.title)
+    passage(words.story)
+    screen().print()
+    say(
+        f"The files are in {root}, and so is this story ({story}). Lab {words.name}, seed "
+        f"{session.state.seed}: {_DIFFICULTIES[words.difficulty]}, some {words.minutes} minutes.",
+        "quiet",
+    )
+    say(f"Work in {root}, with openssl or with kcert, as you like. Then `kcert practice check{option}` judges it.")
+    _ask(session.question(), option)
+
+
+def show_hint(session: Session, number: int, text: str, option: str) -> None:
+    """One hint."""
+    count = len(session.words.hints)
+    heading(f"Hint {number} of {count}")
+    passage(text)
+    if number == count:
+        screen().print()
+        more = "" if session.running_exam else f" `kcert practice solution{option}` shows every command, and why."
+        say(f"That was the last one.{more}")
+
+
+def show_check(session: Session, judged: Judged, form: str, option: str) -> None:
+    """What works, what does not, and whether that is all."""
+    if form == "json":
+        _write_json(_verdict(session, judged))
+        return
+    console = screen()
+    for trial in judged.trials:
+        _trial(trial)
+    console.print()
+    if session.state.deadline and not session.running_exam:
+        say("The exam that this lab was part of is over: whatever is solved now does not count.", "notice")
+    name, hints = session.lab.name, session.state.hints
+    if judged.solved:
+        say(f"Solved, {_helped(session.state)}. `kcert explain {name}` says what there is to keep of it.", "good")
+        return
+    failing = sum(1 for trial in judged.trials if not trial.works)
+    say(f"Not solved yet: {failing} of {len(judged.trials)} do not hold.", "notice")
+    question = session.question()
+    if question:
+        _ask(question, option)
+    else:
+        say(f"`kcert practice hint{option}` gives a hint; {hints} of {len(session.words.hints)} were taken.")
+
+
+def _helped(state: State) -> str:
+    """What somebody looked at, for the sentence that says that it is solved."""
+    hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
+    looked_at = [one for one in (hints, "a look at the solution" if state.shown else "") if one]
+    return f"with {' and '.join(looked_at)}" if looked_at else "without a hint"
+
+
+def _verdict(session: Session, judged: Judged) -> dict[str, object]:
+    return {
+        "lab": session.lab.name,
+        "seed": session.state.seed,
+        "solved": judged.solved,
+        "hints": session.state.hints,
+        "solution_shown": session.state.shown,
+        "trials": [{"what": one.what, "works": one.works, "why": one.why or None} for one in judged.trials],
+    }
+
+
+def _trial(trial: Check) -> None:
+    """One line, and what is in the way below it."""
+    console = screen()
+    mark, style = ("works", "good") if trial.works else ("fails", "bad")
+    width = min(console.width, MOST_WIDTH) - 7
+    for number, line in enumerate(textwrap.wrap(clean_line(trial.what), width, break_on_hyphens=False)):
+        text = Text(f"{mark}  " if not number else " " * 7, style=style)
+        console.print(text.append(line, style="default"), soft_wrap=True)
+    if not trial.works:
+        for line in textwrap.wrap(clean_line(trial.why), width, break_on_hyphens=False):
+            console.print(Text(f"{' ' * 7}{line}", style="quiet"), soft_wrap=True)
+
+
+def show_answer(answered: Answered, option: str) -> None:
+    """Right or not, and what is asked next."""
+    if not answered.right:
+        say(f"That is not the answer to question {answered.number}. Look again, and answer it once more.", "notice")
+        return
+    say("Right.", "good")
+    if answered.next:
+        _ask(answered.next, option)
+    else:
+        say(f"That was the last question: `kcert practice check{option}` ends the lab.")
+
+
+def _ask(question: tuple[int, str] | None, option: str) -> None:
+    if question is None:
+        return
+    number, text = question
+    screen().print()
+    heading(f"Question {number}")
+    passage(text)
+    screen().print()
+    say(f"`kcert practice answer {number} 'YOUR ANSWER'{option}`")
+
+
+def show_solution(words: Words, seed: int, form: str) -> None:
+    """The commands and their reasons, by hand and with kcert; or the script."""
+    if form == "sh":
+        sys.stdout.write("\n".join(script(words, seed)) + "\n")
+        return
+    heading(words.title)
+    _actions(words.solution)
+    if words.with_kcert:
+        screen().print()
+        heading("The same with kcert")
+        _actions(words.with_kcert)
+    screen().print()
+    say("All of it is typed in the lab's folder.", "quiet")
+
+
+def _actions(actions: Sequence[Action]) -> None:
+    console = screen()
+    width = min(console.width, MOST_WIDTH) - len(INDENT)
+    for number, action in enumerate(actions):
+        if number:
+            console.print()
+        passage(action.why)
+        if action.commands:
+            console.print()
+        for line in action.commands:
+            for part in broken(line, width).split("\n"):
+                console.print(Text(f"{INDENT}{clean(part)}".rstrip(), style="command"), soft_wrap=True)
+
+
+def script(words: Words, seed: int) -> Iterator[str]:
+    """The lines of a bash script that solves the lab when it is run in its folder."""
+    yield "#!/usr/bin/env bash"
+    yield f"# Solves the lab {words.name} with seed {seed}; to be run in the lab's folder."
+    yield "set -euo pipefail"
+    yield "umask 077  # new keys are for their owner alone"
+    for action in words.solution:
+        yield ""
+        yield from _comment(action.why)
+        yield from action.commands
+
+
+def _comment(text: str) -> Iterator[str]:
+    for paragraph in text.split("\n\n"):
+        yield from textwrap.wrap(
+            paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+        )
+
+
+def _write_json(content: object) -> None:
+    # ASCII: whatever stands in a file, no control character reaches a terminal.
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")

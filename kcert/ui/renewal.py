@@ -1,0 +1,191 @@
+"""What follows when certificates have been renewed: who has to get the new files, and be started anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kcert.certificates import ROOT, Kind
+from kcert.durations import told
+from kcert.kubernetes.assignment import unusable_key
+from kcert.plan import UpdateKubeconfigs
+from kcert.profiles.profile import kubeconfig_of
+from kcert.profiles.readers import people, restarts
+from kcert.shell import quote
+from kcert.ui.console import block, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.certificates import Certificate
+    from kcert.issue import IssueContext, Made, Renewal, Result
+    from kcert.profiles.readers import Restart
+    from kcert.state import CertificateStatus
+
+_READ_AGAIN = (
+    "kube-apiserver",
+    "apiserver-kubelet-client",
+    "apiserver-etcd-client",
+    "front-proxy-client",
+    "etcd-server",
+    "etcd-peer",
+    "kubelet-server",
+)
+"""Roles of certificates that whoever uses them reads again by himself, within a minute.
+
+etcd reads its pair in each handshake (https://github.com/etcd-io/etcd/pull/7829), and so does the API server where it
+is etcd's client. The API server reads its own since 1.17 (https://github.com/kubernetes/kubernetes/pull/84200), a
+kubelet since 1.31 (https://github.com/kubernetes/kubernetes/pull/124574). What is embedded in a kubeconfig is never
+read again: client-go does so with files alone. Nor are all the files in which a CA is trusted, or the keys of tokens.
+"""
+
+_HOW = {
+    "course": "Where they run as services: `systemctl restart COMPONENT` on each host. Where they are static pods: "
+    "move the manifest out of the kubelet's manifest folder, wait until the pod is gone, and move it back.",
+    "hardway": "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other.",
+    "kubeadm": "They are static pods here, the kubelet apart: move the manifest out of /etc/kubernetes/manifests, wait "
+    "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`.",
+}
+
+
+def follows(order: IssueContext, result: Result, first: CertificateStatus | None) -> None:
+    """What has to happen next, for the cluster to use what is in place now.
+
+    *first* is the certificate that ends first, where nothing had to be renewed.
+    """
+    if not result.made:
+        if order.renewal and not order.renewal.named and not result.kept:
+            _nothing(order, order.renewal, first)
+        return
+    made = [one for one in result.made if one.procedure.certificate.name != ROOT]
+    done = [one.procedure.certificate for one in made]
+    backup = order.root / ".kcert" / "backup"
+    say(f"What was there before is kept in {backup}.")
+    _hand_out(order, made)
+    if restarts(order.cluster, done):
+        _restart(order, done)
+    for one in made:
+        if one.procedure.certificate.kind is Kind.CA:
+            _authority(order, one)
+
+
+def _nothing(order: IssueContext, renewal: Renewal, first: CertificateStatus | None) -> None:
+    what = [f"ends within {told(renewal.within)}"] if renewal.within is not None else []
+    what += ["differs from kcert.yaml"] if renewal.stale else []
+    say(f"Nothing to renew: no certificate in {order.root} {' or '.join(what) or 'is there'}.", "good")
+    if first and first.found:
+        say(f"The first to end is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
+
+
+def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
+    done = [one.procedure.certificate for one in made]
+    owners = people(done)
+    if owners:
+        say(f"To be handed to their owners: {', '.join(owners)}.")
+    # Whoever has a kubeconfig at home has the CA's old file in it.
+    authorities = [one.procedure for one in made if one.procedure.certificate.kind is Kind.CA]
+    rewritten = {
+        path for one in authorities for step in one.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths
+    }
+    components = {kubeconfig_of(one) for one in order.known if one.subject and not people([one])}
+    if theirs := sorted(str(path) for path in rewritten - components):
+        say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
+    if owners or theirs:
+        name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
+        say("What another kubeconfig has of it, it goes on using, until this brings it up to date:")
+        block([f"kcert kubeconfig {name} --merge ~/.kube/config --replace{order.folder_option}"], "command")
+    if len(owners) < len(done):
+        say(
+            "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
+            "export ansible` all of them, with a play that brings them out."
+        )
+
+
+def _restart(order: IssueContext, done: Sequence[Certificate]) -> None:
+    needed = restarts(order.cluster, [one for one in done if one.role not in _READ_AGAIN])
+    noticed = _beside(needed, restarts(order.cluster, [one for one in done if one.role in _READ_AGAIN]))
+    if needed:
+        say("Then start anew what reads its files, or some of them, only when it starts:")
+        _listed(needed)
+    if noticed:
+        say(
+            "etcd and kube-apiserver notice a new certificate by themselves, and so does a kubelet from 1.31 on. To be "
+            "sure, start these anew in a quiet hour:"
+        )
+        _listed(noticed)
+    say(_HOW.get(order.cluster.profile, _HOW["course"]))
+
+
+def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
+    """What *others* asks for and *first* does not."""
+    asked = {(one.component, host) for one in first for host in one.hosts}
+    left = [
+        replace(one, hosts=tuple(host for host in one.hosts if (one.component, host) not in asked)) for one in others
+    ]
+    return [one for one in left if one.hosts]
+
+
+def _listed(wanted: Sequence[Restart]) -> None:
+    width = max(len(one.component) for one in wanted)
+    block([f"{one.component:<{width}}  on {', '.join(one.hosts)}" for one in wanted])
+
+
+def _authority(order: IssueContext, made: Made) -> None:
+    procedure = made.procedure
+    name, option = procedure.certificate.name, order.signing_option
+    key = order.root / procedure.certificate.files.key
+    signs_there = name == "ca" and order.ca_dir is None and unusable_key(key) is None
+    begins = bool(order.renewal and order.renewal.new_key)
+    if procedure.retires:
+        backup = (order.ca_dir or order.root) / ".kcert" / "backup"
+        say(
+            f"{name} is one CA again. The old one's key is still in {backup}, and in what was packed "
+            "before for hosts that had it (bundles, exports): whoever has it can sign for the old CA, so take it away "
+            "once nothing trusts that any more.",
+        )
+        if signs_there:
+            say("--cluster-signing-cert-file of kube-controller-manager names the CA's own file again.")
+    elif not begins:
+        say(
+            f"{name} has the same key as before, so every certificate that it signed stays valid, with the old file "
+            "and with the new one: the hosts can get it one after the other.",
+        )
+    else:
+        alone = procedure.certificate.files.crt
+        say(
+            f"{name} is now two: its file holds the new CA and the old. First bring that file to every host, and start "
+            f"anew what is listed; only then `kcert renew --all{option}`, which lets the new CA sign all leaves; and "
+            f"when these are in use, `kcert renew {name} --finish{option}`.",
+            "notice",
+        )
+        if name == "ca":
+            say(
+                "Pods hold the CA that they were started with: before the leaves are renewed, start those anew that "
+                "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
+                "`kubectl rollout restart`."
+            )
+            _in_cluster(order)
+        if signs_there:
+            say(
+                f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
+                "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
+                f"kube-controller-manager{order.folder_option}` has both, and a bundle brings them."
+            )
+
+
+def _in_cluster(order: IssueContext) -> None:
+    """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
+
+    Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
+    """
+    join = (
+        "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data); "
+        if order.cluster.profile == "kubeadm"
+        else ""
+    )
+    say(
+        f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
+        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace, and "
+        "ca.crt in Secrets of service accounts' tokens, are kube-controller-manager's, which writes them from "
+        "--root-ca-file."
+    )

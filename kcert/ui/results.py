@@ -1,0 +1,64 @@
+"""What came of an order: a table of what was made, and a word on what was not touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.state import State
+from kcert.ui.console import draw, heading, say, screen, table
+from kcert.ui.quiet import without_end
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.certificates import Certificate
+    from kcert.issue import Made
+    from kcert.state import CertificateStatus
+
+
+WORDS_WIDTH = 30
+"""Columns that the rest of a table of certificates needs, so that the names of files stand in one line each."""
+
+
+def show_made(made: Sequence[Made]) -> None:
+    """A table of what is in place now: for whom, until when, in which files."""
+    if not made:
+        return
+    verb = "Renewed" if made[0].procedure.replaces else "Made"
+    heading(verb if len(made) == 1 else f"{verb}: {len(made)} certificates")
+    rows = table("file", "what it is", "valid until")
+    longest = max(len(str(one.procedure.certificate.files.proof)) for one in made)
+    if screen().width >= longest + WORDS_WIDTH:
+        rows.columns[0].min_width = longest
+    for one in made:
+        certificate = one.procedure.certificate
+        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
+        rows.add_row(str(certificate.files.proof), _what(certificate), until)
+    draw(rows)
+    screen().print()
+
+
+def _what(certificate: Certificate) -> str:
+    """What it is, and for whom where there are others like it."""
+    title = lessons.lesson(certificate.role).title
+    whom = certificate.name if certificate.role == "user" else certificate.host
+    return f"{title}: {whom}" if whom else title
+
+
+def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
+    """What was there already: a line where all is well, and a line each for what is not."""
+    current = [one.certificate.name for one in kept if one.state is State.CURRENT]
+    if current and all(one.certificate.files.crt is None for one in kept):
+        say(f"Kept as they are, because they ask for the same already: {', '.join(current)}.")
+    elif current:
+        say(f"Kept as they are, because they are current: {', '.join(current)}.")
+    for one in kept:
+        if one.state is not State.CURRENT:
+            command = f"`{one.mended_by(folder_option)}`"
+            name, works = one.certificate.name, one.state is State.STALE and one.usable
+            is_now = "is stale, and works as it is" if works else f"is {one.state.value}"
+            does = "would change the cluster over to another CA" if one.is_another_authority else "renews it"
+            say(f"{name} {is_now}: {one.reason}. Left alone; {command} {does}.", "notice")
+    if kept:
+        screen().print()

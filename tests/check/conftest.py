@@ -1,0 +1,58 @@
+"""How a test has a place judged, and mended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kcert.check import RuleContext, check
+from kcert.scan.finding import survey
+from tests.zoo import makers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from kcert.check import Finding
+
+
+def judged(*where: Path | str, root: Path | None = None, soon: int = 30) -> tuple[Finding, ...]:
+    """What ``kcert check`` finds at *where*, or below *root*."""
+    found = survey([str(place) for place in where], root)
+    return check(RuleContext(found, dt.datetime.now(dt.timezone.utc), dt.timedelta(days=soon)))
+
+
+def mend(findings: Iterable[Finding]) -> None:
+    """Run what was printed, as a person would: in bash, one repair after the other."""
+    for finding in findings:
+        assert finding.fix, f"{finding.rule} on {finding.path} has no repair"
+        ended = subprocess.run(
+            ["bash", "-e", "-o", "pipefail"], input=finding.fix, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, (finding.fix, ended.stderr)
+
+
+def pasted(findings: Iterable[Finding]) -> list[int]:
+    """Paste what was printed into a terminal, where nothing stops after a failure: the status of each repair."""
+    return [
+        subprocess.run(
+            ["bash"], input=finding.fix, capture_output=True, text=True, check=False, start_new_session=True
+        ).returncode
+        for finding in findings
+    ]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The PKIs that programs make, each made once: ``made("easy_rsa")``."""
+    folders: dict[str, Path] = {}
+
+    def once(maker: str) -> Path:
+        if maker not in folders:
+            folders[maker] = getattr(makers, maker)(tmp_path_factory.mktemp(maker) / "pki")
+        return folders[maker]
+
+    return once

@@ -1,0 +1,161 @@
+"""`kcert diagnose`, as it is typed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kcert import lessons
+from kcert.diagnose import CAUSES
+from tests.recorded import record
+
+RECORDED = Path(record.__file__).parent
+ROOT = Path(__file__).parents[2]
+
+
+def kcert(*words: str, stdin: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "kcert", "diagnose", *words]
+    ended = subprocess.run(
+        argv,
+        input=stdin,
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    return subprocess.CompletedProcess(argv, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+def log(name: str) -> str:
+    return str(RECORDED / f"{name}.log")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_cause_has_a_lesson(cause: str) -> None:
+    assert CAUSES[cause].lesson in lessons.topics()
+
+
+def test_a_finding_on_the_screen() -> None:
+    ended = kcert(log("kubectl-unknown-authority"))
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("1. The certificate of the server at 127.0.0.1:")
+    assert "Line 1, and 5 more like it:" in lines
+    assert lines.index("Proof:") < lines.index("Repair:")
+    assert "    kcert renew NAME" in lines
+    assert "Lesson: `kcert explain unknown-authority`" in lines
+    assert lines[-2] == "1 cause in 6 lines"
+
+
+def test_nothing_found() -> None:
+    ended = kcert(log("etcd-healthy"))
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("Nothing about certificates or access in 44 lines.")
+
+
+@pytest.mark.parametrize("words", [(), ("-",)])
+def test_standard_input(words: tuple[str, ...]) -> None:
+    ended = kcert(*words, stdin=Path(log("etcd-key-mismatch")).read_bytes())
+    assert ended.returncode == 1
+    assert "do not belong together" in ended.stdout
+
+
+def test_json() -> None:
+    ended = kcert(log("etcd-unreadable-key"), "--format", "json")
+    assert ended.returncode == 1
+    [found] = json.loads(ended.stdout)
+    assert set(found) == {"lines", "count", "cause", "proof", "repair", "lesson"}
+    assert found["count"] == 1
+    assert found["lines"] == [{"number": 40, "text": Path(log("etcd-unreadable-key")).read_text().splitlines()[39]}]
+    assert found["lesson"] == "key-permissions"
+    assert "ls -l /srv/pki/etcd-server.key" in found["proof"].splitlines()
+
+
+def test_json_of_nothing_is_an_empty_list() -> None:
+    ended = kcert("--format", "json", stdin=b"all is well\n")
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
+
+
+def test_an_empty_log() -> None:
+    ended = kcert(stdin=b"")
+    assert ended.returncode == 0
+    assert "in 0 lines" in ended.stdout
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("gone.log", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, complaint: str) -> None:
+    ended = kcert(name, folder=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert complaint in ended.stderr
+
+
+def test_a_compressed_log_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "old.gz").write_bytes(gzip.compress(b"tls: private key does not match public key\n"))
+    ended = kcert("old.gz", folder=tmp_path)
+    assert ended.returncode == 2
+    assert "zcat old.gz | kcert diagnose -" in " ".join(ended.stderr.split())
+
+
+def test_no_escape_sequence_reaches_the_screen() -> None:
+    ended = kcert(
+        stdin=b"\x1b]0;owned\x07\x1b[31mopen /etc/kubernetes/pki/\x1b[2Jca.crt: permission denied \xe2\x80\xae "
+        b"tls: private key does not match public key\n"
+    )
+    assert ended.returncode == 1
+    assert "\x1b" not in ended.stdout
+    assert "\x07" not in ended.stdout
+    assert "\u202e" not in ended.stdout
+
+
+def test_windows_line_ends_are_no_part_of_a_message() -> None:
+    ended = kcert("--format", "json", stdin=b"open /etc/kubernetes/pki/ca.crt: no such file or directory\r\n")
+    assert json.loads(ended.stdout)[0]["lines"][0]["text"].endswith("directory")
+
+
+@pytest.mark.parametrize(
+    "line", ["open {}: no such file or directory", "Could not open file or uri for loading certificate from {}"]
+)
+def test_a_mistyped_path_leads_to_the_file_beside_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "etcd-server.crt").touch()
+    (tmp_path / "etcd-server\nrm.crt").touch()
+    wrong, right = tmp_path / "etcd-servr.crt", tmp_path / "etcd-server.crt"
+
+    ended = kcert("--format", "json", stdin=line.format(wrong).encode())
+
+    (finding,) = json.loads(ended.stdout)
+    assert f"{wrong} is not there, and etcd-server.crt lies beside it" in finding["cause"]
+    assert f"# write {right} where an option says {wrong}, and start" in finding["repair"]
+    assert str(right) in finding["proof"]
+    assert "kcert all" not in finding["repair"]
+    assert not [one for one in finding["repair"].splitlines() if "openssl" in one and not one.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["apiserver-kubelet-client.crt", "node02.crt", "kube-scheduler.crt"])
+def test_another_hosts_file_and_a_usual_name_are_no_typing_errors(tmp_path: Path, name: str) -> None:
+    for one in ("apiserver-etcd-client.crt", "node01.crt"):
+        (tmp_path / one).touch()
+
+    ended = kcert("--format", "json", stdin=f"open {tmp_path / name}: no such file or directory".encode())
+
+    (finding,) = json.loads(ended.stdout)
+    assert "lies beside" not in finding["cause"]
+    assert "kcert all" in finding["repair"]
+
+
+def test_a_request_is_signed_again_only_where_it_is(tmp_path: Path) -> None:
+    line = f"open {tmp_path}/jane.crt: no such file or directory".encode()
+
+    without = kcert(stdin=line).stdout
+    for name in ("jane.csr", "openssl-jane.cnf"):
+        (tmp_path / name).touch()
+    beside = kcert(stdin=line).stdout
+
+    assert "-req -in" not in without
+    assert "openssl x509 -req -in jane.csr" in beside
