@@ -687,6 +687,19 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
 
 
+def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane"))
+    (command,) = re.findall(r"^    (sed .*)$", inside.done("csr", "show", "--file", path).stdout, re.MULTILINE)
+    ended = output(["bash", "-c", command])
+    assert re.search(r"Subject: CN ?= ?jane", ended.stdout)
+
+    other = base64.b64encode(applicant.request("CN=eve")).decode()
+    document = manifest(path)
+    document["metadata"]["annotations"] = {"note": f"\nrequest: {other}\n"}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert "sed" not in inside.done("csr", "show", "--file", path).stdout
+
+
 def test_a_uid_in_the_subject_is_told_wherever_it_says_who_this_becomes(
     applicant: Applicant, inside: InProcess
 ) -> None:
@@ -739,11 +752,14 @@ def _unsigned(applicant: Applicant) -> bytes:
 @pytest.mark.parametrize(
     ("request_of", "words"),
     [
-        (lambda _one: b"rubbish", "the request is none"),
-        (lambda one: one.request("CN=jane").replace(b"CERTIFICATE REQ", b"NEW CERTIFICATE REQ"), "the request is none"),
-        (lambda one: one.request("O=developers"), "without a CN"),
-        (lambda one: one.request("CN= /O=developers"), "without a CN"),
-        (_unsigned, "another key has signed"),
+        (lambda _one: b"rubbish", "there is no PEM block"),
+        (
+            lambda one: one.request("CN=jane").replace(b"CERTIFICATE REQ", b"NEW CERTIFICATE REQ"),
+            "there is a block of type NEW CERTIFICATE REQUEST",
+        ),
+        (lambda one: one.request("O=developers"), "has no CN"),
+        (lambda one: one.request("CN= /O=developers"), "has no CN"),
+        (_unsigned, "is not signed with its own private key"),
     ],
 )
 def test_a_request_that_is_none_is_not_approved(
@@ -755,6 +771,74 @@ def test_a_request_that_is_none_is_not_approved(
 
     assert ended.status == 2
     assert words in " ".join(ended.stderr.split())
+
+
+def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
+    applicant: Applicant, inside: InProcess, pki_folder: Path
+) -> None:
+    mine, other = applicant.request("CN=jane/O=developers"), applicant.request("CN=eve/O=kubeadm:cluster-admins")
+    begin, *lines, end = mine.decode().splitlines()
+    # One block of each is no block, or another one, for Go or for openssl: they read the second request.
+    disguised = {
+        "blank before BEGIN": [f" {begin}", *lines, end],
+        "tab before BEGIN": [f"\t{begin}", *lines, end],
+        "dot behind END": [begin, *lines, f"{end}."],
+        "vertical tab behind END": [begin, *lines, f"{end}\x0b"],
+        "no-break space behind END": [begin, *lines, f"{end}\u00a0"],
+        "blank before END": [begin, *lines, f" {end}"],
+        "form feed in the base64": [begin, f"{lines[0]}\x0c", *lines[1:], end],
+        "late header": [begin, *lines[:2], "X: y", *lines[2:], end],
+        "header": [begin, "X: y", "", *lines, end],
+        "padding": [begin, *lines[:-1], f"{lines[-1]}=", end],
+        "byte order mark": [f"\ufeff{begin}", *lines, end],
+        "text": ["Certificate Request:", begin, *lines, end],
+        "one line": [begin, "".join(lines), end],
+        "nothing": [begin, *lines, end],
+    }
+    for name, written in disguised.items():
+        content = "\n".join([*written, ""]).encode() + other
+        path = applicant.object(content)
+        before = path.read_bytes()
+        for command in ("show", "approve", "sign"):
+            ended = inside("csr", command, "--file", path)
+            if command == "sign":  # what is not approved is not looked at
+                assert ended.status == 1, name
+                continue
+            assert ended.status == 2, (name, command)
+            assert "expected exactly one PEM block of type CERTIFICATE REQUEST" in ended.stderr
+        assert path.read_bytes() == before
+        bare = path.with_name("jane.csr")
+        bare.write_bytes(content)
+        for command in ("show", "sign"):
+            assert inside("csr", command, "--file", bare).status == 2, (name, command)
+    for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
+        assert "the user jane, in: developers" in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+    # A manifest that somebody approved elsewhere.
+    path = applicant.object(b" " + mine + other)
+    path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
+    assert inside("csr", "sign", "--file", path).status == 2
+    assert "certificate" not in manifest(path)["status"]
+    assert not list(pki_folder.glob("jane.crt"))
+
+
+def test_the_base64_of_a_request_is_read_as_the_api_server_reads_it(applicant: Applicant, inside: InProcess) -> None:
+    pem = applicant.request("CN=jane")
+    packed = base64.b64encode(pem).decode()
+    wrapped = [packed[at : at + 64] for at in range(0, len(packed), 64)]
+    path = applicant.object(pem)
+    document = path.read_text("utf-8").replace(packed, "REQUEST")
+    indented = "\n".join(f"    {line}" for line in wrapped)
+
+    for value, said in (
+        (f"|\n{indented}", ""),
+        (f">-\n{indented}", "has blanks inside its base64"),
+        (f"'{packed}='", "is not base64"),
+        ("|\n" + "\n".join(f"    {line}" for line in pem.decode().splitlines()), "is PEM, and the API server expects"),
+    ):
+        path.write_text(document.replace("REQUEST", value), encoding="utf-8")
+        for command in ("show", "approve"):
+            ended = inside("csr", command, "--file", path)
+            assert (ended.status, said in " ".join(ended.stderr.split())) == (2 if said else 0, True), value
 
 
 @pytest.mark.parametrize(
@@ -941,7 +1025,12 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
     with (own.folder / "jane.csr").open("ab") as csr:
         csr.write((own.folder / "jane.key").read_bytes())
 
-    assert_refused(kcert("csr", "manifest", "jane", "--output", "m.yaml"), 2, "holds a private key besides")
+    assert_refused(
+        kcert("csr", "manifest", "jane", "--output", "m.yaml"),
+        2,
+        "expected exactly one PEM block of type CERTIFICATE REQUEST",
+        "PRIVATE KEY",
+    )
 
     assert not (own.home / "m.yaml").exists()
 
