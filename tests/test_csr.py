@@ -738,6 +738,87 @@ def test_names_that_mean_something_to_openssl_are_not_signed(applicant: Applican
 # --- Bad input
 
 
+def _element(tag: int, *parts: bytes) -> bytes:
+    """An element of DER."""
+    content = b"".join(parts)
+    size = len(content)
+    length = bytes([size]) if size < 128 else bytes([0x82, size >> 8, size & 0xFF])
+    return bytes([tag]) + length + content
+
+
+def _hidden_names(applicant: Applicant) -> bytes:
+    """A request of a kubelet whose SANs are in a second list of extensions: Go finds them, openssl does not."""
+
+    def requested(identifier: str, value: bytes) -> bytes:
+        extension = _element(0x30, _element(6, bytes.fromhex(identifier)), _element(4, value))
+        asks = _element(6, bytes.fromhex("2a864886f70d01090e"))
+        return _element(0x30, asks, _element(0x31, _element(0x30, extension)))
+
+    attributes = (
+        requested("551d0f", _element(3, b"\x07\x80")),
+        requested("551d11", _element(0x30, _element(0x82, b"kubernetes.default.svc"))),
+    )
+    plain = x509.load_pem_x509_csr(applicant.request(NODE))
+    key = applicant.key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    asked = _element(0x30, b"\2\1\0", plain.subject.public_bytes(), key, _element(0xA0, *attributes))
+    signature = applicant.key.sign(asked, ec.ECDSA(hashes.SHA256()))
+    algorithm = _element(0x30, _element(6, bytes.fromhex("2a8648ce3d040302")))
+    from kcert.openssl.pem import armoured
+
+    return armoured(_element(0x30, asked, algorithm, _element(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
+
+
+def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    def made(*options: str) -> bytes:
+        ended = output(["openssl", "req", "-new", "-nodes", "-subj", "/CN=jane", "-keyout", tmp_path / "k", *options])
+        assert ended.status == 0, ended.stderr
+        return ended.stdout.encode()
+
+    curve = ("-newkey", "ec", "-pkeyopt")
+    for request, signer, said in (
+        (made("-newkey", "rsa:512"), CLIENT, "its RSA key has 512 bits"),
+        (made("-newkey", "rsa:1024", "-md5"), CLIENT, "signed with 'md5WithRSAEncryption'"),
+        (made(*curve, "ec_paramgen_curve:secp112r1"), CLIENT, "on the curve 'secp112r1'"),
+        (made("-newkey", "ed448"), CLIENT, "its key is of type 'ed448'"),
+        (_hidden_names(applicant), KUBELET, "several lists of requested extensions"),
+    ):
+        path = applicant.object(request, signer, NODE_CLIENT if signer == KUBELET else ())
+        before = path.read_bytes()
+        for command in ("show", "approve"):
+            assert_said(inside("csr", command, "--file", path), said)
+        assert path.read_bytes() == before
+        path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
+        assert_said(inside("csr", "sign", "--file", path), said)
+        assert "certificate" not in manifest(path)["status"]
+    for options in (("-newkey", "rsa:1024"), ("-newkey", "ed25519"), (*curve, "ec_paramgen_curve:secp521r1")):
+        path = applicant.object(made(*options))
+        inside.done("csr", "approve", "--file", path)
+        inside.done("csr", "sign", "--file", path)
+
+
+def assert_said(ended: Ended, said: str) -> None:
+    """It was refused as bad input, and *said* is why."""
+    assert (ended.status, said in " ".join(ended.stderr.split())) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize("word", ["copy", "move"])
+def test_an_email_that_openssl_would_replace_with_the_subjects_is_not_signed(
+    applicant: Applicant, inside: InProcess, word: str
+) -> None:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane"), x509.NameAttribute(NameOID.EMAIL_ADDRESS, "a@b.c")])
+    )
+    email = x509.RFC822Name(word)
+    builder = builder.add_extension(x509.SubjectAlternativeName([email]), critical=False)
+    path = applicant.object(builder.sign(applicant.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    inside.done("csr", "approve", "--file", path)
+
+    assert_said(inside("csr", "sign", "--file", path), f"asks for the name 'email:{word}'")
+    assert "certificate" not in manifest(path)["status"]
+
+
 def _unsigned(applicant: Applicant) -> bytes:
     """A request whose signature is another key's."""
     mine = applicant.request("CN=jane")

@@ -281,7 +281,7 @@ class Signing:
         heading(f"{one.name}: signed as {one.signer} does it")
         if self._explain:
             _paragraphs("step-issue")
-        csr, config, _ = how.names
+        csr, config, _ = how.files
         say(f"The settings: {config}.")
         screen().print()
         block(how.settings.rstrip().splitlines(), "config")
