@@ -42,9 +42,6 @@ def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
     # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
     wanted = [*(ca for ca in issuers.values() if external_ca.is_apart(ca) and ca not in order.wanted)]
     wanted += order.wanted
-        *(one for one in issuers.values() if external_ca.is_apart(one) and one not in order.wanted),
-        *order.wanted,
-    ]
     procedures: list[IssuancePlan] = []
     coming: set[str] = set()
     for certificate in wanted:

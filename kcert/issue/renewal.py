@@ -65,7 +65,6 @@ class _Preparation:
         self.found = {
             name: replace(status, certificate=external_ca.as_signed(status.certificate, status))
             for name, status in self.found.items()
-            for name, one in self.found.items()
         }
         self.by_name = {name: one.certificate for name, one in self.found.items()}
         self.kubeconfigs = Kubeconfigs.below(self.order.root)
