@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kcert.certificates import AltName
+    from kcert.issue.passphrase import Passphrase
     from kcert.openssl.x509 import Request
-    from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
     from kcert.store import Workspace
 
