@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import bash
 from kcert.check.rule import Violation
 from kcert.scan.places import Content, read_file
-from kcert.scan.survey import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

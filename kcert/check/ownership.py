@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.scan.components import CA_ROLES
+from kcert.certificates import Role
+from kcert.roles import ROLES
 from kcert.scan.places import home_of
-from kcert.scan.survey import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,15 +52,15 @@ def owners(case: RuleContext) -> Owners:
     pairs = [
         (leaf, one.certificate)
         for leaf in case.leaves
-        if leaf.roles & CA_ROLES.keys()
+        if any(ROLES[role].ca for role in leaf.roles)
         for one in by_name[leaf.certificate.issuer].values()
     ]
     case.signatures.expect((leaf.certificate, (issuer,)) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for leaf, issuer in pairs:
         if case.signatures.verdict(leaf.certificate, (issuer,)) is None:
-            for role in leaf.roles & CA_ROLES.keys():
-                votes[clusters[home_of(leaf.path)]][CA_ROLES[role]][issuer.sha256] += 1
+            for ca in {ca for role in leaf.roles if (ca := ROLES[role].ca)}:
+                votes[clusters[home_of(leaf.path)]][ca][issuer.sha256] += 1
     authorities = {one.certificate.sha256: one.certificate for one in case.authorities}
     known: dict[Path, dict[Role, X509]] = defaultdict(dict)
     for cluster, counts in votes.items():

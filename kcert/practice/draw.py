@@ -92,7 +92,7 @@ class ScenarioRng:
             etcd=members or planes,
             users=tuple(User(name, (self.group(),)) for name in self.users(users)),
             key=Key("ecdsa"),
-            days=profiles.PROFILES[profile].LIFETIMES,
+            days=profiles.PROFILES[profile].lifetimes,
         )
 
 

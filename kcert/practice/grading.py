@@ -227,11 +227,11 @@ class Grader:
         """The manifest of *component* says what it said, those options apart that are *open_ones*."""
 
         def differs() -> str | None:
-            from kcert.kubernetes.components import COMPONENTS, seats
+            from kcert.kubernetes.components import COMPONENTS, instances
 
             found = self.configuration(component).options
-            seat = seats(self.scene.cluster, component)[0]
-            right = {one.name: one.value for one in COMPONENTS[component].pod_options(seat)}
+            instance = instances(self.scene.cluster, component)[0]
+            right = {one.name: one.value for one in COMPONENTS[component].pod_options(instance)}
             wrong = sorted(name for name in {*found, *right} - set(open_ones) if found.get(name) != right.get(name))
             return f"{', '.join(wrong)} was not so before" if wrong else None
 
@@ -304,9 +304,9 @@ class Grader:
         wish = self.scene.wish(name)
         label = self.name(self.pki / wish.files.proof)
         yield self.trial(f"{label} and its key belong together", lambda: self._mismatch(wish))
-        if wish.kind.serves:
+        if wish.kind.is_server:
             yield self.trial(f"{label} is accepted under every name that is dialled", lambda: self._unknown_name(wish))
-        if wish.kind.dials:
+        if wish.kind.is_client:
             yield self.trial(f"{label} is accepted from a client", lambda: self._refused_client(wish))
         if wish.kind is Kind.CLIENT and wish.chapter in ("client", "kubelet", "apiserver"):
             yield self.trial(f"{label} is taken for the right user, in the right groups", lambda: self._stranger(wish))

@@ -12,37 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
 
-from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
+from kcert.certificates import Kind, Role  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
 ProblemKind = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere"]
 Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
-
-
-class Role(enum.Enum):
-    """What a certificate is for, as far as its option, or its place and name in a known layout, tell."""
-
-    CLUSTER_CA = "cluster CA"
-    ETCD_CA = "etcd CA"
-    FRONT_PROXY_CA = "front-proxy CA"
-    APISERVER = "kube-apiserver"
-    APISERVER_KUBELET_CLIENT = "apiserver-kubelet-client"
-    APISERVER_ETCD_CLIENT = "apiserver-etcd-client"
-    FRONT_PROXY_CLIENT = "front-proxy-client"
-    ETCD_SERVER = "etcd-server"
-    ETCD_PEER = "etcd-peer"
-    ETCD_CLIENT = "etcd-client"  # kubeadm's healthcheck-client, and any other program that asks etcd
-    CONTROLLER_MANAGER = "kube-controller-manager"
-    CONTROLLER_MANAGER_SERVER = "kube-controller-manager-server"
-    SCHEDULER = "kube-scheduler"
-    SCHEDULER_SERVER = "kube-scheduler-server"
-    PROXY = "kube-proxy"
-    KUBELET_CLIENT = "kubelet-client"
-    KUBELET_SERVER = "kubelet-server"
-    KUBELET = "kubelet"  # one certificate for both sides, as in the hard way
-    ADMIN = "admin"
-    USER = "user"
-    SERVICE_ACCOUNT = "service-account"
 
 
 class Installation(enum.Enum):
@@ -197,6 +171,5 @@ __all__ = [
     "Problem",
     "PublicKey",
     "PublicKeyFile",
-    "Role",
     "ScanResult",
 ]

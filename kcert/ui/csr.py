@@ -19,6 +19,7 @@ from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, format_command, quote, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -175,7 +176,7 @@ def _becomes(one: SigningRequest, request: Request) -> None:
         say(f"Whoever holds the key would become the user {clean_line(name)}, in: {among}.")
         _carries(request.subject)
     else:
-        say(f"The kubelet of {clean_line(name.removeprefix(signers.NODE_PREFIX))} would serve with it.")
+        say(f"The kubelet of {clean_line(name.removeprefix(NODE_PREFIX))} would serve with it.")
     if request.alt_names:
         say(f"Names: {', '.join(clean_line(str(one)) for one in request.alt_names)}.")
     if not one.signer:
@@ -195,14 +196,14 @@ def _carries(subject: Name) -> None:
 
 
 def _warnings(one: SigningRequest, request: Request) -> None:
-    if signers.MASTERS in request.subject.organizations:
+    if MASTERS in request.subject.organizations:
         say(
             "Attention: system:masters may do everything, whatever RBAC says, for as long as the certificate is valid. "
             "The API server does not take this group from the signer kube-apiserver-client.",
             "bad",
         )
     name = request.subject.common_name or ""
-    if name.startswith("system:") and not name.startswith(signers.NODE_PREFIX):
+    if name.startswith("system:") and not name.startswith(NODE_PREFIX):
         say(f"Attention: {clean_line(name)} is a component of Kubernetes, and would have its rights.", "bad")
     signer = signers.SIGNERS.get(one.signer)
     if signer and (violation := signer.violation(request, one.usages)):

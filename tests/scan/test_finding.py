@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kcert.certificates import Kind
+from kcert.certificates import Kind, Role
 from kcert.errors import InputError
 from kcert.scan.finding import survey
-from kcert.scan.survey import CertificateRef, Installation, Role, ScanResult
+from kcert.scan.survey import CertificateRef, Installation, ScanResult
 from tests.running import without_privileges
 from tests.scan.conftest import Kubeadm, kubeconfig, pod, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components import seats
-from kcert.kubernetes.forms import manifest
+from kcert.kubernetes.components import instances
+from kcert.kubernetes.render import manifest
 from kcert.practice.draw import chosen
 from kcert.practice.handshakes import Client, Server, Shown
 from kcert.store import SECRET_MODE
@@ -54,7 +54,7 @@ def lay_out(
     ground.lay_out(scene, between)
     shutil.rmtree(ground.root / scene.folder / "requests")  # kubeadm keeps none
     for component in _STATIC_PODS:
-        text = manifest(seats(scene.cluster, component)[0])
+        text = manifest(instances(scene.cluster, component)[0])
         for right, instead in swaps.get(component, ()):
             text = text.replace(right, instead)
         ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)

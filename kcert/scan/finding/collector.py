@@ -16,13 +16,12 @@ from kcert.scan.survey import (
     Problem,
     ProblemKind,
     PublicKeyFile,
-    Role,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kcert.certificates import Kind
+    from kcert.certificates import Kind, Role
     from kcert.scan.components import FileOption
 
 
