@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Role
 from kcert.check import bash
+from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
-from kcert.state import is_equivalent
 
 if TYPE_CHECKING:
     from pathlib import Path

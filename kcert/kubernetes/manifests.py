@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
 from kcert.issue.embedded import Kubeconfigs
-from kcert.issue.preparation import authority_for, locked
+from kcert.issue.plan import kubeconfig
+from kcert.issue.planner import authority_for, locked
+from kcert.issue.status import status_of
 from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
@@ -30,19 +32,17 @@ from kcert.kubernetes.signing_request import (
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificate
-from kcert.plan import kubeconfig
 from kcert.shell import Command, quote, run
-from kcert.state import status_of
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.answers import Answer
     from kcert.shell import Outcome
-    from kcert.state import CertificateStatus
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from kcert.shell import Command, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kcert.issue.passphrase import Passphrase
     from kcert.openssl.x509 import Request
-    from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
     from kcert.store import Workspace
 

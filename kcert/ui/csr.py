@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.plan import Run
     from kcert.kubernetes.answers import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
-    from kcert.plan import Run
     from kcert.shell import Outcome
 
 

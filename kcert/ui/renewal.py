@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.durations import told
+from kcert.issue.plan import UpdateKubeconfigs
 from kcert.kubernetes.consumers import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
-from kcert.plan import UpdateKubeconfigs
 from kcert.profiles.profile import kubeconfig_of
 from kcert.roles import ROLES
 from kcert.shell import quote
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext, Made, Renewal, Result
+    from kcert.issue.context import IssueContext, Made, Renewal, Result
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.consumers import Restart
-    from kcert.state import CertificateStatus
 
 
 def follows(order: IssueContext, result: Result, first: CertificateStatus | None) -> None:
