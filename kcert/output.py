@@ -12,12 +12,12 @@ import io
 import os
 import select
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kcert.errors import OutputError, ReaderGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from _typeshed import ReadableBuffer
 
 
 class _Stream(io.FileIO):
@@ -33,7 +33,7 @@ class _Stream(io.FileIO):
         self.fault: Exception | None = None
         self.is_done = False
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write *data* or part of it and return the number of bytes; wait where a non-blocking pipe is full."""
         if self.is_done:
             return memoryview(data).nbytes
@@ -93,6 +93,4 @@ def finish() -> Exception | None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OutputError, ReaderGoneError):
             stream.flush()
-    raw = sys.stdout.buffer.raw  # type: ignore[attr-defined]
-    fault: Exception | None = raw.fault
-    return fault
+    return cast(_Stream, cast(io.BufferedWriter, sys.stdout.buffer).raw).fault
