@@ -115,29 +115,33 @@ class Kcert:
         folder: Path | None = None,
         preexec: Callable[[], None] | None = None,
         variables: Mapping[str, str] | None = None,
+        stdout: int | None = None,
     ) -> Ended:
-        """Run it with *arguments* until it ends; *variables* go into its environment."""
+        """Run it with *arguments* until it ends; *variables* go into its environment, its output into *stdout*."""
         if preexec:
             # With a limit on the size of files Python would leave cut-off .pyc files behind, for all who come after.
             variables = {"PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
         environment, where = self.environment(variables), folder or self.folder
         if preexec is None and len(stdin) < starting.LONGEST_INPUT // 4 and _starts_as_usual(environment):
             words = [str(word) for word in arguments]
-            status, out, err = starting.run(words, where, environment, stdin=stdin.encode(), seconds=LONGEST)
+            status, out, err = starting.run(
+                words, where, environment, stdin=stdin.encode(), seconds=LONGEST, stdout=stdout
+            )
             return Ended(status, out.decode(errors="backslashreplace"), err.decode(errors="backslashreplace"))
         ended = subprocess.run(
             self.argv(*arguments),
             cwd=where,
             env=environment,
             input=stdin.encode(),
-            capture_output=True,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=subprocess.PIPE,
             timeout=LONGEST,
             preexec_fn=preexec,
             check=False,
         )
         return Ended(
             ended.returncode,
-            ended.stdout.decode(errors="backslashreplace"),
+            (ended.stdout or b"").decode(errors="backslashreplace"),
             ended.stderr.decode(errors="backslashreplace"),
         )
 

@@ -13,7 +13,7 @@ from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def wrong_cn(case: RuleContext) -> Iterator[Violation]:

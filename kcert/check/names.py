@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import AltName
-    from kcert.check.case import RuleContext
+    from kcert.check.context import RuleContext
 
 _SHOWN = 6
 """How many names a message lists."""

@@ -12,8 +12,8 @@ from kcert.check.rule import Violation, error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
-    from kcert.scan.survey import CertificateRef
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(case: RuleContext) -> Iterator[Violation]:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind, Role
 from kcert.check import corrections
-from kcert.check.case import CertificateInstance
+from kcert.check.context import CertificateInstance
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.roles import NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
 from kcert.scan.components import FILE_OPTIONS
-from kcert.scan.survey import CertificateRef, Problem
+from kcert.scan.result import CertificateRef, Problem
 
 if TYPE_CHECKING:
-    from kcert.check.case import RuleContext
-    from kcert.scan.survey import KeyFile
+    from kcert.check.context import RuleContext
+    from kcert.scan.result import KeyFile
 
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 

@@ -18,7 +18,7 @@ from kcert.issue.external_ca import as_signed
 from kcert.issue.planner import authority_for, days_under, locked
 from kcert.issue.status import State, drift, status_of
 from kcert.kubernetes.answers import contents
-from kcert.kubernetes.signing_request import read_asked
+from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
@@ -61,7 +61,7 @@ def _asked(one: Certificate) -> Certificate:
 
 def is_request(path: Path) -> bool:
     """Whether the file at *path* is a bare request, and no manifest; raises InputError where it cannot be read."""
-    return any(block.is_request for block in pem_blocks(contents(path)))
+    return is_pem(contents(path))
 
 
 def is_certificate(path: Path) -> bool:

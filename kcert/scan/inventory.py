@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Role
     from kcert.openssl.x509 import Name
-    from kcert.scan.survey import CertificateRef, ScanResult
+    from kcert.scan.result import CertificateRef, ScanResult
 
 SOON = 30
 """Days: what ends sooner is marked, and `kcert check` warns of it."""

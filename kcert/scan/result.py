@@ -1,30 +1,25 @@
 """What there is on a machine, or in a folder: the types that finding fills and that rules and reports read.
 
-``kcert.scan.finding`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
+``kcert.scan.discovery`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
 given), so that a message can name a file which the user can open.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping  # noqa: TC003 - fields of dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
 
-from kcert.certificates import Kind, Role  # noqa: TC001 - fields of dataclasses
+from kcert.certificates import (
+    Kind,  # noqa: TC001 - fields of dataclasses
+    Role,  # noqa: TC001 - fields of dataclasses
+)
+from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
 ProblemKind = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere"]
 Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
-
-
-class Installation(enum.Enum):
-    """How the cluster was set up, as far as the files tell."""
-
-    KUBEADM = "kubeadm"
-    HARD_WAY = "hard way"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +144,7 @@ class PublicKeyFile:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All that was found. ``looked`` lists the places, in the order in which they were looked at."""
+    """All that was found. ``kind`` is the kind of cluster, ``looked`` the places that were searched, in order."""
 
     uses: tuple[CertificateRef, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -157,7 +152,7 @@ class ScanResult:
     kubeconfigs: tuple[KubeconfigUse, ...] = ()
     keys: tuple[KeyFile, ...] = ()
     public_keys: tuple[PublicKeyFile, ...] = ()
-    installation: Installation = Installation.NONE
+    kind: ClusterKind | None = None
     looked: tuple[str, ...] = ()
     files_read: int = 0
 
@@ -165,7 +160,6 @@ class ScanResult:
 __all__ = [
     "CertificateRef",
     "Configuration",
-    "Installation",
     "KeyFile",
     "KubeconfigUse",
     "Problem",

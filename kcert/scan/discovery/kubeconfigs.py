@@ -8,11 +8,11 @@ from kcert.certificates import Kind, Role
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import kubeconfig_role
 from kcert.scan.components import FileOption
+from kcert.scan.discovery.collector import Collector, Draft, Named
 from kcert.scan.documents import NotADocumentError, documents
-from kcert.scan.finding.collector import Collector, Draft, Named
+from kcert.scan.fs import is_of_another_machine
 from kcert.scan.kubeconfigs import Context, Part, contexts, is_kubeconfig
-from kcert.scan.places import is_of_another_machine
-from kcert.scan.survey import KeyFile, KubeconfigUse
+from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
 
 if TYPE_CHECKING:
