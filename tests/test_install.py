@@ -91,7 +91,8 @@ def test_a_python_without_ensurepip_is_no_traceback(tmp_path: Path) -> None:
     }.items():
         (programs / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (programs / name).chmod(0o755)
-    argv, path = [REPOSITORY / ".ci/venv", "python3", "environment"], f"{programs}:{os.environ['PATH']}"
+    path = f"{programs}:{os.environ['PATH']}"
+    argv = [str(REPOSITORY / ".ci/venv"), "python3", "environment"]
     version = ".".join(map(str, sys.version_info[:2]))
 
     refused = output(argv, tmp_path, PATH=path)
