@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from kcert.certificates import AltName
 from kcert.check import bash
 from kcert.check.demands import KUBELETS, MASTERS, NODE_PREFIX
+from kcert.clusters import Role
+from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
-from kcert.scan.survey import Role
-from kcert.state import is_equivalent
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Subject
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 
 MASTERS = "system:masters"
 NODES = "system:nodes"

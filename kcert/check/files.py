@@ -11,16 +11,17 @@ from kcert.check.kubeconfigs import data_of
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
+from kcert.scan.fs import Content, read_file
 from kcert.scan.layouts import KUBEADM, KUBEADM_ETCD, key_names
-from kcert.scan.places import Content, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.clusters import Role
     from kcert.openssl.x509 import X509
-    from kcert.scan.survey import KeyFile, Problem, Role
+    from kcert.scan.result import KeyFile, Problem
 
 _DER = 0x30
 """The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""

@@ -8,12 +8,12 @@ from kcert.check import corrections
 from kcert.check.demands import ADMINISTRATORS, KUBELETS, MASTERS
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def wrong_cn(case: RuleContext) -> Iterator[Violation]:

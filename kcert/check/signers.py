@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from kcert.check import options
 from kcert.check.repairs import authority_made_again, reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
-    from kcert.scan.survey import CertificateRef
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(case: RuleContext) -> Iterator[Violation]:

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind
 from kcert.check import corrections
-from kcert.check.case import CertificateInstance
+from kcert.check.context import CertificateInstance
 from kcert.check.demands import DEMANDS, MASTERS, NODE_PREFIX, NODES
+from kcert.clusters import Role
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.scan import layouts
 from kcert.scan.components import CA_ROLES, FILE_OPTIONS, KUBECONFIG_ROLE
-from kcert.scan.survey import CertificateRef, Problem, Role
+from kcert.scan.result import CertificateRef, Problem
 
 if TYPE_CHECKING:
-    from kcert.check.case import RuleContext
-    from kcert.scan.survey import KeyFile
+    from kcert.check.context import RuleContext
+    from kcert.scan.result import KeyFile
 
 _SUBJECTS: dict[Role, tuple[str, tuple[str, ...]]] = {
     Role.APISERVER: ("kube-apiserver", ()),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.practice.lab import Scenario
-    from kcert.scan.survey import Configuration, KubeconfigUse, ScanResult
+    from kcert.scan.result import Configuration, KubeconfigUse, ScanResult
 
 MIN_REMAINING = timedelta(days=90)
 """A repair that has to be made again sooner is none; openssl's own 30 days, where -days is forgotten, are less."""
@@ -144,7 +144,7 @@ class Grader:
     @cached_property
     def survey(self) -> ScanResult:
         """What `kcert check` sees in the PKI folder; raises AbsentError where that is gone."""
-        from kcert.scan.finding import survey
+        from kcert.scan.discovery import survey
 
         try:
             return survey([str(self.pki)], None, self.openssl)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kcert.certificates import Kind
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kcert.scan.survey import Role
+from kcert.clusters import Role
 from kcert.ui.inventory.cells import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 BINARY = False
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
+from kcert.clusters import Role
 from kcert.openssl.pem import pem_blocks
 from kcert.scan.components import KUBECONFIG_ROLE, FileOption
+from kcert.scan.discovery.collector import Collector, Draft, Named
 from kcert.scan.documents import NotADocumentError, documents
-from kcert.scan.finding.collector import Collector, Draft, Named
+from kcert.scan.fs import is_of_another_machine
 from kcert.scan.kubeconfigs import Context, Part, contexts, is_kubeconfig
-from kcert.scan.places import is_of_another_machine
-from kcert.scan.survey import KeyFile, KubeconfigUse, Role
+from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ from kcert.certificates import Certificate, Kind
 from kcert.check import fields, ownership
 from kcert.check.demands import AUTHORITIES, DEMANDS, RoleRequirements
 from kcert.check.signatures import Signatures
-from kcert.scan.places import home_of
-from kcert.scan.survey import CertificateRef, Role, ScanResult
+from kcert.clusters import Role
+from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from kcert.openssl.x509 import X509, Name
+    from kcert.scan.result import CertificateRef, ScanResult
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ class RuleContext:
         found = [one for one in self.survey.configurations if one.component == component and one.options.get(name)]
         path, uses = (near.path, near.uses) if isinstance(near, CertificateInstance) else (near, ())
         own = [one for one in found if any(use.configuration is one for use in uses)]
-        around = [one for one in found if home_of(one.source) == home_of(path)]
+        around = [one for one in found if cluster_root_of(one.source) == cluster_root_of(path)]
         likeliest = own or around
         if not likeliest and len({one.options[name] for one in found}) == 1:
             likeliest = found
