@@ -19,6 +19,7 @@ from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, format_command, quote, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -191,7 +192,7 @@ def _identity(one: SigningRequest, request: Request) -> None:
     """Say who the certificate makes its owner."""
     name, groups = request.subject.common_name or "", request.subject.organizations
     if one.signer == signers.KUBELET_SERVING:
-        say(f"The kubelet of {clean_line(name.removeprefix(signers.NODE_PREFIX))} serves with it.")
+        say(f"The kubelet of {clean_line(name.removeprefix(NODE_PREFIX))} serves with it.")
     else:
         _names_the_user(name, groups)
         _carries(request.subject)
@@ -212,13 +213,13 @@ def _carries(subject: Name) -> None:
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
     """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
-    if signers.MASTERS in groups:
+    if MASTERS in groups:
         say(
             "Attention: system:masters has all rights, whatever RBAC says, for as long as the certificate is valid. "
             "The API server refuses this group where the signer is kube-apiserver-client.",
             "bad",
         )
-    if name.startswith("system:") and not name.startswith(signers.NODE_PREFIX):
+    if name.startswith("system:") and not name.startswith(NODE_PREFIX):
         say(f"Attention: {clean_line(name)} is a component of Kubernetes, and the certificate has its rights.", "bad")
 
 
