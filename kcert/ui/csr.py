@@ -340,7 +340,7 @@ class CsrSigning:
         heading(f"{certificate.name}: {lessons.lesson(certificate.role).title}")
         assert certificate.subject
         groups = certificate.subject.organizations
-        if certificate.kind.dials:
+        if certificate.kind.is_client:
             _names_the_user(certificate.subject.common_name, groups)
         if certificate.alt_names:
             say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
