@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from kcert.certificates import AltName
 from kcert.check import bash
 from kcert.check.demands import KUBELETS, MASTERS, NODE_PREFIX
+from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.scan.survey import Role
-from kcert.state import is_equivalent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -88,7 +88,7 @@ def new(
     signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
 ) -> None:
     """Make a key and a request, for a cluster to sign; a key that is there is kept."""
-    from kcert.issue import CsrTarget
+    from kcert.issue.context import CsrTarget
     from kcert.kubernetes import asking, signers
     from kcert.kubernetes.signing_request import signer_trouble
 

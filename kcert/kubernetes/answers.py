@@ -160,7 +160,7 @@ def accepted(  # noqa: PLR0917 - one call
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
             f"request was made, or make one with {makes}.{besides}"
         )
-    request = read_asked(openssl, csr.read_bytes(), str(csr))
+    request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(found, request, key, authority=certificate.kind is Kind.CA)
     if certificate.kind.serves and not found.may_serve:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from kcert import profiles
 from kcert.certificates import chain_of, new_alone
 from kcert.errors import InputError
+from kcert.issue.status import status_of
 from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
 from kcert.kubernetes.version import STABLE, version
 from kcert.openssl.pem import is_encrypted
-from kcert.state import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from kcert.config import Cluster
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance
-    from kcert.state import CertificateStatus
 
 
 def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:

@@ -17,12 +17,12 @@ from kcert import kubeconfig, plain_yaml, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
+from kcert.issue.status import status_of
 from kcert.kubernetes import components, credentials, kubeconfigs
 from kcert.kubernetes.assignment import authority_in, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
-from kcert.state import status_of
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.elsewhere import Written, check_unlinked, write
 

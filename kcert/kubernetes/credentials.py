@@ -10,9 +10,9 @@ from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
 from kcert.config import names as check_names
 from kcert.errors import InputError
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import quote
-from kcert.state import CertificateStatus, State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

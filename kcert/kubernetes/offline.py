@@ -10,26 +10,26 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from kcert import plan
 from kcert.certificates import Files, Key, Kind
 from kcert.errors import InputError, ProgramError
-from kcert.issue import CsrTarget
-from kcert.issue.apart import as_signed
-from kcert.issue.preparation import authority_for, days_under, locked
+from kcert.issue import plan
+from kcert.issue.context import CsrTarget
+from kcert.issue.external_ca import as_signed
+from kcert.issue.planner import authority_for, days_under, locked
+from kcert.issue.status import State, drift, status_of
 from kcert.kubernetes.answers import contents
-from kcert.kubernetes.signing_request import read_asked
+from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
 from kcert.shell import Command, run
-from kcert.state import State, drift, status_of
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.plan import Run
     from kcert.openssl.x509 import PublicKey, Request
-    from kcert.plan import Run
     from kcert.shell import Outcome
 
 SHORTEST_RSA = 2048
@@ -61,7 +61,7 @@ def _asked(one: Certificate) -> Certificate:
 
 def is_request(path: Path) -> bool:
     """Whether the file at *path* is a bare request, and no manifest; raises InputError where it cannot be read."""
-    return any(block.is_request for block in pem_blocks(contents(path)))
+    return is_pem(contents(path))
 
 
 def is_certificate(path: Path) -> bool:

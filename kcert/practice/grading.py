@@ -268,7 +268,7 @@ class Grader:
     def rules(self, *where: str) -> Check:
         """`kcert check` finds no error."""
         from kcert.check import Severity
-        from kcert.scan.checking import judge, wanted_at
+        from kcert.check.checking import judge, wanted_at
 
         def errors() -> str | None:
             places = [str(self.root / one) for one in where or (self.scene.folder,)]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Key, Kind
 from kcert.errors import ProgramError
+from kcert.issue.plan import kubeconfig
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
-from kcert.plan import kubeconfig
 from kcert.practice.draw import described
 from kcert.shell import Command, Outcome, run_many
 from kcert.store import FOLDER_MODE, INNER_FOLDER_MODE, PUBLIC_MODE, SECRET_MODE

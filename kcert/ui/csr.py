@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.plan import Run
     from kcert.kubernetes.answers import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
-    from kcert.plan import Run
     from kcert.shell import Outcome
 
 
@@ -118,9 +118,12 @@ def out_of_file(
     Nothing where the manifest does not have the field on one line, or is a bare request.
     """
     content = one.request if field == "request" else one.certificate or b""
-    line = f"{field}: {base64.b64encode(content).decode('ascii')}"
-    if one.document is None or line not in (found.strip() for found in path.read_text("utf-8").splitlines()):
+    prefix = f"{field}: "
+    if one.document is None:
         return ""
+    lines = [line.lstrip(" ") for line in path.read_text("utf-8").split("\n")]
+    if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
+        return ""  # sed would print something else: a comment or an annotation may have such a line, too
     named = path if folder is None else Path(os.path.relpath(path, folder))
     return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
 
@@ -278,7 +281,7 @@ class Signing:
         heading(f"{one.name}: signed as {one.signer} does it")
         if self._explain:
             _paragraphs("step-issue")
-        csr, config, _ = how.names
+        csr, config, _ = how.files
         say(f"The settings: {config}.")
         screen().print()
         block(how.settings.rstrip().splitlines(), "config")

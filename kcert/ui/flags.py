@@ -7,18 +7,18 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.issue.status import State
 from kcert.kubernetes import forms
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.version import STABLE
-from kcert.state import State
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
     from kcert.kubernetes.version import Version
-    from kcert.state import CertificateStatus
 
 
 def print_form(seat: ComponentInstance, form: str) -> None:

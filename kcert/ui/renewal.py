@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.durations import told
+from kcert.issue.plan import UpdateKubeconfigs
 from kcert.kubernetes.assignment import unusable_key
-from kcert.plan import UpdateKubeconfigs
 from kcert.profiles.profile import kubeconfig_of
 from kcert.profiles.readers import people, restarts
 from kcert.shell import quote
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext, Made, Renewal, Result
+    from kcert.issue.context import IssueContext, Made, Renewal, Result
+    from kcert.issue.status import CertificateStatus
     from kcert.profiles.readers import Restart
-    from kcert.state import CertificateStatus
 
 _READ_AGAIN = (
     "kube-apiserver",

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.issue.newcomers import newcomers
+from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist
 from kcert.kubernetes.export.target import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
-from kcert.state import status_of
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.credentials import Folder
-    from kcert.state import CertificateStatus
 
 NAME = "cert-manager"
 SUMMARY = "Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."

@@ -6,24 +6,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kcert import plan
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
-from kcert.issue import apart
-from kcert.issue.order import IssueContext, Prepared
+from kcert.issue import external_ca, plan
+from kcert.issue.context import IssueContext, Prepared
+from kcert.issue.passphrase import CA_KEY, ROOT_KEY
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.passphrase import CA_KEY, ROOT_KEY
 from kcert.shell import format_command, quote
-from kcert.state import CertificateStatus, State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from kcert.certificates import Certificate
-    from kcert.plan import IssuancePlan
+    from kcert.issue.plan import IssuancePlan
 
 
 def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
@@ -36,17 +35,18 @@ def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
     needed = {**issuers, **{one.name: one for one in order.wanted}}
     found = status_of(order.root, needed.values(), order.openssl, moment)
     found |= {
-        name: apart.standing_there(order, one.certificate)
+        name: external_ca.standing_there(order, one.certificate)
         for name, one in found.items()
-        if apart.is_apart(one.certificate) and one.found is None
+        if external_ca.is_apart(one.certificate) and one.found is None
     }
     # Whoever is to sign has to be in the PKI folder, for its certificate to be handed on.
-    wanted = [*(one for one in issuers.values() if apart.is_apart(one) and one not in order.wanted), *order.wanted]
+    wanted = [*(ca for ca in issuers.values() if external_ca.is_apart(ca) and ca not in order.wanted)]
+    wanted += order.wanted
     procedures: list[IssuancePlan] = []
     coming: set[str] = set()
     for certificate in wanted:
         standing = found[certificate.name]
-        if apart.is_apart(certificate):
+        if external_ca.is_apart(certificate):
             if not (order.root / str(certificate.files.crt)).exists():
                 procedures.append(_brought(order, certificate, standing, coming))
         elif standing.state is State.MISSING:
@@ -55,7 +55,7 @@ def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
             procedures.append(_made(order, certificate, found, coming, moment))
             coming.add(certificate.name)
     kept = tuple(found[one.name] for one in order.wanted)
-    return Prepared(kept, tuple(procedures), tuple(apart.remarks(order)))
+    return Prepared(kept, tuple(procedures), tuple(external_ca.remarks(order)))
 
 
 def check_not_waiting(order: IssueContext, standing: CertificateStatus) -> None:
@@ -108,7 +108,7 @@ def _made(
     days, issuer = certificate.days, None
     if certificate.issuer:
         standing = found[certificate.issuer]
-        issuer = apart.as_signed(standing.certificate, standing)
+        issuer = external_ca.as_signed(standing.certificate, standing)
         if certificate.issuer not in coming:
             days = days_under(certificate, authority_for(order, certificate, standing, moment), moment)
     has_key = found[certificate.name].has_key
@@ -134,12 +134,12 @@ def _brought(
         folder = authority.files.key.parent
         if authority not in order.wanted and authority.name != ROOT:
             raise InputError(
-                f"{folder} has no {apart.source(authority).name}: it is not the folder of this cluster's CA, or "
+                f"{folder} has no {external_ca.source(authority).name}: it is not the folder of this cluster's CA, or "
                 f"nothing is mounted there. `kcert ca --ca-dir FOLDER{order.folder_option}` makes a CA in a folder."
             )
         coming.add(authority.name)  # a script makes it there first
     authority = standing.certificate
-    return plan.brought(authority, apart.brings(order, authority), order.openssl)
+    return plan.brought(authority, external_ca.brings(order, authority), order.openssl)
 
 
 def authority_for(order: IssueContext, leaf: Certificate, standing: CertificateStatus, now: datetime) -> X509:

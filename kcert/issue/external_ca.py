@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Certificate, Files, Kind, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
+from kcert.issue.status import State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import quote
-from kcert.state import State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kcert.issue.order import IssueContext
-    from kcert.state import CertificateStatus
+    from kcert.issue.context import IssueContext
+    from kcert.issue.status import CertificateStatus
 
 
 def there(order: IssueContext, folder: Path) -> IssueContext:

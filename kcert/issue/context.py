@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import ROOT
-from kcert.passphrase import ROOT_KEY, Passphrase
+from kcert.issue.passphrase import ROOT_KEY, Passphrase
+from kcert.issue.status import CertificateStatus, State
 from kcert.shell import quote
-from kcert.state import CertificateStatus, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
+    from kcert.issue.plan import IssuancePlan, Step
     from kcert.openssl.read import X509
-    from kcert.plan import IssuancePlan, Step
     from kcert.shell import Outcome
 
 

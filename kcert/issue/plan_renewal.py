@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, chain_of, new_alone
-from kcert.openssl import cnf, commands
-from kcert.plan import (
+from kcert.issue.plan import (
     Concatenate,
     ExtractFromKubeconfig,
     IssuancePlan,
@@ -21,13 +20,14 @@ from kcert.plan import (
     signed,
     verified,
 )
+from kcert.openssl import cnf, commands
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
+    from kcert.issue.plan import UpdateKubeconfigs
     from kcert.openssl.x509 import X509
-    from kcert.plan import UpdateKubeconfigs
 
 
 @dataclass(frozen=True)
