@@ -35,17 +35,13 @@ _LONG_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{40}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class PemError(Exception):
-    """A clause that says why a file is not the one PEM block that it has to be."""
-
-
 @dataclass(frozen=True)
 class Block:
     """One block of a PEM file.
 
     ``label`` follows BEGIN; ``der`` is the decoded content (empty where there is none); ``fault`` is a clause that says
     why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True where a passphrase is needed;
-    ``line`` is the line of BEGIN, counted from 1.
+    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False where Go does not see a block at all.
     """
 
     label: str
@@ -53,6 +49,7 @@ class Block:
     fault: str | None = None
     encrypted: bool = False
     line: int = 1
+    recognized: bool = True
 
     @property
     def is_certificate(self) -> bool:
@@ -101,30 +98,6 @@ def pem_blocks(content: bytes) -> list[Block]:
     return blocks
 
 
-def only_block(content: bytes, label: str) -> Block:
-    """Return the block of a file that is nothing but one PEM block with *label*, in the form that openssl writes.
-
-    Raises PemError for any other content. Programs disagree on what a malformed block is, so that one program can be
-    shown one request and another program sign a different one; in this form they cannot.
-    """
-    blocks = pem_blocks(content)
-    if not blocks:
-        raise PemError(f"holds no PEM block; expected one of type {label}")
-    first = blocks[0]
-    if first.label != label:
-        raise PemError(f"begins with a PEM block of type {first.label}; expected {label}")
-    if first.fault:
-        raise PemError(first.fault)
-    if len(blocks) > 1:
-        raise PemError(f"holds {len(blocks)} PEM blocks; expected exactly one of type {label}")
-    if content.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n" != first.pem.encode("ascii"):
-        raise PemError(
-            "holds more than one PEM block in the form that openssl writes: "
-            "a BEGIN line, base64 in lines of 64 characters, an END line"
-        )
-    return first
-
-
 def is_encrypted(path: Path) -> bool | None:
     """Whether the key at *path* needs a passphrase; None where there is no key that can be read."""
     try:
@@ -169,7 +142,7 @@ class _Candidate:
     def block(self, line: int) -> Block:
         encrypted = self.label == "ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in self.headers
         fault = self.fault and f"the block that begins on line {line} {self.fault}"
-        block = Block(self.label, self.der, fault, encrypted, line)
+        block = Block(self.label, self.der, fault, encrypted, line, recognized=not fault)
         return block if fault else replace(block, fault=_unusable(block, headers=bool(self.headers)))
 
 

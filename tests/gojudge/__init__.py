@@ -57,7 +57,9 @@ class GoJudge:
         error: str | None = self.answer(**asked).get("error")
         return error
 
-    def verify(self, roots: bytes, chain: bytes, usage: str = "server", name: str = "", at: datetime | None = None) -> str:
+    def verify(
+        self, roots: bytes, chain: bytes, usage: str = "server", name: str = "", at: datetime | None = None
+    ) -> str:
         """Return why Go does not trust the first certificate of *chain*; empty where it does."""
         asked: dict[str, object] = {"op": "verify", "roots": roots, "data": chain, "usage": usage, "name": name}
         return self.error(**asked, **({"time": at.isoformat()} if at else {})) or ""
