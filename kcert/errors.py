@@ -40,6 +40,10 @@ class MachineError(KcertError):
     exit_status = FAILED
 
 
+class OutputError(MachineError):
+    """Standard output cannot be written: it is closed, or its disk is full."""
+
+
 class ProgramError(KcertError):
     """A program that kcert ran failed, is missing, or did not finish in time."""
 

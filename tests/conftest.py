@@ -39,9 +39,9 @@ def program() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what is made once in a test run, however many workers it has."""
-    return clusters.shared_folder(tmp_path_factory, worker_id)
+    return clusters.shared_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

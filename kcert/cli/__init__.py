@@ -16,7 +16,7 @@ import typer.core
 import typer.main
 
 from kcert import __version__
-from kcert.errors import InputError, ReaderGoneError, sentence
+from kcert.errors import InputError, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,13 +94,6 @@ class _Commands(typer.core.TyperGroup):
         _refuse_empty_words(args)
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; a reader who has gone away is told apart before click makes a status of it."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise ReaderGoneError from None
 
 
 def _refuse_empty_words(words: list[str]) -> None:

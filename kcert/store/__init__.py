@@ -13,7 +13,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -251,11 +250,8 @@ class Workspace:
         """Turn what the machine refuses into words."""
         try:
             yield
-        except BrokenPipeError:
-            raise  # that is the reader of the screen, not the folder
         except OSError as error:
-            # A write tells no name, and may have been one to the screen's file.
-            where = error.filename or (self.root if sys.stdout.isatty() else f"{self.root}, or where the output goes")
+            where = error.filename or self.root  # a failed write tells no name
             left = " What was being put into place is completed by the next kcert that writes there."
             raise MachineError(
                 f"{where}: {error.strerror or error}. Nothing that was there before is lost."
