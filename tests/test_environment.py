@@ -139,6 +139,6 @@ def test_no_other_variable_changes_anything(home: Kcert, variables: dict[str, st
 def test_a_terminal_without_a_sensible_size_in_the_environment_has_its_own(
     home: Kcert, variables: dict[str, str]
 ) -> None:
-    odd, usual = on_terminal(home, "plan", **variables), on_terminal(home, "plan")
+    odd = on_terminal(home, "plan", columns=80, keys="", prompt=b"q", **variables)
 
-    assert odd == usual
+    assert odd == on_terminal(home, "plan")
