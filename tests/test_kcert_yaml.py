@@ -373,10 +373,6 @@ def test_init_describes_the_machines_of_each_book(kcert: Kcert) -> None:
     assert kelsey["api_server"]["host"] == "server.kubernetes.local"
     assert (kelsey["key"]["bits"], kelsey["fix_known_issues"]) == (4096, False)
     assert kelsey["days"] == {"ca": 3653, "leaf": 3653}
-        4096,
-        {"ca": 3653, "leaf": 3653},
-        False,
-    )
 
 
 def test_init_takes_machines_and_release_from_the_command_line(kcert: Kcert) -> None:
