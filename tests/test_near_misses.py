@@ -246,7 +246,10 @@ def test_a_head_more_than_a_line_behind_is_a_change(
     digest = hashlib.sha256(lines[at - 1]).hexdigest()
     history.with_name("history.head").write_text(f"{at:012} {digest}\n", encoding="ascii")
 
-    assert kcert("history", "--verify").status == status
+    said = kcert("history", "--verify")
+
+    assert said.status == status
+    assert ("is not what it was when it was written" in " ".join(said.stderr.split())) == (status == 1)
 
 
 @pytest.mark.parametrize("claimed", ["", " critical"], ids=["honest", "claimed"])
