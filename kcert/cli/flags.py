@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.kubernetes.version import STABLE
 
@@ -56,7 +56,7 @@ def command(
     from kcert.openssl.program import openssl
     from kcert.ui import flags
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     program = openssl(looking.openssl)
     authority = assignment.authority_in(looking.dir, cluster, program)
     seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix, authority)
@@ -66,4 +66,4 @@ def command(
         flags.show(seat, explain=explain)
     flags.warn_of_release(seat.version)
     unfit = assignment.unfit(looking.dir, seat, program)
-    flags.warn(seat, unfit, chapters.folder_option(looking.dir, looking.config))
+    flags.warn(seat, unfit, context.folder_option(looking.dir, looking.config))

@@ -141,7 +141,7 @@ def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.faults}. `{one.mended_by(folder.option)}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
             "renews it."
         )
 

@@ -11,7 +11,7 @@ from kcert import profiles, shell
 from kcert.config import names as check_names
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
-from kcert.issue.taking_over import known_files, made_here
+from kcert.issue.adopt import known_files, made_here
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.assignment import check_prefix
