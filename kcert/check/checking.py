@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.check import RULES, RuleContext, Severity, check
 from kcert.errors import InputError
-from kcert.scan.finding import survey
+from kcert.scan.discovery import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.check import Finding
-    from kcert.scan.survey import Problem, ScanResult
+    from kcert.scan.result import Problem, ScanResult
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
-from kcert.exposure import exposures, readable
 from kcert.issue.context import Context, Passphrases, Reporter
 from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
+from kcert.permissions import permission_warnings, readable_keys
 from kcert.shell import quote
 from kcert.ui.messages import warning
 
@@ -146,13 +146,18 @@ def _ask(owner: Owner, key: str, *, twice: bool) -> str:
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
     """Issue *specs* after a warning of who else could change what is used; None where only a script is printed."""
-    warn_of_exposures(ctx)
+    warn_of_permissions(ctx)
     return issue(ctx, specs)
 
 
-def warn_of_exposures(ctx: Context) -> None:
+def warn_of_permissions(ctx: Context) -> None:
     """Warn of who else could change what is read, run or written, in all folders that hold keys."""
     folders = [folder for folder in (ctx.root, ctx.ca_dir, ctx.root_dir) if folder is not None]
     keys = [folder / spec.files.key for folder in folders for spec in ctx.specs if spec.kind is Kind.CA]
-    for sentence in (*exposures(folders, ctx.cluster.source, ctx.openssl), *readable(dict.fromkeys(keys))):
+    below = [ctx.root / spec.files.key.parent for spec in ctx.specs if not spec.files.key.is_absolute()]
+    checked = dict.fromkeys((*folders, *below))
+    for sentence in (
+        *permission_warnings(checked, ctx.cluster.source, ctx.openssl),
+        *readable_keys(dict.fromkeys(keys)),
+    ):
         warning(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, new_alone
+from kcert.certificates import Kind, new_ca_only_path
 from kcert.errors import InputError
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import key_of, spec_from_x509
@@ -187,7 +187,7 @@ class RenewalPlanner:
         names = external_ca.public_files(self.ctx, ca)
         if self.renewal.new_key:
             assert spec.files.crt
-            alone = new_alone(spec.files.crt)
+            alone = new_ca_only_path(spec.files.crt)
             names[alone] = external_ca.source(spec).with_name(alone.name)
         rewrite = self.kubeconfigs.of_ca(spec, (found,))
         old = RenewalSource(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, found))
@@ -206,7 +206,7 @@ class RenewalPlanner:
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
         assert spec.files.crt
-        alone = new_alone(spec.files.crt)
+        alone = new_ca_only_path(spec.files.crt)
         if not (self.ctx.root / alone).is_file():
             raise InputError(
                 f"{self.ctx.root / alone} is not here; put the certificate of the new CA there, alone, "

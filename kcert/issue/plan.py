@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, chain_of, new_alone
+from kcert.certificates import Kind, chain_of, new_ca_only_path
 from kcert.issue import steps
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf
@@ -267,7 +267,7 @@ def plan_rotation_start(
     """
     both = certificate.files.crt
     assert both and certificate.files.cnf
-    alone, before = new_alone(both), both.with_name(f"{both.stem}-old{both.suffix}")
+    alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
     new = replace(certificate, files=replace(certificate.files, crt=alone))
     made = (
         steps.generate_key(new, tools.openssl),
@@ -298,7 +298,7 @@ def plan_rotation_complete(
     """Plan the removal of the outgoing CA from the file that holds both; *root* has signed the one that stays."""
     both = certificate.files.crt
     assert both
-    alone = new_alone(both)
+    alone = new_ca_only_path(both)
     kept = replace(certificate, files=replace(certificate.files, cnf=None, csr=None))
     made = (
         steps.copy_first(tools.openssl, alone, both),

@@ -22,6 +22,7 @@ from kcert.kubernetes.signing_request import (
     SigningRequest,
     check_expires,
     check_usages,
+    is_pem,
     object_name,
     parse,
     read_asked,
@@ -29,7 +30,6 @@ from kcert.kubernetes.signing_request import (
     text,
 )
 from kcert.openssl import commands
-from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificate
 from kcert.shell import Command, quote, run
 from kcert.store import PUBLIC_MODE, Workspace, in_place
@@ -71,10 +71,6 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
         raise InputError(f"{path} is not there: `kcert csr new {certificate.name}{option}` makes key and request.")
     content = contents(path)
     request = read_asked(openssl, content, str(path))
-    if not content.isascii() or pem_blocks(content)[0].label != "CERTIFICATE REQUEST":
-        raise InputError(f"{path} has to begin with a block of type CERTIFICATE REQUEST for the API server to read it.")
-    if any(block.is_key for block in pem_blocks(content)):
-        raise InputError(f"{path} holds a private key besides, and all of it would go to the API server. Take it out.")
     name = wish.name or object_name_of(certificate)
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
@@ -149,7 +145,7 @@ def named(root: Path, name: str, option: str = "") -> Path:
 def looked_at(path: Path) -> SigningRequest:
     """What to show of a manifest, or of a request that is in none yet."""
     content = contents(path)
-    if any(block.is_request for block in pem_blocks(content)):
+    if is_pem(content):
         return SigningRequest(name=path.stem, request=content, signer="", usages=(), source=str(path))
     return parse(content, str(path))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.scan.components import FILE_OPTIONS, FileOption
+from kcert.scan.discovery.collector import Collector, Draft, Named, exists
+from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, documents
-from kcert.scan.finding.collector import Collector, Draft, Named, exists
-from kcert.scan.finding.kubeconfigs import follow_kubeconfig
 from kcert.scan.manifests import configured
-from kcert.scan.survey import Configuration, PublicKeyFile
+from kcert.scan.result import Configuration, PublicKeyFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,20 +6,20 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
+from kcert.certificates import Kind, Role
 from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
+from kcert.roles import ROLES
 from kcert.scan import layouts
-from kcert.scan.components import ANSWERS_TO, CA_ROLES, COMPONENT_OF, PROBABLY_ANSWERS_TO
-from kcert.scan.places import home_of
-from kcert.scan.survey import CertificateRef, KubeconfigUse, Problem, Role, ScanResult
+from kcert.scan.fs import cluster_root_of
+from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from kcert.openssl.x509 import Name
-    from kcert.scan.finding.collector import Draft, Findings
-    from kcert.scan.survey import KeyFile
+    from kcert.scan.discovery.collector import Draft, Findings
+    from kcert.scan.result import KeyFile
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
 
@@ -57,7 +57,7 @@ def linked(findings: Findings, openssl: str) -> ScanResult:
         kubeconfigs=tuple(kubeconfigs),
         keys=tuple(findings.keys.values()),
         public_keys=tuple(findings.public_keys.values()),
-        installation=findings.installation,
+        kind=findings.kind,
         looked=tuple(findings.looked),
         files_read=findings.files_read,
     )
@@ -74,7 +74,7 @@ def _with_certificates(
     own = own if isinstance(own, X509) else None
     component = kubeconfig.component
     if component is None and (role := layouts.kubeconfig_role(kubeconfig.path, own)):
-        component = COMPONENT_OF[role]
+        component = ROLES[role].component
     return replace(
         kubeconfig,
         authorities=tuple(one for one in trusted if isinstance(one, X509)),
@@ -112,7 +112,7 @@ class _Linker:
         # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
         named = [one.source for one in findings.configurations]
         named += [one.path for one in findings.problems if one.expects == "certificate"]
-        self.complete = {home_of(path) for path in named}
+        self.complete = {cluster_root_of(path) for path in named}
         for draft, certificate, role in self.known:
             if not draft.live:
                 self.inside[draft.path].setdefault(certificate.sha256, certificate)
@@ -145,7 +145,7 @@ class _Linker:
     def _use(self, draft: Draft, certificate: X509, role: Role | None) -> CertificateRef:
         kubeconfig = self.kubeconfigs[draft.kubeconfig] if draft.kubeconfig is not None else None
         kind = self._kind(draft, certificate, role)
-        component = draft.component or (COMPONENT_OF.get(role) if role else None)
+        component = draft.component or (ROLES[role].component or None if role else None)
         if component is None and kubeconfig is not None:
             component = kubeconfig.component or "kubectl"
         issuer_path = self._issuer_path(draft, certificate, role, kind)
@@ -222,14 +222,14 @@ class _Linker:
 
     def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
         """The CA files of those who verify a certificate of this role, the likeliest first."""
-        found = self._named_by(draft, (*ANSWERS_TO.get(role, ()), *PROBABLY_ANSWERS_TO.get(role, ())))
-        if role in CA_ROLES:
-            own = self.by_role.get((draft.group, CA_ROLES[role]), [])
+        found = self._named_by(draft, (*ROLES[role].verified_by, *ROLES[role].verified_by_default))
+        if ca := ROLES[role].ca:
+            own = self.by_role.get((draft.group, ca), [])
             # Where there is but one CA, it is everybody's.
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
         # A tree may hold copies of several clusters, all with a CA of the same name.
-        near = [path for path in found if home_of(path) == home_of(draft.path)]
-        return near if home_of(draft.path) in self.complete else near or found
+        near = [path for path in found if cluster_root_of(path) == cluster_root_of(draft.path)]
+        return near if cluster_root_of(draft.path) in self.complete else near or found
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
         named = (self.named.get(option, []) for option in options)
@@ -241,8 +241,10 @@ class _Linker:
         The API server's --client-ca-file says nothing of who signed what the API server shows, and etcd's peers
         may have a CA of their own.
         """
-        known = self._named_by(draft, ANSWERS_TO.get(role, ()))
-        return not known and (role is Role.ETCD_PEER or (role in PROBABLY_ANSWERS_TO and draft.option is not None))
+        known = self._named_by(draft, ROLES[role].verified_by)
+        return not known and (
+            role is Role.ETCD_PEER or (bool(ROLES[role].verified_by_default) and draft.option is not None)
+        )
 
     def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
         """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""
@@ -261,7 +263,7 @@ class _Linker:
             authority.sha256
             for one in self.kubeconfigs
             for authority in one.authorities
-            if home_of(one.path) == home_of(draft.path)
+            if cluster_root_of(one.path) == cluster_root_of(draft.path)
         }
 
     def _unlikeliness(self, path: Path, certificate: X509) -> int:
@@ -273,8 +275,8 @@ class _Linker:
 
     def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
         """True for a CA that has the right name alone, and lies in another cluster's home."""
-        home, wanted = home_of(draft.path), certificate.authority_key_id
-        elsewhere = home in self.complete and home_of(one.path) != home
+        home, wanted = cluster_root_of(draft.path), certificate.authority_key_id
+        elsewhere = home in self.complete and cluster_root_of(one.path) != home
         return elsewhere and wanted is not None and one.certificate.subject_key_id != wanted
 
     def _by_name(self, draft: Draft, certificate: X509) -> Path | None:

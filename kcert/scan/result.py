@@ -1,56 +1,25 @@
 """What there is on a machine, or in a folder: the types that finding fills and that rules and reports read.
 
-``kcert.scan.finding`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
+``kcert.scan.discovery`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
 given), so that a message can name a file which the user can open.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping  # noqa: TC003 - fields of dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
 
-from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
+from kcert.certificates import (
+    Kind,  # noqa: TC001 - fields of dataclasses
+    Role,  # noqa: TC001 - fields of dataclasses
+)
+from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
 ProblemKind = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere"]
 Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
-
-
-class Role(enum.Enum):
-    """What a certificate is for, as far as its option, or its place and name in a known layout, tell."""
-
-    CLUSTER_CA = "cluster CA"
-    ETCD_CA = "etcd CA"
-    FRONT_PROXY_CA = "front-proxy CA"
-    APISERVER = "kube-apiserver"
-    APISERVER_KUBELET_CLIENT = "apiserver-kubelet-client"
-    APISERVER_ETCD_CLIENT = "apiserver-etcd-client"
-    FRONT_PROXY_CLIENT = "front-proxy-client"
-    ETCD_SERVER = "etcd-server"
-    ETCD_PEER = "etcd-peer"
-    ETCD_CLIENT = "etcd-client"  # kubeadm's healthcheck-client, and any other program that asks etcd
-    CONTROLLER_MANAGER = "kube-controller-manager"
-    CONTROLLER_MANAGER_SERVER = "kube-controller-manager-server"
-    SCHEDULER = "kube-scheduler"
-    SCHEDULER_SERVER = "kube-scheduler-server"
-    PROXY = "kube-proxy"
-    KUBELET_CLIENT = "kubelet-client"
-    KUBELET_SERVER = "kubelet-server"
-    KUBELET = "kubelet"  # one certificate for both sides, as in the hard way
-    ADMIN = "admin"
-    USER = "user"
-    SERVICE_ACCOUNT = "service-account"
-
-
-class Installation(enum.Enum):
-    """How the cluster was set up, as far as the files tell."""
-
-    KUBEADM = "kubeadm"
-    HARD_WAY = "hard way"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +144,7 @@ class PublicKeyFile:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All that was found. ``looked`` lists the places, in the order in which they were looked at."""
+    """All that was found. ``kind`` is the kind of cluster, ``looked`` the places that were searched, in order."""
 
     uses: tuple[CertificateRef, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -183,7 +152,7 @@ class ScanResult:
     kubeconfigs: tuple[KubeconfigUse, ...] = ()
     keys: tuple[KeyFile, ...] = ()
     public_keys: tuple[PublicKeyFile, ...] = ()
-    installation: Installation = Installation.NONE
+    kind: ClusterKind | None = None
     looked: tuple[str, ...] = ()
     files_read: int = 0
 
@@ -191,12 +160,10 @@ class ScanResult:
 __all__ = [
     "CertificateRef",
     "Configuration",
-    "Installation",
     "KeyFile",
     "KubeconfigUse",
     "Problem",
     "PublicKey",
     "PublicKeyFile",
-    "Role",
     "ScanResult",
 ]

@@ -8,34 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, kind_of
 from kcert.errors import InputError
 from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
+from kcert.scan.discovery import loose as loose_files
+from kcert.scan.discovery.collector import Collector, Draft, Findings
+from kcert.scan.discovery.options import follow_options
 from kcert.scan.documents import NotADocumentError, documents
-from kcert.scan.finding import loose as loose_files
-from kcert.scan.finding.collector import Collector, Draft, Findings
-from kcert.scan.finding.options import follow_options
+from kcert.scan.fs import Content, Places, lexists, read_file, walk
 from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.manifests import configured, static_pods
-from kcert.scan.places import Content, Places, lies_there, read_file, walk
-from kcert.scan.survey import Installation, Problem
+from kcert.scan.result import Problem
 from kcert.scan.units import is_unit, started_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-USUAL = (
-    "/etc/kubernetes",
-    "/var/lib/kubelet/config.yaml",
-    "/var/lib/kubelet/kubelet-config.yaml",
-    "/var/lib/kubelet/kubeconfig",
-    "/var/lib/kubelet/pki",
-    "/var/lib/kubernetes",
-    "/var/lib/kube-proxy",
-    "/etc/etcd",
-    "/etc/ssl/etcd",
-)
+USUAL = ("/etc/ssl/etcd",)
+"""Folders that belong to no kind of cluster alone."""
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """Where systemd looks, the folder that counts most first (systemd.unit(5))."""
 
@@ -71,11 +63,11 @@ class Finder:
         """Look at one WHERE of the command line."""
         self.collector.group = group
         path = self.places.absolute(where)
-        server = None if lies_there(path) else server_in(where)
+        server = None if lexists(path) else server_in(where)
         if server is not None:
             self._look_at_server(server)
             return
-        if not lies_there(path):
+        if not lexists(path):
             raise InputError(f"{path} is not there. WHERE is a file, a folder, or HOST:PORT of a running server.")
         self.findings.looked.append(str(path))
         self.collector.places = Places(self.places.root, _stand_in(path))
@@ -92,10 +84,22 @@ class Finder:
             for component in COMPONENTS
             if (unit := self.places.absolute(folder) / f"{component}.service").exists()
         }
-        usual = [path for place in USUAL if (path := self.places.absolute(place)).exists()]
+        homes = self._homes()
+        top = self.places.root or Path(os.sep)
+        named = dict.fromkeys((place, home) for home in homes for kind in KINDS.values() for place in kind.places)
+        paths = [self.places.absolute(place) for place in USUAL]
+        paths += [at_root(place, top, home) for place, home in named]
+        usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
         if self.places.root is None:
             usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
         self.findings.looked += [str(path) for path in (*units.values(), *usual)]
+        marked = (
+            kind
+            for kind in KINDS.values()
+            if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
+            and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
+        )
+        self.findings.kind = next(marked, None)
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
@@ -103,6 +107,11 @@ class Finder:
             for path in self._walked(place) if place.is_dir() else [place]:
                 self._classified(path, loose)
         loose_files.take(self.collector, loose)
+
+    def _homes(self) -> list[Path]:
+        """The users' home folders: this user's, or all those below the root."""
+        root = self.places.root
+        return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
 
     def look_beside(self, path: Path) -> None:
         """Look at *path* and at what lies around it."""
@@ -169,7 +178,7 @@ class Finder:
             # kubeadm's kubelet has a unit as well, and a distribution's etcd comes with one that sets nothing up.
             names_files = any(value and name in FILE_OPTIONS[one.component] for name, value in one.options)
             if one.component != "kubelet" and names_files:
-                self._is(Installation.HARD_WAY)
+                self._is(HARD_WAY)
             follow_options(self.collector, one, path)
 
     def _drop_ins(self, unit: Path) -> list[Path]:
@@ -212,14 +221,14 @@ class Finder:
             return
         for document in found:
             for pod in static_pods(document):
-                self._is(Installation.KUBEADM)
+                self._is(kind_of(path) or KUBEADM)
                 follow_options(self.collector, pod.started, path, pod.on_host)
             if one := configured(document):
                 follow_options(self.collector, one, path)
 
-    def _is(self, installation: Installation) -> None:
-        if self.findings.installation is Installation.NONE or installation is Installation.KUBEADM:
-            self.findings.installation = installation
+    def _is(self, kind: ClusterKind) -> None:
+        if self.findings.kind in (None, HARD_WAY):
+            self.findings.kind = kind
 
 
 def _is_unit_folder(folder: Path) -> bool:
@@ -235,3 +244,9 @@ def _stand_in(path: Path) -> Path | None:
         if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
             return folder
     return None
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths that are below no other, in their order."""
+    unique = dict.fromkeys(paths)
+    return [path for path in unique if not any(parent in unique for parent in path.parents)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.scan import layouts
-from kcert.scan.finding.collector import Collector, Draft, exists
-from kcert.scan.finding.kubeconfigs import follow_kubeconfig
-from kcert.scan.survey import PublicKeyFile
+from kcert.scan.discovery.collector import Collector, Draft, exists
+from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
+from kcert.scan.result import PublicKeyFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,23 +6,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert.scan.files import Inside, look_into
-from kcert.scan.places import Places, dangling, lies_there
-from kcert.scan.survey import (
+from kcert.scan.fs import Places, dangling, lexists
+from kcert.scan.result import (
     Configuration,
     Expected,
-    Installation,
     KeyFile,
     KubeconfigUse,
     Problem,
     ProblemKind,
     PublicKeyFile,
-    Role,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kcert.certificates import Kind
+    from kcert.certificates import Kind, Role
+    from kcert.clusters import ClusterKind
     from kcert.scan.components import FileOption
 
 
@@ -60,7 +59,7 @@ class Findings:
     public_keys: dict[Path, PublicKeyFile] = field(default_factory=dict)
     neighbours: dict[Path, frozenset[str]] = field(default_factory=dict)
     looked: list[str] = field(default_factory=list)
-    installation: Installation = Installation.NONE
+    kind: ClusterKind | None = None
     files_read: int = 0
 
     @property
@@ -158,4 +157,4 @@ class Collector:
 
 def exists(path: Path | None) -> bool:
     """True where something lies there, a link to nothing included."""
-    return path is not None and lies_there(path)
+    return path is not None and lexists(path)

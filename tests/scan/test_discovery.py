@@ -8,17 +8,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from kcert.certificates import Kind
+from kcert.certificates import Kind, Role
+from kcert.clusters import HARD_WAY, KUBEADM
 from kcert.errors import InputError
-from kcert.scan.finding import survey
-from kcert.scan.survey import CertificateRef, Installation, Role, ScanResult
+from kcert.scan.discovery import survey
 from tests.running import without_privileges
 from tests.scan.conftest import Kubeadm, kubeconfig, pod, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
+
+if TYPE_CHECKING:
+    from kcert.scan.result import CertificateRef, ScanResult
 
 
 def used(found: ScanResult, option: str, component: str | None = None) -> CertificateRef:
@@ -38,7 +42,7 @@ def ca() -> Pair:
 def test_every_certificate_of_kubeadm_is_tied_to_its_option(kubeadm: Kubeadm) -> None:
     found = survey([], kubeadm.root)
     assert found.problems == ()
-    assert found.installation is Installation.KUBEADM
+    assert found.kind is KUBEADM
     pki = kubeadm.kubernetes / "pki"
     server = used(found, "--tls-cert-file")
     assert (server.component, server.kind, server.role) == ("kube-apiserver", Kind.SERVER, Role.APISERVER)
@@ -205,7 +209,7 @@ def test_a_unit_with_continued_lines_environment_files_and_drop_ins(ca: Pair, tm
         "Restart=on-failure\n[Install]\nWantedBy=multi-user.target\n",
     )
     found = survey([], root)
-    assert found.installation is Installation.HARD_WAY
+    assert found.kind is HARD_WAY
     server = used(found, "--tls-cert-file")
     assert (server.path, server.source) == (own / "kube-apiserver.crt", unit)
     assert server.key_fits is True
@@ -260,11 +264,11 @@ def test_debian_s_unit_of_etcd_sets_nothing_up_until_its_environment_does(ca: Pa
         "[Service]\nEnvironment=ETCD_DATA_DIR=/var/lib/etcd/default\nEnvironment=DAEMON_ARGS=\n"
         "EnvironmentFile=-/etc/default/%p\nExecStart=/usr/bin/etcd $DAEMON_ARGS\n",
     )
-    assert survey([], tmp_path).installation is Installation.NONE
+    assert survey([], tmp_path).kind is None
     ca.put(tmp_path / "etc/etcd/ca.crt")
     put(tmp_path / "etc/default/etcd", 'DAEMON_ARGS="--trusted-ca-file /etc/etcd/ca.crt"\n')
     found = survey([], tmp_path)
-    assert found.installation is Installation.HARD_WAY
+    assert found.kind is HARD_WAY
     assert used(found, "--trusted-ca-file").path == tmp_path / "etc/etcd/ca.crt"
 
 
@@ -280,7 +284,7 @@ def test_kubeadm_s_drop_in_of_the_kubelet(kubeadm: Kubeadm) -> None:
     put(kubeadm.root / "var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--hostname-override=cp1 --v=2"\n')
     found = survey([], kubeadm.root)
     assert found.problems == ()
-    assert found.installation is Installation.KUBEADM, "a kubelet's unit alone does not make it the hard way"
+    assert found.kind is KUBEADM, "a kubelet's unit alone does not make it the hard way"
     kubelet = next(one for one in found.configurations if "--kubeconfig" in one.options)
     assert kubelet.node == "cp1"
     assert kubelet.options["--config"] == "/var/lib/kubelet/config.yaml"
@@ -582,7 +586,7 @@ def test_a_folder_without_permission(ca: Pair, tmp_path: Path) -> None:
     ca.put(closed / "ca.crt")
     closed.chmod(0)
     program = (
-        "from kcert.scan.finding import survey; import sys; found = survey(sys.argv[1:]); "
+        "from kcert.scan.discovery import survey; import sys; found = survey(sys.argv[1:]); "
         "print(len(found.uses), [one.what for one in found.problems])"
     )
     argv = [sys.executable, "-c", program, str(tmp_path / "open")]

@@ -108,7 +108,7 @@ def root_of(source: Path) -> Path | None:
     return Path(text[: found.start()])
 
 
-def home_of(path: Path) -> Path:
+def cluster_root_of(path: Path) -> Path:
     """What a file belongs to: files of one home are of one cluster, those of two homes may be of two.
 
     That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
@@ -170,7 +170,7 @@ def _follow(path: Path, root: Path) -> Path:
     return at if moved else path
 
 
-def lies_there(path: Path) -> bool:
+def lexists(path: Path) -> bool:
     """True where something lies at *path*, a link to nothing included."""
     return can_be_there(path) and os.path.lexists(path)
 

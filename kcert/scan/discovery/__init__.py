@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-from kcert.scan.finding.finder import Finder
-from kcert.scan.linking import linked
+from kcert.scan.discovery.finder import Finder
+from kcert.scan.resolution import linked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 
 def survey(
