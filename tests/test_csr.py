@@ -1146,3 +1146,45 @@ def test_nobody_is_kept_in_a_file_of_the_cas(kcert: Kcert, tmp_path: Path, name:
     assert_refused(kcert("client", name), 2, "and the certificate ca would both be kept in")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def commands_in(text: str) -> list[str]:
+    """Every command that an output offers: in backticks, and on lines of its own."""
+    indented = [line[4:] for line in text.splitlines() if re.match(r"    [^ |-]", line)]
+    return [*indented, *re.findall(r"`([^`]+)`", " ".join(text.split()))]
+
+
+def test_every_command_that_is_printed_is_quoted(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    name = "jane;touch CANARY;$(touch CANARY).yaml"
+    path = applicant.object(applicant.request("CN=jane/O=developers")).rename(tmp_path / name)
+    folder = "pki;touch CANARY;"
+    (tmp_path / "pki").rename(tmp_path / folder)
+    (tmp_path / folder / "jane.csr").write_bytes(applicant.request("CN=jane/O=developers"))
+    (tmp_path / "a;touch CANARY;.log").write_bytes(b"\x1f\x8b")
+    at = ("--dir", folder)
+    said = [
+        inside("csr", *arguments)
+        for arguments in (
+            ("manifest", "jane", *at),
+            ("manifest", "jane", *at, "--output", "x;touch CANARY;.yml"),
+            ("show", "--file", path),
+            ("show", name),
+            ("submit", "bob", *at),
+            ("fetch", "jane", "--file", path, *at),
+            ("approve", "--file", path),
+            ("fetch", "jane", "--file", path, *at),
+            ("sign", "--file", path, *at),
+            ("fetch", "jane", "--file", path, *at),
+        )
+    ]
+    said.append(inside("diagnose", "a;touch CANARY;.log"))
+
+    offered = [command for ended in said for command in commands_in(ended.stdout + ended.stderr)]
+    hostile = [command for command in offered if "CANARY" in command]
+    assert len(hostile) >= 10, offered
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    nothing = "".join(f"{program}() {{ :; }}; " for program in ("kcert", "openssl", "cat", "sed", "kubectl", "zcat"))
+    for command in hostile:
+        output(["bash", "-c", nothing + command], sandbox)
+        assert not list(sandbox.glob("*CANARY*")), command

@@ -96,7 +96,7 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
     close = difflib.get_close_matches(name, choice, 3)
     hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(choice)}."
-    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a new one."
+    makes = "" if check_names.user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
     raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{makes}")
 
 

@@ -129,7 +129,9 @@ class Telling:
         context = draft.kubeconfig.context
         if merged.renewed is None:
             self._elsewhere(f"The context {context} is in it now; all else is as it was", merged.file)
-            say(f"`kubectl config use-context {context}` goes over to it.")
+            say("To make it the current context:")
+            screen().print()
+            command_line(("kubectl", "config", "use-context", context, "--kubeconfig", str(merged.file.path)))
         elif merged.renewed:
             new = " and ".join(merged.renewed)
             self._elsewhere(f"The context {context} is up to date now: {new} replaced, all else as it was", merged.file)
