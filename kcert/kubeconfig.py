@@ -92,7 +92,7 @@ def opened(content: bytes) -> Embedded | None:
     if len(content) > LARGEST:
         return None
     try:
-        found = plain_yaml.one(content)
+        found = plain_yaml.load(content)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return Embedded(
             server=str(cluster["server"]),

@@ -660,7 +660,7 @@ def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -
     ):
         ended = inside("csr", *arguments)
 
-        assert f"`kcert {comes_next}`" in " ".join((ended.stdout + ended.stderr).split()), arguments
+        assert f"kcert {comes_next}" in " ".join((ended.stdout + ended.stderr).split()), arguments
 
 
 def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
@@ -967,9 +967,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no manifest with one object"),
-        (b"- a\n- b\n", "no manifest with one object"),
-        (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
+        (b"", "not a manifest with one object"),
+        (b"- a\n- b\n", "not a manifest with one object"),
+        (b"kind: a\n---\nkind: b\n", "not a manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
         (b"kind: a\nkind: b\n", "stands there twice"),
         (b"\x00\x01", "is not valid YAML"),
@@ -1122,8 +1122,8 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("csr", "sign", "--file"), "pipe is no manifest with one object in it"),
-        (("csr", "show", "--file"), "pipe is no manifest with one object in it"),
+        (("csr", "sign", "--file"), "pipe is not a manifest with one object in it"),
+        (("csr", "show", "--file"), "pipe is not a manifest with one object in it"),
         (("diagnose",), "Nothing about certificates or access in 0 lines"),
     ],
 )

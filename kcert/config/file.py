@@ -175,7 +175,7 @@ def _parse(path: Path) -> Value | None:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
     try:
-        node = plain_yaml.composed(text)
+        node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
         raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
     except plain_yaml.NotPlainError as error:
