@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, chain_of
-from kcert.kubeconfig import Kubeconfig
+from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.openssl import cnf, commands
 from kcert.shell import DEFAULT_TIMEOUT
 
@@ -236,7 +236,7 @@ def kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str)
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=cluster_name,
+        context=context_of(certificate.name, cluster_name),
         ca=ca,
         crt=crt,
         key=key,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
-from kcert.kubernetes.server import address_of, check_server
+from kcert.kubernetes.server import address_of, server_url
 from kcert.shell import quote
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     """
     if not _PATH.fullmatch(path):
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
-    if server is not None:
-        check_server(server)
+    server = None if server is None else server_url(server)
     found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.is_client))
     if len(found) > 1:
         raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
