@@ -9,42 +9,17 @@ https://docs.openshift.com/container-platform/latest/security/certificate_types_
 
 from __future__ import annotations
 
-import enum
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-
-class Role(enum.Enum):
-    """The purpose of a certificate: which component presents it, or which CA it is."""
-
-    CLUSTER_CA = "cluster CA"
-    ETCD_CA = "etcd CA"
-    FRONT_PROXY_CA = "front-proxy CA"
-    APISERVER = "kube-apiserver"
-    APISERVER_KUBELET_CLIENT = "apiserver-kubelet-client"
-    APISERVER_ETCD_CLIENT = "apiserver-etcd-client"
-    FRONT_PROXY_CLIENT = "front-proxy-client"
-    ETCD_SERVER = "etcd-server"
-    ETCD_PEER = "etcd-peer"
-    ETCD_CLIENT = "etcd-client"  # kubeadm's healthcheck-client, and any other program that connects to etcd
-    CONTROLLER_MANAGER = "kube-controller-manager"
-    CONTROLLER_MANAGER_SERVER = "kube-controller-manager-server"
-    SCHEDULER = "kube-scheduler"
-    SCHEDULER_SERVER = "kube-scheduler-server"
-    PROXY = "kube-proxy"
-    KUBELET_CLIENT = "kubelet-client"
-    KUBELET_SERVER = "kubelet-server"
-    KUBELET = "kubelet"  # one certificate for both sides, as in the hard way
-    ADMIN = "admin"
-    USER = "user"
-    SERVICE_ACCOUNT = "service-account"
 
 
 @dataclass(frozen=True)

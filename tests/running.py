@@ -31,6 +31,9 @@ NEED_PROGRAMS = "KCERT_TESTS_NEED_PROGRAMS"
 ANEW = "KCERT_TESTS_START_ANEW"
 """Environment variable: with 1, every kcert is a Python of its own; otherwise see ``tests.starting``."""
 
+VARIABLES = "KCERT_TESTS_VARIABLES"
+"""Environment variable: what goes into the environment of each kcert, as ``TZ=Asia/Seoul LC_ALL=ko_KR.UTF-8``."""
+
 LONGEST = 120.0
 """Seconds after which a test gives a program up. No program of these tests takes a tenth of it."""
 
@@ -99,7 +102,8 @@ class Ended:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment with nothing of the developer's own in it; *home* is the HOME."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **more}
+    asked = dict(pair.split("=", 1) for pair in os.environ.get(VARIABLES, "").split())
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **asked, **more}
 
 
 class Kcert:
@@ -184,7 +188,7 @@ class Kcert:
 
 def _starts_as_usual(variables: Mapping[str, str]) -> bool:
     """False where the interpreter itself would notice the environment, or where every call is to start it anew."""
-    if os.environ.get(ANEW) == "1":
+    if os.environ.get(ANEW) == "1" or os.environ.get(VARIABLES):
         return False
     noticed = {name for name in variables if name.startswith(("PYTHON", "LC_", "LANG", "LD_", "DYLD_"))}
     usual = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}

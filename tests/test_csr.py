@@ -681,8 +681,8 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
 
     said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
 
-    assert "would become the user jane, in: developers, system:masters" in said
-    assert "Attention: system:masters may do everything" in said
+    assert "Whoever has the key becomes the user jane, in: developers, system:masters" in said
+    assert "Attention: system:masters has all rights" in said
     assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
 
@@ -893,7 +893,10 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
         for command in ("show", "sign"):
             assert inside("csr", command, "--file", bare).status == 2, (name, command)
     for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
-        assert "the user jane, in: developers" in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+        assert (
+            "becomes the user jane, in: developers"
+            in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+        )
     # A manifest that somebody approved elsewhere.
     path = applicant.object(b" " + mine + other)
     path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind
+from kcert.certificates import Certificate, Kind, Role
 from kcert.check import fields, ownership
-from kcert.check.demands import AUTHORITIES, DEMANDS, RoleRequirements
 from kcert.check.signatures import Signatures
-from kcert.clusters import Role
+from kcert.roles import CA_ROLES, ROLES, RoleSpec
 from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
@@ -64,14 +63,14 @@ class CertificateInstance:
         return frozenset(use.role for use in self.uses if use.role is not None)
 
     @property
-    def demands(self) -> tuple[RoleRequirements, ...]:
+    def demands(self) -> tuple[RoleSpec, ...]:
         """What its roles ask of it, one after the other."""
-        return tuple(DEMANDS[role] for role in sorted(self.roles, key=lambda role: role.value))
+        return tuple(ROLES[role] for role in sorted(self.roles, key=lambda role: role.value))
 
     @property
     def is_authority(self) -> bool:
         """True where it is used as a CA, or says that it is one."""
-        return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & AUTHORITIES)
+        return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
 
     @property
     def is_root(self) -> bool:
@@ -97,16 +96,16 @@ class CertificateInstance:
     @property
     def serves(self) -> bool:
         """True where others dial it."""
-        if self.wanted is not None and self.wanted.kind.serves:
+        if self.wanted is not None and self.wanted.kind.is_server:
             return True
-        return any(demand.serves for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
+        return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
 
     @property
     def dials(self) -> bool:
         """True where it is shown to a server."""
-        if self.wanted is not None and self.wanted.kind.dials and not self.only_service_account:
+        if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
             return True
-        return any(demand.dials for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
+        return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
 
     def _named_as(self, *kinds: Kind) -> bool:
         """True where an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import bash
 from kcert.check.rule import Violation
-from kcert.clusters import Role
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:

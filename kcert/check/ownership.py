@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.clusters import Role
-from kcert.scan.components import CA_ROLES
+from kcert.certificates import Role
+from kcert.roles import ROLES
 from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def owners(case: RuleContext) -> Owners:
     pairs = [
         (leaf, one.certificate)
         for leaf in case.leaves
-        if leaf.roles & CA_ROLES.keys()
+        if any(ROLES[role].ca for role in leaf.roles)
         for one in by_name[leaf.certificate.issuer].values()
     ]
     case.signatures.expect((leaf.certificate, (issuer,), ()) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for leaf, issuer in pairs:
         if case.signatures.verdict(leaf.certificate, (issuer,)) is None:
-            for role in leaf.roles & CA_ROLES.keys():
-                votes[clusters[cluster_root_of(leaf.path)]][CA_ROLES[role]][issuer.sha256] += 1
+            for ca in {ca for role in leaf.roles if (ca := ROLES[role].ca)}:
+                votes[clusters[cluster_root_of(leaf.path)]][ca][issuer.sha256] += 1
     authorities = {one.certificate.sha256: one.certificate for one in case.authorities}
     known: dict[Path, dict[Role, X509]] = defaultdict(dict)
     for cluster, counts in votes.items():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import options
 from kcert.check.repairs import authority_made_again, reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.clusters import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

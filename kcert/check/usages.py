@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.clusters import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

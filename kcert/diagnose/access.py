@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kcert.diagnose.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnose.commands import lines, look, repair, request, sign, which
+from kcert.roles import ROLES
 from kcert.shell import quote
 
 _SUBJECT = "openssl x509 -in client.crt -noout -subject -issuer -dates"
@@ -23,11 +24,7 @@ _FORBIDDEN = (
     rf"User \"(?P<user>%s)\" cannot \"?(?P<verb>{_VERBS})\"? (?:resource|path)?\s*\"?(?P<what>[^\s\"]+)\"?"
     r"(?: in API group \"(?P<group>[^\"]*)\")?(?: in the namespace \"(?P<namespace>[^\"]*)\")?"
 )
-_COMPONENTS = {
-    "system:kube-scheduler": "kube-scheduler",
-    "system:kube-controller-manager": "kube-controller-manager",
-    "system:kube-proxy": "kube-proxy",
-}
+_COMPONENTS = {spec.common_name: spec.component for spec in ROLES.values() if spec.fixed_name}
 
 
 def _unknown_caller(_saying: Saying) -> Meaning:

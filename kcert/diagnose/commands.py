@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
+from kcert.certificates import Role
+from kcert.roles import ROLES
 from kcert.shell import quote
 
 API_SERVER = "127.0.0.1:6443"
@@ -26,12 +28,9 @@ _BY_PORT = {
     "2380": "etcd-server",
 }
 _KUBEADM = {
-    "apiserver": "kube-apiserver",
-    "server": "etcd-server",
-    "peer": "etcd-peer",
-    "healthcheck-client": "etcd-healthcheck-client",
-    "controller-manager": "kube-controller-manager",
-    "scheduler": "kube-scheduler",
+    PurePosixPath(spec.kubeadm).name: role.value
+    for role, spec in ROLES.items()
+    if spec.kubeadm and spec.kind.is_client | spec.kind.is_server and role is not Role.KUBELET_CLIENT
 }
 """kubeadm's file names, where kcert's own name for the certificate is another."""
 _PKI_SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}

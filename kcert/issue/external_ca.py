@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Certificate, Files, Kind, Subject, chain_of, root_beside
+from kcert.certificates import ROOT, Certificate, Files, Kind, Role, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue.status import State, status_of
@@ -126,7 +126,7 @@ def root(order: IssueContext, folder: Path) -> IssueContext:
         check_there(folder, "--root-dir", "the root")  # a second root would not be the one that everybody trusts
     authority = Certificate(
         name=ROOT,
-        role=ROOT,
+        role=Role.ROOT,
         chapter="ca",
         kind=Kind.CA,
         subject=Subject("Kubernetes-Root-CA"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind, chain_of, new_alone
+from kcert.certificates import Kind, chain_of, new_ca_only_path
 from kcert.issue.plan import (
     Concatenate,
     ExtractFromKubeconfig,
@@ -153,7 +153,7 @@ def change_over(
     """
     both = certificate.files.crt
     assert both and certificate.subject and certificate.files.csr and certificate.files.cnf
-    alone, before = new_alone(both), both.with_name(f"{both.stem}-old{both.suffix}")
+    alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
     made = replace(certificate, files=replace(certificate.files, crt=alone))
     csr, config = certificate.files.csr, certificate.files.cnf
     secret = certificate.passphrase
@@ -189,7 +189,7 @@ def finish(
     """The steps that take the outgoing CA out of the file that holds both; *above* has signed the one that stays."""
     both = certificate.files.crt
     assert both
-    alone = new_alone(both)
+    alone = new_ca_only_path(both)
     kept = replace(certificate, files=replace(certificate.files, cnf=None, csr=None))
     argv = commands.copy(tools.openssl, alone, both)
     steps: list[Step] = [

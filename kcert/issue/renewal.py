@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Kind, new_alone
+from kcert.certificates import ROOT, Kind, new_ca_only_path
 from kcert.errors import InputError
 from kcert.issue import external_ca, plan, plan_renewal
 from kcert.issue.context import Prepared
@@ -391,7 +391,7 @@ class _Preparation:
         names = external_ca.brings(self.order, authority)
         if self.renewal.new_key:
             assert certificate.files.crt
-            alone = new_alone(certificate.files.crt)
+            alone = new_ca_only_path(certificate.files.crt)
             names[alone] = external_ca.source(certificate).with_name(alone.name)
         return plan.brought(
             authority,
@@ -418,7 +418,7 @@ class _Preparation:
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
         assert certificate.files.crt
-        alone = new_alone(certificate.files.crt)
+        alone = new_ca_only_path(certificate.files.crt)
         if not (self.order.root / alone).is_file():
             raise InputError(
                 f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "

@@ -14,7 +14,7 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
 from kcert.files import read_regular
-from kcert.profiles.profile import CLUSTER_ADMINS, MASTERS, NODES
+from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -240,7 +240,7 @@ def _unlike_names(certificate: Certificate, one: X509) -> Iterator[tuple[str, bo
     wanted, has = set(certificate.alt_names), set(one.alt_names)
     missing = [name for name in certificate.alt_names if name not in has]
     if missing:
-        harms = not set(missing) <= set(certificate.spare)
+        harms = not set(missing) <= set(certificate.optional_sans)
         yield f"it lacks {', '.join(map(str, missing))}", harms
     if more := [ascii(str(name))[1:-1] for name in one.alt_names if name not in wanted]:
         yield f"it also answers to {', '.join(more)}", False
@@ -255,7 +255,7 @@ def is_equivalent(certificate: Certificate, one: X509) -> bool:
     """
     subject = certificate.subject
     assert subject
-    if certificate.chapter not in ("client", "kubelet") or not certificate.kind.dials:
+    if certificate.chapter not in ("client", "kubelet") or not certificate.kind.is_client:
         return True
     groups, has = set(subject.organizations), set(one.subject.organizations)
     same_name = subject.common_name == one.subject.common_name
@@ -275,9 +275,9 @@ def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
             return ["it has other usages than were asked for"]
         return []
     reasons = []
-    if certificate.kind.serves and not one.may_serve:
+    if certificate.kind.is_server and not one.may_serve:
         reasons.append("it may not be used by a server")
-    if certificate.kind.dials and not one.may_dial:
+    if certificate.kind.is_client and not one.may_dial:
         reasons.append("it may not be used by a client")
     return reasons
 

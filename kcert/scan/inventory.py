@@ -13,7 +13,7 @@ from kcert.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kcert.clusters import Role
+    from kcert.certificates import Role
     from kcert.openssl.x509 import Name
     from kcert.scan.result import CertificateRef, ScanResult
 

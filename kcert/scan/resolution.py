@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
-from kcert.clusters import Role, cluster_kind_of
+from kcert.certificates import Kind, Role
+from kcert.clusters import cluster_kind_of
 from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
+from kcert.roles import ROLES
 from kcert.scan import layouts
-from kcert.scan.components import ANSWERS_TO, CA_ROLES, COMPONENT_OF, PROBABLY_ANSWERS_TO
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
 
@@ -78,7 +78,7 @@ def _with_certificates(
     own = own if isinstance(own, X509) else None
     component = kubeconfig.component
     if component is None and (role := layouts.kubeconfig_role(kubeconfig.path, own)):
-        component = COMPONENT_OF[role]
+        component = ROLES[role].component
     return replace(
         kubeconfig,
         authorities=tuple(one for one in trusted if isinstance(one, X509)),
@@ -158,7 +158,7 @@ class _Linker:
     def _use(self, draft: Draft, certificate: X509, role: Role | None) -> CertificateRef:
         kubeconfig = self.kubeconfigs[draft.kubeconfig] if draft.kubeconfig is not None else None
         kind = self._kind(draft, certificate, role)
-        component = draft.component or (COMPONENT_OF.get(role) if role else None)
+        component = draft.component or (ROLES[role].component or None if role else None)
         if component is None and kubeconfig is not None:
             component = kubeconfig.component or "kubectl"
         issuer_path = self._issuer_path(draft, certificate, role, kind)
@@ -266,7 +266,7 @@ class _Linker:
 
     def _named(self, draft: Draft, role: Role) -> list[Path]:
         """The CA files that the options of those who verify a certificate of this role name."""
-        options = [*ANSWERS_TO.get(role, ()), *PROBABLY_ANSWERS_TO.get(role, ())]
+        options = [*ROLES[role].verified_by, *ROLES[role].verified_by_default]
         return self._named_by(draft, options)
 
     def _near(self, draft: Draft, paths: list[Path]) -> list[Path]:
@@ -278,8 +278,8 @@ class _Linker:
         """The CA files of those who verify a certificate of this role, the likeliest first."""
         found = self._named(draft, role)
         kind = cluster_kind_of(draft.path)
-        if role in CA_ROLES and (kind is None or kind.client_ca == kind.server_ca):
-            own = self.by_role.get((draft.group, CA_ROLES[role]), [])
+        if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
+            own = self.by_role.get((draft.group, ca), [])
             # Where there is but one CA, it is everybody's.
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
         return self._near(draft, found)
@@ -294,8 +294,10 @@ class _Linker:
         The API server's --client-ca-file says nothing of who signed what the API server shows, and etcd's peers
         may have a CA of their own.
         """
-        known = self._named_by(draft, ANSWERS_TO.get(role, ()))
-        return not known and (role is Role.ETCD_PEER or (role in PROBABLY_ANSWERS_TO and draft.option is not None))
+        known = self._named_by(draft, ROLES[role].verified_by)
+        return not known and (
+            role is Role.ETCD_PEER or (bool(ROLES[role].verified_by_default) and draft.option is not None)
+        )
 
     def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
         """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""

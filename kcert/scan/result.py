@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - fields of dataclasses
 from typing import Literal
 
-from kcert.certificates import Kind  # noqa: TC001 - fields of dataclasses
-from kcert.clusters import ClusterKind, Role  # noqa: TC001 - fields of dataclasses
+from kcert.certificates import (
+    Kind,  # noqa: TC001 - fields of dataclasses
+    Role,  # noqa: TC001 - fields of dataclasses
+)
+from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
 ProblemKind = Literal[

@@ -75,8 +75,8 @@ def usages(certificate: Certificate) -> tuple[str, ...]:
     if certificate.kind is Kind.CA:
         return ("keyCertSign", "cRLSign", "digitalSignature")
     encrypts = ("keyEncipherment",) if certificate.key.algorithm == "rsa" else ()
-    served = ("serverAuth",) if certificate.kind.serves else ()
-    return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.dials else ()))
+    served = ("serverAuth",) if certificate.kind.is_server else ()
+    return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
 def _row(standing: CertificateStatus) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kcert import profiles
-from kcert.kubernetes import assignment, forms
+from kcert.kubernetes import placement, render
 from tests.clusters import PROFILES
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
 
@@ -44,10 +44,10 @@ def printed(home: Path, component: str, form: str, *arguments: str | Path) -> st
     """One form of what a component is told, with the options of `kcert flags` in *arguments*."""
     asked = dict(zip(arguments[::2], map(str, arguments[1::2]), strict=True))
     cluster = profiles.load(home / "kcert.yaml")
-    seat = assignment.seat(
+    instance = placement.placement(
         cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
     )
-    return forms.printed(seat, form)
+    return render.render(instance, form)
 
 
 def flags(home: Path, component: str, *arguments: str | Path) -> list[str]:
@@ -250,6 +250,7 @@ HARDWAY = {
         --listen-peer-urls=https://192.168.56.42:2380
         --initial-advertise-peer-urls=https://192.168.56.42:2380
         --initial-cluster=etcd1=https://192.168.56.41:2380,etcd2=https://192.168.56.42:2380,etcd3=https://[fd00:56::43]:2380
+        --initial-cluster-token=etcd-prod-eu
         --initial-cluster-state=new""",
     ("kube-controller-manager", "cp1"): """\
         --kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
@@ -593,8 +594,8 @@ def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[st
         ("small", ("etcd", "--host", "node01"), "etcd does not run on 'node01'. There are: controlplane01"),
         ("large", ("etcd", "--host", "etcd4"), "did you mean etcd"),
         ("large", ("etcd",), "name one with --host (etcd1, etcd2, etcd3)"),
-        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is no release of Kubernetes"),
-        ("small", ("etcd", "--kubernetes-version", "2.0"), "is no release of Kubernetes"),
+        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is not accepted"),
+        ("small", ("etcd", "--kubernetes-version", "2.0"), "expected a release of Kubernetes"),
         ("small", ("etcd", "--kubernetes-version", "1.5"), "1.16 and newer"),
         ("small", ("etcd", "--path-prefix", "a\x1bb"), "--path-prefix 'a\\x1bb'"),
         ("small", ("kubelet", "--format", "manifest"), "kubelet is no static pod"),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kcert.certificates import Kind
-from kcert.clusters import HARD_WAY, KUBEADM, Role
+from kcert.certificates import Kind, Role
+from kcert.clusters import HARD_WAY, KUBEADM
 from kcert.errors import InputError
 from kcert.scan.discovery import survey
 from tests.running import without_privileges

@@ -20,8 +20,8 @@ from kcert.scan.result import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kcert.certificates import Kind
-    from kcert.clusters import ClusterKind, Role
+    from kcert.certificates import Kind, Role
+    from kcert.clusters import ClusterKind
     from kcert.scan.components import FileOption
 
 

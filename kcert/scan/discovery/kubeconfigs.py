@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
-from kcert.clusters import Role
+from kcert.certificates import Kind, Role
 from kcert.openssl.pem import pem_blocks
-from kcert.scan.components import KUBECONFIG_ROLE, FileOption
+from kcert.roles import kubeconfig_role
+from kcert.scan.components import FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.fs import is_of_another_machine
@@ -115,7 +115,7 @@ class _Follower:
             if position:  # the rest of its chain
                 self._add(part, pem, index, position)
                 continue
-            role = None if self.is_webhook else KUBECONFIG_ROLE.get(self.component or "")
+            role = None if self.is_webhook else kubeconfig_role(self.component)
             self._add(part, pem, index, position, kind=Kind.CLIENT, role=role, key_path=key_path)
 
     def _add(

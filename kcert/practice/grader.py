@@ -20,7 +20,7 @@ from kcert.files import read_regular
 from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificates
-from kcert.practice.handshakes import Client, Server, Shown, TlsPair
+from kcert.practice.handshakes import Client, Credentials, Server, TlsPair
 from kcert.practice.lab import Check
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kcert.practice.lab import Scenario
     from kcert.scan.result import Configuration, KubeconfigUse, ScanResult
 
-LASTS = timedelta(days=90)
+MIN_REMAINING = timedelta(days=90)
 """A repair that has to be made again sooner is none; openssl's own 30 days, where -days is forgotten, are less."""
 
 
@@ -43,21 +43,20 @@ class Grader:
     """A lab's folder, laid on the bench. ``marks`` are the CAs' as they were when the lab was built, by name."""
 
     root: Path
-    own: Path
-    scene: Scenario
+    scenario: Scenario
     marks: Mapping[str, str] = field(default_factory=dict)
     openssl: str = "openssl"
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @cached_property
-    def ring(self) -> TlsPair:
+    def tls(self) -> TlsPair:
         """Where handshakes take place."""
-        return TlsPair(self.own)
+        return TlsPair()
 
     @property
     def pki(self) -> Path:
         """The PKI folder."""
-        return self.root / self.scene.folder
+        return self.root / self.scenario.folder
 
     # ------------------------------------------------------------ files
 
@@ -75,20 +74,20 @@ class Grader:
         """*path* as a learner in the lab's folder would write it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def shown(self, one: Certificate) -> Shown:
+    def shown(self, one: Certificate) -> Credentials:
         """Certificate and key of *one*, from their files or out of its kubeconfig; raises AbsentError."""
         files = one.files
         if files.kubeconfig:
             inside = kubeconfig.opened(self.content(self.pki / files.kubeconfig))
             if inside is None:
                 raise AbsentError(f"{self.name(self.pki / files.kubeconfig)} is no kubeconfig with everything inside")
-            return Shown(inside.crt, inside.key)
+            return Credentials(inside.crt, inside.key)
         assert files.crt
-        return Shown(self.content(self.pki / files.crt), self.content(self.pki / files.key))
+        return Credentials(self.content(self.pki / files.crt), self.content(self.pki / files.key))
 
     def trusted(self, authority: str = "ca") -> bytes:
         """What the file of the CA called *authority* holds."""
-        crt = self.scene.wish(authority).files.crt
+        crt = self.scenario.spec(authority).files.crt
         assert crt
         return self.content(self.pki / crt)
 
@@ -97,7 +96,7 @@ class Grader:
         """What each certificate of the scene says, or why it says nothing, by name: read together, which is cheap."""
         pems: dict[str, str] = {}
         found: dict[str, X509 | str] = {}
-        for one in self.scene.wishes:
+        for one in self.scenario.specs:
             if one.kind is Kind.KEY_PAIR:
                 continue
             try:
@@ -123,7 +122,7 @@ class Grader:
 
     # ------------------------------------------------------------ trials
 
-    def trial(self, what: str, why: Callable[[], str | None]) -> Check:
+    def check(self, what: str, why: Callable[[], str | None]) -> Check:
         """*what* works where *why*, asked now, has nothing against it."""
         try:
             reason = why()
@@ -131,16 +130,16 @@ class Grader:
             reason = str(error)
         return Check(what, reason is None, reason or "")
 
-    def talk(self, what: str, server: str, client: str | None, dialled: str, authority: str = "ca") -> Check:
+    def connects(self, what: str, server: str, client: str | None, server_name: str, authority: str = "ca") -> Check:
         """A *client* (None: one that shows nothing) dials *dialled* and reaches *server*; both trust *authority*."""
 
         def refused() -> str | None:
             ca = self.trusted(authority)
-            there = Server(self.shown(self.scene.wish(server)), ca if client else None)
-            here = Client(ca, self.shown(self.scene.wish(client)) if client else None)
-            return self.ring.refusal(there, here, dialled)
+            there = Server(self.shown(self.scenario.spec(server)), ca if client else None)
+            here = Client(ca, self.shown(self.scenario.spec(client)) if client else None)
+            return self.tls.refusal(there, here, server_name)
 
-        return self.trial(what, refused)
+        return self.check(what, refused)
 
     @cached_property
     def survey(self) -> ScanResult:
@@ -170,7 +169,7 @@ class Grader:
         own = (one.key for one in self.survey.uses if one.kubeconfig == use and one.certificate == use.user)
         key = next((one.pem for one in own if one), b"")
         trusted = "".join(one.pem for one in use.authorities).encode("ascii")
-        return Client(trusted, Shown(use.user.pem.encode("ascii"), key))
+        return Client(trusted, Credentials(use.user.pem.encode("ascii"), key))
 
     @property
     def manifests(self) -> Path:
@@ -200,13 +199,13 @@ class Grader:
         """*what*: each file that nobody may change is as it was."""
 
         def changed() -> str | None:
-            for name in self.scene.kept:
+            for name in self.scenario.kept:
                 self.content(self.root / name)
                 if digest(self.root / name) != self.marks.get(name):
                     return f"{name} was changed"
             return None
 
-        return self.trial(what, changed)
+        return self.check(what, changed)
 
     def static_pods(self) -> Check:
         """The folder of the manifests holds nothing that the kubelet would start besides."""
@@ -221,21 +220,21 @@ class Grader:
             more = [name for name in files if name[0] != "." and name not in known]
             return f"the kubelet would start {', '.join(more)} as well" if more else None
 
-        return self.trial("the kubelet starts each static pod once", besides)
+        return self.check("the kubelet starts each static pod once", besides)
 
     def as_planned(self, component: str, *open_ones: str) -> Check:
         """The manifest of *component* says what it said, those options apart that are *open_ones*."""
 
         def differs() -> str | None:
-            from kcert.kubernetes.components import COMPONENTS, seats
+            from kcert.kubernetes.components import COMPONENTS, instances
 
             found = self.configuration(component).options
-            seat = seats(self.scene.cluster, component)[0]
+            seat = instances(self.scenario.cluster, component)[0]
             right = {one.name: one.value for one in COMPONENTS[component].pod_options(seat)}
             wrong = sorted(name for name in {*found, *right} - set(open_ones) if found.get(name) != right.get(name))
             return f"{', '.join(wrong)} was not so before" if wrong else None
 
-        return self.trial(f"the other options of {component} are as they were", differs)
+        return self.check(f"the other options of {component} are as they were", differs)
 
     def kubeadms_own(self, component: str) -> Check:
         """Every file that the manifest names is one that kubeadm knows, and renews."""
@@ -243,7 +242,7 @@ class Grader:
         def others() -> str | None:
             known = {
                 f"/etc/kubernetes/{path}"
-                for one in self.scene.wishes
+                for one in self.scenario.specs
                 for path in (one.files.key, one.files.crt, one.files.public_key)
                 if path
             }
@@ -251,7 +250,7 @@ class Grader:
             strange = [found.options[name] for name in found.resolved if found.options[name] not in known]
             return f"kubeadm does not know {', '.join(dict.fromkeys(strange))}" if strange else None
 
-        return self.trial(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
+        return self.check(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
 
     def authority(self, name: str = "ca") -> Check:
         """The CA is the one that every machine has known since the lab began."""
@@ -262,35 +261,35 @@ class Grader:
             count = sum(1 for block in pem_blocks(self.trusted(name)) if block.is_certificate)
             return f"the file vouches for {count - 1} more" if count > 1 else None
 
-        file = self.name(self.pki / str(self.scene.wish(name).files.crt))
-        return self.trial(f"{file} is the CA that every machine of the cluster knows", changed)
+        file = self.name(self.pki / str(self.scenario.spec(name).files.crt))
+        return self.check(f"{file} is the CA that every machine of the cluster knows", changed)
 
-    def rules(self, *where: str) -> Check:
+    def no_check_errors(self, *where: str) -> Check:
         """`kcert check` finds no error."""
         from kcert.check import Severity
         from kcert.check.checking import judge, wanted_at
 
         def errors() -> str | None:
-            places = [str(self.root / one) for one in where or (self.scene.folder,)]
+            places = [str(self.root / one) for one in where or (self.scenario.folder,)]
             if gone := [place for place in places if not Path(place).exists()]:
                 return f"{self.name(Path(gone[0]))} is not there"
-            wanted = wanted_at(self.pki, self.scene.wishes)
+            wanted = wanted_at(self.pki, self.scenario.specs)
             try:
                 count = judge(places, None, wanted=wanted, openssl=self.openssl).count(Severity.ERROR)
             except InputError as error:
                 return str(error).rstrip(".")
             return f"it finds {count} error{'s' if count > 1 else ''}" if count else None
 
-        return self.trial(f"`kcert check {' '.join(where or (self.scene.folder,))}` finds no error", errors)
+        return self.check(f"`kcert check {' '.join(where or (self.scenario.folder,))}` finds no error", errors)
 
-    def closed(self) -> Check:
+    def private_keys_protected(self) -> Check:
         """Whatever in the lab's folder holds a private key is for its owner alone, copies and backups too."""
 
         def open_ones() -> str | None:
             shown = [self.name(path) for path in sorted(self.root.rglob("*")) if _is_open(path) and self._has_key(path)]
             return f"others may read {', '.join(shown[:3])}" if shown else None
 
-        return self.trial("private keys are for their owner alone", open_ones)
+        return self.check("private keys are for their owner alone", open_ones)
 
     def _has_key(self, path: Path) -> bool:
         try:
@@ -301,36 +300,36 @@ class Grader:
 
     def leaf(self, name: str) -> Iterator[Check]:
         """All that a certificate has to do: be whole, serve, dial, be the right user, and last."""
-        wish = self.scene.wish(name)
-        label = self.name(self.pki / wish.files.proof)
-        yield self.trial(f"{label} and its key belong together", lambda: self._mismatch(wish))
-        if wish.kind.serves:
-            yield self.trial(f"{label} is accepted under every name that is dialled", lambda: self._unknown_name(wish))
-        if wish.kind.dials:
-            yield self.trial(f"{label} is accepted from a client", lambda: self._refused_client(wish))
-        if wish.kind is Kind.CLIENT and wish.chapter in ("client", "kubelet", "apiserver"):
-            yield self.trial(f"{label} is taken for the right user, in the right groups", lambda: self._stranger(wish))
-        yield self.trial(f"{label} lasts, and is no CA", lambda: self._short_lived(name))
+        spec = self.scenario.spec(name)
+        label = self.name(self.pki / spec.files.proof)
+        yield self.check(f"{label} and its key belong together", lambda: self._mismatch(spec))
+        if spec.kind.is_server:
+            yield self.check(f"{label} is accepted under every name that is dialled", lambda: self._unknown_name(spec))
+        if spec.kind.is_client:
+            yield self.check(f"{label} is accepted from a client", lambda: self._refused_client(spec))
+        if spec.kind is Kind.CLIENT and spec.chapter in ("client", "kubelet", "apiserver"):
+            yield self.check(f"{label} is taken for the right user, in the right groups", lambda: self._stranger(spec))
+        yield self.check(f"{label} lasts, and is no CA", lambda: self._short_lived(name))
 
-    def sound(self, *focus: str) -> Iterator[Check]:
+    def all_work(self, *focus: str) -> Iterator[Check]:
         """Everything about the certificates *focus*; of all others, in one trial, that they still work."""
-        for wish in self.scene.wishes:
-            if wish.kind is Kind.CA:
-                yield self.authority(wish.name)
+        for spec in self.scenario.specs:
+            if spec.kind is Kind.CA:
+                yield self.authority(spec.name)
         for name in focus:
             yield from self.leaf(name)
         others = [
-            one for one in self.scene.wishes if one.name not in focus and one.kind not in (Kind.CA, Kind.KEY_PAIR)
+            one for one in self.scenario.specs if one.name not in focus and one.kind not in (Kind.CA, Kind.KEY_PAIR)
         ]
         if others:
-            broken = [trial for one in others for trial in self.leaf(one.name) if not trial.works]
+            broken = [check for one in others for check in self.leaf(one.name) if not check.works]
             why = f"not true any more: {broken[0].what} ({broken[0].why})" if broken else ""
             listed = ", ".join(one.name for one in others)
             yield Check(f"what worked before still works: {listed}", not broken, why)
-        yield self.closed()
+        yield self.private_keys_protected()
 
-    def _mismatch(self, wish: Certificate) -> str | None:
-        return self.unfit(self.shown(wish).key, wish.name)
+    def _mismatch(self, spec: Certificate) -> str | None:
+        return self.unfit(self.shown(spec).key, spec.name)
 
     def unfit(self, key: bytes, name: str) -> str | None:
         """Why *key* (PEM) is of no use with the certificate called *name*; None if it belongs to it."""
@@ -338,22 +337,22 @@ class Grader:
             return "the key is locked with a passphrase"
         return None if same_key(self.openssl, key, self.certificate(name).public_key) else "the key is another's"
 
-    def _unknown_name(self, wish: Certificate) -> str | None:
-        shown, ca = self.shown(wish), self.trusted(wish.issuer or "ca")
-        for name in wish.alt_names:
-            if refused := self.ring.refusal(Server(shown), Client(ca), name.value):
+    def _unknown_name(self, spec: Certificate) -> str | None:
+        shown, ca = self.shown(spec), self.trusted(spec.issuer or "ca")
+        for name in spec.alt_names:
+            if refused := self.tls.refusal(Server(shown), Client(ca), name.value):
                 return f"dialled as {name.value}, {refused}"
         return None
 
-    def _refused_client(self, wish: Certificate) -> str | None:
-        shown, ca = self.shown(wish), self.trusted(wish.issuer or "ca")
+    def _refused_client(self, spec: Certificate) -> str | None:
+        shown, ca = self.shown(spec), self.trusted(spec.issuer or "ca")
         # Who serves does not matter here, so the client looks away, and its own certificate will do.
-        return self.ring.refusal(Server(shown, ca), Client(None, shown), "localhost")
+        return self.tls.refusal(Server(shown, ca), Client(None, shown), "localhost")
 
-    def _stranger(self, wish: Certificate) -> str | None:
-        found = self.certificate(wish.name).subject
-        assert wish.subject
-        right = (wish.subject.common_name, set(wish.subject.organizations))
+    def _stranger(self, spec: Certificate) -> str | None:
+        found = self.certificate(spec.name).subject
+        assert spec.subject
+        right = (spec.subject.common_name, set(spec.subject.organizations))
         if (found.common_name, set(found.organizations)) == right:
             return None
         return f"it is taken for {user(found.common_name, found.organizations)}"
@@ -369,7 +368,7 @@ def _is_open(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and bool(path.stat().st_mode & 0o077)
 
 
-def short_lived(found: X509, now: datetime, lasts: timedelta = LASTS) -> str | None:
+def short_lived(found: X509, now: datetime, lasts: timedelta = MIN_REMAINING) -> str | None:
     """Why a certificate cannot be used now and for a while; None if it can."""
     if found.not_before > now:
         return f"it begins only on {found.not_before:%Y-%m-%d}"

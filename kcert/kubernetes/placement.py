@@ -6,11 +6,11 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.certificates import chain_of, new_alone
+from kcert.certificates import chain_of, new_ca_only_path
+from kcert.config.version import STABLE, version
 from kcert.errors import InputError
 from kcert.issue.status import status_of
-from kcert.kubernetes.components import COMPONENTS, Authority, Option, Setting, component, seats
-from kcert.kubernetes.version import STABLE, version
+from kcert.kubernetes.components import Authority, component, instances
 from kcert.openssl.pem import is_encrypted
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
     standing = status_of(root, [ca], openssl)[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.outgoing) and (root / new_alone(crt)).exists()
+    changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
     return Authority(unusable_key(root / ca.files.key), chained, changing)
 
 
@@ -43,7 +43,7 @@ def unusable_key(path: Path) -> str | None:
     return None if path.exists() else f"{path} is not here"
 
 
-def seat(  # noqa: PLR0917 - one for each option
+def placement(  # noqa: PLR0917 - one for each option
     cluster: Cluster,
     name: str,
     host: str | None,
@@ -59,7 +59,7 @@ def seat(  # noqa: PLR0917 - one for each option
     component(name)
     if prefix is not None:
         check_prefix(prefix)
-    found = seats(cluster, name, version(release) if release else STABLE, prefix, authority)
+    found = instances(cluster, name, version(release) if release else STABLE, prefix, authority)
     if host is None:
         return _only(name, found)
     for one in found:
@@ -88,8 +88,7 @@ def check_prefix(prefix: str) -> None:
 def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
     if not found:
         raise InputError(f"this cluster has no host for {name}.")
-    told = {(tuple(COMPONENTS[name].options(one)), tuple(COMPONENTS[name].settings(one))) for one in found}
-    if len(told) > 1:
+    if len({one.given() for one in found}) > 1:
         hosts = [one.host.name for one in found]
         listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
         raise InputError(
@@ -100,11 +99,7 @@ def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
 
 def unfit(root: Path, asked: ComponentInstance, openssl: str) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
-    told: list[Option | Setting] = [
-        *COMPONENTS[asked.component].options(asked),
-        *COMPONENTS[asked.component].settings(asked),
-    ]
-    wanted = {one.reads.certificate.name: one.reads.certificate for one in told if one.reads}
+    wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
     found = status_of(root, wanted.values(), openssl)
     return tuple(one for one in found.values() if not one.usable)

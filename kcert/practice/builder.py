@@ -19,7 +19,7 @@ from kcert.errors import ProgramError
 from kcert.issue.plan import kubeconfig
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
-from kcert.practice.draw import described
+from kcert.practice.rng import as_yaml
 from kcert.shell import Command, Outcome, run_many
 from kcert.store import FOLDER_MODE, INNER_FOLDER_MODE, PUBLIC_MODE, SECRET_MODE
 
@@ -68,17 +68,17 @@ class LabBuilder:
     root: Path
     openssl: str = "openssl"
 
-    def lay_out(self, scene: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
-        """Write kcert.yaml, and make every certificate of *scene*: those that are made otherwise, so.
+    def lay_out(self, scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
+        """Write kcert.yaml, and make every certificate of *scenario*: those that are made otherwise, so.
 
         *between* gives the time for which some of them are valid, by name.
         """
-        self.describe(scene)
-        self.make(made_in(scene, between or {}), scene.folder)
+        self.describe(scenario)
+        self.make(made_in(scenario, between or {}), scenario.folder)
 
-    def describe(self, scene: Scenario) -> None:
+    def describe(self, scenario: Scenario) -> None:
         """Write kcert.yaml: how the cluster was planned."""
-        self.write("kcert.yaml", described(scene.cluster))
+        self.write("kcert.yaml", as_yaml(scenario.cluster))
 
     def write(self, name: str, text: str, mode: int = PUBLIC_MODE) -> Path:
         """Write a file below the lab's folder."""
@@ -115,11 +115,11 @@ class LabBuilder:
         self._run(list(self._first(one)), base)
         (base / certificate.files.key).chmod(SECRET_MODE)
 
-    def kubeconfig(self, scene: Scenario, certificate: Certificate, ca: str, name: str) -> None:
+    def kubeconfig(self, scenario: Scenario, certificate: Certificate, ca: str, name: str) -> None:
         """Write the kubeconfig *name* with *certificate* and the CA file *ca* of the PKI folder inside."""
         assert certificate.subject
         assert certificate.files.crt
-        cluster = scene.cluster
+        cluster = scenario.cluster
         made = Kubeconfig(
             cluster=cluster.name,
             server=cluster.endpoint,
@@ -129,8 +129,8 @@ class LabBuilder:
             crt=certificate.files.crt,
             key=certificate.files.key,
         )
-        inside = made.embedded(self._inside(self.root / scene.folder))
-        self.write(f"{scene.folder}/{name}", inside, SECRET_MODE)
+        inside = made.embedded(self._inside(self.root / scenario.folder))
+        self.write(f"{scenario.folder}/{name}", inside, SECRET_MODE)
 
     @property
     def _scratch(self) -> Path:
@@ -247,13 +247,13 @@ class LabBuilder:
             raise ProgramError(f"{' '.join(failed[0].command.argv[:2])} failed while the lab was built{last}.")
 
 
-def made_in(scene: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
-    """Every certificate of *scene* with who signs it."""
-    by_name = {one.name: one for one in scene.wishes}
-    for wish in scene.wishes:
-        certificate = scene.made.get(wish.name, wish)
+def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
+    """Every certificate of *scenario* with who signs it."""
+    by_name = {one.name: one for one in scenario.specs}
+    for spec in scenario.specs:
+        certificate = scenario.made.get(spec.name, spec)
         issuer = by_name[certificate.issuer] if certificate.issuer else None
-        yield Make(certificate, issuer, between.get(wish.name))
+        yield Make(certificate, issuer, between.get(spec.name))
 
 
 def _serial() -> str:

@@ -6,34 +6,34 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.kubernetes.components import COMPONENTS, ComponentInstance, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from kcert.kubernetes.components import ComponentInstance, Option
     from kcert.kubernetes.components.component import Pod, Probe
 
 PROGRAMS = "/usr/local/bin"
 """Where the hard way puts what it downloads."""
 
 
-def printed(seat: ComponentInstance, form: str) -> str:
-    """What *seat* is told, as flags, systemd, manifest or config; raises InputError where it has no such form."""
-    return _FORMS[form](seat)
+def render(instance: ComponentInstance, form: str) -> str:
+    """What *instance* is told, as flags, systemd, manifest or config; raises InputError where it has no such form."""
+    return _FORMS[form](instance)
 
 
-def arguments(seat: ComponentInstance) -> str:
+def arguments(instance: ComponentInstance) -> str:
     """One argument a line, and nothing else: what the program is started with."""
-    return "".join(f"{option.argument}\n" for option in COMPONENTS[seat.component].options(seat))
+    return "".join(f"{option.argument}\n" for option in instance.program.options(instance))
 
 
-def unit(seat: ComponentInstance) -> str:
+def unit(instance: ComponentInstance) -> str:
     """A systemd unit, as the hard way installs it."""
-    component = COMPONENTS[seat.component]
-    if why := component.without(seat.profile):
-        raise InputError(f"{seat.component} has no unit here: {why}.")
+    component = instance.program
+    if why := component.why_no_unit(instance.profile):
+        raise InputError(f"{instance.component} has no unit here: {why}.")
     after = " ".join(component.UNIT.after)
-    words = [f"{PROGRAMS}/{seat.component}", *(option.argument for option in component.options(seat))]
+    words = [f"{PROGRAMS}/{instance.component}", *(option.argument for option in component.options(instance))]
     start = " \\\n  ".join(_unit_word(word) for word in words)
     return f"""\
 [Unit]
@@ -59,31 +59,31 @@ def _unit_word(word: str) -> str:
     return f'"{escaped}"' if any(one.isspace() or one == "'" for one in word) else escaped
 
 
-def manifest(seat: ComponentInstance) -> str:
+def manifest(instance: ComponentInstance) -> str:
     """A static pod, as kubeadm lays it down in /etc/kubernetes/manifests."""
-    pod = COMPONENTS[seat.component].pod(seat)
+    pod = instance.program.pod(instance)
     if pod is None:
         raise InputError(
-            f"{seat.component} is no static pod: "
+            f"{instance.component} is no static pod: "
             + (
                 "it is what starts them. --format systemd and --format config print what it takes."
-                if seat.component == "kubelet"
+                if instance.component == "kubelet"
                 else "where it is a pod, a DaemonSet starts it. --format config prints what it takes."
             )
         )
-    return _yaml(_pod_object(seat, pod))
+    return _yaml(_pod_object(instance, pod))
 
 
-def _pod_object(seat: ComponentInstance, pod: Pod) -> dict[str, Any]:
-    options = tuple(COMPONENTS[seat.component].pod_options(seat))
+def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
+    options = tuple(instance.program.pod_options(instance))
     mounts = tuple(_mounts(pod, options))
     requests = {"cpu": pod.cpu, **({"memory": pod.memory} if pod.memory else {})}
     container = {
-        "command": [seat.component, *(option.argument for option in options)],
+        "command": [instance.component, *(option.argument for option in options)],
         "image": pod.image,
         "imagePullPolicy": "IfNotPresent",
         "livenessProbe": _probe(pod.probe, pod.probe.alive, failures=8, period=10, delay=10),
-        "name": seat.component,
+        "name": instance.component,
         "readinessProbe": _probe(pod.probe, pod.probe.ready, failures=3, period=1),
         "resources": {"requests": requests},
         "startupProbe": _probe(pod.probe, pod.probe.alive, failures=24, period=10, delay=10),
@@ -94,8 +94,8 @@ def _pod_object(seat: ComponentInstance, pod: Pod) -> dict[str, Any]:
     }
     metadata: dict[str, Any] = {"annotations": dict(pod.annotations)} if pod.annotations else {}
     metadata |= {
-        "labels": {"component": seat.component, "tier": "control-plane"},
-        "name": seat.component,
+        "labels": {"component": instance.component, "tier": "control-plane"},
+        "name": instance.component,
         "namespace": "kube-system",
     }
     return {
@@ -132,17 +132,17 @@ def _mounts(pod: Pod, options: Iterable[Option]) -> Iterator[tuple[str, str, str
         yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
 
 
-def configuration(seat: ComponentInstance) -> str:
+def configuration(instance: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
-    for setting in COMPONENTS[seat.component].settings(seat):
+    for setting in instance.program.settings(instance):
         place = root
         for key in setting.path[:-1]:
             place = place.setdefault(key, {})
         place[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
     if not root:
         raise InputError(
-            f"{seat.component} is told everything by its options: --format flags, systemd and manifest print them. "
+            f"{instance.component} is told everything by its options: --format flags, systemd and manifest print them. "
             "kubelet and kube-proxy have a configuration file."
         )
     return _yaml(root)

@@ -92,11 +92,11 @@ class ScenarioRng:
             etcd=members or planes,
             users=tuple(User(name, (self.group(),)) for name in self.users(users)),
             key=Key("ecdsa"),
-            days=profiles.PROFILES[profile].LIFETIMES,
+            days=profiles.PROFILES[profile].lifetimes,
         )
 
 
-def chosen(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
+def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
     """The certificates of *cluster* that have one of *names*, in the order in which they are made."""
     return tuple(one for one in profiles.certificates(cluster) if one.name in names)
 
@@ -106,7 +106,7 @@ def service_address(cluster: Cluster) -> str:
     return str(ipaddress.ip_network(cluster.service_cidrs[0])[1])
 
 
-def described(cluster: Cluster) -> str:
+def as_yaml(cluster: Cluster) -> str:
     """*cluster* as kcert.yaml has it."""
 
     def hosts(some: Sequence[Host]) -> str:
