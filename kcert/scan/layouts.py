@@ -61,12 +61,10 @@ _KUBECONFIGS = {
     "kubelet": Role.KUBELET_CLIENT,
 }
 _KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
-_COPY = re.compile(
-    r"(?P<name>.+?)(~|[._-](bak|backup|old|orig|save|saved|prev|previous|copy|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?"
-    r"|[._-]\d{4}-?\d\d-?\d\d[\dTZ_.:-]*)"
-)
 _WORDS = "bk|bkp|bak|backup|backups|old|older|orig|original|save|saved|prev|previous|copy|archive|archived"
 _DATE = r"\d{4}-?\d\d-?\d\d[\dTZ_.:-]*|\d{10,}"
+_COPY = re.compile(rf"(?P<name>.+?)(~|[._-]({_WORDS}|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?|[._-]({_DATE}))")
+_BACKUP_ENDING = re.compile(rf".+(~|\.({_WORDS}|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?)")
 _BACKUP_FOLDER = re.compile(
     rf"[._]*({_WORDS}|expired|renewed|revoked|trash)([._-]?\d[\dTZ_.:-]*)?|(bk|bak|backup)[._-].*"
     rf"|.+[._-]({_WORDS})([._-]?\d[\dTZ_.:-]*)?|.+[._-]({_DATE})|{_DATE}",
@@ -191,10 +189,12 @@ def is_left_over(path: Path, names: frozenset[str]) -> bool:
 
 
 def is_copy(path: Path, names: Container[str]) -> bool:
-    """True for a file as it was before somebody changed it: ``admin.conf.bak`` beside ``admin.conf``.
+    """True for a file as it was before somebody changed it: ``admin.conf.bak``, ``admin-2025-01-01`` beside ``admin``.
 
     The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
     """
+    if _BACKUP_ENDING.fullmatch(path.name):
+        return True
     found = _COPY.fullmatch(path.name)
     return bool(found and found["name"] in names)
 

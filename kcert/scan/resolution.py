@@ -239,8 +239,9 @@ class _Linker:
         if open_role and role is not None:
             if signer := self._signer_of_its_own(draft, certificate, role):
                 return signer
-        elif role is not None and not draft.live and (named := self._near(draft, self._named(draft, role))):
-            return min(named, key=lambda path: self._unlikeliness(path, certificate))
+        elif role is not None and not draft.live and self._near(draft, self._named(draft, role)):
+            # One option may name the wrong CA: that is its own fault, and not the certificate's.
+            return min(self._verifiers(draft, role), key=lambda path: self._unlikeliness(path, certificate))
         signer = self._by_name(draft, certificate)
         if signer is not None and any(self._is_signer(one, certificate) for one in self.inside[signer].values()):
             return signer
@@ -249,7 +250,6 @@ class _Linker:
             # Nor does the name of another CA, which is not here, speak against it.
             candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
         if candidates:
-            # One option may name the wrong CA: that is its own fault, and not the certificate's.
             return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
         if draft.kubeconfig is not None:
             kubeconfig = self.kubeconfigs[draft.kubeconfig]

@@ -34,6 +34,9 @@ UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/
 MOST_BESIDE = 500
 """So many neighbours of one file are looked at."""
 
+_STATIC_PODS = ("manifests", "pod-manifests")
+"""What the folder is called in which the kubelet starts every file, whatever its name."""
+
 _PATTERN = re.compile(r"[*?\[]")
 """What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
 
@@ -164,7 +167,7 @@ class Finder:
     def _classified(self, path: Path, loose: list[Path]) -> None:
         """Follow what a unit or a document names; put anything else on the list of loose files."""
         opened = self.collector.opened(path)
-        if opened.text is None:
+        if opened.text is None or (layouts.is_copy(path, ()) and path.parent.name not in _STATIC_PODS):
             loose.append(path)
         elif is_unit(opened.text):
             self._unit(path, opened.text)
@@ -241,7 +244,7 @@ class Finder:
 
 def _first_manifest(path: Path, component: str) -> Path | None:
     """Return the manifest with the usual name beside *path*, a copy of it that the kubelet starts as well."""
-    if path.parent.name not in ("manifests", "pod-manifests"):
+    if path.parent.name not in _STATIC_PODS:
         return None
     usual = [path.with_name(f"{component}{ending}") for ending in (".yaml", ".yml", ".json", ".manifest")]
     return None if path in usual else next((name for name in usual if name.is_file()), None)
