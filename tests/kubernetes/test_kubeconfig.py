@@ -288,7 +288,8 @@ def test_short_names_and_a_server_without_a_scheme_are_understood(
         Kcert(made.home).done("kubeconfig", name, "--server", "lb.example.com:8443", "--output", tmp_path / "out")
 
     users = {read(path)["users"][0]["name"] for path in (tmp_path / "out").iterdir()}
-    assert users == {*(f"system:node:{node}" for node in ("node01", "node02", "node03.example.com")), "system:kube-scheduler"}
+    nodes = ("node01", "node02", "node03.example.com")
+    assert users == {*(f"system:node:{node}" for node in nodes), "system:kube-scheduler"}
     for path in (tmp_path / "out").iterdir():
         assert read(path)["clusters"][0]["cluster"]["server"] == "https://lb.example.com:8443"
 
