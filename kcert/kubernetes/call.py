@@ -131,7 +131,7 @@ def run(asked: Call) -> Answer:
     if shell.find("curl") is None:
         raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
     with contextlib.ExitStack() as pipes:
-        argv, descriptors = asked.argv, ()
+        argv, descriptors = asked.argv, tuple[int, ...]()
         if asked.script is not None:
             one = asked.credentials
             crt, key = descriptors = tuple(

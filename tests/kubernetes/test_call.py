@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from kcert import profiles, shell
 from kcert.kubernetes.call import call, explained, run
 from kcert.kubernetes.credentials import Folder
-from kcert.shell import Command, read
+from kcert.shell import Command, Reading, read
 from tests.kubernetes.api_server import VERSION, api_server
 from tests.running import Kcert, free_port, output, program
 
@@ -88,7 +88,12 @@ def test_a_key_inside_a_kubeconfig_reaches_curl_without_a_shell(
 ) -> None:
     folder = Folder(pki("kubeadm", "small").folder, profiles.load(pki("kubeadm", "small").config))
     commands: list[Command] = []
-    monkeypatch.setattr(shell, "read", lambda command: (commands.append(command), read(command))[1])
+
+    def recorded(command: Command) -> Reading:
+        commands.append(command)
+        return read(command)
+
+    monkeypatch.setattr(shell, "read", recorded)
 
     asked = call(folder, "admin", "/version", api("kubeadm", "small").url)
 
