@@ -326,7 +326,7 @@ def test_kubectl_makes_the_kubeconfig_of_a_lesson(topic: str, workshop: Path, tm
     for line in lines(topic):
         if programs(line)[0] == "kubectl":
             subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, check=True)
-    assert "current-context: kubernetes" in (folder / name).read_text()
+    assert f"current-context: {name.split('.', maxsplit=1)[0]}@kubernetes" in (folder / name).read_text()
 
 
 # --- the errors that lessons quote are those that openssl gives

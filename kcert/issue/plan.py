@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, chain_of, new_ca_only_path
 from kcert.issue import steps
-from kcert.kubeconfig import Kubeconfig
+from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.openssl import cnf
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: 
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=cluster_name,
+        context=context_of(certificate.name, cluster_name),
         ca=ca,
         crt=crt,
         key=certificate.files.key,

@@ -68,7 +68,9 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
     assert certificate.files.csr
     path = root / certificate.files.csr
     if not path.is_file():
-        raise InputError(f"{path} is not there: `kcert csr new {certificate.name}{option}` makes key and request.")
+        raise InputError(
+            f"{path} is not there: `kcert csr new {quote(certificate.name)}{option}` makes key and request."
+        )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
     name = wish.name or object_name_of(certificate)
@@ -138,7 +140,7 @@ def named(root: Path, name: str, option: str = "") -> Path:
         return path
     made = root / f"{name.replace(':', '-')}-csr.yaml"
     if not made.is_file():
-        raise InputError(f"{made} is not there: `kcert csr manifest {name}{option}` writes it.")
+        raise InputError(f"{made} is not there: `kcert csr manifest {quote(name)}{option}` writes it.")
     return made
 
 

@@ -76,7 +76,14 @@ def asked(certificate: Certificate, option: str) -> None:
     assert certificate.files.csr
     stem = certificate.files.csr.stem
     name = certificate.name if certificate.role == "user" else stem
-    say(f"Next: `kcert csr manifest {name}{option}` makes the object for the cluster out of {certificate.files.csr}.")
+    _next(
+        f"Next: make the object for the cluster out of {certificate.files.csr}:",
+        "kcert",
+        "csr",
+        "manifest",
+        name,
+        option=option,
+    )
 
 
 def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path, *, explain: bool) -> None:
@@ -86,15 +93,26 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     heading(f"{one.name}: a CertificateSigningRequest")
     if explain:
         _paragraphs("step-manifest")
-        block([f"cat {root / csr} | base64 | tr -d '\\n'"], "command")
+        block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(one)).splitlines(), "config")
     screen().print()
-    block([f"-> {path}"], "file")
+    _file(f"-> {path}")
     screen().print()
-    say(
-        f"Next: `kcert csr submit {path}` gives it to a cluster; `kcert csr approve --file {path}` goes on without one."
-    )
+    _next("Next: give it to a cluster:", "kcert", "csr", "submit", str(path))
+    _next("Or go on without a cluster:", "kcert", "csr", "approve", "--file", str(path))
+
+
+def _next(words: str, *argv: str, option: str = "") -> None:
+    """Say what to do next, with the command on a line of its own; *option* is quoted already."""
+    say(words)
+    screen().print()
+    block([f"{format_command(argv)}{option}"], "command")
+    screen().print()
+
+
+def _file(text: str) -> None:
+    block([clean_line(text)], "file")
 
 
 def stays(one: SigningRequest, path: Path) -> None:
@@ -146,9 +164,10 @@ def _paragraphs(topic: str) -> None:
 
 def submitted(one: SigningRequest) -> None:
     """What comes after it."""
-    say(
-        f"Next: an administrator looks at it (`kcert csr show {one.name}`) and decides: `kcert csr approve {one.name}`."
-    )
+    say("Next: an administrator looks at it and decides:")
+    screen().print()
+    command_line(("kcert", "csr", "show", one.name))
+    command_line(("kcert", "csr", "approve", one.name))
 
 
 def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
@@ -265,9 +284,9 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     )
     screen().print()
     if condition.type == APPROVED:
-        say(
-            f"Approved is not signed yet. Next: `kcert csr sign --file {path}`, which is kube-controller-manager's "
-            "part."
+        _next(
+            "Approved does not mean signed. Next: sign it, as kube-controller-manager does:",
+            *("kcert", "csr", "sign", "--file", str(path)),
         )
 
 
@@ -301,7 +320,7 @@ class Signing:
             )
             screen().print()
             drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
-            block([f"mkdir -p {SIGNER}", f"{by_hand} > {csr}", f": > {LIST}", drawn], "command")
+            block([f"mkdir -p {SIGNER}", f"{by_hand} > {quote(str(csr))}", f": > {LIST}", drawn], "command")
             screen().print()
         command_line(how.argv)
 
@@ -317,7 +336,8 @@ class Signing:
             _names_the_user(found.subject.common_name or "", found.subject.organizations)
             _carries(found.subject)
         _warn_of_rights(found.subject.common_name or "", found.subject.organizations)
-        say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}{self._option}`.")
+        argv = ("kcert", "csr", "fetch", one.name, "--file", str(self._path))
+        _next("Next, where key and request are:", *argv, option=self._option)
 
     def there(self, one: SigningRequest) -> None:
         """It had one already."""
@@ -365,10 +385,10 @@ class CsrSigning:
 
     def done(self, certificate: Certificate, found: X509, path: Path) -> None:
         """Where the certificate lies, and what to do with it."""
-        block([f"-> {clean_line(str(path))}"], "file")
+        _file(f"-> {path}")
         say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-        say(f"Next, where key and request are: `kcert csr fetch {certificate.name} --file {clean_line(path.name)}`.")
-        screen().print()
+        argv = ("kcert", "csr", "fetch", certificate.name, "--file", path.name)
+        _next("Next, where key and request are:", *argv)
 
 
 def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
@@ -426,10 +446,11 @@ def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
 
 def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     _by_hand_at_the_root(ctx, wanted)
-    waiting = " ".join(quote(str(ctx.root / one.files.csr)) for one in wanted if one.files.csr)
-    say(
+    waiting = (str(ctx.root / one.files.csr) for one in wanted if one.files.csr)
+    _next(
         "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
-        f"take its request away: `rm {waiting}`."
+        "delete its request:",
+        *("rm", *waiting),
     )
 
 
@@ -497,14 +518,15 @@ class Keeping:
 
 def kept(certificate: Certificate, answer: Answer, path: Path, option: str, follows: str = "", *, new: bool) -> None:
     """Where the certificate is, and what comes next: *follows*, where that is something else than for a new one."""
-    block([f"-> {path}" if new else f"{path} is this certificate already, and stays as it is"], "file")
+    _file(f"-> {path}" if new else f"{path} is this certificate already, and stays as it is")
     screen().print()
     with_key = "key and request" if answer.key else "the request (the key is not here)"
     found = answer.found
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
-        say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+        argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
+        _next(f"Key and certificate are inside {path} now. To try it:", *argv)
     elif found.ca:
         say(follows or "Next: `kcert all` makes what it signs.")
     elif found.may_dial:
-        say(f"Next: `kcert kubeconfig {certificate.name}{option}` puts it into a kubeconfig.")
+        _next("Next: put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)
