@@ -390,7 +390,11 @@ def _is_named_as(authority: X509, one: CertificateInstance) -> bool:
 
 def _set_aside(problem: Problem) -> str:
     """Nobody can know what it was: out of the way, and the backup's file into its place."""
-    if problem.source is not None or not (problem.path.is_symlink() or problem.path.exists()):
+    if (
+        problem.source is not None
+        or problem.expects not in ("certificate", "key")
+        or not (problem.path.is_symlink() or problem.path.exists())
+    ):
         return ""
     path = bash.word(problem.path)
     return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"

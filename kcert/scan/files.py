@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import Block, is_der, pem_blocks
+from kcert.scan.documents import as_utf8
 from kcert.scan.fs import Content, ReadError, read_file
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def inside(content: Content) -> Inside:
         return Inside(nothing="is empty", mode=mode, identity=identity)
     if is_der(data):
         return Inside(nothing="is DER, not PEM, which Kubernetes does not read", mode=mode, identity=identity)
-    if _DOCUMENT.search(data[:1_000_000]) or (b"[Service]" in data and b"ExecStart" in data):
+    start = as_utf8(data[:1_000_000])
+    if _DOCUMENT.search(start) or (b"[Service]" in data and b"ExecStart" in data):
         return Inside(text=data, mode=mode, identity=identity)
     blocks = pem_blocks(data)
     certificates = [block for block in blocks if block.is_certificate]
