@@ -373,7 +373,7 @@ def test_what_is_solved_when_the_time_is_up_does_not_count(kcert: Kcert, tmp_pat
     begun = exam.begin(root, seed=1, minutes=10, count=2)
     past = (datetime.now(timezone.utc) - timedelta(seconds=5)).replace(microsecond=0)
     late = replace(begun.exam, started=(past - timedelta(minutes=10)).isoformat(), deadline=past.isoformat())
-    exam._save(root, late)
+    exam._save(root, late, "openssl")
     for task in late.tasks:
         found = session.resume(root / task.folder)
         state.save(found.root, replace(found.state, deadline=late.deadline))

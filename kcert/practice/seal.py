@@ -1,0 +1,168 @@
+"""A sealed exam: what it asks cannot be read from its folder, and a result that was changed shows.
+
+The state of the exam and of its labs is encrypted and authenticated with a key of the exam's own. A copy of that key,
+encrypted with the teacher's word, lets the teacher prove that a result belongs to the exam that was handed out. The
+key itself is in the folder as well, because kcert has to grade there: this keeps an honest student from looking, and
+shows a change by anyone who has not read this module. It is no protection against someone who has (SECURITY.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from kcert.errors import InputError, ProgramError
+
+FOLDER, FILE = ".practice", "seal.json"
+
+WORD_VARIABLE = "KCERT_EXAM_WORD"
+_KEY_VARIABLE = "KCERT_EXAM_KEY"
+
+SHORTEST_WORD = 8
+"""Characters of a teacher's word; PBKDF2 slows guessing down, and no more."""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The key of a sealed exam (hex), and the same encrypted with the teacher's word (base64)."""
+
+    key: str
+    wrapped: str
+
+    def hide(self, text: str, openssl: str) -> str:
+        """Return *text* encrypted, base64."""
+        return _enc(openssl, text.encode(), _KEY_VARIABLE, self.key).decode("ascii").strip()
+
+    def reveal(self, hidden: str, openssl: str) -> str:
+        """Return what ``hide`` made unreadable; raises ValueError where that was changed."""
+        try:
+            return _enc(openssl, hidden.encode(), _KEY_VARIABLE, self.key, decrypt=True).decode()
+        except ProgramError:
+            raise ValueError(hidden) from None
+
+    def mac(self, text: str) -> str:
+        """Return the authentication code of *text*: HMAC-SHA256, hex."""
+        return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
+
+    def opens_with(self, word: str, openssl: str) -> bool:
+        """Return True where *word* is the one that the exam was sealed with."""
+        try:
+            return _enc(openssl, self.wrapped.encode(), WORD_VARIABLE, word, decrypt=True).decode() == self.key
+        except (ProgramError, UnicodeDecodeError):
+            return False
+
+
+def new(word: str, openssl: str) -> Seal:
+    """Return a seal with the teacher's *word*; raises InputError for one that is too short."""
+    if len(word) < SHORTEST_WORD or not word.isprintable():
+        raise InputError(f"the word for --seal has {len(word)} characters: at least {SHORTEST_WORD} are needed.")
+    key = secrets.token_hex(32)
+    return Seal(key, _enc(openssl, key.encode(), WORD_VARIABLE, word).decode("ascii").strip())
+
+
+def _enc(openssl: str, text: bytes, variable: str, value: str, *, decrypt: bool = False) -> bytes:
+    """Run `openssl enc` with the passphrase in the environment, where no other user sees it."""
+    from kcert.shell import Command, read
+
+    rounds = "200000" if variable == WORD_VARIABLE else "1"  # the key is random, and needs no slowing down
+    argv = (openssl, "enc", "-aes-256-cbc", "-pbkdf2", "-iter", rounds, "-a", "-A", "-pass", f"env:{variable}")
+    said = read(Command((*argv, "-d") if decrypt else argv), text, {variable: value})
+    if not said.succeeded:
+        raise ProgramError(f"{openssl} enc failed (status {said.status}).")
+    return said.stdout
+
+
+def find(root: Path) -> Seal | None:
+    """Return the seal of the exam or task in *root*; None where it is not sealed, or the seal is damaged."""
+    from kcert.files import read_regular
+
+    try:
+        content = json.loads(read_regular(root / FOLDER / FILE))
+        seal = Seal(str(content["key"]), str(content["wrapped"]))
+        bytes.fromhex(seal.key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seal
+
+
+def put(root: Path, seal: Seal) -> None:
+    """Write *seal* into the dot folder of *root*, which exists and is new."""
+    descriptor = os.open(root / FOLDER / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(asdict(seal), file)
+
+
+def _marker() -> Path | None:
+    """Return the file that remembers, for this user, which sealed exam is running (XDG base directories)."""
+    home = os.environ.get("XDG_STATE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.local/state")
+    return Path(home, "kcert", "exam.json") if home else None
+
+
+def mark_running(root: Path, deadline: str) -> None:
+    """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
+    marker = _marker()
+    if marker is None:
+        return
+    with suppress(OSError):  # no home directory to write to: then only the exam's own folder is watched
+        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = marker.with_name(f".{secrets.token_hex(8)}")
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"folder": str(root.absolute()), "deadline": deadline}, file)
+        beside.replace(marker)
+
+
+def mark_over() -> None:
+    """Forget the running exam."""
+    if marker := _marker():
+        with suppress(OSError):
+            marker.unlink()
+
+
+def running() -> Path | None:
+    """Return the folder of the sealed exam that this user sits now; None if there is none."""
+    from kcert.files import read_regular
+
+    marker = _marker()
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / FOLDER / FILE).exists() and (deadline := _deadline(folder)) and _is_ahead(deadline):
+            return folder
+    if marker is None:
+        return None
+    try:
+        content: Any = json.loads(read_regular(marker))
+        folder, deadline = Path(content["folder"]), str(content["deadline"])
+        return folder if _is_ahead(deadline) and (folder / FOLDER / FILE).exists() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _deadline(folder: Path) -> str | None:
+    from kcert.practice import exam, state
+
+    with suppress(InputError, ProgramError):
+        if found := exam.load(folder):
+            return None if found.kept else found.deadline
+        return state.load(folder).deadline
+    return None
+
+
+def _is_ahead(deadline: str) -> bool:
+    moment = datetime.fromisoformat(deadline)
+    return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
+
+
+def refuse_if_running(command: str) -> None:
+    """Raise InputError for *command* while this user sits a sealed exam."""
+    if folder := running():
+        raise InputError(
+            f"`kcert {command}` is off while the sealed exam in {folder} is running: its tasks are solved with openssl."
+            " `kcert practice exam --finish` hands it in."
+        )
