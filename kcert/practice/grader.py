@@ -96,32 +96,32 @@ class Grader:
         return self.content(self.pki / crt)
 
     @cached_property
-    def _read(self) -> dict[str, X509 | str]:
+    def _read(self) -> dict[str, X509 | AbsentError]:
         """What each certificate of the scene says, or why it says nothing, by name: read together, which is cheap."""
         pems: dict[str, str] = {}
-        found: dict[str, X509 | str] = {}
+        found: dict[str, X509 | AbsentError] = {}
         for one in self.scenario.specs:
             if one.kind is Kind.KEY_PAIR:
                 continue
             try:
                 content = self.trusted(one.name) if one.kind is Kind.CA else self.shown(one).crt
             except AbsentError as error:
-                found[one.name] = str(error)
+                found[one.name] = error
                 continue
             blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
             if blocks:
                 pems[one.name] = blocks[0].pem
             else:
-                found[one.name] = f"{one.files.proof} holds no certificate"
+                found[one.name] = AbsentError(f"{one.files.proof} holds no certificate")
         for name, read in zip(pems, read_certificates(self.openssl, pems.values()), strict=True):
-            found[name] = read if isinstance(read, X509) else f"{name} {read.reason}"
+            found[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
         return found
 
     def certificate(self, name: str) -> X509:
         """What the certificate called *name* says; raises AbsentError."""
         found = self._read[name]
-        if isinstance(found, str):
-            raise AbsentError(found)
+        if isinstance(found, AbsentError):
+            raise found
         return found
 
     # ------------------------------------------------------------ trials
