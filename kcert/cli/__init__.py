@@ -16,7 +16,8 @@ import typer.core
 import typer.main
 
 from kcert import __version__
-from kcert.errors import InputError, sentence
+from kcert.errors import InputError, sentence, warning_listeners
+from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +156,7 @@ def _kcert(
 
 def run() -> int:
     """Run the command line that kcert was started with; its exit status."""
+    warning_listeners[:] = [warning]
     try:
         status = typer.main.get_command(app)(prog_name="kcert", standalone_mode=False)
     except typer.Abort:

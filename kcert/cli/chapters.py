@@ -20,12 +20,12 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
-from kcert.exposure import exposures, readable
 from kcert.issue.context import IssueContext
 from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.issue.service import make, prepare
 from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
+from kcert.permissions import permission_warnings, readable_keys
 from kcert.shell import quote
 from kcert.ui.messages import warning
 
@@ -214,7 +214,7 @@ def carry_out(making: IssueOptions, order: IssueContext) -> Result | None:
     from kcert.issue import external_ca
 
     root_dir = _root_dir(making)
-    warn_of_exposures(order, making.ca_dir, root_dir)
+    warn_of_permissions(order, making.ca_dir, root_dir)
     if root_dir is not None:
         above = external_ca.root(order, root_dir)
         order = external_ca.under(order, above)
@@ -236,11 +236,16 @@ def carry_out(making: IssueOptions, order: IssueContext) -> Result | None:
     return _carried_out(making, here)
 
 
-def warn_of_exposures(order: IssueContext, *others: Path | None) -> None:
+def warn_of_permissions(order: IssueContext, *others: Path | None) -> None:
     """Say who else could change what is read, run or written, in the PKI folder and in *others* that hold keys."""
     folders = [order.root, *(folder for folder in others if folder is not None)]
     keys = [folder / one.files.key for folder in folders for one in order.known if one.kind is Kind.CA]
-    for sentence in (*exposures(folders, order.cluster.source, order.openssl), *readable(dict.fromkeys(keys))):
+    below = [order.root / one.files.key.parent for one in order.known if not one.files.key.is_absolute()]
+    checked = dict.fromkeys((*folders, *below))
+    for sentence in (
+        *permission_warnings(checked, order.cluster.source, order.openssl),
+        *readable_keys(dict.fromkeys(keys)),
+    ):
         warning(sentence)
 
 

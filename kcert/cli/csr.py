@@ -285,7 +285,7 @@ def sign(
     cluster = chapters.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     desk = chapters.order_in(looking, "csr sign", cluster, program)
-    chapters.warn_of_exposures(desk, looking.ca_dir)
+    chapters.warn_of_permissions(desk, looking.ca_dir)
     for file in files:
         if offline.is_request(file):
             offline.sign(desk, file, csr.CsrSigning(explain=explain), name)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
-from kcert.exposure import stranger, writable_by_others
 from kcert.files import read_regular
+from kcert.permissions import foreign_owner, is_writable_by_others
 from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, quote
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _first_line(path: Path, owner: Owner) -> str:
     """The first line of the file, which is what openssl takes of it, as often as a command is run."""
     try:
         content = read_regular(path)
-        faults = list(_meddlers(path))
+        faults = list(_exposed(path))
     except OSError as error:
         raise InputError(
             f"the passphrase cannot be read from {path}: {error.strerror}. A pipe will not do, because each command "
@@ -142,24 +142,27 @@ def _first_line(path: Path, owner: Owner) -> str:
     return os.fsdecode(line)
 
 
-def _meddlers(path: Path) -> Iterator[str]:
-    """How others can read the passphrase in the file at *path*, or put another there, and what ends that.
+def _exposed(path: Path) -> Iterator[str]:
+    """Yield how others can read the passphrase in the file at *path*, or replace the file, and what ends that.
 
-    Where it is a link (Kubernetes mounts secrets so), link and file both count, and the folders of both. Whoever works
-    through sudo may use a file of his own. Raises OSError where that cannot be looked at.
+    Where it is a link (Kubernetes mounts secrets so), link and file both count, and all folders above both: who can
+    rename a folder can replace what is in it. Whoever works through sudo may use a file of their own. Raises OSError
+    where that cannot be looked at.
     """
-    real = path.resolve()
+    real, named = path.resolve(), path.absolute()
     mode = stat.S_IMODE(real.stat().st_mode)
     if mode & 0o077:
         yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
-    for one in dict.fromkeys((real, path, real.parent, path.absolute().parent)):
-        what = "it" if one in (real, path) else f"its folder {one}"
-        if owner := stranger(one, follow=one != path):
+    folders = dict.fromkeys((*real.parents, *named.parents))
+    for one in dict.fromkeys((real, named, *folders)):
+        what = "it" if one in (real, named) else f"its folder {one}"
+        if owner := foreign_owner(one, follow=one != named, sudo=True):
             yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(one))}`, or take a file of your own"
-    for folder in dict.fromkeys((real.parent, path.absolute().parent)):
-        mode = stat.S_IMODE(folder.stat().st_mode)
+    for folder in folders:
+        status = folder.stat()
         # With the sticky bit, as in /tmp, nobody can replace what is another's (unlink(2)).
-        if writable_by_others(folder) and not mode & stat.S_ISVTX:
+        if is_writable_by_others(status) and not status.st_mode & stat.S_ISVTX:
+            mode = stat.S_IMODE(status.st_mode)
             yield f"its folder {folder} has mode {mode:04o}): `chmod go-w {quote(str(folder))}`"
 
 
