@@ -198,9 +198,7 @@ def exam(
 @app.command("report")
 def report(
     *,
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Folders with labs, one for each learner.")
-    ],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders with labs, one for each learner.")],
     seal: Annotated[
         bool, typer.Option("--seal", help="Ask for the word of the sealed exams, and check their seals with it.")
     ] = False,

@@ -24,7 +24,9 @@ from kcert.errors import InputError, ProgramError
 FOLDER, FILE = ".practice", "seal.json"
 
 WORD_VARIABLE = "KCERT_EXAM_WORD"
-_KEY_VARIABLE = "KCERT_EXAM_KEY"
+
+_ROUNDS = 200_000
+"""Iterations of PBKDF2 for the word, which can be guessed; the key is random and needs one."""
 
 SHORTEST_WORD = 8
 """Characters of a teacher's word; PBKDF2 slows guessing down, and no more."""
@@ -39,12 +41,12 @@ class Seal:
 
     def hide(self, text: str, openssl: str) -> str:
         """Return *text* encrypted, base64."""
-        return _enc(openssl, text.encode(), _KEY_VARIABLE, self.key).decode("ascii").strip()
+        return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
 
     def reveal(self, hidden: str, openssl: str) -> str:
         """Return what ``hide`` made unreadable; raises ValueError where that was changed."""
         try:
-            return _enc(openssl, hidden.encode(), _KEY_VARIABLE, self.key, decrypt=True).decode()
+            return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
         except ProgramError:
             raise ValueError(hidden) from None
 
@@ -55,7 +57,7 @@ class Seal:
     def opens_with(self, word: str, openssl: str) -> bool:
         """Return True where *word* is the one that the exam was sealed with."""
         try:
-            return _enc(openssl, self.wrapped.encode(), WORD_VARIABLE, word, decrypt=True).decode() == self.key
+            return _enc(openssl, self.wrapped.encode(), word, _ROUNDS, decrypt=True).decode() == self.key
         except (ProgramError, UnicodeDecodeError):
             return False
 
@@ -65,16 +67,16 @@ def new(word: str, openssl: str) -> Seal:
     if len(word) < SHORTEST_WORD or not word.isprintable():
         raise InputError(f"the word for --seal has {len(word)} characters: at least {SHORTEST_WORD} are needed.")
     key = secrets.token_hex(32)
-    return Seal(key, _enc(openssl, key.encode(), WORD_VARIABLE, word).decode("ascii").strip())
+    return Seal(key, _enc(openssl, key.encode(), word, _ROUNDS).decode("ascii").strip())
 
 
-def _enc(openssl: str, text: bytes, variable: str, value: str, *, decrypt: bool = False) -> bytes:
-    """Run `openssl enc` with the passphrase in the environment, where no other user sees it."""
+def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
+    """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
     from kcert.shell import Command, read
 
-    rounds = "200000" if variable == WORD_VARIABLE else "1"  # the key is random, and needs no slowing down
-    argv = (openssl, "enc", "-aes-256-cbc", "-pbkdf2", "-iter", rounds, "-a", "-A", "-pass", f"env:{variable}")
-    said = read(Command((*argv, "-d") if decrypt else argv), text, {variable: value})
+    cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{WORD_VARIABLE}")
+    argv = (openssl, "enc", *cipher)
+    said = read(Command((*argv, "-d") if decrypt else argv), text, {WORD_VARIABLE: passphrase})
     if not said.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {said.status}).")
     return said.stdout

@@ -238,7 +238,7 @@ CASES = {
         ),
     ),
     "two-requests": RuleContext(
-        fails=("nobody has decided about it", "there is none in the object"),
+        fails=("it is neither approved nor denied", "there is none in the object"),
         wrong=(
             ProblemKind(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
@@ -290,7 +290,7 @@ CASES = {
         ),
     ),
     "rotate-the-ca": RuleContext(
-        fails=("a new CA is trusted, and it alone", "what the old CA signed is refused at the end"),
+        fails=("trusts a new CA, and it alone", "what the old CA signed is refused at the end"),
         wrong=(
             # All at once.
             ProblemKind(
