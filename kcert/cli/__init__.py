@@ -98,9 +98,9 @@ class _Commands(typer.core.TyperGroup):
         _refuse_empty_words(args)
         name, command, rest = super().resolve_command(ctx, args)
         if name in _OFF_IN_EXAM:
-            from kcert.practice import seal
+            from kcert.practice import guard
 
-            seal.refuse_if_running(name)
+            guard.refuse_if_running(name)
         return name, load(name) if name in COMMANDS else command, rest
 
 

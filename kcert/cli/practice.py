@@ -240,9 +240,9 @@ def quiz(
 
 
 def _refuse_in_exam(command: str) -> None:
-    from kcert.practice import seal
+    from kcert.practice import guard
 
-    seal.refuse_if_running(command)
+    guard.refuse_if_running(command)
 
 
 def _learner(name: str | None) -> str | None:

@@ -15,9 +15,7 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from kcert.errors import InputError, ProgramError
 
@@ -102,7 +100,7 @@ def put(root: Path, seal: Seal) -> None:
         json.dump(asdict(seal), file)
 
 
-def _marker() -> Path | None:
+def marker_file() -> Path | None:
     """Return the file that remembers, for this user, which sealed exam is running (XDG base directories)."""
     home = os.environ.get("XDG_STATE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.local/state")
     return Path(home, "kcert", "exam.json") if home else None
@@ -110,7 +108,7 @@ def _marker() -> Path | None:
 
 def mark_running(root: Path, deadline: str) -> None:
     """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
-    marker = _marker()
+    marker = marker_file()
     if marker is None:
         return
     with suppress(OSError):  # no home directory to write to: then only the exam's own folder is watched
@@ -123,48 +121,6 @@ def mark_running(root: Path, deadline: str) -> None:
 
 def mark_over() -> None:
     """Forget the running exam."""
-    if marker := _marker():
+    if marker := marker_file():
         with suppress(OSError):
             marker.unlink()
-
-
-def running() -> Path | None:
-    """Return the folder of the sealed exam that this user sits now; None if there is none."""
-    from kcert.files import read_regular
-
-    marker = _marker()
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / FOLDER / FILE).exists() and (deadline := _deadline(folder)) and _is_ahead(deadline):
-            return folder
-    if marker is None:
-        return None
-    try:
-        content: Any = json.loads(read_regular(marker))
-        folder, deadline = Path(content["folder"]), str(content["deadline"])
-        return folder if _is_ahead(deadline) and (folder / FOLDER / FILE).exists() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _deadline(folder: Path) -> str | None:
-    from kcert.practice import exam, state
-
-    with suppress(InputError, ProgramError):
-        if found := exam.load(folder):
-            return None if found.kept else found.deadline
-        return state.load(folder).deadline
-    return None
-
-
-def _is_ahead(deadline: str) -> bool:
-    moment = datetime.fromisoformat(deadline)
-    return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
-
-
-def refuse_if_running(command: str) -> None:
-    """Raise InputError for *command* while this user sits a sealed exam."""
-    if folder := running():
-        raise InputError(
-            f"`kcert {command}` is off while the sealed exam in {folder} is running: its tasks are solved with openssl."
-            " `kcert practice exam --finish` hands it in."
-        )

@@ -90,6 +90,7 @@ def test_what_solves_a_task_by_itself_is_off(
     assert "is off while the sealed exam in" in refused(kcert(*command, variables=home))
 
 
+@pytest.mark.usefixtures("sealed")
 def test_a_check_in_a_sealed_exam_says_solved_or_not_and_costs(kcert: Kcert, home: dict[str, str]) -> None:
     said = [kcert("practice", "check", "--dir", "lab/1", variables=home) for _ in range(2)]
     record = json.loads(kcert("practice", "exam", "--format", "json", variables=home).stdout)
