@@ -16,8 +16,8 @@ from kcert.issue.planner import authority_for, locked
 from kcert.issue.status import status_of
 from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
-from kcert.kubernetes.answers import contents, load
-from kcert.kubernetes.asking import check_signer
+from kcert.kubernetes.csr_subject import check_signer
+from kcert.kubernetes.issued import contents, load
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import IssueContext
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.issued import Answer
     from kcert.shell import Outcome
 
 
