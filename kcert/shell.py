@@ -452,9 +452,10 @@ def quote(argument: str) -> str:
     """One argument as a person would type it in bash.
 
     A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
-    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen.
+    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen. So does a
+    backtick, which would end the quotation of a command in a sentence.
     """
-    if not argument.isprintable():
+    if not argument.isprintable() or "`" in argument:
         return f"$'{''.join(map(_escaped, argument))}'"
     if _SUBJECT.fullmatch(argument):
         return f'"{argument}"'
@@ -464,15 +465,13 @@ def quote(argument: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """One character inside bash's ``$'…'``."""
+    """One character inside bash's ``$'…'``: byte by byte, because ``\\U`` depends on the locale of who runs it."""
     if character in "\\'":
         return f"\\{character}"
-    if character.isprintable():
+    if character.isprintable() and character != "`":
         return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
+    # A byte that is no text is kept by Python's surrogateescape; no name holds any other surrogate.
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def folder_argument(folder: Path) -> str:

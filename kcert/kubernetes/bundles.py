@@ -24,7 +24,7 @@ from kcert.openssl.pem import pem_blocks
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-from kcert.store.elsewhere import Written, check_unlinked, write
+from kcert.store.atomic import Written, check_unlinked, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -363,7 +363,7 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     if target is not None and not target.is_dir():
         if len(made) > 1:
             raise InputError(f"{target} is no folder that is there, and {len(made)} archives do not fit into one file.")
-        return (write(target, archive(made[0]), SECRET_MODE),)
+        return (write_file(target, archive(made[0]), SECRET_MODE),)
     place = target or FOLDER
     check_unlinked(target or Path(), [Path(one.file) if target else FOLDER / one.file for one in made])
     if target is None:
@@ -373,4 +373,4 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
             raise MachineError(
                 f"{place} cannot be made: {error.strerror}. Name another folder with --output."
             ) from None
-    return tuple(write(place / one.file, archive(one), SECRET_MODE) for one in made)
+    return tuple(write_file(place / one.file, archive(one), SECRET_MODE) for one in made)

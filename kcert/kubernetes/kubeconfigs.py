@@ -19,7 +19,7 @@ from kcert.kubernetes.placement import check_prefix
 from kcert.kubernetes.server import check_server
 from kcert.profiles.profile import kubeconfig_of
 from kcert.store import SECRET_MODE, Workspace
-from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -254,10 +254,10 @@ def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written,
         check_unlinked(target, [one.file for one in made])
         for one in made:
             make_folder((target / one.file).parent)
-        return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
+        return tuple(write_file(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
     if len(made) > 1:
         raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write(target, absolute(folder, made[0]), SECRET_MODE),)
+    return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
 
 
 def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
@@ -309,8 +309,8 @@ def merge(
         content = merging.read(target)
         if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
             merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
-            return Merged(write(target, merged, SECRET_MODE))
+            return Merged(write_file(target, merged, SECRET_MODE))
         renewed = merging.renewed(target, content, new)
         if not renewed.entries:
             return Merged(Written(target, changed=False), renewed.entries)
-        return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)
+        return Merged(write_file(target, renewed.content, SECRET_MODE), renewed.entries)

@@ -33,7 +33,7 @@ from kcert.kubernetes.signing_request import (
 from kcert.openssl import commands
 from kcert.openssl.read import X509, certificate_pems, read_certificate
 from kcert.shell import Command, quote, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ def write(
     """
     content = text(one).encode("utf-8")
     if output is not None:
-        in_place.create(output, content, PUBLIC_MODE)
+        atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
     name = PurePosixPath(f"{one.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
@@ -161,7 +161,7 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     before = load(path)
     after = decision(before)
     if after != before:
-        in_place.edit(path, text(after).encode("utf-8"))
+        atomic.edit_file(path, text(after).encode("utf-8"))
     return before, after
 
 
@@ -194,7 +194,7 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
         narrator.there(one)
         return
     if failed := signing.judge(one, desk.openssl):
-        in_place.edit(path, text(failed).encode("utf-8"))
+        atomic.edit_file(path, text(failed).encode("utf-8"))
         condition = failed.conditions[-1]
         raise VerdictError(
             f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
@@ -221,7 +221,7 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
         signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrase, narrator.ended)
-    in_place.edit(path, text(signed).encode("utf-8"))
+    atomic.edit_file(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 
 
@@ -321,7 +321,7 @@ def keep(
     crt = certificate.files.crt
     assert crt
     if output is not None:
-        in_place.create(output, answer.pem, PUBLIC_MODE)
+        atomic.create_file(output, answer.pem, PUBLIC_MODE)
         return output, True
     if certificate.kind is Kind.CA:
         return _kept_authority(desk, certificate, answer, keeper)

@@ -24,7 +24,7 @@ from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
 from kcert.shell import Command, format_command, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -123,7 +123,7 @@ def sign(desk: IssueContext, path: Path, narrator: Reporter, name: str | None = 
     if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")
-    in_place.create(target, pem, PUBLIC_MODE)
+    atomic.create_file(target, pem, PUBLIC_MODE)
     narrator.done(certificate, made, target)
     return target
 

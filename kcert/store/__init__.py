@@ -289,7 +289,7 @@ class Workspace:
                 kept.created_for(name, FOLDER_MODE) as target,
             ):
                 if target.status(name.name) is None:
-                    source.keep(name.name, target)
+                    source.keep(name.name, target, name.name)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.bundles import Bundle, Packed
     from kcert.kubernetes.credentials import Folder
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 WIDTH = 100
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.export.target import Export
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 
 def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import new_ca_only_path
 from kcert.shell import format_command, quote
 from kcert.ui.console import block, clean, clean_line, say, screen
+from kcert.ui.page import page
 from kcert.ui.script import here_document, passphrase_asked
 
 if TYPE_CHECKING:
@@ -190,27 +191,15 @@ def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
                 yield f"- `{clean_line(name)}`{f' SHA-256 {clean_line(str(digest))}' if digest else ' (a private key)'}"
 
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-pre {{ background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
-.failed {{ border-left: 4px solid #b00; }}
-time, ul {{ color: #555; font-size: .9rem; }}
-ul {{ margin: .2rem 0 1.2rem; }}
-code {{ overflow-wrap: anywhere; }}
-@media print {{ pre {{ border: 1px solid #ccc; }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{commands}
-</body>
-</html>"""
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+pre { background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
+.failed { border-left: 4px solid #b00; }
+time, ul { color: #555; font-size: .9rem; }
+ul { margin: .2rem 0 1.2rem; }
+code { overflow-wrap: anywhere; }
+@media print { pre { border: 1px solid #ccc; } }
+"""
 
 
 def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
@@ -224,7 +213,8 @@ def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
             f"<pre{' class=failed' if entry.status else ''}>{command}</pre>\n"
             f"<ul>{files}</ul>"
         )
-    yield _PAGE.format(title=f"What was run in {_escaped(str(root))}", commands="\n".join(parts))
+    title = f"What was run in {clean_line(str(root))}"
+    yield page(title, _STYLE, "\n".join((f"<h1>{html.escape(title)}</h1>", *parts))).rstrip("\n")
 
 
 def _html_file(name: str, digest: str | None) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.kubernetes.kubeconfigs import Draft, Merged
     from kcert.shell import Outcome
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 
 class Telling:

@@ -19,6 +19,7 @@ from kcert.issue.plan import (
     serial_file,
 )
 from kcert.shell import folder_argument, format_command, quote
+from kcert.ui.console import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,5 +211,5 @@ def here_document(path: str, text: str) -> Iterator[str]:
 
 def _comment(text: str) -> Iterator[str]:
     yield from textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+        clean(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
     )
