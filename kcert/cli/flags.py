@@ -8,7 +8,7 @@ import typer
 
 from kcert.cli import chapters
 from kcert.cli.options import ReadOptions, takes
-from kcert.kubernetes.version import STABLE
+from kcert.config.version import STABLE
 
 
 @takes(ReadOptions)

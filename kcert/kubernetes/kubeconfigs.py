@@ -151,7 +151,7 @@ def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
         cluster=cluster.name,
         server=wish.server or profile.server(cluster, certificate),
         user=certificate.subject.common_name,
-        context=wish.context or cluster.name,
+        context=wish.context or profile.context or cluster.name,
         ca=one.ca,
         crt=one.crt,
         key=one.key,

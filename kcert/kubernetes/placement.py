@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
+from kcert.config.version import STABLE, version
 from kcert.errors import InputError
 from kcert.issue.status import status_of
 from kcert.kubernetes.components import Authority, component, instances
-from kcert.kubernetes.version import STABLE, version
 from kcert.openssl.pem import is_encrypted
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.config.version import STABLE
 from kcert.issue.status import State
 from kcert.kubernetes import render
-from kcert.kubernetes.version import STABLE
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kcert.config.version import Version
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
-    from kcert.kubernetes.version import Version
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:
