@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
+from kcert.errors import VerdictError
 from kcert.shell import format_command, quote
-from kcert.ui.console import block, clean, clean_line, say, screen
+from kcert.ui.console import block, clean, clean_line, command_line, say, screen
 from kcert.ui.page import page
 from kcert.ui.script import here_document, passphrase_asked
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from kcert.store.history import Entry
 
 WIDTH = 100
+MOST_NAMED = 10
+"""Certificates that are named one by one."""
 
 _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
 """openssl's options for files with keys, requests and certificates."""
@@ -41,9 +44,45 @@ def show(root: Path, entries: Sequence[Entry], form: str) -> None:
     sys.stdout.write("\n".join(forms[form](root, entries)) + "\n")
 
 
-def verified(count: int) -> None:
-    """The chain holds."""
-    say(f"The record of {count} commands is as it was written: every line fits the one before it.", "good")
+def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
+    """Say that the chain holds, and which certificates no record explains.
+
+    Raises VerdictError where there are certificates and no record at all.
+    """
+    if unexplained and not count:
+        raise VerdictError(
+            f"{root} has no record of any command, and holds certificates ({_listed(unexplained)}): the record was "
+            "deleted, or another program made them."
+        )
+    by = ", and signed by the CA's key" if signed else ""
+    say(f"The record of {count} commands is as it was written{by}: every line fits the one before it.", "good")
+    if unexplained:
+        say(f"No record explains: {_listed(unexplained)}. They were made by another program, or signed elsewhere.")
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    names = ", ".join(clean_line(str(path)) for path in paths[:MOST_NAMED])
+    return names if len(paths) <= MOST_NAMED else f"{names} and {len(paths) - MOST_NAMED} more"
+
+
+def print_head(digest: str) -> None:
+    """Print the hash alone, for a script to keep."""
+    sys.stdout.write(f"{digest}\n")
+
+
+def shows(argv: tuple[str, ...]) -> None:
+    """Show a command before it runs."""
+    command_line(argv)
+
+
+def waits(holder: str) -> None:
+    """Say who holds the folder."""
+    say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+
+def signed(digest: str) -> None:
+    """Say what was signed."""
+    say(f"The history up to {digest} is signed: `kcert history --verify` checks it.", "good")
 
 
 def _table(root: Path, entries: Sequence[Entry]) -> None:
@@ -107,6 +146,8 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
     """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    if entry.argv[1:2] == ("dgst",):
+        return "This signed the history itself: `kcert history --sign` does it again."
     if entry.argv[1:2] == ("ca",):
         return "Request and settings were those of a manifest: `kcert csr sign` does it again."
     comes = {crt for crt, _ in _apart(entry)}
