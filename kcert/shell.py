@@ -192,10 +192,13 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
             timer.join()  # sh forks for the next command: no thread may live then
 
 
-def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
+def read(
+    command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None, most: int | None = None
+) -> Reading:
     """Run *command* for what it prints, with *stdin* as its input.
 
-    *environment* is added to kcert's own. Raises ProgramError as ``run`` does, and where a signal ended the program:
+    *environment* is added to kcert's own; *most* is how many bytes a program may print that another machine can have
+    print anything. Raises ProgramError as ``run`` does, where it prints more, and where a signal ended the program:
     what it did not print then tells nothing.
     """
     pipe = subprocess.PIPE
@@ -204,10 +207,37 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
             process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
             stack.callback(_stop, process)
         try:
-            stdout, stderr = process.communicate(stdin, command.seconds_allowed)
+            if most is None:
+                stdout, stderr = process.communicate(stdin, command.seconds_allowed)
+            else:
+                stdout, stderr = _read_at_most(process, command, most)
         except subprocess.TimeoutExpired:
             raise _too_slow(command) from None
     return _reading(command, process.returncode, stdout, stderr)
+
+
+def _read_at_most(process: subprocess.Popen[bytes], command: Command, most: int) -> tuple[bytes, bytes]:
+    """What *process* prints to its two outputs, without any input."""
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.close()
+    deadline = time.monotonic() + command.seconds_allowed
+    printed = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for output in printed:
+            selector.register(output, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise subprocess.TimeoutExpired(command.argv, command.seconds_allowed)
+            for key, _ in ready:
+                if piece := os.read(key.fd, 65536):
+                    printed[key.fd] += piece
+                else:
+                    selector.unregister(key.fd)
+            if sum(map(len, printed.values())) > most:
+                raise ProgramError(f"{command.argv[0]} was stopped: the answer has more than {most >> 20} MiB.")
+    process.wait(max(deadline - time.monotonic(), 0.1))
+    return bytes(printed[process.stdout.fileno()]), bytes(printed[process.stderr.fileno()])
 
 
 def run_subprocess(command: Command) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
+from kcert.files import read_regular
 from kcert.issue import plan
 from kcert.issue.context import CsrTarget, Prepared
 from kcert.issue.planner import check_whole, opened
@@ -54,7 +55,7 @@ def _key(order: IssueContext, certificate: Certificate) -> bytes | None:
     path = order.root / certificate.files.key
     if not path.exists():
         return None
-    content = path.read_bytes()
+    content = read_regular(path)
     check_whole(path, content, may_be_encrypted=certificate.kind is Kind.CA)
     return content
 
@@ -71,7 +72,7 @@ def _asks_already(order: IssueContext, certificate: Certificate, key: bytes) -> 
     path = order.root / certificate.files.csr
     if not path.is_file():
         return False
-    found = read_request(order.openssl, path.read_text(encoding="ascii", errors="replace"))
+    found = read_request(order.openssl, read_regular(path).decode("ascii", "replace"))
     return (
         isinstance(found, Request)
         and found.subject.parts == certificate.subject.parts

@@ -192,7 +192,7 @@ def check(order: IssueContext, folder: Path) -> None:
         if order.renewal:
             _check_related(one, order, folder)
             continue
-        if mine.is_file() and theirs.is_file() and mine.read_bytes() != theirs.read_bytes():
+        if mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
             raise InputError(
                 f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
                 "the right one into both places; nothing was changed."

@@ -9,6 +9,7 @@ from kcert import profiles
 from kcert.adoption import adopted
 from kcert.config import names as accepted
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue.taking_over import as_it_is
 from kcert.kubeconfig import opened
 from kcert.openssl.read import X509, certificate_pems, read_certificate
@@ -83,7 +84,7 @@ def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certific
     path = root / files.proof
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    content = read_regular(path)
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""

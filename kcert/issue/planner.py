@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue import external_ca, plan
 from kcert.issue.context import IssueContext, Prepared
 from kcert.issue.passphrase import CA_KEY, ROOT_KEY
@@ -171,7 +172,7 @@ def authority_for(order: IssueContext, leaf: Certificate, standing: CertificateS
 def _check_authority_key(order: IssueContext, leaf: Certificate, authority: Certificate, found: X509) -> None:
     path = order.root / authority.files.key
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
@@ -275,7 +276,7 @@ def check_key(order: IssueContext, certificate: Certificate) -> None:
     """A key that is kept is certified as it is, so it has to be whole; a CA's may need its passphrase."""
     path = order.root / certificate.files.key
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
     check_whole(path, content, may_be_encrypted=certificate.kind is Kind.CA)

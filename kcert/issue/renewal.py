@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind, new_ca_only_path
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue import external_ca, plan, plan_renewal
 from kcert.issue.context import Prepared
 from kcert.issue.embedded import Kubeconfigs
@@ -229,7 +230,7 @@ class _Preparation:
     def _key_as_it_lies(self, certificate: Certificate) -> bytes | None:
         path = self.order.root / certificate.files.secret
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -461,7 +462,7 @@ class _Preparation:
 def _names_its_files(root: Path, standing: CertificateStatus) -> bool:
     """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     own = standing.certificate.files.kubeconfig
-    return own is not None and standing.found is None and b"client-certificate:" in (root / own).read_bytes()
+    return own is not None and standing.found is None and b"client-certificate:" in read_regular(root / own)
 
 
 def _with_key(wish: Certificate, wanted: Certificate) -> Certificate:

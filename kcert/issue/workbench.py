@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kcert import shell
 from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
+from kcert.files import read_regular
 from kcert.issue.context import IssueContext, Made, Reporter
 from kcert.issue.plan import (
     Concatenate,
@@ -86,7 +87,7 @@ class Executor:
         self.workspace.check_writable(places)
         staging = self.workspace.stage(links, places)
         for source, name in procedure.copies:
-            staging.put(name, (self.order.root / source).read_bytes())
+            staging.put(name, read_regular(self.order.root / source))
         return Work(procedure, staging)
 
     def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:
@@ -136,7 +137,7 @@ class Executor:
         elif isinstance(step, WriteKubeconfig):
             staging.write(step.path, step.kubeconfig.embedded(staging.base64_of), secret=True)
         elif isinstance(step, ExtractFromKubeconfig):
-            inside = opened((self.order.root / step.source).read_bytes())
+            inside = opened(read_regular(self.order.root / step.source))
             if inside is None:
                 raise InputError(f"{self.order.root / step.source} was changed while it was being renewed.")
             staging.put(step.path, inside.key if step.part == "client-key" else inside.crt, secret=True)
@@ -146,7 +147,7 @@ class Executor:
 
     def _rewrite(self, work: Work, step: UpdateKubeconfigs) -> None:
         for path in step.paths:
-            content = (self.order.root / path).read_bytes()
+            content = read_regular(self.order.root / path)
             new = swapped(content, step.swaps, work.staging.base64_of)
             work.staging.put(path, new, secret=True)
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SECONDS = 15
 """After this curl gives up; an API server that is well answers at once."""
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
+
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
 
@@ -116,7 +119,7 @@ def run(asked: Call) -> Answer:
     """Run the command; raises ProgramError, with the failure explained, where no answer came."""
     if shell.find("curl") is None:
         raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
-    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE, asks=True))
+    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE, asks=True), most=LARGEST)
     if not reading.succeeded:
         raise ProgramError(_failure(asked, reading.status, reading.stderr))
     body, _, status = reading.stdout.rpartition(b"\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_regular
 from kcert.issue.embedded import Kubeconfigs
 from kcert.issue.plan import kubeconfig
 from kcert.issue.planner import authority_for, locked
@@ -241,13 +242,13 @@ def _kept_authority(desk: IssueContext, certificate: Certificate, answer: Answer
         rewritten = rewrite.paths if rewrite else ()
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = desk.root / chain_of(crt)
-            pems += certificate_pems(chain.read_bytes())[1:] if chain.is_file() else []
+            pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
         staging = workspace.stage((), (crt, *rewritten))
         staging.write(crt, pems[0])
         if len(pems) > 1:
             staging.write(chain_of(crt), "".join(pems))
         for path in rewritten:
-            content = swapped((desk.root / path).read_bytes(), rewrite.swaps if rewrite else (), staging.base64_of)
+            content = swapped(read_regular(desk.root / path), rewrite.swaps if rewrite else (), staging.base64_of)
             staging.put(path, content, secret=True)
         workspace.publish(staging, [crt, *([chain_of(crt)] if len(pems) > 1 else []), *rewritten], rewritten)
     if old:
@@ -348,7 +349,7 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
-            issuer = _issuer(answer.found, (desk.root / authority).read_bytes(), desk.openssl)
+            issuer = _issuer(answer.found, read_regular(desk.root / authority), desk.openssl)
             if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
                 keeper.outlives(certificate, late, issuer)
         kept = crt
@@ -360,7 +361,7 @@ def keep(
             )
             staging.write(kept, text_of, secret=True)
         path = desk.root / kept
-        new = not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes()
+        new = not path.is_file() or read_regular(path) != staging.path(kept).read_bytes()
         if new:
             inside = kept == files.kubeconfig
             workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_regular
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
 from kcert.scan.discovery import find_beside, survey
@@ -256,7 +257,7 @@ def _public_key(path: Path, openssl: str) -> Description:
 
 def _request(path: Path, openssl: str) -> Description:
     ran = _ran((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
-    request = read_request(openssl, path.read_bytes().decode("latin-1"))
+    request = read_request(openssl, read_regular(path).decode("latin-1"))
     if isinstance(request, Unreadable):
         raise InputError(f"{path} {request.reason}.")
     return Description(str(path), (Part(str(path), _request_facts(request, ran), (ran,)),))

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
-from kcert.errors import VerdictError
+from kcert.errors import KcertError, VerdictError
 from kcert.shell import format_command, quote
+from kcert.store.directory import Directory
 from kcert.ui.console import block, clean, clean_line, command_line, say, screen
 from kcert.ui.page import page
 from kcert.ui.script import here_document, passphrase_asked
@@ -206,14 +207,25 @@ def _serial(entry: Entry) -> str | None:
 
 
 def _settings_file(root: Path, name: str) -> Iterator[str]:
-    try:
-        text = (root / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    text = _settings_text(root, PurePosixPath(name))
+    if text is None:
         yield f"# {clean_line(name)} is not there any more: put it here before you go on."
         return
     if str(Path(name).parent) != ".":
         yield f"mkdir -p {quote(str(Path(name).parent))}"
     yield from here_document(name, clean(text))
+
+
+def _settings_text(root: Path, name: PurePosixPath) -> str | None:
+    """An openssl.cnf of the PKI folder; None where it is none: a link could lead to a key, and so could a path."""
+    if name.is_absolute() or ".." in name.parts:
+        return None
+    try:
+        with Directory.open(root) as folder, folder.parent_of(name) as parent:
+            text = parent.read(name.name).decode("utf-8") if parent else None
+    except (OSError, KcertError, UnicodeDecodeError):
+        return None
+    return None if text is None or "-----BEGIN" in text else text
 
 
 def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
