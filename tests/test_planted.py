@@ -269,7 +269,7 @@ def test_another_users_folder_is_told_to_anyone(own_pki: Callable[..., Pki], kce
         ("pki/ca.crt", ("bundle",)),
     ],
 )
-def test_nothing_is_waited_for(
+def test_nothing_is_waited_for(  # noqa: PLR0917 - fixtures
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, kind: str, where: str, command: tuple[str, ...]
 ) -> None:
     own_pki("course")
@@ -323,7 +323,7 @@ def test_the_history_as_a_script_tells_no_key(
 def test_no_name_of_a_folder_reaches_the_terminal_raw(kcert: Kcert, tmp_path: Path, name: str) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
 
-    printed = [kcert.done("all", "-q", "--dry-run", "-d", name), kcert.done("all", "-q", "-d", name)]
+    printed = [kcert.done("all", "--dry-run", "-d", name), kcert.done("all", "-q", "-d", name)]
 
     printed += [kcert(*command, "-d", name) for command in (("client", "eve", "-g", "x", "--dry-run"), ("history",))]
     for ended in printed:

@@ -26,7 +26,7 @@ from kcert.issue.service import make, prepare
 from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
 from kcert.permissions import permission_warnings, readable_keys
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.messages import warning
 
 if TYPE_CHECKING:

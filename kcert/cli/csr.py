@@ -17,7 +17,7 @@ from kcert.cli import chapters
 from kcert.cli.options import DEFAULT_FOLDER, IssueOptions, Program, ReadOptions, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.certificates import ROOT
 from kcert.issue.passphrase import ROOT_KEY, Passphrase
 from kcert.issue.status import CertificateStatus, State
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

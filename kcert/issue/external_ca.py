@@ -17,7 +17,7 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue.status import State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

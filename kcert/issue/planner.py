@@ -16,7 +16,7 @@ from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import format_command, quote
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,7 +24,7 @@ from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificates
 from kcert.profiles.profile import file_of, kubeconfig_of
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
 

@@ -10,7 +10,7 @@ from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
 from kcert.kubernetes.server import address_of, check_server
-from kcert.shell import quote
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def _script(root: Path, one: Credentials, url: str) -> str:
     def taken(field: str) -> str:
         return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
 
-    begin, end = shell.format_command(_curl(root, one)), shell.format_command(_rest(url))
+    begin, end = format_command(_curl(root, one)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 

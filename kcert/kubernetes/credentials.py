@@ -13,7 +13,7 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

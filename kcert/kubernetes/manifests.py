@@ -33,7 +33,8 @@ from kcert.kubernetes.signing_request import (
 )
 from kcert.openssl import commands
 from kcert.openssl.read import X509, certificate_pems, read_certificate
-from kcert.shell import Command, quote, run
+from kcert.quoting import quote
+from kcert.shell import Command, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:

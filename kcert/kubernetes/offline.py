@@ -23,7 +23,8 @@ from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
-from kcert.shell import Command, format_command, run
+from kcert.quoting import format_command
+from kcert.shell import Command, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.practice.builder import OWN_FOLDER
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
 

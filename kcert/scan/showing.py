@@ -16,6 +16,7 @@ from kcert.errors import InputError, VerdictError
 from kcert.files import read_regular
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
+from kcert.quoting import quote
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import look_into
@@ -23,7 +24,7 @@ from kcert.scan.inventory import SOON
 from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import certificates_of, s_client, server_in
 from kcert.scan.units import is_unit
-from kcert.shell import Command, quote, read
+from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

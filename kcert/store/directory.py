@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError
 from kcert.files import read_descriptor
 from kcert.permissions import is_writable_by_others, user_name
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from kcert.shell import format_command
+from kcert.quoting import INVISIBLE, format_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,23 +78,13 @@ def _screen(*, stderr: bool) -> Screen:
     return console
 
 
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    + "".join(f"{chr(plane << 16 | 0xFFFE)}-{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
-    + "]"
-)
-"""What a terminal acts upon, and what it does not show (Unicode's Default_Ignorable_Code_Point) or shows elsewhere."""
-
-
 def clean(text: str) -> str:
     """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
     can make a name look like another. A byte of a file name that is no text is shown as what it is.
     """
-    return _CONTROL.sub(_visible, text.replace("\r\n", "\n"))
+    return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 
 
 def _visible(found: re.Match[str]) -> str:

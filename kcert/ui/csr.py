@@ -19,8 +19,9 @@ from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
-from kcert.shell import Command, format_command, quote, read
+from kcert.shell import Command, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes.export.target import FOLDER
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
 
 if TYPE_CHECKING:

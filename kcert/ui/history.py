@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
 from kcert.errors import KcertError, VerdictError
-from kcert.shell import format_command, quote
+from kcert.quoting import format_command, quote
 from kcert.store.directory import Directory
 from kcert.ui.console import block, clean, clean_line, command_line, say, screen
 from kcert.ui.page import page

@@ -12,7 +12,7 @@ from kcert import lessons
 from kcert.issue.context import StoppedError
 from kcert.issue.passphrase import OWNERS
 from kcert.issue.plan import Concatenate, ExtractFromKubeconfig, Run, UpdateKubeconfigs, Write, WriteKubeconfig, role_of
-from kcert.shell import folder_argument, quote
+from kcert.quoting import folder_argument, quote
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.ui.quiet import in_no_group

@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from kcert.errors import InputError
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.page import GENERATOR
 

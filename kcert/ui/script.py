@@ -18,7 +18,7 @@ from kcert.issue.plan import (
     role_of,
     serial_file,
 )
-from kcert.shell import folder_argument, format_command, quote
+from kcert.quoting import folder_argument, format_command, quote
 from kcert.ui.console import clean
 
 if TYPE_CHECKING:
