@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli.context import cluster, signing_context
 from kcert.cli.options import Signing, takes
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from kcert.issue.context import IssueContext
+    from kcert.issue.context import Context
 
 
 @takes(Signing)
@@ -72,8 +72,7 @@ def _verify(looking: Signing, since: str | None) -> None:
     history.verified(looking.dir, count, store.unexplained(looking.dir, own), signed=signed is not None)
 
 
-def _context(looking: Signing) -> IssueContext:
+def _context(looking: Signing) -> Context:
     from kcert.openssl import program
 
-    cluster = chapters.cluster(looking.config)
-    return chapters.order_in(looking, "history", cluster, program.openssl(looking.openssl))
+    return signing_context(looking, "history", cluster(looking.config), program.openssl(looking.openssl))

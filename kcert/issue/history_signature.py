@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.files import read_regular
-from kcert.issue.planner import locked
+from kcert.issue.checks import with_passphrases
 from kcert.shell import Command, read, run
 from kcert.store import OWN_FOLDER, Workspace
 from kcert.store.history import head
@@ -20,30 +20,30 @@ from kcert.store.history import head
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kcert.issue.context import IssueContext
+    from kcert.issue.context import Context
 
 SIGNED, SIGNATURE = PurePosixPath("history.signed"), PurePosixPath("history.sig")
 
 
-def sign(ctx: IssueContext, shows: Callable[[tuple[str, ...]], None], waits: Callable[[str], None]) -> str:
+def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable[[str], None]) -> str:
     """Sign the head of the history with the key of the cluster's CA; the hash that was signed.
 
     *shows* is given the command before it runs. Raises InputError where the key is not there, ProgramError where
     openssl fails, VerdictError where the history was changed.
     """
-    ca = next(one for one in locked(ctx).known if one.name == "ca")
+    ca = next(spec for spec in with_passphrases(ctx, ())[0].specs if spec.name == "ca")
     if not (ctx.root / ca.files.key).exists():
         raise InputError(f"{ctx.root / ca.files.key} is not there, and only the CA's key can sign: --ca-dir names it.")
     secret = ("-passin", ca.passphrase) if ca.passphrase else ()
     if ca.passphrase:
-        ctx.passphrase_of(ca).opening(ctx.root / ca.files.key)
+        ctx.passphrases.of(ca).opening(ctx.root / ca.files.key)
     argv = (ctx.openssl, "dgst", "-sha256", "-sign", str(ca.files.key), *secret, "-out", str(SIGNATURE), str(SIGNED))
     with Workspace.open(ctx.root, "kcert history --sign", waits) as workspace:
         digest = head(workspace.own)
         staging = workspace.stage((ca.files.key,), ())
         staging.write(SIGNED, f"{digest}\n")
         shows(argv)
-        outcome = run(Command(argv, staging.folder, passphrases=ctx.passphrases_for(argv)))
+        outcome = run(Command(argv, staging.folder, passphrases=ctx.passphrases.environment_of(argv)))
         workspace.record(outcome, staging, (SIGNATURE,), set())
         if not outcome.succeeded:
             raise ProgramError(
@@ -53,7 +53,7 @@ def sign(ctx: IssueContext, shows: Callable[[tuple[str, ...]], None], waits: Cal
     return digest
 
 
-def signed_hash(ctx: IssueContext) -> str | None:
+def signed_hash(ctx: Context) -> str | None:
     """The hash that the signature of this history vouches for; None where there is no signature.
 
     Raises VerdictError where the signature is not that of the CA's key.
@@ -65,7 +65,7 @@ def signed_hash(ctx: IssueContext) -> str | None:
         return None
     except OSError as error:
         raise VerdictError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    ca = next(one for one in ctx.known if one.name == "ca")
+    ca = next(spec for spec in ctx.specs if spec.name == "ca")
     assert ca.files.crt
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcert-")))

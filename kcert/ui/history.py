@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
 from kcert.errors import KcertError, VerdictError
+from kcert.issue.steps import here_document
 from kcert.quoting import format_command, quote
 from kcert.store.directory import Directory
 from kcert.ui.console import block, clean, clean_line, command_line, say, screen
 from kcert.ui.page import page
-from kcert.ui.script import here_document, passphrase_asked
+from kcert.ui.script import passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
