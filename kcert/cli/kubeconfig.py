@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context as contexts
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -66,7 +66,7 @@ def command(
         raise InputError("--replace brings a context of another kubeconfig up to date: it goes with --merge FILE.")
     if elsewhere and via == "kubectl":
         raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
-    folder = chapters.folder(looking)
+    folder = contexts.folder(looking)
     wish = kubeconfigs.Wish(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
     drafts = kubeconfigs.drafts(folder, names or (), wish, left)

@@ -9,8 +9,8 @@ from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_subject import host_of, host_sans
 from kcert.kubernetes.signing_request import SigningRequest, parse_object, requested
+from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX
-from kcert.shell import format_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

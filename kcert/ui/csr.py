@@ -20,16 +20,17 @@ from kcert.kubernetes.kubelet_requests import purpose_of
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
-from kcert.shell import Command, format_command, quote, read
+from kcert.shell import Command, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue.context import IssueContext
-    from kcert.issue.plan import Run
+    from kcert.issue.context import Context
+    from kcert.issue.steps import Step
     from kcert.kubernetes.issued import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
@@ -386,7 +387,7 @@ class CsrSigning:
         block(how.settings.splitlines(), "config")
         screen().print()
 
-    def before(self, step: Run) -> None:
+    def before(self, step: Step) -> None:
         """The command."""
         command_line(step.argv)
 
@@ -403,15 +404,15 @@ class CsrSigning:
         _next("Next, where key and request are:", *argv)
 
 
-def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
+def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
     """How requests become certificates: signed where the CA is, taken in here."""
-    known = {one.name: one for one in order.known}
+    known = {one.name: one for one in ctx.specs}
     wanted = [known.get(one.name, one) for one in asked if one.kind is not Kind.KEY_PAIR]
     if not wanted:
         say("There is nothing to sign: every certificate is there, and current.", "good")
         return
     if all(one.kind is Kind.CA for one in wanted):
-        _to_be_signed_by_a_root(order, wanted)
+        _to_be_signed_by_a_root(ctx, wanted)
         return
     requests = [str(one.files.csr) for one in wanted]
     say(
@@ -419,7 +420,7 @@ def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
         "may be used for. Keys stay here."
     )
     screen().print()
-    command_line(("tar", "-cf", "requests.tar", "-C", str(order.root), *requests))
+    command_line(("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests))
     screen().print()
     say("There (with --dir, or --ca-dir, for where the CA is); each certificate then lies beside its request:")
     screen().print()
@@ -430,35 +431,35 @@ def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
     if one.issuer:
         say(f"Or by hand, with its settings {one.files.cnf} beside it; {one.name}, for example:")
         screen().print()
-        command_line(offline.manual(one, known[one.issuer], order.openssl))
+        command_line(offline.manual(one, known[one.issuer], ctx.openssl))
         screen().print()
-    _authorities_come(order, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
-    _back_here(order, wanted)
+    _authorities_come(ctx, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
+    _back_here(ctx, wanted)
 
 
-def _authorities_come(order: IssueContext, authorities: Sequence[Certificate]) -> None:
+def _authorities_come(ctx: Context, authorities: Sequence[Certificate]) -> None:
     """Whoever is to check certificates needs the CA's own, and so do all components."""
-    missing = [one.files.crt for one in authorities if one.files.crt and not (order.root / one.files.crt).exists()]
+    missing = [one.files.crt for one in authorities if one.files.crt and not (ctx.root / one.files.crt).exists()]
     if not missing:
         return
     say("The CA's certificate has to come here first, without its key: by it certificates are checked.")
     screen().print()
     for crt in missing:
-        command_line(("cp", str(crt), str(order.root / crt)))
+        command_line(("cp", str(crt), str(ctx.root / crt)))
     screen().print()
 
 
-def to_be_signed_again(order: IssueContext, asked: Sequence[Certificate]) -> None:
+def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
     """How the requests of CAs that are in use become new certificates for them."""
-    crts = {one.name: one.files.crt for one in order.known}
+    crts = {one.name: one.files.crt for one in ctx.specs}
     wanted = [replace(one, files=replace(one.files, crt=crts[one.name])) for one in asked]
-    _by_hand_at_the_root(order, wanted)
+    _by_hand_at_the_root(ctx, wanted)
     say("Until then the CA that is here goes on signing; what it signed stays valid, because the key is the same.")
 
 
-def _to_be_signed_by_a_root(order: IssueContext, wanted: Sequence[Certificate]) -> None:
-    _by_hand_at_the_root(order, wanted)
-    waiting = (str(order.root / one.files.csr) for one in wanted if one.files.csr)
+def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
+    _by_hand_at_the_root(ctx, wanted)
+    waiting = (str(ctx.root / one.files.csr) for one in wanted if one.files.csr)
     _next(
         "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
         "delete its request:",
@@ -466,28 +467,28 @@ def _to_be_signed_by_a_root(order: IssueContext, wanted: Sequence[Certificate]) 
     )
 
 
-def _by_hand_at_the_root(order: IssueContext, wanted: Sequence[Certificate]) -> None:
+def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say(
         "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
         "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
     )
     screen().print()
     for one in wanted:
-        command_line(offline.by_root(one, order.openssl))
+        command_line(offline.by_root(one, ctx.openssl))
     screen().print()
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()
-    _back_here(order, wanted)
+    _back_here(ctx, wanted)
 
 
-def _back_here(order: IssueContext, wanted: Sequence[Certificate]) -> None:
+def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say("Back here, each is compared with its key and its request before it is taken in:")
     screen().print()
     for one in wanted:
         assert one.files.crt and one.files.csr
         beside = one.files.csr.with_name(one.files.crt.name)
         argv = ("kcert", "csr", "fetch", one.name, "--file", str(beside))
-        command_line((*argv, *(("--dir", str(order.root)) if order.folder_option else ())))
+        command_line((*argv, *(("--dir", str(ctx.root)) if ctx.folder_option else ())))
     screen().print()
 
 
