@@ -203,14 +203,14 @@ def report(
         bool, typer.Option("--seal", help="Ask for the word of the sealed exams, and check their seals with it.")
     ] = False,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "csv", "json"], typer.Option("--format", help="How to print it.")
+        Literal["text", "csv", "json", "html"], typer.Option("--format", help="How to print it.")
     ] = "text",
     openssl: Program = "openssl",
 ) -> None:
     """List who solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
-    from kcert.ui import report as view
+    from kcert.ui import class_report as view
 
     found = reports.lines(folders, program.openssl(openssl), _word(new=False) if seal else None)
     view.show(list(found), format)
@@ -273,6 +273,6 @@ def _resumed(folder: Path, openssl: str = "openssl") -> Session:
 
 def _option(folder: Path) -> str:
     """What belongs behind a command that is to work on the same lab: nothing, or `` --dir FOLDER``."""
-    from kcert.shell import quote
+    from kcert.quoting import quote
 
     return "" if folder == DEFAULT_LAB else f" --dir {quote(str(folder))}"

@@ -21,9 +21,9 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.practice import seal as seals
 from kcert.practice.builder import OWN_FOLDER
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
-from kcert.store.draft import drafted
+from kcert.store.atomic import atomic_replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,7 +213,7 @@ def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openss
     else:
         whole = {"form": FORM, "content": content, "sum": _sum(content)}
     text = json.dumps(whole, indent=1) + "\n"
-    with drafted(own / name, text.encode("ascii"), SECRET_MODE):
+    with atomic_replace(own / name, text.encode("ascii"), SECRET_MODE):
         pass
 
 

@@ -1,67 +1,89 @@
-"""The report on a class, as a table, CSV or JSON."""
+"""Reports written to a file that the user named: whole or not at all, and over nothing but an older report."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+import os
+import re
+import stat
+import zipfile
+from typing import TYPE_CHECKING, NamedTuple
 
-from kcert.ui.console import clean_line, draw, in_columns, say, screen, table
-from kcert.ui.inventory.comma_separated import harmless
+from kcert.errors import InputError
+from kcert.quoting import quote
+from kcert.store.atomic import Written, write_file
+from kcert.ui.page import GENERATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-    from kcert.practice.report import Line
+CREATOR = "kcert"
+"""The author in the properties of a spreadsheet, by which kcert knows its own again."""
 
-_HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
+_HEAD = 64 * 1024
+"""Bytes at the beginning of a file that say whose it is."""
 
-
-def show(lines: Sequence[Line], form: str) -> None:
-    """Print *lines* in the format *form*."""
-    if form == "json":
-        sys.stdout.write(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
-    elif form == "csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_HEADINGS)
-        writer.writerows([harmless(cell) for cell in _cells(line)] for line in lines)
-        sys.stdout.write(text.getvalue())
-    else:
-        _table(lines)
+_REPORT = re.compile(
+    r"component +type +path|component,type,path,|\| component \| type \|"
+    r'|\[\]\n?$|\[\s*\{\s*"component":'
+    r"|# HELP kcert_|[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+)
+"""How the inventory begins, in each of its formats that are text."""
 
 
-def _table(lines: Sequence[Line]) -> None:
-    rows = [tuple(map(clean_line, _cells(line))) for line in lines]
-    used = [column for column in range(len(_HEADINGS)) if column < 8 or any(row[column] for row in rows)]
-    rows = [tuple(row[column] for column in used) for row in (_HEADINGS, *rows)]
-    if screen().is_terminal:
-        drawn = table(*rows[0])
-        for row in rows[1:]:
-            drawn.add_row(*row)
-        draw(drawn)
-    else:
-        sys.stdout.write(in_columns(rows))
-    solved = sum(line.solved is not None for line in lines)
-    learners = len({line.learner for line in lines})
-    say(f"{solved} of {len(lines)} labs solved by {learners} learner{'s' if learners > 1 else ''}.")
-    if any(line.solution and line.solved for line in lines):
-        say('"seen": the solution was shown before the lab was solved.', "quiet")
+class Target(NamedTuple):
+    """Where a report goes; with ``force`` it may take the place of a file that is not a report."""
+
+    path: Path
+    force: bool = False
 
 
-def _cells(line: Line) -> tuple[str, ...]:
-    return (
-        line.learner,
-        line.lab,
-        str(line.seed),
-        line.solved[:16].replace("T", " ") if line.solved else "no",
-        "" if line.minutes is None else str(line.minutes),
-        str(line.hints),
-        str(line.tries),
-        "seen" if line.solution else "",
-        "" if line.exam is None else f"{line.exam}%",
-        line.seal or "",
-    )
+def write_report(target: Target, content: bytes, titles: frozenset[str] = frozenset()) -> Written:
+    """Write a report, in place of an older report; *titles* are first lines that only reports have.
+
+    With ``force`` it takes the place of any other file as well, of which a copy is kept beside it. Raises InputError
+    where there is one without ``force``.
+    """
+    path = target.path
+
+    def is_report(before: bytes) -> bool:
+        return _is_report(path, before[:_HEAD], titles)
+
+    if not target.force and path.is_file() and not is_report(_head(path)):
+        raise InputError(
+            f"{path} is there already and is not a report of kcert. Name another file; or --force replaces it, and "
+            f"keeps what it is beside it as {quote(path.name)}.TIME."
+        )
+    mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
+    return write_file(path, content, mode, may_replace=is_report)
+
+
+def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
+    if b"-----BEGIN" in head:
+        return False
+    if head.startswith(b"PK"):
+        return _is_spreadsheet(path)
+    text = head.decode(errors="replace")
+    first = text.partition("\n")[0].lstrip("# ")
+    return not text or GENERATOR in text or bool(_REPORT.match(text)) or first in titles
+
+
+def _is_spreadsheet(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("docProps/core.xml") as properties:
+            return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+
+
+def _head(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        return os.read(descriptor, _HEAD)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

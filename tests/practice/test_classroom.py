@@ -167,6 +167,7 @@ def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
     text = practice(kcert, "report", *(f"class/{name}" for name in ("anna", "ben", "carl")))
     assert "2 of 3 labs solved by 3 learners." in text
     assert re.search(r"Ben .*seen", text)
+    assert practice(kcert, "report", "class", "--format", "html").count("<td>Carl</td>") == 1
 
 
 def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:
