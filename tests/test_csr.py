@@ -660,7 +660,7 @@ def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -
     ):
         ended = inside("csr", *arguments)
 
-        assert f"`kcert {comes_next}`" in " ".join((ended.stdout + ended.stderr).split()), arguments
+        assert f"kcert {comes_next}" in " ".join((ended.stdout + ended.stderr).split()), arguments
 
 
 def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
@@ -967,9 +967,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no manifest with one object"),
-        (b"- a\n- b\n", "no manifest with one object"),
-        (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
+        (b"", "not a manifest with one object"),
+        (b"- a\n- b\n", "not a manifest with one object"),
+        (b"kind: a\n---\nkind: b\n", "not a manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
         (b"kind: a\nkind: b\n", "stands there twice"),
         (b"\x00\x01", "is not valid YAML"),
@@ -1122,8 +1122,8 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("csr", "sign", "--file"), "pipe is no manifest with one object in it"),
-        (("csr", "show", "--file"), "pipe is no manifest with one object in it"),
+        (("csr", "sign", "--file"), "pipe is not a manifest with one object in it"),
+        (("csr", "show", "--file"), "pipe is not a manifest with one object in it"),
         (("diagnose",), "Nothing about certificates or access in 0 lines"),
     ],
 )
@@ -1146,3 +1146,45 @@ def test_nobody_is_kept_in_a_file_of_the_cas(kcert: Kcert, tmp_path: Path, name:
     assert_refused(kcert("client", name), 2, "and the certificate ca would both be kept in")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def commands_in(text: str) -> list[str]:
+    """Every command that an output offers: in backticks, and on lines of its own."""
+    indented = [line[4:] for line in text.splitlines() if re.match(r"    [^ |-]", line)]
+    return [*indented, *re.findall(r"`([^`]+)`", " ".join(text.split()))]
+
+
+def test_every_command_that_is_printed_is_quoted(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    name = "jane;touch CANARY;$(touch CANARY).yaml"
+    path = applicant.object(applicant.request("CN=jane/O=developers")).rename(tmp_path / name)
+    folder = "pki;touch CANARY;"
+    (tmp_path / "pki").rename(tmp_path / folder)
+    (tmp_path / folder / "jane.csr").write_bytes(applicant.request("CN=jane/O=developers"))
+    (tmp_path / "a;touch CANARY;.log").write_bytes(b"\x1f\x8b")
+    at = ("--dir", folder)
+    said = [
+        inside("csr", *arguments)
+        for arguments in (
+            ("manifest", "jane", *at),
+            ("manifest", "jane", *at, "--output", "x;touch CANARY;.yml"),
+            ("show", "--file", path),
+            ("show", name),
+            ("submit", "bob", *at),
+            ("fetch", "jane", "--file", path, *at),
+            ("approve", "--file", path),
+            ("fetch", "jane", "--file", path, *at),
+            ("sign", "--file", path, *at),
+            ("fetch", "jane", "--file", path, *at),
+        )
+    ]
+    said.append(inside("diagnose", "a;touch CANARY;.log"))
+
+    offered = [command for ended in said for command in commands_in(ended.stdout + ended.stderr)]
+    hostile = [command for command in offered if "CANARY" in command]
+    assert len(hostile) >= 10, offered
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    nothing = "".join(f"{program}() {{ :; }}; " for program in ("kcert", "openssl", "cat", "sed", "kubectl", "zcat"))
+    for command in hostile:
+        output(["bash", "-c", nothing + command], sandbox)
+        assert not list(sandbox.glob("*CANARY*")), command

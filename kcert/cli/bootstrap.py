@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -29,6 +29,6 @@ def command(
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
-    folder = chapters.folder(looking)
+    folder = context.folder(looking)
     telling = Telling(folder, explain=explain)
     telling.ends(bootstrap.make(folder, lifetime, telling, new_token=new_token))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -36,7 +36,7 @@ def command(
         raise InputError("--rotate cannot be combined with --finish: the steps of a rotation are taken one by one.")
     if provider and (rotate or finish):
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
-    folder = chapters.folder(looking)
+    folder = context.folder(looking)
     telling = Telling(folder, explain=explain)
     program = openssl(looking.openssl)
     if rotate:

@@ -128,7 +128,7 @@ def read(root: Path) -> Token | None:
     """Return the token of the PKI folder *root*; None where there is none. Raises InputError for a damaged file."""
     path = root / TOKEN
     try:
-        data = plain_yaml.one(read_regular(path, _LARGEST))["stringData"]
+        data = plain_yaml.load(read_regular(path, _LARGEST))["stringData"]
         expires = datetime.strptime(data["expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         token = Token(data["token-id"], data["token-secret"], expires)
     except FileNotFoundError:

@@ -99,7 +99,7 @@ def read(root: Path) -> EncryptionConfig | None:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     try:
-        (resource,) = plain_yaml.one(content)["resources"]
+        (resource,) = plain_yaml.load(content)["resources"]
         first, last = resource["providers"]
         ((provider, value),) = first.items()
         keys = tuple((key["name"], key["secret"]) for key in value["keys"])

@@ -34,7 +34,7 @@ def folder_state(root: Path, cluster: Cluster, openssl: str) -> FolderState:
     standing = status_of(root, [ca], openssl)[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
+    changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)
 
 

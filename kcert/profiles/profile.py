@@ -99,8 +99,8 @@ class Profile(abc.ABC):
     ``bootstrap_kubeconfig`` and ``kubelet_kubeconfig`` are paths too. With ``kubelets_rotate`` the kubelets ask the
     cluster for their next client certificates themselves; with ``static_pods`` the control plane runs as pods.
     ``restarting`` tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its
-    CA, besides those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty: the
-    cluster's name). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server.
+    CA, besides those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty:
+    NAME@CLUSTER). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server.
     """
 
     name: str

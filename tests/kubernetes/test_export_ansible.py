@@ -306,7 +306,7 @@ def test_a_bundle_that_does_not_fit_the_inventory_is_refused_before_anything_cha
     kcert.done("export", "ansible", "--no-explain")
     folder = kcert.folder / "export" / "ansible"
     kcert.done("renew", "ca", "--new-key", "--quiet")
-    kcert.done("bundle", "--no-explain", "--output", folder / "bundles")
+    kcert.done("bundle", "--certificates-only", "--no-explain", "--output", folder / "bundles")
     machine = replace(machine, export=folder)
 
     ended = machine.play("--limit", "controlplane01")
