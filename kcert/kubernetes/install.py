@@ -15,8 +15,8 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.kubernetes import bootstrap, encryption, render
 from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.quoting import quote
 from kcert.roles import CLUSTER_ADMINS, MASTERS
-from kcert.shell import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
