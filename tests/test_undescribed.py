@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.test_renew import but_dates, changed, files_of
@@ -184,8 +185,6 @@ def _name(*parts: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
 
 
 def _self_signed(name: str) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
     subject = _name((NameOID.COMMON_NAME, name))
     made = (
@@ -196,10 +195,15 @@ def _self_signed(name: str) -> str:
     return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def _key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
 def test_a_nul_in_a_subject_is_never_cut_off(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     pki = own_pki("course").folder
-    ca_key = serialization.load_pem_private_key((pki / "ca.key").read_bytes(), None)
-    key = serialization.load_pem_private_key((pki / "admin.key").read_bytes(), None)
+    ca_key, key = (_key(pki / f"{name}.key") for name in ("ca", "admin"))
     old, ca = read(pki / "admin.crt"), read(pki / "ca.crt")
     subject = _name((NameOID.COMMON_NAME, "kube-admin"), (NameOID.ORGANIZATION_NAME, "system:masters\0x"))
     builder = x509.CertificateBuilder(

@@ -205,7 +205,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str, openssl: str) -> Certifi
     path = root / files.proof
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    content = read_regular(path)
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""
