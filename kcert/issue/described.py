@@ -9,7 +9,7 @@ from kcert.adoption import adopted
 from kcert.errors import InputError
 from kcert.issue.adopt import known_files
 from kcert.issue.status import status_of
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
 from kcert.store.memory import recall
 

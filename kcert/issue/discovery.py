@@ -16,8 +16,8 @@ from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import LARGEST, opened
 from kcert.openssl.read import X509, certificate_pems, read_certificates
 from kcert.openssl.verify import Signatures
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
