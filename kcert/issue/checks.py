@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue.passphrase import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
+from kcert.openssl.commands import CURVES
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
-from kcert.shell import format_command, quote
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +119,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
 def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509) -> None:
     path = ctx.root / ca.files.key
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
@@ -195,11 +197,28 @@ def _origin(ca: Certificate) -> str:
 def read_key(path: Path) -> bytes | None:
     """Return the key file at *path*; None where there is none. Raises InputError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
+
+
+def require_typable(spec: Certificate) -> None:
+    """Raise InputError for a subject or a key that no command of openssl's could ask for again.
+
+    An argument ends at its first NUL: what follows would be lost, and with it the difference to another user.
+    """
+    if spec.subject and any("\0" in value for _, value in spec.subject.parts):
+        raise InputError(
+            f"the subject of {spec.name}, {str(spec.subject)!a}, holds a NUL character, which no command line can pass "
+            "to openssl: it can only be renewed with the key that it has."
+        )
+    if spec.key.algorithm != "rsa" and spec.key.curve not in CURVES:
+        raise InputError(
+            f"{spec.name} has a key of {str(spec.key)!a}, and kcert generates RSA, P-256 and P-384: it can only be "
+            "renewed with the key that it has."
+        )
 
 
 def check_kept_key(ctx: Context, spec: Certificate) -> bytes | None:

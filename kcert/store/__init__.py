@@ -25,6 +25,7 @@ from kcert.permissions import ROOT
 from kcert.store.directory import Directory
 from kcert.store.history import History
 from kcert.store.lock import locked
+from kcert.store.memory import Memory, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
-INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
 OWN_FOLDER = ".kcert"
+INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
 
 _JOURNAL = "publish.json"
 _OWN_FOLDERS = ("staging", "backup")
@@ -191,6 +192,25 @@ class Workspace:
                 folder.move(draft, folder, _JOURNAL)
                 self._move_into_place(folder, journal)
 
+    @property
+    def memory(self) -> Memory:
+        """What the folder remembers."""
+        return recall(self.own)
+
+    def remember(self, memory: Memory) -> None:
+        """Keep *memory* for later runs."""
+        if memory != self.memory:
+            remember(self._own, memory)
+
+    def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
+        """Move the files *names* of *staging* among kcert's own, closed to others."""
+        assert self._stagings is not None
+        with self._stagings.child(staging.folder.name) as folder:
+            _check_same(folder, staging.folder)
+            for name in names:
+                folder.settle(name.name, SECRET_MODE, None)
+                folder.move(name.name, self._own, name.name)
+
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder."""
         assert self._stagings is not None
@@ -289,7 +309,7 @@ class Workspace:
                 kept.created_for(name, FOLDER_MODE) as target,
             ):
                 if target.status(name.name) is None:
-                    source.keep(name.name, target)
+                    source.keep(name.name, target, name.name)
 
 
 @contextlib.contextmanager

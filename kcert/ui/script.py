@@ -10,7 +10,8 @@ from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.issue.passphrase import CA_KEY, OWNERS, ROOT_KEY
 from kcert.issue.steps import WIDTH
-from kcert.shell import folder_argument, quote
+from kcert.quoting import folder_argument, quote
+from kcert.ui.console import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +46,8 @@ def _lines(ctx: Context, work: Work, *, explain: bool) -> Iterator[str]:
     root = quote(folder_argument(ctx.root))
     cluster = ctx.cluster
     yield "#!/usr/bin/env bash"
-    yield from _comment(f"{ctx.command}: cluster {cluster.name}, profile {cluster.profile}, into {ctx.root}.")
+    what = f"cluster {cluster.name}, profile {cluster.profile}, into" if cluster.profile else "in"
+    yield from _comment(f"{ctx.command}: {what} {ctx.root}.")
     for status in work.kept:
         reason = f": {status.reason}" if status.reason else ""
         yield from _comment(f"{status.certificate.name} is there ({status.state.value}{reason}) and is left alone.")
@@ -160,5 +162,5 @@ def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
 
 def _comment(text: str) -> Iterator[str]:
     yield from textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+        clean(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
     )
