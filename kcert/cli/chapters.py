@@ -104,7 +104,7 @@ def renew(making: IssueOptions, described: Cluster, names: tuple[str, ...], rene
     if not making.dir.is_dir():
         raise InputError(f"{making.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates.")
     known = profiles.certificates(described)
-    known += newcomers(making.dir, described, known, names, openssl(making.openssl))
+    known += newcomers(making.dir, described, known, names)
     wanted = profiles.select(known, names, described) if names else known
     order = replace(ordered(making, "renew", described, known, wanted), renewal=renewal)
     if renewal.asks:
@@ -131,7 +131,7 @@ def _ask_again(making: IssueOptions, order: IssueContext) -> None:
 
 
 def _first_to_end(order: IssueContext) -> CertificateStatus | None:
-    found = status_of(order.root, order.known, order.openssl).values()
+    found = status_of(order.root, order.known).values()
     ends = [(one.found.not_after, one.certificate.name, one) for one in found if one.found]
     return min(ends)[2] if ends else None
 

@@ -29,11 +29,10 @@ def command(
 ) -> None:
     """Make client certificates: for the components by their names, for people with their groups."""
     from kcert.issue.newcomers import as_they_are
-    from kcert.openssl.program import openssl
 
     cluster = chapters.cluster(making.config)
     known, wanted = profiles.clients(cluster, names or (), tuple(groups or ()))
     option = chapters.folder_option(making.dir, making.config)
-    there = as_they_are(making.dir, cluster, wanted, tuple(groups or ()), openssl(making.openssl), option=option)
+    there = as_they_are(making.dir, cluster, wanted, tuple(groups or ()), option=option)
     known, wanted = (tuple(there.get(one.name, one) for one in some) for some in (known, wanted))
     chapters.order(making, "client", cluster, known, wanted)

@@ -53,17 +53,15 @@ def command(
 ) -> None:
     """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
     from kcert.kubernetes import placement
-    from kcert.openssl.program import openssl
     from kcert.ui import flags
 
     cluster = chapters.cluster(looking.config)
-    program = openssl(looking.openssl)
-    authority = placement.authority_in(looking.dir, cluster, program)
+    authority = placement.authority_in(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
     if format:
         flags.print_form(instance, format)
     else:
         flags.show(instance, explain=explain)
     flags.warn_of_release(instance.version)
-    unfit = placement.unfit(looking.dir, instance, program)
+    unfit = placement.unfit(looking.dir, instance)
     flags.warn(instance, unfit, chapters.folder_option(looking.dir, looking.config))

@@ -21,12 +21,9 @@ def command(
 ) -> None:
     """Every certificate that the cluster needs: names, usages, issuer, files, and how it stands."""
     from kcert.issue.status import status_of
-    from kcert.openssl.program import openssl
     from kcert.ui import plan
 
     cluster = chapters.cluster(looking.config)
-    # Where nothing lies there is nothing to read, so a plan needs no openssl.
-    program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
-    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
+    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)))
     option = chapters.folder_option(looking.dir, looking.config)
     plan.show(cluster, looking.dir, tuple(found.values()), format, option)

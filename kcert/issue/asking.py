@@ -10,7 +10,8 @@ from kcert.issue.context import CsrTarget, Prepared
 from kcert.issue.planner import check_whole, opened
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl.keys import same_key
-from kcert.openssl.read import Request, read_request
+from kcert.openssl.reader import read_request
+from kcert.openssl.x509 import Request
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -71,7 +72,7 @@ def _asks_already(order: IssueContext, certificate: Certificate, key: bytes) -> 
     path = order.root / certificate.files.csr
     if not path.is_file():
         return False
-    found = read_request(order.openssl, path.read_text(encoding="ascii", errors="replace"))
+    found = read_request(path.read_text(encoding="ascii", errors="replace"))
     return (
         isinstance(found, Request)
         and found.subject.parts == certificate.subject.parts

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.plan import IssuancePlan, Step
-    from kcert.openssl.read import X509
+    from kcert.openssl.x509 import X509
     from kcert.shell import Outcome
 
 

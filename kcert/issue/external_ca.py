@@ -36,7 +36,7 @@ def there(order: IssueContext, folder: Path) -> IssueContext:
     named = {one.name for one in order.wanted}
     wanted = tuple(one for one in authorities if one.name in named)
     if not order.renewal:
-        found = status_of(order.root, authorities, order.openssl)
+        found = status_of(order.root, authorities)
         wanted = tuple(one for one in wanted if found[one.name].state is State.MISSING)
     if order.renewal or not wanted:
         check_there(folder, "--ca-dir", "the CA")
@@ -101,7 +101,7 @@ def above(order: IssueContext) -> PurePosixPath:
 def standing_there(order: IssueContext, authority: Certificate) -> CertificateStatus:
     """How a CA stands where it is kept; it is an intermediate one if its certificate there says so."""
     lies = replace(authority, files=replace(authority.files, crt=source(authority)))
-    found = status_of(order.root, [lies], order.openssl)[authority.name]
+    found = status_of(order.root, [lies])[authority.name]
     return replace(found, certificate=as_signed(authority, found))
 
 
@@ -121,7 +121,7 @@ def root(order: IssueContext, folder: Path) -> IssueContext:
     if not order.renewal:
         _check_unsigned(order, folder)
     authorities = [one for one in order.wanted if one.kind is Kind.CA]
-    stand = status_of(order.root, authorities, order.openssl).values()
+    stand = status_of(order.root, authorities).values()
     if any(one.found and not one.found.self_issued for one in stand):
         check_there(folder, "--root-dir", "the root")  # a second root would not be the one that everybody trusts
     authority = Certificate(
@@ -156,7 +156,7 @@ def root(order: IssueContext, folder: Path) -> IssueContext:
 def _check_unsigned(order: IssueContext, folder: Path) -> None:
     """A CA that is there is kept, so the root would be for nothing."""
     authorities = [one for one in order.wanted if one.kind is Kind.CA]
-    for name, standing in status_of(order.root, authorities, order.openssl).items():
+    for name, standing in status_of(order.root, authorities).items():
         if standing.found and standing.found.self_issued:
             raise InputError(
                 f"{order.root / str(standing.certificate.files.crt)} is there already, and signed itself. To have the "
@@ -202,7 +202,7 @@ def check(order: IssueContext, folder: Path) -> None:
 def _check_related(authority: Certificate, order: IssueContext, folder: Path) -> None:
     """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
     assert authority.files.crt
-    here, there = (status_of(root, [authority], order.openssl)[authority.name] for root in (order.root, folder))
+    here, there = (status_of(root, [authority])[authority.name] for root in (order.root, folder))
     if here.found is None or there.found is None:
         return
     known = {one.public_key.material for one in (there.found, *there.outgoing)}

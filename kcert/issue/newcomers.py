@@ -11,7 +11,8 @@ from kcert.config import names as accepted
 from kcert.errors import InputError
 from kcert.issue.taking_over import as_it_is
 from kcert.kubeconfig import opened
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def newcomers(
-    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str], openssl: str
+    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str]
 ) -> tuple[Certificate, ...]:
     """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
 
@@ -39,12 +40,12 @@ def newcomers(
         if PurePosixPath(file).suffix == ".crt" and "/" not in file
     }
     wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
-    found = (_newcomer(root, cluster, name, openssl) for name in dict.fromkeys(wanted) if name not in taken)
+    found = (_newcomer(root, cluster, name) for name in dict.fromkeys(wanted) if name not in taken)
     return tuple(one for one in found if one)
 
 
 def as_they_are(
-    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str, *, option: str
+    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], *, option: str
 ) -> dict[str, Certificate]:
     """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
@@ -56,7 +57,7 @@ def as_they_are(
     for certificate in wanted:
         if certificate.role != "user" or certificate.name in named:
             continue
-        one = _newcomer(root, cluster, certificate.name, openssl)
+        one = _newcomer(root, cluster, certificate.name)
         if one is None or one.subject is None or one.subject.common_name != certificate.name:
             continue
         if groups and set(groups) != set(one.subject.organizations):
@@ -72,7 +73,7 @@ def as_they_are(
     return found
 
 
-def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certificate | None:
+def _newcomer(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     if accepted.user_name(name):
         return None
     try:
@@ -88,7 +89,7 @@ def _newcomer(root: Path, cluster: Cluster, name: str, openssl: str) -> Certific
         inside = opened(content)
         content = inside.crt if inside else b""
     pems = certificate_pems(content)
-    one = read_certificate(openssl, pems[0]) if pems else None
+    one = read_certificate(pems[0]) if pems else None
     if not isinstance(one, X509) or one.ca:
         return None
     return as_it_is(certificate, one)

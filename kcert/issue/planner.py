@@ -13,8 +13,8 @@ from kcert.issue.context import IssueContext, Prepared
 from kcert.issue.passphrase import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl import commands
+from kcert.openssl.keys import key_belongs, public_material
 from kcert.openssl.pem import is_encrypted, pem_blocks
-from kcert.openssl.read import X509, key_belongs, public_material
 from kcert.shell import format_command, quote
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.issue.plan import IssuancePlan
+    from kcert.openssl.x509 import X509
 
 
 def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
@@ -33,7 +34,7 @@ def prepare_missing(order: IssueContext, moment: datetime) -> Prepared:
     by_name = {one.name: one for one in order.known}
     issuers = {one.issuer: by_name[one.issuer] for one in order.wanted if one.issuer}
     needed = {**issuers, **{one.name: one for one in order.wanted}}
-    found = status_of(order.root, needed.values(), order.openssl, moment)
+    found = status_of(order.root, needed.values(), moment)
     found |= {
         name: external_ca.standing_there(order, one.certificate)
         for name, one in found.items()

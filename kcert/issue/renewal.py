@@ -40,7 +40,7 @@ def prepare_renewal(order: IssueContext, renewal: Renewal, now: datetime) -> Pre
 
     Raises InputError for what cannot be renewed, and says what can be done about it.
     """
-    preparation = _Preparation(order, renewal, now, status_of(order.root, order.known, order.openssl, now))
+    preparation = _Preparation(order, renewal, now, status_of(order.root, order.known, now))
     return preparation.prepared()
 
 

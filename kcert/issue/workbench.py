@@ -22,8 +22,10 @@ from kcert.issue.plan import (
 from kcert.issue.planner import opened as opened_key
 from kcert.issue.status import CertificateStatus, drift, status_of
 from kcert.kubeconfig import opened, swapped
+from kcert.openssl.keys import key_belongs
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +155,7 @@ class Executor:
     def finish(self, works: Sequence[Work]) -> None:
         """Check what was made against what was asked for, and put it into place."""
         signed = [work for work in works if work.certificate.files.crt]
-        read = read_certificates(self.order.openssl, [self._text(work, work.certificate.files.crt) for work in signed])
+        read = map(read_certificate, [self._text(work, work.certificate.files.crt) for work in signed])
         found = {work.certificate.name: one for work, one in zip(signed, read, strict=True)}
         for work in works:
             one = found.get(work.certificate.name)
@@ -212,7 +214,7 @@ class Executor:
 
     def _check_request(self, work: Work, key: bytes) -> None:
         csr = work.certificate.files.csr
-        found = read_request(self.order.openssl, self._text(work, csr))
+        found = read_request(self._text(work, csr))
         if not isinstance(found, Request) or key_belongs(key, found.public_key) is False:
             raise ProgramError(f"openssl left a {csr} that is no request of {work.certificate.files.key}.")
 
@@ -233,7 +235,7 @@ class Executor:
 
     def _standing_of(self, authority: Certificate) -> CertificateStatus:
         if authority.name not in self._authorities:
-            self._authorities |= status_of(self.order.root, [authority], self.order.openssl)
+            self._authorities |= status_of(self.order.root, [authority])
         return self._authorities[authority.name]
 
     _authorities: dict[str, CertificateStatus] = field(default_factory=dict)

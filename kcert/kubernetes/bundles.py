@@ -98,7 +98,7 @@ def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
     for name in chosen:
         if name not in everybody:
             raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
-    authority = authority_in(folder.root, folder.cluster, folder.openssl)
+    authority = authority_in(folder.root, folder.cluster)
     wanted = {name: tuple(_wanted(folder, everybody[name], authority)) for name in chosen}
     reader = _Reader(folder, [one for items in wanted.values() for one in items])
     return tuple(
@@ -138,7 +138,7 @@ class _Reader:
             one.certificate.issuer: self.known[one.certificate.issuer] for one in wanted if one.certificate.issuer
         }
         bare = [one for one in others.values() if one.name not in dials]
-        credentials.insist(folder, status_of(folder.root, bare, folder.openssl).values())
+        credentials.insist(folder, status_of(folder.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
             one.certificate.name: one for one in credentials.credentials(folder, dials.values())
         }

@@ -31,7 +31,8 @@ from kcert.kubernetes.signing_request import (
     text,
 )
 from kcert.openssl import commands
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.shell import Command, quote, run
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
@@ -207,7 +208,7 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
         raise InputError(
             f"{desk.root} is not there, and in it would be the CA: `kcert ca{desk.folder_option}` makes one."
         )
-    standing = status_of(desk.root, [certificate], desk.openssl, now)[certificate.name]
+    standing = status_of(desk.root, [certificate], now)[certificate.name]
     ca = authority_for(desk, replace(certificate, name=one.name), standing, now)
     assert certificate.files.crt
     how = signing.prepare(
@@ -220,7 +221,7 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
     )
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
-        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrase, narrator.ended)
+        signed, found = signing.sign(how, workspace, desk.passphrase, narrator.ended)
     in_place.edit(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 
@@ -234,7 +235,7 @@ def _kept_authority(desk: IssueContext, certificate: Certificate, answer: Answer
     assert crt
     pems = certificate_pems(answer.pem)
     with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
-        old = _renewed_by(new, status_of(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
+        old = _renewed_by(new, status_of(desk.root, [certificate])[certificate.name], desk.root / crt)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return desk.root / crt, False
         rewrite = Kubeconfigs.below(desk.root).of_authority(certificate, (old,)) if old else None
@@ -274,9 +275,9 @@ def _renewed_by(new: X509, standing: CertificateStatus, path: Path) -> X509 | No
     return old
 
 
-def _issuer(found: X509, authorities: bytes, openssl: str) -> X509 | None:
+def _issuer(found: X509, authorities: bytes) -> X509 | None:
     """The CA that has signed *found*, the one that ends last where it was renewed; a file may hold several."""
-    read = [read_certificate(openssl, pem) for pem in certificate_pems(authorities)]
+    read = [read_certificate(pem) for pem in certificate_pems(authorities)]
     fitting = [
         one
         for one in read
@@ -348,7 +349,7 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
-            issuer = _issuer(answer.found, (desk.root / authority).read_bytes(), desk.openssl)
+            issuer = _issuer(answer.found, (desk.root / authority).read_bytes())
             if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
                 keeper.outlives(certificate, late, issuer)
         kept = crt

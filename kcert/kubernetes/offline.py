@@ -22,7 +22,8 @@ from kcert.kubernetes.answers import contents
 from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, read_certificate
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
 from kcert.shell import Command, format_command, run
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
@@ -42,7 +43,7 @@ def asking(order: IssueContext) -> IssueContext:
 
     CAs ask only where nothing else does: then somebody else's root is to sign them.
     """
-    found = status_of(order.root, _with_issuers(order), order.openssl)
+    found = status_of(order.root, _with_issuers(order))
     leaves = [one for one in order.wanted if one.kind is not Kind.CA]
     asking = leaves or [replace(one, intermediate=True) for one in order.wanted]
     wanted = tuple(_asked(one) for one in asking if found[one.name].state is not State.CURRENT)
@@ -109,7 +110,7 @@ def sign(desk: IssueContext, path: Path, narrator: Reporter, name: str | None = 
     assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
     authority = next(one for one in desk.known if one.name == certificate.issuer)
     now = datetime.now(timezone.utc)
-    standing = status_of(desk.root, [authority], desk.openssl, now)[authority.name]
+    standing = status_of(desk.root, [authority], now)[authority.name]
     found = authority_for(desk, certificate, standing, now)
     authority = as_signed(authority, standing)
     days = days_under(certificate, found, now)
@@ -119,7 +120,7 @@ def sign(desk: IssueContext, path: Path, narrator: Reporter, name: str | None = 
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
     with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
         pem = _signed(how, desk, workspace, authority, request, narrator)
-    made = read_certificate(desk.openssl, pem.decode("ascii", "replace"))
+    made = read_certificate(pem.decode("ascii", "replace"))
     if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from kcert.kubernetes.components import ComponentInstance
 
 
-def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
+def authority_in(root: Path, cluster: Cluster) -> Authority:
     """The cluster's CA as it lies in the PKI folder *root*; where nothing is made yet, it will be as usual."""
     ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
     crt = ca.files.crt
     assert crt
     if not (root / crt).exists():
         return Authority()
-    standing = status_of(root, [ca], openssl)[ca.name]
+    standing = status_of(root, [ca])[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
@@ -97,9 +97,9 @@ def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
     return found[0]
 
 
-def unfit(root: Path, asked: ComponentInstance, openssl: str) -> tuple[CertificateStatus, ...]:
+def unfit(root: Path, asked: ComponentInstance) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
     wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
-    found = status_of(root, wanted.values(), openssl)
+    found = status_of(root, wanted.values())
     return tuple(one for one in found.values() if not one.usable)

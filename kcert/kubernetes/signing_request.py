@@ -14,7 +14,8 @@ from kcert.config.names import host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
-from kcert.openssl.read import Request, read_request
+from kcert.openssl.reader import read_request
+from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
     Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
     with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and where it has no CN.
     """
-    request = read_request(openssl, _only_request(content, source))
+    request = read_request(_only_request(content, source))
     if not isinstance(request, Request):
         raise InputError(f"{source} {request.reason}. `openssl req -new` creates a certificate request.")
     check = read(Command((openssl, "req", "-noout", "-verify")), request.pem.encode("ascii"))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
-from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
-from kcert.openssl.x509 import listed
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request, Unreadable, listed
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import look_into
@@ -107,7 +107,7 @@ def _certificates(path: Path, opened: Inside, openssl: str) -> Description:
     beside = find_beside(path, openssl)
     uses = [use for use in beside.uses if use.path == path]
     parts = []
-    for number, certificate in enumerate(read_certificates(openssl, opened.certificates)):
+    for number, certificate in enumerate(map(read_certificate, opened.certificates)):
         if isinstance(certificate, Unreadable):
             raise InputError(f"{path} {certificate.reason}.")
         use = next((one for one in uses if one.position == number), None)
@@ -256,7 +256,7 @@ def _public_key(path: Path, openssl: str) -> Description:
 
 def _request(path: Path, openssl: str) -> Description:
     ran = _ran((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
-    request = read_request(openssl, path.read_bytes().decode("latin-1"))
+    request = read_request(path.read_bytes().decode("latin-1"))
     if isinstance(request, Unreadable):
         raise InputError(f"{path} {request.reason}.")
     return Description(str(path), (Part(str(path), _request_facts(request, ran), (ran,)),))
@@ -345,7 +345,7 @@ def _server(server: Server, openssl: str) -> Description:
     if reason:
         raise VerdictError(f"{server} {reason}.")
     parts = []
-    for number, certificate in enumerate(read_certificates(openssl, shown)):
+    for number, certificate in enumerate(map(read_certificate, shown)):
         if isinstance(certificate, Unreadable):
             raise VerdictError(f"{server} shows something that is no certificate: it {certificate.reason}.")
         ran: tuple[CommandResult, ...] = ()

@@ -62,7 +62,7 @@ def export(folder: Folder) -> Export:
 
 def signs_with(folder: Folder) -> PurePosixPath | None:
     """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
-    authority = authority_in(folder.root, folder.cluster, folder.openssl)
+    authority = authority_in(folder.root, folder.cluster)
     if not authority.changing or authority.unusable:
         return None
     return profiles.PROFILES[folder.cluster.profile].install_path(folder.known["ca"], "new", "kube-controller-manager")
