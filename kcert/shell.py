@@ -60,7 +60,8 @@ class Command:
     ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are what it finds in
     its environment, by the names of the variables, which are not there otherwise. ``asks`` is for a program that may
     have to ask its user something at the terminal (curl does, for the passphrase of a client's key): it keeps the
-    terminal, and what it starts may outlive it where it is ended.
+    terminal, and what it starts may outlive it where it is ended. ``descriptors`` are open files that it inherits, for
+    arguments such as /dev/fd/5.
     """
 
     argv: tuple[str, ...]
@@ -68,6 +69,7 @@ class Command:
     limit: float = DEFAULT_TIMEOUT
     passphrases: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     asks: bool = False
+    descriptors: tuple[int, ...] = ()
 
     @property
     def seconds_allowed(self) -> float:
@@ -369,6 +371,7 @@ def _begin(
             stdout=stdout,
             stderr=stderr,
             start_new_session=not command.asks,
+            pass_fds=command.descriptors,
         )
     except OSError as error:
         raise _cannot_start(program, error) from None

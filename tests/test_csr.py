@@ -22,6 +22,7 @@ from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
 from tests.running import Ended, output, program
+from tests.scan.odd import tlv
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import backups, files_of, recorded, shown
@@ -660,7 +661,7 @@ def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -
     ):
         ended = inside("csr", *arguments)
 
-        assert f"`kcert {comes_next}`" in " ".join((ended.stdout + ended.stderr).split()), arguments
+        assert f"kcert {comes_next}" in " ".join((ended.stdout + ended.stderr).split()), arguments
 
 
 def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
@@ -738,36 +739,28 @@ def test_names_that_mean_something_to_openssl_are_not_signed(applicant: Applican
 # --- Bad input
 
 
-def _element(tag: int, *parts: bytes) -> bytes:
-    """An element of DER."""
-    content = b"".join(parts)
-    size = len(content)
-    length = bytes([size]) if size < 128 else bytes([0x82, size >> 8, size & 0xFF])
-    return bytes([tag]) + length + content
-
-
 def _hidden_names(applicant: Applicant) -> bytes:
     """A request of a kubelet whose SANs are in a second list of extensions: Go finds them, openssl does not."""
 
     def requested(identifier: str, value: bytes) -> bytes:
-        extension = _element(0x30, _element(6, bytes.fromhex(identifier)), _element(4, value))
-        asks = _element(6, bytes.fromhex("2a864886f70d01090e"))
-        return _element(0x30, asks, _element(0x31, _element(0x30, extension)))
+        extension = tlv(0x30, tlv(6, bytes.fromhex(identifier)), tlv(4, value))
+        asks = tlv(6, bytes.fromhex("2a864886f70d01090e"))
+        return tlv(0x30, asks, tlv(0x31, tlv(0x30, extension)))
 
     attributes = (
-        requested("551d0f", _element(3, b"\x07\x80")),
-        requested("551d11", _element(0x30, _element(0x82, b"kubernetes.default.svc"))),
+        requested("551d0f", tlv(3, b"\x07\x80")),
+        requested("551d11", tlv(0x30, tlv(0x82, b"kubernetes.default.svc"))),
     )
     plain = x509.load_pem_x509_csr(applicant.request(NODE))
     key = applicant.key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    asked = _element(0x30, b"\2\1\0", plain.subject.public_bytes(), key, _element(0xA0, *attributes))
+    asked = tlv(0x30, b"\2\1\0", plain.subject.public_bytes(), key, tlv(0xA0, *attributes))
     signature = applicant.key.sign(asked, ec.ECDSA(hashes.SHA256()))
-    algorithm = _element(0x30, _element(6, bytes.fromhex("2a8648ce3d040302")))
+    algorithm = tlv(0x30, tlv(6, bytes.fromhex("2a8648ce3d040302")))
     from kcert.openssl.pem import armoured
 
-    return armoured(_element(0x30, asked, algorithm, _element(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
+    return armoured(tlv(0x30, asked, algorithm, tlv(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
 
 
 def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
@@ -967,9 +960,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no manifest with one object"),
-        (b"- a\n- b\n", "no manifest with one object"),
-        (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
+        (b"", "not a manifest with one object"),
+        (b"- a\n- b\n", "not a manifest with one object"),
+        (b"kind: a\n---\nkind: b\n", "not a manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
         (b"kind: a\nkind: b\n", "stands there twice"),
         (b"\x00\x01", "is not valid YAML"),
@@ -1122,8 +1115,8 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("csr", "sign", "--file"), "pipe is no manifest with one object in it"),
-        (("csr", "show", "--file"), "pipe is no manifest with one object in it"),
+        (("csr", "sign", "--file"), "pipe is not a manifest with one object in it"),
+        (("csr", "show", "--file"), "pipe is not a manifest with one object in it"),
         (("diagnose",), "Nothing about certificates or access in 0 lines"),
     ],
 )
@@ -1146,3 +1139,45 @@ def test_nobody_is_kept_in_a_file_of_the_cas(kcert: Kcert, tmp_path: Path, name:
     assert_refused(kcert("client", name), 2, "and the certificate ca would both be kept in")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def commands_in(text: str) -> list[str]:
+    """Every command that an output offers: in backticks, and on lines of its own."""
+    indented = [line[4:] for line in text.splitlines() if re.match(r"    [^ |-]", line)]
+    return [*indented, *re.findall(r"`([^`]+)`", " ".join(text.split()))]
+
+
+def test_every_command_that_is_printed_is_quoted(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    name = "jane;touch CANARY;$(touch CANARY).yaml"
+    path = applicant.object(applicant.request("CN=jane/O=developers")).rename(tmp_path / name)
+    folder = "pki;touch CANARY;"
+    (tmp_path / "pki").rename(tmp_path / folder)
+    (tmp_path / folder / "jane.csr").write_bytes(applicant.request("CN=jane/O=developers"))
+    (tmp_path / "a;touch CANARY;.log").write_bytes(b"\x1f\x8b")
+    at = ("--dir", folder)
+    said = [
+        inside("csr", *arguments)
+        for arguments in (
+            ("manifest", "jane", *at),
+            ("manifest", "jane", *at, "--output", "x;touch CANARY;.yml"),
+            ("show", "--file", path),
+            ("show", name),
+            ("submit", "bob", *at),
+            ("fetch", "jane", "--file", path, *at),
+            ("approve", "--file", path),
+            ("fetch", "jane", "--file", path, *at),
+            ("sign", "--file", path, *at),
+            ("fetch", "jane", "--file", path, *at),
+        )
+    ]
+    said.append(inside("diagnose", "a;touch CANARY;.log"))
+
+    offered = [command for ended in said for command in commands_in(ended.stdout + ended.stderr)]
+    hostile = [command for command in offered if "CANARY" in command]
+    assert len(hostile) >= 10, offered
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    nothing = "".join(f"{program}() {{ :; }}; " for program in ("kcert", "openssl", "cat", "sed", "kubectl", "zcat"))
+    for command in hostile:
+        output(["bash", "-c", nothing + command], sandbox)
+        assert not list(sandbox.glob("*CANARY*")), command

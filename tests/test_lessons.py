@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,8 +18,8 @@ from kcert.certificates import Certificate, Kind
 from kcert.config import Cluster, User
 from kcert.errors import InputError
 from kcert.issue import plan
-from kcert.issue.context import IssueContext
-from kcert.issue.service import make
+from kcert.issue.context import Context
+from kcert.issue.service import issue
 from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
@@ -75,7 +75,7 @@ def procedures() -> list[IssuancePlan]:
         known = {one.name: one for one in profiles.certificates(cluster(profile, several=True))}
         for one in known.values():
             issuer = known[one.issuer] if one.issuer else None
-            made.append(plan.procedure(one, issuer, cluster_name="kubernetes"))
+            made.append(plan.plan_new(one, issuer, plan.ToolConfig(cluster_name="kubernetes")))
     return made
 
 
@@ -95,13 +95,6 @@ def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         start_new_session=True,
     )
-
-
-class Silent:
-    """A narrator that says nothing."""
-
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_: None
 
 
 # --- there is a lesson for everything
@@ -281,10 +274,7 @@ def furnish(root: Path) -> None:
     """Make the files that lessons name: the course's beside those of kubeadm."""
     for profile in ("kubeadm", "course"):
         known = profiles.certificates(cluster(profile))
-        order = IssueContext(
-            cluster=cluster(profile), wanted=known, known=known, root=root, doing="test", jobs=2, side_by_side=True
-        )
-        make(order, Silent())
+        issue(Context(cluster=cluster(profile), specs=known, root=root, jobs=2, parallel=True), known)
     shutil.copy(root / "ca.crt", root / "ca-chain.crt")  # as if a root had signed it
 
 
@@ -336,7 +326,7 @@ def test_kubectl_makes_the_kubeconfig_of_a_lesson(topic: str, workshop: Path, tm
     for line in lines(topic):
         if programs(line)[0] == "kubectl":
             subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, check=True)
-    assert "current-context: kubernetes" in (folder / name).read_text()
+    assert f"current-context: {name.split('.', maxsplit=1)[0]}@kubernetes" in (folder / name).read_text()
 
 
 # --- the errors that lessons quote are those that openssl gives

@@ -13,7 +13,7 @@ import typer
 from kcert import profiles
 from kcert.adoption import adopted
 from kcert.certificates import Kind
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import DEFAULT_FOLDER, IssueOptions, Program, ReadOptions, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
@@ -95,15 +95,15 @@ def new(
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
-    cluster = chapters.cluster(making.config)
+    cluster = context.cluster(making.config)
     certificate = asking.applicant(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
-    order = replace(chapters.ordered(making, "csr new", cluster, known, (certificate,)), asks=CsrTarget.CLUSTER)
-    result = chapters.carry_out(making, order)
+    ctx = replace(context.issue_context(making, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
+    result = context.run(ctx, (certificate,))
     if result and not result.stopped and not making.quiet:
         from kcert.ui import csr
 
-        csr.asked(certificate, order.folder_option)
+        csr.asked(certificate, ctx.folder_option)
 
 
 @app.command("manifest")
@@ -133,7 +133,7 @@ def manifest(
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     certificate = asking.of_name(cluster, name)
     wish = manifests.Wish(
         signer=signer,
@@ -141,7 +141,7 @@ def manifest(
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
         name=called,
     )
-    option = chapters.folder_option(looking.dir, looking.config)
+    option = context.folder_option(looking.dir, looking.config)
     written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl), option)
     if output == "-":
         csr.bare(written)
@@ -164,7 +164,7 @@ def submit(
     from kcert.kubernetes import answers, manifests
     from kcert.ui import csr
 
-    path = manifests.named(fetching.dir, name, chapters.folder_option(fetching.dir, fetching.config))
+    path = manifests.named(fetching.dir, name, context.folder_option(fetching.dir, fetching.config))
     found = answers.load(path)
     csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
     csr.submitted(found)
@@ -282,10 +282,10 @@ def sign(
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
     program = openssl(looking.openssl)
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
-    desk = chapters.order_in(looking, "csr sign", cluster, program)
-    chapters.warn_of_permissions(desk, looking.ca_dir)
+    desk = context.signing_context(looking, "csr sign", cluster, program)
+    context.warn_of_permissions(desk)
     for file in files:
         if offline.is_request(file):
             offline.sign(desk, file, csr.CsrSigning(explain=explain), name)
@@ -316,7 +316,7 @@ def fetch(
     from kcert.ui import csr
 
     program = openssl(fetching.openssl)
-    cluster = chapters.cluster(fetching.config)
+    cluster = context.cluster(fetching.config)
     if file is not None and wait is not None:
         raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
     brought = file is not None and offline.is_certificate(file)
@@ -338,12 +338,12 @@ def fetch(
         pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(fetching.dir, called)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
-    option = chapters.folder_option(fetching.dir, fetching.config)
+    option = context.folder_option(fetching.dir, fetching.config)
     answer = answers.accepted(pem, certificate, fetching.dir, program, option, usages)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return
-    desk = chapters.order_in(fetching, "csr fetch", cluster, program)
+    desk = context.signing_context(fetching, "csr fetch", cluster, program)
     if not brought:
         csr.unpacked(by_hand, certificate, fetching.dir, output)
     target = None if output is None else Path(output)

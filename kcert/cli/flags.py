@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.config.version import STABLE
 
@@ -55,7 +55,7 @@ def command(
     from kcert.kubernetes import placement
     from kcert.ui import flags
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     authority = placement.authority_in(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
     if format:
@@ -64,4 +64,4 @@ def command(
         flags.show(instance, explain=explain)
     flags.warn_of_release(instance.version)
     unfit = placement.unfit(looking.dir, instance)
-    flags.warn(instance, unfit, chapters.folder_option(looking.dir, looking.config))
+    flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))

@@ -8,7 +8,7 @@ import typer
 
 from kcert import profiles
 from kcert.adoption import adopted
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 
 
@@ -23,7 +23,7 @@ def command(
     from kcert.issue.status import status_of
     from kcert.ui import plan
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)))
-    option = chapters.folder_option(looking.dir, looking.config)
+    option = context.folder_option(looking.dir, looking.config)
     plan.show(cluster, looking.dir, tuple(found.values()), format, option)

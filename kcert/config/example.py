@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TEXT = """\
 # What the cluster looks like. kcert works without this file, too: then it describes a built-in example.
 
-# The cluster's name, which is also the context's name in kubeconfigs.
+# The cluster's name; contexts in kubeconfigs are called NAME@CLUSTER.
 cluster: {name}
 
 # Which certificates there are and how they are called: {profiles}.

@@ -188,7 +188,7 @@ def _read(path: Path) -> str:
 
 def _composed(text: str, path: Path) -> Value | None:
     try:
-        node = plain_yaml.composed(text)
+        node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
         raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
     except plain_yaml.NotPlainError as error:

@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.files import open_at_once
+from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def log_lines(stream: IO[bytes], name: str = "-") -> Iterator[bytes]:
     """The lines of a stream, each cut at ``LONGEST``; InputError where it is compressed."""
     line = stream.readline(LONGEST)
     if line.startswith(_GZIP):
-        raise InputError(f"{name} is compressed: `zcat {name} | kcert diagnose -` reads it.")
+        raise InputError(f"{name} is compressed: `zcat {quote(name)} | kcert diagnose -` reads it.")
     while line:
         yield line
         while line and not line.endswith(b"\n"):

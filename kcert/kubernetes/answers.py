@@ -19,6 +19,7 @@ from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
+from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,10 +69,12 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             "that, and ask again with an object of another name."
         )
     if not one.condition(APPROVED):
-        how = f"kcert csr approve --file {one.source}" if offline else f"kcert csr approve {name}"
+        how = f"kcert csr approve {f'--file {quote(one.source)}' if offline else quote(name)}"
         raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
     if offline:
-        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file {one.source}` does that.")
+        raise PendingError(
+            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(one.source)}` does that."
+        )
     raise PendingError(
         f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
         "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
@@ -153,7 +156,7 @@ def accepted(  # noqa: PLR0917 - one call
     assert files.csr
     csr = root / files.csr
     if not csr.is_file():
-        makes, besides = f"`kcert csr new {certificate.name}{option}`", ""
+        makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
             besides = f" (A CA that asks nobody needs no answer: its certificate is copied to {root / str(files.crt)}.)"

@@ -253,7 +253,7 @@ def _read(path: Path) -> bytes:
 def _links(content: bytes) -> tuple[str, str, str] | None:
     """The three paths in a kubeconfig that names files; None where it is none."""
     try:
-        found = plain_yaml.one(content, aliases=True)
+        found = plain_yaml.load(content, aliases=True)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
     except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError):

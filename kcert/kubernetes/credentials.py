@@ -78,26 +78,32 @@ def clients(folder: Folder) -> tuple[Certificate, ...]:
 
 
 def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Those of *among* that *name* means: a certificate, a component, a node; or a user who is not in kcert.yaml.
+    """Return those of *among* that *name* means: a certificate, a component, a node; or a user not in kcert.yaml.
 
-    Raises InputError for a name that is nobody's, with the near ones.
+    ``kubelet`` means the kubelets of all nodes, ``scheduler`` is short for ``kube-scheduler``. Raises InputError for
+    an unknown name, with the near ones.
     """
     among = tuple(among)
-    found = profiles.named(among, name) or tuple(one for one in among if one.host == name and one.chapter == "kubelet")
+    of_kubelets = tuple(one for one in among if one.chapter == "kubelet")
+    found = (
+        profiles.named(among, name)
+        or tuple(one for one in of_kubelets if name in (one.host, "kubelet"))
+        or profiles.named(among, f"kube-{name}")
+    )
     if found:
         return found
-    known = folder.known.values()
-    if other := profiles.named(known, name):
-        raise InputError(f"{other[0].name} is not a certificate that somebody shows to the API server.")
     if why := profiles.PROFILES[folder.cluster.profile].why_absent(name):
         raise InputError(f"{name!a}: {why}.")
-    if newcomer := _newcomer(folder, name):
-        return (newcomer,)
     choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
+    listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
+    if other := profiles.named(folder.known.values(), name):
+        raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
+    if user := _newcomer(folder, name):
+        return (user,)
     close = difflib.get_close_matches(name, choice, 3)
-    hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(choice)}."
-    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a new one."
-    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{makes}")
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are {listed}."
+    command = "" if check_names.user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
+    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{command}")
 
 
 def _newcomer(folder: Folder, name: str) -> Certificate | None:
@@ -143,7 +149,7 @@ def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.faults}. `{one.mended_by(folder.option)}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
             "renews it."
         )
 

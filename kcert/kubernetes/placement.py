@@ -32,7 +32,7 @@ def authority_in(root: Path, cluster: Cluster) -> Authority:
     standing = status_of(root, [ca])[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
+    changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return Authority(unusable_key(root / ca.files.key), chained, changing)
 
 

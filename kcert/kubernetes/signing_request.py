@@ -15,13 +15,12 @@ from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
+from kcert.openssl.refusals import refusals
 from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import yaml
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 LARGEST = 1024 * 1024
@@ -170,38 +169,18 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
             f"{source}: the request is not signed with its own private key. Either its author does not have that key, "
             "or the request was changed afterwards."
         )
-    if why := _refused_by_go(request):
-        raise InputError(f"{source}: the API server refuses the request: {why}.")
+    if refused := refusals(request):
+        raise InputError(f"{source}: the API server refuses the request: {refused[0].reason}.")
+    if request.extension_requests > 1:
+        raise InputError(
+            f"{source}: the request has several lists of requested extensions, of which programs read the first, the "
+            "last or all."
+        )
     if not (request.subject.common_name or "").strip():
         raise InputError(
             f"{source}: the request has no CN, and the CN is the user's name. Create it with -subj /CN=NAME."
         )
     return request
-
-
-_CURVES = ("P-224", "P-256", "P-384", "P-521")
-_SIGNATURES = re.compile(r"(sha(1|256|384|512)WithRSAEncryption|rsassaPss|ecdsa-with-SHA(1|256|384|512)|ED25519)")
-_SHORTEST_RSA = 1024
-_EXTENSION_REQUEST = bytes.fromhex("06092a864886f70d01090e")
-"""The attribute extensionRequest (RFC 2985, section 5.4.2), as DER."""
-
-
-def _refused_by_go(request: Request) -> str | None:
-    """Return why Go's crypto/x509, with which the API server reads and verifies requests, refuses *request*."""
-    key = request.public_key
-    if key.algorithm == "rsa" and key.bits < _SHORTEST_RSA:
-        return f"its RSA key has {key.bits} bits, and {_SHORTEST_RSA} is the minimum"
-    if key.curve is not None and key.curve not in _CURVES:
-        return f"its key is on the curve {key.curve!a}, and Go knows {', '.join(_CURVES)}"
-    if key.curve is None and key.algorithm not in ("rsa", "ed25519"):
-        return f"its key is of type {key.algorithm!a}, and Go knows RSA, ECDSA and Ed25519"
-    if not _SIGNATURES.fullmatch(request.signature_algorithm):
-        return f"it is signed with {request.signature_algorithm!a}, which is insecure or unknown to Go"
-    if unfit := [str(name) for name in request.alt_names if not name.value.isascii() or name.value.startswith("<")]:
-        return f"its name {unfit[0]!a} is malformed"
-    if base64.b64decode("".join(request.pem.splitlines()[1:-1])).count(_EXTENSION_REQUEST) > 1:
-        return "it has several lists of requested extensions, of which programs read the first, the last or all"
-    return None
 
 
 def is_pem(content: bytes) -> bool:
@@ -236,36 +215,19 @@ def _only_request(content: bytes, source: str) -> str:
 
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
-    """The YAML in *content* as plain data: small, one document, no aliases, no key twice."""
+    """Return the manifest *content* as plain values: small, one document, no aliases, no key twice."""
     if len(content) > LARGEST:
-        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is no CertificateSigningRequest.")
+        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is not a CertificateSigningRequest.")
     try:
-        documents = plain_yaml.every(content)
+        documents = plain_yaml.load_all(content)
         if len(documents) != 1 or not isinstance(documents[0], dict):
-            raise InputError(f"{source} is no manifest with one object in it.")
-        if root := plain_yaml.composed(content):
-            _refuse_twins(root, source)
+            raise InputError(f"{source} is not a manifest with one object in it.")
+        plain_yaml.check_unique_keys(content)
     except plain_yaml.AliasError:
         raise InputError(f"{source} uses YAML aliases (*name), which no CertificateSigningRequest needs.") from None
     except plain_yaml.NotPlainError as error:
-        raise InputError(f"{source} is no manifest: it {error}.") from None
+        raise InputError(f"{source} is not a manifest: it {error}.") from None
     return documents[0]
-
-
-def _refuse_twins(node: yaml.Node, source: str) -> None:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{source}:{line}: the key {str(key.value)!a} stands there twice.")
-            seen.add(str(key.value))
-            _refuse_twins(value, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_twins(item, source)
 
 
 def _check_version(document: Mapping[str, Any], source: str) -> None:

@@ -354,7 +354,10 @@ def _request(content: bytes, pem: str) -> Request:
     subject = _name(information.raw(der.SEQUENCE, "invalid RDNSequence"), malformed)
     key, refusal = _public_key(information.read(der.SEQUENCE, "malformed spki"))
     malformed += refusal
-    extensions = _requested(Reader(information.read(0xA0, "no attributes: [0] is missing")))
+    requested = _requested(Reader(information.read(0xA0, "no attributes: [0] is missing")))
+    extensions = [extension for extensions in requested for extension in extensions]
+    if _duplicate(extensions):
+        raise DerError("certificate request contains duplicate requested extensions")
     # Of the extensions that a request asks for, Go reads the SANs alone.
     sans = next((one.refusal for one in extensions if one.oid == SUBJECT_ALT_NAME), None)
     malformed += [sans] if sans and sans.stage == "parse" else []
@@ -370,6 +373,7 @@ def _request(content: bytes, pem: str) -> Request:
         extended_key_usage=fields["extended_key_usage"],
         ca=fields["ca"],
         malformed=tuple(malformed),
+        extension_requests=len(requested),
         pem=pem,
     )
 
@@ -387,14 +391,12 @@ def _attribute_values(content: bytes) -> bytes:
     return values.der if oid == _EXTENSION_REQUEST else b""
 
 
-def _requested(attributes: Reader) -> list[Extension]:
-    """Read the extensions of every extensionRequest; like Go, of the first value of each, and none twice."""
-    extensions: list[Extension] = []
+def _requested(attributes: Reader) -> list[list[Extension]]:
+    """Read the extensions of each extensionRequest; like Go, of the first value of each."""
+    requested = []
     while attributes.more:
         tag, content = attributes.any("malformed attribute")
         values = _attribute_values(content) if tag == der.SEQUENCE else b""
         if values:
-            extensions += read_extensions(Reader(values).read(der.SEQUENCE, "malformed extensions"))
-    if _duplicate(extensions):
-        raise DerError("certificate request contains duplicate requested extensions")
-    return extensions
+            requested.append(read_extensions(Reader(values).read(der.SEQUENCE, "malformed extensions")))
+    return requested

@@ -171,7 +171,11 @@ class X509:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The fields of a certificate signing request, as in X509; extensions are those of every extensionRequest."""
+    """The fields of a certificate signing request, as in X509.
+
+    The extensions are those of all its extensionRequest attributes, as Go reads them; ``extension_requests`` is how
+    many there are (openssl reads only one).
+    """
 
     subject: Name
     public_key: PublicKey
@@ -182,6 +186,7 @@ class Request:
     ca: bool | None
     pem: str
     malformed: tuple[Refusal, ...] = ()
+    extension_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)

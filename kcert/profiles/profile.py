@@ -98,7 +98,7 @@ class Profile(abc.ABC):
     ``configurations`` are the paths of the kubelet's and kube-proxy's configuration files on a host. With
     ``kubelets_rotate`` the kubelets ask the cluster for their next client certificates themselves. ``restarting``
     tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its CA, besides
-    those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty: the cluster's name).
+    those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty: NAME@CLUSTER).
     ``bootstrap_tokens``, ``preferred_addresses``, ``token_issuer`` and ``sets_service_range`` are options of the API
     server in which the profiles differ.
     """

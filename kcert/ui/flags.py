@@ -60,8 +60,8 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
         _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
     for one in unfit:
         if one.state is not State.MISSING:
-            name, command = one.certificate.name, one.mended_by(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.faults)}. `{command}` renews it.")
+            name, command = one.certificate.name, one.fix_command(folder_option)
+            _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
 
 
 def warn_of_release(version: Version) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
+from kcert.issue.steps import here_document
 from kcert.shell import format_command, quote
 from kcert.ui.console import block, clean, clean_line, say, screen
-from kcert.ui.script import here_document, passphrase_asked
+from kcert.ui.script import passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
