@@ -38,7 +38,7 @@ def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
     """
     if isinstance(record, Unreadable):
         return (Refusal("parse", record.error or record.reason, f"it {record.reason}"),)
-    return (*record.malformed, *_signature(record), *key_refusals(record.public_key))
+    return (*record.malformed, *key_refusals(record.public_key), *_signature(record))
 
 
 def _signature(record: X509 | Request) -> Iterator[Refusal]:
