@@ -171,7 +171,7 @@ def run() -> int:
 
 def _in_order(words: list[str]) -> str:
     """The command line that was meant where options stand before the command that knows them; nothing if none does."""
-    from kcert.shell import format_command
+    from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""
     for at, name in enumerate(words):

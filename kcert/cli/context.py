@@ -23,7 +23,7 @@ from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.permissions import permission_warnings, readable_keys
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.messages import warning
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from kcert.config import ApiServer, Cluster, Defaults, Host, Lifetimes, User, na
 from kcert.config.version import STABLE, Version, release
 from kcert.errors import InputError, sentence
 from kcert.files import open_at_once
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kcert.diagnose.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnose.commands import lines, look, repair, request, sign, which
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 
 _SUBJECT = "openssl x509 -in client.crt -noout -subject -issuer -dates"
 _CLIENT_NOTE = "# client.crt: the certificate that the caller uses (kcert show KUBECONFIG prints one that is embedded)"

@@ -11,8 +11,8 @@ import re
 from pathlib import Path, PurePosixPath
 
 from kcert.certificates import Role
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 
 API_SERVER = "127.0.0.1:6443"
 """Where the API server listens on its own host: the address to try where a log names none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kcert.diagnose.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnose.commands import API_SERVER, lines, look, look_at, name_at, repair, shake_hands, sign, verify, which
-from kcert.shell import quote
+from kcert.quoting import quote
 
 _CLIENT = "-cert client.crt -key client.key"
 _CLIENT_NOTE = "# client.crt, client.key: the pair that the client was given"

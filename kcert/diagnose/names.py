@@ -18,7 +18,7 @@ from kcert.diagnose.commands import (
     unnamed,
     which,
 )
-from kcert.shell import quote
+from kcert.quoting import quote
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NAMES = "-ext subjectAltName"

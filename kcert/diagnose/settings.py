@@ -6,7 +6,7 @@ import re
 
 from kcert.diagnose.cause import Cause, Meaning, Saying, Wording
 from kcert.diagnose.commands import file, lines, repair, which
-from kcert.shell import quote
+from kcert.quoting import quote
 
 _CONFIG = re.compile(r"config file \"([^\"]+)\"")
 _NOTE = "# openssl-NAME.cnf: the file that -config or -extfile names"

@@ -17,7 +17,7 @@ from kcert.diagnose.commands import (
     verify,
     which,
 )
-from kcert.shell import quote
+from kcert.quoting import quote
 
 _CLIENTS_CA = ("trusted-ca-file", "client-ca-file")
 _GIVEN_CA = "# ca.crt: the CA file that the client was given (certificate-authority, --cacert, --etcd-cafile)"

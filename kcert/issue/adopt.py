@@ -198,7 +198,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     path = root / files.proof
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    content = read_regular(path)
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""

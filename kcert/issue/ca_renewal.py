@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, new_ca_only_path
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import key_of, spec_from_x509
 from kcert.issue.embedded import Kubeconfigs
@@ -267,7 +268,7 @@ class RenewalPlanner:
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
     """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     path = status.certificate.files.kubeconfig
-    return path is not None and status.found is None and b"client-certificate:" in (root / path).read_bytes()
+    return path is not None and status.found is None and b"client-certificate:" in read_regular(root / path)
 
 
 def with_key_of(wanted: Certificate, spec: Certificate) -> Certificate:

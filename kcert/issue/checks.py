@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue.passphrase import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.keys import key_belongs, public_material
 from kcert.openssl.pem import is_encrypted, pem_blocks
-from kcert.shell import format_command, quote
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +119,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
 def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509) -> None:
     path = ctx.root / ca.files.key
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
@@ -196,7 +197,7 @@ def _origin(ca: Certificate) -> str:
 def read_key(path: Path) -> bytes | None:
     """Return the key file at *path*; None where there is none. Raises InputError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -10,7 +10,7 @@ from kcert.certificates import ROOT
 from kcert.issue.passphrase import ROOT_KEY, Passphrase
 from kcert.issue.plan import ToolConfig
 from kcert.issue.status import CertificateStatus, State
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

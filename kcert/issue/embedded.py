@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.files import read_regular
 from kcert.issue.steps import Step, update_kubeconfigs
 from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in
 from kcert.openssl.pem import pem_blocks
@@ -34,7 +35,7 @@ class Kubeconfigs:
         found = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:
-                content = path.read_bytes() if path.stat().st_size <= LARGEST else b""
+                content = read_regular(path) if path.stat().st_size <= LARGEST else b""
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))

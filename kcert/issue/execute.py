@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kcert import shell
 from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
+from kcert.files import read_regular
 from kcert.issue.checks import open_key
 from kcert.issue.context import Issued
 from kcert.issue.status import drift, status_of
@@ -124,7 +125,7 @@ class Executor:
         self.store.check_writable(made)
         staging = self.store.stage([*links, *plan.inputs], made)
         for source, name in plan.copies:
-            staging.put(name, (self.ctx.root / source).read_bytes())
+            staging.put(name, read_regular(self.ctx.root / source))
         return Job(plan, staging)
 
     def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:

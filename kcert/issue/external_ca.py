@@ -17,7 +17,7 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue.status import State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,7 +191,7 @@ def check(ctx: Context, folder: Path) -> None:
         if ctx.renewal:
             _check_related(spec, ctx, folder)
             continue
-        if mine.is_file() and theirs.is_file() and mine.read_bytes() != theirs.read_bytes():
+        if mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
             raise InputError(
                 f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
                 "the right one into both places; nothing was changed."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.context import CsrTarget, Work
 from kcert.issue.plan import RenewalSource as Old
@@ -125,7 +126,7 @@ def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
     path = ctx.root / spec.files.csr
     if not path.is_file():
         return False
-    found = read_request(path.read_text(encoding="ascii", errors="replace"))
+    found = read_request(read_regular(path).decode("ascii", "replace"))
     if not isinstance(found, Request) or found.subject.parts != spec.subject.parts:
         return False
     if set(found.alt_names) != set(spec.alt_names):

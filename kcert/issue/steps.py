@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.kubeconfig import opened, swapped
 from kcert.openssl import commands
-from kcert.shell import DEFAULT_TIMEOUT, format_command, quote
+from kcert.quoting import format_command, quote
+from kcert.shell import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -191,7 +193,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
     """Write key or certificate of the kubeconfig *source* into a file, so that a command can read it."""
 
     def perform(staging: Staging, root: Path) -> None:
-        inside = opened((root / source).read_bytes())
+        inside = opened(read_regular(root / source))
         if inside is None:
             raise InputError(f"{root / source} was changed while it was being renewed.")
         staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
@@ -216,7 +218,7 @@ def update_kubeconfigs(paths: Sequence[PurePosixPath], swaps: tuple[Swap, ...], 
 
     def perform(staging: Staging, root: Path) -> None:
         for path in paths:
-            staging.put(path, swapped((root / path).read_bytes(), swaps, staging.base64_of), secret=True)
+            staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
 
     edits = " ".join(f'-e "{_edit(swap, own_key=own_key)}"' for swap in swaps)
     has = "has" if len(paths) == 1 else "have"

@@ -12,7 +12,7 @@ from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
 from kcert.kubernetes.server import address_of, server_url
-from kcert.shell import quote
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,9 @@ SECONDS = 15
 
 RATE = "2M"
 """Bytes per second that curl reads at most: a body without end is cut off at SECONDS times this, not by the memory."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
 
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
@@ -122,7 +125,7 @@ def _script(root: Path, one: Credentials, url: str) -> str:
     def taken(field: str) -> str:
         return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
 
-    begin, end = shell.format_command(_curl(root, one)), shell.format_command(_rest(url))
+    begin, end = format_command(_curl(root, one)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 

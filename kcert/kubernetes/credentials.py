@@ -10,9 +10,10 @@ from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
 from kcert.config import names as check_names
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -166,17 +167,17 @@ def _credentials(folder: Folder, one: Certificate, authority: Certificate, stand
     assert files.crt
     contents[authority.files.crt] = public(folder.root, authority.files.crt)
     if files.kubeconfig:
-        inside = kubeconfig.opened((folder.root / files.kubeconfig).read_bytes())
+        inside = kubeconfig.opened(read_regular(folder.root / files.kubeconfig))
         assert inside  # its standing says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
-        contents |= {files.crt: public(folder.root, files.crt), files.key: (folder.root / files.key).read_bytes()}
+        contents |= {files.crt: public(folder.root, files.crt), files.key: read_regular(folder.root / files.key)}
     return Credentials(one, authority, contents, standing)
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:
     """What a file that anybody may read holds; raises InputError where a private key lies in it as well."""
-    content = (root / file).read_bytes()
+    content = read_regular(root / file)
     if any(block.is_key for block in pem_blocks(content)):
         raise InputError(f"{root / file} holds a private key besides: it would be handed out with it. Take it out.")
     return content

@@ -14,7 +14,7 @@ from kcert.durations import told
 from kcert.errors import MachineError
 from kcert.files import read_regular
 from kcert.interruptions import defer_signals
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -19,7 +19,7 @@ from kcert.kubernetes.placement import check_prefix
 from kcert.kubernetes.server import server_url
 from kcert.profiles.profile import kubeconfig_of
 from kcert.store import SECRET_MODE, Workspace
-from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -254,10 +254,10 @@ def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written,
         check_unlinked(target, [one.file for one in made])
         for one in made:
             make_folder((target / one.file).parent)
-        return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
+        return tuple(write_file(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
     if len(made) > 1:
         raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write(target, absolute(folder, made[0]), SECRET_MODE),)
+    return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
 
 
 def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
@@ -305,4 +305,4 @@ def merge(
         merged = merging.merge(target, before, new, replace=replace)
         if merged.content == before:
             return Written(target, changed=False), merged.updated
-        return write(target, merged.content, SECRET_MODE), merged.updated
+        return write_file(target, merged.content, SECRET_MODE), merged.updated

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import KcertError, ProgramError, UnansweredError, sentence
-from kcert.shell import Command, find, format_command, read
+from kcert.quoting import format_command
+from kcert.shell import Command, find, read
 
 if TYPE_CHECKING:
     from kcert.shell import Reading

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_regular
 from kcert.issue.checks import require_ca, with_passphrases
 from kcert.issue.embedded import Kubeconfigs
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
 from kcert.kubernetes import signers, signing
-from kcert.kubernetes.answers import contents, load
-from kcert.kubernetes.asking import check_signer
+from kcert.kubernetes.csr_subject import check_signer
+from kcert.kubernetes.issued import contents, load
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -32,8 +33,9 @@ from kcert.kubernetes.signing_request import (
 from kcert.openssl import commands
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
-from kcert.shell import Command, quote, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.quoting import quote
+from kcert.shell import Command, run
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.issued import Answer
     from kcert.shell import Outcome
 
 
@@ -104,7 +106,7 @@ def write(
     """
     content = text(one).encode("utf-8")
     if output is not None:
-        in_place.create(output, content, PUBLIC_MODE)
+        atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
     name = PurePosixPath(f"{one.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
@@ -163,7 +165,7 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     before = load(path)
     after = decision(before)
     if after != before:
-        in_place.edit(path, text(after).encode("utf-8"))
+        atomic.edit_file(path, text(after).encode("utf-8"))
     return before, after
 
 
@@ -196,7 +198,7 @@ def sign(desk: Context, path: Path, longest: timedelta, narrator: Reporter) -> N
         narrator.there(one)
         return
     if failed := signing.judge(one, desk.openssl):
-        in_place.edit(path, text(failed).encode("utf-8"))
+        atomic.edit_file(path, text(failed).encode("utf-8"))
         condition = failed.conditions[-1]
         raise VerdictError(
             f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
@@ -223,7 +225,7 @@ def sign(desk: Context, path: Path, longest: timedelta, narrator: Reporter) -> N
     with Workspace.open(desk.root, desk.command, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
         signed, found = signing.sign(how, workspace, desk.passphrases.ca, narrator.ended)
-    in_place.edit(path, text(signed).encode("utf-8"))
+    atomic.edit_file(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 
 
@@ -243,7 +245,7 @@ def _kept_authority(desk: Context, certificate: Certificate, answer: Answer, kee
         rewritten = rewrite.makes if rewrite else ()
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = desk.root / chain_of(crt)
-            pems += certificate_pems(chain.read_bytes())[1:] if chain.is_file() else []
+            pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
         staging = workspace.stage((), (crt, *rewritten))
         staging.write(crt, pems[0])
         if len(pems) > 1:
@@ -322,7 +324,7 @@ def keep(
     crt = certificate.files.crt
     assert crt
     if output is not None:
-        in_place.create(output, answer.pem, PUBLIC_MODE)
+        atomic.create_file(output, answer.pem, PUBLIC_MODE)
         return output, True
     if certificate.kind is Kind.CA:
         return _kept_authority(desk, certificate, answer, keeper)
@@ -349,7 +351,7 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
-            issuer = _issuer(answer.found, (desk.root / authority).read_bytes())
+            issuer = _issuer(answer.found, read_regular(desk.root / authority))
             if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
                 keeper.outlives(certificate, late, issuer)
         kept = crt
@@ -361,7 +363,7 @@ def keep(
             )
             staging.write(kept, text_of, secret=True)
         path = desk.root / kept
-        new = not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes()
+        new = not path.is_file() or read_regular(path) != staging.path(kept).read_bytes()
         if new:
             inside = kept == files.kubeconfig
             workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())

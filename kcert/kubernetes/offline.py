@@ -18,14 +18,15 @@ from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import CsrTarget
 from kcert.issue.external_ca import mark_intermediate
 from kcert.issue.status import State, drift, status_of
-from kcert.kubernetes.answers import contents
+from kcert.kubernetes.issued import contents
 from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.shell import Command, format_command, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.quoting import format_command
+from kcert.shell import Command, run
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -125,7 +126,7 @@ def sign(desk: Context, path: Path, narrator: Reporter, name: str | None = None)
     if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")
-    in_place.create(target, pem, PUBLIC_MODE)
+    atomic.create_file(target, pem, PUBLIC_MODE)
     narrator.done(certificate, made, target)
     return target
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.kubernetes.kubeconfig_lock import PATIENCE
-from kcert.shell import folder_argument, quote
+from kcert.quoting import folder_argument, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.kubernetes.kubeconfigs import Draft
     from kcert.shell import Outcome
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 
 class Telling:

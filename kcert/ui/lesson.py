@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.issue.context import Reporter, StoppedError
 from kcert.issue.passphrase import OWNERS
-from kcert.shell import folder_argument
+from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
 from kcert.ui.quiet import in_no_group

@@ -55,7 +55,7 @@ def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
 
 
 def _option(path: Path) -> str:
-    from kcert.shell import quote
+    from kcert.quoting import quote
 
     return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"
 

@@ -11,8 +11,8 @@ from kcert.durations import told
 from kcert.kubernetes.consumers import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
 from kcert.profiles.profile import kubeconfig_of
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 from kcert.ui.console import block, say
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.issue.passphrase import CA_KEY, OWNERS, ROOT_KEY
 from kcert.issue.steps import WIDTH
-from kcert.shell import folder_argument, quote
+from kcert.quoting import folder_argument, quote
+from kcert.ui.console import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -160,5 +161,5 @@ def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
 
 def _comment(text: str) -> Iterator[str]:
     yield from textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+        clean(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
     )

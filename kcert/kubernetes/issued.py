@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
-from kcert.files import open_at_once
+from kcert.files import open_at_once, read_regular
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
@@ -19,7 +19,7 @@ from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,9 +214,9 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
     """The private key as it lies there, or as it is inside a kubeconfig; None where it is elsewhere."""
     try:
         if inside is not None and not path.exists() and inside.is_file():
-            found = opened(inside.read_bytes())
+            found = opened(read_regular(inside))
             return found.key if found else None
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
