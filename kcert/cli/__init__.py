@@ -49,6 +49,8 @@ COMMANDS = {
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
     "flags": Entry("flags", "What each component has to be told, and why.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
+    "bootstrap": Entry("bootstrap", "Let nodes get their certificates from the cluster, with a token.", _MAKE),
+    "encryption-config": Entry("encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
     "export": Entry("export", "Hand the cluster's certificates over to cert-manager or Ansible.", _USE),
     "call": Entry("call", "Call the API with curl and a certificate.", _USE),
     "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),

@@ -56,8 +56,8 @@ def command(
     from kcert.ui import flags
 
     cluster = context.cluster(looking.config)
-    authority = placement.authority_in(looking.dir, cluster)
-    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
+    state = placement.folder_state(looking.dir, cluster)
+    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     if format:
         flags.print_form(instance, format)
     else:
