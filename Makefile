@@ -58,15 +58,20 @@ clean:  ## take away what was built; ./pki stays
 
 # Stamps: an environment is made once, and installed into again only when pyproject.toml changes.
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys; sys.exit("kcert needs Python 3.10 or newer: make PYTHON=python3.12" if sys.version_info < (3, 10) else 0)'
-	@$(PYTHON) -c 'import ensurepip' || { echo 'venv is missing (Debian, Ubuntu: apt install python3-venv)' >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@.ci/venv $(PYTHON) $(VENV)
 	@touch $@
 
 $(VENV)/.kcert: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(INSTALL) --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
+	@$(COMPILE)
 	@touch $(VENV)/.kcert $@
+
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+
+# pip compiles what it copies, and leaves an editable install to the first run of each module.
+COMPILE = [ -n "$$PYTHONDONTWRITEBYTECODE" ] || $(BIN)/python -m compileall -q kcert

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn
 
-from kcert import errors
+from kcert import errors, output
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,15 +17,17 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose read
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
-    _open_what_is_closed()
-    for stream in (sys.stdout, sys.stderr):
-        # A locale without UTF-8 must not turn a name or a dash into a traceback.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    output.set_up()
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
         signal.signal(signal.SIGHUP, _terminated)
-    sys.exit(_status())
+    try:
+        status = _status()
+    finally:
+        fault = output.finish()
+    if fault and status <= errors.FOUND:  # any other status has been explained already
+        status = _reported(fault)
+    sys.exit(status)
 
 
 def _status() -> int:
@@ -34,12 +35,8 @@ def _status() -> int:
         from kcert.cli import run
 
         status = run()
-        sys.stdout.flush()
-    except errors.KcertError as error:
-        return _said(str(error), error.exit_status)
-    except (BrokenPipeError, errors.ReaderGoneError):
-        _silence(sys.stdout)
-        return BROKEN_PIPE
+    except (errors.KcertError, errors.ReaderGoneError) as error:
+        return _reported(error)
     except KeyboardInterrupt:
         status = errors.INTERRUPTED
     except OSError as error:
@@ -56,12 +53,16 @@ def _status() -> int:
     return _interrupted() if status == errors.INTERRUPTED else status
 
 
+def _reported(error: Exception) -> int:
+    """Print *error*, unless it is that the reader of the output has gone, and return its exit status."""
+    return _said(str(error), error.exit_status) if isinstance(error, errors.KcertError) else BROKEN_PIPE
+
+
 def _interrupted() -> int:
     from kcert.cli import only_reads
 
-    with contextlib.suppress(OSError):
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")  # behind a prompt, and the ^C that the terminal itself has written
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")  # behind a prompt, and the ^C that the terminal itself has written
     if only_reads(sys.argv[1:]):
         return _said("Interrupted.", errors.INTERRUPTED)
     return _said(
@@ -73,35 +74,13 @@ def _interrupted() -> int:
 def _said(message: str, status: int) -> int:
     from kcert.ui.messages import error
 
-    try:
-        error(message)
-    except OSError:  # nobody reads it any more, or it goes to a disk that is full: the status still tells
-        _silence(sys.stderr)
+    error(message)
     return status
 
 
 def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
     """SIGTERM, or a terminal that is closed, ends kcert as Ctrl-C does: programs are stopped, staging is cleared."""
     raise SystemExit(128 + number)
-
-
-def _open_what_is_closed() -> None:
-    """Give a standard stream that was closed (``>&-``) to nobody.
-
-    Otherwise Python has None in its place, and the next file that is opened, the lock or the history, would get
-    its number.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:  # noqa: PERF203 - three rounds
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
-
-
-def _silence(stream: TextIO) -> None:
-    """Keep the interpreter from complaining, at exit, that it cannot flush what nobody reads."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

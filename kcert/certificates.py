@@ -25,14 +25,46 @@ class Kind(enum.Enum):
     KEY_PAIR = "key pair"
 
     @property
-    def serves(self) -> bool:
-        """True where others dial it, so that it needs names to be known by."""
+    def is_server(self) -> bool:
+        """True where clients connect to its holder, so that it needs SANs."""
         return self in (Kind.SERVER, Kind.PEER)
 
     @property
-    def dials(self) -> bool:
-        """True where it shows itself to a server."""
+    def is_client(self) -> bool:
+        """True where its holder presents it to a server."""
         return self in (Kind.CLIENT, Kind.PEER)
+
+
+class Role(str, enum.Enum):
+    """What a certificate is for; the value is the name of its lesson."""
+
+    ROOT = "root"
+    CLUSTER_CA = "ca"
+    ETCD_CA = "etcd-ca"
+    FRONT_PROXY_CA = "front-proxy-ca"
+    APISERVER = "kube-apiserver"
+    APISERVER_KUBELET_CLIENT = "apiserver-kubelet-client"
+    APISERVER_ETCD_CLIENT = "apiserver-etcd-client"
+    FRONT_PROXY_CLIENT = "front-proxy-client"
+    ETCD_SERVER = "etcd-server"
+    ETCD_PEER = "etcd-peer"
+    ETCD_CLIENT = "etcd-healthcheck-client"  # and any other program that asks etcd
+    CONTROLLER_MANAGER = "kube-controller-manager"
+    CONTROLLER_MANAGER_SERVER = "kube-controller-manager-server"
+    SCHEDULER = "kube-scheduler"
+    SCHEDULER_SERVER = "kube-scheduler-server"
+    PROXY = "kube-proxy"
+    KUBELET_CLIENT = "kubelet-client"
+    KUBELET_SERVER = "kubelet-server"
+    KUBELET = "kubelet"  # one certificate for both sides, as in the hard way
+    ADMIN = "admin"
+    SUPER_ADMIN = "super-admin"
+    USER = "user"
+    SERVICE_ACCOUNT = "service-account"
+    SERVICE_ACCOUNT_KEY = "service-account-key"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 @dataclass(frozen=True)
@@ -157,12 +189,12 @@ class Certificate:
     URL, for a certificate that lives in a kubeconfig; ``host`` is the machine it belongs to, where it
     belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
-    ``intermediate`` is a CA that another one, outside the cluster, has signed. ``spare`` are those of its names that
-    other tools leave out, because nothing in a cluster has to dial them.
+    ``intermediate`` is a CA that another one, outside the cluster, has signed. ``optional_sans`` are those of its
+    SANs that other tools leave out, because nothing in a cluster has to connect to them.
     """
 
     name: str
-    role: str
+    role: Role
     chapter: str
     kind: Kind
     subject: Subject | None
@@ -176,7 +208,7 @@ class Certificate:
     usages: Usages | None = None
     passphrase: str = ""
     intermediate: bool = False
-    spare: tuple[AltName, ...] = ()
+    optional_sans: tuple[AltName, ...] = ()
 
 
 ROOT = "root"
@@ -193,6 +225,6 @@ def chain_of(crt: PurePosixPath) -> PurePosixPath:
     return crt.with_name(f"{crt.stem}-chain{crt.suffix}")
 
 
-def new_alone(crt: PurePosixPath) -> PurePosixPath:
+def new_ca_only_path(crt: PurePosixPath) -> PurePosixPath:
     """Where the new CA lies alone while the CA's own file *crt* holds two."""
     return crt.with_name(f"{crt.stem}-new{crt.suffix}")

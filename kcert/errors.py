@@ -6,10 +6,25 @@ in ``kcert.__main__``. The classes differ in the exit status that they stand for
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FOUND = 1
 INPUT = 2
 FAILED = 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells report a program that Ctrl-C ended
+
+
+warning_listeners: list[Callable[[str], None]] = []
+"""Who shows warnings to the user; ``kcert.cli`` puts the screen here."""
+
+
+def warn(message: str) -> None:
+    """Tell the user of something that is not an error and has to be known."""
+    for show in warning_listeners:
+        show(message)
 
 
 class KcertError(Exception):
@@ -38,6 +53,10 @@ class MachineError(KcertError):
     """The machine did not do its part: a full disk, no permission."""
 
     exit_status = FAILED
+
+
+class OutputError(MachineError):
+    """Standard output cannot be written: it is closed, or its disk is full."""
 
 
 class ProgramError(KcertError):

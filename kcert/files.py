@@ -16,9 +16,12 @@ LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
 
 
+_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
 def open_at_once(path: Path) -> IO[bytes]:
     """Open a file or a pipe for reading; a FIFO that nobody writes to is empty, in place of being waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, _READING)
     os.set_blocking(descriptor, True)
     try:
         return os.fdopen(descriptor, "rb")
@@ -27,16 +30,26 @@ def open_at_once(path: Path) -> IO[bytes]:
         raise
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a regular file of a sensible size; raises OSError for anything else, and never waits."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+def read_regular(path: Path, limit: int = LARGEST) -> bytes:
+    """The content of a regular file of at most *limit* bytes; raises OSError for anything else, and never waits."""
+    return read_descriptor(os.open(path, _READING), path, limit)
+
+
+def read_descriptor(descriptor: int, path: Path, limit: int = LARGEST) -> bytes:
+    """As ``read_regular``, of a file that was opened without waiting; *descriptor* is closed."""
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        if status.st_size > LARGEST:
-            raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024 // 1024} MiB", str(path))
-        return file.read()
+        # One byte more than it should have; the kernel's own files (/proc) have no size, whatever is in them.
+        most = limit if status.st_size == 0 else min(limit, status.st_size)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = b"" if status.st_size > limit else file.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if max(len(content), status.st_size) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit // 1024 // 1024} MiB", str(path))
+    return content
 
 
 _NEAR = 0.8

@@ -140,10 +140,12 @@ def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosi
 
 
 def kubeconfigs_in(root: Path) -> list[Path]:
-    """The files below the PKI folder *root* that are called like kubeconfigs; links and kcert's own folder apart."""
+    """The files below the PKI folder *root* that are called like kubeconfigs; links and hidden ones apart."""
     return sorted(
         path
         for pattern in ("*.kubeconfig", "*.conf")
         for path in root.rglob(pattern)
-        if not path.is_symlink() and path.is_file() and ".kcert" not in path.relative_to(root).parts
+        if not path.is_symlink()
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,10 +84,10 @@ class Pki:
         return Pki(home, self.profile, self.size)
 
 
-def shared_folder(factory: pytest.TempPathFactory, worker: str) -> Path:
-    """A folder that all workers of one test run have in common."""
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of one test run have in common, also where pytest-xdist is switched off."""
     base = factory.getbasetemp()
-    return base if worker == "master" else base.parent
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def made_once(shared: Path, name: str, make: Callable[[Path], None]) -> Path:

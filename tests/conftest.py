@@ -9,6 +9,7 @@ import pytest
 
 from tests import clusters, running
 from tests.clusters import Pki
+from tests.gojudge import GoJudge, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,9 +39,15 @@ def program() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what is made once in a test run, however many workers it has."""
-    return clusters.shared_folder(tmp_path_factory, worker_id)
+    return clusters.shared_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def go(shared: Path) -> GoJudge:
+    """What Go, and so Kubernetes, makes of PEM and DER; compiled once in a test run."""
+    return GoJudge(clusters.made_once(shared, "gojudge", build) / "gojudge")
 
 
 @pytest.fixture(scope="session")

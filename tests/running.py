@@ -31,6 +31,9 @@ NEED_PROGRAMS = "KCERT_TESTS_NEED_PROGRAMS"
 ANEW = "KCERT_TESTS_START_ANEW"
 """Environment variable: with 1, every kcert is a Python of its own; otherwise see ``tests.starting``."""
 
+VARIABLES = "KCERT_TESTS_VARIABLES"
+"""Environment variable: what goes into the environment of each kcert, as ``TZ=Asia/Seoul LC_ALL=ko_KR.UTF-8``."""
+
 LONGEST = 120.0
 """Seconds after which a test gives a program up. No program of these tests takes a tenth of it."""
 
@@ -99,7 +102,8 @@ class Ended:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment with nothing of the developer's own in it; *home* is the HOME."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **more}
+    asked = dict(pair.split("=", 1) for pair in os.environ.get(VARIABLES, "").split())
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY), **asked, **more}
 
 
 class Kcert:
@@ -115,29 +119,33 @@ class Kcert:
         folder: Path | None = None,
         preexec: Callable[[], None] | None = None,
         variables: Mapping[str, str] | None = None,
+        stdout: int | None = None,
     ) -> Ended:
-        """Run it with *arguments* until it ends; *variables* go into its environment."""
+        """Run it with *arguments* until it ends; *variables* go into its environment, its output into *stdout*."""
         if preexec:
             # With a limit on the size of files Python would leave cut-off .pyc files behind, for all who come after.
             variables = {"PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
         environment, where = self.environment(variables), folder or self.folder
         if preexec is None and len(stdin) < starting.LONGEST_INPUT // 4 and _starts_as_usual(environment):
             words = [str(word) for word in arguments]
-            status, out, err = starting.run(words, where, environment, stdin=stdin.encode(), seconds=LONGEST)
+            status, out, err = starting.run(
+                words, where, environment, stdin=stdin.encode(), seconds=LONGEST, stdout=stdout
+            )
             return Ended(status, out.decode(errors="backslashreplace"), err.decode(errors="backslashreplace"))
         ended = subprocess.run(
             self.argv(*arguments),
             cwd=where,
             env=environment,
             input=stdin.encode(),
-            capture_output=True,
+            stdout=subprocess.PIPE if stdout is None else stdout,
+            stderr=subprocess.PIPE,
             timeout=LONGEST,
             preexec_fn=preexec,
             check=False,
         )
         return Ended(
             ended.returncode,
-            ended.stdout.decode(errors="backslashreplace"),
+            (ended.stdout or b"").decode(errors="backslashreplace"),
             ended.stderr.decode(errors="backslashreplace"),
         )
 
@@ -180,7 +188,7 @@ class Kcert:
 
 def _starts_as_usual(variables: Mapping[str, str]) -> bool:
     """False where the interpreter itself would notice the environment, or where every call is to start it anew."""
-    if os.environ.get(ANEW) == "1":
+    if os.environ.get(ANEW) == "1" or os.environ.get(VARIABLES):
         return False
     noticed = {name for name in variables if name.startswith(("PYTHON", "LC_", "LANG", "LD_", "DYLD_"))}
     usual = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}

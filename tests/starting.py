@@ -69,11 +69,18 @@ def _forker(environment: tuple[tuple[str, str], ...]) -> Path:
 
 
 def run(
-    arguments: list[str], folder: Path, environment: dict[str, str], *, stdin: bytes, seconds: float
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    stdin: bytes,
+    seconds: float,
+    stdout: int | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Run kcert to its end: its status (negative: the signal that ended it), and what it printed.
 
-    Raises subprocess.TimeoutExpired where that takes longer than *seconds*.
+    *stdout* is a descriptor for its standard output, whose text is not returned then. Raises
+    subprocess.TimeoutExpired where that takes longer than *seconds*.
     """
     base = {name: environment[name] for name in ("PATH", "LC_ALL", "PYTHONPATH") if name in environment}
     address = _forker(tuple(base.items()))
@@ -84,7 +91,7 @@ def run(
             ours.callback(os.close, number)
         connection.connect(str(address))
         order = json.dumps({"arguments": arguments, "folder": str(folder), "environment": environment}).encode()
-        fds = array.array("i", [theirs_in, theirs_out, theirs_err])
+        fds = array.array("i", [theirs_in, theirs_out if stdout is None else stdout, theirs_err])
         connection.sendmsg([len(order).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         connection.sendall(order)
         for number in (theirs_in, theirs_out, theirs_err):
@@ -96,11 +103,11 @@ def run(
         answers = ours.enter_context(connection.makefile("rb"))
         process = int(answers.readline())
         try:
-            stdout, stderr = _read(ours_out, ours_err, time.monotonic() + seconds)
+            out, err = _read(ours_out, ours_err, time.monotonic() + seconds)
         except TimeoutError:
             os.kill(process, signal.SIGKILL)
             raise subprocess.TimeoutExpired(["kcert", *arguments], seconds) from None
-        return int(answers.readline()), stdout, stderr
+        return int(answers.readline()), out, err
 
 
 def _read(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:
@@ -203,8 +210,11 @@ def _become_kcert(arguments: list[str], folder: str, environment: dict[str, str]
         except BaseException:  # noqa: BLE001 - as the interpreter does at its end
             traceback.print_exc()
         atexit._run_exitfuncs()
-        with contextlib.suppress(OSError):
+        try:
             sys.stdout.flush()
+        except BaseException:  # noqa: BLE001 - the same
+            sys.stderr.write("Exception ignored in: sys.stdout\n")
+            status = 120
     finally:
         os._exit(status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -379,7 +380,8 @@ def test_the_ca_refuses_who_is_not_in_kcert_yaml_and_weak_keys(  # noqa: PLR0917
     )
     assert made.status == 0, made.stderr
 
-    assert_refused(kcert("csr", "sign", "--file", "a.csr", "--dir", "stick"), 2, "a.csr", said)
+    by_name = ("--as", "admin") if "kube-admin" in subject else ()
+    assert_refused(kcert("csr", "sign", "--file", "a.csr", "--dir", "stick", *by_name), 2, "a.csr", said)
     assert not list(tmp_path.glob("*.crt"))
 
 
@@ -393,6 +395,27 @@ def test_a_folder_apart_that_others_can_get_at_is_told(own: Path, kcert: Kcert) 
     said = " ".join(ended.stderr.split())
     assert "others can write to stick" in said
     assert "others can get at stick/ca.key (mode 0644)" in said
+
+
+def test_what_has_rights_is_signed_only_by_its_name(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
+    folder = here("course")
+    shutil.copy(folder / "admin.csr", tmp_path / "it's jane.csr")
+    sign = ("csr", "sign", "--dir", "stick", "--no-explain", "--file")
+
+    refused = kcert(*sign, "it's jane.csr")
+    assert_refused(refused, 2, "asks for admin", "kube-admin", "system:masters", "signed only by its name")
+    assert not list(tmp_path.glob("*.crt"))
+    assert_refused(kcert(*sign, "it's jane.csr", "--as", "kube-proxy"), 2, "asks for the subject", "kube-proxy has")
+    assert_refused(kcert(*sign, "it's jane.csr", *sign[-1:], "b.csr", "--as", "admin"), 2, "there are 2 files")
+
+    (command,) = re.findall(r"`kcert (.*)`", " ".join(refused.stderr.split()))
+    said = " ".join(kcert.done(*shlex.split(command)).stdout.split())
+    assert "Whoever has the key becomes the user kube-admin, in: system:masters" in said
+    assert "Attention: system:masters has all rights" in said
+    assert (tmp_path / "admin.crt").is_file()
+    shutil.copy(folder / "kube-proxy.csr", tmp_path)
+    said = " ".join(kcert.done(*sign, "kube-proxy.csr").stdout.split())
+    assert "Attention: system:kube-proxy is a component of Kubernetes" in said
 
 
 def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:

@@ -681,10 +681,23 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
 
     said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
 
-    assert "would become the user jane, in: developers, system:masters" in said
-    assert "Attention: system:masters may do everything" in said
+    assert "Whoever has the key becomes the user jane, in: developers, system:masters" in said
+    assert "Attention: system:masters has all rights" in said
     assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
+
+
+def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=jane"))
+    (command,) = re.findall(r"^    (sed .*)$", inside.done("csr", "show", "--file", path).stdout, re.MULTILINE)
+    ended = output(["bash", "-c", command])
+    assert re.search(r"Subject: CN ?= ?jane", ended.stdout)
+
+    other = base64.b64encode(applicant.request("CN=eve")).decode()
+    document = manifest(path)
+    document["metadata"]["annotations"] = {"note": f"\nrequest: {other}\n"}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert "sed" not in inside.done("csr", "show", "--file", path).stdout
 
 
 def test_a_uid_in_the_subject_is_told_wherever_it_says_who_this_becomes(
@@ -725,6 +738,87 @@ def test_names_that_mean_something_to_openssl_are_not_signed(applicant: Applican
 # --- Bad input
 
 
+def _element(tag: int, *parts: bytes) -> bytes:
+    """An element of DER."""
+    content = b"".join(parts)
+    size = len(content)
+    length = bytes([size]) if size < 128 else bytes([0x82, size >> 8, size & 0xFF])
+    return bytes([tag]) + length + content
+
+
+def _hidden_names(applicant: Applicant) -> bytes:
+    """A request of a kubelet whose SANs are in a second list of extensions: Go finds them, openssl does not."""
+
+    def requested(identifier: str, value: bytes) -> bytes:
+        extension = _element(0x30, _element(6, bytes.fromhex(identifier)), _element(4, value))
+        asks = _element(6, bytes.fromhex("2a864886f70d01090e"))
+        return _element(0x30, asks, _element(0x31, _element(0x30, extension)))
+
+    attributes = (
+        requested("551d0f", _element(3, b"\x07\x80")),
+        requested("551d11", _element(0x30, _element(0x82, b"kubernetes.default.svc"))),
+    )
+    plain = x509.load_pem_x509_csr(applicant.request(NODE))
+    key = applicant.key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    asked = _element(0x30, b"\2\1\0", plain.subject.public_bytes(), key, _element(0xA0, *attributes))
+    signature = applicant.key.sign(asked, ec.ECDSA(hashes.SHA256()))
+    algorithm = _element(0x30, _element(6, bytes.fromhex("2a8648ce3d040302")))
+    from kcert.openssl.pem import armoured
+
+    return armoured(_element(0x30, asked, algorithm, _element(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
+
+
+def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    def made(*options: str) -> bytes:
+        ended = output(["openssl", "req", "-new", "-nodes", "-subj", "/CN=jane", "-keyout", tmp_path / "k", *options])
+        assert ended.status == 0, ended.stderr
+        return ended.stdout.encode()
+
+    curve = ("-newkey", "ec", "-pkeyopt")
+    for request, signer, said in (
+        (made("-newkey", "rsa:512"), CLIENT, "its RSA key has 512 bits"),
+        (made("-newkey", "rsa:1024", "-md5"), CLIENT, "signed with 'md5WithRSAEncryption'"),
+        (made(*curve, "ec_paramgen_curve:secp112r1"), CLIENT, "on the curve 'secp112r1'"),
+        (made("-newkey", "ed448"), CLIENT, "its key is of type 'ed448'"),
+        (_hidden_names(applicant), KUBELET, "several lists of requested extensions"),
+    ):
+        path = applicant.object(request, signer, NODE_CLIENT if signer == KUBELET else ())
+        before = path.read_bytes()
+        for command in ("show", "approve"):
+            assert_said(inside("csr", command, "--file", path), said)
+        assert path.read_bytes() == before
+        path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
+        assert_said(inside("csr", "sign", "--file", path), said)
+        assert "certificate" not in manifest(path)["status"]
+    for options in (("-newkey", "rsa:1024"), ("-newkey", "ed25519"), (*curve, "ec_paramgen_curve:secp521r1")):
+        path = applicant.object(made(*options))
+        inside.done("csr", "approve", "--file", path)
+        inside.done("csr", "sign", "--file", path)
+
+
+def assert_said(ended: Ended, said: str) -> None:
+    """It was refused as bad input, and *said* is why."""
+    assert (ended.status, said in " ".join(ended.stderr.split())) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize("word", ["copy", "move"])
+def test_an_email_that_openssl_would_replace_with_the_subjects_is_not_signed(
+    applicant: Applicant, inside: InProcess, word: str
+) -> None:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane"), x509.NameAttribute(NameOID.EMAIL_ADDRESS, "a@b.c")])
+    )
+    email = x509.RFC822Name(word)
+    builder = builder.add_extension(x509.SubjectAlternativeName([email]), critical=False)
+    path = applicant.object(builder.sign(applicant.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    inside.done("csr", "approve", "--file", path)
+
+    assert_said(inside("csr", "sign", "--file", path), f"asks for the name 'email:{word}'")
+    assert "certificate" not in manifest(path)["status"]
+
+
 def _unsigned(applicant: Applicant) -> bytes:
     """A request whose signature is another key's."""
     mine = applicant.request("CN=jane")
@@ -739,11 +833,14 @@ def _unsigned(applicant: Applicant) -> bytes:
 @pytest.mark.parametrize(
     ("request_of", "words"),
     [
-        (lambda _one: b"rubbish", "the request is none"),
-        (lambda one: one.request("CN=jane").replace(b"CERTIFICATE REQ", b"NEW CERTIFICATE REQ"), "the request is none"),
-        (lambda one: one.request("O=developers"), "without a CN"),
-        (lambda one: one.request("CN= /O=developers"), "without a CN"),
-        (_unsigned, "another key has signed"),
+        (lambda _one: b"rubbish", "there is no PEM block"),
+        (
+            lambda one: one.request("CN=jane").replace(b"CERTIFICATE REQ", b"NEW CERTIFICATE REQ"),
+            "there is a block of type NEW CERTIFICATE REQUEST",
+        ),
+        (lambda one: one.request("O=developers"), "has no CN"),
+        (lambda one: one.request("CN= /O=developers"), "has no CN"),
+        (_unsigned, "is not signed with its own private key"),
     ],
 )
 def test_a_request_that_is_none_is_not_approved(
@@ -755,6 +852,77 @@ def test_a_request_that_is_none_is_not_approved(
 
     assert ended.status == 2
     assert words in " ".join(ended.stderr.split())
+
+
+def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
+    applicant: Applicant, inside: InProcess, pki_folder: Path
+) -> None:
+    mine, other = applicant.request("CN=jane/O=developers"), applicant.request("CN=eve/O=kubeadm:cluster-admins")
+    begin, *lines, end = mine.decode().splitlines()
+    # One block of each is no block, or another one, for Go or for openssl: they read the second request.
+    disguised = {
+        "blank before BEGIN": [f" {begin}", *lines, end],
+        "tab before BEGIN": [f"\t{begin}", *lines, end],
+        "dot behind END": [begin, *lines, f"{end}."],
+        "vertical tab behind END": [begin, *lines, f"{end}\x0b"],
+        "no-break space behind END": [begin, *lines, f"{end}\u00a0"],
+        "blank before END": [begin, *lines, f" {end}"],
+        "form feed in the base64": [begin, f"{lines[0]}\x0c", *lines[1:], end],
+        "late header": [begin, *lines[:2], "X: y", *lines[2:], end],
+        "header": [begin, "X: y", "", *lines, end],
+        "padding": [begin, *lines[:-1], f"{lines[-1]}=", end],
+        "byte order mark": [f"\ufeff{begin}", *lines, end],
+        "text": ["Certificate Request:", begin, *lines, end],
+        "one line": [begin, "".join(lines), end],
+        "nothing": [begin, *lines, end],
+    }
+    for name, written in disguised.items():
+        content = "\n".join([*written, ""]).encode() + other
+        path = applicant.object(content)
+        before = path.read_bytes()
+        for command in ("show", "approve", "sign"):
+            ended = inside("csr", command, "--file", path)
+            if command == "sign":  # what is not approved is not looked at
+                assert ended.status == 1, name
+                continue
+            assert ended.status == 2, (name, command)
+            assert "expected exactly one PEM block of type CERTIFICATE REQUEST" in ended.stderr
+        assert path.read_bytes() == before
+        bare = path.with_name("jane.csr")
+        bare.write_bytes(content)
+        for command in ("show", "sign"):
+            assert inside("csr", command, "--file", bare).status == 2, (name, command)
+    for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
+        assert (
+            "becomes the user jane, in: developers"
+            in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+        )
+    # A manifest that somebody approved elsewhere.
+    path = applicant.object(b" " + mine + other)
+    path.write_text(path.read_text("utf-8") + "status: {conditions: [{type: Approved}]}\n", encoding="utf-8")
+    assert inside("csr", "sign", "--file", path).status == 2
+    assert "certificate" not in manifest(path)["status"]
+    assert not list(pki_folder.glob("jane.crt"))
+
+
+def test_the_base64_of_a_request_is_read_as_the_api_server_reads_it(applicant: Applicant, inside: InProcess) -> None:
+    pem = applicant.request("CN=jane")
+    packed = base64.b64encode(pem).decode()
+    wrapped = [packed[at : at + 64] for at in range(0, len(packed), 64)]
+    path = applicant.object(pem)
+    document = path.read_text("utf-8").replace(packed, "REQUEST")
+    indented = "\n".join(f"    {line}" for line in wrapped)
+
+    for value, said in (
+        (f"|\n{indented}", ""),
+        (f">-\n{indented}", "has blanks inside its base64"),
+        (f"'{packed}='", "is not base64"),
+        ("|\n" + "\n".join(f"    {line}" for line in pem.decode().splitlines()), "is PEM, and the API server expects"),
+    ):
+        path.write_text(document.replace("REQUEST", value), encoding="utf-8")
+        for command in ("show", "approve"):
+            ended = inside("csr", command, "--file", path)
+            assert (ended.status, said in " ".join(ended.stderr.split())) == (2 if said else 0, True), value
 
 
 @pytest.mark.parametrize(
@@ -941,7 +1109,12 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
     with (own.folder / "jane.csr").open("ab") as csr:
         csr.write((own.folder / "jane.key").read_bytes())
 
-    assert_refused(kcert("csr", "manifest", "jane", "--output", "m.yaml"), 2, "holds a private key besides")
+    assert_refused(
+        kcert("csr", "manifest", "jane", "--output", "m.yaml"),
+        2,
+        "expected exactly one PEM block of type CERTIFICATE REQUEST",
+        "PRIVATE KEY",
+    )
 
     assert not (own.home / "m.yaml").exists()
 

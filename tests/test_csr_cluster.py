@@ -107,7 +107,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed
-    assert "would become the user jane, in: developers" in looked
+    assert "becomes the user jane, in: developers" in looked
     assert early.status == 1
     assert "not approved yet" in early.stderr
     assert "approved" in approved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import venv
 import zipfile
@@ -73,9 +74,38 @@ def test_completion_installs_itself_into_the_home(tmp_path: Path) -> None:
 
 
 def test_the_build_machines_script_is_sound() -> None:
-    said = output([program("shellcheck"), REPOSITORY / ".ci/run"])
+    said = output([program("shellcheck"), REPOSITORY / ".ci/run", REPOSITORY / ".ci/venv"])
 
     assert said.stdout + said.stderr == ""
+
+
+def test_a_python_without_ensurepip_is_no_traceback(tmp_path: Path) -> None:
+    """Where it may not be installed (no sudo, or none without a password), one command is named."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, body in {
+        "python3": f"""case $2 in *ensurepip*) echo Traceback >&2; exit 1;; esac; exec {sys.executable} "$@" """,
+        "id": "echo 1000",
+        "sudo": "echo 'sudo: a password is required' >&2; exit 1",
+        "apt-get": "echo installed > apt",
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    argv = [str(REPOSITORY / ".ci/venv"), "python3", "environment"]
+    version = ".".join(map(str, sys.version_info[:2]))
+
+    refused = output(argv, tmp_path, PATH=path)
+    (programs / "sudo").write_text('#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n', encoding="utf-8")
+    allowed = output(argv, tmp_path, PATH=path)
+
+    assert (refused.status, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines() == [
+        "python3 cannot make a virtual environment: its module ensurepip is missing.",
+        f"Install it, then run make again: sudo apt-get install -y --no-install-recommends python{version}-venv",
+    ]
+    assert (allowed.status, (tmp_path / "environment/bin/python").exists()) == (0, True), allowed.stderr
+    assert (tmp_path / "apt").read_text(encoding="utf-8") == "installed\n"
 
 
 def test_make_says_what_it_can_do() -> None:

@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import termios
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +27,7 @@ from tests.test_faults import fake_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.clusters import Pki
 
@@ -326,15 +326,15 @@ def test_a_disk_that_fails_in_the_middle_of_a_move_leaves_it_to_the_next_kcert(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = own_pki("course")
-    system = Path.replace
+    system = os.replace
 
-    def failing(source: Path, target: Path) -> Path:
-        if target.name == "admin.crt":
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
-        return system(source, target)
+    def failing(source: str, target: str, **folders: int) -> None:
+        if target == "admin.crt":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), target)
+        system(source, target, **folders)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", failing)
+        patch.setattr(os, "replace", failing)
         ended = in_process(["renew", "admin", "--new-key", "--quiet"], tmp_path)
     said = " ".join(ended.stderr.split())
     assert ended.status == 3
@@ -356,8 +356,8 @@ def test_without_hard_links_a_backup_is_a_copy(
     before = {name: (own.folder / name) for name in ("admin.key", "admin.crt")}
     contents = {name: (path.read_bytes(), path.stat()) for name, path in before.items()}
 
-    def refuse(source: Path, *_: object) -> None:
-        raise OSError(code, os.strerror(code), str(source))
+    def refuse(source: str, *_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code), source)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", refuse)

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kcert import cli, lessons, plan, profiles
+from kcert import cli, lessons, profiles
 from kcert.certificates import Certificate, Kind
 from kcert.config import Cluster, User
 from kcert.errors import InputError
-from kcert.issue import IssueContext, make
+from kcert.issue import plan
+from kcert.issue.context import IssueContext
+from kcert.issue.service import make
 from tests.clusters import made_once
 from tests.lesson_commands import DESIGNED, PROGRAMS, RULES, lines, programs
 
 if TYPE_CHECKING:
-    from kcert.plan import IssuancePlan
+    from kcert.issue.plan import IssuancePlan
 
 OPENING_WORDS = 60
 """What a reader takes in, standing before the first command of a certificate."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from kcert import profiles
 from kcert.kubernetes import components
 from kcert.kubernetes.bundles import hosts
-from kcert.profiles.readers import restarts
+from kcert.kubernetes.consumers import restarts
 from tests import judge, running
 from tests.clusters import PROFILES
 from tests.test_certificates import conf, parts

@@ -258,8 +258,8 @@ def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, argum
     assert course.folder.exists()
 
 
-@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "<&-"])
-@pytest.mark.parametrize("arguments", ["plan", "client admin", "client admin --quiet", "--version"])
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "2> /dev/full", "<&-"])
+@pytest.mark.parametrize("arguments", ["client admin", "client admin --quiet"])
 def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, redirection: str, arguments: str) -> None:
     said = output(
         ["bash", "-c", f'"$@" {arguments} {redirection}; echo "status $?" >&2', "bash", *kcert.argv()],
@@ -270,10 +270,8 @@ def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, red
     assert "Traceback" not in said.stderr
     assert "made a mistake" not in said.stderr
     assert "Exception ignored" not in said.stderr
-    if redirection == "> /dev/full":
-        assert "No space left on device" in said.stderr
-    if redirection in ("2>&-", "<&-"):
-        assert said.stdout
+    assert ("No space left on device" in said.stderr) == (redirection == "> /dev/full")
+    assert bool(said.stdout) == (redirection in ("2>&-", "2> /dev/full", "<&-"))
     # Whatever the screen was, the certificate is whole or absent.
     assert (course.folder / "admin.crt").exists() == (course.folder / "admin.key").exists()
 

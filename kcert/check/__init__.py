@@ -16,7 +16,7 @@ from kcert.check import (
     signers,
     usages,
 )
-from kcert.check.case import RuleContext
+from kcert.check.context import RuleContext
 from kcert.check.rule import Finding, Rule, Severity, Violation
 
 if TYPE_CHECKING:

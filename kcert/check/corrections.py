@@ -6,18 +6,17 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName
+from kcert.certificates import AltName, Role
 from kcert.check import bash
-from kcert.check.demands import KUBELETS, MASTERS, NODE_PREFIX
+from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
-from kcert.scan.survey import Role
-from kcert.state import is_equivalent
+from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Subject
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
@@ -106,10 +105,10 @@ def right_common_name(case: RuleContext, found: CertificateInstance) -> str | No
     name = found.certificate.subject.common_name or ""
     if wanted := other_subject(found):
         return None if wanted.common_name == name else wanted.common_name
-    if found.roles & KUBELETS:
+    if found.roles & KUBELET_ROLES:
         return _right_node_name(found, name)
     for demand in found.demands:
-        if demand.common_name is not None and demand.common_name != name:
+        if demand.fixed_name and demand.common_name != name:
             return demand.common_name
     if Role.FRONT_PROXY_CLIENT in found.roles:
         allowed = (case.option("kube-apiserver", "--requestheader-allowed-names", found) or "").split(",")
@@ -168,7 +167,7 @@ def is_address(text: str) -> bool:
 def missing_names(case: RuleContext, found: CertificateInstance, here: set[str]) -> list[AltName]:
     """The names that it must have, and *here* are not; a name of the wrong type is here."""
     asked = found.wanted
-    wanted = [name for name in asked.alt_names if name not in asked.spare] if asked is not None else []
+    wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
     wanted += service_addresses(case, found)
     if found.serves and not here:

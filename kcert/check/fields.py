@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import pem_blocks
-from kcert.scan.places import Content, read_file
+from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

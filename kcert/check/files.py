@@ -6,21 +6,22 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kcert.check import bash, corrections, fields, repairs, standards
-from kcert.check.demands import AUTHORITIES
 from kcert.check.kubeconfigs import data_of
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
+from kcert.roles import CA_ROLES
+from kcert.scan.fs import Content, read_file
 from kcert.scan.layouts import KUBEADM, KUBEADM_ETCD, key_names
-from kcert.scan.places import Content, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.certificates import Role
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
-    from kcert.scan.survey import KeyFile, Problem, Role
+    from kcert.scan.result import KeyFile, Problem
 
 _DER = 0x30
 """The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
@@ -67,7 +68,7 @@ def _once(case: RuleContext, *kinds: str) -> Iterator[Problem]:
 
 
 def _is_authority(case: RuleContext, problem: Problem) -> bool:
-    return problem.expects == "certificate" and standards.role_of(case, problem) in AUTHORITIES
+    return problem.expects == "certificate" and standards.role_of(case, problem) in CA_ROLES
 
 
 # ---------------------------------------------------------------- a name that was mistyped
@@ -133,7 +134,7 @@ def _made(case: RuleContext, problem: Problem) -> str:
     damaged = [] if problem.path == problem.source else fields.damaged_in(problem.path)
     if damaged and damaged[0] != 1:
         return ""  # the first is whole, and which CA it was that follows, nobody can know
-    if role in AUTHORITIES:
+    if role in CA_ROLES:
         return _authority_made(case, problem, role)
     key = _key_for(case, problem)
     found = standards.as_it_should_be(case, problem, role, key)

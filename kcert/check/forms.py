@@ -12,7 +12,7 @@ from kcert.check.rule import Violation, error, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 

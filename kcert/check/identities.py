@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import corrections
-from kcert.check.demands import ADMINISTRATORS, KUBELETS, MASTERS
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
-from kcert.scan.survey import Role
+from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def wrong_cn(case: RuleContext) -> Iterator[Violation]:
@@ -24,7 +24,7 @@ def wrong_cn(case: RuleContext) -> Iterator[Violation]:
             continue
         name = found.certificate.subject.common_name
         is_now = f"has the CN {name}" if name else "has no CN"
-        if found.roles & KUBELETS:
+        if found.roles & KUBELET_ROLES:
             why = "the node authorizer knows a kubelet by exactly system:node: and its node's name, in lower case"
         elif Role.FRONT_PROXY_CLIENT in found.roles:
             why = "--requestheader-allowed-names of the API server lets nobody else in"

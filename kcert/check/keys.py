@@ -13,7 +13,7 @@ from kcert.openssl.read import key_belongs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import PublicKey
 
 _RSA_BITS = 2048

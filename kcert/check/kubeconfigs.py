@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
-    from kcert.scan.survey import KubeconfigUse
+    from kcert.scan.result import KubeconfigUse
 
 
 def server_not_in_san(case: RuleContext) -> Iterator[Violation]:

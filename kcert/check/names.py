@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import corrections
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.scan.survey import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.certificates import AltName
-    from kcert.check.case import RuleContext
+    from kcert.check.context import RuleContext
 
 _SHOWN = 6
 """How many names a message lists."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import bash
 from kcert.check.rule import Violation
-from kcert.scan.places import Content, read_file
-from kcert.scan.survey import Role
+from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
-    from kcert.scan.survey import CertificateRef
+    from kcert.scan.result import CertificateRef
 
 _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.FRONT_PROXY_CA: "the front proxy's CA"}
 

@@ -10,15 +10,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.scan.components import CA_ROLES
-from kcert.scan.places import home_of
-from kcert.scan.survey import Role
+from kcert.certificates import Role
+from kcert.roles import ROLES
+from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509, Name
 
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Owners:
     """The CA of each sort, for each of the clusters that were found together.
 
-    ``clusters`` has every home (``home_of``) with the one that stands for its cluster, ``populated`` those clusters
+    ``clusters`` maps every ``cluster_root_of`` to the one that stands for its cluster, ``populated`` are the clusters
     that have certificates of their own.
     """
 
@@ -36,7 +36,7 @@ class Owners:
 
     def near(self, path: Path) -> Mapping[Role, X509]:
         """The CAs of the cluster that the file at *path* is of; of the only one there is, where it stands alone."""
-        home = home_of(path)
+        home = cluster_root_of(path)
         cluster = self.clusters.get(home, home)
         if cluster not in self.populated and len(self.known) == 1:
             return next(iter(self.known.values()))
@@ -52,15 +52,15 @@ def owners(case: RuleContext) -> Owners:
     pairs = [
         (leaf, one.certificate)
         for leaf in case.leaves
-        if leaf.roles & CA_ROLES.keys()
+        if any(ROLES[role].ca for role in leaf.roles)
         for one in by_name[leaf.certificate.issuer].values()
     ]
     case.signatures.expect((leaf.certificate, (issuer,)) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for leaf, issuer in pairs:
         if case.signatures.verdict(leaf.certificate, (issuer,)) is None:
-            for role in leaf.roles & CA_ROLES.keys():
-                votes[clusters[home_of(leaf.path)]][CA_ROLES[role]][issuer.sha256] += 1
+            for ca in {ca for role in leaf.roles if (ca := ROLES[role].ca)}:
+                votes[clusters[cluster_root_of(leaf.path)]][ca][issuer.sha256] += 1
     authorities = {one.certificate.sha256: one.certificate for one in case.authorities}
     known: dict[Path, dict[Role, X509]] = defaultdict(dict)
     for cluster, counts in votes.items():
@@ -68,8 +68,8 @@ def owners(case: RuleContext) -> Owners:
     for one in case.authorities:
         here = place(one.path)
         if here is not None and not one.embedded:
-            known[clusters[home_of(one.path)]].setdefault(here, one.certificate)
-    return Owners(clusters, dict(known), frozenset(clusters[home_of(leaf.path)] for leaf in case.leaves))
+            known[clusters[cluster_root_of(one.path)]].setdefault(here, one.certificate)
+    return Owners(clusters, dict(known), frozenset(clusters[cluster_root_of(leaf.path)] for leaf in case.leaves))
 
 
 def _clusters(case: RuleContext) -> dict[Path, Path]:
@@ -84,7 +84,7 @@ def _clusters(case: RuleContext) -> dict[Path, Path]:
     named = [(one.path, one.source) for one in case.survey.uses]
     named += [(one.path, one.source) for one in case.survey.problems]
     for path, source in named:
-        next_of[last(home_of(path))] = last(home_of(source or path))
+        next_of[last(cluster_root_of(path))] = last(cluster_root_of(source or path))
     return {home: last(home) for home in tuple(next_of)}
 
 

@@ -21,7 +21,7 @@ from kcert.check import bash, corrections, fields
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import PublicKey
 
 LEAF_DAYS = 365

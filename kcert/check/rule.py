@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.check.case import RuleContext
+    from kcert.check.context import RuleContext
 
 
 class Severity(enum.Enum):

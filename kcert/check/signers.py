@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import options
 from kcert.check.repairs import authority_made_again, reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.scan.survey import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
-    from kcert.scan.survey import CertificateRef
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(case: RuleContext) -> Iterator[Violation]:

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Kind
+from kcert.certificates import AltName, Kind, Role
 from kcert.check import corrections
-from kcert.check.case import CertificateInstance
-from kcert.check.demands import DEMANDS, MASTERS, NODE_PREFIX, NODES
+from kcert.check.context import CertificateInstance
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
+from kcert.roles import NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
-from kcert.scan.components import CA_ROLES, FILE_OPTIONS, KUBECONFIG_ROLE
-from kcert.scan.survey import CertificateRef, Problem, Role
+from kcert.scan.components import FILE_OPTIONS
+from kcert.scan.result import CertificateRef, Problem
 
 if TYPE_CHECKING:
-    from kcert.check.case import RuleContext
-    from kcert.scan.survey import KeyFile
+    from kcert.check.context import RuleContext
+    from kcert.scan.result import KeyFile
 
-_SUBJECTS: dict[Role, tuple[str, tuple[str, ...]]] = {
-    Role.APISERVER: ("kube-apiserver", ()),
-    Role.APISERVER_KUBELET_CLIENT: ("kube-apiserver-kubelet-client", (MASTERS,)),
-    Role.APISERVER_ETCD_CLIENT: ("kube-apiserver-etcd-client", ()),
-    Role.FRONT_PROXY_CLIENT: ("front-proxy-client", ()),
-    Role.ETCD_SERVER: ("etcd-server", ()),
-    Role.ETCD_PEER: ("etcd-peer", ()),
-    Role.ETCD_CLIENT: ("kube-etcd-healthcheck-client", ()),
-    Role.CONTROLLER_MANAGER: ("system:kube-controller-manager", ("system:kube-controller-manager",)),
-    Role.CONTROLLER_MANAGER_SERVER: ("kube-controller-manager", ()),
-    Role.SCHEDULER: ("system:kube-scheduler", ("system:kube-scheduler",)),
-    Role.SCHEDULER_SERVER: ("kube-scheduler", ()),
-    Role.PROXY: ("system:kube-proxy", ("system:node-proxier",)),
-    Role.ADMIN: ("kubernetes-admin", (MASTERS,)),
-    Role.SERVICE_ACCOUNT: ("service-accounts", ()),
-}
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
@@ -44,7 +28,7 @@ def role_of(case: RuleContext, problem: Problem) -> Role | None:
         if option is not None:
             return option.role
     if problem.option and problem.option.startswith("client-"):
-        by_component = KUBECONFIG_ROLE.get(problem.component or "")
+        by_component = kubeconfig_role(problem.component)
         return by_component or layouts.kubeconfig_role(problem.source or problem.path, None)
     if problem.option and problem.option.startswith("certificate-authority"):
         return Role.CLUSTER_CA
@@ -69,11 +53,9 @@ def as_it_should_be(
         name = named
     embedded = problem.path == problem.source
     authorities = case.belonging(problem.source or problem.path)
-    authority = authorities.get(CA_ROLES.get(role, Role.CLUSTER_CA) if role else Role.CLUSTER_CA)
+    authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
     authority = authority or authorities.get(Role.CLUSTER_CA)
-    demand = DEMANDS[role] if role else None
-    kind = wanted.kind if wanted else Kind.PEER if demand and demand.serves and demand.dials else None
-    kind = kind or (Kind.SERVER if demand and demand.serves else Kind.CLIENT)
+    kind = wanted.kind if wanted else ROLES[role].kind if role else Kind.CLIENT
     use = CertificateRef(
         component=problem.component,
         kind=kind,
@@ -97,10 +79,10 @@ def _subject(problem: Problem, role: Role | None) -> Name | None:
         return Name((("CN", f"{NODE_PREFIX}{_node(problem, role)}"), ("O", NODES)))
     if role is Role.KUBELET_SERVER:
         return Name((("CN", _node(problem, role)),))
-    if role not in _SUBJECTS:
+    spec = ROLES[role]
+    if spec.kind is Kind.CA or not spec.common_name:
         return None
-    common_name, groups = _SUBJECTS[role]
-    return Name((("CN", common_name), *(("O", group) for group in groups)))
+    return Name((("CN", spec.common_name), *(("O", group) for group in spec.organizations)))
 
 
 def _node(problem: Problem, role: Role) -> str:
@@ -108,7 +90,7 @@ def _node(problem: Problem, role: Role) -> str:
 
 
 def _names(case: RuleContext, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
-    if role is None or not DEMANDS[role].serves:
+    if role is None or not ROLES[role].kind.is_server:
         return ()
     hosts = corrections.usual_names(case, role, problem.path)
     return hosts or (AltName("DNS", _node(problem, role)),)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error
-from kcert.scan.survey import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.check.case import CertificateInstance, RuleContext
+    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def missing_server_auth(case: RuleContext) -> Iterator[Violation]:

@@ -16,7 +16,8 @@ import typer.core
 import typer.main
 
 from kcert import __version__
-from kcert.errors import InputError, ReaderGoneError, sentence
+from kcert.errors import InputError, sentence, warning_listeners
+from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,13 +96,6 @@ class _Commands(typer.core.TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; a reader who has gone away is told apart before click makes a status of it."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise ReaderGoneError from None
-
 
 def _refuse_empty_words(words: list[str]) -> None:
     """``--dir "$PKI"`` without a PKI would be the current folder, and keys would lie where nobody meant them to."""
@@ -155,6 +149,7 @@ def _kcert(
 
 def run() -> int:
     """Run the command line that kcert was started with; its exit status."""
+    warning_listeners[:] = [warning]
     try:
         status = typer.main.get_command(app)(prog_name="kcert", standalone_mode=False)
     except typer.Abort:

@@ -20,12 +20,13 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
-from kcert.exposure import exposures, readable
-from kcert.issue import IssueContext, make, prepare
+from kcert.issue.context import IssueContext
+from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
+from kcert.issue.service import make, prepare
+from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
-from kcert.passphrase import ROOT_KEY, Owner, Passphrase, roots
+from kcert.permissions import permission_warnings, readable_keys
 from kcert.shell import quote
-from kcert.state import status_of
 from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue import Renewal, Result
+    from kcert.issue.context import Renewal, Result
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.credentials import Folder
-    from kcert.state import CertificateStatus
 
 
 def cluster(config: Path | None) -> Cluster:
@@ -111,10 +112,10 @@ def renew(making: IssueOptions, described: Cluster, names: tuple[str, ...], rene
         return
     result = carry_out(making, order)
     if result and not making.quiet:
-        from kcert.issue import apart
+        from kcert.issue import external_ca
         from kcert.ui import renewal as view
 
-        told = apart.here(order, making.ca_dir) if making.ca_dir else order
+        told = external_ca.here(order, making.ca_dir) if making.ca_dir else order
         view.follows(told, result, None if result.made else _first_to_end(order))
 
 
@@ -196,11 +197,11 @@ def order_in(looking: ReadOptions, name: str, described: Cluster, program: str) 
         passphrase=passphrase(looking) if isinstance(looking, Signing) else Passphrase(),
     )
     if isinstance(looking, Signing) and looking.ca_dir is not None:
-        from kcert.issue import apart
+        from kcert.issue import external_ca
 
-        apart.check(order, looking.ca_dir)
-        apart.check_there(looking.ca_dir, "--ca-dir", "the CA")
-        return apart.here(order, looking.ca_dir)
+        external_ca.check(order, looking.ca_dir)
+        external_ca.check_there(looking.ca_dir, "--ca-dir", "the CA")
+        return external_ca.here(order, looking.ca_dir)
     return order
 
 
@@ -210,21 +211,21 @@ def carry_out(making: IssueOptions, order: IssueContext) -> Result | None:
     With --ca-dir what concerns the CAs themselves is done in that folder; the end of a change-over there comes last,
     because the leaves that may stand in its way are here.
     """
-    from kcert.issue import apart
+    from kcert.issue import external_ca
 
     root_dir = _root_dir(making)
-    warn_of_exposures(order, making.ca_dir, root_dir)
+    warn_of_permissions(order, making.ca_dir, root_dir)
     if root_dir is not None:
-        above = apart.root(order, root_dir)
-        order = apart.under(order, above)
+        above = external_ca.root(order, root_dir)
+        order = external_ca.under(order, above)
         if above.wanted and not making.dry_run:
             # What cannot be made under it must not leave a root behind.
-            prepare(apart.there(order, making.ca_dir) if making.ca_dir else order)
+            prepare(external_ca.there(order, making.ca_dir) if making.ca_dir else order)
         if above.wanted and (done := _carried_out(making, above)) and done.stopped:
             return done
     if making.ca_dir is None or order.asks:
         return _carried_out(making, order)
-    there, here = apart.there(order, making.ca_dir), apart.here(order, making.ca_dir)
+    there, here = external_ca.there(order, making.ca_dir), external_ca.here(order, making.ca_dir)
     if order.renewal and order.renewal.finish:
         result = _carried_out(making, here)
         if not (result and result.stopped):
@@ -235,11 +236,16 @@ def carry_out(making: IssueOptions, order: IssueContext) -> Result | None:
     return _carried_out(making, here)
 
 
-def warn_of_exposures(order: IssueContext, *others: Path | None) -> None:
+def warn_of_permissions(order: IssueContext, *others: Path | None) -> None:
     """Say who else could change what is read, run or written, in the PKI folder and in *others* that hold keys."""
     folders = [order.root, *(folder for folder in others if folder is not None)]
     keys = [folder / one.files.key for folder in folders for one in order.known if one.kind is Kind.CA]
-    for sentence in (*exposures(folders, order.cluster.source, order.openssl), *readable(dict.fromkeys(keys))):
+    below = [order.root / one.files.key.parent for one in order.known if not one.files.key.is_absolute()]
+    checked = dict.fromkeys((*folders, *below))
+    for sentence in (
+        *permission_warnings(checked, order.cluster.source, order.openssl),
+        *readable_keys(dict.fromkeys(keys)),
+    ):
         warning(sentence)
 
 

@@ -49,8 +49,8 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """Judge certificates: what is wrong, why, and the commands that mend it. Nothing is changed."""
+    from kcert.check.checking import chosen, judge, wanted_at
     from kcert.openssl import program
-    from kcert.scan.checking import chosen, judge, wanted_at
     from kcert.scan.inventory import days_in
     from kcert.store import OWN_FOLDER
     from kcert.ui import check

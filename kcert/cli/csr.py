@@ -88,7 +88,7 @@ def new(
     signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
 ) -> None:
     """Make a key and a request, for a cluster to sign; a key that is there is kept."""
-    from kcert.issue import CsrTarget
+    from kcert.issue.context import CsrTarget
     from kcert.kubernetes import asking, signers
     from kcert.kubernetes.signing_request import signer_trouble
 
@@ -256,6 +256,15 @@ def sign(
             help="The manifest; or a request (.csr) of one of this cluster's certificates; repeatable.",
         ),
     ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
+            show_default="as the request's file is called",
+        ),
+    ] = None,
     longest: Annotated[
         str,
         typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
@@ -270,14 +279,18 @@ def sign(
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
+    if name is not None and len(files) > 1:
+        raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
     program = openssl(looking.openssl)
     cluster = chapters.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     desk = chapters.order_in(looking, "csr sign", cluster, program)
-    chapters.warn_of_exposures(desk, looking.ca_dir)
+    chapters.warn_of_permissions(desk, looking.ca_dir)
     for file in files:
         if offline.is_request(file):
-            offline.sign(desk, file, csr.CsrSigning(explain=explain))
+            offline.sign(desk, file, csr.CsrSigning(explain=explain), name)
+        elif name is not None:
+            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
         else:
             manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
 

@@ -52,18 +52,18 @@ def command(
     explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
 ) -> None:
     """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
-    from kcert.kubernetes import assignment
+    from kcert.kubernetes import placement
     from kcert.openssl.program import openssl
     from kcert.ui import flags
 
     cluster = chapters.cluster(looking.config)
     program = openssl(looking.openssl)
-    authority = assignment.authority_in(looking.dir, cluster, program)
-    seat = assignment.seat(cluster, component, host, kubernetes_version, path_prefix, authority)
+    authority = placement.authority_in(looking.dir, cluster, program)
+    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
     if format:
-        flags.print_form(seat, format)
+        flags.print_form(instance, format)
     else:
-        flags.show(seat, explain=explain)
-    flags.warn_of_release(seat.version)
-    unfit = assignment.unfit(looking.dir, seat, program)
-    flags.warn(seat, unfit, chapters.folder_option(looking.dir, looking.config))
+        flags.show(instance, explain=explain)
+    flags.warn_of_release(instance.version)
+    unfit = placement.unfit(looking.dir, instance, program)
+    flags.warn(instance, unfit, chapters.folder_option(looking.dir, looking.config))

@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """All certificates of a cluster: whose they are, what they say, how long they last."""
     from kcert.openssl import program
-    from kcert.scan.finding import survey
+    from kcert.scan.discovery import survey
     from kcert.scan.inventory import ORDERS, days_in, ending_within, inventory
     from kcert.ui.inventory import present, status
 

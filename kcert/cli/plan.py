@@ -20,8 +20,8 @@ def command(
     ] = "table",
 ) -> None:
     """Every certificate that the cluster needs: names, usages, issuer, files, and how it stands."""
+    from kcert.issue.status import status_of
     from kcert.openssl.program import openssl
-    from kcert.state import status_of
     from kcert.ui import plan
 
     cluster = chapters.cluster(looking.config)

@@ -166,7 +166,7 @@ def exam(
         seed=session.random_seed() if seed is None else seed,
         minutes=exams.MINUTES if minutes is None else minutes,
         count=exams.LABS if labs is None else labs,
-        builds=view.begins,
+        setup=view.begins,
         openssl=openssl,
         replaces=replace,
     )

@@ -43,7 +43,7 @@ def command(  # noqa: PLR0917 - each is an option
     ] = None,
 ) -> None:
     """Renew certificates: the same subject, names, usages and key, new dates. The old files go to the backup."""
-    from kcert.issue import Renewal
+    from kcert.issue.context import Renewal
 
     named = tuple(dict.fromkeys(names or ()))
     _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)

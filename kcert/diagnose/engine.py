@@ -201,9 +201,15 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "server_name": match.server_name,
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
+        "certificate": functions.kcert_name(own) or ("" if match.server_log else _certificate(match.target)),
         "kubeadm_name": functions.kubeadm_name(own),
         **groups,
     }
+
+
+def _certificate(target: Target) -> str:
+    """The name by which kcert knows the certificate of a server; empty where it has one for each host, or none."""
+    return target.role if target.role in ("kube-apiserver", "etcd-server") else ""
 
 
 def _facts(match: LogMatch, kind: str, values: Mapping[str, str]) -> frozenset[str]:

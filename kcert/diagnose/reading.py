@@ -135,18 +135,20 @@ def _encoding(start: bytes) -> str:
         if start.startswith(mark):
             return name
     half = len(start[:64]) // 2
-    if half >= 4 and start[:64].count(0) >= half - 1:
+    if 4 <= half <= start[:64].count(0) + 1 and any(start[:64]):
         return "utf-16-le" if start[1:2] == b"\0" else "utf-16-be" if start[:1] == b"\0" else ""
     return ""
 
 
 def _decoded(start: bytes, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-    text = decoder.decode(start).lstrip("\ufeff")
+    text, skipped = decoder.decode(start).lstrip("\ufeff"), 0
     while True:
         *whole, text = text.split("\n")
         for line in whole:
             yield line.encode()[:LONGEST] + b"\n"
+        skipped = skipped + len(text) if len(text) > LONGEST else 0
+        _check_length(skipped, "-")
         text = text[:LONGEST]
         chunk = stream.read(LONGEST)
         if not chunk:

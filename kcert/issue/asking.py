@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert import plan
 from kcert.certificates import Kind
-from kcert.issue.order import CsrTarget, Prepared
-from kcert.issue.preparation import check_whole, opened
+from kcert.issue import plan
+from kcert.issue.context import CsrTarget, Prepared
+from kcert.issue.planner import check_whole, opened
+from kcert.issue.status import CertificateStatus, State
 from kcert.openssl.keys import same_key
 from kcert.openssl.read import Request, read_request
-from kcert.state import CertificateStatus, State
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.issue.order import IssueContext
+    from kcert.issue.context import IssueContext
     from kcert.openssl.x509 import PublicKey
 
 

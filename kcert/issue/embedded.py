@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.issue.plan import UpdateKubeconfigs
 from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in
 from kcert.openssl.pem import pem_blocks
-from kcert.plan import UpdateKubeconfigs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

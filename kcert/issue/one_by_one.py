@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert import shell
-from kcert.plan import Run
+from kcert.issue.plan import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.issue.plan import IssuancePlan
     from kcert.issue.workbench import Executor, Work
-    from kcert.plan import IssuancePlan
     from kcert.shell import Outcome
 
 

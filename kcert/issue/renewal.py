@@ -9,28 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert import plan, plan_renewal
-from kcert.certificates import ROOT, Kind, new_alone
+from kcert.certificates import ROOT, Kind, new_ca_only_path
 from kcert.errors import InputError
-from kcert.issue import apart
+from kcert.issue import external_ca, plan, plan_renewal
+from kcert.issue.context import Prepared
 from kcert.issue.embedded import Kubeconfigs
-from kcert.issue.order import Prepared
-from kcert.issue.preparation import authority_for, check_not_waiting, check_whole, days_under, left_of
-from kcert.issue.preparation import opened as opened_key
+from kcert.issue.plan_renewal import RenewalSource, ToolConfig
+from kcert.issue.planner import authority_for, check_not_waiting, check_whole, days_under, left_of
+from kcert.issue.planner import opened as opened_key
+from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
 from kcert.issue.taking_over import as_it_is, key_of, known_files, made_here
 from kcert.kubeconfig import opened
 from kcert.openssl.keys import same_key
-from kcert.plan_renewal import RenewalSource, ToolConfig
-from kcert.state import CertificateStatus, State, issuer_mismatch, status_of
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.issue.order import IssueContext, Renewal
+    from kcert.issue.context import IssueContext, Renewal
+    from kcert.issue.plan import IssuancePlan
     from kcert.openssl.x509 import X509
-    from kcert.plan import IssuancePlan
 
 SHOWN_LEAVES = 16
 """So many leaves the check of a renewed CA shows and runs; with more, nobody would read the command."""
@@ -59,12 +58,13 @@ class _Preparation:
         self.procedures: list[IssuancePlan] = []
         root = self.found.get(ROOT)
         if root and root.found is None:
-            self.found[ROOT] = apart.standing_there(self.order, root.certificate)
-            names = apart.brings(self.order, root.certificate)
+            self.found[ROOT] = external_ca.standing_there(self.order, root.certificate)
+            names = external_ca.brings(self.order, root.certificate)
             self.procedures.append(plan.brought(root.certificate, names, self.order.openssl))
         # The certificates themselves say who is an intermediate CA.
         self.found = {
-            name: replace(one, certificate=apart.as_signed(one.certificate, one)) for name, one in self.found.items()
+            name: replace(status, certificate=external_ca.as_signed(status.certificate, status))
+            for name, status in self.found.items()
         }
         self.by_name = {name: one.certificate for name, one in self.found.items()}
         self.kubeconfigs = Kubeconfigs.below(self.order.root)
@@ -274,7 +274,7 @@ class _Preparation:
             )
         if self.renewal.finish:
             return self._finished(standing, found)
-        if apart.is_apart(certificate):
+        if external_ca.is_apart(certificate):
             return self._brought(certificate, found)
         if not (found.ca or found.self_issued):
             raise InputError(
@@ -387,12 +387,12 @@ class _Preparation:
 
     def _brought(self, certificate: Certificate, found: X509) -> IssuancePlan:
         """The CA was renewed where its key is; here its certificate follows."""
-        authority = apart.standing_there(self.order, certificate).certificate
-        names = apart.brings(self.order, authority)
+        authority = external_ca.standing_there(self.order, certificate).certificate
+        names = external_ca.brings(self.order, authority)
         if self.renewal.new_key:
             assert certificate.files.crt
-            alone = new_alone(certificate.files.crt)
-            names[alone] = apart.source(certificate).with_name(alone.name)
+            alone = new_ca_only_path(certificate.files.crt)
+            names[alone] = external_ca.source(certificate).with_name(alone.name)
         return plan.brought(
             authority,
             names,
@@ -418,7 +418,7 @@ class _Preparation:
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
         assert certificate.files.crt
-        alone = new_alone(certificate.files.crt)
+        alone = new_ca_only_path(certificate.files.crt)
         if not (self.order.root / alone).is_file():
             raise InputError(
                 f"{self.order.root / alone} is not here; put the certificate of the new CA there, alone, "
@@ -430,7 +430,7 @@ class _Preparation:
         rewrite = self.kubeconfigs.of_authority(certificate, (found, *standing.outgoing))
         wish = as_it_is(certificate, found)
         old = RenewalSource(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(certificate, found))
-        above = apart.above(self.order) if wish.intermediate else None
+        above = external_ca.above(self.order) if wish.intermediate else None
         if above and not (self.order.root / above).is_file():
             above = None
         return plan_renewal.finish(wish, above, old, self.tools)

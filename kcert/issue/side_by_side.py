@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from kcert import shell
 from kcert.certificates import Kind
+from kcert.issue.plan import Run
 from kcert.openssl import commands
-from kcert.plan import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kcert.issue.plan import IssuancePlan
     from kcert.issue.workbench import Executor, Work
-    from kcert.plan import IssuancePlan
     from kcert.shell import Outcome
 
 AHEAD = 32

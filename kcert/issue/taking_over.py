@@ -99,11 +99,11 @@ def _is_usual(taken: Certificate, found: X509) -> bool:
     return (
         uses == ({"digitalSignature", "keyEncipherment"} if taken.key.algorithm == "rsa" else {"digitalSignature"})
         and extended == {use for use, has in _EXTENDED.items() if getattr(taken.kind, has)}
-        and bool(taken.alt_names) == taken.kind.serves
+        and bool(taken.alt_names) == taken.kind.is_server
     )
 
 
-_EXTENDED = {"serverAuth": "serves", "clientAuth": "dials"}
+_EXTENDED = {"serverAuth": "is_server", "clientAuth": "is_client"}
 
 
 def _identifier(public: PublicKey) -> str:

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 from kcert import shell
 from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
-from kcert.issue.order import IssueContext, Made, Reporter
-from kcert.issue.preparation import opened as opened_key
-from kcert.kubeconfig import opened, swapped
-from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
-from kcert.plan import (
+from kcert.issue.context import IssueContext, Made, Reporter
+from kcert.issue.plan import (
     Concatenate,
     ExtractFromKubeconfig,
     IssuancePlan,
@@ -23,7 +19,11 @@ from kcert.plan import (
     Write,
     WriteKubeconfig,
 )
-from kcert.state import CertificateStatus, drift, status_of
+from kcert.issue.planner import opened as opened_key
+from kcert.issue.status import CertificateStatus, drift, status_of
+from kcert.kubeconfig import opened, swapped
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

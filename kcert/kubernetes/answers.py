@@ -160,10 +160,10 @@ def accepted(  # noqa: PLR0917 - one call
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
             f"request was made, or make one with {makes}.{besides}"
         )
-    request = read_asked(openssl, csr.read_bytes(), str(csr))
+    request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(found, request, key, authority=certificate.kind is Kind.CA)
-    if certificate.kind.serves and not found.may_serve:
+    if certificate.kind.is_server and not found.may_serve:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     elif missing := _missing_usages(found, _asked(certificate, request, usages)):
         has = ", ".join(found.extended_key_usage or ()) or "empty"
@@ -180,8 +180,8 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
         return as_extensions(usages).extended or ()
     if request.extended_key_usage or certificate.kind is Kind.CA:
         return request.extended_key_usage or ()
-    if certificate.kind.serves:
-        return ("clientAuth",) if certificate.kind.dials else ()
+    if certificate.kind.is_server:
+        return ("clientAuth",) if certificate.kind.is_client else ()
     return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
 
 

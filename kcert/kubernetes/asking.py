@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.certificates import AltName, Kind, Subject
+from kcert.certificates import AltName, Kind, Role, Subject
 from kcert.config import names as accepted
 from kcert.errors import InputError
 from kcert.kubernetes import signers
+from kcert.roles import NODE_PREFIX, NODES
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -57,11 +58,11 @@ def of_name(cluster: Cluster, name: str, *, by_root: bool = False) -> Certificat
 def _kubelet(
     cluster: Cluster, node: str, groups: tuple[str, ...], names: tuple[AltName, ...], signer: str
 ) -> Certificate:
-    node = node.removeprefix(signers.NODE_PREFIX)
+    node = node.removeprefix(NODE_PREFIX)
     if why := accepted.host_name(node):
         raise InputError(f"{node!a} is no node's name: {why}.")
-    if set(groups) - {signers.NODES}:
-        raise InputError(f"--group: a kubelet is in {signers.NODES} and in no other group.")
+    if set(groups) - {NODES}:
+        raise InputError(f"--group: a kubelet is in {NODES} and in no other group.")
     serving = signer == signers.KUBELET_SERVING
     if names and not serving:
         raise InputError(f"--san: {signer} signs no names; {signers.KUBELET_SERVING} does.")
@@ -77,8 +78,8 @@ def _kubelet(
     return _asking(
         replace(
             like,
-            role="kubelet-server" if serving else "kubelet-client",
-            subject=Subject(f"{signers.NODE_PREFIX}{node}", (signers.NODES,)),
+            role=Role.KUBELET_SERVER if serving else Role.KUBELET_CLIENT,
+            subject=Subject(f"{NODE_PREFIX}{node}", (NODES,)),
             alt_names=names,
             host=node,
         )
@@ -103,7 +104,7 @@ def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple
 
 def check_signer(certificate: Certificate, signer: str) -> None:
     """Raise InputError where *signer* would make a client's certificate out of what has to serve."""
-    if certificate.kind.serves and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
+    if certificate.kind.is_server and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
         raise InputError(
             f"{certificate.name} is a server's, and {signer} signs for clients alone; of servers, Kubernetes signs for "
             f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` makes it where the CA's key is; "

@@ -17,12 +17,12 @@ from kcert import kubeconfig, plain_yaml, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
+from kcert.issue.status import status_of
 from kcert.kubernetes import components, credentials, kubeconfigs
-from kcert.kubernetes.assignment import authority_in, near_hosts, unusable_key
+from kcert.kubernetes.placement import authority_in, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.shell import quote
-from kcert.state import status_of
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.elsewhere import Written, check_unlinked, write
 
@@ -124,7 +124,7 @@ def _wanted(folder: Folder, host: Host, authority: Authority) -> Iterator[_Wante
         one = known[extra.certificate]
         if one.kind is Kind.CA and extra.part == "key" and unusable_key(folder.root / one.files.key):
             continue  # kubeadm cannot renew with it either
-        yield _Wanted(one, extra.part, profile.place(one, extra.part, extra.reader), extra.reader, extra.why)
+        yield _Wanted(one, extra.part, profile.install_path(one, extra.part, extra.reader), extra.reader, extra.why)
 
 
 class _Reader:
@@ -202,7 +202,7 @@ class _Reader:
         path = self.folder.root / kubeconfig_of(one.certificate)
         if one.part != "kubeconfig" or not path.exists() or _links(_read(path)) is None:
             return
-        why = f"named by {self.profile.place(one.certificate, 'kubeconfig', one.reader).name}"
+        why = f"named by {self.profile.install_path(one.certificate, 'kubeconfig', one.reader).name}"
         client = self.clients[one.certificate.name]
         parts: tuple[tuple[Certificate, Part], ...] = (
             (client.authority, "crt"),
@@ -215,7 +215,7 @@ class _Reader:
     def _places(self, one: _Wanted) -> tuple[PurePosixPath, ...]:
         """Where CA, certificate and key of a kubeconfig lie on the host."""
         authority = self.clients[one.certificate.name].authority
-        place = self.profile.place
+        place = self.profile.install_path
         return (
             place(authority, "crt", one.reader),
             place(one.certificate, "crt", one.reader),

@@ -70,7 +70,7 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
     if server is not None:
         check_server(server)
-    found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.dials))
+    found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.is_client))
     if len(found) > 1:
         raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
     one = credentials.credentials(folder, found)[0]

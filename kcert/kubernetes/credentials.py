@@ -10,9 +10,9 @@ from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
 from kcert.config import names as check_names
 from kcert.errors import InputError
+from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.shell import quote
-from kcert.state import CertificateStatus, State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +71,9 @@ class Credentials:
 def clients(folder: Folder) -> tuple[Certificate, ...]:
     """The certificates with which somebody dials the API server."""
     return tuple(
-        one for one in folder.known.values() if one.kind.dials and one.chapter in ("client", "kubelet") and one.subject
+        one
+        for one in folder.known.values()
+        if one.kind.is_client and one.chapter in ("client", "kubelet") and one.subject
     )
 
 
@@ -87,7 +89,7 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     known = folder.known.values()
     if other := profiles.named(known, name):
         raise InputError(f"{other[0].name} is not a certificate that somebody shows to the API server.")
-    if why := profiles.PROFILES[folder.cluster.profile].without(name):
+    if why := profiles.PROFILES[folder.cluster.profile].why_absent(name):
         raise InputError(f"{name!a}: {why}.")
     if newcomer := _newcomer(folder, name):
         return (newcomer,)

@@ -14,8 +14,8 @@ from kcert.files import read_regular
 from kcert.issue.taking_over import known_files, made_here
 from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import credentials, merging
-from kcert.kubernetes.assignment import check_prefix
 from kcert.kubernetes.kubeconfig_lock import locked
+from kcert.kubernetes.placement import check_prefix
 from kcert.kubernetes.server import check_server
 from kcert.profiles.profile import kubeconfig_of
 from kcert.store import SECRET_MODE, Workspace

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
 from kcert.issue.embedded import Kubeconfigs
-from kcert.issue.preparation import authority_for, locked
+from kcert.issue.plan import kubeconfig
+from kcert.issue.planner import authority_for, locked
+from kcert.issue.status import status_of
 from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
 from kcert.kubernetes.answers import contents, load
@@ -21,6 +23,7 @@ from kcert.kubernetes.signing_request import (
     SigningRequest,
     check_expires,
     check_usages,
+    is_pem,
     object_name,
     parse,
     read_asked,
@@ -28,21 +31,18 @@ from kcert.kubernetes.signing_request import (
     text,
 )
 from kcert.openssl import commands
-from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificate
-from kcert.plan import kubeconfig
 from kcert.shell import Command, quote, run
-from kcert.state import status_of
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.answers import Answer
     from kcert.shell import Outcome
-    from kcert.state import CertificateStatus
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,6 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
         raise InputError(f"{path} is not there: `kcert csr new {certificate.name}{option}` makes key and request.")
     content = contents(path)
     request = read_asked(openssl, content, str(path))
-    if not content.isascii() or pem_blocks(content)[0].label != "CERTIFICATE REQUEST":
-        raise InputError(f"{path} has to begin with a block of type CERTIFICATE REQUEST for the API server to read it.")
-    if any(block.is_key for block in pem_blocks(content)):
-        raise InputError(f"{path} holds a private key besides, and all of it would go to the API server. Take it out.")
     name = wish.name or object_name_of(certificate)
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. Give it another with --name.")
@@ -150,7 +146,7 @@ def named(root: Path, name: str, option: str = "") -> Path:
 def looked_at(path: Path) -> SigningRequest:
     """What to show of a manifest, or of a request that is in none yet."""
     content = contents(path)
-    if any(block.is_request for block in pem_blocks(content)):
+    if is_pem(content):
         return SigningRequest(name=path.stem, request=content, signer="", usages=(), source=str(path))
     return parse(content, str(path))
 

@@ -10,26 +10,27 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from kcert import plan
+from kcert import profiles
 from kcert.certificates import Files, Key, Kind
 from kcert.errors import InputError, ProgramError
-from kcert.issue import CsrTarget
-from kcert.issue.apart import as_signed
-from kcert.issue.preparation import authority_for, days_under, locked
+from kcert.issue import plan
+from kcert.issue.context import CsrTarget
+from kcert.issue.external_ca import as_signed
+from kcert.issue.planner import authority_for, days_under, locked
+from kcert.issue.status import State, drift, status_of
 from kcert.kubernetes.answers import contents
-from kcert.kubernetes.signing_request import read_asked
+from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
-from kcert.shell import Command, run
-from kcert.state import State, drift, status_of
+from kcert.shell import Command, format_command, run
 from kcert.store import PUBLIC_MODE, Workspace, in_place
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.plan import Run
     from kcert.openssl.x509 import PublicKey, Request
-    from kcert.plan import Run
     from kcert.shell import Outcome
 
 SHORTEST_RSA = 2048
@@ -61,7 +62,7 @@ def _asked(one: Certificate) -> Certificate:
 
 def is_request(path: Path) -> bool:
     """Whether the file at *path* is a bare request, and no manifest; raises InputError where it cannot be read."""
-    return any(block.is_request for block in pem_blocks(contents(path)))
+    return is_pem(contents(path))
 
 
 def is_certificate(path: Path) -> bool:
@@ -97,14 +98,14 @@ class Reporter(Protocol):
         """The certificate lies at *path*."""
 
 
-def sign(desk: IssueContext, path: Path, narrator: Reporter) -> Path:
-    """Sign the request at *path* with the CA of the PKI folder; the certificate lies beside it then.
+def sign(desk: IssueContext, path: Path, narrator: Reporter, name: str | None = None) -> Path:
+    """Sign the request at *path* as the certificate *name* (None: as the file is called); return NAME.crt beside it.
 
-    Raises InputError for a request of nothing that kcert.yaml has, or of a key that is too weak.
+    Raises InputError for a request that matches no certificate of kcert.yaml, or a weak key.
     """
     desk = locked(desk)
     request = read_asked(desk.openssl, contents(path), str(path))
-    certificate = _wanted(desk, request, path)
+    certificate = _wanted(desk, request, path, name)
     assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
     authority = next(one for one in desk.known if one.name == certificate.issuer)
     now = datetime.now(timezone.utc)
@@ -154,20 +155,43 @@ def _signed(  # noqa: PLR0917 - one call
     return pem
 
 
-def _wanted(desk: IssueContext, request: Request, path: Path) -> Certificate:
-    """The certificate of the cluster that *request* is for: with its subject and its names, neither more nor fewer."""
+def _wanted(desk: IssueContext, request: Request, path: Path, name: str | None) -> Certificate:
+    """Return the certificate of the cluster that *request* is for: the one with its subject and exactly its SANs.
+
+    What has more rights than a user has to be asked for by *name*, or be what the file is called: the subject alone
+    is the choice of whoever sent the request.
+    """
     leaves = [one for one in desk.known if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
+    if name is not None:
+        leaves = list(profiles.select(leaves, (name,), desk.cluster))
     same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]
     if not same:
+        asked = f"{path} asks for the subject {str(request.subject)!a}"
+        if name is not None:
+            raise InputError(f"{asked}, and {name} has {', '.join(repr(str(one.subject)) for one in leaves)}.")
         raise InputError(
-            f"{path} asks for the subject {str(request.subject)!a}, which none of this cluster's certificates has. A "
-            "user's stands among `users` in kcert.yaml; for anybody else there are `kcert csr manifest` and `approve`."
+            f"{asked}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
+            "other client there are `kcert csr manifest` and `kcert csr approve`."
         )
-    fitting = [one for one in same if set(one.alt_names) == set(request.alt_names)]
-    if not fitting:
+    matching = [one for one in same if set(one.alt_names) == set(request.alt_names)]
+    if not matching:
         raise InputError(f"{path} asks for {same[0].name} with other names: {_compared(same[0], request)}.")
-    certificate = next((one for one in fitting if one.files.csr and one.files.csr.name == path.name), fitting[0])
+    named = [one for one in matching if name is not None or (one.files.csr and one.files.csr.name == path.name)]
+    certificate = (named or matching)[0]
+    if not named and _is_privileged(certificate):
+        command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
+        raise InputError(
+            f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more rights than a user and is "
+            f"signed only by its name. If you meant that: `{command}{desk.folder_option}`."
+        )
     return replace(certificate, key=_key(request.public_key, path))
+
+
+def _is_privileged(certificate: Certificate) -> bool:
+    """Return True for an administrator, a component or a node."""
+    assert certificate.subject
+    identities = (certificate.subject.common_name, *certificate.subject.organizations)
+    return certificate.role != "user" or any(one.startswith(("system:", "kubeadm:")) for one in identities)
 
 
 def _compared(certificate: Certificate, request: Request) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Usages
+from kcert.roles import MASTERS, NODE_PREFIX, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,10 +22,6 @@ CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 LEGACY = "kubernetes.io/legacy-unknown"
-
-MASTERS = "system:masters"
-NODES = "system:nodes"
-NODE_PREFIX = "system:node:"
 
 KEY_USAGES = {
     "signing": "digitalSignature",

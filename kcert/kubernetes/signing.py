@@ -19,8 +19,9 @@ from kcert.shell import Command, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kcert.certificates import AltName
+    from kcert.issue.passphrase import Passphrase
     from kcert.openssl.x509 import Request
-    from kcert.passphrase import Passphrase
     from kcert.shell import Outcome
     from kcert.store import Workspace
 
@@ -86,13 +87,18 @@ def _check_admission(one: SigningRequest, request: Request) -> None:
 
 @dataclass(frozen=True)
 class Signing:
-    """How a request will be signed: the settings, the command, and the file names that it uses in its folder."""
+    """How a request will be signed: the settings, the command, and the file names that it uses in its folder.
+
+    ``asked`` is what the request inside says, ``names`` are the SANs that the certificate gets.
+    """
 
     request: SigningRequest
+    asked: Request
+    names: tuple[AltName, ...]
     settings: str
     argv: tuple[str, ...]
     authority: tuple[PurePosixPath, PurePosixPath]
-    names: tuple[PurePosixPath, PurePosixPath, PurePosixPath]
+    files: tuple[PurePosixPath, PurePosixPath, PurePosixPath]
     ends: datetime
 
 
@@ -161,7 +167,7 @@ def prepare(
     )
     nothing = "none" if adds_identifiers(openssl) else ""
     settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
-    return Signing(one, settings, argv, (crt, key), (csr, config, out), ends)
+    return Signing(one, request, names, settings, argv, (crt, key), (csr, config, out), ends)
 
 
 def _validity(one: SigningRequest, duration: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
@@ -181,8 +187,8 @@ def sign(
     *ended* hears of the command. Raises ProgramError where openssl fails, and then nothing is changed.
     """
     one = signing.request
-    csr, config, out = signing.names
-    staging = workspace.stage(signing.authority, signing.names)
+    csr, config, out = signing.files
+    staging = workspace.stage(signing.authority, signing.files)
     staging.put(csr, one.request)
     staging.write(config, signing.settings)
     staging.write(LIST, "")
@@ -196,12 +202,7 @@ def sign(
     pem = staging.path(out).read_bytes()
     workspace.discard(staging)
     found = read_certificate(openssl, pem.decode("ascii", "replace"))
-    asked = requested(openssl, one)
-    if not isinstance(found, X509) or sorted(found.subject.parts) != sorted(asked.subject.parts):
-        raise ProgramError(
-            f"openssl ca made a certificate that is not what {one.name} asks for: nothing of it is kept."
-        )
-    if found.public_key.material != asked.public_key.material or found.ca:
+    if not isinstance(found, X509) or unlike(found, signing.asked, None) or set(found.alt_names) != set(signing.names):
         raise ProgramError(
             f"openssl ca made a certificate that is not what {one.name} asks for: nothing of it is kept."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -13,7 +13,7 @@ from kcert import plain_yaml
 from kcert.config.names import host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.read import Request, read_request
 from kcert.shell import Command, read
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 LARGEST = 1024 * 1024
 """Bytes; etcd takes no larger object."""
+
+_LABEL = "CERTIFICATE REQUEST"
 
 SHORTEST = 600
 """Seconds; the API server refuses a shorter expirationSeconds."""
@@ -148,32 +150,88 @@ def text(one: SigningRequest) -> str:
 
 
 def requested(openssl: str, one: SigningRequest) -> Request:
-    """What the request inside asks for.
-
-    Raises InputError where it is none, is signed by another key than its own, or names nobody.
-    """
-    blocks = pem_blocks(one.request)
-    if not blocks or blocks[0].label != "CERTIFICATE REQUEST":
-        raise InputError(f"{one.source}: the request is none: a PEM block of type CERTIFICATE REQUEST belongs there.")
+    """Read the request inside the object, as ``read_asked`` does."""
     return read_asked(openssl, one.request, one.source)
 
 
-def read_asked(openssl: str, pem: bytes, source: str) -> Request:
-    """The certificate request in *pem*, proven to be signed with its own key, and made by somebody with a name."""
-    found = read_request(openssl, pem.decode("ascii", "replace"))
-    if not isinstance(found, Request):
-        raise InputError(f"{source} {found.reason}: `openssl req -new` makes one.")
-    verdict = read(Command((openssl, "req", "-noout", "-verify")), found.pem.encode("ascii"))
-    if not verdict.succeeded or "OK" not in verdict.stderr + verdict.stdout.decode(errors="replace"):
+def read_asked(openssl: str, content: bytes, source: str) -> Request:
+    """Read the only certificate request in *content*, which comes from *source*.
+
+    Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
+    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and where it has no CN.
+    """
+    request = read_request(openssl, _only_request(content, source))
+    if not isinstance(request, Request):
+        raise InputError(f"{source} {request.reason}. `openssl req -new` creates a certificate request.")
+    check = read(Command((openssl, "req", "-noout", "-verify")), request.pem.encode("ascii"))
+    if not check.succeeded or "OK" not in check.stderr + check.stdout.decode(errors="replace"):
         raise InputError(
-            f"{source} holds a request that another key has signed than the one inside: whoever made it does not hold "
-            "the private key, or the request was changed."
+            f"{source}: the request is not signed with its own private key. Either its author does not have that key, "
+            "or the request was changed afterwards."
         )
-    if not (found.subject.common_name or "").strip():
+    if why := _refused_by_go(request):
+        raise InputError(f"{source}: the API server refuses the request: {why}.")
+    if not (request.subject.common_name or "").strip():
         raise InputError(
-            f"{source} holds a request without a CN, so its certificate would be nobody's: name one with -subj."
+            f"{source}: the request has no CN, and the CN is the user's name. Create it with -subj /CN=NAME."
         )
-    return found
+    return request
+
+
+_CURVES = ("P-224", "P-256", "P-384", "P-521")
+_SIGNATURES = re.compile(r"(sha(1|256|384|512)WithRSAEncryption|rsassaPss|ecdsa-with-SHA(1|256|384|512)|ED25519)")
+_SHORTEST_RSA = 1024
+_EXTENSION_REQUEST = bytes.fromhex("06092a864886f70d01090e")
+"""The attribute extensionRequest (RFC 2985, section 5.4.2), as DER."""
+
+
+def _refused_by_go(request: Request) -> str | None:
+    """Return why Go's crypto/x509, with which the API server reads and verifies requests, refuses *request*."""
+    key = request.public_key
+    if key.algorithm == "rsa" and key.bits < _SHORTEST_RSA:
+        return f"its RSA key has {key.bits} bits, and {_SHORTEST_RSA} is the minimum"
+    if key.curve is not None and key.curve not in _CURVES:
+        return f"its key is on the curve {key.curve!a}, and Go knows {', '.join(_CURVES)}"
+    if key.curve is None and key.algorithm not in ("rsa", "ed25519"):
+        return f"its key is of type {key.algorithm!a}, and Go knows RSA, ECDSA and Ed25519"
+    if not _SIGNATURES.fullmatch(request.signature_algorithm):
+        return f"it is signed with {request.signature_algorithm!a}, which is insecure or unknown to Go"
+    if unfit := [str(name) for name in request.alt_names if not name.value.isascii() or name.value.startswith("<")]:
+        return f"its name {unfit[0]!a} is malformed"
+    if base64.b64decode("".join(request.pem.splitlines()[1:-1])).count(_EXTENSION_REQUEST) > 1:
+        return "it has several lists of requested extensions, of which programs read the first, the last or all"
+    return None
+
+
+def is_pem(content: bytes) -> bool:
+    """Return True for a file that is PEM, not a manifest: the base64 in a manifest has no BEGIN lines."""
+    return re.search(rb"^-----BEGIN ", content, re.MULTILINE) is not None
+
+
+def _only_request(content: bytes, source: str) -> str:
+    """Return the PEM of the one certificate request that *content* is.
+
+    PEM readers differ in what they take for a block: with text around it, or with a second block, openssl, Go and
+    kcert could each see another request. So nothing but the form that openssl writes is accepted (line ends may be
+    CRLF, and the last one may be missing).
+    """
+    text = content.replace(b"\r\n", b"\n").rstrip(b"\n").decode("ascii", "replace") + "\n"
+    with contextlib.suppress(ValueError):
+        der = base64.b64decode("".join(text.split("\n")[1:-2]), validate=True)
+        if der and armoured(der, _LABEL) == text:
+            return text
+    labels = [found.decode() for found in re.findall(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----", content)]
+    expected = f"expected exactly one PEM block of type {_LABEL}"
+    if not labels:
+        raise InputError(f"{source}: {expected}, but there is no PEM block.")
+    if labels != [_LABEL]:
+        listed = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
+        counted = "a block of type" if len(labels) == 1 else f"{len(labels)} blocks:"
+        raise InputError(f"{source}: {expected}, but there is {counted} {listed}.")
+    raise InputError(
+        f"{source}: {expected}, in the form that openssl writes: without other text, in lines of 64 characters. In "
+        "any other form, kcert, openssl and the API server could each read a different request."
+    )
 
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
@@ -235,12 +293,21 @@ def _text(value: object, field: str, source: str) -> str:
     return value
 
 
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
 def _base64(value: object, field: str, source: str) -> bytes:
-    packed = "".join(_text(value, field, source).split())
-    try:
-        return base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError):
-        raise InputError(f"{source}: {field} is not base64: `cat jane.csr | base64 | tr -d '\\n'` makes it.") from None
+    """Decode *value* as Go's encoding/json does: standard base64 with padding; only line breaks are skipped."""
+    packed = re.sub(r"[\r\n]", "", _text(value, field, source))
+    if _BASE64.fullmatch(packed):
+        return base64.b64decode(packed)
+    if packed.startswith("-----BEGIN"):
+        why = "is PEM, and the API server expects the base64 of it"
+    elif re.search(r"[ \t]", packed.strip()):
+        why = "has blanks inside its base64, and the API server refuses that (illegal base64 data)"
+    else:
+        why = "is not base64 (illegal base64 data)"
+    raise InputError(f"{source}: {field} {why}. `base64 < jane.csr | tr -d '\\n'` prints it in the right form.")
 
 
 def _usages(value: object, source: str) -> tuple[str, ...]:

@@ -74,9 +74,14 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], authority: X509, *
 
 
 def writable(name: AltName) -> bool:
-    """Whether *name*, out of somebody else's certificate or request, stands for itself in an openssl.cnf."""
+    """Return whether *name*, from a foreign certificate or request, has no special meaning in an openssl.cnf."""
+    if name.type == "email" and name.value in _SUBJECT_EMAIL:
+        return False
     return name.type in ("DNS", "IP", "email", "URI") and _PLAIN.fullmatch(name.value) is not None
 
+
+_SUBJECT_EMAIL = ("copy", "move")
+"""As an e-mail SAN, openssl replaces these with the e-mail addresses of the subject (x509v3_config(5))."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9*_.:/@?&=+,~%-]+")
 """A dollar sign, a quote, a backslash or a # would mean something else."""

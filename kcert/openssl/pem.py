@@ -1,7 +1,8 @@
-"""PEM files as they are found in the wild: several blocks, text before them, CRLF, keys of every kind.
+"""PEM: which blocks a file holds, decided as Go decides it, because Kubernetes reads every file with Go.
 
-Only the armour is opened here (RFC 7468: labels and base64, and the length that the first bytes announce);
-what is inside is read by openssl (``kcert.openssl.read``).
+``pem_blocks`` gives the blocks that pem.Decode of Go's encoding/pem returns, and beside them what looks like a block to
+a person or to openssl and is not one to Go: a BEGIN line that is indented or joined to the line before, text behind an
+END line, damaged base64. Those carry a ``fault``. The DER inside is read by ``kcert.openssl.der``.
 """
 
 from __future__ import annotations
@@ -9,37 +10,38 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert.files import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
+CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
-KEY_LABELS = frozenset({"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "DSA PRIVATE KEY"})
+_PUBLIC_KEY_LABELS = frozenset({"PUBLIC KEY", "RSA PUBLIC KEY"})
+_FOR_OPENSSL_ALONE = frozenset({"X509 CERTIFICATE", "TRUSTED CERTIFICATE", "NEW CERTIFICATE REQUEST"})
 
-MOST = 100_000
+MAX_BLOCKS = 100_000
 """Blocks in one file: five times the largest bundle that kcert is made for, and no trouble for its memory."""
 
-# A label's inside cannot hold a dash line, so a block without its END stops at the next BEGIN.
-_BLOCK = re.compile(
-    rb"^[ \t]*-----BEGIN (?P<label>[A-Z0-9 ]{1,64})-----[ \t]*\r?$"
-    rb"(?P<inside>[^-]*(?:-(?!----)[^-]*)*)"
-    rb"(?P<end>^[ \t]*-----END (?P=label)-----)?",
-    re.MULTILINE,
-)
+_BEGIN, _END, _DASHES = b"-----BEGIN ", b"\n-----END ", b"-----"
+_BEGIN_MARK = re.compile(rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,63})-----")
+_END_MARK = re.compile(rb"-----END ([^\n]*?)-----")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+_LONG_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{40}")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Block:
     """One block of a PEM file.
 
-    ``label`` is what stands after BEGIN, ``der`` what the base64 says (empty where it says nothing sensible),
-    ``fault`` why the block cannot be whole (None: nothing speaks against it), ``encrypted`` whether a
-    passphrase is needed, ``line`` the line of BEGIN, counted from 1.
+    ``label`` follows BEGIN; ``der`` is the decoded content (empty where there is none); ``fault`` is a clause that says
+    why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True where a passphrase is needed;
+    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False where Go does not see a block at all.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Block:
     fault: str | None = None
     encrypted: bool = False
     line: int = 1
+    recognized: bool = True
 
     @property
     def is_certificate(self) -> bool:
@@ -61,42 +64,42 @@ class Block:
     @property
     def is_key(self) -> bool:
         """True for a private key, encrypted or not."""
-        return self.label in KEY_LABELS
+        return self.label == "PRIVATE KEY" or self.label.endswith(" PRIVATE KEY")
 
     @property
     def pem(self) -> str:
-        """The block by itself, in the shape that openssl writes."""
+        """The block by itself, in the form that openssl writes."""
         label = "CERTIFICATE" if self.is_certificate else self.label
         return armoured(self.der, label)
 
 
 def armoured(der: bytes, label: str = "CERTIFICATE") -> str:
-    """*der* as a PEM block, lines of 64 characters."""
+    """*der* as a PEM block, in lines of 64 characters."""
     text = base64.b64encode(der).decode("ascii")
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
 def pem_blocks(content: bytes) -> list[Block]:
-    """Every PEM block of a file, in order; whatever stands between them is passed over.
+    """Return every PEM block of a file, in order; other text between them does not matter.
 
-    A damaged block is in the list with its fault, so that it can be named; it never costs the others. After MOST of
-    them one with a fault ends the list.
+    A damaged block is in the list with its fault, so that it can be named; it never costs the others. After MAX_BLOCKS
+    of them one with a fault ends the list.
     """
     blocks: list[Block] = []
-    line, before = 1, 0
-    for found in _BLOCK.finditer(content):
-        if len(blocks) == MOST:
-            blocks.append(Block("", b"", f"holds more than {MOST} blocks, and kcert reads no further"))
+    line, counted = 1, 0
+    for found in _candidates(content):
+        line += content.count(b"\n", counted, found.begin)
+        counted = found.begin
+        if len(blocks) == MAX_BLOCKS:
+            blocks.append(Block("", b"", f"holds more than {MAX_BLOCKS} blocks, and kcert reads no further", line=line))
             break
-        line += content.count(b"\n", before, found.start())
-        before = found.start()
-        blocks.append(_block(found, line))
+        blocks.append(found.block(line))
     return blocks
 
 
 def is_encrypted(path: Path) -> bool | None:
-    """Whether the key at *path* needs a passphrase; None where there is none that can be read."""
+    """Whether the key at *path* needs a passphrase; None where there is no key that can be read."""
     try:
         content = read_regular(path)
     except OSError:
@@ -110,7 +113,7 @@ def is_der(content: bytes) -> bool:
 
 
 def announced_length(der: bytes) -> int | None:
-    """The length in bytes, header included, that the first element of *der* announces; None where it announces none."""
+    """Return the length in bytes, header included, that the first element of *der* announces, or None."""
     if len(der) < 2:
         return None
     first = der[1]
@@ -122,43 +125,174 @@ def announced_length(der: bytes) -> int | None:
     return 2 + count + int.from_bytes(der[2 : 2 + count], "big")
 
 
-def _block(found: re.Match[bytes], line: int) -> Block:
-    label, inside = found["label"].decode("ascii"), found["inside"]
-    # RFC 1421 headers (Proc-Type: 4,ENCRYPTED) stand before an empty line; base64 never holds a colon.
-    encrypted = label == "ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in inside
-    if b":" in inside:
-        inside = _without_headers(inside)
-    if found["end"] is None:
-        return Block(
-            label, b"", f"the block that begins on line {line} has no END line: the file is cut short", encrypted, line
+# ---------------------------------------------------------------- what Go reads
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A block as it lies in the file: from *begin* to *end*, with the fault that kept Go from reading it, if any."""
+
+    begin: int
+    end: int
+    label: str
+    der: bytes
+    headers: bytes = b""
+    fault: str | None = None
+
+    def block(self, line: int) -> Block:
+        encrypted = self.label == "ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in self.headers
+        fault = self.fault and f"the block that begins on line {line} {self.fault}"
+        block = Block(self.label, self.der, fault, encrypted, line, recognized=not fault)
+        return block if fault else replace(block, fault=_unusable(block, headers=bool(self.headers)))
+
+
+def _candidates(data: bytes) -> Iterator[_Candidate]:
+    at = 0
+    while decoded := _decode(data, at):
+        yield from _overlooked(data, at, decoded.begin)
+        yield decoded
+        at = decoded.end
+    yield from _overlooked(data, at, len(data))
+
+
+def _decode(data: bytes, at: int) -> _Candidate | None:
+    """Return the next block that Go reads from *at* on.
+
+    The rules of pem.Decode since Go 1.24.8: the first END line counts, with the last BEGIN before it; both begin a
+    line, and nothing but blanks follows on it; lines with a colon behind BEGIN are headers; blanks and line ends in the
+    base64 do not count. A block that breaks a rule is skipped up to its END.
+    """
+    resume = at
+    while resume >= at:
+        at = resume
+        end = data.find(_END, at)
+        if end < 0:
+            return None
+        resume = end + len(_END)
+        begin = data.rfind(_BEGIN, at, end)
+        if begin < 0 or (begin > at and data[begin - 1] != 0x0A):
+            continue
+        label, at = _line(data, begin + len(_BEGIN))
+        if not label.endswith(_DASHES):
+            continue
+        body = at
+        while at < len(data) and b":" in (header := _line(data, at))[0]:
+            at = header[1]
+        if at >= len(data):
+            return None
+        trailer = label[: -len(_DASHES)] + _DASHES
+        if (at > body and end < at) or not data.startswith(trailer, resume) or _line(data, resume + len(trailer))[0]:
+            continue
+        der = _decoded(data[at:end])
+        if der is not None:
+            name = label[: -len(_DASHES)].decode("ascii", "replace")
+            return _Candidate(begin, _line(data, end + len(_END) - 1)[1], name, der, data[body:at])
+    return None
+
+
+def _line(data: bytes, at: int) -> tuple[bytes, int]:
+    """Return the line at *at* without its end and the blanks before it, and where the next line begins."""
+    end = data.find(b"\n", at)
+    if end < 0:
+        return data[at:].rstrip(b" \t"), len(data)
+    return data[at : end - 1 if end > at and data[end - 1] == 0x0D else end].rstrip(b" \t"), end + 1
+
+
+def _decoded(text: bytes) -> bytes | None:
+    """Decode base64 as Go does: with its padding, and with line ends and blanks anywhere in it."""
+    text = text.translate(None, b"\r\n \t")
+    if len(text) % 4 or not _BASE64.fullmatch(text):
+        return None
+    return binascii.a2b_base64(text)
+
+
+# ---------------------------------------------------------------- what only people and openssl read
+
+
+def _overlooked(data: bytes, start: int, end: int) -> Iterator[_Candidate]:
+    """Yield what looks like a block between *start* and *end*, where Go finds none, with the reason."""
+    marks = list(_BEGIN_MARK.finditer(data, start, end))
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
+        stop = following.start() if following else end
+        trailer = _END_MARK.search(data, mark.end(), stop)
+        body = data[mark.end() : trailer.start() if trailer else stop]
+        before = data[data.rfind(b"\n", 0, mark.start()) + 1 : mark.start()]
+        behind = _line(data, mark.end())[0]
+        alone = not before.strip() and not behind.strip()
+        candidate = _Candidate(mark.start(), stop, mark[1].decode("ascii"), _content(body), _headers(body), "")
+        # Other words that hold a BEGIN mark are a comment.
+        if (alone or _LONG_BASE64.search(body)) and _matters(candidate.block(1)):
+            yield replace(candidate, fault=_why_overlooked(data, before, behind, mark[1], trailer))
+
+
+def _why_overlooked(data: bytes, before: bytes, behind: bytes, label: bytes, trailer: re.Match[bytes] | None) -> str:
+    if before:
+        return f"{_before(before)}: Kubernetes does not see it"
+    if behind:
+        reason = (
+            "lines that end with a carriage return alone" if b"\r" in behind else "other text behind its BEGIN line"
         )
-    try:
-        der = base64.b64decode(b"".join(inside.split()), validate=True)
-    except binascii.Error:
-        return Block(label, b"", f"what stands between BEGIN and END (line {line}) is not base64", encrypted, line)
-    fault = None
-    # `openssl ecparam -genkey` without -noout puts the curve, which is no sequence, before the key; nobody reads it.
-    if label != "EC PARAMETERS" and (label == "ENCRYPTED PRIVATE KEY" or not encrypted):
-        fault = _length_fault(der, line)
-    return Block(label, der, fault, encrypted, line)
+        return f"has {reason}: Kubernetes does not see it"
+    if trailer is None:
+        return "has no END line: the file is cut short"
+    if trailer[1] != label:
+        return f"has an END line of another type: {trailer[1].decode('ascii', 'replace')}"
+    rest = _line(data, trailer.end())[0]
+    if rest.startswith(_BEGIN):
+        return "ends on the line where the next block begins: a line break is missing, and Kubernetes sees neither"
+    if rest or data[trailer.start() - 1 : trailer.start()] != b"\n":
+        return "has other text on its END line: Kubernetes does not see it"
+    return "holds something that is not base64"
 
 
-def _without_headers(inside: bytes) -> bytes:
-    """The base64 alone: headers go on in lines that begin with a blank (RFC 1421, 4.4)."""
-    end = inside.find(b"\n", inside.rfind(b":"))
-    while end != -1 and inside[end + 1 : end + 2] in (b" ", b"\t"):
-        end = inside.find(b"\n", end + 1)
-    return inside[end + 1 :] if end != -1 else b""
+def _before(before: bytes) -> str:
+    if b"-----END " in before:
+        return "begins on the END line of the block before it: a line break is missing"
+    if before == _BYTE_ORDER_MARK:
+        return "begins with a byte order mark"
+    return "has other text before its BEGIN line" if before.strip() else "is indented"
 
 
-def _length_fault(der: bytes, line: int) -> str | None:
+def _headers(body: bytes) -> bytes:
+    """Return the RFC 1421 headers (Proc-Type: 4,ENCRYPTED) before the base64, which never holds a colon."""
+    return body[: body.find(b"\n", body.rfind(b":"))] if b":" in body else b""
+
+
+def _content(body: bytes) -> bytes:
+    return _decoded(body[len(_headers(body)) :]) or b""
+
+
+# ---------------------------------------------------------------- what is wrong inside
+
+
+def _matters(block: Block) -> bool:
+    """True for what Kubernetes reads; parameters, revocation lists and PGP may be as they like."""
+    return block.is_certificate or block.is_request or block.is_key or block.label in _PUBLIC_KEY_LABELS
+
+
+def _unusable(block: Block, *, headers: bool) -> str | None:
+    """Return why Kubernetes cannot use a block that Go reads."""
+    begins = f"the block that begins on line {block.line}"
+    if block.label in _FOR_OPENSSL_ALONE:
+        return f"{begins} is labelled {block.label}: openssl reads it, Kubernetes does not"
+    if block.label == "OPENSSH PRIVATE KEY":
+        return f"{begins} is a key of OpenSSH, which neither openssl nor Kubernetes reads"
+    if block.label == "CERTIFICATE" and headers:
+        return f"{begins} has headers before its base64: Kubernetes passes over it"
+    if not _matters(block) or (block.encrypted and block.label != "ENCRYPTED PRIVATE KEY"):
+        return None
+    fault = _length_fault(block.der)
+    return fault and f"{begins} {fault}"
+
+
+def _length_fault(der: bytes) -> str | None:
     if not der:
-        return f"the block that begins on line {line} is empty"
+        return "is empty"
     announced = announced_length(der)
     if der[0] != 0x30 or announced is None:
-        return f"the block that begins on line {line} holds something else than its label says"
+        return "holds something else than its label says"
     if announced > len(der):
-        return f"the block that begins on line {line} is cut short: {len(der)} of {announced} bytes are there"
+        return f"is cut short: {len(der)} of {announced} bytes are there"
     if announced < len(der):
-        return f"the block that begins on line {line} has {len(der) - announced} bytes too many"
+        return f"has {len(der) - announced} bytes too many"
     return None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
 from kcert.practice import labs, session, state
-from kcert.practice.draw import ScenarioRng
-from kcert.practice.ground import OWN_FOLDER
-from kcert.practice.words import words
+from kcert.practice.builder import OWN_FOLDER
+from kcert.practice.lab_text import words
+from kcert.practice.rng import ScenarioRng
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -121,22 +121,33 @@ def load(root: Path) -> Exam | None:
     if content is None:
         return None
     try:
-        tasks = tuple(Task(**one) for one in content.pop("tasks"))
+        tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
         kept = tuple((bool(solved), int(hints)) for solved, hints in content.pop("kept"))
-        found = Exam(**content, tasks=tasks, kept=kept)
-        found.seconds_left  # noqa: B018 - dates that are none show here
+        exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
+        _check_sound(exam)
     except (TypeError, ValueError, KeyError):
         raise state.damaged(root, state.EXAM_FILE) from None
-    return found
+    return exam
+
+
+def _check_sound(exam: Exam) -> None:
+    """Raise ValueError for what no exam ever holds: a folder elsewhere, an unknown lab, results that do not match."""
+    for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
+        state.timestamp(text)
+    folders = [str(number) for number in range(1, len(exam.tasks) + 1)]
+    if [task.folder for task in exam.tasks] != folders or not {task.lab for task in exam.tasks} <= set(labs.NAMES):
+        raise ValueError
+    if not folders or len(exam.kept) not in (0, len(exam.tasks)):
+        raise ValueError
 
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
     """Raise InputError where the *exam* in *root* was begun otherwise than it is asked for now."""
     there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
-    for option, wish in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
-        if wish is not None and wish != there[option]:
+    for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
+        if spec is not None and spec != there[option]:
             raise InputError(
-                f"{option} {wish}: the exam in {root} was begun with {there[option]}. --replace begins a new one, "
+                f"{option} {spec}: the exam in {root} was begun with {there[option]}. --replace begins a new one, "
                 "--dir FOLDER one elsewhere."
             )
 
@@ -147,7 +158,7 @@ def begin(
     seed: int,
     minutes: int,
     count: int,
-    builds: Callable[[], None] = lambda: None,
+    setup: Callable[[], None] = lambda: None,
     openssl: str = "openssl",
     replaces: bool = False,
 ) -> Result:
@@ -163,7 +174,7 @@ def begin(
         raise InputError(f"--minutes {minutes} is not accepted: 1 to {LONGEST}.")
     session.check_seed(seed)
     session.make_room(root, replaces=replaces)
-    builds()
+    setup()
     try:
         return _build(root, seed, minutes, count, openssl)
     except BaseException:
@@ -173,10 +184,10 @@ def begin(
 
 def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Result:
     (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # what is left of a start that was killed is known by it
-    draw = ScenarioRng("exam", seed, datetime.now(timezone.utc))
+    rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
-        Task(str(number), name, draw.number(1, session.MOST_SEED))
-        for number, name in enumerate(mixed(draw, count), start=1)
+        Task(str(number), name, rng.number(1, session.MOST_SEED))
+        for number, name in enumerate(mixed(rng, count), start=1)
     )
     begun = [session.begin(one.lab, root / one.folder, seed=one.seed, openssl=openssl) for one in tasks]
     started = datetime.now(timezone.utc).replace(microsecond=0)
@@ -188,9 +199,9 @@ def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Res
     return _result(root, exam)
 
 
-def mixed(draw: ScenarioRng, count: int) -> list[str]:
+def mixed(rng: ScenarioRng, count: int) -> list[str]:
     """*count* labs from as many chapters as possible, the easy ones first."""
-    waiting = draw.several(labs.NAMES, len(labs.NAMES))
+    waiting = rng.several(labs.NAMES, len(labs.NAMES))
     chosen: list[str] = []
     while len(chosen) < count:
         chapters: set[str] = set()

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import ssl
+import tempfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.openssl.pem import pem_blocks
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROUNDS = 10
 """A handshake takes three; after so many it will not come to an end."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a side shows: PEM of its certificate and of its key."""
+class Credentials:
+    """What a side presents: PEM of its certificate and of its key."""
 
     crt: bytes
     key: bytes = field(repr=False)
@@ -27,51 +24,50 @@ class Shown:
 
 @dataclass(frozen=True)
 class Server:
-    """A server: what it shows, and the CAs (PEM) whose clients it lets in (None: it asks no client)."""
+    """A server: what it presents, and the CAs (PEM) whose clients it accepts (None: it asks no client)."""
 
-    shown: Shown
+    credentials: Credentials
     trusted: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Client:
-    """A client: the CAs (PEM) that it trusts (None: it does not look), and what it shows if it is asked."""
+    """A client: the CAs (PEM) that it trusts (None: it does not verify), and what it presents if asked."""
 
     trusted: bytes | None
-    shown: Shown | None = None
+    credentials: Credentials | None = None
 
 
 class TlsPair:
-    """Where handshakes take place: *scratch* is a folder for keys, which Python's ssl reads from files alone."""
+    """Client and server of a TLS handshake, connected in memory. A side is prepared once, however often it connects."""
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-        self._contexts: dict[tuple[int, Shown | None, bytes | None], ssl.SSLContext] = {}
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[int, Credentials | None, bytes | None], ssl.SSLContext] = {}
 
-    def refusal(self, server: Server, client: Client, dialled: str) -> str | None:
-        """Why a *client* that dials *dialled* and the *server* do not come together; None if they do."""
+    def refusal(self, server: Server, client: Client, server_name: str) -> str | None:
+        """Return why *client*, connecting to *server_name*, and *server* fail to connect; None if they succeed."""
         try:
-            here = self._context(ssl.PROTOCOL_TLS_CLIENT, client.shown, client.trusted)
+            here = self._context(ssl.PROTOCOL_TLS_CLIENT, client.credentials, client.trusted)
         except (ssl.SSLError, ValueError) as error:
             return f"the client cannot start: {_said(error)}"
         try:
-            there = self._context(ssl.PROTOCOL_TLS_SERVER, server.shown, server.trusted)
+            there = self._context(ssl.PROTOCOL_TLS_SERVER, server.credentials, server.trusted)
         except (ssl.SSLError, ValueError) as error:
             return f"the server cannot start: {_said(error)}"
         try:
-            _shake(there, here, dialled)
+            _shake(there, here, server_name)
         except _RefusedError as error:
             return str(error)
         return None
 
-    def _context(self, protocol: int, shown: Shown | None, trusted: bytes | None) -> ssl.SSLContext:
+    def _context(self, protocol: int, credentials: Credentials | None, trusted: bytes | None) -> ssl.SSLContext:
         """A side that is ready: made once for the many names that it is dialled by."""
-        side = (protocol, shown, trusted)
+        side = (protocol, credentials, trusted)
         if side not in self._contexts:
             self._contexts[side] = self._made(*side)
         return self._contexts[side]
 
-    def _made(self, protocol: int, shown: Shown | None, trusted: bytes | None) -> ssl.SSLContext:
+    def _made(self, protocol: int, credentials: Credentials | None, trusted: bytes | None) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.hostname_checks_common_name = False  # as Go's crypto/tls, which reads no CN
@@ -81,18 +77,24 @@ class TlsPair:
         else:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(cadata=_certificates(trusted))
-        if shown is not None:
-            self._load(context, shown)
+        if credentials is not None:
+            self._load(context, credentials)
         return context
 
-    def _load(self, context: ssl.SSLContext, shown: Shown) -> None:
-        path = self._scratch / f"side-{os.getpid()}.pem"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(shown.key + b"\n" + shown.crt)
-        try:
+    @staticmethod
+    def _load(context: ssl.SSLContext, credentials: Credentials) -> None:
+        """Load a certificate and its key, which Python's ssl reads from a file only.
+
+        The file is in a new directory of mode 0700 outside the lab: a lab can come from someone else, and a link
+        planted in it must not decide what is written. Only PEM blocks are written, without the text around them.
+        """
+        blocks = [*pem_blocks(credentials.key), *pem_blocks(credentials.crt)]
+        if any(block.encrypted for block in blocks):
+            _no_passphrase()
+        with tempfile.TemporaryDirectory(prefix="kcert-") as folder:
+            path = Path(folder) / "side.pem"
+            path.write_text("".join(block.pem for block in blocks), encoding="ascii")
             context.load_cert_chain(path, password=_no_passphrase)
-        finally:
-            path.unlink()
 
 
 class _RefusedError(Exception):
@@ -100,8 +102,8 @@ class _RefusedError(Exception):
 
 
 def _no_passphrase() -> str:
-    """A component has nobody to ask for a passphrase."""
-    raise ValueError("its key is locked with a passphrase")
+    """Refuse a key with a passphrase: a component has no one to ask."""
+    raise ValueError("its key is encrypted with a passphrase")
 
 
 def _certificates(pem: bytes) -> str:
@@ -112,10 +114,10 @@ def _certificates(pem: bytes) -> str:
     return "".join(blocks)
 
 
-def _shake(there: ssl.SSLContext, here: ssl.SSLContext, dialled: str) -> None:
+def _shake(there: ssl.SSLContext, here: ssl.SSLContext, server_name: str) -> None:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = there.wrap_bio(to_server, to_client, server_side=True)
-    client = here.wrap_bio(to_client, to_server, server_hostname=dialled)
+    client = here.wrap_bio(to_client, to_server, server_hostname=server_name)
     done: set[str] = set()
     for _ in range(ROUNDS):
         for name, side in (("client", client), ("server", server)):
@@ -127,15 +129,15 @@ def _shake(there: ssl.SSLContext, here: ssl.SSLContext, dialled: str) -> None:
                 raise _RefusedError(f"the {name} refuses: {_said(error)}") from None
             done.add(name)
         if len(done) == 2:
-            _bring_a_word(server, client)
+            _exchange_a_message(server, client)
             return
     raise _RefusedError("the handshake comes to no end")
 
 
-def _bring_a_word(server: ssl.SSLObject, client: ssl.SSLObject) -> None:
-    server.write(b"a word")
+def _exchange_a_message(server: ssl.SSLObject, client: ssl.SSLObject) -> None:
+    server.write(b"hello")
     with contextlib.suppress(ssl.SSLWantReadError):
-        if client.read() == b"a word":
+        if client.read() == b"hello":
             return
     raise _RefusedError("nothing comes across")
 

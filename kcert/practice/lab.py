@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.practice.draw import ScenarioRng
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
+    from kcert.practice.rng import ScenarioRng
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Check:
 class Scenario:
     """What one start of a lab is about: everything that follows from its seed, and from the day it was started.
 
-    ``wishes`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
+    ``specs`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
     them that are made otherwise, by name. ``values`` stand in for the placeholders of the lab's words. ``folder`` is
     the PKI folder, below the lab's. ``kept`` are files, relative to the lab's folder, that nobody may change.
     """
 
     cluster: Cluster
     now: datetime
-    wishes: tuple[Certificate, ...] = ()
+    specs: tuple[Certificate, ...] = ()
     made: Mapping[str, Certificate] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     folder: str = "pki"
     kept: tuple[str, ...] = ()
 
-    def wish(self, name: str) -> Certificate:
+    def spec(self, name: str) -> Certificate:
         """The certificate called *name*, as it has to be."""
-        return next(one for one in self.wishes if one.name == name)
+        return next(one for one in self.specs if one.name == name)
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class ExpectedAnswer:
 class Lab:
     """One exercise.
 
-    ``draws`` makes the scene from a seed, ``builds`` the files in the lab's folder with one thing broken in them,
-    ``judges`` tries what has to work. ``asks`` gives the right answers, for a lab that asks questions.
+    ``generate`` makes the scene from a seed, ``setup`` the files in the lab's folder with one thing broken in them,
+    ``grade`` tries what has to work. ``asks`` gives the right answers, for a lab that asks questions.
     """
 
     name: str
-    draws: Callable[[ScenarioRng], Scenario]
-    builds: Callable[[Scenario, LabBuilder], None]
-    judges: Callable[[Scenario, Grader], Iterator[Check]]
+    generate: Callable[[ScenarioRng], Scenario]
+    setup: Callable[[Scenario, LabBuilder], None]
+    grade: Callable[[Scenario, Grader], Iterator[Check]]
     asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import answers, labs, state
-from kcert.practice.draw import LARGEST_SEED, ScenarioRng
-from kcert.practice.grading import Grader, digest, mark
-from kcert.practice.ground import OWN_FOLDER, LabBuilder
+from kcert.practice.builder import OWN_FOLDER, LabBuilder
+from kcert.practice.grader import Grader, digest, mark
 from kcert.practice.lab import Check
+from kcert.practice.lab_text import Words, words, wrapped
+from kcert.practice.rng import LARGEST_SEED, ScenarioRng
 from kcert.practice.state import Solved, State
-from kcert.practice.words import Words, words, wrapped
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ MOST_SEED = 9999
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What came of a check: ``trials`` in order, and whether all of it works. ``first`` is True the first time so."""
+class CheckResult:
+    """What came of a check: ``checks`` in order, and whether all of it works. ``first`` is True the first time so."""
 
-    trials: tuple[Check, ...]
+    checks: tuple[Check, ...]
     first: bool = False
 
     @property
     def solved(self) -> bool:
         """True where everything works."""
-        return bool(self.trials) and all(one.works for one in self.trials)
+        return bool(self.checks) and all(one.works for one in self.checks)
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerResult:
     """What came of an answer to question ``number``: right or not, and the question that comes next, if any."""
 
     number: int
@@ -69,30 +69,30 @@ class Session:
         return labs.lab(self.state.lab)
 
     @cached_property
-    def scene(self) -> Scenario:
+    def scenario(self) -> Scenario:
         """What the seed says."""
-        return scene_of(self.lab, self.state.seed, self.state.now)
+        return scenario_of(self.lab, self.state.seed, self.state.now)
 
     @cached_property
     def words(self) -> Words:
         """What the lab says, with this start's names."""
-        return words(self.lab.name).told(self.scene.values)
+        return words(self.lab.name).told(self.scenario.values)
 
     @cached_property
-    def rights(self) -> tuple[ExpectedAnswer, ...]:
+    def expected_answers(self) -> tuple[ExpectedAnswer, ...]:
         """The right answers, for a lab that asks."""
-        return self.lab.asks(self.scene) if self.lab.asks else ()
+        return self.lab.asks(self.scenario) if self.lab.asks else ()
 
     @property
     def running_exam(self) -> bool:
         """True while the exam that this lab is part of goes on."""
         return self.state.deadline is not None and state.moment() < self.state.deadline
 
-    def check(self) -> Judged:
+    def check(self) -> CheckResult:
         """Try everything that has to work; what is solved is written down."""
-        bench = Grader(self.root, self.root / OWN_FOLDER, self.scene, self.state.marks, self.openssl)
-        trials = (*self.lab.judges(self.scene, bench), *self._answer_trials())
-        judged = Judged(trials, first=not self.state.is_solved)
+        grader = Grader(self.root, self.scenario, self.state.marks, self.openssl)
+        checks = (*self.lab.grade(self.scenario, grader), *self._answer_trials())
+        judged = CheckResult(checks, first=not self.state.is_solved)
         if judged.solved and judged.first:
             solved = Solved(self.lab.name, self.state.seed, state.moment(), self.state.hints, self.state.shown)
             self._keep(replace(self.state, solved=(*self.state.solved, solved)))
@@ -120,7 +120,7 @@ class Session:
                 return number, text
         return None
 
-    def answer(self, number: int, text: str) -> Answered:
+    def answer(self, number: int, text: str) -> AnswerResult:
         """Take an answer; raises InputError for a question that there is not, or that is not open yet."""
         count = len(self.words.questions)
         if not count:
@@ -133,14 +133,14 @@ class Session:
         if asked and number > asked[0]:
             raise InputError(f"question {number} comes later: {asked[0]} is to be answered first.")
         self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
-        return Answered(number, self._is_right(number), self.question())
+        return AnswerResult(number, self._is_right(number), self.question())
 
     def _is_right(self, number: int) -> bool:
         given = self.state.answers.get(str(number))
-        return given is not None and answers.agrees(given, self.rights[number - 1])
+        return given is not None and answers.agrees(given, self.expected_answers[number - 1])
 
     def _answer_trials(self) -> Iterator[Check]:
-        for number in range(1, len(self.rights) + 1):
+        for number in range(1, len(self.expected_answers) + 1):
             given = self.state.answers.get(str(number))
             why = "it has no answer yet" if given is None else "the answer is not right"
             yield Check(f"question {number} is answered", self._is_right(number), why)
@@ -150,9 +150,9 @@ class Session:
         state.save(self.root, new)
 
 
-def scene_of(lab: Lab, seed: int, now: datetime) -> Scenario:
+def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
     """What *seed* makes of *lab*, where it is started *now*."""
-    return lab.draws(ScenarioRng(lab.name, seed, now))
+    return lab.generate(ScenarioRng(lab.name, seed, now))
 
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
@@ -243,13 +243,13 @@ def _solved_in(root: Path) -> tuple[Solved, ...]:
 
 def _build(session: Session) -> Session:
     """Build the files; the state comes last, so that what was interrupted is known for it."""
-    root, lab, scene = session.root, session.lab, session.scene
+    root, lab, scenario = session.root, session.lab, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
-        ground = LabBuilder(root, session.openssl)
-        lab.builds(scene, ground)
-        ground.write(STORY, f"{session.words.title}\n\n{wrapped(session.words.story)}\n")
+        builder = LabBuilder(root, session.openssl)
+        lab.setup(scenario, builder)
+        builder.write(STORY, f"{session.words.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))
         state.save(root, session.state)
     except OSError as error:
@@ -262,10 +262,12 @@ def _build(session: Session) -> Session:
 
 
 def _marks(session: Session) -> dict[str, str]:
-    bench = Grader(session.root, session.root / OWN_FOLDER, session.scene, {}, session.openssl)
-    there = [one for one in session.scene.wishes if one.kind is Kind.CA and (bench.pki / str(one.files.crt)).exists()]
-    kept = {name: digest(session.root / name) for name in session.scene.kept}
-    return {**{one.name: mark(bench.certificate(one.name)) for one in there}, **kept}
+    grader = Grader(session.root, session.scenario, {}, session.openssl)
+    there = [
+        one for one in session.scenario.specs if one.kind is Kind.CA and (grader.pki / str(one.files.crt)).exists()
+    ]
+    kept = {name: digest(session.root / name) for name in session.scenario.kept}
+    return {**{one.name: mark(grader.certificate(one.name)) for one in there}, **kept}
 
 
 def clear(root: Path) -> None:
@@ -278,14 +280,14 @@ def clear(root: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Listed:
+class LabListing:
     """A lab in the list of all: its words, and how it was solved last (None: in no folder that was seen)."""
 
     words: Words
     solved: Solved | None
 
 
-def listed(here: Path) -> list[Listed]:
+def listed(here: Path) -> list[LabListing]:
     """Every lab; those that were solved in a folder of *here*, or one below it, are marked."""
     found: dict[str, Solved] = {}
     for pattern in ("", "*", "*/*"):
@@ -293,4 +295,4 @@ def listed(here: Path) -> list[Listed]:
             for one in _solved_in(own.parent):
                 if one.lab not in found or found[one.lab].when < one.when:
                     found[one.lab] = one
-    return [Listed(words(name), found.get(name)) for name in labs.NAMES]
+    return [LabListing(words(name), found.get(name)) for name in labs.NAMES]

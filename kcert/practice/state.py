@@ -1,20 +1,24 @@
-"""What a lab remembers: ``.practice/state.json`` in its folder, so that the folder can be taken anywhere.
+"""What a lab remembers: ``.practice/state.json`` in its folder, so that the folder can be moved to another machine.
 
-Which lab it is and its seed stand there, what was asked for and answered, and when it was solved. What is broken does
-not stand there; it follows from the seed. A sum over the content tells a damaged file from a good one.
+It holds which lab it is, its seed, the hints and answers, and when the lab was solved. What is broken is not in it:
+that follows from the seed. A checksum tells a damaged file from an intact one; it protects against accidents, not
+against someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
+checked, and nothing is read or written through a link.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import os
+import stat
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.practice.ground import OWN_FOLDER
+from kcert.practice.builder import OWN_FOLDER
 from kcert.shell import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.draft import drafted
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 FILE, EXAM_FILE = "state.json", "exam.json"
 FORM = 1
 """Counts up when a state can no longer be read by an older kcert."""
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ class Solved:
 class State:
     """One start of a lab. ``started`` and ``deadline`` (of an exam) are ISO 8601 in UTC; ``hints`` counts those taken.
 
-    ``shown`` tells whether the solution was looked at. ``answers`` are as they were typed, by the question's number.
-    ``marks`` are those of the CAs. ``solved`` is every lab that was solved in this folder, this one included.
+    ``shown`` is True if the solution was looked at. ``answers`` are as they were typed, by the question's number.
+    ``marks`` are fingerprints of the CAs and of files that must not change. ``solved`` lists every lab that was solved
+    in this folder, this one included.
     """
 
     lab: str
@@ -64,7 +71,9 @@ class State:
     @property
     def is_solved(self) -> bool:
         """True where this start of the lab was solved."""
-        return any((one.lab, one.seed) == (self.lab, self.seed) and one.when >= self.started for one in self.solved)
+        return any(
+            (entry.lab, entry.seed) == (self.lab, self.seed) and entry.when >= self.started for entry in self.solved
+        )
 
 
 def moment() -> str:
@@ -83,12 +92,46 @@ def load(root: Path) -> State:
     if content is None:
         raise _no_lab(root)
     try:
-        solved = tuple(Solved(**one) for one in content.pop("solved"))
-        found = State(**content, solved=solved)
-        found.now  # noqa: B018 - a date that is none shows here
-        _check(found)
+        solved = tuple(typed(Solved, entry) for entry in content.pop("solved"))
+        for entry in solved:
+            timestamp(entry.when)
+        state = typed(State, {**content, "solved": solved})
+        timestamp(state.started)
+        if state.deadline is not None:
+            timestamp(state.deadline)
     except (TypeError, ValueError, KeyError):
         raise damaged(root, FILE) from None
+    return state
+
+
+def typed(record: type[Record], values: Any) -> Record:
+    """Return the dataclass *record* made of *values* from JSON; raises TypeError for a field of another type."""
+    hints = get_type_hints(record)
+    if not isinstance(values, dict) or not set(values) <= set(hints):
+        raise TypeError
+    made = record(**values)
+    for item in fields(made):  # type: ignore[arg-type]
+        if not _has_type(getattr(made, item.name), str(hints[item.name])):
+            raise TypeError(item.name)
+    return made
+
+
+def _has_type(value: object, annotation: str) -> bool:
+    if annotation.startswith("dict"):
+        return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)
+    if annotation.startswith("tuple"):
+        return isinstance(value, tuple)
+    if value is None:
+        return "None" in annotation
+    expected = "str" if "str" in annotation else "bool" if "bool" in annotation else "int"
+    return type(value).__name__ == expected
+
+
+def timestamp(text: str) -> datetime:
+    """Return the moment *text* (ISO 8601 with a time zone); raises ValueError for anything else."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None or not 2000 <= found.year < 9999:
+        raise ValueError(text)
     return found
 
 
@@ -101,19 +144,6 @@ def _no_lab(root: Path) -> InputError:
     )
 
 
-def _check(found: State) -> None:
-    """Raise ValueError for what no state ever holds."""
-    sound = (
-        isinstance(found.lab, str)
-        and isinstance(found.seed, int)
-        and isinstance(found.hints, int)
-        and found.now.tzinfo is not None
-        and all(isinstance(one, dict) for one in (found.answers, found.marks))
-    )
-    if not sound:
-        raise ValueError
-
-
 def save(root: Path, state: State) -> None:
     """Write the state, as a whole or not at all."""
     write(root, FILE, asdict(state))
@@ -121,6 +151,7 @@ def save(root: Path, state: State) -> None:
 
 def read(root: Path, name: str) -> dict[str, Any] | None:
     """What the file *name* of the dot folder holds; None where it is not there; InputError where it is damaged."""
+    _refuse_links(root, name)
     try:
         text = read_regular(root / OWN_FOLDER / name)
     except (FileNotFoundError, NotADirectoryError):
@@ -139,11 +170,27 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
     return found
 
 
+def _refuse_links(root: Path, name: str) -> None:
+    """Raise InputError where the dot folder or its file is a link, or belongs to another user."""
+    for path, is_expected in ((root / OWN_FOLDER, stat.S_ISDIR), (root / OWN_FOLDER / name, stat.S_ISREG)):
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+        if not is_expected(status.st_mode):
+            raise InputError(f"{path} is a link or a special file. kcert does not use a lab folder that contains one.")
+        if os.geteuid() not in (status.st_uid, 0):
+            raise InputError(f"{path} belongs to another user. Copy the lab folder with `cp -r` to work in it.")
+
+
 def write(root: Path, name: str, content: dict[str, Any]) -> None:
     """Write a file of the dot folder, as a whole or not at all."""
     content = json.loads(json.dumps(content))
     own = root / OWN_FOLDER
     own.mkdir(FOLDER_MODE, exist_ok=True)
+    _refuse_links(root, name)
     text = json.dumps({"form": FORM, "content": content, "sum": _sum(content)}, indent=1) + "\n"
     with drafted(own / name, text.encode("ascii"), SECRET_MODE):
         pass
@@ -153,7 +200,7 @@ def damaged(root: Path, name: str) -> InputError:
     """The error for a file of the dot folder that was changed or cut short."""
     command = "kcert practice start LAB" if name == FILE else "kcert practice exam"
     return InputError(
-        f"{root / OWN_FOLDER / name} is damaged, so nobody knows any more what was begun here: begin it anew with "
+        f"{root / OWN_FOLDER / name} is damaged, so kcert cannot tell which lab this is. Start again with "
         f"`{command} --dir {quote(str(root))} --replace`."
     )
 

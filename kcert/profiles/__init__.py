@@ -1,27 +1,39 @@
-"""Which certificates a cluster needs: one module a profile, all of one shape (``kcert.profiles.profile``)."""
+"""Which certificates a cluster needs: one module a profile, each with its ``kcert.profiles.profile.Profile``."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import pkgutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind, chain_of, new_alone, root_beside
+from kcert.certificates import Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
 from kcert.config import User, example, file
 from kcert.config import names as check_names
 from kcert.errors import InputError
-from kcert.profiles import course, hardway, kubeadm
 from kcert.profiles.profile import kubeconfig_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from kcert.config import Cluster
     from kcert.profiles.profile import Profile
 
-PROFILES: dict[str, Profile] = {profile.NAME: profile for profile in (course, hardway, kubeadm)}
-"""Every profile by its name, the default first."""
+
+def _profiles() -> Iterator[Profile]:
+    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+        profile = getattr(importlib.import_module(f"{__name__}.{module}"), "PROFILE", None)
+        if profile is not None:
+            yield profile
+
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in _profiles()}
+"""Every profile by its name, in alphabetical order: one for each module of this package that has a ``PROFILE``."""
+
+DEFAULT = "course"
+"""The profile of a kcert.yaml that names none."""
 
 
 def load(path: Path | None) -> Cluster:
@@ -29,7 +41,7 @@ def load(path: Path | None) -> Cluster:
 
     Raises InputError for what the file has wrong, and for names that would share a file.
     """
-    cluster = file.read(path, {name: profile.LIFETIMES for name, profile in PROFILES.items()})
+    cluster = file.read(path, {name: profile.lifetimes for name, profile in PROFILES.items()})
     certificates(cluster)
     return cluster
 
@@ -46,7 +58,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     """The certificate of a user who is not in kcert.yaml, but made as if he were."""
     widened = replace(cluster, users=(*cluster.users, User(name, groups)))
-    return next(one for one in certificates(widened) if one.role == "user" and one.name == name)
+    return next(one for one in certificates(widened) if one.role is Role.USER and one.name == name)
 
 
 def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
@@ -60,7 +72,7 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     for name in names:
         found = named(wanted, name)
         if not found:
-            why = PROFILES[cluster.profile].without(name)
+            why = PROFILES[cluster.profile].why_absent(name)
             raise InputError(
                 f"{name!a}: {why}." if why else f"{name!a} is no certificate of this cluster{near(name, wanted)}"
             )
@@ -72,7 +84,7 @@ def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
     """Those of *wanted* that *name* can mean; none if it means nothing."""
     wanted = tuple(wanted)
     exact = tuple(one for one in wanted if name in (one.name, f"{one.name}.conf"))
-    return exact or tuple(one for one in wanted if one.role == name and name != "user")
+    return exact or tuple(one for one in wanted if one.role == name and name != Role.USER)
 
 
 def near(name: str, wanted: Iterable[Certificate]) -> str:
@@ -114,11 +126,11 @@ def _check_files(cluster: Cluster, wanted: tuple[Certificate, ...]) -> None:
 def _names_on_disk(certificate: Certificate) -> list[str]:
     files = certificate.files
     paths = [str(path) for path in dict.fromkeys((files.key, files.crt, *files.kept)) if path]
-    if certificate.kind is not Kind.KEY_PAIR and certificate.kind.dials and not files.kubeconfig:
+    if certificate.kind is not Kind.KEY_PAIR and certificate.kind.is_client and not files.kubeconfig:
         paths.append(str(kubeconfig_of(certificate)))
     if certificate.kind is Kind.CA and files.crt:
         # Beside its own file, while it is replaced or where a root has signed it.
-        paths += [str(chain_of(files.crt)), str(new_alone(files.crt))]
+        paths += [str(chain_of(files.crt)), str(new_ca_only_path(files.crt))]
         if certificate.name == "ca":
             root = root_beside(files.crt)
             paths += [str(root), str(root.with_suffix(".key"))]
@@ -126,7 +138,7 @@ def _names_on_disk(certificate: Certificate) -> list[str]:
 
 
 def _called(certificate: Certificate) -> str:
-    what = {"user": "the user", "kubelet-server": "the node", "kubelet": "the node"}.get(certificate.role)
+    what = {Role.USER: "the user", Role.KUBELET_SERVER: "the node", Role.KUBELET: "the node"}.get(certificate.role)
     return f"{what} {certificate.host or certificate.name}" if what else f"the certificate {certificate.name}"
 
 
@@ -135,7 +147,7 @@ def _place(cluster: Cluster, certificate: Certificate) -> str:
 
 
 def _line(cluster: Cluster, certificate: Certificate) -> int:
-    if certificate.role == "user":
+    if certificate.role is Role.USER:
         return next((user.line for user in cluster.users if user.name == certificate.name), 0)
     hosts = (*cluster.nodes, *cluster.etcd, *cluster.control_plane)
     return next((host.line for host in hosts if host.name == certificate.host), 0)
@@ -187,13 +199,13 @@ def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
         raise InputError(f"{certificate.name} is made by `kcert {certificate.chapter}`.")
     fixed = certificate.subject.organizations if certificate.subject else ()
     if groups and set(groups) != set(fixed):
-        where = "kcert.yaml has him" if certificate.role == "user" else "Kubernetes wants it"
+        where = "kcert.yaml has him" if certificate.role is Role.USER else "Kubernetes wants it"
         listed = ", ".join(fixed) or "no group"
         raise InputError(f"--group: {certificate.name} cannot be put into other groups here; {where} in {listed}.")
 
 
 def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
-    if why := PROFILES[cluster.profile].without(name):
+    if why := PROFILES[cluster.profile].why_absent(name):
         raise InputError(f"{name!a}: {why}.")
     if why := check_names.user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
@@ -240,7 +252,7 @@ def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     """The command that makes it, for each name under which a certificate of the cluster could be asked for."""
     made_by: dict[str, str] = {}
     for one in known:
-        if one.role == "user":
+        if one.role is Role.USER:
             continue
         client = one.chapter == "client"
         command = f"kcert client {one.name}" if client else f"kcert {one.chapter}"
@@ -257,4 +269,4 @@ def write_example(path: Path, profile: str) -> None:
     """Write a commented kcert.yaml for the profile of that name."""
     if profile not in PROFILES:
         raise InputError(f"--profile {profile!a} is not known; there are {', '.join(PROFILES)}.")
-    example.write(path, profile, PROFILES[profile].LIFETIMES)
+    example.write(path, profile, PROFILES[profile].lifetimes)

@@ -1,32 +1,24 @@
 """What a profile is, and the pieces that profiles are built from.
 
-A profile is a module that fits ``Profile``. To add one: write the module, and add it to the dictionary in
-``kcert.profiles``.
+To add a profile, add a module with a subclass of ``Profile`` and an instance of it called ``PROFILE``.
 """
 
 from __future__ import annotations
 
+import abc
 import ipaddress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from kcert.certificates import AltName, Certificate, Files, Kind, Subject, chain_of, new_alone
+from kcert.certificates import AltName, Certificate, Files, Kind, Role, Subject, chain_of, new_ca_only_path
 from kcert.config import url
+from kcert.roles import NODE_PREFIX, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.config import Cluster, Host, Lifetimes
-
-MASTERS = "system:masters"
-"""The group that the API server lets do everything, whatever RBAC says (Kubernetes: "RBAC good practices")."""
-
-CLUSTER_ADMINS = "kubeadm:cluster-admins"
-"""The group of admin.conf since kubeadm 1.29; it has rights only once it is bound to cluster-admin."""
-
-NODES = "system:nodes"
-"""The group of the kubelets; the node authorizer answers it alone (Kubernetes: "Using Node Authorization")."""
 
 
 @dataclass(frozen=True)
@@ -74,43 +66,58 @@ ETCD_PORT = 2379
 """Where etcd's clients dial it (IANA: etcd-client)."""
 
 
-class Profile(Protocol):
-    """One way in which clusters are set up: which certificates there are, how they are named, where they lie."""
+class Profile(abc.ABC):
+    """One way in which clusters are set up: which certificates there are, how they are named, where they are kept.
 
-    NAME: str
-    SUMMARY: str
-    LIFETIMES: Lifetimes
-    CONFIGURATIONS: Mapping[str, str]
-    """Where kubelet and kube-proxy have their configuration files on a host."""
-    ROTATES: bool
-    """The kubelets ask the cluster for their next client certificates themselves."""
+    ``configurations`` are the paths of the kubelet's and kube-proxy's configuration files on a host. With
+    ``kubelets_rotate`` the kubelets ask the cluster for their next client certificates themselves. ``restarting``
+    tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its CA, besides
+    those that every cluster has.
+    """
 
+    name: str
+    summary: str
+    lifetimes: Lifetimes
+    configurations: ClassVar[Mapping[str, str]]
+    kubelets_rotate = False
+    restarting: str
+    ca_copies = ""
+
+    @abc.abstractmethod
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
-        """Every certificate that *cluster* needs; a CA comes before what it signs."""
+        """Yield every certificate that *cluster* needs; a CA comes before what it signs."""
 
-    def without(self, name: str) -> str | None:
-        """Why this profile has no certificate called *name* where others have one; None if there is no such reason."""
+    @abc.abstractmethod
+    def bindings(self, cluster: Cluster, host: str) -> RoleBindings:
+        """Return which certificate does what on *host*."""
+
+    @abc.abstractmethod
+    def install_path(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
+        """Return where a part of *certificate* is on a host, for the component that reads it."""
+
+    def why_absent(self, name: str) -> str | None:
+        """Return why this profile has no certificate called *name* where others have one; None without a reason."""
+        return None
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
-        """The URL of the API server that *certificate*'s kubeconfig talks to."""
+        """Return the URL of the API server in *certificate*'s kubeconfig."""
+        return certificate.server or cluster.endpoint
 
     def secure_port(self, cluster: Cluster) -> int:
-        """The port that each API server listens on (a load balancer before them may have another)."""
+        """Return the port that each API server listens on (a load balancer before them may have another)."""
+        return cluster.api_server.port
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
-        """The URLs of etcd that the API server on *host* is given."""
+        """Return the URLs of etcd that the API server on *host* is given."""
+        return tuple(url(member.addresses[0], ETCD_PORT) for member in cluster.etcd)
 
     def kubelet_hosts(self, cluster: Cluster) -> tuple[Host, ...]:
-        """The hosts that have a kubelet."""
-
-    def duties(self, cluster: Cluster, host: str) -> RoleBindings:
-        """Which certificate does what on *host*."""
-
-    def place(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
-        """Where a part of *certificate* lies on a host, for the component that reads it."""
+        """Return the hosts that have a kubelet."""
+        return cluster.nodes
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
-        """What *host* gets besides what its components' options name."""
+        """Yield what *host* gets besides what its components' options name."""
+        return iter(())
 
 
 def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
@@ -124,20 +131,10 @@ def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     files = certificate.files
     found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
     if files.crt:
-        found |= {"chain": chain_of(files.crt), "new": new_alone(files.crt)}
+        found |= {"chain": chain_of(files.crt), "new": new_ca_only_path(files.crt)}
     path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
     assert path is not None
     return path
-
-
-def every_member(cluster: Cluster) -> tuple[str, ...]:
-    """The URL of each etcd member, as clients dial it."""
-    return tuple(url(member.addresses[0], ETCD_PORT) for member in cluster.etcd)
-
-
-def with_control_plane(cluster: Cluster) -> tuple[Host, ...]:
-    """Control plane and nodes, each host once."""
-    return tuple({host.name: host for host in (*cluster.nodes, *cluster.control_plane)}.values())
 
 
 def flat(stem: str) -> Files:
@@ -153,11 +150,6 @@ def flat(stem: str) -> Files:
 def stem_of(user: str) -> str:
     """A user's name as the beginning of a file's: to scp, what stands before a colon is a host."""
     return user.replace(":", "-")
-
-
-def kubelet_subject(node: str) -> Subject:
-    """The subject that makes the API server take a client for the kubelet of *node*."""
-    return Subject(f"system:node:{node}", (NODES,))
 
 
 def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
@@ -221,11 +213,11 @@ class FlatLayout:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    def authority(self, subject: Subject) -> Certificate:
-        """The cluster's CA."""
+    def ca(self, subject: Subject) -> Certificate:
+        """Return the cluster's CA."""
         return Certificate(
             name="ca",
-            role="ca",
+            role=Role.CLUSTER_CA,
             chapter="ca",
             kind=Kind.CA,
             subject=subject,
@@ -236,30 +228,38 @@ class FlatLayout:
 
     def leaf(
         self,
-        name: str,
-        chapter: str,
-        kind: Kind,
-        subject: Subject,
+        role: Role,
+        name: str = "",
         *,
-        role: str = "",
+        subject: Subject | None = None,
+        kind: Kind | None = None,
         alt_names: tuple[AltName, ...] = (),
+        optional: tuple[AltName, ...] = (),
         host: str | None = None,
     ) -> Certificate:
-        """A certificate that the CA signs; its files are called like it."""
+        """Return a certificate that the CA signs: as the table of roles has it, unless something else is given."""
+        spec = ROLES[role]
         return Certificate(
-            name=name,
-            role=role or name,
-            chapter=chapter,
-            kind=kind,
-            subject=subject,
+            name=name or role.value,
+            role=role,
+            chapter=spec.chapter,
+            kind=kind or spec.kind,
+            subject=subject or Subject(spec.common_name, spec.organizations),
             key=self.cluster.key,
-            files=flat(stem_of(name)),
+            files=flat(stem_of(name or role.value)),
             days=self.cluster.days.leaf,
             alt_names=alt_names,
             issuer="ca",
             host=host,
+            optional_sans=optional,
         )
 
-    def user(self, name: str, groups: tuple[str, ...]) -> Certificate:
-        """A user's certificate."""
-        return self.leaf(name, "client", Kind.CLIENT, Subject(name, groups), role="user")
+    def users(self) -> Iterator[Certificate]:
+        """Yield the certificate of each user of kcert.yaml."""
+        for user in self.cluster.users:
+            yield self.leaf(Role.USER, user.name, subject=Subject(user.name, user.groups))
+
+
+def kubelet_subject(node: str) -> Subject:
+    """Return the subject that makes the API server take a client for the kubelet of *node*."""
+    return Subject(f"{NODE_PREFIX}{node}", (NODES,))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kcert.certificates import Kind
-from kcert.scan.survey import Role
+from kcert.certificates import Kind, Role
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")
 
@@ -149,85 +148,4 @@ FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
         "--peer-key-file": _KEY,
         "--peer-trusted-ca-file": _authority(Role.ETCD_CA),
     },
-}
-
-ANSWERS_TO: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.APISERVER: (("kube-controller-manager", "--root-ca-file"),),
-    Role.APISERVER_KUBELET_CLIENT: (("kubelet", "clientCAFile"), ("kubelet", "--client-ca-file")),
-    Role.APISERVER_ETCD_CLIENT: (("etcd", "--trusted-ca-file"),),
-    Role.ETCD_CLIENT: (("etcd", "--trusted-ca-file"),),
-    Role.ETCD_SERVER: (("kube-apiserver", "--etcd-cafile"),),
-    Role.ETCD_PEER: (("etcd", "--peer-trusted-ca-file"),),
-    Role.FRONT_PROXY_CLIENT: (("kube-apiserver", "--requestheader-client-ca-file"),),
-    Role.KUBELET_SERVER: (("kube-apiserver", "--kubelet-certificate-authority"),),
-    **dict.fromkeys(
-        (
-            Role.CONTROLLER_MANAGER,
-            Role.SCHEDULER,
-            Role.PROXY,
-            Role.KUBELET_CLIENT,
-            Role.KUBELET,
-            Role.ADMIN,
-            Role.USER,
-        ),
-        (("kube-apiserver", "--client-ca-file"),),
-    ),
-}
-"""Who verifies a certificate of each role, and with which option's CA; the first that is there counts."""
-
-PROBABLY_ANSWERS_TO: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.APISERVER: (("kube-apiserver", "--client-ca-file"),),
-    Role.APISERVER_KUBELET_CLIENT: (("kube-apiserver", "--client-ca-file"),),
-    Role.APISERVER_ETCD_CLIENT: (("kube-apiserver", "--etcd-cafile"),),
-    Role.ETCD_CLIENT: (("kube-apiserver", "--etcd-cafile"),),
-    Role.ETCD_SERVER: (("etcd", "--trusted-ca-file"),),
-}
-"""Options for other certificates that name the same CA in nearly every cluster: what counts where nothing above is."""
-
-CA_ROLES: dict[Role, Role] = {
-    **dict.fromkeys((Role.ETCD_SERVER, Role.ETCD_PEER, Role.ETCD_CLIENT, Role.APISERVER_ETCD_CLIENT), Role.ETCD_CA),
-    Role.FRONT_PROXY_CLIENT: Role.FRONT_PROXY_CA,
-    **dict.fromkeys(
-        (
-            Role.APISERVER,
-            Role.APISERVER_KUBELET_CLIENT,
-            Role.CONTROLLER_MANAGER,
-            Role.SCHEDULER,
-            Role.PROXY,
-            Role.KUBELET_CLIENT,
-            Role.KUBELET,
-            Role.ADMIN,
-            Role.USER,
-        ),
-        Role.CLUSTER_CA,
-    ),
-}
-"""Which CA a certificate of each role has to come from. A kubelet's serving certificate may be anyone's."""
-
-COMPONENT_OF: dict[Role, str] = {
-    Role.APISERVER: "kube-apiserver",
-    Role.APISERVER_KUBELET_CLIENT: "kube-apiserver",
-    Role.APISERVER_ETCD_CLIENT: "kube-apiserver",
-    Role.FRONT_PROXY_CLIENT: "kube-apiserver",
-    Role.SERVICE_ACCOUNT: "kube-apiserver",
-    Role.ETCD_SERVER: "etcd",
-    Role.ETCD_PEER: "etcd",
-    Role.ETCD_CLIENT: "etcd",
-    Role.CONTROLLER_MANAGER: "kube-controller-manager",
-    Role.CONTROLLER_MANAGER_SERVER: "kube-controller-manager",
-    Role.SCHEDULER: "kube-scheduler",
-    Role.SCHEDULER_SERVER: "kube-scheduler",
-    Role.PROXY: "kube-proxy",
-    Role.KUBELET: "kubelet",
-    Role.KUBELET_CLIENT: "kubelet",
-    Role.KUBELET_SERVER: "kubelet",
-    Role.ADMIN: "kubectl",
-    Role.USER: "kubectl",
-}
-
-KUBECONFIG_ROLE: dict[str, Role] = {
-    "kube-controller-manager": Role.CONTROLLER_MANAGER,
-    "kube-scheduler": Role.SCHEDULER,
-    "kube-proxy": Role.PROXY,
-    "kubelet": Role.KUBELET_CLIENT,
 }

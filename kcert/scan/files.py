@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import Block, is_der, pem_blocks
-from kcert.scan.places import Content, ReadError, read_file
+from kcert.scan.fs import Content, ReadError, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,9 @@ from kcert.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from kcert.certificates import Role
     from kcert.openssl.x509 import Name
-    from kcert.scan.survey import CertificateRef, Role, ScanResult
+    from kcert.scan.result import CertificateRef, ScanResult
 
 SOON = 30
 """Days: what ends sooner is marked, and `kcert check` warns of it."""

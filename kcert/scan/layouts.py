@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
-from kcert.scan.survey import Role
+from kcert.certificates import Kind, Role
+from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -21,20 +22,13 @@ if TYPE_CHECKING:
     from kcert.openssl.read import X509
     from kcert.openssl.x509 import Name
 
+_KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {
-    "ca": Role.CLUSTER_CA,
-    "apiserver": Role.APISERVER,
-    "apiserver-kubelet-client": Role.APISERVER_KUBELET_CLIENT,
-    "apiserver-etcd-client": Role.APISERVER_ETCD_CLIENT,
-    "front-proxy-ca": Role.FRONT_PROXY_CA,
-    "front-proxy-client": Role.FRONT_PROXY_CLIENT,
+    path.name: role
+    for path, role in _KUBEADM_PATHS.items()
+    if str(path.parent) == "pki" and role is not Role.SERVICE_ACCOUNT_KEY
 }
-KUBEADM_ETCD = {
-    "ca": Role.ETCD_CA,
-    "server": Role.ETCD_SERVER,
-    "peer": Role.ETCD_PEER,
-    "healthcheck-client": Role.ETCD_CLIENT,
-}
+KUBEADM_ETCD = {path.name: role for path, role in _KUBEADM_PATHS.items() if str(path.parent) == "pki/etcd"}
 _UNMISTAKABLE = {
     "kube-apiserver": Role.APISERVER,
     "kube-api-server": Role.APISERVER,
@@ -75,8 +69,6 @@ _COPY = re.compile(
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
 """The names, without ending, that say something about the files beside them."""
-
-NODE_PREFIX = "system:node:"
 
 
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
@@ -169,7 +161,7 @@ def is_copy(path: Path, names: Container[str]) -> bool:
 
 def kind_of(certificate: X509, role: Role | None) -> Kind:
     """What a certificate in a folder is used as: what it says, and where it says nothing, what its role needs."""
-    if certificate.ca or role in (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA):
+    if certificate.ca or role in CA_ROLES:
         return Kind.CA
     if certificate.version == 1 and certificate.self_issued and role is None:
         return Kind.CA  # before version 3 there was no way to say so
@@ -178,19 +170,8 @@ def kind_of(certificate: X509, role: Role | None) -> Kind:
             return Kind.PEER
         return Kind.SERVER if certificate.may_serve else Kind.CLIENT
     if role is not None:
-        return _KINDS.get(role, Kind.CLIENT)
+        return ROLES[role].kind
     return Kind.SERVER if certificate.alt_names else Kind.CLIENT
-
-
-_KINDS = {
-    Role.APISERVER: Kind.SERVER,
-    Role.KUBELET_SERVER: Kind.SERVER,
-    Role.CONTROLLER_MANAGER_SERVER: Kind.SERVER,
-    Role.SCHEDULER_SERVER: Kind.SERVER,
-    Role.ETCD_SERVER: Kind.PEER,
-    Role.ETCD_PEER: Kind.PEER,
-    Role.KUBELET: Kind.PEER,
-}
 
 
 def key_names(path: Path) -> list[Path]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, VerdictError
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
+from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import look_into
-from kcert.scan.finding import find_beside, survey
 from kcert.scan.inventory import SOON
 from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import certificates_of, s_client, server_in
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import PublicKey
     from kcert.scan.files import Inside
     from kcert.scan.live import Server
-    from kcert.scan.survey import CertificateRef, KubeconfigUse
+    from kcert.scan.result import CertificateRef, KubeconfigUse
 
 SHORTEST_RSA = 2048
 

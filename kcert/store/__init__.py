@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import errno
 import json
 import os
-import shutil
-import sys
+import re
+import secrets
+import stat
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError, MachineError
+from kcert.errors import InputError, MachineError, warn
 from kcert.interruptions import defer_signals
-from kcert.store import draft
+from kcert.permissions import ROOT
+from kcert.store.directory import Directory
 from kcert.store.history import History
 from kcert.store.lock import locked
 
@@ -37,7 +38,10 @@ INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kuberne
 OWN_FOLDER = ".kcert"
 
 _JOURNAL = "publish.json"
-_OWN_FILES = ("lock", "history.jsonl", "history.head", "staging", "backup")
+_OWN_FOLDERS = ("staging", "backup")
+_BACKUP = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+_SUFFIXES = {".crt", ".key", ".csr", ".cnf", ".pem", ".pub", ".req", ".kubeconfig", ".conf", ".yaml"}
+"""How the names end that kcert gives to files in a PKI folder."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,20 @@ class Staging:
 
 
 class Workspace:
-    """A PKI folder, held under its lock."""
+    """A PKI folder, held under its lock.
 
-    def __init__(self, root: Path) -> None:
+    Everything that kcert finds in its own part of it (``.kcert``) is input: it may have been planted by another user,
+    or come with an archive. So it is reached by handles, never through a link, and believed only where kcert's own
+    user owns it and no other can write to it.
+    """
+
+    def __init__(self, root: Path, folder: Directory, own: Directory) -> None:
         self.root = root
         self.own = root / OWN_FOLDER
         self.history = History(self.own)
-        self._stagings = 0
+        self._folder, self._own = folder, own
+        self._stagings: Directory | None = None
+        self._waiting: set[PurePosixPath] = set()
 
     @classmethod
     @contextlib.contextmanager
@@ -92,21 +103,28 @@ class Workspace:
 
         *doing* is what another kcert is told when it has to wait; *waits_for* hears whom this one waits for.
         What an earlier run was killed over is completed or cleared away first. Raises InputError where
-        *root* is no folder, MachineError where the machine refuses or its disk is full.
+        *root* is no folder, or what is in ``.kcert`` may be another user's; MachineError where the machine refuses
+        or its disk is full.
         """
-        workspace = cls(root)
         mask = os.umask(0o077)
         try:
-            with workspace._machine():
-                workspace._prepare()
-                with locked(workspace.own / "lock", doing, waits_for):
-                    workspace._recover()
-                    workspace.history.open()
-                    try:
-                        yield workspace
-                    finally:
-                        workspace.history.close()
-                        workspace._clear_away()
+            with _in_words(root), contextlib.ExitStack() as stack:
+                _create(root)
+                folder = stack.enter_context(Directory.open(root))
+                own = stack.enter_context(folder.own_child(OWN_FOLDER, FOLDER_MODE))
+                for name in _OWN_FOLDERS:
+                    if own.status(name) is not None:
+                        stack.enter_context(own.own_child(name))
+                workspace = cls(root, folder, own)
+                stack.enter_context(locked(own, doing, waits_for))
+                workspace._recover(stack)
+                workspace.history.open(own)
+                try:
+                    yield workspace
+                finally:
+                    workspace.history.close()
+                    workspace._clear_away()
+                    own.delete_empty("staging")
         finally:
             os.umask(mask)
 
@@ -117,172 +135,244 @@ class Workspace:
 
     def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
         """A new staging folder with the files *links* of the PKI folder in it, and subfolders for *folders*' files."""
-        self._stagings += 1
-        staging = Staging(self.own / "staging" / f"{os.getpid()}-{self._stagings}")
-        staging.folder.mkdir(parents=True)
-        for name in (one for one in folders if not one.is_absolute()):
-            staging.path(name).parent.mkdir(parents=True, exist_ok=True)
-        for name in links:
-            staging.link(name, self.root / name)
+        assert self._stagings is not None
+        name = secrets.token_hex(8)
+        with self._stagings.child(name, FOLDER_MODE) as folder:
+            staging = Staging(self.own / "staging" / name)
+            _check_same(folder, staging.folder)
+            for path in (one for one in folders if not one.is_absolute()):
+                with folder.created_for(path, FOLDER_MODE):
+                    pass
+        for link in links:
+            staging.link(link, self.root / link)
         return staging
 
     def check_writable(self, names: Iterable[PurePosixPath]) -> None:
-        """Raise PermissionError where the files *names* could not be moved into place: before any is made and told of.
+        """Raise an error where the files *names* could not be moved into place: before any is made and told of.
 
-        What stands in its way only then (a disk that fills up) is still found by ``publish``.
+        What stands in the way only then (a disk that fills up) is still found by ``publish``.
         """
-        for name in names:
-            place = next(one for one in (self.root / name).parents if one.is_dir())
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        mount = self._own.mount
+        for name in (one for one in names if not one.is_absolute()):
+            if name in self._waiting:
+                raise MachineError(
+                    f"{self.root / name} waits to be replaced by what an earlier kcert made, and cannot be replaced "
+                    "by anything else before that: remove what stands in its way."
+                )
+            with self._folder.nearest_to(name) as folder:
+                folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)
 
     def publish(
         self,
         staging: Staging,
         names: Iterable[PurePosixPath],
-        secrets: Iterable[PurePosixPath],
+        closed: Iterable[PurePosixPath],
         retires: Iterable[PurePosixPath] = (),
     ) -> None:
         """Move the files *names* of *staging* into place, in this order; what they replace goes to the backup.
 
-        *secrets* are those among them that only their owner may read; *retires* are files of the PKI folder
-        that nobody needs after it, which go to the backup as well.
+        *closed* are those among them that only their owner may read; *retires* are files of the PKI folder
+        that are not needed after it, which go to the backup as well.
         """
-        closed = set(secrets)
-        files = [name for name in names if not staging.path(name).is_symlink()]
-        for name in files:
-            staging.path(name).chmod(SECRET_MODE if name in closed else PUBLIC_MODE)
-        journal = {
-            "backup": self._new_backup(),
-            "files": [str(name) for name in files],
-            "retires": [str(name) for name in retires],
-        }
-        written = staging.folder / f"{_JOURNAL}.draft"
-        written.write_text(json.dumps(journal), encoding="utf-8")
-        with defer_signals():
-            written.rename(staging.folder / _JOURNAL)
-            self._move_into_place(staging.folder)
+        assert self._stagings is not None
+        private, retired = set(closed), list(retires)
+        with self._stagings.child(staging.folder.name) as folder:
+            _check_same(folder, staging.folder)
+            files = [name for name in names if _is_staged(folder, name)]
+            self.check_writable((*files, *retired))
+            for name in files:
+                with folder.nearest_to(name) as inner:
+                    mode = SECRET_MODE if name in private else PUBLIC_MODE
+                    inner.settle(name.name, mode, self._owner_of(name))
+            journal = _Journal(tuple(files), tuple(retired), self._new_backup())
+            draft = f"{_JOURNAL}.draft"
+            folder.write(draft, journal.text().encode("ascii"), SECRET_MODE)
+            with defer_signals():
+                folder.move(draft, folder, _JOURNAL)
+                self._move_into_place(folder, journal)
 
     def discard(self, staging: Staging) -> None:
-        """Take a staging folder away."""
-        shutil.rmtree(staging.folder, ignore_errors=True)
+        """Delete a staging folder."""
+        assert self._stagings is not None
+        self._stagings.delete_tree(staging.folder.name)
 
     def record(self, outcome: Outcome, staging: Staging, makes: Iterable[PurePosixPath], secrets: set[str]) -> None:
         """Write a command that ended into the history, with what it made."""
         self.history.append(outcome, self.root, staging.folder, makes, secrets)
 
-    def _prepare(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise InputError(f"{self.root} is a file; the PKI folder has to be a folder. Name another with --dir.")
-        if not self.root.exists():
-            self.root.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # another kcert was faster
-                self.root.mkdir(FOLDER_MODE)
-        for name in (OWN_FOLDER, *(f"{OWN_FOLDER}/{one}" for one in _OWN_FILES)):
-            if (self.root / name).is_symlink():
-                raise InputError(
-                    f"{self.root / name} is a symbolic link, which kcert never makes there: whoever did could have "
-                    "kcert write wherever it leads. Look where that is, and take the link away."
-                )
-        self.own.mkdir(FOLDER_MODE, exist_ok=True)
+    def _recover(self, stack: contextlib.ExitStack) -> None:
+        """Complete what was written down to be moved, and delete what was not.
 
-    def _recover(self) -> None:
-        """Complete what was written down to be moved, and clear away what was not."""
-        stagings = self.own / "staging"
-        for folder in sorted(stagings.iterdir()) if stagings.is_dir() else ():
-            if (folder / _JOURNAL).is_file():
-                with defer_signals():
-                    self._move_into_place(folder)
+        What the machine refuses to move stays and is told of; everything else goes on.
+        """
+        self._stagings = stack.enter_context(self._own.own_child("staging", FOLDER_MODE))
+        for name in self._stagings.names():
+            if not self._has_journal(name):
+                continue
+            with self._stagings.own_child(name) as folder:
+                journal = _Journal.read(folder)
+                if journal is None:
+                    # What a loss of power left of one. A key that was moved already is found, and certified.
+                    self._stagings.delete_tree(name)
+                    continue
+                try:
+                    with defer_signals():
+                        self._move_into_place(folder, journal)
+                except (MachineError, OSError) as error:
+                    self._waiting |= {*journal.files, *journal.retires}
+                    reason = error if isinstance(error, MachineError) else f"{error.filename}: {error.strerror}."
+                    warn(
+                        f"{', '.join(map(str, journal.files))} could not be put into place, and the next kcert tries "
+                        f"again: {reason}"
+                    )
         self._clear_away()
 
-    def _clear_away(self) -> None:
-        """Take away what was staged, but not what is written down to be moved: the next run completes that."""
-        stagings = self.own / "staging"
-        with contextlib.suppress(OSError):
-            for folder in stagings.iterdir():
-                if not (folder / _JOURNAL).is_file():
-                    shutil.rmtree(folder, ignore_errors=True)
-            stagings.rmdir()
+    def _has_journal(self, name: str) -> bool:
+        assert self._stagings is not None
+        status = self._stagings.status(name)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return False
+        with self._stagings.child(name) as folder:
+            return folder.is_regular(_JOURNAL)
 
-    def _move_into_place(self, folder: Path) -> None:
-        journal = _journal(folder)
-        if journal is None:
-            # What a loss of power left of one. A key that was moved already is found, and certified.
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        names, retired, backup = journal
-        # Nothing moves before all that it replaces is safe.
-        for name in names:
-            if os.path.lexists(folder / name) and os.path.lexists(self.root / name):
-                self.back_up(name, backup)
-        for name in retired:
-            if os.path.lexists(self.root / name):
-                self.back_up(name, backup)
-        for name in names:
-            if not os.path.lexists(folder / name):
-                continue  # moved already, before a kill
-            target = self.root / name
-            for parent in reversed(target.relative_to(self.root).parents[:-1]):
-                (self.root / parent).mkdir(exist_ok=True)
-                (self.root / parent).chmod(INNER_FOLDER_MODE)
-            _keep_owner(folder / name, target)
-            (folder / name).replace(target)
-        for name in retired:
-            (self.root / name).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    def _clear_away(self) -> None:
+        """Delete what was staged, but not what is written down to be moved: the next run completes that."""
+        assert self._stagings is not None
+        with contextlib.suppress(OSError):
+            for name in self._stagings.names():
+                if not self._has_journal(name):
+                    self._stagings.delete_tree(name)
+
+    def _move_into_place(self, staging: Directory, journal: _Journal) -> None:
+        assert self._stagings is not None
+        # Some may have been moved already, before a kill.
+        staged = [name for name in journal.files if _is_staged(staging, name)]
+        # Nothing moves before all that it replaces can be replaced, and is safe.
+        self.check_writable((*staged, *journal.retires))
+        for name in (*staged, *journal.retires):
+            self.back_up(name, journal.backup)
+        for name in staged:
+            with staging.nearest_to(name) as source, self._folder.created_for(name, INNER_FOLDER_MODE) as target:
+                source.move(name.name, target, name.name)
+        for name in journal.retires:
+            with self._folder.parent_of(name) as folder:
+                if folder is not None:
+                    folder.unlink(name.name)
+        self._stagings.delete_tree(staging.path.name)
+
+    def _owner_of(self, name: PurePosixPath) -> tuple[int, int] | None:
+        """Whose the file is that root replaces (etcd's user, a person): it stays theirs. None: kcert's own user."""
+        if os.geteuid() != ROOT:
+            return None
+        with self._folder.parent_of(name) as folder:
+            status = folder.status(name.name) if folder is not None else None
+        return (status.st_uid, status.st_gid) if status is not None and stat.S_ISREG(status.st_mode) else None
 
     def _new_backup(self) -> str:
         """A name that no backup has yet: a clock can be put back, or stand still."""
         name = backup_name()
-        while (self.own / "backup" / name).exists():
-            name += "+"
+        if self._own.status("backup") is None:
+            return name
+        with self._own.own_child("backup") as backups:
+            while backups.status(name) is not None:
+                name += "+"
         return name
 
     def back_up(self, name: PurePosixPath, backup: str) -> None:
         """Keep what the PKI folder has as *name* in the folder *backup* of its backups, with its mode and dates."""
-        kept = self.own / "backup" / backup / name
-        if os.path.lexists(kept):
-            return
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft.keep(self.root / name, kept)
-
-    @contextlib.contextmanager
-    def _machine(self) -> Iterator[None]:
-        """Turn what the machine refuses into words."""
-        try:
-            yield
-        except BrokenPipeError:
-            raise  # that is the reader of the screen, not the folder
-        except OSError as error:
-            # A write tells no name, and may have been one to the screen's file.
-            where = error.filename or (self.root if sys.stdout.isatty() else f"{self.root}, or where the output goes")
-            left = " What was being put into place is completed by the next kcert that writes there."
-            raise MachineError(
-                f"{where}: {error.strerror or error}. Nothing that was there before is lost."
-                f"{left if self.is_unfinished(self.root) else ''}"
-            ) from error
+        with self._folder.parent_of(name) as source:
+            if source is None or source.status(name.name) is None:
+                return
+            with (
+                self._own.own_child("backup", FOLDER_MODE) as backups,
+                backups.own_child(backup, FOLDER_MODE) as kept,
+                kept.created_for(name, FOLDER_MODE) as target,
+            ):
+                if target.status(name.name) is None:
+                    source.keep(name.name, target)
 
 
-def _journal(folder: Path) -> tuple[list[PurePosixPath], list[PurePosixPath], str] | None:
-    """The files to move, those that retire, and the backup's name; None where it is not as kcert writes it."""
+@contextlib.contextmanager
+def _in_words(root: Path) -> Iterator[None]:
+    """Turn what the machine refuses into words."""
     try:
-        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
-        names, backup = [PurePosixPath(name) for name in journal["files"]], str(journal["backup"])
-        retired = [PurePosixPath(name) for name in journal.get("retires", ())]
-    except (ValueError, KeyError, TypeError):
-        return None
-    # Nothing is moved out of the PKI folder, whoever wrote that.
-    outside = any(path.is_absolute() or ".." in path.parts for path in (*names, *retired, PurePosixPath(backup)))
-    return None if outside else (names, retired, backup)
+        yield
+    except OSError as error:
+        where = error.filename or root  # a failed write tells no name
+        left = " What was being put into place is completed by the next kcert that writes there."
+        raise MachineError(
+            f"{where}: {error.strerror or error}. Nothing that was there before is lost."
+            f"{left if Workspace.is_unfinished(root) else ''}"
+        ) from error
+
+
+def _create(root: Path) -> None:
+    """Create the PKI folder, and those above it, where they are missing."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file; the PKI folder has to be a folder. Name another with --dir.")
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another kcert was faster
+            root.mkdir(FOLDER_MODE)
+
+
+def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
+    """True for a file that was made here; a link leads to one of the PKI folder, which stays where it is."""
+    with staging.parent_of(name) as folder:
+        return folder is not None and folder.is_regular(name.name)
+
+
+def _check_same(folder: Directory, path: Path) -> None:
+    """Raise InputError where *path* does not lead to *folder* any more, because another user exchanged a folder."""
+    held, named = os.fstat(folder.handle), path.lstat()
+    if (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
+        raise InputError(
+            f"{path} was exchanged for another folder while kcert worked in it. Nothing was put into place."
+        )
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """What is written down before the first file moves: the files, those that go away, and the backup's name."""
+
+    files: tuple[PurePosixPath, ...]
+    retires: tuple[PurePosixPath, ...]
+    backup: str
+
+    @classmethod
+    def read(cls, folder: Directory) -> _Journal | None:
+        """The journal of a staging folder; None where it is not one that kcert could have written."""
+        try:
+            journal = json.loads(folder.read(_JOURNAL))
+            files, retires = journal["files"], journal.get("retires", [])
+            found = cls(
+                tuple(PurePosixPath(name) for name in files),
+                tuple(PurePosixPath(name) for name in retires),
+                str(journal["backup"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        names = (*found.files, *found.retires)
+        plain = all(isinstance(name, str) for name in (*files, *retires)) and _BACKUP.fullmatch(found.backup)
+        return found if plain and all(map(_is_publishable, names)) else None
+
+    def text(self) -> str:
+        """The content of the file."""
+        return json.dumps(
+            {
+                "backup": self.backup,
+                "files": [str(name) for name in self.files],
+                "retires": [str(name) for name in self.retires],
+            }
+        )
+
+
+def _is_publishable(name: PurePosixPath) -> bool:
+    """True for a path inside the PKI folder that kcert would write; nothing hidden is (``.git/hooks`` would be run)."""
+    hidden = any(part.startswith(".") or "\0" in part for part in name.parts)
+    return bool(name.parts) and not name.is_absolute() and not hidden and name.suffix in _SUFFIXES
 
 
 def backup_name() -> str:
     """What backups made now are kept under: the time in UTC, so that they sort."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
-
-
-def _keep_owner(new: Path, old: Path) -> None:
-    """Where root renews what belongs to somebody else (etcd's user, a person), it stays theirs."""
-    if os.geteuid() == 0 and os.path.lexists(old):
-        status = old.lstat()
-        os.chown(new, status.st_uid, status.st_gid)

@@ -7,6 +7,7 @@ lines and the hash of the last stand in ``history.head``, so that lines missing 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_descriptor, read_regular
+from kcert.store.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """What the first line has as the hash of the line before it."""
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of a history: some 400,000 commands."""
+
+_LONGEST_HEAD = 4096
 
 MOST_READINGS = 1000
 """How often both files are read until nothing was written meanwhile: then it is not a kcert that writes."""
@@ -51,11 +59,13 @@ class History:
         self._last = BEGINNING
         self._lines = 0
 
-    def open(self) -> None:
-        """Find the end of the chain; what a kill left of a half-written line goes."""
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        self._head_file = os.open(self.head, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        content = self.path.read_bytes()
+    def open(self, folder: Directory | None = None) -> None:
+        """Find the end of the chain, in the *folder* if that is open already; a half-written line is deleted."""
+        with contextlib.ExitStack() as stack:
+            own = folder or stack.enter_context(Directory.open(self.path.parent))
+            self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
+        content = read_descriptor(os.dup(self._file), self.path, LARGEST)
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.ftruncate(self._file, len(whole))
@@ -69,9 +79,10 @@ class History:
     def _recorded(self) -> tuple[int, str]:
         """The number of lines, and the hash of the last, as the head has them."""
         try:
-            lines, last = self.head.read_text(encoding="ascii").split()
+            assert self._head_file is not None
+            lines, last = os.pread(self._head_file, _LONGEST_HEAD, 0).decode("ascii").split()
             return max(int(lines), 0), last
-        except (FileNotFoundError, ValueError):
+        except ValueError:
             return 0, BEGINNING
 
     def close(self) -> None:
@@ -146,7 +157,7 @@ def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:
 
 def _head(own: Path) -> bytes:
     try:
-        return (own / "history.head").read_bytes()
+        return read_regular(own / "history.head", _LONGEST_HEAD)
     except FileNotFoundError:
         return b""
     except PermissionError as error:
@@ -174,7 +185,7 @@ def _check_head(own: Path, head: bytes, hashes: list[str]) -> None:
 def _lines(own: Path) -> list[bytes]:
     path = own / "history.jsonl"
     try:
-        return path.read_bytes().splitlines(keepends=True)
+        return read_regular(path, LARGEST).splitlines(keepends=True)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -209,4 +220,4 @@ def _hash(line: bytes) -> str:
 def _file_hash(path: Path, secret: bool) -> str | None:
     if secret or not path.is_file():
         return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(path)).hexdigest()

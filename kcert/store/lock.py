@@ -11,21 +11,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from kcert.store.directory import Directory
+
+_LONGEST = 4096
+"""Bytes of what a lock says of its holder; kcert writes a hundred or two."""
 
 
 @contextlib.contextmanager
-def locked(path: Path, doing: str, waits_for: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock at *path* until the block ends.
+def locked(own: Directory, doing: str, waits_for: Callable[[str], None]) -> Iterator[None]:
+    """Hold the file ``lock`` of the folder *own* until the block ends.
 
-    The kernel lets go of it when the process ends, however it ends; the file stays, because a lock file
+    The kernel releases it when the process ends, however it ends; the file stays, because a lock file
     that is removed can be held twice. It says who holds it.
     """
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb+") as file:
+    with os.fdopen(own.open_own("lock", os.O_RDWR | os.O_CREAT), "rb+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waits_for(_holder(file.read()))
+            waits_for(_holder(file.read(_LONGEST)))
             fcntl.flock(file, fcntl.LOCK_EX)
         holder = {"pid": os.getpid(), "doing": doing, "since": datetime.now(timezone.utc).isoformat("T", "seconds")}
         file.seek(0)

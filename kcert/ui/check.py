@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.check import Finding
-    from kcert.scan.checking import Judgement
+    from kcert.check.checking import Judgement
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 

@@ -44,10 +44,7 @@ PALETTE = Theme(
 
 
 class Screen(Console):
-    """rich's console, but a reader who has gone away ends kcert as it ends any program.
-
-    ``captured`` is True while what is printed is held back.
-    """
+    """rich's console; ``captured`` is True while what is printed is held back."""
 
     captured = False
 
@@ -60,10 +57,6 @@ class Screen(Console):
         """Give back what was printed."""
         self.captured = False
         return super().end_capture()
-
-    def on_broken_pipe(self) -> None:
-        """Let ``kcert.__main__`` see it."""
-        raise BrokenPipeError
 
 
 @cache

@@ -19,6 +19,7 @@ from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, format_command, quote, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext
+    from kcert.issue.context import IssueContext
+    from kcert.issue.plan import Run
     from kcert.kubernetes.answers import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
-    from kcert.plan import Run
     from kcert.shell import Outcome
 
 
@@ -118,9 +119,12 @@ def out_of_file(
     Nothing where the manifest does not have the field on one line, or is a bare request.
     """
     content = one.request if field == "request" else one.certificate or b""
-    line = f"{field}: {base64.b64encode(content).decode('ascii')}"
-    if one.document is None or line not in (found.strip() for found in path.read_text("utf-8").splitlines()):
+    prefix = f"{field}: "
+    if one.document is None:
         return ""
+    lines = [line.lstrip(" ") for line in path.read_text("utf-8").split("\n")]
+    if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
+        return ""  # sed would print something else: a comment or an annotation may have such a line, too
     named = path if folder is None else Path(os.path.relpath(path, folder))
     return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
 
@@ -168,23 +172,36 @@ def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
 
 
 def _becomes(one: SigningRequest, request: Request) -> None:
-    name, groups = request.subject.common_name or "", request.subject.organizations
-    serving = one.signer == signers.KUBELET_SERVING
-    among = ", ".join(clean_line(group) for group in groups) or "no group of its own"
-    if not serving:
-        say(f"Whoever holds the key would become the user {clean_line(name)}, in: {among}.")
-        _carries(request.subject)
-    else:
-        say(f"The kubelet of {clean_line(name.removeprefix(signers.NODE_PREFIX))} would serve with it.")
+    _identity(one, request)
     if request.alt_names:
-        say(f"Names: {', '.join(clean_line(str(one)) for one in request.alt_names)}.")
+        say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not one.signer:
         return
     purpose = signers.SIGNERS[one.signer].purpose if one.signer in signers.SIGNERS else "a signer of its own"
     say(f"Signer: {clean_line(one.signer)} ({purpose}). Usages: {', '.join(one.usages)}.")
     if one.expires is not None:
         say(f"It asks to be valid for {told(timedelta(seconds=one.expires))} at most.")
-    _warnings(one, request)
+    signer = signers.SIGNERS.get(one.signer)
+    if signer and (violation := signer.violation(request, one.usages)):
+        say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
+    elif unexpected := [usage for usage in one.usages if usage not in _EXPECTED]:
+        say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
+
+
+def _identity(one: SigningRequest, request: Request) -> None:
+    """Say who the certificate makes its owner."""
+    name, groups = request.subject.common_name or "", request.subject.organizations
+    if one.signer == signers.KUBELET_SERVING:
+        say(f"The kubelet of {clean_line(name.removeprefix(NODE_PREFIX))} serves with it.")
+    else:
+        _names_the_user(name, groups)
+        _carries(request.subject)
+    _warn_of_rights(name, groups)
+
+
+def _names_the_user(name: str, groups: Sequence[str]) -> None:
+    listed = ", ".join(clean_line(group) for group in groups)
+    say(f"Whoever has the key becomes the user {clean_line(name)}, {f'in: {listed}' if listed else 'in no group'}.")
 
 
 def _carries(subject: Name) -> None:
@@ -194,21 +211,16 @@ def _carries(subject: Name) -> None:
         say(f"It also carries a UID: {uid}. From 1.33 on, Kubernetes takes that for the user's own UID.", "notice")
 
 
-def _warnings(one: SigningRequest, request: Request) -> None:
-    if signers.MASTERS in request.subject.organizations:
+def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
+    """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
+    if MASTERS in groups:
         say(
-            "Attention: system:masters may do everything, whatever RBAC says, for as long as the certificate is valid. "
-            "The API server does not take this group from the signer kube-apiserver-client.",
+            "Attention: system:masters has all rights, whatever RBAC says, for as long as the certificate is valid. "
+            "The API server refuses this group where the signer is kube-apiserver-client.",
             "bad",
         )
-    name = request.subject.common_name or ""
-    if name.startswith("system:") and not name.startswith(signers.NODE_PREFIX):
-        say(f"Attention: {clean_line(name)} is a component of Kubernetes, and would have its rights.", "bad")
-    signer = signers.SIGNERS.get(one.signer)
-    if signer and (violation := signer.violation(request, one.usages)):
-        say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
-    elif unexpected := [usage for usage in one.usages if usage not in _EXPECTED]:
-        say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
+    if name.startswith("system:") and not name.startswith(NODE_PREFIX):
+        say(f"Attention: {clean_line(name)} is a component of Kubernetes, and the certificate has its rights.", "bad")
 
 
 _EXPECTED = {"digital signature", "key encipherment", "client auth", "server auth"}
@@ -227,9 +239,8 @@ def _status(one: SigningRequest) -> None:
 
 def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
     """What the manifest says now that it is approved, and what its subject decides besides name and groups."""
+    _identity(after, requested(openssl, after))
     decided(path, before, after, APPROVED)
-    if after.signer != signers.KUBELET_SERVING:
-        _carries(requested(openssl, after).subject)
 
 
 def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
@@ -278,7 +289,7 @@ class Signing:
         heading(f"{one.name}: signed as {one.signer} does it")
         if self._explain:
             _paragraphs("step-issue")
-        csr, config, _ = how.names
+        csr, config, _ = how.files
         say(f"The settings: {config}.")
         screen().print()
         block(how.settings.rstrip().splitlines(), "config")
@@ -303,7 +314,9 @@ class Signing:
         """The manifest has its certificate."""
         say(f"{self._path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
         if found.may_dial:
+            _names_the_user(found.subject.common_name or "", found.subject.organizations)
             _carries(found.subject)
+        _warn_of_rights(found.subject.common_name or "", found.subject.organizations)
         say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}{self._option}`.")
 
     def there(self, one: SigningRequest) -> None:
@@ -325,6 +338,14 @@ class CsrSigning:
         """What it becomes, and the settings, which are the CA's own."""
         certificate = how.certificate
         heading(f"{certificate.name}: {lessons.lesson(certificate.role).title}")
+        assert certificate.subject
+        groups = certificate.subject.organizations
+        if certificate.kind.is_client:
+            _names_the_user(certificate.subject.common_name, groups)
+        if certificate.alt_names:
+            say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
+        _warn_of_rights(certificate.subject.common_name, groups)
+        screen().print()
         if self._explain:
             say(lessons.reason(certificate.role, "signature"))
             screen().print()

@@ -7,52 +7,51 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.kubernetes import forms
-from kcert.kubernetes.components import COMPONENTS
+from kcert.issue.status import State
+from kcert.kubernetes import render
 from kcert.kubernetes.version import STABLE
-from kcert.state import State
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
     from kcert.kubernetes.version import Version
-    from kcert.state import CertificateStatus
 
 
-def print_form(seat: ComponentInstance, form: str) -> None:
+def print_form(instance: ComponentInstance, form: str) -> None:
     """Print what belongs into a file, and nothing else."""
-    sys.stdout.write(forms.printed(seat, form))
+    sys.stdout.write(render.render(instance, form))
 
 
-def show(seat: ComponentInstance, *, explain: bool) -> None:
+def show(instance: ComponentInstance, *, explain: bool) -> None:
     """Print each option, its reason below it."""
-    component = COMPONENTS[seat.component]
-    cluster = seat.cluster
-    heading(f"{seat.component} on {seat.host.name}: profile {cluster.profile}, Kubernetes {seat.version}")
+    component = instance.program
+    cluster = instance.cluster
+    heading(f"{instance.component} on {instance.host.name}: profile {cluster.profile}, Kubernetes {instance.version}")
     if explain:
         say(component.SUMMARY)
     screen().print()
-    for option in component.options(seat):
+    for option in component.options(instance):
         _told(option.argument, option.why, option.reads, explain=explain)
-    settings = tuple(component.settings(seat))
+    settings = tuple(component.settings(instance))
     if settings:
         screen().print()
-        say(f"In {seat.profile.CONFIGURATIONS[seat.component]}:")
+        say(f"In {instance.profile.configurations[instance.component]}:")
         screen().print()
     for setting in settings:
         _told(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
     screen().print()
-    if explain and seat.component == "kube-controller-manager":
+    if explain and instance.component == "kube-controller-manager":
         _signers()
-    say(_next(seat))
+    say(_next(instance))
 
 
-def warn(seat: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
+def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
-    if seat.component == "kube-controller-manager" and seat.authority.unusable:
-        _warning(unsigning(seat.authority.unusable))
+    if instance.component == "kube-controller-manager" and instance.authority.unusable:
+        _warning(unsigning(instance.authority.unusable))
     unfit = tuple(unfit)
     missing = [one.certificate for one in unfit if one.state is State.MISSING]
     if missing:
@@ -110,13 +109,13 @@ def _signers() -> None:
         screen().print()
 
 
-def _next(seat: ComponentInstance) -> str:
-    component = COMPONENTS[seat.component]
+def _next(instance: ComponentInstance) -> str:
+    component = instance.program
     forms_ = ["flags"]
-    if component.without(seat.profile) is None:
+    if component.why_no_unit(instance.profile) is None:
         forms_.append("systemd")
-    if component.pod(seat) is not None:
+    if component.pod(instance) is not None:
         forms_.append("manifest")
-    if tuple(component.settings(seat)):
+    if tuple(component.settings(instance)):
         forms_.append("config")
     return f"Ready to be laid down: `--format {'`, `--format '.join(forms_)}`."

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import new_alone
+from kcert.certificates import new_ca_only_path
 from kcert.shell import format_command, quote
 from kcert.ui.console import block, clean, clean_line, say, screen
 from kcert.ui.script import here_document, passphrase_asked
@@ -142,7 +142,7 @@ def _both_authorities(entry: Entry) -> Iterator[str]:
     if entry.argv[1:2] != ("verify",) or "-CAfile" not in entry.argv[:-1]:
         return
     both = PurePosixPath(entry.argv[entry.argv.index("-CAfile") + 1])
-    alone = new_alone(both)
+    alone = new_ca_only_path(both)
     if str(alone) in entry.argv:
         old = quote(f"{both}.old")
         yield f"mv {quote(str(both))} {old}"

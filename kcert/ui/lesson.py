@@ -9,9 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue import StoppedError
-from kcert.passphrase import OWNERS
-from kcert.plan import Concatenate, ExtractFromKubeconfig, Run, UpdateKubeconfigs, Write, WriteKubeconfig, role_of
+from kcert.issue.context import StoppedError
+from kcert.issue.passphrase import OWNERS
+from kcert.issue.plan import Concatenate, ExtractFromKubeconfig, Run, UpdateKubeconfigs, Write, WriteKubeconfig, role_of
 from kcert.shell import folder_argument, quote
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
@@ -21,8 +21,8 @@ from kcert.ui.results import show_kept, show_made
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.issue import IssueContext, Made, Prepared, Result
-    from kcert.plan import IssuancePlan, Step
+    from kcert.issue.context import IssueContext, Made, Prepared, Result
+    from kcert.issue.plan import IssuancePlan, Step
     from kcert.shell import Outcome
 
 _NAMES = {

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.certificates import Kind
-from kcert.state import State
+from kcert.issue.status import State
 from kcert.ui.console import draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.state import CertificateStatus
+    from kcert.issue.status import CertificateStatus
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""
@@ -75,8 +75,8 @@ def usages(certificate: Certificate) -> tuple[str, ...]:
     if certificate.kind is Kind.CA:
         return ("keyCertSign", "cRLSign", "digitalSignature")
     encrypts = ("keyEncipherment",) if certificate.key.algorithm == "rsa" else ()
-    served = ("serverAuth",) if certificate.kind.serves else ()
-    return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.dials else ()))
+    served = ("serverAuth",) if certificate.kind.is_server else ()
+    return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
 def _row(standing: CertificateStatus) -> tuple[str, ...]:

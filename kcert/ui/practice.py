@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kcert.practice.lab import Check
-    from kcert.practice.session import Answered, Judged, Listed, Session
+    from kcert.practice.lab_text import Action, Words
+    from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
     from kcert.practice.state import State
-    from kcert.practice.words import Action, Words
 
 SCRIPT_WIDTH = 100
 
@@ -40,7 +40,7 @@ WIDE = 76
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
-def show_list(labs: Sequence[Listed], form: str) -> None:
+def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Every lab, in the order of a course."""
     if form == "json":
         _write_json([_record(one) for one in labs])
@@ -64,7 +64,7 @@ def show_list(labs: Sequence[Listed], form: str) -> None:
     )
 
 
-def _row(one: Listed) -> tuple[str, ...]:
+def _row(one: LabListing) -> tuple[str, ...]:
     words = one.words
     done = "yes" if one.solved else ""
     return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
@@ -78,7 +78,7 @@ def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
         screen().print()
 
 
-def _record(one: Listed) -> dict[str, object]:
+def _record(one: LabListing) -> dict[str, object]:
     words, solved = one.words, one.solved
     return {
         "name": words.name,
@@ -119,14 +119,14 @@ def show_hint(session: Session, number: int, text: str, option: str) -> None:
         say(f"That was the last one.{more}")
 
 
-def show_check(session: Session, judged: Judged, form: str, option: str) -> None:
+def show_check(session: Session, judged: CheckResult, form: str, option: str) -> None:
     """What works, what does not, and whether that is all."""
     if form == "json":
         _write_json(_verdict(session, judged))
         return
     console = screen()
-    for trial in judged.trials:
-        _trial(trial)
+    for check in judged.checks:
+        _trial(check)
     console.print()
     if session.state.deadline and not session.running_exam:
         say("The exam that this lab was part of is over: whatever is solved now does not count.", "notice")
@@ -134,8 +134,8 @@ def show_check(session: Session, judged: Judged, form: str, option: str) -> None
     if judged.solved:
         say(f"Solved, {_helped(session.state)}. `kcert explain {name}` says what there is to keep of it.", "good")
         return
-    failing = sum(1 for trial in judged.trials if not trial.works)
-    say(f"Not solved yet: {failing} of {len(judged.trials)} do not hold.", "notice")
+    failing = sum(1 for check in judged.checks if not check.works)
+    say(f"Not solved yet: {failing} of {len(judged.checks)} do not hold.", "notice")
     question = session.question()
     if question:
         _ask(question, option)
@@ -150,31 +150,31 @@ def _helped(state: State) -> str:
     return f"with {' and '.join(looked_at)}" if looked_at else "without a hint"
 
 
-def _verdict(session: Session, judged: Judged) -> dict[str, object]:
+def _verdict(session: Session, judged: CheckResult) -> dict[str, object]:
     return {
         "lab": session.lab.name,
         "seed": session.state.seed,
         "solved": judged.solved,
         "hints": session.state.hints,
         "solution_shown": session.state.shown,
-        "trials": [{"what": one.what, "works": one.works, "why": one.why or None} for one in judged.trials],
+        "trials": [{"what": one.what, "works": one.works, "why": one.why or None} for one in judged.checks],
     }
 
 
-def _trial(trial: Check) -> None:
+def _trial(check: Check) -> None:
     """One line, and what is in the way below it."""
     console = screen()
-    mark, style = ("works", "good") if trial.works else ("fails", "bad")
+    mark, style = ("works", "good") if check.works else ("fails", "bad")
     width = min(console.width, MOST_WIDTH) - 7
-    for number, line in enumerate(textwrap.wrap(clean_line(trial.what), width, break_on_hyphens=False)):
+    for number, line in enumerate(textwrap.wrap(clean_line(check.what), width, break_on_hyphens=False)):
         text = Text(f"{mark}  " if not number else " " * 7, style=style)
         console.print(text.append(line, style="default"), soft_wrap=True)
-    if not trial.works:
-        for line in textwrap.wrap(clean_line(trial.why), width, break_on_hyphens=False):
+    if not check.works:
+        for line in textwrap.wrap(clean_line(check.why), width, break_on_hyphens=False):
             console.print(Text(f"{' ' * 7}{line}", style="quiet"), soft_wrap=True)
 
 
-def show_answer(answered: Answered, option: str) -> None:
+def show_answer(answered: AnswerResult, option: str) -> None:
     """Right or not, and what is asked next."""
     if not answered.right:
         say(f"That is not the answer to question {answered.number}. Look again, and answer it once more.", "notice")

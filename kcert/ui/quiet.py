@@ -7,17 +7,17 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from kcert.state import State
+from kcert.issue.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue import IssueContext, Made, Prepared
-    from kcert.plan import IssuancePlan, Step
+    from kcert.issue.context import IssueContext, Made, Prepared
+    from kcert.issue.plan import IssuancePlan, Step
+    from kcert.issue.status import CertificateStatus
     from kcert.shell import Outcome
-    from kcert.state import CertificateStatus
 
 
 class Quiet:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.durations import told
-from kcert.kubernetes.assignment import unusable_key
-from kcert.plan import UpdateKubeconfigs
+from kcert.issue.plan import UpdateKubeconfigs
+from kcert.kubernetes.consumers import restarts, user_certificates
+from kcert.kubernetes.placement import unusable_key
 from kcert.profiles.profile import kubeconfig_of
-from kcert.profiles.readers import people, restarts
+from kcert.roles import ROLES
 from kcert.shell import quote
 from kcert.ui.console import block, say
 
@@ -18,34 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import IssueContext, Made, Renewal, Result
-    from kcert.profiles.readers import Restart
-    from kcert.state import CertificateStatus
-
-_READ_AGAIN = (
-    "kube-apiserver",
-    "apiserver-kubelet-client",
-    "apiserver-etcd-client",
-    "front-proxy-client",
-    "etcd-server",
-    "etcd-peer",
-    "kubelet-server",
-)
-"""Roles of certificates that whoever uses them reads again by himself, within a minute.
-
-etcd reads its pair in each handshake (https://github.com/etcd-io/etcd/pull/7829), and so does the API server where it
-is etcd's client. The API server reads its own since 1.17 (https://github.com/kubernetes/kubernetes/pull/84200), a
-kubelet since 1.31 (https://github.com/kubernetes/kubernetes/pull/124574). What is embedded in a kubeconfig is never
-read again: client-go does so with files alone. Nor are all the files in which a CA is trusted, or the keys of tokens.
-"""
-
-_HOW = {
-    "course": "Where they run as services: `systemctl restart COMPONENT` on each host. Where they are static pods: "
-    "move the manifest out of the kubelet's manifest folder, wait until the pod is gone, and move it back.",
-    "hardway": "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other.",
-    "kubeadm": "They are static pods here, the kubelet apart: move the manifest out of /etc/kubernetes/manifests, wait "
-    "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`.",
-}
+    from kcert.issue.context import IssueContext, Made, Renewal, Result
+    from kcert.issue.status import CertificateStatus
+    from kcert.kubernetes.consumers import Restart
 
 
 def follows(order: IssueContext, result: Result, first: CertificateStatus | None) -> None:
@@ -79,7 +56,7 @@ def _nothing(order: IssueContext, renewal: Renewal, first: CertificateStatus | N
 
 def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
     done = [one.procedure.certificate for one in made]
-    owners = people(done)
+    owners = user_certificates(done)
     if owners:
         say(f"To be handed to their owners: {', '.join(owners)}.")
     # Whoever has a kubeconfig at home has the CA's old file in it.
@@ -87,7 +64,7 @@ def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
     rewritten = {
         path for one in authorities for step in one.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths
     }
-    components = {kubeconfig_of(one) for one in order.known if one.subject and not people([one])}
+    components = {kubeconfig_of(one) for one in order.known if one.subject and not user_certificates([one])}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
     if owners or theirs:
@@ -102,8 +79,8 @@ def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
 
 
 def _restart(order: IssueContext, done: Sequence[Certificate]) -> None:
-    needed = restarts(order.cluster, [one for one in done if one.role not in _READ_AGAIN])
-    noticed = _beside(needed, restarts(order.cluster, [one for one in done if one.role in _READ_AGAIN]))
+    needed = restarts(order.cluster, [one for one in done if not ROLES[one.role].reloaded])
+    noticed = _beside(needed, restarts(order.cluster, [one for one in done if ROLES[one.role].reloaded]))
     if needed:
         say("Then start anew what reads its files, or some of them, only when it starts:")
         _listed(needed)
@@ -113,7 +90,7 @@ def _restart(order: IssueContext, done: Sequence[Certificate]) -> None:
             "sure, start these anew in a quiet hour:"
         )
         _listed(noticed)
-    say(_HOW.get(order.cluster.profile, _HOW["course"]))
+    say(profiles.PROFILES[order.cluster.profile].restarting)
 
 
 def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
@@ -178,11 +155,8 @@ def _in_cluster(order: IssueContext) -> None:
 
     Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
     """
-    join = (
-        "cluster-info in kube-public, from which `kubeadm join` takes it (certificate-authority-data); "
-        if order.cluster.profile == "kubeadm"
-        else ""
-    )
+    copies = profiles.PROFILES[order.cluster.profile].ca_copies
+    join = f"{copies}; " if copies else ""
     say(
         f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
         "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace, and "

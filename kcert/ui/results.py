@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.state import State
+from kcert.issue.status import State
 from kcert.ui.console import draw, heading, say, screen, table
 from kcert.ui.quiet import without_end
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue import Made
-    from kcert.state import CertificateStatus
+    from kcert.issue.context import Made
+    from kcert.issue.status import CertificateStatus
 
 
 WORDS_WIDTH = 30

@@ -7,8 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.passphrase import CA_KEY, OWNERS, ROOT_KEY
-from kcert.plan import (
+from kcert.issue.passphrase import CA_KEY, OWNERS, ROOT_KEY
+from kcert.issue.plan import (
     Concatenate,
     ExtractFromKubeconfig,
     Run,
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
-    from kcert.issue import IssueContext, Prepared
+    from kcert.issue.context import IssueContext, Prepared
+    from kcert.issue.passphrase import Owner
+    from kcert.issue.plan import IssuancePlan, Step
     from kcert.kubeconfig import Swap
-    from kcert.passphrase import Owner
-    from kcert.plan import IssuancePlan, Step
 
 WIDTH = 100
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.check import RuleContext, check
-from kcert.scan.finding import survey
+from kcert.scan.discovery import survey
 from tests.zoo import makers
 
 if TYPE_CHECKING:

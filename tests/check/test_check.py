@@ -367,7 +367,7 @@ def test_prose_fits_a_narrow_terminal_and_only_commands_and_paths_are_longer(kce
 def test_without_a_place_the_kind_of_installation_is_named_first(kcert: Kcert, tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path / "host")
     ended = kcert("check", "--root", "host")
-    assert ended.lines[0].startswith("This looks like an installation by kubeadm")
+    assert ended.lines[0].startswith("This looks like a cluster made by kubeadm")
     assert ended.status == 0
 
 

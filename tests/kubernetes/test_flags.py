@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kcert import profiles
-from kcert.kubernetes import assignment, forms
+from kcert.kubernetes import placement, render
 from tests.clusters import PROFILES
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
 
@@ -44,10 +44,10 @@ def printed(home: Path, component: str, form: str, *arguments: str | Path) -> st
     """One form of what a component is told, with the options of `kcert flags` in *arguments*."""
     asked = dict(zip(arguments[::2], map(str, arguments[1::2]), strict=True))
     cluster = profiles.load(home / "kcert.yaml")
-    seat = assignment.seat(
+    instance = placement.placement(
         cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
     )
-    return forms.printed(seat, form)
+    return render.render(instance, form)
 
 
 def flags(home: Path, component: str, *arguments: str | Path) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from kcert.practice.session import Judged, Session
+    from kcert.practice.session import CheckResult, Session
 
 MAKING = ("renew", "ca", "client", "apiserver", "etcd", "kubelet")
 """Commands that are run with --quiet here: they make the same, and no program is started by a fork of Python."""
@@ -48,13 +48,13 @@ class Started:
         shutil.copytree(self.root, root, symlinks=True)
         return Started(session.resume(root))
 
-    def check(self) -> Judged:
+    def check(self) -> CheckResult:
         """What has to work, tried."""
         return session.resume(self.root).check()
 
     def told(self, text: str) -> str:
         """*text* with this start's names in the place of the placeholders."""
-        values = self.session.scene.values
+        values = self.session.scenario.values
         return re.sub(r"\{\{ *(\w+) *\}\}", lambda found: values[found[1]], text)
 
     def play(self, lines: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kcert.practice.session import Judged
+    from kcert.practice.session import CheckResult
     from tests.practice.conftest import Started
 
 THOROUGH = os.environ.get("KCERT_TESTS_THOROUGH") == "1"
@@ -27,9 +27,9 @@ SOME = SEEDS if THOROUGH else SEEDS[:2]
 EACH = pytest.mark.parametrize("name", NAMES, scope="module")
 
 
-def failing(judged: Judged) -> list[str]:
+def failing(judged: CheckResult) -> list[str]:
     """What does not work, each with its reason."""
-    return [f"{one.what}: {one.why}" for one in judged.trials if not one.works]
+    return [f"{one.what}: {one.why}" for one in judged.checks if not one.works]
 
 
 def test_every_lab_has_its_case() -> None:
@@ -110,5 +110,5 @@ def test_no_story_and_no_state_gives_the_answer_away(name: str, lab: Callable[[s
                 assert line not in told or line.startswith("cp -Rp pki rollouts/"), line
         for hint in started.session.words.hints:
             assert hint not in told
-    for right in started.session.rights:
+    for right in started.session.expected_answers:
         assert right.text not in state or right.text in ("1", "2", "3")

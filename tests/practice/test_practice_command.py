@@ -16,10 +16,10 @@ import pytest
 
 from kcert import lessons
 from kcert.practice import answers, exam, session, state
-from kcert.practice.draw import ScenarioRng
 from kcert.practice.lab import ExpectedAnswer
+from kcert.practice.lab_text import words
 from kcert.practice.labs import NAMES, lab
-from kcert.practice.words import words
+from kcert.practice.rng import ScenarioRng
 from kcert.ui.practice import script
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program, wait_until
@@ -162,7 +162,7 @@ def test_every_lab_has_its_lesson(name: str) -> None:
 def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
     paths = []
     for name in NAMES:
-        told = words(name).told(session.scene_of(lab(name), 7, datetime.now(timezone.utc)).values)
+        told = words(name).told(session.scenario_of(lab(name), 7, datetime.now(timezone.utc)).values)
         paths.append(tmp_path / f"{name}.sh")
         paths[-1].write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
     said = output([program("shellcheck"), *paths])
@@ -279,15 +279,15 @@ def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -
 
 def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
     begun = session.begin("unknown-cluster", tmp_path / "lab", seed=2)
-    rights = begun.rights
+    expected_answers = begun.expected_answers
     assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 comes later: 1 is to be answered first")
     assert_refused(kcert("practice", "answer", "8", "7"), 2, "counted from 1 to 7")
     assert_refused(kcert("practice", "answer", "1", "  "), 2, "is empty")
     assert "Look again" in practice(kcert, "answer", "1", "pki/none.crt", status=1)
-    assert "Question 2" in practice(kcert, "answer", "1", rights[0].text)
+    assert "Question 2" in practice(kcert, "answer", "1", expected_answers[0].text)
     assert "Question 2" in practice(kcert, "check", status=1)
     found = session.resume(begun.root)
-    for number, right in enumerate(rights, start=1):
+    for number, right in enumerate(expected_answers, start=1):
         assert found.answer(number, f" {right.text.upper() if right.kind == 'words' else right.text} ").right
     assert session.resume(begun.root).check().solved
 

@@ -192,7 +192,7 @@ def test_the_table_fits_the_terminal_and_cuts_nothing(kubeadm: Kubeadm, columns:
         "DNS:kubernetes.default.svc",
         "kubeadm:cluster-admins",
         "days left",
-        "This looks like an installation by kubeadm",
+        "This looks like a cluster made by kubeadm",
     ):
         assert what in joined
     assert "openssl x509 -in etc/kubernetes/" in text
@@ -208,7 +208,7 @@ def test_a_pipe_gets_plain_columns(folder: Path) -> None:
 
 def test_without_a_place_it_says_what_it_found(kubeadm: Kubeadm) -> None:
     shown = kcert("inventory", "--root", kubeadm.root)
-    assert shown.stdout.startswith("This looks like an installation by kubeadm")
+    assert shown.stdout.startswith("This looks like a cluster made by kubeadm")
 
 
 def test_nothing_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.scan import live
-from kcert.scan.finding import survey
+from kcert.scan.discovery import survey
 from kcert.scan.live import Server, server_in
 from tests.scan.conftest import kcert
 from tests.scan.made import SERVER, Pair, authority, certificate, name

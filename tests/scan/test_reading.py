@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from kcert.certificates import AltName
 from kcert.openssl import read
-from kcert.openssl.pem import armoured, pem_blocks
+from kcert.openssl.pem import armoured
 from kcert.openssl.read import X509, Request, Unreadable, read_certificate, read_certificates, read_request, same_key
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
 
@@ -306,29 +306,6 @@ def test_flipped_bits_are_never_believed_twice(ca: Pair) -> None:
             assert [value for _, value in found.subject.parts] == values
 
 
-# ---------------------------------------------------------------- PEM
-
-
-def test_text_before_the_block_and_carriage_returns(ca: Pair) -> None:
-    content = b"Certificate:\n    Data:\n\n" + ca.pem.replace(b"\n", b"\r\n") + b"trailing text\n"
-    (block,) = pem_blocks(content)
-    assert block.is_certificate
-    assert block.fault is None
-    assert block.line == 4
-    assert known(block.pem).subject.common_name == "Kubernetes-CA"
-
-
-def test_several_blocks_of_several_kinds(ca: Pair) -> None:
-    blocks = pem_blocks(ca.pem + ca.key_pem + ca.pem)
-    assert [block.label for block in blocks] == ["CERTIFICATE", "PRIVATE KEY", "CERTIFICATE"]
-
-
-def test_a_block_without_its_end_does_not_swallow_the_next(ca: Pair) -> None:
-    blocks = pem_blocks(ca.pem[:200] + b"\n" + ca.pem)
-    assert [block.fault is None for block in blocks] == [False, True]
-    assert "cut short" in str(blocks[0].fault)
-
-
 # ---------------------------------------------------------------- keys
 
 
@@ -391,14 +368,3 @@ def test_a_request_without_extensions() -> None:
     assert isinstance(found, Request)
     assert found.alt_names == ()
     assert found.extended_key_usage is None
-
-
-def test_the_curve_before_a_key_is_no_damage() -> None:
-    """`openssl ecparam -genkey` without -noout writes both."""
-    made = subprocess.run(
-        ["openssl", "ecparam", "-name", "prime256v1", "-genkey"], capture_output=True, check=True
-    ).stdout
-    curve, key = pem_blocks(made)
-    assert (curve.label, curve.fault) == ("EC PARAMETERS", None)
-    assert key.is_key
-    assert key.fault is None

@@ -19,8 +19,9 @@ from kcert.kubernetes.components.component import Authority, Component, Componen
 from kcert.kubernetes.version import STABLE, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from kcert.certificates import Certificate
     from kcert.config import Cluster, Host
 
 __all__ = [
@@ -32,8 +33,8 @@ __all__ = [
     "Reads",
     "Setting",
     "component",
+    "instances",
     "read_on",
-    "seats",
 ]
 
 COMPONENTS: dict[str, Component] = {
@@ -51,18 +52,19 @@ def component(name: str) -> Component:
     return COMPONENTS[name]
 
 
-def seats(
+def instances(  # noqa: PLR0917 - one for each option
     cluster: Cluster,
     name: str,
     version: Version = STABLE,
     prefix: str | None = None,
     authority: Authority = Authority(),  # noqa: B008 - it is frozen
+    known: Mapping[str, Certificate] | None = None,
 ) -> tuple[ComponentInstance, ...]:
-    """The component's place on each host that it runs on."""
+    """Return the component on each host that it runs on; *known* are the cluster's certificates by name."""
     profile = profiles.PROFILES[cluster.profile]
-    known = {one.name: one for one in profiles.certificates(cluster)}
+    known = known or {cert.name: cert for cert in profiles.certificates(cluster)}
     return tuple(
-        ComponentInstance(name, cluster, profile, host, known, version, prefix, authority)
+        ComponentInstance(COMPONENTS[name], cluster, profile, host, known, version, prefix, authority)
         for host in COMPONENTS[name].hosts(profile, cluster)
     )
 
@@ -75,6 +77,5 @@ def read_on(cluster: Cluster, host: Host, authority: Authority) -> Iterator[tupl
         here = next((there for there in one.hosts(profile, cluster) if there.name == host.name), None)
         if here is None:
             continue
-        seat = ComponentInstance(name, cluster, profile, here, known, STABLE, authority=authority)
-        told: list[Option | Setting] = [*one.options(seat), *one.settings(seat)]
-        yield from ((name, found.reads, found.why) for found in told if found.reads)
+        instance = ComponentInstance(one, cluster, profile, here, known, STABLE, authority=authority)
+        yield from ((name, option.reads, option.why) for option in instance.given() if option.reads)

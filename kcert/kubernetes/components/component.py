@@ -84,7 +84,7 @@ class ComponentInstance:
     what is known of the cluster's CA besides.
     """
 
-    component: str
+    program: Component
     cluster: Cluster
     profile: Profile
     host: Host
@@ -94,9 +94,22 @@ class ComponentInstance:
     authority: Authority = field(default_factory=Authority)
 
     @property
-    def duties(self) -> RoleBindings:
+    def component(self) -> str:
+        """The component's name."""
+        return self.program.NAME
+
+    def given(self) -> tuple[Option | Setting, ...]:
+        """Return its options and the keys of its configuration file."""
+        return (*self.program.options(self), *self.program.settings(self))
+
+    def files(self) -> tuple[Reads, ...]:
+        """Return the files that it reads."""
+        return tuple(option.reads for option in self.given() if option.reads)
+
+    @property
+    def bindings(self) -> RoleBindings:
         """Which certificate does what on this host."""
-        return self.profile.duties(self.cluster, self.host.name)
+        return self.profile.bindings(self.cluster, self.host.name)
 
     @property
     def service_cidrs(self) -> str:
@@ -108,7 +121,7 @@ class ComponentInstance:
         """A part of the certificate called *certificate*, where this component finds it."""
         found = self.known[certificate]
         if self.prefix is None:
-            path = str(self.profile.place(found, part, self.component))
+            path = str(self.profile.install_path(found, part, self.component))
         else:
             path = f"{self.prefix.rstrip('/')}/{file_of(found, part)}"
         return Reads(found, part, path)
@@ -172,19 +185,19 @@ class Component(Protocol):
     def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
         """The hosts that it runs on."""
 
-    def options(self, seat: ComponentInstance) -> Iterator[Option]:
+    def options(self, instance: ComponentInstance) -> Iterator[Option]:
         """Its options, those that belong together side by side."""
 
-    def pod_options(self, seat: ComponentInstance) -> Iterator[Option]:
+    def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
         """The options of its static pod."""
 
-    def settings(self, seat: ComponentInstance) -> Iterator[Setting]:
+    def settings(self, instance: ComponentInstance) -> Iterator[Setting]:
         """The keys of its configuration file; none for a component that kcert gives none."""
 
-    def pod(self, seat: ComponentInstance) -> Pod | None:
+    def pod(self, instance: ComponentInstance) -> Pod | None:
         """Its static pod; None for what is not started as one."""
 
-    def without(self, profile: Profile) -> str | None:
+    def why_no_unit(self, profile: Profile) -> str | None:
         """Why it cannot be started as a systemd unit in this profile; None if it can."""
 
 

@@ -52,27 +52,29 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.etcd
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """Three options towards clients, three towards peers, and who the members are."""
-    duties = seat.duties
-    yield Option("--name", seat.host.name, "the member's name, as --initial-cluster has it")
+    bindings = instance.bindings
+    yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
     yield Option("--data-dir", DATA, "where it keeps what it is told")
-    yield from seat.pair(("--cert-file", "--key-file"), duties.etcd_server, "what it shows to clients")
-    yield seat.file("--trusted-ca-file", duties.etcd_ca, "crt", "the CA whose clients it takes")
+    yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it shows to clients")
+    yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose clients it takes")
     yield Option("--client-cert-auth", "true", "a client that shows no certificate is refused")
-    yield from seat.pair(
-        ("--peer-cert-file", "--peer-key-file"), duties.etcd_peer, "what it shows to other members, dialling or dialled"
+    yield from instance.pair(
+        ("--peer-cert-file", "--peer-key-file"),
+        bindings.etcd_peer,
+        "what it shows to other members, dialling or dialled",
     )
-    yield seat.file("--peer-trusted-ca-file", duties.etcd_ca, "crt", "the CA whose members it takes")
+    yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose members it takes")
     yield Option("--peer-client-cert-auth", "true", "a peer that shows no certificate is refused")
-    yield from _addresses(seat)
+    yield from _addresses(instance)
 
 
-def _addresses(seat: ComponentInstance) -> Iterator[Option]:
-    own = seat.host.addresses
+def _addresses(instance: ComponentInstance) -> Iterator[Option]:
+    own = instance.host.addresses
     clients = dict.fromkeys((*(url(address, ETCD_PORT) for address in own), url("127.0.0.1", ETCD_PORT)))
     peers = (url(address, PEER_PORT) for address in own)
-    members = (f"{member.name}={url(member.addresses[0], PEER_PORT)}" for member in seat.cluster.etcd)
+    members = (f"{member.name}={url(member.addresses[0], PEER_PORT)}" for member in instance.cluster.etcd)
     yield Option("--listen-client-urls", ",".join(clients), "where clients can dial it: https, so TLS only")
     yield Option(
         "--advertise-client-urls", url(own[0], ETCD_PORT), "what it tells clients; the certificate must hold this name"
@@ -85,16 +87,16 @@ def _addresses(seat: ComponentInstance) -> Iterator[Option]:
     yield Option("--initial-cluster-state", "new", "they begin together; one that joins later has existing here")
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: ComponentInstance) -> Pod:
+def pod(instance: ComponentInstance) -> Pod:
     """As kubeadm starts it: its health can be asked for without a certificate, but only from the same host."""
-    new = seat.version.minor >= 31
+    new = instance.version.minor >= 31
     return Pod(
-        image=f"registry.k8s.io/etcd:{_image(seat.version)}",
+        image=f"registry.k8s.io/etcd:{_image(instance.version)}",
         cpu="100m",
         memory="100Mi",
         probe=Probe(
@@ -106,13 +108,13 @@ def pod(seat: ComponentInstance) -> Pod:
         ),
         folders={"etcd-data": DATA},
         writes=frozenset({"etcd-data"}),
-        annotations={"kubeadm.kubernetes.io/etcd.advertise-client-urls": url(seat.host.addresses[0], ETCD_PORT)},
+        annotations={"kubeadm.kubernetes.io/etcd.advertise-client-urls": url(instance.host.addresses[0], ETCD_PORT)},
     )
 
 
-def pod_options(seat: ComponentInstance) -> Iterator[Option]:
+def pod_options(instance: ComponentInstance) -> Iterator[Option]:
     """What the pod is told in addition: where its probes ask."""
-    yield from options(seat)
+    yield from options(instance)
     yield Option(
         "--listen-metrics-urls",
         f"http://127.0.0.1:{METRICS_PORT}",
@@ -124,6 +126,6 @@ def _image(version: Version) -> str:
     return _IMAGES[max(minor for minor in _IMAGES if minor <= version.minor)]
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """It can always be a unit."""
     return None

@@ -35,53 +35,57 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.control_plane
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """Towards callers, towards etcd, towards the kubelets, tokens, and what the rest of the cluster has to agree on."""
-    yield from _serving(seat)
-    yield from _etcd(seat)
-    yield from _kubelets(seat)
-    yield from _tokens(seat)
-    yield from _front_proxy(seat)
+    yield from _serving(instance)
+    yield from _etcd(instance)
+    yield from _kubelets(instance)
+    yield from _tokens(instance)
+    yield from _front_proxy(instance)
     yield Option("--authorization-mode", "Node,RBAC", "Node: a kubelet sees what its own pods need, and no more")
     yield Option("--enable-admission-plugins", "NodeRestriction", "a kubelet changes its own node, and no other")
     yield Option("--enable-bootstrap-token-auth", "true", "a new node may ask for its certificate with a token")
     yield Option("--allow-privileged", "true", "kube-proxy and network plugins run as privileged pods")
     yield Option(
         "--service-cluster-ip-range",
-        seat.service_cidrs,
+        instance.service_cidrs,
         "services' addresses; the first is the API server's own, and among the names of its certificate",
     )
 
 
-def _serving(seat: ComponentInstance) -> Iterator[Option]:
-    duties = seat.duties
-    yield Option("--advertise-address", seat.host.addresses[0], "what it tells the cluster; the certificate holds it")
-    yield Option("--secure-port", str(seat.profile.secure_port(seat.cluster)), "where it is dialled, over TLS only")
-    if seat.version.minor < 20:
-        yield Option("--insecure-port", "0", "closes the port without TLS, which releases before 1.20 still open")
-    yield from seat.pair(
-        ("--tls-cert-file", "--tls-private-key-file"), duties.api_server, "what it shows to everybody who dials it"
+def _serving(instance: ComponentInstance) -> Iterator[Option]:
+    bindings = instance.bindings
+    yield Option(
+        "--advertise-address", instance.host.addresses[0], "what it tells the cluster; the certificate holds it"
     )
-    yield seat.file("--client-ca-file", duties.cluster_ca, "crt", CLIENT_CA)
+    yield Option(
+        "--secure-port", str(instance.profile.secure_port(instance.cluster)), "where it is dialled, over TLS only"
+    )
+    if instance.version.minor < 20:
+        yield Option("--insecure-port", "0", "closes the port without TLS, which releases before 1.20 still open")
+    yield from instance.pair(
+        ("--tls-cert-file", "--tls-private-key-file"), bindings.api_server, "what it shows to everybody who dials it"
+    )
+    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", CLIENT_CA)
 
 
-def _etcd(seat: ComponentInstance) -> Iterator[Option]:
-    duties = seat.duties
-    servers = ",".join(seat.profile.etcd_servers(seat.cluster, seat.host.name))
+def _etcd(instance: ComponentInstance) -> Iterator[Option]:
+    bindings = instance.bindings
+    servers = ",".join(instance.profile.etcd_servers(instance.cluster, instance.host.name))
     yield Option("--etcd-servers", servers, "where etcd is")
-    yield seat.file("--etcd-cafile", duties.etcd_ca, "crt", "the CA by which it recognises etcd")
-    yield from seat.pair(("--etcd-certfile", "--etcd-keyfile"), duties.etcd_client, "what it shows to etcd")
+    yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA by which it recognises etcd")
+    yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it shows to etcd")
 
 
-def _kubelets(seat: ComponentInstance) -> Iterator[Option]:
-    duties = seat.duties
-    if duties.kubelets_ca:
-        yield seat.file(
-            "--kubelet-certificate-authority", duties.kubelets_ca, "crt", "the CA by which it recognises the kubelets"
+def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
+    bindings = instance.bindings
+    if bindings.kubelets_ca:
+        yield instance.file(
+            "--kubelet-certificate-authority", bindings.kubelets_ca, "crt", "the CA by which it recognises the kubelets"
         )
-    yield from seat.pair(
+    yield from instance.pair(
         ("--kubelet-client-certificate", "--kubelet-client-key"),
-        duties.kubelet_client,
+        bindings.kubelet_client,
         "what it shows to kubelets, for logs and exec",
     )
     yield Option(
@@ -91,36 +95,38 @@ def _kubelets(seat: ComponentInstance) -> Iterator[Option]:
     )
 
 
-def _tokens(seat: ComponentInstance) -> Iterator[Option]:
-    account = seat.duties.service_account
-    public = seat.known[account].files.public_key is not None
-    yield seat.file(
+def _tokens(instance: ComponentInstance) -> Iterator[Option]:
+    account = instance.bindings.service_account
+    public = instance.known[account].files.public_key is not None
+    yield instance.file(
         "--service-account-key-file", account, "public_key" if public else "crt", "with this it checks pods' tokens"
     )
-    if seat.version.minor >= 20:
-        yield seat.file("--service-account-signing-key-file", account, "key", "with this it signs them (since 1.20)")
+    if instance.version.minor >= 20:
+        yield instance.file(
+            "--service-account-signing-key-file", account, "key", "with this it signs them (since 1.20)"
+        )
         yield Option(
             "--service-account-issuer",
-            f"https://kubernetes.default.svc.{seat.cluster.dns_domain}",
+            f"https://kubernetes.default.svc.{instance.cluster.dns_domain}",
             "the name that stands in them; every API server has the same",
         )
 
 
-def _front_proxy(seat: ComponentInstance) -> Iterator[Option]:
+def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
     """Only with a CA of its own: whoever shows its certificate may say who he is (RequestHeader authentication)."""
-    duties = seat.duties
-    if not duties.front_proxy_ca or not duties.front_proxy_client:
+    bindings = instance.bindings
+    if not bindings.front_proxy_ca or not bindings.front_proxy_client:
         return
-    client = seat.known[duties.front_proxy_client].subject
+    client = instance.known[bindings.front_proxy_client].subject
     assert client
-    yield from seat.pair(
+    yield from instance.pair(
         ("--proxy-client-cert-file", "--proxy-client-key-file"),
-        duties.front_proxy_client,
+        bindings.front_proxy_client,
         "what it shows to extension API servers",
     )
-    yield seat.file(
+    yield instance.file(
         "--requestheader-client-ca-file",
-        duties.front_proxy_ca,
+        bindings.front_proxy_ca,
         "crt",
         "the CA whose clients are believed when they say for whom they ask",
     )
@@ -133,16 +139,16 @@ def _front_proxy(seat: ComponentInstance) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: ComponentInstance) -> Pod:
+def pod(instance: ComponentInstance) -> Pod:
     """As kubeadm starts it."""
-    address, port = seat.host.addresses[0], seat.profile.secure_port(seat.cluster)
+    address, port = instance.host.addresses[0], instance.profile.secure_port(instance.cluster)
     return Pod(
-        image=registry(NAME, seat.version),
+        image=registry(NAME, instance.version),
         cpu="250m",
         probe=Probe(address, port, "HTTPS", "/livez", "/readyz"),
         folders={"ca-certs": "/etc/ssl/certs"},
@@ -154,6 +160,6 @@ def pod(seat: ComponentInstance) -> Pod:
     )
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """It can always be a unit."""
     return None

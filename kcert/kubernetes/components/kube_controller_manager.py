@@ -26,17 +26,19 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.control_plane
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """Who it is, what it signs with, whom it vouches for, and how it is itself asked for metrics."""
-    duties = seat.duties
-    own = duties.controller_manager
-    yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
-    if seat.authority.unusable is None:
+    bindings = instance.bindings
+    own = bindings.controller_manager
+    yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    if instance.authority.unusable is None:
         # It takes a single certificate, and does not start with the two of a CA that is being replaced.
-        alone: Part = "new" if seat.authority.changing else "crt"
-        yield seat.file("--cluster-signing-cert-file", duties.cluster_ca, alone, "the CA that csrsigning signs with")
-        yield seat.file(
-            "--cluster-signing-key-file", duties.cluster_ca, "key", "its key: no other component is given it"
+        alone: Part = "new" if instance.authority.changing else "crt"
+        yield instance.file(
+            "--cluster-signing-cert-file", bindings.cluster_ca, alone, "the CA that csrsigning signs with"
+        )
+        yield instance.file(
+            "--cluster-signing-key-file", bindings.cluster_ca, "key", "its key: no other component is given it"
         )
     yield Option(
         "--controllers",
@@ -44,40 +46,42 @@ def options(seat: ComponentInstance) -> Iterator[Option]:
         "* holds csrapproving, csrsigning and csrcleaner; the other two are for nodes that join with a token",
     )
     # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
-    part: Part = "chain" if seat.authority.chained else "crt"
-    yield seat.file("--root-ca-file", duties.cluster_ca, part, "the CA that every pod gets, to know the API server by")
-    yield seat.file(
-        "--service-account-private-key-file", duties.service_account, "key", "with this it signs long-lived tokens"
+    part: Part = "chain" if instance.authority.chained else "crt"
+    yield instance.file(
+        "--root-ca-file", bindings.cluster_ca, part, "the CA that every pod gets, to know the API server by"
+    )
+    yield instance.file(
+        "--service-account-private-key-file", bindings.service_account, "key", "with this it signs long-lived tokens"
     )
     yield Option("--use-service-account-credentials", "true", "each controller has only the rights that it needs")
-    yield seat.file("--client-ca-file", duties.cluster_ca, "crt", "the CA whose clients may ask for its metrics")
-    if duties.front_proxy_ca:
-        yield seat.file(
-            "--requestheader-client-ca-file", duties.front_proxy_ca, "crt", "the same, for those who ask by a proxy"
+    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", "the CA whose clients may ask for its metrics")
+    if bindings.front_proxy_ca:
+        yield instance.file(
+            "--requestheader-client-ca-file", bindings.front_proxy_ca, "crt", "the same, for those who ask by a proxy"
         )
-    yield seat.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks")
-    yield seat.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
+    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks")
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
     yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
-    if seat.version.minor < 22:
+    if instance.version.minor < 22:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
     yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
-    yield Option("--cluster-name", seat.cluster.name, "the cluster's name")
-    yield Option("--service-cluster-ip-range", seat.service_cidrs, "as the API server's option of that name")
+    yield Option("--cluster-name", instance.cluster.name, "the cluster's name")
+    yield Option("--service-cluster-ip-range", instance.service_cidrs, "as the API server's option of that name")
 
 
 pod_options = options
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: ComponentInstance) -> Pod:
+def pod(instance: ComponentInstance) -> Pod:
     """As kubeadm starts it."""
     volumes = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
     return Pod(
-        image=registry(NAME, seat.version),
+        image=registry(NAME, instance.version),
         cpu="200m",
         probe=Probe("127.0.0.1", 10257, "HTTPS", "/healthz", "/healthz"),
         folders={"ca-certs": "/etc/ssl/certs", "flexvolume-dir": volumes},
@@ -85,6 +89,6 @@ def pod(seat: ComponentInstance) -> Pod:
     )
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """It can always be a unit."""
     return None

@@ -28,35 +28,37 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return profile.kubelet_hosts(cluster)
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """Where its configuration is, and on which node it runs."""
-    yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeProxyConfiguration: --format config prints it")
+    yield Option(
+        "--config", instance.profile.configurations[NAME], "its KubeProxyConfiguration: --format config prints it"
+    )
     # A pod learns from the API which node it is on.
-    name = seat.host.name if seat.duties.proxy else "$(NODE_NAME)"
+    name = instance.host.name if instance.bindings.proxy else "$(NODE_NAME)"
     yield Option("--hostname-override", name, "the node's name, as the cluster has it")
 
 
 pod_options = options
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """Its kubeconfig; in the profile kubeadm one with a token, which no certificate is needed for."""
     yield Setting(("apiVersion",), "kubeproxy.config.k8s.io/v1alpha1", "")
     yield Setting(("kind",), "KubeProxyConfiguration", "")
     kubeconfig = ("clientConnection", "kubeconfig")
-    if seat.duties.proxy:
-        reads = seat.reads(seat.duties.proxy, "kubeconfig")
+    if instance.bindings.proxy:
+        reads = instance.reads(instance.bindings.proxy, "kubeconfig")
         yield Setting(kubeconfig, reads.path, "the API server, and who it is there", reads)
     else:
         yield Setting(kubeconfig, IN_THE_POD, "comes with the pod, and shows its service account's token")
     yield Setting(("mode",), "iptables", "how it leads the packets")
 
 
-def pod(seat: ComponentInstance) -> Pod | None:
+def pod(instance: ComponentInstance) -> Pod | None:
     """It is no static pod: kubeadm makes a DaemonSet of it."""
     return None
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """kubeadm runs it as a pod."""
-    return profile.without(NAME)
+    return profile.why_absent(NAME)

@@ -26,14 +26,16 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return cluster.control_plane
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """Its kubeconfig, three times over, and how it is itself asked for metrics."""
-    own = seat.duties.scheduler
-    yield seat.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
-    yield seat.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks for metrics")
-    yield seat.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
+    own = instance.bindings.scheduler
+    yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    yield instance.file(
+        "--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks for metrics"
+    )
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
     yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
-    if seat.version.minor < 23:
+    if instance.version.minor < 23:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
     yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
 
@@ -41,22 +43,22 @@ def options(seat: ComponentInstance) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """It is told everything by its options."""
     return iter(())
 
 
-def pod(seat: ComponentInstance) -> Pod:
+def pod(instance: ComponentInstance) -> Pod:
     """As kubeadm starts it."""
-    new = seat.version.minor >= 32
+    new = instance.version.minor >= 32
     return Pod(
-        image=registry(NAME, seat.version),
+        image=registry(NAME, instance.version),
         cpu="100m",
         probe=Probe("127.0.0.1", 10259, "HTTPS", "/livez" if new else "/healthz", "/readyz" if new else "/healthz"),
         folders={},
     )
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """It can always be a unit."""
     return None

@@ -30,15 +30,19 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     return profile.kubelet_hosts(cluster)
 
 
-def options(seat: ComponentInstance) -> Iterator[Option]:
+def options(instance: ComponentInstance) -> Iterator[Option]:
     """What cannot stand in its configuration file."""
-    yield Option("--config", seat.profile.CONFIGURATIONS[NAME], "its KubeletConfiguration: --format config prints it")
-    yield seat.file("--kubeconfig", seat.duties.kubelet, "kubeconfig", "the API server, and who it is there")
-    yield Option("--hostname-override", seat.host.name, "the node's name: its certificate says system:node: and this")
-    if addresses := _node_addresses(seat):
+    yield Option(
+        "--config", instance.profile.configurations[NAME], "its KubeletConfiguration: --format config prints it"
+    )
+    yield instance.file("--kubeconfig", instance.bindings.kubelet, "kubeconfig", "the API server, and who it is there")
+    yield Option(
+        "--hostname-override", instance.host.name, "the node's name: its certificate says system:node: and this"
+    )
+    if addresses := _node_addresses(instance):
         yield Option("--node-ip", ",".join(addresses), "where the API server dials it, so its certificate holds it")
-    if seat.version.minor < 27:
-        if seat.version.minor < 24:
+    if instance.version.minor < 27:
+        if instance.version.minor < 24:
             yield Option("--container-runtime", "remote", "releases before 1.24 would look for Docker")
         yield Option("--container-runtime-endpoint", RUNTIME, "since 1.27 the configuration file has it")
 
@@ -46,37 +50,37 @@ def options(seat: ComponentInstance) -> Iterator[Option]:
 pod_options = options
 
 
-def settings(seat: ComponentInstance) -> Iterator[Setting]:
+def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """Whom it believes, what it shows, and what pods need to find services."""
-    duties, cluster = seat.duties, seat.cluster
+    bindings, cluster = instance.bindings, instance.cluster
     yield Setting(("apiVersion",), "kubelet.config.k8s.io/v1beta1", "")
     yield Setting(("kind",), "KubeletConfiguration", "")
     yield Setting(("authentication", "anonymous", "enabled"), False, "whoever shows nothing is refused")
     yield Setting(("authentication", "webhook", "enabled"), True, "it has the API server check tokens")
-    reads = seat.reads(duties.cluster_ca, "crt")
+    reads = instance.reads(bindings.cluster_ca, "crt")
     yield Setting(("authentication", "x509", "clientCAFile"), reads.path, CLIENT_CA, reads)
     yield Setting(("authorization", "mode"), "Webhook", "it has the API server say who may do what")
     yield Setting(("cgroupDriver",), "systemd", "as containerd's, on a host with systemd")
     yield Setting(("clusterDNS",), (_dns_address(cluster),), "where the cluster's DNS service is")
     yield Setting(("clusterDomain",), cluster.dns_domain, "the domain of services' names")
-    if seat.version.minor >= 27:
+    if instance.version.minor >= 27:
         yield Setting(("containerRuntimeEndpoint",), RUNTIME, "where containerd is")
-    if seat.profile.ROTATES:
+    if instance.profile.kubelets_rotate:
         yield Setting(("rotateCertificates",), True, "it asks for its next client certificate in time, by itself")
         yield Setting(("staticPodPath",), "/etc/kubernetes/manifests", "where the control plane's manifests lie")
-    if duties.kubelet_server:
-        crt, key = seat.reads(duties.kubelet_server, "crt"), seat.reads(duties.kubelet_server, "key")
+    if bindings.kubelet_server:
+        crt, key = instance.reads(bindings.kubelet_server, "crt"), instance.reads(bindings.kubelet_server, "key")
         yield Setting(("tlsCertFile",), crt.path, "what it shows to the API server that dials it", crt)
         yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)
 
 
-def _node_addresses(seat: ComponentInstance) -> list[str]:
+def _node_addresses(instance: ComponentInstance) -> list[str]:
     """The host's first address, and with dual stack its first of the other family: the kubelet takes no other two."""
     first: dict[bool, str] = {}
-    for address in seat.host.addresses:
+    for address in instance.host.addresses:
         if not loopback(address):
             first.setdefault(":" in address, address)
-    return list(first.values())[: 2 if seat.version >= DUAL_STACK else 1]
+    return list(first.values())[: 2 if instance.version >= DUAL_STACK else 1]
 
 
 def _dns_address(cluster: Cluster) -> str:
@@ -85,11 +89,11 @@ def _dns_address(cluster: Cluster) -> str:
     return str(services[min(10, services.num_addresses - 2)])
 
 
-def pod(seat: ComponentInstance) -> Pod | None:
+def pod(instance: ComponentInstance) -> Pod | None:
     """It is no pod: it starts them."""
     return None
 
 
-def without(profile: Profile) -> str | None:
+def why_no_unit(profile: Profile) -> str | None:
     """It can always be a unit."""
     return None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kcert import profiles
 from kcert.kubernetes import bundles
-from kcert.kubernetes.assignment import authority_in
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.export.target import Export, Piece
+from kcert.kubernetes.placement import authority_in
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
@@ -65,7 +65,7 @@ def signs_with(folder: Folder) -> PurePosixPath | None:
     authority = authority_in(folder.root, folder.cluster, folder.openssl)
     if not authority.changing or authority.unusable:
         return None
-    return profiles.PROFILES[folder.cluster.profile].place(folder.known["ca"], "new", "kube-controller-manager")
+    return profiles.PROFILES[folder.cluster.profile].install_path(folder.known["ca"], "new", "kube-controller-manager")
 
 
 def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:

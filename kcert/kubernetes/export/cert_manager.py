@@ -14,15 +14,16 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kcert.certificates import Kind
+from kcert.certificates import Kind, Role
 from kcert.errors import InputError, MachineError
 from kcert.issue.newcomers import newcomers
+from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist
 from kcert.kubernetes.export.target import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
-from kcert.state import status_of
+from kcert.roles import ROLES
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
+    from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.credentials import Folder
-    from kcert.state import CertificateStatus
 
 NAME = "cert-manager"
 SUMMARY = "Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."
@@ -59,19 +60,12 @@ _FOR_REPAIRS = "it is for the day when the cluster does not let anybody in, so i
 
 _ON_DISK = {
     "kube-apiserver": _BEFORE_THE_API,
-    "apiserver-kubelet-client": _BEFORE_THE_API,
-    "apiserver-etcd-client": _BEFORE_THE_API,
-    "front-proxy-client": _BEFORE_THE_API,
-    "etcd-server": _OF_ETCD,
-    "etcd-peer": _OF_ETCD,
+    "etcd": _OF_ETCD,
     "kube-controller-manager": _OF_PODS,
     "kube-scheduler": _OF_PODS,
     "kubelet": _OF_KUBELETS,
-    "kubelet-client": _OF_KUBELETS,
-    "kubelet-server": _OF_KUBELETS,
-    "super-admin": _FOR_REPAIRS,
 }
-"""By a certificate's role, why no Secret is of use to who shows it. cert-manager can hold these, if it is told to."""
+"""By the component that presents a certificate, why a Secret is no use to it. cert-manager holds these on request."""
 
 _SERVICE_ACCOUNT = (
     "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
@@ -175,7 +169,13 @@ def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus
 def _why_not(one: Certificate, wish: Wish) -> str | None:
     if one.chapter == "service-account":
         return _SERVICE_ACCOUNT
-    return None if wish.on_disk else _ON_DISK.get(one.role)
+    return None if wish.on_disk else _on_disk(one)
+
+
+def _on_disk(one: Certificate) -> str | None:
+    if one.role == Role.ETCD_CLIENT:
+        return None
+    return _FOR_REPAIRS if one.role == Role.SUPER_ADMIN else _ON_DISK.get(ROLES[one.role].component)
 
 
 def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
@@ -287,7 +287,7 @@ def _of_certificates(
         authority = authorities[one.issuer or ""]
         head = _object(API_VERSION, "Certificate", names[one.name], wish.namespace)
         comment = f"{one.name}: {_who(one)}"
-        if one.role in _ON_DISK:
+        if _on_disk(one):
             comment += ". Read from a host's disk: something has to bring it there"
         yield comment, {**head, "spec": _spec(one, names[one.name], authority)}
 
@@ -329,8 +329,8 @@ def _usages(one: Certificate) -> list[str]:
         return [words[usage] for usage in asked if usage in words]
     usages = ["digital signature"]
     usages += ["key encipherment"] if one.key.algorithm == "rsa" else []
-    usages += ["server auth"] if one.kind.serves else []
-    usages += ["client auth"] if one.kind.dials else []
+    usages += ["server auth"] if one.kind.is_server else []
+    usages += ["client auth"] if one.kind.is_client else []
     return usages
 
 

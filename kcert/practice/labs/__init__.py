@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-from kcert.practice.words import near
+from kcert.practice.lab_text import near
 
 if TYPE_CHECKING:
     from kcert.practice.lab import Lab

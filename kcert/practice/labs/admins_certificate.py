@@ -6,46 +6,46 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.openssl import cnf
-from kcert.practice.draw import ScenarioRng, chosen, values_of
-from kcert.practice.ground import Make
+from kcert.practice.builder import Make
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """The administrator of a cluster that was set up one way or the other."""
-    cluster = draw.cluster(draw.pick(("course", "hardway")), users=1)
-    wishes = chosen(cluster, "ca", "admin", "kube-apiserver")
-    wish = next(one for one in wishes if one.name == "admin")
-    assert wish.subject
+    cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
+    specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
+    spec = next(one for one in specs if one.name == "admin")
+    assert spec.subject
     values = {
         **values_of(cluster),
-        "who": wish.subject.common_name,
-        "groups": wish.subject.organizations[0],
-        "subject": str(wish.subject),
+        "who": spec.subject.common_name,
+        "groups": spec.subject.organizations[0],
+        "subject": str(spec.subject),
         "colleague": cluster.users[0].name,
     }
-    return Scenario(cluster, draw.now, wishes, values=values)
+    return Scenario(cluster, rng.now, specs, values=values)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """Everything but what is asked for: the CA, the API server, the settings of a client."""
-    ground.describe(scene)
-    ca = scene.wish("ca")
-    ground.make([Make(one, None if one.kind is Kind.CA else ca) for one in scene.wishes if one.name != "admin"])
-    ground.write("pki/openssl-client.cnf", cnf.render(scene.wish("admin")))
+    builder.describe(scenario)
+    ca = scenario.spec("ca")
+    builder.make([Make(one, None if one.kind is Kind.CA else ca) for one in scenario.specs if one.name != "admin"])
+    builder.write("pki/openssl-client.cnf", cnf.render(scenario.spec("admin")))
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """The API server lets him in, and takes him for the administrator."""
-    yield bench.talk("kubectl reaches the API server", "kube-apiserver", "admin", scene.values["api_ip"])
-    yield from bench.sound("admin")
-    yield bench.rules()
+    yield grader.connects("kubectl reaches the API server", "kube-apiserver", "admin", scenario.values["api_ip"])
+    yield from grader.all_work("admin")
+    yield grader.no_check_errors()
 
 
-LAB = Lab("admins-certificate", draws, builds, judges)
+LAB = Lab("admins-certificate", generate, setup, grade)

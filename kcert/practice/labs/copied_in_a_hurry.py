@@ -5,51 +5,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.openssl.keys import same_key
-from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 _NAMES = ("kube-scheduler", "kube-controller-manager", "kube-proxy", "apiserver-kubelet-client")
 """Those whose programs say it in the words of client-go, which the story has."""
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """Whose key was lost, and whose lies in its place."""
-    cluster = draw.cluster()
-    lost, copied = draw.several(_NAMES, 2)
-    wishes = chosen(cluster, "ca", "kube-apiserver", lost, copied)
-    subject = next(str(one.subject) for one in wishes if one.name == lost)
-    values = {"lost": lost, "copied": copied, "subject": subject, "minutes": str(draw.number(5, 50))}
-    return Scenario(cluster, draw.now, wishes, {}, {**values_of(cluster), **values})
+    cluster = rng.cluster()
+    lost, copied = rng.several(_NAMES, 2)
+    specs = select_specs(cluster, "ca", "kube-apiserver", lost, copied)
+    subject = next(str(one.subject) for one in specs if one.name == lost)
+    values = {"lost": lost, "copied": copied, "subject": subject, "minutes": str(rng.number(5, 50))}
+    return Scenario(cluster, rng.now, specs, {}, {**values_of(cluster), **values})
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """All is well, until somebody tidies up."""
-    ground.lay_out(scene)
-    pki = ground.root / scene.folder
-    key = (pki / f"{scene.values['copied']}.key").read_bytes()
-    ground.put(f"{scene.folder}/{scene.values['lost']}.key", key, SECRET_MODE)
+    builder.lay_out(scenario)
+    pki = builder.root / scenario.folder
+    key = (pki / f"{scenario.values['copied']}.key").read_bytes()
+    builder.put(f"{scenario.folder}/{scenario.values['lost']}.key", key, SECRET_MODE)
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Both dial with a key of their own."""
-    lost, copied = scene.values["lost"], scene.values["copied"]
+    lost, copied = scenario.values["lost"], scenario.values["copied"]
 
     def shared() -> str | None:
-        key = bench.shown(scene.wish(copied)).key
-        return "they have the same key" if same_key(bench.openssl, key, bench.certificate(lost).public_key) else None
+        key = grader.shown(scenario.spec(copied)).key
+        return "they have the same key" if same_key(grader.openssl, key, grader.certificate(lost).public_key) else None
 
     for name in (lost, copied):
-        yield bench.talk(f"a client shows {name}.crt and is let in", "kube-apiserver", name, scene.values["api_ip"])
-    yield bench.trial(f"{lost} and {copied} have a key each", shared)
-    yield from bench.sound(lost)
-    yield bench.rules()
+        yield grader.connects(
+            f"a client shows {name}.crt and is let in", "kube-apiserver", name, scenario.values["api_ip"]
+        )
+    yield grader.check(f"{lost} and {copied} have a key each", shared)
+    yield from grader.all_work(lost)
+    yield grader.no_check_errors()
 
 
-LAB = Lab("copied-in-a-hurry", draws, builds, judges)
+LAB = Lab("copied-in-a-hurry", generate, setup, grade)

@@ -6,31 +6,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName
-from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """A kubelet's certificate, or etcd's."""
-    cluster = draw.cluster()
+    cluster = rng.cluster()
     values = values_of(cluster)
-    server, address = draw.pick(((values["node"], values["node_ip"]), ("etcd-server", values["plane_ip"])))
-    wishes = chosen(cluster, "ca", server, "apiserver-kubelet-client", "apiserver-etcd-client")
-    wish = next(one for one in wishes if one.name == server)
-    under_dns = tuple(AltName("DNS", one.value) if one.value == address else one for one in wish.alt_names)
+    server, address = rng.pick(((values["node"], values["node_ip"]), ("etcd-server", values["plane_ip"])))
+    specs = select_specs(cluster, "ca", server, "apiserver-kubelet-client", "apiserver-etcd-client")
+    spec = next(one for one in specs if one.name == server)
+    under_dns = tuple(AltName("DNS", one.value) if one.value == address else one for one in spec.alt_names)
     known = [one.value for one in under_dns if one.type == "IP"]
     why = (
         f"x509: certificate is valid for {', '.join(known)}, not {address}"
         if known
         else f"x509: cannot validate certificate for {address} because it doesn't contain any IP SANs"
     )
-    pod = f"{draw.pick(('web', 'shop', 'mail', 'queue'))}-{draw.number(1000, 9999)}"
+    pod = f"{rng.pick(('web', 'shop', 'mail', 'queue'))}-{rng.number(1000, 9999)}"
     said = (
         f'grpc: addrConn.createTransport failed to connect to {{Addr: "{address}:2379"}}. Err: connection error: '
         f'desc = "transport: authentication handshake failed: tls: failed to verify certificate: {why}"'
@@ -44,21 +44,21 @@ def draws(draw: ScenarioRng) -> Scenario:
         else f"`kubectl logs {pod}` does not work any more, while the pod itself is running happily"
     )
     values |= {"server": server, "address": address, "said": said, "noticed": noticed}
-    return Scenario(cluster, draw.now, wishes, {server: replace(wish, alt_names=under_dns)}, values)
+    return Scenario(cluster, rng.now, specs, {server: replace(spec, alt_names=under_dns)}, values)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The certificate, and the settings that it was made with."""
-    ground.lay_out(scene)
+    builder.lay_out(scenario)
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """It is found by its address, and still by its name."""
-    server, address = scene.values["server"], scene.values["address"]
+    server, address = scenario.values["server"], scenario.values["address"]
     client = "apiserver-etcd-client" if server == "etcd-server" else "apiserver-kubelet-client"
-    yield bench.talk(f"the API server reaches {server} at {address}", server, client, address)
-    yield from bench.sound(server)
-    yield bench.rules()
+    yield grader.connects(f"the API server reaches {server} at {address}", server, client, address)
+    yield from grader.all_work(server)
+    yield grader.no_check_errors()
 
 
-LAB = Lab("dialled-by-address", draws, builds, judges)
+LAB = Lab("dialled-by-address", generate, setup, grade)

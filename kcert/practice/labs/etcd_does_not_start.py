@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.practice.draw import ScenarioRng, values_of
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.labs import kubeadm_host
+from kcert.practice.rng import ScenarioRng, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 OPTIONS = {
     "--cert-file": "server.crt",
@@ -25,14 +25,14 @@ OPTIONS = {
 }
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """Which option, and how its path is mistyped: a letter lost, two swapped, another folder or ending."""
-    cluster = draw.cluster("kubeadm")
-    option = draw.pick(tuple(OPTIONS))
+    cluster = rng.cluster("kubeadm")
+    option = rng.pick(tuple(OPTIONS))
     right = PurePosixPath("/etc/kubernetes/pki/etcd", OPTIONS[option])
     stem = right.stem
-    lost = draw.number(0, len(stem) - 1)
-    wrong = draw.pick(
+    lost = rng.number(0, len(stem) - 1)
+    wrong = rng.pick(
         (
             right.with_name(f"{stem[:lost]}{stem[lost + 1 :]}{right.suffix}"),
             right.with_name(f"{stem[1]}{stem[0]}{stem[2:]}{right.suffix}"),
@@ -42,32 +42,32 @@ def draws(draw: ScenarioRng) -> Scenario:
         )
     )
     values = {**values_of(cluster), "option": option, "right": str(right), "wrong": str(wrong)}
-    return Scenario(cluster, draw.now, kubeadm_host.wishes(cluster), values=values, folder=kubeadm_host.FOLDER)
+    return Scenario(cluster, rng.now, kubeadm_host.specs(cluster), values=values, folder=kubeadm_host.FOLDER)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The host's /etc/kubernetes, with one path mistyped."""
-    values = scene.values
+    values = scenario.values
     swap = (f"- {values['option']}={values['right']}", f"- {values['option']}={values['wrong']}")
-    kubeadm_host.lay_out(scene, ground, {"etcd": [swap]})
+    kubeadm_host.lay_out(scenario, builder, {"etcd": [swap]})
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Every file that etcd names is there and the right one, and nothing else has changed."""
-    yield bench.trial("etcd finds every file that its manifest names", lambda: _missing(bench))
-    yield kubeadm_host.reaches_etcd(bench)
-    yield kubeadm_host.meets_peers(bench)
-    yield bench.kubeadms_own("etcd")
-    yield bench.as_planned("etcd", scene.values["option"])
-    yield bench.as_planned("kube-apiserver")
-    yield bench.static_pods()
-    yield from bench.sound()
-    yield kubeadm_host.rules(bench)
+    yield grader.check("etcd finds every file that its manifest names", lambda: _missing(grader))
+    yield kubeadm_host.reaches_etcd(grader)
+    yield kubeadm_host.meets_peers(grader)
+    yield grader.kubeadms_own("etcd")
+    yield grader.as_planned("etcd", scenario.values["option"])
+    yield grader.as_planned("kube-apiserver")
+    yield grader.static_pods()
+    yield from grader.all_work()
+    yield kubeadm_host.no_check_errors(grader)
 
 
-def _missing(bench: Grader) -> None:
+def _missing(grader: Grader) -> None:
     for option in OPTIONS:
-        bench.named("etcd", option)
+        grader.named("etcd", option)
 
 
-LAB = Lab("etcd-does-not-start", draws, builds, judges)
+LAB = Lab("etcd-does-not-start", generate, setup, grade)

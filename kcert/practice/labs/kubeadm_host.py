@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from kcert.kubernetes.components import seats
-from kcert.kubernetes.forms import manifest
-from kcert.practice.draw import chosen
-from kcert.practice.handshakes import Client, Server, Shown
+from kcert.kubernetes.components import instances
+from kcert.kubernetes.render import manifest
+from kcert.practice.handshakes import Client, Credentials, Server
+from kcert.practice.rng import select_specs
 from kcert.store import SECRET_MODE
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
     from kcert.practice.lab import Check, Scenario
 
 FOLDER = "etc/kubernetes"
@@ -30,20 +30,20 @@ _NAMES = (
 _STATIC_PODS = ("kube-apiserver", "etcd")
 
 
-def wishes(cluster: Cluster) -> tuple[Certificate, ...]:
+def specs(cluster: Cluster) -> tuple[Certificate, ...]:
     """What kube-apiserver and etcd read on the first control-plane host."""
-    return chosen(cluster, *_NAMES)
+    return select_specs(cluster, *_NAMES)
 
 
-def files(wishes: Sequence[Certificate]) -> tuple[str, ...]:
+def files(specs: Sequence[Certificate]) -> tuple[str, ...]:
     """Every file of the host, relative to the lab's folder."""
-    pki = [path for one in wishes for path in (one.files.key, one.files.crt, one.files.public_key) if path]
+    pki = [path for one in specs for path in (one.files.key, one.files.crt, one.files.public_key) if path]
     return (*(f"{FOLDER}/{path}" for path in pki), *(f"{FOLDER}/manifests/{name}.yaml" for name in _STATIC_PODS))
 
 
 def lay_out(
-    scene: Scenario,
-    ground: LabBuilder,
+    scenario: Scenario,
+    builder: LabBuilder,
     swaps: Mapping[str, Sequence[tuple[str, str]]],
     between: Mapping[str, tuple[datetime, datetime]] | None = None,
 ) -> None:
@@ -51,41 +51,41 @@ def lay_out(
 
     *between* is as for ``Ground.lay_out``.
     """
-    ground.lay_out(scene, between)
-    shutil.rmtree(ground.root / scene.folder / "requests")  # kubeadm keeps none
+    builder.lay_out(scenario, between)
+    shutil.rmtree(builder.root / scenario.folder / "requests")  # kubeadm keeps none
     for component in _STATIC_PODS:
-        text = manifest(seats(scene.cluster, component)[0])
+        text = manifest(instances(scenario.cluster, component)[0])
         for right, instead in swaps.get(component, ()):
             text = text.replace(right, instead)
-        ground.write(f"{scene.folder}/manifests/{component}.yaml", text, SECRET_MODE)
+        builder.write(f"{scenario.folder}/manifests/{component}.yaml", text, SECRET_MODE)
 
 
-def rules(bench: Grader) -> Check:
+def no_check_errors(grader: Grader) -> Check:
     """`kcert check` finds no error in what is read here; a copy of a manifest beside the two folders starts nothing."""
-    return bench.rules(f"{FOLDER}/pki", f"{FOLDER}/manifests")
+    return grader.no_check_errors(f"{FOLDER}/pki", f"{FOLDER}/manifests")
 
 
-def reaches_etcd(bench: Grader) -> Check:
+def reaches_etcd(grader: Grader) -> Check:
     """kube-apiserver dials etcd, each with the files that its manifest names."""
 
     def refused() -> str | None:
-        def read(component: str, crt: str, key: str) -> Shown:
-            return Shown(bench.named(component, crt), bench.named(component, key))
+        def read(component: str, crt: str, key: str) -> Credentials:
+            return Credentials(grader.named(component, crt), grader.named(component, key))
 
-        etcd = Server(read("etcd", "--cert-file", "--key-file"), bench.named("etcd", "--trusted-ca-file"))
+        etcd = Server(read("etcd", "--cert-file", "--key-file"), grader.named("etcd", "--trusted-ca-file"))
         shown = read("kube-apiserver", "--etcd-certfile", "--etcd-keyfile")
-        return bench.ring.refusal(etcd, Client(bench.named("kube-apiserver", "--etcd-cafile"), shown), "127.0.0.1")
+        return grader.tls.refusal(etcd, Client(grader.named("kube-apiserver", "--etcd-cafile"), shown), "127.0.0.1")
 
-    return bench.trial("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
+    return grader.check("kube-apiserver reaches etcd, each with the files that its manifest names", refused)
 
 
-def meets_peers(bench: Grader) -> Check:
+def meets_peers(grader: Grader) -> Check:
     """A member of etcd dials another with the files for peers."""
 
     def refused() -> str | None:
-        shown = Shown(bench.named("etcd", "--peer-cert-file"), bench.named("etcd", "--peer-key-file"))
-        ca = bench.named("etcd", "--peer-trusted-ca-file")
-        address = bench.scene.cluster.control_plane[0].addresses[0]
-        return bench.ring.refusal(Server(shown, ca), Client(ca, shown), address)
+        shown = Credentials(grader.named("etcd", "--peer-cert-file"), grader.named("etcd", "--peer-key-file"))
+        ca = grader.named("etcd", "--peer-trusted-ca-file")
+        address = grader.scenario.cluster.control_plane[0].addresses[0]
+        return grader.tls.refusal(Server(shown, ca), Client(ca, shown), address)
 
-    return bench.trial("etcd's members know each other, with the files that the manifest names", refused)
+    return grader.check("etcd's members know each other, with the files that the manifest names", refused)

@@ -3,106 +3,112 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import pem_blocks
-from kcert.practice.draw import ScenarioRng, chosen, values_of
-from kcert.practice.grading import short_lived
-from kcert.practice.handshakes import Client, Server, Shown
+from kcert.practice.grader import short_lived
+from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """What the CA is called follows from the way in which the cluster is set up; what waits for it does, too."""
-    cluster = draw.cluster(draw.pick(("course", "hardway")), users=1)
-    wishes = chosen(cluster, "ca", cluster.users[0].name)
-    ca = wishes[0]
+    cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
+    specs = select_specs(cluster, "ca", cluster.users[0].name)
+    ca = specs[0]
     assert ca.subject
     values = {
         **values_of(cluster),
         "subject": str(ca.subject),
         "said": ", ".join(f"{kind} {value}" for kind, value in ca.subject.parts),
         "years": f"{cluster.days.ca} days",
-        "when": draw.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
+        "when": rng.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
     }
-    return Scenario(cluster, draw.now, wishes, values=values)
+    return Scenario(cluster, rng.now, specs, values=values)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The settings, and somebody's request that waits."""
     from kcert.openssl import cnf
 
-    ground.describe(scene)
-    ground.write("pki/openssl-ca.cnf", cnf.render(scene.wish("ca")))
-    ground.ask(scene.wish(scene.values["user"]))
-    (ground.root / "pki").chmod(0o700)
+    builder.describe(scenario)
+    builder.write("pki/openssl-ca.cnf", cnf.render(scenario.spec("ca")))
+    builder.ask(scenario.spec(scenario.values["user"]))
+    (builder.root / "pki").chmod(0o700)
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """It is a CA, it is the one that was asked for, and what it signs is accepted."""
-    yield bench.trial(
-        "pki/ca.key is the key of pki/ca.crt", lambda: bench.unfit(bench.content(bench.pki / "ca.key"), "ca")
+    yield grader.check(
+        "pki/ca.key is the key of pki/ca.crt", lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca")
     )
-    yield bench.trial("pki/ca.crt is called as it was agreed", lambda: _misnamed(scene, bench))
-    yield bench.trial("pki/ca.crt has signed itself", lambda: _not_alone(bench))
-    yield bench.trial("it lasts as long as it was agreed", lambda: _short_lived(scene, bench))
-    yield bench.trial("what it signs is accepted", lambda: _signs_in_vain(scene, bench))
-    yield bench.closed()
-    yield bench.rules("pki")
+    yield grader.check("pki/ca.crt is called as it was agreed", lambda: _misnamed(scenario, grader))
+    yield grader.check("pki/ca.crt has signed itself", lambda: _not_alone(grader))
+    yield grader.check("it lasts as long as it was agreed", lambda: _short_lived(scenario, grader))
+    yield grader.check("what it signs is accepted", lambda: _signs_in_vain(scenario, grader))
+    yield grader.private_keys_protected()
+    yield grader.no_check_errors("pki")
 
 
-def _misnamed(scene: Scenario, bench: Grader) -> str | None:
-    found = bench.certificate("ca").subject
-    wish = scene.wish("ca").subject
-    assert wish
-    if sorted(found.parts) == sorted(wish.parts):
+def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
+    found = grader.certificate("ca").subject
+    spec = scenario.spec("ca").subject
+    assert spec
+    if sorted(found.parts) == sorted(spec.parts):
         return None
     return f"it is called {found or 'nothing'}"
 
 
-def _not_alone(bench: Grader) -> str | None:
-    count = sum(1 for block in pem_blocks(bench.trusted()) if block.is_certificate)
+def _not_alone(grader: Grader) -> str | None:
+    count = sum(1 for block in pem_blocks(grader.trusted()) if block.is_certificate)
     if count != 1:
         return f"the file holds {count} certificates"
-    found = bench.certificate("ca")
+    found = grader.certificate("ca")
     return None if found.self_issued else f"its issuer is {found.issuer}"
 
 
-def _short_lived(scene: Scenario, bench: Grader) -> str | None:
-    found, days = bench.certificate("ca"), scene.cluster.days.ca
-    if found.not_after - bench.now > timedelta(days=days + 2):
+def _short_lived(scenario: Scenario, grader: Grader) -> str | None:
+    found, days = grader.certificate("ca"), scenario.cluster.days.ca
+    if found.not_after - grader.now > timedelta(days=days + 2):
         return f"it ends only on {found.not_after:%Y-%m-%d}"
-    return short_lived(found, bench.now, timedelta(days=days - 30))
+    return short_lived(found, grader.now, timedelta(days=days - 30))
 
 
-def _signs_in_vain(scene: Scenario, bench: Grader) -> str | None:
-    """Have it sign the request that waits, and let somebody dial with that."""
+def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
+    """Return why a certificate that this CA signs for the waiting request is not accepted; None if it is.
+
+    It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
+    """
+    from kcert.openssl import cnf
     from kcert.shell import Command, read
 
-    wish = scene.wish(scene.values["user"])
-    bench.certificate("ca")
-    shown = bench.content(bench.pki / str(wish.files.csr)), bench.content(bench.pki / wish.files.key)
-    signed = read(
-        Command(
-            (
-                *(bench.openssl, "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90"),
-                *("-set_serial", str(secrets.randbits(60)), "-extensions", "v3_req", "-extfile", str(wish.files.cnf)),
-            ),
-            bench.pki,
-        ),
-        shown[0],
-    )
+    spec = scenario.spec(scenario.values["user"])
+    grader.certificate("ca")
+    csr, key = grader.content(grader.pki / str(spec.files.csr)), grader.content(grader.pki / spec.files.key)
+    with tempfile.TemporaryDirectory(prefix="kcert-") as name:
+        folder = Path(name)
+        for file in ("ca.crt", "ca.key"):
+            (folder / file).write_bytes(grader.content(grader.pki / file))
+        (folder / "openssl.cnf").write_text(cnf.render(spec), encoding="utf-8")
+        argv = (
+            *(grader.openssl, "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90"),
+            *("-set_serial", str(secrets.randbits(60)), "-extensions", "v3_req", "-extfile", "openssl.cnf"),
+        )
+        signed = read(Command(argv, folder), csr)
     if not signed.succeeded:
         return "openssl cannot sign with it"
-    leaf = Shown(signed.stdout, shown[1])
-    return bench.ring.refusal(Server(leaf, bench.trusted()), Client(None, leaf), "localhost")
+    leaf = Credentials(signed.stdout, key)
+    return grader.tls.refusal(Server(leaf, grader.trusted()), Client(None, leaf), "localhost")
 
 
-LAB = Lab("make-the-ca", draws, builds, judges)
+LAB = Lab("make-the-ca", generate, setup, grade)

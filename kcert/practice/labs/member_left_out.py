@@ -6,52 +6,50 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """Three members, and which of them it is."""
-    cluster = draw.cluster(control_planes=3)
+    cluster = rng.cluster(control_planes=3)
     members = {f"etcd-peer-{one.name}": one for one in cluster.etcd}
-    name = draw.pick(tuple(members))
-    wishes = chosen(cluster, "ca", *members)
-    wish = next(one for one in wishes if one.name == name)
+    name = rng.pick(tuple(members))
+    specs = select_specs(cluster, "ca", *members)
+    spec = next(one for one in specs if one.name == name)
     others = [one for one in members if one != name]
-    witness = members[draw.pick(others)]
+    witness = members[rng.pick(others)]
     values = {
         "name": name,
         "member": members[name].name,
         "member_ip": members[name].addresses[0],
         "witness": witness.name,
-        "client_port": str(draw.number(33000, 60000)),
+        "client_port": str(rng.number(33000, 60000)),
     }
-    return Scenario(
-        cluster, draw.now, wishes, {name: replace(wish, kind=Kind.SERVER)}, {**values_of(cluster), **values}
-    )
+    return Scenario(cluster, rng.now, specs, {name: replace(spec, kind=Kind.SERVER)}, {**values_of(cluster), **values})
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The certificates with which the members talk to each other."""
-    ground.lay_out(scene)
+    builder.lay_out(scenario)
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Each member dials each other one, under its address."""
-    for dialling in scene.cluster.etcd:
-        for answering in scene.cluster.etcd:
+    for dialling in scenario.cluster.etcd:
+        for answering in scenario.cluster.etcd:
             if dialling != answering:
                 what = f"{dialling.name} dials {answering.name} and is let in"
                 names = f"etcd-peer-{answering.name}", f"etcd-peer-{dialling.name}"
-                yield bench.talk(what, *names, answering.addresses[0])
-    yield from bench.sound(scene.values["name"])
-    yield bench.rules()
+                yield grader.connects(what, *names, answering.addresses[0])
+    yield from grader.all_work(scenario.values["name"])
+    yield grader.no_check_errors()
 
 
-LAB = Lab("member-left-out", draws, builds, judges)
+LAB = Lab("member-left-out", generate, setup, grade)

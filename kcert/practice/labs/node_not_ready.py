@@ -6,41 +6,43 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Subject
-from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """Which of the nodes, and how its name is written."""
-    cluster = draw.cluster(nodes=2)
-    node = draw.pick(cluster.nodes)
+    cluster = rng.cluster(nodes=2)
+    node = rng.pick(cluster.nodes)
     name = f"kubelet-client-{node.name}"
-    wishes = chosen(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{one.name}" for one in cluster.nodes))
-    wish = next(one for one in wishes if one.name == name)
-    assert wish.subject
-    written = draw.pick((node.name.upper(), node.name.capitalize()))
-    made = {name: replace(wish, subject=Subject(f"system:node:{written}", wish.subject.organizations))}
+    specs = select_specs(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{one.name}" for one in cluster.nodes))
+    spec = next(one for one in specs if one.name == name)
+    assert spec.subject
+    written = rng.pick((node.name.upper(), node.name.capitalize()))
+    made = {name: replace(spec, subject=Subject(f"system:node:{written}", spec.subject.organizations))}
     values = {**values_of(cluster), "node": node.name, "node_ip": node.addresses[0], "written": written, "name": name}
-    return Scenario(cluster, draw.now, wishes, made, values)
+    return Scenario(cluster, rng.now, specs, made, values)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The kubelets' client certificates."""
-    ground.lay_out(scene)
+    builder.lay_out(scenario)
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """The kubelet is let in, and is its own node."""
-    name, node = scene.values["name"], scene.values["node"]
-    yield bench.talk(f"the kubelet of {node} reaches the API server", "kube-apiserver", name, scene.values["api_ip"])
-    yield from bench.sound(name)
-    yield bench.rules()
+    name, node = scenario.values["name"], scenario.values["node"]
+    yield grader.connects(
+        f"the kubelet of {node} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"]
+    )
+    yield from grader.all_work(name)
+    yield grader.no_check_errors()
 
 
-LAB = Lab("node-not-ready", draws, builds, judges)
+LAB = Lab("node-not-ready", generate, setup, grade)

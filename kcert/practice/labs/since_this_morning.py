@@ -5,44 +5,44 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from kcert.practice.draw import ScenarioRng, chosen, values_of
 from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from kcert.practice.grading import Grader
-    from kcert.practice.ground import LabBuilder
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
 
 
-def _between(scene: Scenario) -> tuple[datetime, datetime]:
-    ended = scene.now.replace(microsecond=0) - timedelta(minutes=int(scene.values["minutes_ago"]))
-    return ended - timedelta(days=int(scene.values["days"])), ended
+def _between(scenario: Scenario) -> tuple[datetime, datetime]:
+    ended = scenario.now.replace(microsecond=0) - timedelta(minutes=int(scenario.values["minutes_ago"]))
+    return ended - timedelta(days=int(scenario.values["days"])), ended
 
 
-def draws(draw: ScenarioRng) -> Scenario:
+def generate(rng: ScenarioRng) -> Scenario:
     """How long ago it was."""
-    cluster = draw.cluster(users=1)
+    cluster = rng.cluster(users=1)
     user = cluster.users[0].name
-    wishes = chosen(cluster, "ca", "admin", user, "kube-apiserver", "apiserver-kubelet-client")
-    values = {**values_of(cluster), "minutes_ago": str(draw.number(45, 300))}
-    ended = _between(Scenario(cluster, draw.now, values=values))[1]
-    values |= {"ended": f"{ended:%Y-%m-%dT%H:%M:%SZ}", "asked": f"{draw.now:%Y-%m-%dT%H:%M:%SZ}"}
-    return Scenario(cluster, draw.now, wishes, {}, values)
+    specs = select_specs(cluster, "ca", "admin", user, "kube-apiserver", "apiserver-kubelet-client")
+    values = {**values_of(cluster), "minutes_ago": str(rng.number(45, 300))}
+    ended = _between(Scenario(cluster, rng.now, values=values))[1]
+    values |= {"ended": f"{ended:%Y-%m-%dT%H:%M:%SZ}", "asked": f"{rng.now:%Y-%m-%dT%H:%M:%SZ}"}
+    return Scenario(cluster, rng.now, specs, {}, values)
 
 
-def builds(scene: Scenario, ground: LabBuilder) -> None:
+def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """A certificate of last year."""
-    ground.lay_out(scene, {"kube-apiserver": _between(scene)})
+    builder.lay_out(scenario, {"kube-apiserver": _between(scenario)})
 
 
-def judges(scene: Scenario, bench: Grader) -> Iterator[Check]:
+def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """The API server is believed again, by its clients and under all its names."""
-    for name in ("admin", scene.values["user"]):
-        yield bench.talk(f"{name} reaches the API server", "kube-apiserver", name, scene.values["api_ip"])
-    yield from bench.sound("kube-apiserver")
-    yield bench.rules()
+    for name in ("admin", scenario.values["user"]):
+        yield grader.connects(f"{name} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"])
+    yield from grader.all_work("kube-apiserver")
+    yield grader.no_check_errors()
 
 
-LAB = Lab("since-this-morning", draws, builds, judges)
+LAB = Lab("since-this-morning", generate, setup, grade)

@@ -9,7 +9,7 @@ from kcert.ui.console import clean_line
 
 if TYPE_CHECKING:
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import Problem
+    from kcert.scan.result import Problem
 
 HEADINGS = (
     "component",

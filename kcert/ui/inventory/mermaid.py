@@ -8,35 +8,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kcert.scan.survey import Role
+from kcert.roles import ROLES
 from kcert.ui.inventory.cells import label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 BINARY = False
-
-SHOWN_TO = {
-    Role.APISERVER: ("every client",),
-    Role.APISERVER_KUBELET_CLIENT: ("kubelet",),
-    Role.APISERVER_ETCD_CLIENT: ("etcd",),
-    Role.FRONT_PROXY_CLIENT: ("extension API servers",),
-    Role.ETCD_SERVER: ("kube-apiserver",),
-    Role.ETCD_PEER: ("etcd",),
-    Role.ETCD_CLIENT: ("etcd",),
-    Role.CONTROLLER_MANAGER: ("kube-apiserver",),
-    Role.SCHEDULER: ("kube-apiserver",),
-    Role.PROXY: ("kube-apiserver",),
-    Role.KUBELET: ("kube-apiserver",),
-    Role.KUBELET_CLIENT: ("kube-apiserver",),
-    Role.KUBELET_SERVER: ("kube-apiserver",),
-    Role.ADMIN: ("kube-apiserver",),
-    Role.USER: ("kube-apiserver",),
-}
-"""To whom the holder of a certificate of each role shows it."""
 
 _PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
 
@@ -56,7 +37,7 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
     components: dict[str, str] = {}
     shown: dict[str, None] = {}
     for entry in entries:
-        for other in SHOWN_TO.get(entry.role, ()) if entry.role else ():
+        for other in ROLES[entry.role].presented_to if entry.role else ():
             holder = entry.component or "?"
             for component in (holder, other):
                 components.setdefault(component, f"p{len(components)}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell
 
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 BINARY = True
 

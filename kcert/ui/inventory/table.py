@@ -11,7 +11,6 @@ from rich.text import Text
 
 from kcert.openssl.x509 import listed
 from kcert.scan.inventory import Validity
-from kcert.scan.survey import Installation
 from kcert.shell import format_command
 from kcert.ui.console import block, clean_line, say, screen
 from kcert.ui.inventory.cells import HEADINGS, described, row
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 BINARY = False
 
@@ -41,10 +40,6 @@ STYLES = {
     Validity.EXPIRED: "bad",
     Validity.NOT_YET: "bad",
 }
-_INSTALLATIONS = {
-    Installation.KUBEADM: "This looks like an installation by kubeadm: the control plane runs from manifests.",
-    Installation.HARD_WAY: "This looks like an installation the hard way: the control plane runs from systemd units.",
-}
 
 
 def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
@@ -56,9 +51,9 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
 
 
 def found(survey: ScanResult, *, looked_around: bool) -> None:
-    """Say what kind of installation was found, before anything else."""
-    if survey.installation in _INSTALLATIONS:
-        say(_INSTALLATIONS[survey.installation])
+    """Say what kind of cluster was found, before anything else."""
+    if survey.kind is not None:
+        say(f"This looks like a cluster made by {survey.kind.title}. {survey.kind.renewal}".rstrip())
     elif looked_around:
         say("No component of Kubernetes is set up here, neither by manifests nor by systemd units.")
     if looked_around and survey.looked:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.scan.inventory import Entry
-    from kcert.scan.survey import ScanResult
+    from kcert.scan.result import ScanResult
 
 BINARY = False
 

@@ -1,0 +1,319 @@
+"""A case: what was found, what is known about what it should be, and the time at which it is judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Certificate, Kind, Role
+from kcert.check import fields, ownership
+from kcert.check.signatures import Signatures
+from kcert.roles import CA_ROLES, ROLES, RoleSpec
+from kcert.scan.fs import cluster_root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kcert.openssl.x509 import X509, Name
+    from kcert.scan.result import CertificateRef, ScanResult
+
+
+@dataclass(frozen=True)
+class CertificateInstance:
+    """One certificate in one place, with all that uses it there.
+
+    ``wanted`` is what kcert.yaml says about it, where that is known.
+    """
+
+    uses: tuple[CertificateRef, ...]
+    wanted: Certificate | None = None
+
+    @property
+    def use(self) -> CertificateRef:
+        """The first of its uses."""
+        return self.uses[0]
+
+    @property
+    def certificate(self) -> X509:
+        """What it says."""
+        return self.use.certificate
+
+    @property
+    def path(self) -> Path:
+        """The file to open."""
+        return self.use.path
+
+    @property
+    def embedded(self) -> bool:
+        """True inside a kubeconfig."""
+        return self.use.embedded
+
+    @property
+    def live(self) -> bool:
+        """True where a server showed it: there is no file to mend."""
+        return self.use.live is not None
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """All that it is for."""
+        return frozenset(use.role for use in self.uses if use.role is not None)
+
+    @property
+    def demands(self) -> tuple[RoleSpec, ...]:
+        """What its roles ask of it, one after the other."""
+        return tuple(ROLES[role] for role in sorted(self.roles, key=lambda role: role.value))
+
+    @property
+    def is_authority(self) -> bool:
+        """True where it is used as a CA, or says that it is one."""
+        return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
+
+    @property
+    def is_root(self) -> bool:
+        """True for a CA that stands by itself: nobody looks at the signature that it gave itself."""
+        return self.is_authority and self.certificate.self_issued
+
+    @property
+    def holder(self) -> tuple[Path, str | None]:
+        """The file that holds it, and the field of it where that is a kubeconfig."""
+        return self.path, self.use.option if self.embedded else None
+
+    @property
+    def only_service_account(self) -> bool:
+        """True where it only carries the key that signs service accounts' tokens: nobody looks at the rest."""
+        return self.roles == {Role.SERVICE_ACCOUNT}
+
+    @property
+    def made_by_kubelet(self) -> bool:
+        """True for the serving certificate that a kubelet makes itself where its configuration names none."""
+        own = self.certificate.self_issued or any(use.issuer_path == self.path for use in self.uses)
+        return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
+
+    @property
+    def serves(self) -> bool:
+        """True where others dial it."""
+        if self.wanted is not None and self.wanted.kind.is_server:
+            return True
+        return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
+
+    @property
+    def dials(self) -> bool:
+        """True where it is shown to a server."""
+        if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
+            return True
+        return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
+
+    def _named_as(self, *kinds: Kind) -> bool:
+        """True where an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
+        return any(use.option and use.position == 0 and use.kind in kinds for use in self.uses if use.role is None)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes whose kubelet uses it, where they are known."""
+        return tuple(dict.fromkeys(use.node for use in self.uses if use.node))
+
+    @property
+    def description(self) -> str:
+        """Its place in words that can begin a sentence: which part of which file."""
+        if self.embedded:
+            return f"the {self.use.option} of {self.path}"
+        return str(self.path) if self.use.position == 0 else f"certificate {self.use.position + 1} of {self.path}"
+
+
+@dataclass
+class RuleContext:
+    """Everything that a rule can look at.
+
+    ``soon`` is how near an expiry counts as near. ``wanted`` is what kcert.yaml asks for, by the file's absolute path;
+    ``assumed`` what kcert made there where it had none, which nobody wrote down: it only tells by what a server is
+    dialled of which nothing else does.
+    """
+
+    survey: ScanResult
+    now: datetime
+    soon: timedelta = timedelta(days=30)
+    wanted: Mapping[Path, Certificate] = field(default_factory=dict)
+    openssl: str = "openssl"
+    assumed: Mapping[Path, Certificate] = field(default_factory=dict)
+
+    @cached_property
+    def found(self) -> tuple[CertificateInstance, ...]:
+        """Each certificate in each place once, in the order in which they were found."""
+        places: dict[tuple[Path, int, str], list[CertificateRef]] = defaultdict(list)
+        for use in self.survey.uses:
+            places[use.path, use.position, use.certificate.sha256].append(use)
+        return tuple(
+            CertificateInstance(tuple(uses), self.wanted_at(path) if position == 0 else None)
+            for (path, position, _), uses in places.items()
+        )
+
+    def wanted_at(self, path: Path) -> Certificate | None:
+        """What kcert.yaml says about the certificate at *path*."""
+        return self.wanted.get(path.absolute()) if self.wanted else None
+
+    @cached_property
+    def leaves(self) -> tuple[CertificateInstance, ...]:
+        """What is no CA."""
+        return tuple(one for one in self.found if not one.is_authority)
+
+    @cached_property
+    def authorities(self) -> tuple[CertificateInstance, ...]:
+        """Every CA."""
+        return tuple(one for one in self.found if one.is_authority)
+
+    @cached_property
+    def deduplicated(self) -> tuple[CertificateInstance, ...]:
+        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and bystanders."""
+        best: dict[str, CertificateInstance] = {}
+        for one in self.authorities:
+            other = best.setdefault(one.certificate.sha256, one)
+            if _is_nearer_the_source(one, other):
+                best[one.certificate.sha256] = one
+        for bystander in self.bystanders:
+            best.pop(bystander, None)
+        own = {one.path for one in self.leaves if one.made_by_kubelet}
+        return tuple(
+            one
+            for one in self.found
+            if not one.is_authority or (best.get(one.certificate.sha256) is one and one.path not in own)
+        )
+
+    @cached_property
+    def copies(self) -> Mapping[str, tuple[CertificateInstance, ...]]:
+        """All places of a certificate, by its SHA-256."""
+        places: dict[str, list[CertificateInstance]] = defaultdict(list)
+        for one in self.found:
+            places[one.certificate.sha256].append(one)
+        return {sha256: tuple(some) for sha256, some in places.items()}
+
+    @cached_property
+    def holdings(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
+        """The certificates of each file, and of each field of a kubeconfig, that holds some."""
+        held: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
+        for one in self.found:
+            held[one.holder].append(one)
+        return {holder: tuple(some) for holder, some in held.items()}
+
+    def number_of(self, found: CertificateInstance) -> int:
+        """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
+        hashes = self._hashes_beside(found)
+        sha256 = found.certificate.sha256
+        return hashes.index(sha256) + 1 if sha256 in hashes else found.use.position + 1
+
+    def has_company(self, found: CertificateInstance) -> bool:
+        """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+        hashes = self._hashes_beside(found)
+        # What a damaged one should have been has no hash: it is the first of its file.
+        if found.certificate.sha256 in hashes or not found.certificate.sha256:
+            return len(hashes) > 1
+        return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
+
+    def _hashes_beside(self, found: CertificateInstance) -> list[str]:
+        """The hashes of all certificates in the file of *found*; a CA's is asked for with each that it signed."""
+        if found.embedded or found.live:
+            return []
+        if found.path not in self._hashes:
+            self._hashes[found.path] = fields.hashes_in(found.path)
+        return self._hashes[found.path]
+
+    @cached_property
+    def _hashes(self) -> dict[Path, list[str]]:
+        return {}
+
+    def has_signed(self, authority: X509) -> bool:
+        """True where a certificate that was found names *authority* as its issuer."""
+        return bool(self._named_issuers & {(authority.subject, authority.subject_key_id), (authority.subject, None)})
+
+    @cached_property
+    def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
+        """What certificates say of who signed them: a name, and the identifier of a key or none."""
+        certificates = (use.certificate for use in self.survey.uses)
+        return frozenset((one.issuer, one.authority_key_id) for one in certificates if not one.self_issued)
+
+    @cached_property
+    def bystanders(self) -> frozenset[str]:
+        """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
+
+        A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
+        of a whole distribution holds roots that ended long ago: neither disturbs anybody.
+        """
+        found: set[str] = set()
+        for members in self.holdings.values():
+            in_use = any(use.option or use.role for one in members for use in one.uses)
+            others = [one for one in members if one.is_authority and one.certificate.not_after > self.now]
+            if not in_use or len(members) < 2:
+                continue
+            for one in members:
+                alone = all(other.certificate.sha256 == one.certificate.sha256 for other in others)
+                if one.is_root and not alone and not _has_key(one) and not self.has_signed(one.certificate):
+                    found.add(one.certificate.sha256)
+        return frozenset(found)
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """Who signed what: openssl's word."""
+        return Signatures(self.openssl, [(use.certificate, use.issuers) for use in self.survey.uses])
+
+    @cached_property
+    def _owners(self) -> ownership.Owners:
+        return ownership.owners(self)
+
+    def belonging(self, near: Path) -> Mapping[Role, X509]:
+        """The CA of the cluster, of etcd and of the front proxy, in the cluster that the file *near* is of.
+
+        As far as what they signed tells.
+        """
+        return self._owners.near(near)
+
+    def issuer_of(self, found: CertificateInstance) -> CertificateInstance | None:
+        """The CA that *found* answers to, in a file if it is in one; None where no CA is known."""
+        for use in found.uses:
+            candidates = [place for issuer in use.issuers for place in self.copies.get(issuer.sha256, ())]
+            if candidates:
+                # The one whose key is here is the one that can sign.
+                return min(
+                    candidates,
+                    key=lambda place: (
+                        self.signatures.verdict(found.certificate, (place.certificate,)) is not None,
+                        place.embedded,
+                        not _has_key(place),
+                        place.path != found.use.issuer_path,
+                        place.use.position,
+                    ),
+                )
+        return None
+
+    def option(self, component: str, name: str, near: CertificateInstance | Path) -> str | None:
+        """The value of an option of the component that has to do with *near*; None where it is not set or empty.
+
+        Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
+        where neither tells, and they differ, nobody knows.
+        """
+        found = [one for one in self.survey.configurations if one.component == component and one.options.get(name)]
+        path, uses = (near.path, near.uses) if isinstance(near, CertificateInstance) else (near, ())
+        own = [one for one in found if any(use.configuration is one for use in uses)]
+        around = [one for one in found if cluster_root_of(one.source) == cluster_root_of(path)]
+        likeliest = own or around
+        if not likeliest and len({one.options[name] for one in found}) == 1:
+            likeliest = found
+        return likeliest[0].options[name] if likeliest else None
+
+    @cached_property
+    def api_servers(self) -> tuple[CertificateInstance, ...]:
+        """The certificates that API servers show."""
+        return tuple(one for one in self.found if Role.APISERVER in one.roles)
+
+
+def _has_key(found: CertificateInstance) -> bool:
+    return any(use.key for use in found.uses)
+
+
+def _is_nearer_the_source(one: CertificateInstance, other: CertificateInstance) -> bool:
+    def rank(found: CertificateInstance) -> tuple[bool, bool, int]:
+        return found.embedded, not _has_key(found), found.use.position
+
+    return rank(one) < rank(other)

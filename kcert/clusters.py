@@ -1,0 +1,501 @@
+"""Kinds of clusters as data: where each keeps its certificates, what each file is, who signs and who renews.
+
+Everything that has to know how K3s, kubeadm or MicroK8s differ reads ``KINDS``. To add a kind, add an entry.
+Sources: https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/,
+https://docs.k3s.io/cli/certificate, https://docs.rke2.io/security/certificates, https://docs.k0sproject.io,
+https://microk8s.io/docs/command-reference, https://rke.docs.rancher.com/cert-mgmt, https://kops.sigs.k8s.io,
+https://docs.openshift.com/container-platform/latest/security/certificate_types_descriptions/ and the projects' source.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ClusterKind:
+    """A way to set up Kubernetes.
+
+    ``marks``: paths of which any tells that a machine is of this kind. ``places``: the folders and files to search when
+    the user names none. ``files``: patterns (``*`` matches any part of a path) and the role of what they match, or None
+    where no role fits; the first match counts. ``client_ca`` and ``server_ca``: the CAs that sign the clients of the
+    API server and its serving certificate. ``options``: a folder of files, named after components, with an option a
+    line; ``variables`` are those that occur in them. ``renew`` renews the certificate that ``renewal_names`` calls
+    NAME, ``renew_all`` everything; ``renewal`` says who renews, and when. ``restart`` makes components load new files.
+    ``key_mode``: the widest mode that this kind gives its own private keys. ``unit``: the systemd unit that logs for
+    the control plane. ``powerful``: users that this kind itself puts into system:masters.
+    """
+
+    name: str
+    title: str
+    marks: tuple[str, ...]
+    places: tuple[str, ...]
+    files: Mapping[str, Role | None] = field(default_factory=dict)
+    client_ca: str | None = None
+    server_ca: str | None = None
+    options: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    renew: str | None = None
+    renew_all: str | None = None
+    renewal_names: Mapping[str, str] = field(default_factory=dict)
+    renewal: str = ""
+    restart: str | None = None
+    key_mode: int = 0o600
+    unit: str | None = None
+    powerful: tuple[str, ...] = ()
+
+    def role_of(self, path: Path) -> Role | None:
+        """Return the role of the file at *path*, or None where this kind does not know it."""
+        text = str(path.absolute())
+        return next((role for pattern, role in self.files.items() if _ends_with(text, pattern)), None)
+
+    def knows(self, path: Path) -> bool:
+        """Return True where the table has the file, with a role or without."""
+        return any(_ends_with(str(path.absolute()), pattern) for pattern in self.files)
+
+    def renewal_command(self, path: Path) -> str | None:
+        """Return the command of this kind that renews the file at *path*; None where it has none."""
+        text = str(path.absolute())
+        name = next((name for pattern, name in self.renewal_names.items() if _ends_with(text, pattern)), None)
+        return self.renew.replace("NAME", name) if self.renew and name else None
+
+
+def _ends_with(text: str, pattern: str) -> bool:
+    return fnmatchcase(text, f"*{pattern}")
+
+
+KUBEADM_NAMES = {
+    "/pki/apiserver.crt": "apiserver",
+    "/pki/apiserver-kubelet-client.crt": "apiserver-kubelet-client",
+    "/pki/apiserver-etcd-client.crt": "apiserver-etcd-client",
+    "/pki/front-proxy-client.crt": "front-proxy-client",
+    "/pki/etcd/server.crt": "etcd-server",
+    "/pki/etcd/peer.crt": "etcd-peer",
+    "/pki/etcd/healthcheck-client.crt": "etcd-healthcheck-client",
+    "/etc/kubernetes/admin.conf": "admin.conf",
+    "/etc/kubernetes/super-admin.conf": "super-admin.conf",
+    "/etc/kubernetes/controller-manager.conf": "controller-manager.conf",
+    "/etc/kubernetes/scheduler.conf": "scheduler.conf",
+}
+"""What `kubeadm certs renew` calls each file."""
+
+_KUBEADM_FILES: dict[str, Role | None] = {
+    "/pki/ca.crt": Role.CLUSTER_CA,
+    "/pki/apiserver.crt": Role.APISERVER,
+    "/pki/apiserver-kubelet-client.crt": Role.APISERVER_KUBELET_CLIENT,
+    "/pki/apiserver-etcd-client.crt": Role.APISERVER_ETCD_CLIENT,
+    "/pki/front-proxy-ca.crt": Role.FRONT_PROXY_CA,
+    "/pki/front-proxy-client.crt": Role.FRONT_PROXY_CLIENT,
+    "/pki/etcd/ca.crt": Role.ETCD_CA,
+    "/pki/etcd/server.crt": Role.ETCD_SERVER,
+    "/pki/etcd/peer.crt": Role.ETCD_PEER,
+    "/pki/etcd/healthcheck-client.crt": Role.ETCD_CLIENT,
+}
+_KUBEADM_RESTART = (
+    "move the manifests of kube-apiserver, kube-controller-manager, kube-scheduler and etcd out of "
+    "/etc/kubernetes/manifests for 20 seconds, one after the other"
+)
+
+
+def _rancher(name: str, title: str, unit: str) -> ClusterKind:
+    """K3s and RKE2, which share their code: a CA for servers, another for clients, the CA behind each certificate."""
+    home = f"/var/lib/rancher/{name}"
+    tls = f"{home}/server/tls"
+    services = {
+        "/client-admin.crt": "admin",
+        f"/etc/rancher/{name}/{name}.yaml": "admin",
+        "/admin.kubeconfig": "admin",
+        "/serving-kube-apiserver.crt": "api-server",
+        "/client-kube-apiserver.crt": "api-server",
+        "/client-controller.crt": "controller-manager",
+        "/kube-controller-manager/kube-controller-manager.crt": "controller-manager",
+        "/client-scheduler.crt": "scheduler",
+        "/kube-scheduler/kube-scheduler.crt": "scheduler",
+        f"/client-{name}-controller.crt": f"{name}-controller",
+        "/client-supervisor.crt": f"{name}-server",
+        f"/client-{name}-cloud-controller.crt": "cloud-controller",
+        "/tls/etcd/*.crt": "etcd",
+        "/client-auth-proxy.crt": "auth-proxy",
+        "/client-kubelet.crt": "kubelet",
+        "/serving-kubelet.crt": "kubelet",
+        "/client-kube-proxy.crt": "kube-proxy",
+    }
+    return ClusterKind(
+        name=name,
+        title=title,
+        marks=(f"/etc/rancher/{name}", tls, f"{home}/agent"),
+        places=(f"/etc/rancher/{name}", tls, f"{home}/server/cred", f"{home}/agent"),
+        files={
+            "/client-ca.crt": Role.CLUSTER_CA,
+            "/server-ca.crt": Role.CLUSTER_CA,
+            "/request-header-ca.crt": Role.FRONT_PROXY_CA,
+            "/etcd/server-ca.crt": Role.ETCD_CA,
+            "/etcd/peer-ca.crt": Role.ETCD_CA,
+            "/serving-kube-apiserver.crt": Role.APISERVER,
+            "/client-kube-apiserver.crt": Role.APISERVER_KUBELET_CLIENT,
+            "/client-auth-proxy.crt": Role.FRONT_PROXY_CLIENT,
+            "/client-admin.crt": Role.ADMIN,
+            "/client-supervisor.crt": Role.USER,
+            "/client-controller.crt": Role.CONTROLLER_MANAGER,
+            "/client-scheduler.crt": Role.SCHEDULER,
+            "/client-kube-proxy.crt": Role.PROXY,
+            f"/client-{name}-controller.crt": Role.USER,
+            f"/client-{name}-cloud-controller.crt": Role.USER,
+            "/etcd/server-client.crt": Role.ETCD_SERVER,
+            "/etcd/peer-server-client.crt": Role.ETCD_PEER,
+            "/etcd/client.crt": Role.APISERVER_ETCD_CLIENT,
+            "/kube-controller-manager/kube-controller-manager.crt": Role.CONTROLLER_MANAGER_SERVER,
+            "/kube-scheduler/kube-scheduler.crt": Role.SCHEDULER_SERVER,
+            "/client-kubelet.crt": Role.KUBELET_CLIENT,
+            "/serving-kubelet.crt": Role.KUBELET_SERVER,
+        },
+        client_ca=f"{tls}/client-ca.crt",
+        server_ca=f"{tls}/server-ca.crt",
+        renew=f"systemctl stop {unit} && {name} certificate rotate --service NAME; systemctl start {unit}",
+        renew_all=f"systemctl stop {unit} && {name} certificate rotate; systemctl start {unit}",
+        renewal_names=services,
+        renewal=f"{title} renews what expires within 120 days (90 in old releases) each time it starts.",
+        restart=f"systemctl restart {unit}",
+        unit=unit,
+        powerful=("system:admin", f"system:{name}-supervisor", "system:apiserver", f"{name}-supervisor"),
+    )
+
+
+K3S = _rancher("k3s", "K3s", "k3s")
+RKE2 = _rancher("rke2", "RKE2", "rke2-server")
+
+K0S = ClusterKind(
+    name="k0s",
+    title="k0s",
+    marks=("/var/lib/k0s/pki", "/etc/k0s"),
+    places=("/var/lib/k0s/pki", "/var/lib/k0s/kubelet/pki", "/var/lib/k0s/kubelet.conf"),
+    files={
+        **_KUBEADM_FILES,
+        "/pki/admin.crt": Role.ADMIN,
+        "/pki/server.crt": Role.APISERVER,
+        "/pki/ccm.crt": Role.CONTROLLER_MANAGER,
+        "/pki/scheduler.crt": Role.SCHEDULER,
+        "/pki/ccm.conf": Role.CONTROLLER_MANAGER,
+        "/pki/konnectivity.crt": Role.USER,
+        "/pki/konnectivity.conf": Role.USER,
+        "/pki/k0s-api.crt": None,
+    },
+    client_ca="/var/lib/k0s/pki/ca.crt",
+    server_ca="/var/lib/k0s/pki/ca.crt",
+    renew="k0s stop && k0s start",
+    renew_all="k0s stop && k0s start",
+    renewal_names={"/var/lib/k0s/pki/*.crt": "all", "/var/lib/k0s/pki/*.conf": "all"},
+    renewal="k0s makes every certificate but the CAs again each time a controller starts.",
+    restart="k0s stop && k0s start",
+    key_mode=0o640,
+    unit="k0scontroller",
+    powerful=("kubernetes-admin", "kubernetes-konnectivity", "apiserver-kubelet-client"),
+)
+
+MICROK8S = ClusterKind(
+    name="microk8s",
+    title="MicroK8s",
+    marks=("/var/snap/microk8s/current",),
+    places=("/var/snap/microk8s/current/certs", "/var/snap/microk8s/current/credentials"),
+    files={
+        "/certs/ca.crt": Role.CLUSTER_CA,
+        "/certs/server.crt": Role.APISERVER,
+        "/certs/front-proxy-ca.crt": Role.FRONT_PROXY_CA,
+        "/certs/front-proxy-client.crt": Role.FRONT_PROXY_CLIENT,
+        "/certs/kubelet.crt": Role.KUBELET_SERVER,
+        "/certs/apiserver-kubelet-client.crt": Role.APISERVER_KUBELET_CLIENT,
+        "/credentials/client.config": Role.ADMIN,
+        "/credentials/controller.config": Role.CONTROLLER_MANAGER,
+        "/credentials/scheduler.config": Role.SCHEDULER,
+        "/credentials/proxy.config": Role.PROXY,
+        "/credentials/kubelet.config": Role.KUBELET_CLIENT,
+    },
+    client_ca="/var/snap/microk8s/current/certs/ca.crt",
+    server_ca="/var/snap/microk8s/current/certs/ca.crt",
+    options="/var/snap/microk8s/current/args",
+    variables={
+        "SNAP_DATA": "/var/snap/microk8s/current",
+        "SNAP_COMMON": "/var/snap/microk8s/common",
+        "SNAP": "/snap/microk8s/current",
+    },
+    renew="microk8s refresh-certs --cert NAME",
+    renew_all="microk8s refresh-certs --cert server.crt && microk8s refresh-certs --cert front-proxy-client.crt",
+    renewal_names={
+        "/certs/server.crt": "server.crt",
+        "/certs/front-proxy-client.crt": "front-proxy-client.crt",
+    },
+    renewal="MicroK8s renews nothing by itself; `microk8s refresh-certs --check` shows what is left.",
+    restart="microk8s stop && microk8s start",
+    key_mode=0o660,  # group microk8s, whose members may do everything in the cluster
+    unit="snap.microk8s.daemon-kubelite",
+    powerful=("admin", "kubelet-apiserver-client", "apiserver-kubelet-client"),
+)
+
+MINIKUBE = ClusterKind(
+    name="minikube",
+    title="minikube",
+    marks=("/var/lib/minikube/certs", "~/.minikube/ca.crt"),
+    places=("/var/lib/minikube/certs", "/var/lib/minikube/kubeconfig", "~/.minikube"),
+    files={
+        "/certs/ca.crt": Role.CLUSTER_CA,
+        "/.minikube/ca.crt": Role.CLUSTER_CA,
+        "/proxy-client-ca.crt": Role.FRONT_PROXY_CA,
+        "/certs/apiserver.crt": Role.APISERVER,
+        "/certs/apiserver-kubelet-client.crt": Role.APISERVER_KUBELET_CLIENT,
+        "/certs/apiserver-etcd-client.crt": Role.APISERVER_ETCD_CLIENT,
+        "/certs/front-proxy-ca.crt": Role.FRONT_PROXY_CA,
+        "/certs/front-proxy-client.crt": Role.FRONT_PROXY_CLIENT,
+        "/certs/etcd/ca.crt": Role.ETCD_CA,
+        "/certs/etcd/server.crt": Role.ETCD_SERVER,
+        "/certs/etcd/peer.crt": Role.ETCD_PEER,
+        "/certs/etcd/healthcheck-client.crt": Role.ETCD_CLIENT,
+        "/profiles/*/apiserver.crt*": Role.APISERVER,
+        "/profiles/*/client.crt": Role.ADMIN,
+        "/profiles/*/proxy-client.crt": Role.FRONT_PROXY_CLIENT,
+        "/proxy-client.crt": Role.FRONT_PROXY_CLIENT,
+        "/.minikube/certs/*.pem": None,  # of the machine's Docker, not of the cluster
+        "/.minikube/machines/*": None,
+    },
+    client_ca="~/.minikube/ca.crt",
+    server_ca="~/.minikube/ca.crt",
+    renew_all="minikube start",
+    renewal="`minikube start` makes expired certificates again (--cert-expiration says for how long).",
+    restart="minikube stop && minikube start",
+    unit="kubelet",
+    powerful=("minikube-user", "kubernetes-admin", "minikube"),
+)
+
+OPENSHIFT = ClusterKind(
+    name="openshift",
+    title="OpenShift",
+    marks=("/etc/kubernetes/static-pod-resources/kube-apiserver-certs",),
+    places=(
+        "/etc/kubernetes/static-pod-resources",
+        "/etc/kubernetes/kubeconfig",
+        "/etc/kubernetes/kubelet-ca.crt",
+        "/etc/kubernetes/ca.crt",
+        "/var/lib/kubelet/pki",
+        "/var/lib/kubelet/kubeconfig",
+    ),
+    files={
+        "/secrets/kubelet-client/tls.crt": Role.APISERVER_KUBELET_CLIENT,
+        "/secrets/aggregator-client/tls.crt": Role.FRONT_PROXY_CLIENT,
+        "/secrets/etcd-client/tls.crt": Role.APISERVER_ETCD_CLIENT,
+        "/configmaps/aggregator-client-ca/ca-bundle.crt": Role.FRONT_PROXY_CA,
+        "/etcd-certs/secrets/etcd-all-certs/etcd-peer-*.crt": Role.ETCD_PEER,
+        "/etcd-certs/secrets/etcd-all-certs/etcd-serving-*.crt": Role.ETCD_SERVER,
+        # Each answers to other names: the service's, the node's, the load balancer's.
+        "/kube-apiserver-certs/secrets/*-serving-*/tls.crt": None,
+    },
+    client_ca="/etc/kubernetes/static-pod-resources/kube-apiserver-certs/configmaps/client-ca/ca-bundle.crt",
+    renewal="OpenShift's operators renew every certificate of the control plane; pending requests of kubelets are "
+    "approved with `oc adm certificate approve NAME`.",
+    renew_all="oc adm ocp-certificates regenerate-leaf -A --all",
+    unit="kubelet",
+    powerful=("system:admin",),
+)
+
+RKE1 = ClusterKind(
+    name="rke1",
+    title="RKE1",
+    marks=("/etc/kubernetes/ssl/kube-ca.pem",),
+    places=("/etc/kubernetes/ssl",),
+    files={
+        "/ssl/kube-ca.pem": Role.CLUSTER_CA,
+        "/ssl/kube-apiserver.pem": Role.APISERVER,
+        "/ssl/kube-apiserver-requestheader-ca.pem": Role.FRONT_PROXY_CA,
+        "/ssl/kube-apiserver-proxy-client.pem": Role.FRONT_PROXY_CLIENT,
+        "/ssl/kube-controller-manager.pem": Role.CONTROLLER_MANAGER,
+        "/ssl/kube-scheduler.pem": Role.SCHEDULER,
+        "/ssl/kube-proxy.pem": Role.PROXY,
+        "/ssl/kube-node.pem": Role.KUBELET_CLIENT,
+        "/ssl/kube-etcd-*.pem": Role.ETCD_SERVER,
+    },
+    client_ca="/etc/kubernetes/ssl/kube-ca.pem",
+    server_ca="/etc/kubernetes/ssl/kube-ca.pem",
+    renew="rke cert rotate --service NAME",
+    renew_all="rke cert rotate",
+    renewal_names={
+        "/ssl/kube-apiserver.pem": "kube-apiserver",
+        "/ssl/kube-controller-manager.pem": "kube-controller-manager",
+        "/ssl/kube-scheduler.pem": "kube-scheduler",
+        "/ssl/kube-proxy.pem": "kube-proxy",
+        "/ssl/kube-node.pem": "kubelet",
+        "/ssl/kube-etcd-*.pem": "etcd",
+    },
+    renewal="RKE renews nothing by itself; `rke cert rotate` does, on the machine that has cluster.yml.",
+    powerful=("kube-admin",),
+)
+
+KUBESPRAY = ClusterKind(
+    name="kubespray",
+    title="kubespray",
+    marks=("/etc/ssl/etcd/ssl", "/usr/local/bin/k8s-certs-renew.sh"),
+    places=("/etc/kubernetes", "/etc/ssl/etcd", "/etc/etcd.env"),
+    files={
+        **{name.replace("/pki/", "/ssl/"): role for name, role in _KUBEADM_FILES.items() if "/etcd/" not in name},
+        "/ssl/etcd/ssl/ca.pem": Role.ETCD_CA,
+        "/ssl/etcd/ssl/member-*.pem": Role.ETCD_SERVER,
+        "/ssl/etcd/ssl/admin-*.pem": Role.ETCD_CLIENT,
+        "/ssl/etcd/ssl/node-*.pem": Role.APISERVER_ETCD_CLIENT,
+    },
+    client_ca="/etc/kubernetes/ssl/ca.crt",
+    server_ca="/etc/kubernetes/ssl/ca.crt",
+    renew="kubeadm certs renew NAME",
+    renew_all="/usr/local/bin/k8s-certs-renew.sh",
+    renewal_names={
+        **KUBEADM_NAMES,
+        **{name.replace("/pki/", "/ssl/"): known for name, known in KUBEADM_NAMES.items() if "/etcd/" not in name},
+    },
+    renewal="k8s-certs-renew.timer runs k8s-certs-renew.sh where auto_renew_certificates is set; etcd's certificates "
+    "come from the playbook cluster.yml.",
+    restart=_KUBEADM_RESTART,
+    unit="kubelet",
+)
+
+KOPS = ClusterKind(
+    name="kops",
+    title="kops",
+    marks=("/srv/kubernetes", "/opt/kops"),
+    places=("/srv/kubernetes", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/kube-controller-manager"),
+    files={
+        "/srv/kubernetes/ca.crt": Role.CLUSTER_CA,
+        "/kube-apiserver/server.crt": Role.APISERVER,
+        "/kube-apiserver/apiserver-aggregator.cert": Role.FRONT_PROXY_CLIENT,
+        "/kube-apiserver/apiserver-aggregator.crt": Role.FRONT_PROXY_CLIENT,
+        "/kube-apiserver/apiserver-aggregator-ca.crt": Role.FRONT_PROXY_CA,
+        "/kube-apiserver/etcd-ca.crt": Role.ETCD_CA,
+        "/kube-apiserver/etcd-client.crt": Role.APISERVER_ETCD_CLIENT,
+        "/kube-apiserver/kubelet-api.crt": Role.APISERVER_KUBELET_CLIENT,
+    },
+    client_ca="/srv/kubernetes/ca.crt",
+    server_ca="/srv/kubernetes/ca.crt",
+    renew_all="kops rolling-update cluster --yes --force",
+    renewal="nodeup makes the certificates again whenever a machine is replaced.",
+    unit="kubelet",
+)
+
+TYPHOON = ClusterKind(
+    name="typhoon",
+    title="Typhoon",
+    marks=("/etc/kubernetes/pki/etcd-client-ca.crt", "/opt/bootstrap/assets"),
+    places=("/etc/kubernetes", "/etc/ssl/etcd", "/opt/bootstrap/assets"),
+    files={
+        "/pki/etcd-client-ca.crt": Role.ETCD_CA,
+        "/pki/etcd-client.crt": Role.APISERVER_ETCD_CLIENT,
+        "/pki/aggregation-ca.crt": Role.FRONT_PROXY_CA,
+        "/pki/aggregation-client.crt": Role.FRONT_PROXY_CLIENT,
+        "/etcd/server-ca.crt": Role.ETCD_CA,
+        "/etcd/peer-ca.crt": Role.ETCD_CA,
+        "/etcd/server.crt": Role.ETCD_SERVER,
+        "/etcd/peer.crt": Role.ETCD_PEER,
+        **_KUBEADM_FILES,
+    },
+    client_ca="/etc/kubernetes/pki/ca.crt",
+    server_ca="/etc/kubernetes/pki/ca.crt",
+    renew_all="terraform apply",
+    renewal="Terraform makes the certificates; `terraform apply -replace=ADDRESS` makes one again.",
+    unit="kubelet",
+)
+
+KUBEADM = ClusterKind(
+    name="kubeadm",
+    title="kubeadm",
+    marks=("/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/manifests", "/etc/kubernetes/kubelet.conf"),
+    places=("/etc/kubernetes", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"),
+    files=_KUBEADM_FILES,
+    client_ca="/etc/kubernetes/pki/ca.crt",
+    server_ca="/etc/kubernetes/pki/ca.crt",
+    renew="kubeadm certs renew NAME",
+    renew_all="kubeadm certs renew all",
+    renewal_names=KUBEADM_NAMES,
+    renewal="`kubeadm upgrade` renews the certificates of the control plane; the kubelet renews its own.",
+    restart=_KUBEADM_RESTART,
+    unit="kubelet",
+    powerful=("kubernetes-super-admin",),
+)
+
+KIND = ClusterKind(
+    name="kind",
+    title="kind",
+    marks=("/kind",),
+    places=KUBEADM.places,
+    files=_KUBEADM_FILES,
+    client_ca=KUBEADM.client_ca,
+    server_ca=KUBEADM.server_ca,
+    renew="kubeadm certs renew NAME",
+    renew_all="kubeadm certs renew all",
+    renewal_names=KUBEADM_NAMES,
+    renewal="Inside the node's container (`docker exec -it NODE bash`) everything is as kubeadm leaves it.",
+    restart=_KUBEADM_RESTART,
+    unit="kubelet",
+)
+
+HARD_WAY = ClusterKind(
+    name="hardway",
+    title="the hard way",
+    marks=("/var/lib/kubernetes", "/etc/etcd/kubernetes.pem", "/etc/etcd/etcd-server.crt"),
+    places=(
+        "/var/lib/kubernetes",
+        "/var/lib/kubelet/kubelet-config.yaml",
+        "/var/lib/kubelet/kubeconfig",
+        "/var/lib/kube-proxy",
+        "/etc/etcd",
+    ),
+    restart="systemctl restart kube-apiserver kube-controller-manager kube-scheduler",
+)
+
+KINDS: dict[str, ClusterKind] = {
+    kind.name: kind
+    for kind in (
+        K3S, RKE2, K0S, MICROK8S, MINIKUBE, OPENSHIFT, RKE1, KUBESPRAY, KOPS, TYPHOON, KIND, KUBEADM, HARD_WAY,
+    )
+}  # fmt: skip
+"""Every kind by its name. The order is that of detection: a kind that builds on kubeadm comes before it."""
+
+_HOMES = {
+    "/var/lib/rancher/k3s": K3S,
+    "/etc/rancher/k3s": K3S,
+    "/var/lib/rancher/rke2": RKE2,
+    "/etc/rancher/rke2": RKE2,
+    "/var/lib/k0s": K0S,
+    "/var/snap/microk8s": MICROK8S,
+    "/var/lib/minikube": MINIKUBE,
+    "/.minikube": MINIKUBE,
+    "/static-pod-resources": OPENSHIFT,
+    "/etc/kubernetes/ssl/kube-": RKE1,
+    "/etc/ssl/etcd/ssl": KUBESPRAY,
+    "/etc/kubernetes/ssl": KUBESPRAY,
+    "/srv/kubernetes": KOPS,
+    "/opt/bootstrap/assets": TYPHOON,
+    "/pki/etcd-client-ca.crt": TYPHOON,
+}
+"""Parts of paths that only one kind has."""
+
+_PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, reverse=True)))
+
+
+def kind_of(path: Path) -> ClusterKind | None:
+    """Return the kind whose files are at *path*, as far as the path alone tells; None where it does not."""
+    return _kind_of(str(path.absolute()))
+
+
+@cache
+def _kind_of(path: str) -> ClusterKind | None:
+    match = _PART.search(path)
+    return _HOMES[match[0]] if match else None
+
+
+def at_root(place: str, root: Path, home: Path) -> Path:
+    """Return where *place* of the table is below *root*; ``~`` is the user's home."""
+    return home / place[2:] if place.startswith("~/") else root / place.lstrip("/")

@@ -1,0 +1,105 @@
+"""Which component on which host is asked for, and whether the PKI folder has what it reads."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from kcert import profiles
+from kcert.certificates import chain_of, new_ca_only_path
+from kcert.errors import InputError
+from kcert.issue.status import status_of
+from kcert.kubernetes.components import Authority, component, instances
+from kcert.kubernetes.version import STABLE, version
+from kcert.openssl.pem import is_encrypted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.config import Cluster
+    from kcert.issue.status import CertificateStatus
+    from kcert.kubernetes.components import ComponentInstance
+
+
+def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
+    """The cluster's CA as it lies in the PKI folder *root*; where nothing is made yet, it will be as usual."""
+    ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
+    crt = ca.files.crt
+    assert crt
+    if not (root / crt).exists():
+        return Authority()
+    standing = status_of(root, [ca], openssl)[ca.name]
+    found = standing.found
+    chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
+    changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
+    return Authority(unusable_key(root / ca.files.key), chained, changing)
+
+
+def unusable_key(path: Path) -> str | None:
+    """Why no component can sign with the CA's key at *path*; None where it can."""
+    if is_encrypted(path):
+        return f"{path} is encrypted, and a component of Kubernetes has nobody to ask for its passphrase"
+    return None if path.exists() else f"{path} is not here"
+
+
+def placement(  # noqa: PLR0917 - one for each option
+    cluster: Cluster,
+    name: str,
+    host: str | None,
+    release: str | None,
+    prefix: str | None,
+    authority: Authority = Authority(),  # noqa: B008 - it is frozen
+) -> ComponentInstance:
+    """The component *name* on *host*; without a host the only one, or any where it makes no difference.
+
+    *authority* is what is known of the cluster's CA. Raises InputError for a component, a host or a release that is
+    none, with the near ones.
+    """
+    component(name)
+    if prefix is not None:
+        check_prefix(prefix)
+    found = instances(cluster, name, version(release) if release else STABLE, prefix, authority)
+    if host is None:
+        return _only(name, found)
+    for one in found:
+        if one.host.name == host:
+            return one
+    hosts = [one.host.name for one in found]
+    raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
+
+
+def near_hosts(host: str, hosts: Iterable[str]) -> str:
+    """The end of a sentence: which of *hosts* are like *host*, or all there are."""
+    hosts = list(hosts)
+    close = difflib.get_close_matches(host, hosts, 3)
+    if close:
+        return f"; did you mean {', '.join(close)}?"
+    listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+    return f". There are: {listed}." if hosts else ": the cluster has no host for it."
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise InputError for a folder that cannot stand in a configuration."""
+    if not prefix or not prefix.isprintable():
+        raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
+
+
+def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
+    if not found:
+        raise InputError(f"this cluster has no host for {name}.")
+    if len({one.given() for one in found}) > 1:
+        hosts = [one.host.name for one in found]
+        listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+        raise InputError(
+            f"{name} runs on several hosts and is told something else on each: name one with --host ({listed})."
+        )
+    return found[0]
+
+
+def unfit(root: Path, asked: ComponentInstance, openssl: str) -> tuple[CertificateStatus, ...]:
+    """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
+    wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
+    wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
+    found = status_of(root, wanted.values(), openssl)
+    return tuple(one for one in found.values() if not one.usable)

@@ -1,0 +1,152 @@
+"""What a seed decides: the cluster's name, its machines, its addresses, its people, and what is broken."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+from kcert import profiles
+from kcert.certificates import Key
+from kcert.config import ApiServer, Cluster, Host, User
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from kcert.certificates import Certificate
+
+LARGEST_SEED = 2**31 - 1
+
+Anything = TypeVar("Anything")
+
+_CLUSTERS = ("kubernetes", "orchard", "harbour", "lantern", "quarry", "meadow", "foundry", "cinder", "delta", "willow")
+_CONTROL_PLANES = ("controlplane", "master", "cp", "control", "kube-master")
+_NODES = ("node", "worker", "kube-node", "compute")
+_USERS = ("jane", "olga", "pierre", "amina", "rafael", "yuki", "marek", "sofia", "tom", "ingrid")
+_GROUPS = ("developers", "testers", "operators", "analysts", "team-blue", "platform")
+_DOMAINS = ("cluster.local", "cluster.local", "kube.internal", "prod.local")
+
+
+class ScenarioRng:
+    """One draw for a lab: the same seed always draws the same."""
+
+    def __init__(self, lab: str, seed: int, now: datetime) -> None:
+        self.seed = seed
+        self.now = now
+        self._random = random.Random(f"{lab} {seed}")  # noqa: S311 - an exercise, not a secret
+
+    def pick(self, choices: Sequence[Anything]) -> Anything:
+        """One of *choices*."""
+        return self._random.choice(choices)
+
+    def several(self, choices: Sequence[Anything], count: int) -> list[Anything]:
+        """*count* different ones of *choices*, in any order."""
+        return self._random.sample(choices, count)
+
+    def number(self, low: int, high: int) -> int:
+        """A number from *low* to *high*, both included."""
+        return self._random.randint(low, high)
+
+    def users(self, count: int) -> list[str]:
+        """The names of *count* people."""
+        return self.several(_USERS, count)
+
+    def group(self) -> str:
+        """A group of people."""
+        return self.pick(_GROUPS)
+
+    def service_cidr(self) -> str:
+        """A range of addresses for services: anything but the one that everybody knows by heart."""
+        return f"10.{self.number(64, 127)}.0.0/{self.pick((16, 20, 24))}"
+
+    def cluster(
+        self, profile: str = "course", *, control_planes: int = 1, nodes: int = 1, etcd: int = 0, users: int = 0
+    ) -> Cluster:
+        """A cluster with so many machines; with *etcd* its members have machines of their own."""
+        network = self.pick(("192.168", "10.20", "10.30", "172.16", "172.20"))
+        subnet, last = self.number(1, 250), self.number(10, 20)
+        prefix = f"{network}.{subnet}"
+        digits = self.pick(("{stem}{number:02}", "{stem}-{number}", "{stem}{number}"))
+
+        def hosts(stem: str, count: int, begin: int) -> tuple[Host, ...]:
+            return tuple(
+                Host(digits.format(stem=stem, number=number), (f"{prefix}.{begin + number}",))
+                for number in range(1, count + 1)
+            )
+
+        planes = hosts(self.pick(_CONTROL_PLANES), control_planes, last)
+        workers = hosts(self.pick(_NODES), nodes, last + 40)
+        members = hosts("etcd", etcd, last + 80)
+        address = planes[0].addresses[0] if control_planes == 1 else f"{prefix}.{last + 30}"
+        host = None if control_planes == 1 else self.pick(("loadbalancer", "api", "lb"))
+        return Cluster(
+            name=self.pick(_CLUSTERS),
+            profile=profile,
+            api_server=ApiServer(host or planes[0].name, (address,)),
+            service_cidrs=(self.service_cidr(),),
+            dns_domain=self.pick(_DOMAINS),
+            control_plane=planes,
+            nodes=workers,
+            etcd=members or planes,
+            users=tuple(User(name, (self.group(),)) for name in self.users(users)),
+            key=Key("ecdsa"),
+            days=profiles.PROFILES[profile].lifetimes,
+        )
+
+
+def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
+    """The certificates of *cluster* that have one of *names*, in the order in which they are made."""
+    return tuple(one for one in profiles.certificates(cluster) if one.name in names)
+
+
+def service_address(cluster: Cluster) -> str:
+    """The address of the service kubernetes: the first of the range."""
+    return str(ipaddress.ip_network(cluster.service_cidrs[0])[1])
+
+
+def as_yaml(cluster: Cluster) -> str:
+    """*cluster* as kcert.yaml has it."""
+
+    def hosts(some: Sequence[Host]) -> str:
+        return json.dumps([{"name": one.name, "ip": one.addresses[0]} for one in some]) if some else "[]"
+
+    users = [{"name": one.name, "groups": list(one.groups)} for one in cluster.users]
+    own = cluster.etcd != cluster.control_plane
+    api = {"host": cluster.api_server.host, "ip": cluster.api_server.addresses[0], "port": cluster.api_server.port}
+    return f"""\
+# The cluster of this lab, as it was planned.
+cluster: {cluster.name}
+profile: {cluster.profile}
+api_server: {json.dumps(api)}
+service_cidr: {cluster.service_cidrs[0]}
+dns_domain: {cluster.dns_domain}
+control_plane: {hosts(cluster.control_plane)}
+nodes: {hosts(cluster.nodes)}
+etcd: {hosts(cluster.etcd if own else ())}
+users: {json.dumps(users)}
+key: {{algorithm: ecdsa, curve: P-256}}
+days: {{ca: {cluster.days.ca}, leaf: {cluster.days.leaf}}}
+"""
+
+
+def values_of(cluster: Cluster) -> dict[str, str]:
+    """What the words of every lab may name."""
+    plane, api = cluster.control_plane[0], cluster.api_server
+    return {
+        "cluster": cluster.name,
+        "server": cluster.endpoint,
+        "port": str(api.port),
+        "api_host": api.host or "",
+        "api_ip": api.addresses[0],
+        "plane": plane.name,
+        "plane_ip": plane.addresses[0],
+        "service_cidr": cluster.service_cidrs[0],
+        "service_ip": service_address(cluster),
+        "domain": cluster.dns_domain,
+        "days": str(cluster.days.leaf),
+        "ca_days": str(cluster.days.ca),
+        **({"node": cluster.nodes[0].name, "node_ip": cluster.nodes[0].addresses[0]} if cluster.nodes else {}),
+        **({"user": cluster.users[0].name, "group": cluster.users[0].groups[0]} if cluster.users else {}),
+    }

@@ -1,0 +1,160 @@
+"""What finding collects: drafts of uses, keys and problems, and which files were opened already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kcert.scan.files import Inside, look_into
+from kcert.scan.fs import Places, dangling, lexists
+from kcert.scan.result import (
+    Configuration,
+    Expected,
+    KeyFile,
+    KubeconfigUse,
+    Problem,
+    ProblemKind,
+    PublicKeyFile,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.certificates import Kind, Role
+    from kcert.clusters import ClusterKind
+    from kcert.scan.components import FileOption
+
+
+@dataclass(slots=True)
+class Draft:
+    """A use of a certificate that is not read yet."""
+
+    pem: str
+    path: Path
+    kind: Kind | None = None
+    component: str | None = None
+    role: Role | None = None
+    option: str | None = None
+    source: Path | None = None
+    key_path: Path | None = None
+    position: int = 0
+    embedded: bool = False
+    live: str | None = None
+    node: str | None = None
+    configuration: int | None = None
+    kubeconfig: int | None = None
+    group: int = 0
+
+
+@dataclass
+class Findings:
+    """All that was collected before a certificate is read. ``group`` counts the places of the command line."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    configurations: list[Configuration] = field(default_factory=list)
+    kubeconfigs: list[KubeconfigUse] = field(default_factory=list)
+    kubeconfig_pems: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list)
+    keys: dict[Path, KeyFile] = field(default_factory=dict)
+    public_keys: dict[Path, PublicKeyFile] = field(default_factory=dict)
+    neighbours: dict[Path, frozenset[str]] = field(default_factory=dict)
+    looked: list[str] = field(default_factory=list)
+    kind: ClusterKind | None = None
+    files_read: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True where there is nothing to tell of: no certificate, no key, and nothing wrong."""
+        return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
+
+
+@dataclass(frozen=True)
+class Named:
+    """An option that names a file, and where it stands; ``configuration`` counts those in the findings."""
+
+    name: str
+    option: FileOption
+    path: Path
+    source: Path
+    component: str | None
+    configuration: int | None = None
+
+
+class Collector:
+    """Opens each file once, and takes down what it holds. One for each survey."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.places = Places(root)
+        self.findings = Findings()
+        self.group = 0
+        self._files: dict[Path, Inside] = {}
+        self._named: set[tuple[int, int]] = set()
+        self._sources: set[Path | tuple[int, int]] = set()
+
+    def opened(self, path: Path) -> Inside:
+        """What the file at *path* holds, links followed as the survey's root asks for."""
+        target = self.places.followed(path)
+        if target not in self._files:
+            self._files[target] = look_into(target)
+            self.findings.files_read += 1
+        opened = self._files[target]
+        if target != path and opened.trouble and opened.trouble.what == "missing":
+            return replace(opened, trouble=dangling(path))
+        return opened
+
+    def shown(self, path: Path, opened: Inside) -> Path:
+        """The path that a person would open: where a link leads, or the link itself where it leads nowhere."""
+        return path if opened.trouble else self.places.followed(path)
+
+    def seen(self, path: Path, opened: Inside) -> bool:
+        """True from the second time on: a file that an option names may be met in a folder as well."""
+        known = path if opened.trouble else opened.identity
+        if known in self._sources:
+            return True
+        self._sources.add(known)
+        return False
+
+    def is_named(self, opened: Inside) -> bool:
+        """True for a file that something named before, or that was taken already."""
+        return opened.identity in self._named and opened.trouble is None
+
+    def mark_named(self, opened: Inside) -> None:
+        """Keep the walk through the folders from taking this file once more."""
+        self._named.add(opened.identity)
+
+    def add(self, draft: Draft) -> None:
+        """Take down a use."""
+        draft.group = self.group
+        self.findings.drafts.append(draft)
+
+    def problem(self, path: Path, what: ProblemKind, reason: str, named: Named | None, expects: Expected) -> None:
+        """Take down what is wrong with a file, once."""
+        problem = Problem(path, what, reason, expects=expects)
+        if named is not None:
+            problem = replace(problem, source=named.source, option=named.name, component=named.component)
+        if problem not in self.findings.problems:
+            self.findings.problems.append(problem)
+
+    def no_certificate(self, path: Path, opened: Inside, named: Named | None) -> None:
+        """Take down that there is none where one has to be."""
+        what = opened.trouble.what if opened.trouble else "unreadable"
+        self.problem(path, what, opened.why_no_certificate, named, "certificate")
+
+    def key(self, path: Path, opened: Inside, named: Named | None = None) -> None:
+        """Take down the private key in a file; that there is none is a problem where it is *named* for one."""
+        if opened.key is not None:
+            key = KeyFile(path, opened.mode, opened.key, encrypted=opened.encrypted)
+            if named is not None:
+                key = replace(key, source=named.source, option=named.name)
+            self.findings.keys.setdefault(path, key)
+        elif named is not None:
+            what = opened.trouble.what if opened.trouble else "unreadable"
+            reason = opened.why_no_certificate
+            if not opened.trouble and not opened.faults and not opened.nothing:
+                reason = "holds no private key"
+            self.problem(path, what, reason, named, "key")
+
+
+def exists(path: Path | None) -> bool:
+    """True where something lies there, a link to nothing included."""
+    return path is not None and lexists(path)

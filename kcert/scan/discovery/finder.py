@@ -1,0 +1,252 @@
+"""The finder: goes from place to place, and tells units, manifests, kubeconfigs and loose files apart."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, kind_of
+from kcert.errors import InputError
+from kcert.scan import layouts
+from kcert.scan.components import COMPONENTS, FILE_OPTIONS
+from kcert.scan.discovery import loose as loose_files
+from kcert.scan.discovery.collector import Collector, Draft, Findings
+from kcert.scan.discovery.options import follow_options
+from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.fs import Content, Places, lexists, read_file, walk
+from kcert.scan.kubeconfigs import is_kubeconfig
+from kcert.scan.live import Server, certificates_of, server_in
+from kcert.scan.manifests import configured, static_pods
+from kcert.scan.result import Problem
+from kcert.scan.units import is_unit, started_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+USUAL = ("/etc/ssl/etcd",)
+"""Folders that belong to no kind of cluster alone."""
+UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+"""Where systemd looks, the folder that counts most first (systemd.unit(5))."""
+
+MOST_BESIDE = 500
+"""So many neighbours of one file are looked at."""
+
+_PATTERN = re.compile(r"[*?\[]")
+"""What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
+
+_PEM_ENDINGS = loose_files.CERTIFICATE_ENDINGS | {".key"}
+
+
+class Finder:
+    """Goes from place to place. One for each survey."""
+
+    def __init__(self, root: Path | None, openssl: str) -> None:
+        self.collector = Collector(root)
+        self.openssl = openssl
+
+    @property
+    def findings(self) -> Findings:
+        """What has been collected so far."""
+        return self.collector.findings
+
+    @property
+    def places(self) -> Places:
+        """How paths are to be understood where the finder is."""
+        return self.collector.places
+
+    # ------------------------------------------------------------ places
+
+    def look(self, where: str, group: int = 0) -> None:
+        """Look at one WHERE of the command line."""
+        self.collector.group = group
+        path = self.places.absolute(where)
+        server = None if lexists(path) else server_in(where)
+        if server is not None:
+            self._look_at_server(server)
+            return
+        if not lexists(path):
+            raise InputError(f"{path} is not there. WHERE is a file, a folder, or HOST:PORT of a running server.")
+        self.findings.looked.append(str(path))
+        self.collector.places = Places(self.places.root, _stand_in(path))
+        if path.is_dir():
+            self._look_into_folder(path)
+        else:
+            self._look_at_file(path)
+
+    def look_where_clusters_keep_them(self) -> None:
+        """Look at the usual places of this machine, or of the root."""
+        units = {
+            unit.name: unit
+            for folder in reversed(UNIT_FOLDERS)
+            for component in COMPONENTS
+            if (unit := self.places.absolute(folder) / f"{component}.service").exists()
+        }
+        homes = self._homes()
+        top = self.places.root or Path(os.sep)
+        named = dict.fromkeys((place, home) for home in homes for kind in KINDS.values() for place in kind.places)
+        paths = [self.places.absolute(place) for place in USUAL]
+        paths += [at_root(place, top, home) for place, home in named]
+        usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
+        if self.places.root is None:
+            usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
+        self.findings.looked += [str(path) for path in (*units.values(), *usual)]
+        marked = (
+            kind
+            for kind in KINDS.values()
+            if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
+            and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
+        )
+        self.findings.kind = next(marked, None)
+        loose: list[Path] = []
+        for unit in units.values():
+            self._classified(unit, loose)
+        for place in usual:
+            for path in self._walked(place) if place.is_dir() else [place]:
+                self._classified(path, loose)
+        loose_files.take(self.collector, loose)
+
+    def _homes(self) -> list[Path]:
+        """The users' home folders: this user's, or all those below the root."""
+        root = self.places.root
+        return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
+
+    def look_beside(self, path: Path) -> None:
+        """Look at *path* and at what lies around it."""
+        above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
+        beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
+        private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
+        paths = dict.fromkeys([path, *beside, *(one for one in above if one.is_file()), *private])
+        loose_files.take(self.collector, [one for one in paths if self.collector.opened(one).text is None])
+        self.findings.problems.clear()
+
+    def _look_at_server(self, server: Server) -> None:
+        self.findings.looked.append(str(server))
+        shown, reason = certificates_of(self.openssl, server)
+        if reason:
+            self.findings.problems.append(Problem(Path(str(server)), "unreachable", reason, expects="server"))
+        for position, pem in enumerate(shown):
+            kind = Kind.SERVER if position == 0 else None
+            self.collector.add(Draft(pem, Path(str(server)), kind, position=position, live=str(server)))
+
+    def _look_into_folder(self, folder: Path) -> None:
+        loose: list[Path] = []
+        for path in self._walked(folder):
+            self._classified(path, loose)
+        loose_files.take(self.collector, loose)
+
+    def _walked(self, folder: Path) -> Iterable[Path]:
+        names: dict[Path, set[str]] = {}
+        found = []
+        start = self.places.followed(folder)
+        depth = len(start.parts)
+        for one in walk(start):
+            if isinstance(one, Path):
+                if layouts.is_set_aside(one.parts[depth:]):
+                    continue
+                found.append(one)
+                names.setdefault(one.parent, set()).add(one.name)
+            else:
+                path, trouble = one
+                self.findings.problems.append(Problem(path, trouble.what, trouble.reason, expects="folder"))
+        frozen = {parent: frozenset(beside) for parent, beside in names.items()}
+        return [path for path in found if not layouts.is_left_over(path, frozen[path.parent])]
+
+    def _look_at_file(self, path: Path) -> None:
+        loose: list[Path] = []
+        self._classified(path, loose)
+        loose_files.take(self.collector, loose, given=True)
+
+    # ------------------------------------------------------------ files
+
+    def _classified(self, path: Path, loose: list[Path]) -> None:
+        """Follow what a unit or a document names; put anything else on the list of loose files."""
+        opened = self.collector.opened(path)
+        if opened.text is None:
+            loose.append(path)
+        elif is_unit(opened.text):
+            self._unit(path, opened.text)
+        else:
+            self._document(path, opened.text, loose)
+
+    def _unit(self, path: Path, content: bytes) -> None:
+        texts = [content, *(read.data for read in map(read_file, self._drop_ins(path)) if isinstance(read, Content))]
+        found = started_by((text.decode("utf-8", "replace") for text in texts), self._environment_of(path))
+        for one in found:
+            # kubeadm's kubelet has a unit as well, and a distribution's etcd comes with one that sets nothing up.
+            names_files = any(value and name in FILE_OPTIONS[one.component] for name, value in one.options)
+            if one.component != "kubelet" and names_files:
+                self._is(HARD_WAY)
+            follow_options(self.collector, one, path)
+
+    def _drop_ins(self, unit: Path) -> list[Path]:
+        """The drop-ins of a unit; a name counts once, from the folder that comes first (systemd.unit(5))."""
+        folders = [unit.parent]
+        if _is_unit_folder(unit.parent):
+            folders += [named for folder in UNIT_FOLDERS if (named := self.places.named(folder, unit))]
+        found: dict[str, Path] = {}
+        for folder in folders:
+            for path in sorted(folder.glob(f"{unit.name}.d/*.conf")):
+                found.setdefault(path.name, path)
+        return [found[name] for name in sorted(found)]
+
+    def _environment_of(self, unit: Path) -> Callable[[str], str | None]:
+        def read_environment(name: str) -> str | None:
+            for specifier, value in (("%p", unit.stem), ("%N", unit.stem), ("%n", unit.name)):  # systemd.unit(5)
+                name = name.replace(specifier, value)
+            path = self.places.named(name, unit)
+            if path is None:
+                return None
+            paths = sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else [path]
+            read = [read_file(self.places.followed(one)) for one in paths]
+            return "\n".join(one.data.decode("utf-8", "replace") for one in read if isinstance(one, Content))
+
+        return read_environment
+
+    def _document(self, path: Path, content: bytes, loose: list[Path]) -> None:
+        try:
+            found = documents(content)
+        except NotADocumentError as error:
+            if b"-----BEGIN" in content:
+                loose.append(path)
+                return
+            self.collector.problem(path, "unreadable", str(error), None, "configuration")
+            return
+        if any(is_kubeconfig(document) for document in found):
+            loose.append(path)  # after the options that name it have been seen
+            return
+        if self.collector.seen(path, self.collector.opened(path)):
+            return
+        for document in found:
+            for pod in static_pods(document):
+                self._is(kind_of(path) or KUBEADM)
+                follow_options(self.collector, pod.started, path, pod.on_host)
+            if one := configured(document):
+                follow_options(self.collector, one, path)
+
+    def _is(self, kind: ClusterKind) -> None:
+        if self.findings.kind in (None, HARD_WAY):
+            self.findings.kind = kind
+
+
+def _is_unit_folder(folder: Path) -> bool:
+    return folder.name == "system" and folder.parent.name == "systemd"
+
+
+def _stand_in(path: Path) -> Path | None:
+    """The folder around *path* that is a copy of /etc/kubernetes under another name, or None."""
+    start = path if path.is_dir() else path.parent
+    for folder in (start, start.parent):
+        if str(folder.absolute()).endswith("/etc/kubernetes"):
+            return None
+        if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
+            return folder
+    return None
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths that are below no other, in their order."""
+    unique = dict.fromkeys(paths)
+    return [path for path in unique if not any(parent in unique for parent in path.parents)]

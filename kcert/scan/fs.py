@@ -1,0 +1,273 @@
+"""Where files are: below a root, in a copy of /etc/kubernetes, behind links; and reading them without being caught.
+
+A file system that somebody else made may hold loops of links, FIFOs that never answer, and huge files. Nothing
+here blocks, and nothing is read that is not a regular file of a sensible size.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes. A bundle of 20,000 certificates has half of that; what is larger is no certificate of a cluster."""
+
+MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
+
+SYSTEM = (
+    "/etc/kubernetes", "/etc/etcd", "/etc/systemd", "/usr/lib/systemd", "/lib/systemd", "/run/systemd",
+    "/var/lib/kubelet", "/var/lib/kubernetes", "/var/lib/kube-proxy",
+)  # fmt: skip
+"""Folders that name the machine they were copied from: a file below DIR/etc/kubernetes has DIR for its root."""
+
+_SYSTEM_PART = re.compile("(?:" + "|".join(re.escape(folder) for folder in SYSTEM) + r")(?=/|$)")
+
+
+@dataclass(frozen=True)
+class ReadError:
+    """Why a file could not be read; ``reason`` is a clause that can follow its path."""
+
+    what: Literal["missing", "unreadable", "denied", "dangling", "special"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file that was read: its bytes, its permission bits, and which file it is, whatever its name."""
+
+    data: bytes = field(repr=False)
+    mode: int
+    identity: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Places:
+    """How paths that stand in files are to be understood.
+
+    ``root`` stands for ``/`` (None: this machine, unless a file lies in a copy). ``stand_in`` is a folder that is
+    a copy of /etc/kubernetes.
+    """
+
+    root: Path | None = None
+    stand_in: Path | None = None
+
+    def named(self, value: str, source: Path) -> Path | None:
+        """The file that *source* means by *value*; None where that cannot be known: it was not copied along.
+
+        A relative path is relative to the folder of *source*, as in a kubeconfig.
+        """
+        if not Path(value).is_absolute():
+            return source.parent / value
+        if self.root is not None:
+            return _copied(self.root, value)
+        if self.stand_in is not None and _below(value, "/etc/kubernetes"):
+            return self.stand_in / value.removeprefix("/etc/kubernetes").lstrip("/")
+        # A copy of /etc/kubernetes alone: the rest of its machine is nowhere.
+        origin = root_of(source) or (Path(os.sep, "nowhere") if self.stand_in else None)
+        if origin is None:
+            return Path(value)
+        if any(_below(value, folder) for folder in SYSTEM) or os.path.lexists(origin / value.lstrip("/")):
+            return _copied(origin, value)
+        return Path(value)
+
+    def absolute(self, path: str) -> Path:
+        """A path of the command line: an absolute one is below the root, where there is one."""
+        if self.root is None or not Path(path).is_absolute():
+            return Path(path)
+        given, root = Path(path), self.root
+        # Somebody who types DIR/etc/kubernetes beside --root DIR means just that.
+        if given.is_relative_to(root.absolute()):
+            return given
+        return root / path.lstrip("/")
+
+    def followed(self, path: Path) -> Path:
+        """The path to open: links that are absolute lead below the root, which the system would not do."""
+        root = self.root or root_of(path)
+        if root is None:
+            return path
+        return _follow(path, root)
+
+
+def root_of(source: Path) -> Path | None:
+    """What stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None where it is this machine itself."""
+    if not source.is_absolute() and (found := _SYSTEM_PART.search(f"/{source}")):
+        return Path(str(source)[: max(found.start() - 1, 0)])  # relative as it was given, so that messages stay short
+    text = str(source.absolute())
+    found = _SYSTEM_PART.search(text)
+    if not found or found.start() == 0:
+        return None
+    return Path(text[: found.start()])
+
+
+def cluster_root_of(path: Path) -> Path:
+    """What a file belongs to: files of one home are of one cluster, those of two homes may be of two.
+
+    That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
+    far as the names tell; else the file's own folder.
+    """
+    return _home_of_folder(path.parent)
+
+
+@cache
+def _home_of_folder(folder: Path) -> Path:
+    whole = folder.absolute()
+    if found := _SYSTEM_PART.search(str(whole)):
+        return Path(str(whole)[: found.start()] or os.sep)
+    if whole.name == "etcd" and whole.parent.name == "pki":
+        return whole.parent.parent
+    return whole.parent if whole.name in ("pki", "manifests") else whole
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + "/")
+
+
+def is_of_another_machine(path: Path) -> bool:
+    """True where the whole neighbourhood of an absolute *path* is not on this machine: what lies there is not known."""
+    return path.is_absolute() and not Path(os.sep, *path.parent.parts[1:4]).is_dir()
+
+
+def _copied(root: Path, value: str) -> Path | None:
+    """*value* below *root*, or None where the whole neighbourhood is not there: then it was not copied along."""
+    below = root / value.lstrip("/")
+    if root == Path(os.sep):
+        return below
+    neighbourhood = Path(*Path(value).parent.parts[1:4])
+    return below if (root / neighbourhood).is_dir() or below.is_symlink() else None
+
+
+def _follow(path: Path, root: Path) -> Path:
+    """Resolve the links of *path* below *root*, or give *path* back where they run in a circle."""
+    todo = list(path.absolute().relative_to(root.absolute()).parts) if _is_inside(path, root) else []
+    if not todo:
+        return path
+    at, links, moved = root, 0, False
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            at = at if at == root else at.parent
+            continue
+        following = at / part
+        if not following.is_symlink():
+            at = following
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            return path
+        target = str(following.readlink())
+        if target.startswith(os.sep):
+            moved, at = True, root
+        todo = [*Path(target.lstrip("/")).parts, *todo]
+    return at if moved else path
+
+
+def lexists(path: Path) -> bool:
+    """True where something lies at *path*, a link to nothing included."""
+    return can_be_there(path) and os.path.lexists(path)
+
+
+def can_be_there(path: Path) -> bool:
+    """False for what no file can be called: a NUL ends a name, and half a character of UTF-16 is no text."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.absolute().is_relative_to(root.absolute())
+
+
+def read_file(path: Path) -> Content | ReadError:
+    """The content of a regular file; a clause about what is in the way for anything else."""
+    if not can_be_there(path):
+        return ReadError("missing", "is not there, and cannot be: no file can have that name")
+    try:
+        # To open a device may be to set it going (a watchdog, a tape): look first.
+        if stat.S_ISCHR(kind := path.stat().st_mode) or stat.S_ISBLK(kind):
+            return ReadError("special", "is not a regular file")
+        # A FIFO without a writer would block an ordinary open for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        return _trouble(path, error)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
+    with os.fdopen(descriptor, "rb") as file:
+        if status.st_size > LARGEST:
+            return ReadError(
+                "unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate"
+            )
+        try:
+            content = file.read(LARGEST)
+        except OSError as error:
+            return _trouble(path, error)
+    return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))
+
+
+def dangling(path: Path) -> ReadError:
+    """A link to nothing; one in the way to the file may be the one that leads nowhere."""
+    if not path.is_symlink():
+        return ReadError("missing", "is not there")
+    return ReadError("dangling", f"is a link to {path.readlink()}, which is not there")
+
+
+def _trouble(path: Path, error: OSError) -> ReadError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if path.is_symlink():
+            return dangling(path)
+        return ReadError("missing", "is not there")
+    if error.errno == errno.ELOOP:
+        return ReadError("dangling", "is a link that leads round in a circle")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ReadError("denied", "may not be read by this user")
+    if error.errno in (errno.ENXIO, errno.EWOULDBLOCK):
+        return ReadError("special", "is not a regular file")
+    return ReadError("unreadable", f"cannot be read: {error.strerror}")
+
+
+def walk(folder: Path) -> Iterator[Path | tuple[Path, ReadError]]:
+    """Every file below *folder*, by name; folders that cannot be read come with what is in the way.
+
+    Hidden folders are left out (``.kcert`` holds backups of what was replaced). Links to folders are followed
+    once: a folder that was seen is not seen again.
+    """
+    seen: set[tuple[int, int]] = set()
+    todo = [folder]
+    while todo:
+        at = todo.pop()
+        try:
+            status = at.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(at), key=lambda entry: entry.name)
+        except OSError as error:
+            yield at, _trouble(at, error)
+            continue
+        below = []
+        for entry in entries:
+            if _is_folder(entry):
+                if not entry.name.startswith("."):
+                    below.append(at / entry.name)
+            else:
+                yield at / entry.name
+        todo.extend(reversed(below))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -1,0 +1,301 @@
+"""From drafts to uses: read what was found, and tie each certificate to its role, its key and its CA."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind, Role
+from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
+from kcert.roles import ROLES
+from kcert.scan import layouts
+from kcert.scan.fs import cluster_root_of
+from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kcert.openssl.x509 import Name
+    from kcert.scan.discovery.collector import Draft, Findings
+    from kcert.scan.result import KeyFile
+
+_CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
+
+_APART = 2
+"""How unlikely it is that a CA signed a certificate that names another one."""
+
+
+def linked(findings: Findings, openssl: str) -> ScanResult:
+    """Read every certificate that *findings* speak of, each once, and put the survey together."""
+    pems = dict.fromkeys(draft.pem for draft in findings.drafts)
+    for authorities, user in findings.kubeconfig_pems:
+        pems |= dict.fromkeys((*authorities, user) if user else authorities)
+    certificates = dict(zip(pems, read_certificates(openssl, pems), strict=True))
+
+    problems = list(findings.problems)
+    known: list[tuple[Draft, X509]] = []
+    for draft in findings.drafts:
+        certificate = certificates[draft.pem]
+        if isinstance(certificate, Unreadable):
+            problem = Problem(draft.path, "unreadable", certificate.reason, draft.source, draft.option, draft.component)
+            if problem not in problems:
+                problems.append(problem)
+        else:
+            known.append((draft, certificate))
+
+    kubeconfigs = [
+        _with_certificates(one, *parts, certificates)
+        for one, parts in zip(findings.kubeconfigs, findings.kubeconfig_pems, strict=True)
+    ]
+    uses = _Linker(findings, kubeconfigs, known, openssl).uses()
+    return ScanResult(
+        uses=tuple(uses),
+        problems=tuple(problems),
+        configurations=tuple(findings.configurations),
+        kubeconfigs=tuple(kubeconfigs),
+        keys=tuple(findings.keys.values()),
+        public_keys=tuple(findings.public_keys.values()),
+        kind=findings.kind,
+        looked=tuple(findings.looked),
+        files_read=findings.files_read,
+    )
+
+
+def _with_certificates(
+    kubeconfig: KubeconfigUse,
+    authorities: tuple[str, ...],
+    user: str | None,
+    certificates: dict[str, X509 | Unreadable],
+) -> KubeconfigUse:
+    trusted = (certificates[pem] for pem in authorities)
+    own = certificates[user] if user else None
+    own = own if isinstance(own, X509) else None
+    component = kubeconfig.component
+    if component is None and (role := layouts.kubeconfig_role(kubeconfig.path, own)):
+        component = ROLES[role].component
+    return replace(
+        kubeconfig,
+        authorities=tuple(one for one in trusted if isinstance(one, X509)),
+        user=own,
+        component=component,
+    )
+
+
+@dataclass(frozen=True)
+class _Authority:
+    """A CA certificate that could have signed something, and where it is."""
+
+    path: Path
+    certificate: X509
+    group: int
+    role: Role | None
+
+
+class _Linker:
+    def __init__(
+        self,
+        findings: Findings,
+        kubeconfigs: list[KubeconfigUse],
+        known: list[tuple[Draft, X509]],
+        openssl: str,
+    ) -> None:
+        self.findings = findings
+        self.kubeconfigs = kubeconfigs
+        self.known = [(draft, certificate, self._role(draft, certificate)) for draft, certificate in known]
+        self.openssl = openssl
+        self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
+        self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
+        self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
+        self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
+        # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
+        named = [one.source for one in findings.configurations]
+        named += [one.path for one in findings.problems if one.expects == "certificate"]
+        self.complete = {cluster_root_of(path) for path in named}
+        for draft, certificate, role in self.known:
+            if not draft.live:
+                self.inside[draft.path].setdefault(certificate.sha256, certificate)
+            if self._kind(draft, certificate, role) is Kind.CA:
+                found = _Authority(draft.path, certificate, draft.group, role)
+                self.by_name[certificate.subject].append(found)
+                if role in _CAS and not draft.embedded:
+                    self.by_role[draft.group, role].append(draft.path)
+            if draft.option and draft.component and not draft.embedded:
+                self.named[draft.component, draft.option].append((draft.group, draft.path))
+
+    def uses(self) -> list[CertificateRef]:
+        return [self._use(draft, certificate, role) for draft, certificate, role in self.known]
+
+    def _role(self, draft: Draft, certificate: X509) -> Role | None:
+        if draft.role is not None or draft.live:
+            return draft.role
+        if draft.kubeconfig is not None:
+            is_user = draft.option and draft.option.startswith("client-") and draft.position == 0
+            return layouts.kubeconfig_role(self.kubeconfigs[draft.kubeconfig].path, certificate) if is_user else None
+        if draft.option or draft.position:
+            return None
+        neighbours = self.findings.neighbours.get(draft.path.parent, frozenset())
+        return layouts.role_of(draft.path, certificate, neighbours)
+
+    @staticmethod
+    def _kind(draft: Draft, certificate: X509, role: Role | None) -> Kind:
+        return draft.kind or layouts.kind_of(certificate, role)
+
+    def _use(self, draft: Draft, certificate: X509, role: Role | None) -> CertificateRef:
+        kubeconfig = self.kubeconfigs[draft.kubeconfig] if draft.kubeconfig is not None else None
+        kind = self._kind(draft, certificate, role)
+        component = draft.component or (ROLES[role].component or None if role else None)
+        if component is None and kubeconfig is not None:
+            component = kubeconfig.component or "kubectl"
+        issuer_path = self._issuer_path(draft, certificate, role, kind)
+        key = self._key(draft, kind)
+        fits = same_key(self.openssl, key.pem, certificate.public_key) if key else None
+        if fits is False and kind is Kind.CA and len(self.inside[draft.path]) > 1:
+            key, fits = None, None  # it may be the key of another CA in the same file
+        if fits is False and certificate.ca and self._is_damaged(draft.path):
+            key, fits = None, None  # it is the key of what stood before the CA, and cannot be read
+        configuration = None
+        if draft.configuration is not None:
+            configuration = self.findings.configurations[draft.configuration]
+        return CertificateRef(
+            component=component,
+            kind=kind,
+            certificate=certificate,
+            path=draft.path,
+            option=draft.option,
+            source=draft.source,
+            key_path=draft.key_path or (key.path if key else None),
+            issuer_path=issuer_path,
+            position=draft.position,
+            role=role,
+            embedded=draft.embedded,
+            live=draft.live,
+            issuers=self._issuers(draft, issuer_path, kubeconfig),
+            key=key,
+            key_fits=fits,
+            node=draft.node or layouts.node_of(draft.path, role),
+            configuration=configuration,
+            kubeconfig=kubeconfig,
+        )
+
+    def _is_damaged(self, path: Path) -> bool:
+        return any(one.path == path and one.what == "unreadable" for one in self.findings.problems)
+
+    def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
+        """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""
+        if draft.key_path is not None:
+            return self.findings.keys.get(draft.key_path)
+        if kind is not Kind.CA or draft.embedded or draft.live:
+            return None
+        names = (path for path in layouts.key_names(draft.path) if path != draft.path)
+        return next((self.findings.keys[path] for path in names if path in self.findings.keys), None)
+
+    def _issuers(self, draft: Draft, path: Path | None, kubeconfig: KubeconfigUse | None) -> tuple[X509, ...]:
+        if path is None:
+            return ()
+        if kubeconfig is not None and path == kubeconfig.path:
+            return kubeconfig.authorities
+        found = tuple(self.inside.get(path, {}).values())
+        # A file that holds a leaf and its CA answers to the CA alone.
+        return tuple(one for one in found if path != draft.path or one.ca)
+
+    def _issuer_path(self, draft: Draft, certificate: X509, role: Role | None, kind: Kind) -> Path | None:
+        if kind is Kind.CA or role in _CAS:
+            return None if certificate.self_issued else self._by_name(draft, certificate)
+        candidates = self._verifiers(draft, role) if role and not draft.live else []
+        if role and self._is_open(draft, role):
+            if signer := self._signer_of_its_own(draft, certificate, role):
+                return signer
+            if draft.option and not self._trusted(draft):
+                # Nor does the name of another CA, which is not here, speak against it.
+                candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
+        if candidates:
+            # One option may name the wrong CA: that is its own fault, and not the certificate's.
+            return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
+        if draft.kubeconfig is not None:
+            kubeconfig = self.kubeconfigs[draft.kubeconfig]
+            apart = any(layouts.sign_apart(one.subject, certificate.issuer) for one in kubeconfig.authorities)
+            if kubeconfig.authorities and not apart:
+                return kubeconfig.ca_path
+        return self._by_name(draft, certificate)
+
+    def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
+        """The CA files of those who verify a certificate of this role, the likeliest first."""
+        found = self._named_by(draft, (*ROLES[role].verified_by, *ROLES[role].verified_by_default))
+        if ca := ROLES[role].ca:
+            own = self.by_role.get((draft.group, ca), [])
+            # Where there is but one CA, it is everybody's.
+            found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
+        # A tree may hold copies of several clusters, all with a CA of the same name.
+        near = [path for path in found if cluster_root_of(path) == cluster_root_of(draft.path)]
+        return near if cluster_root_of(draft.path) in self.complete else near or found
+
+    def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
+        named = (self.named.get(option, []) for option in options)
+        return [path for some in named for group, path in some if group == draft.group]
+
+    def _is_open(self, draft: Draft, role: Role) -> bool:
+        """True where nothing that was found verifies it: which CA it has to come from would be a guess.
+
+        The API server's --client-ca-file says nothing of who signed what the API server shows, and etcd's peers
+        may have a CA of their own.
+        """
+        known = self._named_by(draft, ROLES[role].verified_by)
+        return not known and (
+            role is Role.ETCD_PEER or (bool(ROLES[role].verified_by_default) and draft.option is not None)
+        )
+
+    def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
+        """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""
+        path = self._by_name(draft, certificate)
+        found = [one for one in self.by_name.get(certificate.issuer, []) if one.path == path]
+        if path is None or any(one.role is not None for one in found):
+            return None
+        if role is not Role.APISERVER:
+            return path
+        trusted = self._trusted(draft)
+        return path if not trusted or any(one.certificate.sha256 in trusted for one in found) else None
+
+    def _trusted(self, draft: Draft) -> set[str]:
+        """The CAs (by SHA-256) that the kubeconfigs of the same home trust the API server by."""
+        return {
+            authority.sha256
+            for one in self.kubeconfigs
+            for authority in one.authorities
+            if cluster_root_of(one.path) == cluster_root_of(draft.path)
+        }
+
+    def _unlikeliness(self, path: Path, certificate: X509) -> int:
+        """0 for a file with the CA that the certificate names by name and key, 1 by the name alone, or _APART."""
+        named = [one for one in self.inside.get(path, {}).values() if one.subject == certificate.issuer]
+        wanted = certificate.authority_key_id
+        keys = {one.subject_key_id for one in named}
+        return _APART if not named else int(wanted is not None and wanted not in keys and None not in keys)
+
+    def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
+        """True for a CA that has the right name alone, and lies in another cluster's home."""
+        home, wanted = cluster_root_of(draft.path), certificate.authority_key_id
+        elsewhere = home in self.complete and cluster_root_of(one.path) != home
+        return elsewhere and wanted is not None and one.certificate.subject_key_id != wanted
+
+    def _by_name(self, draft: Draft, certificate: X509) -> Path | None:
+        """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""
+        candidates = [
+            one
+            for one in self.by_name.get(certificate.issuer, [])
+            if one.certificate.sha256 != certificate.sha256 and not self._is_another_clusters(one, draft, certificate)
+        ]
+        if not candidates:
+            return None
+
+        def distance(one: _Authority) -> tuple[bool, bool, bool, bool]:
+            wanted = certificate.authority_key_id
+            return (
+                wanted is not None and one.certificate.subject_key_id != wanted,
+                one.group != draft.group,
+                one.path != draft.path,
+                one.path.parent != draft.path.parent,
+            )
+
+        return min(candidates, key=distance).path

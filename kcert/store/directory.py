@@ -1,0 +1,310 @@
+"""Folders held by a handle: no symbolic link below them is followed, and nothing is swapped between check and use.
+
+Every method takes the name of an entry of this very folder. Links are refused in words wherever kcert would have to
+go through one, because kcert never creates a link in a PKI folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+import sys
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, MachineError
+from kcert.files import read_descriptor
+from kcert.permissions import is_writable_by_others, user_name
+from kcert.shell import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS (linux/fs.h) on 64-bit machines
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
+
+
+class Directory:
+    """An open folder; ``path`` is for messages alone."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Directory:
+        """Open the folder that the user named *path*; a link is followed unless it belongs to another user."""
+        refuse_foreign_link(path)
+        return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+
+    def __enter__(self) -> Directory:  # noqa: PYI034 - Python 3.10 has no Self
+        """Return this folder, which is closed with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the folder."""
+        os.close(self._descriptor)
+
+    @property
+    def handle(self) -> int:
+        """The descriptor, for the functions of ``os`` that take a ``dir_fd``."""
+        return self._descriptor
+
+    @property
+    def mount(self) -> object:
+        """What distinguishes the mount that this folder is on: files are renamed within one only."""
+        return _mount_of(self._descriptor)
+
+    def status(self, name: str) -> os.stat_result | None:
+        """The status of an entry, a link's own; None where there is none."""
+        try:
+            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def is_regular(self, name: str) -> bool:
+        """True for a regular file, False for anything else and for nothing."""
+        status = self.status(name)
+        return status is not None and stat.S_ISREG(status.st_mode)
+
+    def names(self) -> list[str]:
+        """The names of all entries, sorted."""
+        return sorted(os.listdir(self._descriptor))  # noqa: PTH208 - pathlib knows no handles
+
+    def child(self, name: str, create: int | None = None) -> Directory:
+        """Open a subfolder, created with the mode *create* where it is missing; raises InputError for a link."""
+        if create is not None and self.status(name) is None:
+            mask = os.umask(0)
+            try:
+                with contextlib.suppress(FileExistsError):  # another kcert was faster
+                    os.mkdir(name, create, dir_fd=self._descriptor)
+            finally:
+                os.umask(mask)
+        self.refuse_link(name)
+        return Directory(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name)
+
+    def own_child(self, name: str, create: int | None = None) -> Directory:
+        """As ``child``, for a folder that only kcert's user may have written to; raises InputError for any other."""
+        folder = self.child(name, create)
+        try:
+            check_own(os.fstat(folder.handle), folder.path)
+        except BaseException:
+            os.close(folder.handle)
+            raise
+        return folder
+
+    @contextlib.contextmanager
+    def parent_of(self, name: PurePosixPath) -> Iterator[Directory | None]:
+        """Hold the folder below this one that has, or would have, the file *name*; None where it is missing."""
+        with self._descended(name, None) as (folder, whole):
+            yield folder if whole else None
+
+    @contextlib.contextmanager
+    def nearest_to(self, name: PurePosixPath) -> Iterator[Directory]:
+        """Hold the lowest existing folder on the way to the file *name*."""
+        with self._descended(name, None) as (folder, _):
+            yield folder
+
+    @contextlib.contextmanager
+    def created_for(self, name: PurePosixPath, mode: int) -> Iterator[Directory]:
+        """Hold the folder for the file *name*, created with *mode*, as those above it, where it is missing."""
+        with self._descended(name, mode) as (folder, _):
+            yield folder
+
+    @contextlib.contextmanager
+    def _descended(self, name: PurePosixPath, create: int | None) -> Iterator[tuple[Directory, bool]]:
+        with contextlib.ExitStack() as stack:
+            folder = self
+            for part in name.parts[:-1]:
+                if create is None and folder.status(part) is None:
+                    yield folder, False
+                    return
+                folder = stack.enter_context(folder.child(part, create))
+            yield folder, True
+
+    def open_own(self, name: str, flags: int) -> int:
+        """Open a regular file, of mode 0600 if it is new; raises InputError where another could have written it."""
+        self.refuse_link(name)
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=self._descriptor)
+        try:
+            _check_own_file(os.fstat(descriptor), self.path / name)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def read(self, name: str) -> bytes:
+        """The content of a regular file of a sensible size; raises OSError for anything else."""
+        return read_descriptor(os.open(name, _READING, dir_fd=self._descriptor), self.path / name)
+
+    def write(self, name: str, content: bytes, mode: int) -> None:
+        """Write a new file with *mode* from its first byte, whatever the umask is."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, mode, dir_fd=self._descriptor), "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+
+    def settle(self, name: str, mode: int, owner: tuple[int, int] | None) -> None:
+        """Give a file that this run created its final *mode*, and an *owner* (user and group) if not kcert's own."""
+        descriptor = os.open(name, _READING, dir_fd=self._descriptor)
+        try:
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+        finally:
+            os.close(descriptor)
+
+    def move(self, name: str, to: Directory, new: str) -> None:
+        """Rename an entry into the folder *to*, over what has the name *new* there."""
+        os.replace(name, new, src_dir_fd=self._descriptor, dst_dir_fd=to.handle)
+
+    def keep(self, name: str, to: Directory) -> None:
+        """Have an entry in the folder *to* as well, with its mode and dates; a link is kept as a link."""
+        # A file system may have no hard links, and a machine may forbid them for what is another's.
+        with contextlib.suppress(OSError, NotImplementedError):
+            os.link(name, name, src_dir_fd=self._descriptor, dst_dir_fd=to.handle, follow_symlinks=False)
+            return
+        status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(name, dir_fd=self._descriptor), name, dir_fd=to.handle)
+            return
+        to.write(name, self.read(name), stat.S_IMODE(status.st_mode))
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=to.handle)
+
+    def unlink(self, name: str) -> None:
+        """Delete a file, or a link itself, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def delete_empty(self, name: str) -> None:
+        """Delete a subfolder if nothing is in it."""
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=self._descriptor)
+
+    def delete_tree(self, name: str) -> None:
+        """Delete an entry with all that is in it; links in it are deleted, not followed. What resists stays."""
+        status = self.status(name)
+        if status is None:
+            return
+        with contextlib.suppress(OSError):
+            if not stat.S_ISDIR(status.st_mode):
+                os.unlink(name, dir_fd=self._descriptor)
+                return
+            with Directory(os.open(name, _FOLDER, dir_fd=self._descriptor), self.path / name) as folder:
+                for inner in folder.names():
+                    folder.delete_tree(inner)
+            os.rmdir(name, dir_fd=self._descriptor)
+
+    def refuse_link(self, name: str) -> None:
+        """Raise InputError where an entry is a symbolic link."""
+        status = self.status(name)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            raise InputError(link_refused(self.path / name))
+
+    def check_replaceable(self, name: str, mount: object) -> None:
+        """Raise an error where no file of the mount *mount* could be renamed to *name*; nothing is changed."""
+        path = self.path / name
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._descriptor):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
+        if self.mount != mount:
+            raise MachineError(
+                f"{self.path} is on another file system than the PKI folder, so nothing can be moved there in one "
+                f"step. Unmount it, or have all of the PKI folder on one file system. Nothing was changed."
+            )
+        _refuse_immutable(self._descriptor, self.path)
+        status = self.status(name)
+        if status is None:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            raise MachineError(f"{path} is a folder, where a file is to be. Move it away. Nothing was changed.")
+        if not stat.S_ISREG(status.st_mode):
+            return
+        with contextlib.suppress(PermissionError):  # another's file can be replaced without being read
+            descriptor = os.open(name, _READING, dir_fd=self._descriptor)
+            try:
+                _refuse_immutable(descriptor, path)
+                if _mount_of(descriptor) != mount:
+                    raise MachineError(
+                        f"{path} is a mount point, and cannot be replaced: unmount it. Nothing was changed."
+                    )
+            finally:
+                os.close(descriptor)
+
+
+def _check_own_file(status: os.stat_result, path: Path) -> None:
+    check_own(status, path)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is not a regular file. Check what it is, then delete it.")
+    if status.st_nlink > 1:
+        raise InputError(
+            f"{path} has another name as well (a hard link), and kcert would write to both. Replace it with a copy."
+        )
+
+
+def _mount_of(descriptor: int) -> object:
+    """The mount of an open file: Linux names it, and a file system can be mounted at two places."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines():
+            if line.startswith("mnt_id:"):
+                return line
+    return os.fstat(descriptor).st_dev
+
+
+def _refuse_immutable(descriptor: int, path: Path) -> None:
+    if sys.platform != "linux":
+        return
+    try:
+        answer = fcntl.ioctl(descriptor, _GET_FLAGS, bytes(8))
+    except OSError:  # the file system has no such flags
+        return
+    flags = struct.unpack("=I", answer[:4])[0]
+    if flags & (_IMMUTABLE | _APPEND_ONLY):
+        flag, word = ("i", "immutable") if flags & _IMMUTABLE else ("a", "append-only")
+        raise MachineError(
+            f"{path} is {word} (chattr +{flag}), so kcert cannot replace it. `chattr -{flag} {quote(str(path))}` "
+            "allows it. Nothing was changed."
+        )
+
+
+def link_refused(path: Path) -> str:
+    """The sentences that refuse a symbolic link at *path*."""
+    return (
+        f"{path} is a symbolic link, which kcert never makes there: whoever did could have kcert write wherever it "
+        "leads. Look where that is, and delete the link."
+    )
+
+
+def refuse_foreign_link(path: Path) -> None:
+    """Raise InputError where a link on the way to *path* belongs neither to kcert's user nor to root."""
+    for part in (*reversed(path.parents), path):
+        try:
+            status = part.lstat()
+        except OSError:
+            return
+        if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+            raise InputError(
+                f"{part} is a symbolic link that belongs to {user_name(status.st_uid)}, who could have kcert write "
+                "wherever it leads. Name the folder itself."
+            )
+
+
+def check_own(status: os.stat_result, path: Path) -> None:
+    """Raise InputError for a file or folder of kcert's own that another user could have planted."""
+    if status.st_uid != os.geteuid():
+        raise InputError(
+            f"{path} belongs to {user_name(status.st_uid)}, and kcert runs as {user_name(os.geteuid())}: what is "
+            "in it could have kcert write anywhere. Run kcert as its owner; or, if you trust all of it, "
+            f"`chown -R {os.geteuid()} {quote(str(path))}`."
+        )
+    if is_writable_by_others(status):
+        raise InputError(
+            f"others can write to {path}, and what they put there could have kcert write anywhere: check what is in "
+            f"it, then `chmod go-w {quote(str(path))}`."
+        )
