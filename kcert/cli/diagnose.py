@@ -44,7 +44,7 @@ def command(
     import sys
 
     from kcert.diagnose import Diagnoser, follow
-    from kcert.diagnose.machine import kind_of_machine
+    from kcert.diagnose.context import kind_of_machine
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
     from kcert.ui import diagnosis, messages
@@ -82,4 +82,6 @@ def _is_line(log: str) -> bool:
 
     if os.path.lexists(log):
         return False
-    return explain(log.encode(errors="surrogateescape")) is not None or (" " in log.strip() and not log.startswith(("/", "./", "~")))
+    return explain(log.encode(errors="surrogateescape")) is not None or (
+        " " in log.strip() and not log.startswith(("/", "./", "~"))
+    )

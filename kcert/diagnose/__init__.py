@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kcert.diagnose.context import ADDRESS, KIND, LogMatch, address_of, kind_of_line
+from kcert.diagnose.context import ADDRESS, KIND, LogMatch, address_of, context_of, kind_of_line
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
 from kcert.diagnose.options import OPTIONS, options_in
 from kcert.diagnose.reading import Entry, entries
-from kcert.diagnose.strip_prefix import Message, clean, strip_prefix
+from kcert.diagnose.strip_prefix import clean, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -79,7 +79,7 @@ def causes() -> Mapping[str, Cause]:
 
 @cache
 def _prefilter() -> dict[bytes, tuple[_Candidate, ...]]:
-    """Every pattern by the longest word of its literal: most lines have none of these words, and are skipped."""
+    """Return every pattern by the longest word of its literal: most lines have none of these words."""
     by_word: dict[bytes, list[_Candidate]] = {}
     patterns = ((pattern, cause) for cause in causes().values() for pattern in cause.patterns)
     for position, (pattern, cause) in enumerate(patterns):
@@ -97,10 +97,10 @@ class Diagnoser:
     """Reads a log entry by entry, and holds the findings so far; never more than a few lines of the log."""
 
     def __init__(self, cluster: str = "", machine: str = "") -> None:
-        """Set the kind of cluster that chooses the fixes; *machine* counts only where the log does not tell the kind."""
+        """Set the kind of cluster that chooses the fixes; *machine* counts where the log does not tell the kind."""
         self._cluster = cluster
-        self._found: dict[Explanation, tuple[Cause | None, list[Line]]] = {}
-        self._counts: dict[Explanation, int] = {}
+        self._found: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
         self._known: dict[str, str] = {KIND: machine} if machine else {}
         self.read = 0
         self.left_out = 0
@@ -118,27 +118,27 @@ class Diagnoser:
         message = message or strip_prefix(entry.text)
         if address := address_of(message.text):
             self._known[ADDRESS] = address
-        if kind := kind_of_line(f"{message.program}: {message.text}"):
+        if kind := kind_of_line(context_of(message)):
             self._known[KIND] = kind
         cause, explanation = result
-        if explanation not in self._counts and len(self._counts) >= MOST_FINDINGS:
+        key = (cause.name if cause else CUT_LINE, explanation.cause)
+        is_new = key not in self._counts
+        if is_new and len(self._counts) >= MOST_FINDINGS:
             self.left_out += 1
             return None
-        is_new = explanation not in self._counts
-        self._counts[explanation] = self._counts.get(explanation, 0) + 1
-        _, kept = self._found.setdefault(explanation, (cause, []))
+        self._counts[key] = self._counts.get(key, 0) + 1
+        *_, kept = self._found.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
         if len(kept) < SHOWN_LINES:
             kept.append(Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
-        return self._finding(explanation) if is_new else None
+        return self._finding(key) if is_new else None
 
-    def _finding(self, explanation: Explanation) -> Finding:
-        cause, kept = self._found[explanation]
-        name, lesson = (cause.name, cause.lesson) if cause else (CUT_LINE, "diagnose")
-        return Finding(name, lesson, explanation, tuple(kept), self._counts[explanation])
+    def _finding(self, key: tuple[str, str]) -> Finding:
+        explanation, lesson, kept = self._found[key]
+        return Finding(key[0], lesson, explanation, tuple(kept), self._counts[key])
 
     def result(self) -> Diagnosis:
         """Return everything that was found so far."""
-        return Diagnosis(tuple(self._finding(explanation) for explanation in self._found), self.read, self.left_out)
+        return Diagnosis(tuple(self._finding(key) for key in self._found), self.read, self.left_out)
 
 
 def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "") -> Diagnosis:
@@ -185,7 +185,7 @@ def explain(
         message = strip_prefix(line)
         around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
         for candidate in candidates:
-            match = candidate.pattern.compiled.search(message.text)
+            match = candidate.pattern.search(message.text)
             if match is None:
                 continue
             log_match = LogMatch(message, match, knowledge().targets, around, known or {})
@@ -213,7 +213,7 @@ def _matches(line: bytes) -> int:
     if not candidates:
         return 0
     message = strip_prefix(line)
-    ends = (candidate.pattern.compiled.search(message.text) for candidate in candidates)
+    ends = (candidate.pattern.search(message.text) for candidate in candidates)
     return next((match.end() for match in ends if match), 0)
 
 
@@ -237,8 +237,8 @@ def _cut_off(line: bytes) -> Explanation | None:
         whole = _literals().get(tail[start : start + _SHORTEST_CUT])
         if whole and whole.startswith(tail[start:]) and len(tail) - start < len(whole):
             return Explanation(
-                f'The line is cut off: it ends with "{tail[start:]}". An error that begins like this is "{whole}"; only the '
-                "whole line says what it means here.",
+                f'The line is cut off: it ends with "{tail[start:]}". An error that begins like this is "{whole}"; '
+                "only the whole line says what it means here.",
                 "journalctl -u COMPONENT -l --no-pager   # -l and --no-pager: nothing is cut off\n"
                 "# COMPONENT: the unit that writes this log\n"
                 "kubectl logs -n kube-system POD   # POD: where the component is a pod",
@@ -248,6 +248,18 @@ def _cut_off(line: bytes) -> Explanation | None:
 
 
 __all__ = [
-    *("CUT_LINE", "MOST_FINDINGS", "SHOWN_LINES", "Cause", "Diagnoser", "Diagnosis", "Explanation", "Finding"),
-    *("Line", "Message", "causes", "diagnose", "explain", "follow", "judge"),
+    "CUT_LINE",
+    "MOST_FINDINGS",
+    "SHOWN_LINES",
+    "Cause",
+    "Diagnoser",
+    "Diagnosis",
+    "Explanation",
+    "Finding",
+    "Line",
+    "causes",
+    "diagnose",
+    "explain",
+    "follow",
+    "judge",
 ]

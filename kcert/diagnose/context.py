@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.clusters import KINDS
+from kcert.clusters import KINDS, at_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,9 @@ ADDRESS = "address"
 
 KIND = "kind"
 """Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
+
+KCERT_FOLDER = "kcert"
+"""The kind of a PKI folder that kcert made."""
 
 _SERVER_LOG = re.compile(
     r"rejected connection|TLS handshake error from|client'?s? certificate:|[Uu]nable to authenticate the request|"
@@ -131,11 +136,15 @@ class LogMatch:
         return match[1] if match else ""
 
     @cached_property
+    def context(self) -> str:
+        """The program and its message, without the port of a client, which says nothing about the server."""
+        return context_of(self.message)
+
+    @cached_property
     def target(self) -> Target:
         """The first target of the table that the message, or the program that wrote it, speaks of."""
-        context = f"{self.message.program}: {self.text}"
         for target in self.targets:
-            if any(pattern.search(context) for pattern in target.patterns):
+            if any(pattern.search(self.context) for pattern in target.patterns):
                 return target
         return Target("server")
 
@@ -154,7 +163,7 @@ class LogMatch:
     @cached_property
     def kind(self) -> str:
         """The kind of cluster that the line names, or else an earlier one; empty where none does."""
-        return kind_of_line(f"{self.message.program}: {self.text}") or self.known.get(KIND, "")
+        return kind_of_line(self.context) or self.known.get(KIND, "")
 
     @cached_property
     def checked(self) -> str:
@@ -165,6 +174,12 @@ class LogMatch:
     def file(self, *options: str) -> str:
         """Return the file that one of *options* named earlier in the log; empty where none did."""
         return next((self.known[option] for option in options if self.known.get(option)), "")
+
+
+def context_of(message: Message) -> str:
+    """Return the program and its message, without the port of a client."""
+    text = _CALLER.sub(lambda match: match[0].rpartition(":")[0], message.text)
+    return f"{message.program}: {text}"
 
 
 def kind_of_line(text: str) -> str:
@@ -193,3 +208,16 @@ def is_ip(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def kind_of_machine(root: Path = Path("/")) -> str:
+    """Return the kind of cluster that is installed here; kcert beside a PKI folder of kcert, empty for neither."""
+    folder = Path(os.environ.get("KCERT_DIR") or "pki")
+    try:
+        if (folder / ".kcert").is_dir():
+            return KCERT_FOLDER
+        home = Path.home()
+        found = (kind.name for kind in KINDS.values() if any(at_root(mark, root, home).exists() for mark in kind.marks))
+        return next(found, "")
+    except (OSError, RuntimeError):
+        return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
@@ -60,9 +60,12 @@ class Pattern:
     regex: str
 
     @cached_property
-    def compiled(self) -> re.Pattern[str]:
-        """The expression, ready to search with."""
+    def _compiled(self) -> re.Pattern[str]:
         return re.compile(self.regex)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Search *text* for this wording; the literal alone decides most of the time."""
+        return self._compiled.search(text) if self.literal in text else None
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All of the data: causes by name, targets in order, command macros, and words that stand for what is missing."""
+    """All of the data: causes by name, targets in order, macros, the words that stand for what a log does not say."""
 
     causes: Mapping[str, Cause]
     targets: tuple[Target, ...]
     macros: Mapping[str, str]
     glossary: Mapping[str, str]
+    clients: tuple[tuple[re.Pattern[str], str], ...]
 
 
 @cache
@@ -133,6 +137,7 @@ def knowledge() -> Knowledge:
         tuple(_target(name, entry) for name, entry in targets.items()),
         common["macros"],
         common["glossary"],
+        tuple((re.compile(client["says"]), client["hint"]) for client in common["clients"]),
     )
 
 
@@ -196,9 +201,10 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
         "distro": "rke2" if kind == "rke2" else "k3s" if kind == "k3s" else "",
         "unit": KINDS[kind].unit or "" if kind in KINDS else "",
         "san": f"{'IP' if is_ip(name) else 'DNS'}:{name}" if name else "",
-        "verify_option": f"-verify_{'ip' if is_ip(name) else 'hostname'}" if name else "",
+        "!verify_option": f"-verify_{'ip' if is_ip(name) else 'hostname'}" if name else "",
         "short_names": groups.get("names", "") if len(groups.get("names", "")) < _LONGEST_NAMES else "",
         "server_name": match.server_name,
+        "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
         "registry": match.address.removesuffix(":443"),
         "kcert_name": functions.kcert_name(own),
         "certificate": functions.kcert_name(own) or ("" if match.server_log else _certificate(match.target)),
@@ -360,6 +366,8 @@ class _Renderer:
         if "renew" in target.fixes and verb in ("names", "trust") and "any" in target.fixes["renew"]:
             recipes = target.fixes.get(verb) or target.fixes["renew"]  # no certificate of the cluster's own
         result = {name: text for names, text in recipes.items() for name in names.split()}
+        if verb == "trust" and self.values["client_hint"]:
+            result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
         if verb in ("renew", "client") and self.kind in KINDS and self.kind not in result and "any" not in result:
             result[self.kind] = _renewal(self.kind, target.role if verb == "renew" else "")
         return result

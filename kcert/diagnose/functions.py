@@ -7,8 +7,10 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.clusters import KUBEADM_NAMES
 from kcert.files import mistyped
+from kcert.roles import ROLES
 from kcert.shell import quote
 
 if TYPE_CHECKING:
@@ -27,20 +29,13 @@ _USUAL = {
 """kubeadm's names without their suffix: some are like each other, and nobody has misspelled them."""
 
 _KCERT_NAMES = {
-    "apiserver": "kube-apiserver",
-    "server": "etcd-server",
-    "peer": "etcd-peer",
-    "healthcheck-client": "etcd-healthcheck-client",
-    "controller-manager": "kube-controller-manager",
-    "scheduler": "kube-scheduler",
+    PurePosixPath(spec.kubeadm).name: role.value
+    for role, spec in ROLES.items()
+    if spec.kubeadm and (spec.kind.is_client or spec.kind.is_server) and role is not Role.KUBELET_CLIENT
 }
 """kubeadm's file names, where kcert's own name for the certificate is another."""
 
-_COMPONENTS = {
-    "system:kube-scheduler": "scheduler",
-    "system:kube-controller-manager": "controller-manager",
-    "system:kube-proxy": "proxy",
-}
+_COMPONENTS = {spec.common_name: spec.component.removeprefix("kube-") for spec in ROLES.values() if spec.fixed_name}
 
 
 def kcert_name(path: str) -> str:
@@ -80,7 +75,8 @@ def _look(path: str) -> str:
         return f"openssl pkey -in {word} -noout"
     if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in ("kubeconfig", "config"):
         return (
-            f"kubectl config view --kubeconfig {word} --raw -o jsonpath='{{.users[0].user.client-certificate-data}}' |\n"
+            f"kubectl config view --kubeconfig {word} --raw "
+            "-o jsonpath='{.users[0].user.client-certificate-data}' |\n"
             "  base64 -d | openssl x509 -noout -subject -dates"
         )
     return f"openssl x509 -in {word} -noout -subject -dates"
@@ -159,7 +155,8 @@ def _access(match: LogMatch, _kind: str) -> dict[str, str]:
         "component_user": _COMPONENTS.get(user, ""),
         "who": f"The bootstrap token {token}" if token else f"The user {user}",
         "!can_i": _can_i(match, user, verb, what),
-        "!bind_bootstrapper": "kubectl create clusterrolebinding kubelet-bootstrap --clusterrole system:node-bootstrapper "
+        "!bind_bootstrapper": "kubectl create clusterrolebinding kubelet-bootstrap "
+        "--clusterrole system:node-bootstrapper "
         + ("--group system:bootstrappers" if token or not user else f"--user={quote(user)}"),
     }
 
@@ -178,7 +175,7 @@ def _kubeadm(match: LogMatch, _kind: str) -> dict[str, str]:
     """Values on a certificate that kubeadm calls by the name of its file below /etc/kubernetes/pki."""
     named = match.word("cert_name") or (re.search(r"certs/([\w-]+):", match.text) or ["", ""])[1]
     name = named.removeprefix("etcd/")
-    in_etcd = named.startswith("etcd") and name not in ("etcd-client",)
+    in_etcd = named.startswith("etcd") and name != "etcd-client"
     name = name.removeprefix("etcd-") if in_etcd else name
     stem = f"etcd/{name}" if in_etcd else name
     authority = match.word("issuer") or ("etcd/ca" if "etcd" in named else "")

@@ -37,8 +37,8 @@ _NARROWEST = 60
 _MOST_WRAPPED = 6
 _MOST_OF_OBJECT = 60
 _BEGINS_ENTRY = re.compile(
-    rb"\s*(?:[IWEFD]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|\S+ +\d{1,2} \d\d:\d\d:\d\d |time=|ts=|"
-    rb"\{|\[|level=|Error\b|error:|Warning|Get \"|\* |[<>] |curl: |[0-9A-F]{8,16}:error:|[0-9]{6,}:error:|openssl|"
+    rb"\s*(?:[IWEFD]\d{4} \d\d:|\d{4}[-/]\d\d[-/]\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|\S+ +\d{1,2} \d\d:\d\d:\d\d |time=|"
+    rb"ts=|\{|\[|level=|Error\b|error:|Warning|Get \"|\* |[<>] |curl: |[0-9A-F]{8,16}:error:|[0-9]{6,}:error:|openssl|"
     rb"Caused by|at |\$ |# |subject=|issuer=|verify |depth=|-----BEGIN|[a-z][\w-]*(?:\[\d+\])?: |\"?[\w-]+\"?: )"
 )
 _MAY_GO_ON = re.compile(rb"x509|tls|TLS|https?://|[Cc]ertificat|SSL|token|forbidden|authenticat|Error|error|rror:")
@@ -46,7 +46,7 @@ _MAY_GO_ON = re.compile(rb"x509|tls|TLS|https?://|[Cc]ertificat|SSL|token|forbid
 
 @dataclass(frozen=True)
 class Entry:
-    """One message of a log: its text as it is there, its first and last line, the two lines before it and the one after."""
+    """One message of a log: its text, its first and last line, the two lines before it and the one after."""
 
     number: int
     last: int
@@ -196,14 +196,14 @@ def _wanted(window: list[bytes]) -> int:
     if window[0].strip() == b"{":
         closed = any(line.rstrip() == b"}" for line in window)
         return len(window) if closed else _MOST_OF_OBJECT
-    return _MOST_WRAPPED if _is_full(window[0]) else 1
+    return _MOST_WRAPPED if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]) else 1
 
 
 def _whole(window: list[bytes], matches: Callable[[bytes], int]) -> tuple[int, bytes]:
     """The number of lines that the first message takes, and its text."""
     if window[0].strip() == b"{":
         return _object(window)
-    if _is_full(window[0]) and not matches(window[0]):
+    if len(window) > 1 and _goes_on(*window[:2]) and _is_full(window[0]) and not matches(window[0]):
         for count in range(2, min(len(window), _MOST_WRAPPED) + 1):
             if not _goes_on(window[count - 2], window[count - 1]):
                 break
@@ -230,15 +230,15 @@ def _object(window: list[bytes]) -> tuple[int, bytes]:
 
 
 def _is_full(line: bytes) -> bool:
-    """True for a line that a terminal may have wrapped: long enough, and about something of ours."""
-    return len(line) > _NARROWEST and bool(_MAY_GO_ON.search(line))
+    """True for a line that may be the beginning of an error about TLS or access."""
+    return bool(_MAY_GO_ON.search(line))
 
 
 def _goes_on(line: bytes, following: bytes) -> bool:
     """True where *following* may be the rest of *line*: it is not longer, and does not begin as a message does."""
     return (
-        bool(following.strip())
-        and len(line) > _NARROWEST
+        len(line) > _NARROWEST
+        and bool(following.strip())
         and len(following.rstrip()) <= len(line.rstrip()) + 15
         and not _BEGINS_ENTRY.match(following)
     )

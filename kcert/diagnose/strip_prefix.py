@@ -25,6 +25,11 @@ _PREFIXES = (
 _FIELD = re.compile(r"\s*\"(?P<name>[\w.-]+)\":\s*(?P<value>\"(?:[^\"\\]|\\.)*\")\s*,?\s*")
 _MESSAGES = ("MESSAGE", "msg", "message", "log")
 _LEFT_OUT = {"ts", "level", "caller", "v", "stacktrace", "stream", "time", "logger", *_MESSAGES}
+_LONGEST = 6000
+"""Characters of a message that are searched: of a longer one, its beginning, its end and some between."""
+
+_HINT = re.compile(r"x509|tls: |[Cc]ertificate |SSL|[Uu]nauthorized|forbidden")
+
 _DEEPEST = 4
 """Logs within logs: docker's JSON around zap's JSON around a quoted error; no real one goes deeper."""
 
@@ -74,7 +79,16 @@ def strip_prefix(line: bytes) -> Message:
         if bare == text:
             break
         text = bare
-    return Message(_unescape(text), program)
+    text = _unescape(text)
+    return Message(text if len(text) <= _LONGEST else _shortened(text), program)
+
+
+def _shortened(text: str) -> str:
+    """The beginning and the end of a long message, and between them what stands around the first word about TLS."""
+    quarter = _LONGEST // 4
+    hint = _HINT.search(text, quarter)
+    middle = text[max(quarter, hint.start() - quarter // 2) : hint.start() + quarter] if hint else ""
+    return f"{text[:quarter]} {middle} {text[-2 * quarter :]}"
 
 
 def _without_prefix(text: str) -> tuple[str, str]:
