@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from kcert import errors, output
+from kcert import environment, errors, output
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,6 +18,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose read
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     output.set_up()
+    environment.clean_up()
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
         signal.signal(signal.SIGHUP, _terminated)

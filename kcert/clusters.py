@@ -485,7 +485,7 @@ _HOMES = {
 _PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, reverse=True)))
 
 
-def kind_of(path: Path) -> ClusterKind | None:
+def cluster_kind_of(path: Path) -> ClusterKind | None:
     """Return the kind whose files are at *path*, as far as the path alone tells; None where it does not."""
     return _kind_of(str(path.absolute()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from kcert import environment
 from kcert.errors import ProgramError
 from kcert.openssl.program import unusable, version
 from kcert.shell import Command, find, read
@@ -39,14 +40,6 @@ class Setting:
     effect: str
 
 
-STEERING = {
-    "OPENSSL_CONF": "openssl takes its settings from there, and loads what they name",
-    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its settings include",
-    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
-    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
-}
-"""What each of openssl's own variables does (openssl-env(7))."""
-
 OPENSSL = Program("openssl", ("version",), "everything", "nothing works but init, explain, history, diagnose and this")
 PROGRAMS = (
     Program(
@@ -73,7 +66,9 @@ def examine(openssl: str) -> tuple[ToolCheck, ...]:
 
 def steered() -> tuple[Setting, ...]:
     """What in the environment steers openssl."""
-    return tuple(Setting(name, os.environ[name], effect) for name, effect in STEERING.items() if name in os.environ)
+    return tuple(
+        Setting(name, os.environ[name], effect) for name, effect in environment.OPENSSL.items() if name in os.environ
+    )
 
 
 def _openssl(name: str) -> ToolCheck:

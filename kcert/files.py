@@ -7,10 +7,8 @@ import errno
 import os
 import re
 import stat
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import IO
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
@@ -20,14 +18,19 @@ _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 def open_at_once(path: Path) -> IO[bytes]:
-    """Open a file or a pipe for reading; a FIFO that nobody writes to is empty, in place of being waited for."""
+    """Open a file, a pipe or a terminal for reading; a FIFO that nobody writes to is empty, and is not waited for.
+
+    Raises OSError for a folder, and for a device, which may have no end.
+    """
     descriptor = os.open(path, _READING)
-    os.set_blocking(descriptor, True)
-    try:
-        return os.fdopen(descriptor, "rb")
-    except OSError:  # a folder
+    status = os.fstat(descriptor)
+    is_device = stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not os.isatty(descriptor))
+    if stat.S_ISDIR(status.st_mode) or (is_device and not os.path.samestat(status, Path(os.devnull).stat())):
         os.close(descriptor)
-        raise
+        error = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(error, "it is a device" if is_device else os.strerror(error), str(path))
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
 
 
 def read_regular(path: Path, limit: int = LARGEST) -> bytes:

@@ -67,6 +67,11 @@ users:
 """
 
 
+def context_of(name: str, cluster: str) -> str:
+    """Return what the context of the certificate *name* is called: contexts of several clusters fit into one file."""
+    return f"{name}@{cluster}"
+
+
 def scalar(text: str) -> str:
     """*text* in YAML: plain where it is read back as this text, in quotes where not (``"007"``, ``"no"``)."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_SOMETHING_ELSE
@@ -92,7 +97,7 @@ def opened(content: bytes) -> Embedded | None:
     if len(content) > LARGEST:
         return None
     try:
-        found = plain_yaml.one(content)
+        found = plain_yaml.load(content)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return Embedded(
             server=str(cluster["server"]),

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from kcert.diagnose.reading import log_lines
 from kcert.errors import InputError, ProgramError
-from kcert.shell import Command, exec_interactive, find, format_command, read, stream
+from kcert.quoting import format_command
+from kcert.shell import Command, exec_interactive, find, read, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

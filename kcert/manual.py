@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer.main
 
-from kcert import __version__, cli
+from kcert import __version__, cli, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,9 @@ EXIT_STATUSES = {
     "0": "Done.",
     "1": "What was asked about was found wrong.",
     "2": "Wrong use or bad input: options, kcert.yaml, a CA that is missing or damaged.",
-    "3": "A program that kcert ran failed, or the machine did: a full disk, a missing permission.",
+    "3": "A program that kcert ran failed, or the machine did: a full disk, a missing permission, a closed output.",
     "130": "Interrupted.",
+    "141": "The reader of the output is gone.",
 }
 
 FILES = {
@@ -39,14 +40,6 @@ kcert makes, explains, inspects and repairs the certificates of a Kubernetes clu
 is shown before it runs, with the reason for it, and what is shown is exactly what runs. Run kcert all in an empty
 folder to see it work.
 """
-
-_VARIABLES = {
-    "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
-    "KCERT_DEBUG": "With any value: where kcert itself made a mistake, its traceback.",
-    "PAGER": "What shows a long lesson on a terminal.",
-    "NO_COLOR": "With any value: no colours.",
-}
-"""Those that no option stands for."""
 
 
 def page() -> str:
@@ -64,7 +57,7 @@ def _lines() -> Iterator[str]:
     yield ".SH COMMANDS"
     for name in cli.COMMANDS:
         yield from _command(f"kcert {name}", cli.load(name))
-    yield from (".SH ENVIRONMENT", *_terms(_environment(program)))
+    yield from (".SH ENVIRONMENT", *_terms(environment.VARIABLES))
     yield from (".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(EXIT_STATUSES))
     yield from (".SH SEE ALSO", ".BR openssl (1),", ".BR openssl-x509 (1),", ".BR kubectl (1)", ".PP")
     yield escaped("kcert explain lists the lessons, and kcert explain TOPIC tells one.")
@@ -114,14 +107,6 @@ def _remarks(option: Any) -> Iterator[str]:
         yield f"Default: {option.default}."
     if option.envvar:
         yield f"Environment: {option.envvar}."
-
-
-def _environment(program: Any) -> dict[str, str]:
-    """The variables that stand for options, and the others."""
-    commands = [program, *(cli.load(name) for name in cli.COMMANDS)]
-    options = [option for command in commands for option in _parameters(command, "option")]
-    found = {str(option.envvar): f"As {option.opts[0]}: {option.help}" for option in options if option.envvar}
-    return found | _VARIABLES
 
 
 def _terms(terms: dict[str, str]) -> Iterator[str]:

@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.shell import find, quote
+from kcert.quoting import quote
+from kcert.shell import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""YAML that somebody wrote, read into plain values and nothing else.
+"""YAML of foreign origin, read into plain values and nothing else.
 
 PyYAML's safe loader builds more than Kubernetes has (dates, sets, pairs), and what it makes them with raises whatever
 comes up: a KeyError for ``!!bool zz``, an AttributeError for ``!!timestamp abc``, an IndexError for ``!!float ""``.
@@ -30,7 +30,7 @@ _CONSTRUCTORS_RAISE = (RecursionError, ArithmeticError, AttributeError, LookupEr
 
 
 class NotPlainError(Exception):
-    """The text is no YAML that is read here; the message is a clause that can follow the file's name.
+    """The text is not plain YAML; the message is a clause that can follow the file's name.
 
     ``line`` is where, counted from 1 (None: that is not known), and ``problem`` what PyYAML has against it.
     """
@@ -49,42 +49,65 @@ class AliasError(NotPlainError):
     """The text has aliases (``*name``), a few lines of which can stand for gigabytes."""
 
 
-def every(text: str | bytes) -> list[Any]:
-    """The value of each document of *text*. Raises NotPlainError, and AliasError where it has aliases."""
+def load_all(text: str | bytes) -> list[Any]:
+    """Return the value of each document of *text*. Raises NotPlainError, and AliasError where it has aliases."""
     import yaml
 
-    with _faults_named():
-        _look_through(text, aliases=False)
+    with _translate_errors():
+        _check_events(text, aliases=False)
         return list(yaml.load_all(text, Loader=_plain_loader()))
 
 
-def one(text: str | bytes, *, aliases: bool = False) -> Any:
-    """The value of the only document of *text*, None where it is empty; with *aliases* those are followed.
+def load(text: str | bytes, *, aliases: bool = False) -> Any:
+    """Return the value of the only document of *text*, None where it is empty; with *aliases* those are followed.
 
     Raises NotPlainError, also where there are several documents, and AliasError.
     """
     import yaml
 
-    with _faults_named():
-        _look_through(text, aliases=aliases)
+    with _translate_errors():
+        _check_events(text, aliases=aliases)
         return yaml.load(text, Loader=_plain_loader())  # noqa: S506 - a safe loader
 
 
-def composed(text: str | bytes) -> yaml.Node | None:
-    """The only document of *text* as nodes, with their lines and with their tags as YAML 1.1 has them.
+def compose(text: str | bytes) -> yaml.Node | None:
+    """Return the only document of *text* as nodes, with their lines and with their tags as YAML 1.1 has them.
 
     Aliases are followed. Raises NotPlainError, TooDeepError among them.
     """
     import yaml
 
-    with _faults_named():
-        _look_through(text, aliases=True)
+    with _translate_errors():
+        _check_events(text, aliases=True)
         node: yaml.Node | None = yaml.compose(text, Loader=_loader())
         return node
 
 
-def _look_through(text: str | bytes, *, aliases: bool) -> None:
-    """Find out before anything is built, event by event, whether it may be: neither depth nor aliases cost memory."""
+def check_unique_keys(text: str | bytes) -> None:
+    """Raise NotPlainError where the only document of *text* has a key twice: of two, each program may read another."""
+    import yaml
+
+    nodes = [compose(text)]
+    checked = set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or id(node) in checked:  # an alias leads to the same node again
+            continue
+        checked.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            nodes += [value for _, value in node.value]
+            names = set()
+            for key, _ in node.value:
+                if (name := str(key.value)) in names:
+                    line = key.start_mark.line + 1
+                    raise NotPlainError(f"has the key {name!a} twice (line {line})", line)
+                names.add(name)
+
+
+def _check_events(text: str | bytes, *, aliases: bool) -> None:
+    """Check before anything is built, event by event: neither depth nor aliases may cost memory."""
     import yaml
 
     depth = count = 0
@@ -100,8 +123,8 @@ def _look_through(text: str | bytes, *, aliases: bool) -> None:
 
 
 @contextlib.contextmanager
-def _faults_named() -> Iterator[None]:
-    """Have a NotPlainError in the place of all that PyYAML, its constructors among it, raises for a bad text."""
+def _translate_errors() -> Iterator[None]:
+    """Raise NotPlainError in place of all that PyYAML and its constructors raise for a bad text."""
     import yaml
 
     try:

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import selectors
-import shlex
 import shutil
 import signal
 import subprocess
@@ -60,7 +58,8 @@ class Command:
     ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are what it finds in
     its environment, by the names of the variables, which are not there otherwise. ``asks`` is for a program that may
     have to ask its user something at the terminal (curl does, for the passphrase of a client's key): it keeps the
-    terminal, and what it starts may outlive it where it is ended.
+    terminal, and what it starts may outlive it where it is ended. ``descriptors`` are open files that it inherits, for
+    arguments such as /dev/fd/5.
     """
 
     argv: tuple[str, ...]
@@ -68,6 +67,7 @@ class Command:
     limit: float = DEFAULT_TIMEOUT
     passphrases: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     asks: bool = False
+    descriptors: tuple[int, ...] = ()
 
     @property
     def seconds_allowed(self) -> float:
@@ -192,10 +192,13 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
             timer.join()  # sh forks for the next command: no thread may live then
 
 
-def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Reading:
+def read(
+    command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None, most: int | None = None
+) -> Reading:
     """Run *command* for what it prints, with *stdin* as its input.
 
-    *environment* is added to kcert's own. Raises ProgramError as ``run`` does, and where a signal ended the program:
+    *environment* is added to kcert's own; *most* is how many bytes a program may print that another machine can have
+    print anything. Raises ProgramError as ``run`` does, where it prints more, and where a signal ended the program:
     what it did not print then tells nothing.
     """
     pipe = subprocess.PIPE
@@ -204,10 +207,37 @@ def read(command: Command, stdin: bytes = b"", environment: Mapping[str, str] | 
             process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
             stack.callback(_stop, process)
         try:
-            stdout, stderr = process.communicate(stdin, command.seconds_allowed)
+            if most is None:
+                stdout, stderr = process.communicate(stdin, command.seconds_allowed)
+            else:
+                stdout, stderr = _read_at_most(process, command, most)
         except subprocess.TimeoutExpired:
             raise _too_slow(command) from None
     return _reading(command, process.returncode, stdout, stderr)
+
+
+def _read_at_most(process: subprocess.Popen[bytes], command: Command, most: int) -> tuple[bytes, bytes]:
+    """What *process* prints to its two outputs, without any input."""
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.close()
+    deadline = time.monotonic() + command.seconds_allowed
+    printed = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for output in printed:
+            selector.register(output, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise subprocess.TimeoutExpired(command.argv, command.seconds_allowed)
+            for key, _ in ready:
+                if piece := os.read(key.fd, 65536):
+                    printed[key.fd] += piece
+                else:
+                    selector.unregister(key.fd)
+            if sum(map(len, printed.values())) > most:
+                raise ProgramError(f"{command.argv[0]} was stopped: the answer has more than {most >> 20} MiB.")
+    process.wait(max(deadline - time.monotonic(), 0.1))
+    return bytes(printed[process.stdout.fileno()]), bytes(printed[process.stderr.fileno()])
 
 
 def run_subprocess(command: Command) -> Outcome:
@@ -369,6 +399,7 @@ def _begin(
             stdout=stdout,
             stderr=stderr,
             start_new_session=not command.asks,
+            pass_fds=command.descriptors,
         )
     except OSError as error:
         raise _cannot_start(program, error) from None
@@ -442,67 +473,3 @@ def _cannot_start(program: str, error: OSError) -> ProgramError:
 
 def _missing(program: str) -> ProgramError:
     return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
-
-
-_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
-_SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
-
-
-def quote(argument: str) -> str:
-    """One argument as a person would type it in bash.
-
-    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
-    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen.
-    """
-    if not argument.isprintable():
-        return f"$'{''.join(map(_escaped, argument))}'"
-    if _SUBJECT.fullmatch(argument):
-        return f'"{argument}"'
-    if _SAFE.fullmatch(argument):
-        return argument
-    return shlex.quote(argument)
-
-
-def _escaped(character: str) -> str:
-    """One character inside bash's ``$'…'``."""
-    if character in "\\'":
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python's surrogateescape keeps it
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x80 else f"\\U{code:08x}"
-
-
-def folder_argument(folder: Path) -> str:
-    """*folder* as an argument that no program takes for an option."""
-    name = str(folder)
-    return f"./{name}" if name.startswith("-") else name
-
-
-def format_command(argv: tuple[str, ...], width: int = 0) -> str:
-    """The command line that *argv* is, ready to be pasted into bash.
-
-    With a *width* (columns), a longer line is broken with `` \\`` before an option, as documentation does.
-    """
-    words = [quote(word) for word in argv]
-    line = " ".join(words)
-    if not width or len(line) <= width:
-        return line
-    # An option stays with its value: the break comes before the next option.
-    groups: list[str] = []
-    for word in words:
-        stays = groups and not (word.startswith("-") and len(word) > 1)
-        # Only a list of files may go on in another line; 7 is for the indentation, a blank and " \\".
-        if stays and (" " not in groups[-1] or len(groups[-1]) + len(word) + 7 <= width):
-            groups[-1] += f" {word}"
-        else:
-            groups.append(word)
-    lines = [groups[0]]
-    for group in groups[1:]:
-        if len(lines[-1]) + 1 + len(group) + 2 <= width:
-            lines[-1] += f" {group}"
-        else:
-            lines.append(f"    {group}")
-    return " \\\n".join(lines)

@@ -54,7 +54,21 @@ days: {{ca: 2000, leaf: 200}}
 """
 """Three control-plane hosts, etcd apart, both families of addresses, users with several groups and with none."""
 
-SIZES = {"small": SMALL, "large": LARGE}
+BOOK = """\
+cluster: kubernetes-the-hard-way
+profile: {profile}
+api_server: {{host: server.kubernetes.local, extra_sans: [api-server.kubernetes.local]}}
+service_cidr: 10.32.0.0/24
+control_plane: [{{name: server, ip: 192.168.56.10}}]
+nodes: [{{name: node-0, ip: 192.168.56.20}}, {{name: node-1, ip: 192.168.56.21}}]
+key: {{algorithm: rsa, bits: 2048}}
+"""
+"""The machines of Kelsey Hightower's Kubernetes the hard way, with keys half as long."""
+
+FIXED = BOOK + "fix_known_issues: true\n"
+"""The same, with the mistakes of the book corrected."""
+
+SIZES = {"small": SMALL, "large": LARGE, "book": BOOK, "fixed": FIXED}
 
 
 @dataclass(frozen=True)

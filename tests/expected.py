@@ -38,18 +38,22 @@ PURPOSES = {
     "peer": ("serverAuth", "clientAuth"),
 }
 CA_USAGES = frozenset({"keyCertSign", "cRLSign", "digitalSignature"})
+BOOK_CA_USAGES = frozenset({"keyCertSign", "cRLSign"})
+"""Those of the CA in Kelsey Hightower's ca.conf, where the extension is not critical."""
 LEAF_USAGES = {
-    "rsa": frozenset({"digitalSignature", "keyEncipherment"}),
+    **dict.fromkeys(("rsa", "book", "fixed"), frozenset({"digitalSignature", "keyEncipherment"})),
     "small": frozenset({"digitalSignature"}),  # its keys are ECDSA: nothing can be encrypted with those
     "large": frozenset({"digitalSignature"}),
 }
 
-KEYS = {"rsa": "RSA 2048", "small": "secp256r1", "large": "secp384r1"}
+KEYS = {**dict.fromkeys(("rsa", "book", "fixed"), "RSA 2048"), "small": "secp256r1", "large": "secp384r1"}
 
 DAYS = {
     ("course", "rsa"): (3650, 365),
     ("course", "small"): (3650, 365),
     ("hardway", "small"): (1000, 1000),
+    ("kelsey", "book"): (3653, 3653),
+    ("kelsey", "fixed"): (3653, 3653),
     ("kubeadm", "small"): (3650, 365),
     ("course", "large"): (2000, 200),
     ("hardway", "large"): (2000, 200),
@@ -160,6 +164,65 @@ HARDWAY_LARGE = (
     Expected("ci-deployer.crt", "CN=ci:deployer", "client"),
 )
 
+SEATTLE = "C=US,ST=Washington,L=Seattle"
+KELSEY_BOOK = (
+    Expected("ca.crt", f"{SEATTLE},CN=CA", "ca", None),
+    Expected("admin.crt", "CN=admin,O=system:masters", "client"),
+    Expected("service-accounts.crt", "CN=service-accounts", "client"),
+    *(
+        Expected(
+            f"{node}.crt", f"CN=system:node:{node},O=system:nodes,{SEATTLE}", "peer", names=f"DNS:{node} IP:127.0.0.1"
+        )
+        for node in ("node-0", "node-1")
+    ),
+    *(
+        Expected(f"{name}.crt", f"CN=system:{name},O={group},{SEATTLE}", "peer", names=f"DNS:{name} IP:127.0.0.1")
+        for name, group in (
+            ("kube-proxy", "system:node-proxier"),
+            ("kube-controller-manager", "system:kube-controller-manager"),
+            ("kube-scheduler", "system:system:kube-scheduler"),
+        )
+    ),
+    Expected(
+        "kube-api-server.crt",
+        f"CN=kubernetes,{SEATTLE}",
+        "peer",
+        names="IP:127.0.0.1 IP:10.32.0.1 DNS:kubernetes DNS:kubernetes.default DNS:kubernetes.default.svc "
+        "DNS:kubernetes.default.svc.cluster DNS:kubernetes.svc.cluster.local DNS:server.kubernetes.local "
+        "DNS:api-server.kubernetes.local",
+    ),
+)
+KELSEY_FIXED = (
+    *KELSEY_BOOK[:3],
+    *(
+        Expected(
+            f"node-{number}.crt",
+            f"CN=system:node:node-{number},O=system:nodes,{SEATTLE}",
+            "peer",
+            names=f"DNS:node-{number} IP:127.0.0.1 IP:192.168.56.2{number}",
+        )
+        for number in (0, 1)
+    ),
+    *KELSEY_BOOK[5:7],
+    Expected(
+        "kube-scheduler.crt",
+        f"CN=system:kube-scheduler,O=system:kube-scheduler,{SEATTLE}",
+        "peer",
+        names="DNS:kube-scheduler IP:127.0.0.1",
+    ),
+    Expected(
+        "kube-api-server.crt",
+        f"CN=kubernetes,{SEATTLE}",
+        "peer",
+        names=f"{KELSEY_BOOK[-1].names} DNS:kubernetes.default.svc.cluster.local DNS:localhost DNS:server "
+        "IP:192.168.56.10",
+    ),
+    Expected("apiserver-kubelet-client.crt", "CN=kube-apiserver-kubelet-client,O=system:masters", "client"),
+    Expected(
+        "etcd-server.crt", "CN=etcd-server", "peer", names="DNS:server IP:192.168.56.10 DNS:localhost IP:127.0.0.1"
+    ),
+)
+
 KUBEADM_CLIENTS = (
     Expected("pki/ca.crt", "CN=kubernetes-ca", "ca", None),
     Expected("pki/front-proxy-ca.crt", "CN=kubernetes-front-proxy-ca", "ca", None),
@@ -210,6 +273,8 @@ TABLES: dict[tuple[str, str], tuple[Expected, ...]] = {
     ("course", "large"): COURSE_LARGE,
     ("hardway", "small"): HARDWAY_SMALL,
     ("hardway", "large"): HARDWAY_LARGE,
+    ("kelsey", "book"): KELSEY_BOOK,
+    ("kelsey", "fixed"): KELSEY_FIXED,
     ("kubeadm", "small"): KUBEADM_SMALL,
     ("kubeadm", "large"): KUBEADM_LARGE,
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import io
 import re
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -18,7 +17,8 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
-from tests.running import REPOSITORY, environment
+from tests.running import REPOSITORY, Kcert
+from tests.test_terminal import on_terminal
 
 PICTURE = REPOSITORY / ".github/lesson.svg"
 """It lies where a repository keeps what serves its page alone; kcert itself has no use for it."""
@@ -59,18 +59,11 @@ FORMAT = """\
 def lesson() -> str:
     """What kcert prints of one certificate, from its head to its check, with the colours of a terminal."""
     with tempfile.TemporaryDirectory() as folder:
-        colours = environment(Path(folder), FORCE_COLOR="1", TERM="xterm-256color", COLUMNS=str(COLUMNS))
-        for arguments in (("ca", "--quiet"), COMMAND):
-            ran = subprocess.run(
-                [sys.executable, "-m", "kcert", *arguments],
-                cwd=folder,
-                env=colours,
-                capture_output=True,
-                encoding="utf-8",
-                check=True,
-            )
-    found = re.search(r"^\S*\[1/1\].*(?=^\S*Made\S*$)", ran.stdout, re.MULTILINE | re.DOTALL)
-    assert found, ran.stdout
+        kcert = Kcert(Path(folder))
+        kcert.done("ca", "--quiet")
+        printed = on_terminal(kcert, *COMMAND, columns=COLUMNS).text.replace("\r\n", "\n")
+    found = re.search(r"^\S*\[1/1\].*(?=^\S*Made\S*$)", printed, re.MULTILINE | re.DOTALL)
+    assert found, printed
     return found[0].rstrip()
 
 

@@ -202,9 +202,13 @@ def kill_group(leader: int) -> None:
 
 
 def output(argv: Sequence[str | Path], folder: Path | None = None, stdin: str = "", **variables: str) -> Ended:
-    """Run a program other than kcert to its end, without the terminal that the tests may have."""
+    """Run a program other than kcert to its end, without the terminal that the tests may have.
+
+    Where the machine lacks it, the test is skipped as with ``program``.
+    """
+    name, *arguments = map(str, argv)
     ended = subprocess.run(
-        [str(word) for word in argv],
+        [name if "/" in name else program(name), *arguments],
         cwd=folder,
         start_new_session=True,
         env={**os.environ, "LC_ALL": "C.UTF-8", **variables},

@@ -33,7 +33,7 @@ STREAMS = 3
 LONGEST_INPUT = 60_000
 """Bytes that fit into a pipe which nobody reads yet, on Linux and macOS."""
 
-OTHERS = ("markdown_it", "openpyxl", "rich.live", "rich.table", "sh", "typer.rich_utils", "yaml")
+OTHERS = ("markdown_it", "rich.live", "rich.table", "sh", "typer.rich_utils", "yaml")
 """What kcert imports when it needs it."""
 
 

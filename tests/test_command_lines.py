@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kcert.shell import format_command, quote
+from kcert.quoting import format_command, quote
 
 
 def read_by_bash(line: str) -> list[str]:

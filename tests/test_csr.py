@@ -617,7 +617,7 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
         ended = inside("csr", command, "kube-apiserver")
 
         assert ended.status == 2
-        assert "kube-apiserver is a server's" in " ".join(ended.stderr.split())
+        assert "kube-apiserver is a server, and" in " ".join(ended.stderr.split())
         assert "`kcert apiserver` makes it where the CA's key is" in " ".join(ended.stderr.split())
     path = applicant.object((pki_folder / "kube-apiserver.csr").read_bytes())
     inside.done("csr", "approve", "--file", path)
@@ -631,6 +631,27 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
     inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
 
 
+def test_a_kubelets_request_is_found_by_the_name_of_its_node(pki_folder: Path, inside: InProcess) -> None:
+    serving = ("--signer", "kubelet-serving")
+    inside.done("csr", "new", "node01", *serving, "--quiet")
+    inside.done("csr", "new", "node09", *serving, "--san", "node09", "--quiet")
+
+    refused = inside("csr", "manifest", "node09")
+    assert refused.status == 2
+    (command,) = re.findall(r"`kcert (csr manifest [^`]*)`", " ".join(refused.stderr.split()))
+    assert command == "csr manifest node09 --signer kubelet-serving"
+    inside.done(*command.split())
+    inside.done("csr", "manifest", "node01", *serving)
+
+    file = pki_folder / "kubelet-serving-node01-csr.yaml"
+    assert manifest(file)["spec"]["signerName"] == SERVING
+    inside.done("csr", "manifest", "node01", "--signer", SERVING)
+    inside.done("csr", "approve", "--file", file)
+    inside.done("csr", "sign", "--file", file)
+    inside.done("csr", "fetch", "node01", *serving, "--file", file)
+    assert "DNS:node01" in _names(judge.load(pki_folder / "kubelet-serving-node01.crt"))
+
+
 @pytest.mark.parametrize(("profile", "names"), [("course", ("ca",)), ("kubeadm", ("ca", "etcd-ca", "sa"))])
 def test_a_ca_or_a_bare_key_pair_asks_nobody(
     own_pki: Callable[..., Pki], inside: InProcess, profile: str, names: tuple[str, ...]
@@ -641,7 +662,7 @@ def test_a_ca_or_a_bare_key_pair_asks_nobody(
             ended = inside("csr", command, name)
 
             assert ended.status == 2
-            assert "nothing that the Certificates API signs" in ended.stderr
+            assert "which the Certificates API does not sign" in ended.stderr
 
 
 def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -> None:
@@ -660,7 +681,7 @@ def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -
     ):
         ended = inside("csr", *arguments)
 
-        assert f"`kcert {comes_next}`" in " ".join((ended.stdout + ended.stderr).split()), arguments
+        assert f"kcert {comes_next}" in " ".join((ended.stdout + ended.stderr).split()), arguments
 
 
 def test_somebody_elses_certificate_is_not_kept(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
@@ -967,13 +988,13 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no manifest with one object"),
-        (b"- a\n- b\n", "no manifest with one object"),
-        (b"kind: a\n---\nkind: b\n", "no manifest with one object"),
+        (b"", "not a manifest with one object"),
+        (b"- a\n- b\n", "not a manifest with one object"),
+        (b"kind: a\n---\nkind: b\n", "not a manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
-        (b"kind: a\nkind: b\n", "stands there twice"),
+        (b"kind: a\nkind: b\n", "the key 'kind' twice (line 2)"),
         (b"\x00\x01", "is not valid YAML"),
-        (b"a: [" * 5000, "no "),
+        (b"a: [" * 5000, "not a manifest"),
         (b"#" * (1024 * 1024 + 1), "more than 1024 KiB"),
     ],
 )
@@ -993,7 +1014,7 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("new", "jane", "--group", "a/b"), "--group 'a/b' is not accepted"),
         (("new", "jane", "--san", "under_score!"), "neither a DNS name nor an address"),
         (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
-        (("new", "ca"), "nothing that the Certificates API signs"),
+        (("new", "ca"), "which the Certificates API does not sign"),
         (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
         (("manifest", "nobody"), "`kcert csr new nobody` makes key and request"),
         (("approve",), "name the object"),
@@ -1122,8 +1143,8 @@ def test_a_key_beside_a_request_does_not_go_to_the_api_server(own_pki: Callable[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("csr", "sign", "--file"), "pipe is no manifest with one object in it"),
-        (("csr", "show", "--file"), "pipe is no manifest with one object in it"),
+        (("csr", "sign", "--file"), "pipe is not a manifest with one object in it"),
+        (("csr", "show", "--file"), "pipe is not a manifest with one object in it"),
         (("diagnose",), "Nothing about certificates or access in 0 lines"),
     ],
 )
@@ -1146,3 +1167,45 @@ def test_nobody_is_kept_in_a_file_of_the_cas(kcert: Kcert, tmp_path: Path, name:
     assert_refused(kcert("client", name), 2, "and the certificate ca would both be kept in")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def commands_in(text: str) -> list[str]:
+    """Every command that an output offers: in backticks, and on lines of its own."""
+    indented = [line[4:] for line in text.splitlines() if re.match(r"    [^ |-]", line)]
+    return [*indented, *re.findall(r"`([^`]+)`", " ".join(text.split()))]
+
+
+def test_every_command_that_is_printed_is_quoted(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
+    name = "jane;touch CANARY;$(touch CANARY).yaml"
+    path = applicant.object(applicant.request("CN=jane/O=developers")).rename(tmp_path / name)
+    folder = "pki;touch CANARY;"
+    (tmp_path / "pki").rename(tmp_path / folder)
+    (tmp_path / folder / "jane.csr").write_bytes(applicant.request("CN=jane/O=developers"))
+    (tmp_path / "a;touch CANARY;.log").write_bytes(b"\x1f\x8b")
+    at = ("--dir", folder)
+    said = [
+        inside("csr", *arguments)
+        for arguments in (
+            ("manifest", "jane", *at),
+            ("manifest", "jane", *at, "--output", "x;touch CANARY;.yml"),
+            ("show", "--file", path),
+            ("show", name),
+            ("submit", "bob", *at),
+            ("fetch", "jane", "--file", path, *at),
+            ("approve", "--file", path),
+            ("fetch", "jane", "--file", path, *at),
+            ("sign", "--file", path, *at),
+            ("fetch", "jane", "--file", path, *at),
+        )
+    ]
+    said.append(inside("diagnose", "a;touch CANARY;.log"))
+
+    offered = [command for ended in said for command in commands_in(ended.stdout + ended.stderr)]
+    hostile = [command for command in offered if "CANARY" in command]
+    assert len(hostile) >= 10, offered
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    nothing = "".join(f"{program}() {{ :; }}; " for program in ("kcert", "openssl", "cat", "sed", "kubectl", "zcat"))
+    for command in hostile:
+        output(["bash", "-c", nothing + command], sandbox)
+        assert not list(sandbox.glob("*CANARY*")), command

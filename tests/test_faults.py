@@ -246,7 +246,7 @@ def test_what_an_openssl_that_hangs_has_started_is_stopped_with_it(
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_only_a_program_that_may_ask_keeps_the_terminal(asks: bool) -> None:
-    said = shell.read(shell.Command(("sh", "-c", "ps -o sid= -p $$"), asks=asks)).stdout
+    said = shell.read(shell.Command((sys.executable, "-c", "import os; print(os.getsid(0))"), asks=asks)).stdout
 
     assert (int(said) == os.getsid(0)) == asks
 

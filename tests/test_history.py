@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 import sys
 import threading
 from datetime import datetime, timezone
@@ -16,6 +17,8 @@ import pytest
 
 from kcert.shell import Command, Outcome
 from kcert.store.history import History, verify
+from tests.clusters import SMALL
+from tests.refusals import assert_refused
 from tests.running import Kcert, output, program, without_privileges
 from tests.test_screen import history
 
@@ -74,6 +77,16 @@ def test_an_untouched_history_verifies(pki: Callable[[str, str], Pki], kcert: Kc
     assert str(len(lines_of(folder))) in said.stdout
 
 
+def forged(lines: list[bytes]) -> bytes:
+    """One more line, chained as it should be."""
+    line = {**json.loads(lines[-1]), "argv": ["openssl", "forged"], "previous": sha256(lines[-1])}
+    return json.dumps(line).encode() + b"\n"
+
+
+def sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
 TAMPERING: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a line changed": lambda lines: [*lines[:4], lines[4].replace(b'"status": 0', b'"status": 1'), *lines[5:]],
     "the first line changed": lambda lines: [lines[0].replace(b'"status": 0', b'"status": 1'), *lines[1:]],
@@ -87,6 +100,9 @@ TAMPERING: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a line put in": lambda lines: [*lines[:4], lines[3], *lines[4:]],
     "a line put in at the end": lambda lines: [*lines, lines[-1]],
     "two lines put in at the end": lambda lines: [*lines, lines[-2], lines[-1]],
+    "a forged line put in at the end": lambda lines: [*lines, forged(lines)],
+    "zeros put in at the end": lambda lines: [*lines, bytes(10)],
+    "the last end of line removed": lambda lines: [*lines[:-1], lines[-1][:-1]],
     "two lines in another order": lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
     "nonsense put in": lambda lines: [*lines[:4], b"nonsense\n", *lines[4:]],
     "an empty line put in": lambda lines: [*lines[:4], b"\n", *lines[4:]],
@@ -132,7 +148,7 @@ def test_what_may_not_be_read_is_no_history_that_was_changed(
     assert "cannot be read: Permission denied." in " ".join(said.stderr.split())
 
 
-@pytest.mark.parametrize("how", ["gone", "nonsense", "another count", "another hash"])
+@pytest.mark.parametrize("how", ["gone", "emptied", "nonsense", "another count", "another hash", "one behind"])
 def test_a_changed_head_shows(own_pki: Callable[..., Pki], kcert: Kcert, how: str) -> None:
     own = own_pki("course")
     head = own.folder / ".kcert/history.head"
@@ -142,6 +158,8 @@ def test_a_changed_head_shows(own_pki: Callable[..., Pki], kcert: Kcert, how: st
     else:
         changed = {
             "nonsense": "x\n",
+            "emptied": "",
+            "one behind": f"{int(count) - 1} {sha256(lines_of(own.folder)[-2])}",
             "another count": f"{int(count) - 3} {digest}",
             "another hash": f"{count} {'0' * 64}",
         }
@@ -180,15 +198,99 @@ def test_a_last_line_that_a_kill_cut_short_is_repaired(own_pki: Callable[..., Pk
     assert len(lines_of(own.folder)) == len(lines) + 3
 
 
-def test_a_head_that_a_kill_left_one_line_behind_is_no_change(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+@pytest.mark.parametrize("written", [0, 1], ids=["before the line", "behind the line"])
+def test_a_kill_on_either_side_of_a_line_is_no_change(own_pki: Callable[..., Pki], kcert: Kcert, written: int) -> None:
     own = own_pki("course")
     lines = lines_of(own.folder)
-    before = f"{len(lines) - 1} {hashlib.sha256(lines[-2]).hexdigest()}\n"
-    (own.folder / ".kcert/history.head").write_text(before, encoding="ascii")
+    head = f"{len(lines) - 1:012} {sha256(lines[-2])} {sha256(lines[-1])}\n"
+    (own.folder / ".kcert/history.head").write_text(head, encoding="ascii")
+    write_lines(own.folder, lines[: len(lines) - 1 + written])
+    assert "as it was written" in kcert.done("history", "--verify").stdout
 
-    said = kcert("history", "--verify")
+    kcert.done("client", "eve", "-g", "x", "-q")
 
-    assert (said.status, said.stderr) == (0, "")
+    assert "as it was written" in kcert.done("history", "--verify").stdout
+
+
+def test_the_line_that_was_being_written_at_a_kill_is_that_one_and_no_other(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    head = f"{len(lines) - 1:012} {sha256(lines[-2])} {sha256(lines[-1])}\n"
+    (own.folder / ".kcert/history.head").write_text(head, encoding="ascii")
+    write_lines(own.folder, [*lines[:-1], lines[-1].replace(b'"status": 0', b'"status": 1')])
+
+    assert_refused(kcert("history", "--verify"), 1, f"line {len(lines)} is not what it was when it was written")
+
+
+# --- against a history that was written anew, for which no secret is needed
+
+
+def rewritten(folder: Path, lines: list[bytes]) -> None:
+    """Another history, as whoever can write to both files can make it."""
+    write_lines(folder, lines)
+    head = f"{len(lines):012} {sha256(lines[-1])}\n"
+    (folder / ".kcert/history.head").write_text(head, encoding="ascii")
+
+
+def test_a_hash_that_is_kept_elsewhere_proves_what_was_before_it(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    lines = lines_of(own.folder)
+    kept = kcert.done("history", "--head").stdout.strip()
+    assert kept == sha256(lines[-1])
+    kcert.done("client", "eve", "-g", "x", "-q")
+    assert "as it was written" in kcert.done("history", "--verify", "--since", kept).stdout
+
+    rewritten(own.folder, lines[:10])
+
+    assert kcert("history", "--verify").status == 0, "a chain without a secret cannot show it"
+    said = kcert("history", "--verify", "--since", kept)
+    assert_refused(said, 1, f"no line of it has the hash {kept}")
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_a_signature_of_the_head_proves_it_as_well(kcert: Kcert, tmp_path: Path, encrypted: bool) -> None:
+    secret = {"KCERT_CA_PASSPHRASE": "correct horse"} if encrypted else {}
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    kcert.done("ca", "-q", *(["--encrypt-ca-key"] if encrypted else []), variables=secret)
+
+    shown = kcert.done("history", "--sign", variables=secret).stdout
+
+    assert "    openssl dgst -sha256 -sign ca.key " in shown
+    assert "signed by the CA's key" in " ".join(kcert.done("history", "--verify").stdout.split())
+    lines = lines_of(tmp_path / "pki")
+    rewritten(tmp_path / "pki", lines[:2])
+    assert_refused(kcert("history", "--verify"), 1, "no line of it has the hash")
+    rewritten(tmp_path / "pki", lines)
+    (tmp_path / "pki/.kcert/history.signed").write_text(f"{sha256(lines[1])}\n", encoding="ascii")
+    assert_refused(kcert("history", "--verify"), 1, "history.sig is not")
+
+
+def test_certificates_that_no_record_explains_are_told(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own = own_pki("course")
+    argv: list[str | Path] = ["openssl", "x509", "-in", own.folder / "admin.crt", "-signkey", own.folder / "admin.key"]
+    (own.folder / "foreign.crt").write_text(output(argv).stdout, encoding="ascii")
+
+    said = " ".join(kcert.done("history", "--verify").stdout.split())
+
+    assert "No record explains: pki/foreign.crt. They" in said
+
+
+def test_without_its_record_a_folder_full_of_certificates_is_a_finding(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    own = own_pki("course")
+    shutil.rmtree(own.folder / ".kcert")
+
+    assert_refused(kcert("history", "--verify"), 1, "pki has no record of any command, and holds certificates")
+
+
+@pytest.mark.parametrize("options", [("--since", "0" * 64), ("--head", "--verify"), ("--sign", "--head")])
+def test_options_of_the_history_that_do_not_go_together(kcert: Kcert, options: tuple[str, ...]) -> None:
+    assert_refused(
+        kcert("history", *options), 2, "goes with --verify" if "--since" in options else "cannot be combined"
+    )
 
 
 def test_as_json_it_is_the_record(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:

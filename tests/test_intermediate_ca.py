@@ -150,12 +150,13 @@ def test_a_bundle_has_the_chain_for_the_pods(own: Path, kcert: Kcert) -> None:
 
 def test_curl_accepts_the_ca_alone(own: Path, kcert: Kcert) -> None:
     """`kcert call` gives curl ca.crt; curl takes an intermediate CA for an anchor (since 7.68)."""
+    curl = program("curl")
     argv = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", "kube-apiserver.crt"]
     argv += ["-key", "kube-apiserver.key", "-www", "-naccept", "1"]
     with subprocess.Popen(argv, cwd=own, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout
         port = next(line.rsplit(":", 1)[1].strip() for line in server.stdout if line.startswith("ACCEPT "))
-        ended = output([program("curl"), "--silent", "--cacert", "ca.crt", f"https://localhost:{port}/"], own)
+        ended = output([curl, "--silent", "--cacert", "ca.crt", f"https://localhost:{port}/"], own)
         server.kill()
     assert ended.status == 0, ended.stderr
     assert kcert.folder == own.parent

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from kcert.files import open_at_once
 from tests.refusals import assert_refused
@@ -185,7 +187,7 @@ VALUES = {
     "bits for ECDSA": bad("key: {algorithm: ecdsa, bits: 2048}\n", 1, "bits"),
     "a curve that Go does not know": bad("key: {algorithm: ecdsa, curve: secp256k1}\n", 1, "P-256, P-384"),
     "an algorithm": bad("key: {algorithm: ed25519}\n", 1, "rsa, ecdsa"),
-    "a profile": bad("profile: kubadm\n", 1, "kubadm", "course, hardway, kubeadm"),
+    "a profile": bad("profile: kubadm\n", 1, "kubadm", "course, hardway, kelsey, kubeadm"),
 }
 CLASHES = {
     "a node called ca": bad(hosts("ca"), 2, "ca"),
@@ -351,7 +353,64 @@ def test_the_example_is_written_once_and_never_replaced(kcert: Kcert, tmp_path: 
     assert_refused(kcert("init", "--config", "not/there/c.yaml"), 3, "not/there/c.yaml")
 
 
-@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+def described(kcert: Kcert, *arguments: str) -> dict[str, Any]:
+    """What `kcert init` with *arguments* writes, as YAML reads it."""
+    kcert.done("init", *arguments, "--config", "described.yaml")
+    path = kcert.folder / "described.yaml"
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.unlink()
+    return found
+
+
+def test_init_describes_the_machines_of_each_book(kcert: Kcert) -> None:
+    hardway, kelsey = described(kcert, "--profile", "hardway"), described(kcert, "--profile", "kelsey")
+
+    assert [host["name"] for host in hardway["control_plane"]] == ["controlplane01", "controlplane02"]
+    assert (hardway["api_server"]["host"], hardway["api_server"]["ip"]) == ("loadbalancer", "192.168.56.30")
+    assert [host["ip"] for host in hardway["nodes"]] == ["192.168.56.21", "192.168.56.22"]
+    assert (kelsey["cluster"], kelsey["service_cidr"]) == ("kubernetes-the-hard-way", "10.32.0.0/24")
+    assert [host["name"] for host in kelsey["control_plane"] + kelsey["nodes"]] == ["server", "node-0", "node-1"]
+    assert kelsey["api_server"]["host"] == "server.kubernetes.local"
+    assert (kelsey["key"]["bits"], kelsey["fix_known_issues"]) == (4096, False)
+    assert kelsey["days"] == {"ca": 3653, "leaf": 3653}
+
+
+def test_init_takes_machines_and_release_from_the_command_line(kcert: Kcert) -> None:
+    machines = ("--control-plane", "cp1=10.0.0.1", "--control-plane", "cp2=10.0.0.2,fd00::2", "--node", "n1=10.0.0.9")
+    balanced = ("--load-balancer", "lb=10.0.0.5", "--service-cidr", "10.9.0.0/16", "--service-cidr", "fd00:9::/112")
+
+    many = described(kcert, "--profile", "hardway", *machines, *balanced, "--kubernetes-version", "1.30")
+    single = described(kcert, "--profile", "kelsey", "--control-plane", "boss=10.0.0.1", "--fix-known-issues")
+
+    assert many["control_plane"] == [{"name": "cp1", "ip": "10.0.0.1"}, {"name": "cp2", "ip": ["10.0.0.2", "fd00::2"]}]
+    assert many["nodes"] == [{"name": "n1", "ip": "10.0.0.9"}]
+    assert (many["api_server"]["host"], many["api_server"]["ip"]) == ("lb", "10.0.0.5")
+    assert (many["service_cidr"], many["kubernetes_version"]) == (["10.9.0.0/16", "fd00:9::/112"], "1.30")
+    assert (single["api_server"]["host"], single["nodes"]) == ("boss.kubernetes.local", [])
+    assert single["fix_known_issues"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--node", "node01"), "expected NAME=IP"),
+        (("--node", "Node01=10.0.0.1"), "lower case"),
+        (("--node", "node01=10.0.0"), "an address looks like"),
+        (("--node", "n=10.0.0.1,, "), "an address looks like"),
+        (("--node", "a=10.0.0.1", "--node", "a=10.0.0.2"), "'a'"),
+        (("--control-plane", "a=10.0.0.1", "--control-plane", "b=10.0.0.2"), "--load-balancer NAME=IP"),
+        (("--control-plane", "a=10.0.0.1", "--service-cidr", "10.0.0.0/8"), "10.0.0.1"),
+        (("--service-cidr", "10.0.0.1/8"), "--service-cidr"),
+        (("--kubernetes-version", "2.0"), "--kubernetes-version"),
+        (("--fix-known-issues",), "no mistakes of the profile course"),
+    ],
+)
+def test_init_refuses_what_cannot_be_a_machine(kcert: Kcert, arguments: tuple[str, ...], said: str) -> None:
+    assert_refused(kcert("init", *arguments), 2, said)
+    assert not (kcert.folder / "kcert.yaml").exists()
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
 def test_the_example_says_what_is_built_in(kcert: Kcert, profile: str, tmp_path: Path) -> None:
     (tmp_path / "bare.yaml").write_text(f"profile: {profile}\n", encoding="utf-8")
     built_in = kcert.done("plan", "--format", "json", "--config", "bare.yaml").stdout

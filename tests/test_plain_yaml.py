@@ -65,7 +65,7 @@ def test_whatever_stands_behind_a_tag_is_plain_or_refused(loader: str) -> None:
     for tag, content in product(TAGS, CONTENTS):
         text = f"x: !!{tag} {content}\n"
         try:
-            found = plain_yaml.one(text)
+            found = plain_yaml.load(text)
         except plain_yaml.NotPlainError:
             refused += 1
         else:
@@ -76,7 +76,7 @@ def test_whatever_stands_behind_a_tag_is_plain_or_refused(loader: str) -> None:
 def test_what_kubernetes_writes_is_read_as_it_means_it(loader: str) -> None:
     text = "a: 1\nb: 1.5\nc: yes\nd: ~\ne: 2026-11-25T10:00:00Z\nf: [x, {y: 'z'}]\ng: .inf\nh: !!binary aGk=\n"
 
-    found = plain_yaml.one(text)
+    found = plain_yaml.load(text)
 
     assert found == {
         "a": 1,
@@ -88,8 +88,8 @@ def test_what_kubernetes_writes_is_read_as_it_means_it(loader: str) -> None:
         "g": math.inf,
         "h": "aGk=",
     }, loader
-    assert plain_yaml.every(b"a: 1\n---\n---\n- b\n") == [{"a": 1}, None, ["b"]]
-    assert plain_yaml.one("") is None
+    assert plain_yaml.load_all(b"a: 1\n---\n---\n- b\n") == [{"a": 1}, None, ["b"]]
+    assert plain_yaml.load("") is None
 
 
 def test_what_is_wrong_is_named(loader: str) -> None:
@@ -101,9 +101,9 @@ def test_what_is_wrong_is_named(loader: str) -> None:
         "a: 1\nb: !!set {c}\n": "is not valid YAML (line 2)",
     }.items():
         with pytest.raises(plain_yaml.NotPlainError) as error:
-            plain_yaml.every(text)
+            plain_yaml.load_all(text)
         assert said in str(error.value), loader
-    assert plain_yaml.one("a: &a [b]\nc: *a\n", aliases=True) == {"a": ["b"], "c": ["b"]}
+    assert plain_yaml.load("a: &a [b]\nc: *a\n", aliases=True) == {"a": ["b"], "c": ["b"]}
 
 
 HOSTILE = ("!!bool zz", "!!timestamp abc", '!!float ""', '!!int ""', "!!map x")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clusters import SMALL
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output, wait_until, without_privileges
+from tests.running import REPOSITORY, Kcert, output, wait_until, without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,3 +250,105 @@ def test_another_users_folder_is_told_to_anyone(own_pki: Callable[..., Pki], kce
     ended = kcert("client", "eve", "-g", "x", "--dry-run", preexec=without_privileges)
 
     assert "pki belongs to nobody" in " ".join(ended.stderr.split())
+
+
+# --- files that never answer, or have no end
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero"])
+@pytest.mark.parametrize(
+    ("where", "command"),
+    [
+        ("templates/client.cnf", ("client", "eve", "-g", "x", "-q", "--templates", "templates")),
+        ("pki/openssl-admin.cnf", ("history", "--format", "sh")),
+        ("log", ("diagnose", "log")),
+        ("report", ("inventory", "pki", "--format", "csv", "-o", "report")),
+        ("report", ("explain", "ca", "-o", "report")),
+        ("pki/admin.csr", ("renew", "admin", "-q")),
+        ("pki/ca.key", ("renew", "admin", "-q")),
+        ("pki/ca.crt", ("bundle",)),
+    ],
+)
+def test_nothing_is_waited_for(  # noqa: PLR0917 - fixtures
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, kind: str, where: str, command: tuple[str, ...]
+) -> None:
+    own_pki("course")
+    shutil.copytree(REPOSITORY / "openssl_templates", tmp_path / "templates")
+    path = tmp_path / where
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+
+    with kcert.started(*command) as started:
+        wait_until(lambda: started.poll() is not None, what=f"the end of {command}")
+        assert started.stderr
+        said = " ".join(started.stderr.read().decode().split())
+
+    assert "mistake" not in said
+    assert "Traceback" not in said
+    assert (started.returncode == 0) == (where in ENDS_WELL or (where, kind) == ("log", "fifo")), said
+
+
+ENDS_WELL = ("pki/openssl-admin.cnf", "pki/admin.csr")
+"""Files that are replaced, or left out, without being read."""
+
+
+@pytest.mark.parametrize("how", ["link", "content", "above", "absolute"])
+def test_the_history_as_a_script_tells_no_key(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, how: str
+) -> None:
+    folder = own_pki("course").folder
+    (tmp_path / "secret").write_bytes((folder / "ca.key").read_bytes())
+    settings = folder / "openssl-admin.cnf"
+    if how in ("link", "content"):
+        settings.unlink()
+        settings.symlink_to("ca.key") if how == "link" else shutil.copy(folder / "ca.key", settings)
+    else:
+        history = folder / ".kcert/history.jsonl"
+        name = "../secret" if how == "above" else str(tmp_path / "secret")
+        history.write_text(history.read_text(encoding="utf-8").replace("openssl-admin.cnf", name), encoding="utf-8")
+
+    script = kcert.done("history", "--format", "sh").stdout
+
+    assert "PRIVATE KEY" not in script
+    assert "is not there any more" in script
+
+
+# --- names that mean something to a terminal or to a shell
+
+
+@pytest.mark.parametrize("name", ["p\x1b[31m\u202e", "a  b", "a`touch CANARY`b", "x\u2066y", "\u3164"])
+def test_no_name_of_a_folder_reaches_the_terminal_raw(kcert: Kcert, tmp_path: Path, name: str) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+
+    printed = [kcert.done("all", "--dry-run", "-d", name), kcert.done("all", "-q", "-d", name)]
+
+    printed += [kcert(*command, "-d", name) for command in (("client", "eve", "-g", "x", "--dry-run"), ("history",))]
+    for ended in printed:
+        assert not RAW.search(ended.stdout + ended.stderr), ended.stdout[:300]
+
+
+RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2060-\u206f\u3164]")
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_printed_script_makes_the_folder_that_was_named(kcert: Kcert, tmp_path: Path, locale: str) -> None:
+    name = "n\u202e\u00e9"
+    script = kcert.done("ca", "--dry-run", "--no-explain", "-d", name).stdout
+
+    output(["bash", "-c", script], folder=tmp_path, LC_ALL=locale)
+
+    assert (tmp_path / name / "ca.crt").is_file()
+
+
+def test_a_command_in_a_sentence_keeps_its_blanks(kcert: Kcert, tmp_path: Path) -> None:
+    for name in ("a  b", "a b"):
+        kcert.done("ca", "--csr-only", "-q", "-d", name)
+
+    said = kcert("all", "-q", "-d", "a  b").stderr
+
+    (command,) = re.findall(r"`(rm [^`]*)`", said)
+    output(["bash", "-c", command], folder=tmp_path)
+    assert [(tmp_path / name / "ca.csr").exists() for name in ("a  b", "a b")] == [False, True]

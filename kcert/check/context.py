@@ -256,7 +256,7 @@ class RuleContext:
     @cached_property
     def signatures(self) -> Signatures:
         """Who signed what: openssl's word."""
-        return Signatures(self.openssl, [(use.certificate, use.issuers) for use in self.survey.uses])
+        return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.survey.uses])
 
     @cached_property
     def _owners(self) -> ownership.Owners:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Role
 from kcert.check import bash
+from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
@@ -87,6 +88,9 @@ def is_group(found: CertificateInstance, unit: str) -> bool:
 def may_be_powerful(found: CertificateInstance) -> bool:
     """True for those whom nobody would wonder to see in system:masters: administrators, the API server, etcd's own."""
     if any(demand.masters for demand in found.demands):
+        return True
+    kind = cluster_kind_of(found.path)
+    if kind is not None and found.certificate.subject.common_name in kind.powerful:
         return True
     if found.wanted is not None:
         return found.wanted.subject is not None and MASTERS in found.wanted.subject.organizations

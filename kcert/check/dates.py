@@ -69,7 +69,7 @@ def _signer(case: RuleContext, found: CertificateInstance) -> X509 | None:
     for use in found.uses:
         for issuer in use.issuers:
             named = issuer.subject == use.certificate.issuer and issuer.sha256 != use.certificate.sha256
-            if named and case.signatures.verdict(use.certificate, use.issuers) is None:
+            if named and case.signatures.verdict(use.certificate, use.issuers, use.chain) is None:
                 return issuer
     return None
 

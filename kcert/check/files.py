@@ -11,7 +11,7 @@ from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.roles import CA_ROLES
-from kcert.scan.fs import Content, read_file
+from kcert.scan.fs import Content, lexists, read_file
 from kcert.scan.layouts import KUBEADM, KUBEADM_ETCD, key_names
 
 if TYPE_CHECKING:
@@ -56,6 +56,22 @@ def unreadable(case: RuleContext) -> Iterator[Violation]:
         fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
         evidence = f"{problem.path}: {problem.reason}"
         yield Violation(problem.path, message, evidence, fix, _is_authority(case, problem))
+
+
+def second_manifest(case: RuleContext) -> Iterator[Violation]:
+    """The kubelet starts every file of its folder of static pods, whatever the file is called."""
+    for problem in case.survey.problems:
+        if problem.what != "second manifest" or problem.source is None:
+            continue
+        message = (
+            f"{problem.path} starts {problem.component} a second time. The kubelet starts every file in this folder "
+            f"that does not begin with a dot, whatever its name: this copy competes with {problem.source.name}. Move "
+            "it out of the folder."
+        )
+        path, folder = problem.path, problem.path.parent.parent
+        target = folder / path.name
+        fix = "" if lexists(target) else f"mv -n {bash.word(path)} {bash.word(target)}"
+        yield Violation(path, message, f"{path} {problem.reason}", fix)
 
 
 def _once(case: RuleContext, *kinds: str) -> Iterator[Problem]:
@@ -317,4 +333,5 @@ def _set_aside(problem: Problem) -> str:
 RULES = (
     error("missing-file", missing_file),
     error("unreadable", unreadable),
+    error("second-manifest", second_manifest),
 )

@@ -103,13 +103,18 @@ def _once(case: RuleContext) -> Iterator[KubeconfigUse]:
 
 
 def _trusts(case: RuleContext, one: KubeconfigUse, shown: CertificateInstance) -> bool:
-    return bool(one.authorities) and case.signatures.verdict(shown.certificate, one.authorities) is None
+    return bool(one.authorities) and _leads_to(case, shown, one.authorities)
+
+
+def _leads_to(case: RuleContext, shown: CertificateInstance, authorities: tuple[X509, ...]) -> bool:
+    """True where a server's certificate leads to one of *authorities*, through the chain that is sent along."""
+    return case.signatures.verdict(shown.certificate, authorities, shown.use.chain) is None
 
 
 def _is_to_blame(case: RuleContext, one: KubeconfigUse, shown: CertificateInstance) -> bool:
     """True where it is the API server's certificate that comes from the wrong CA: another rule says so."""
     right = {issuer.public_key for issuer in shown.use.issuers}
-    from_elsewhere = bool(right) and case.signatures.verdict(shown.certificate, shown.use.issuers) is not None
+    from_elsewhere = bool(right) and not _leads_to(case, shown, shown.use.issuers)
     return from_elsewhere and any(authority.public_key in right for authority in one.authorities)
 
 

@@ -55,7 +55,7 @@ def owners(case: RuleContext) -> Owners:
         if any(ROLES[role].ca for role in leaf.roles)
         for one in by_name[leaf.certificate.issuer].values()
     ]
-    case.signatures.expect((leaf.certificate, (issuer,)) for leaf, issuer in pairs)
+    case.signatures.expect((leaf.certificate, (issuer,), ()) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for leaf, issuer in pairs:
         if case.signatures.verdict(leaf.certificate, (issuer,)) is None:

@@ -42,7 +42,10 @@ _FAILED = re.compile(
 
 _UNCLEAR = "openssl cannot verify it"
 
-Pair = tuple[str, tuple[str, ...]]
+Pair = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""SHA-256 of a certificate, of the CAs that are trusted, and of the chain that comes with the certificate."""
+
+Question = tuple["X509", tuple["X509", ...], tuple["X509", ...]]
 
 
 class Signatures:
@@ -52,24 +55,23 @@ class Signatures:
     (``-partial_chain``), as Go does.
     """
 
-    def __init__(self, openssl: str, pairs: Iterable[tuple[X509, tuple[X509, ...]]]) -> None:
+    def __init__(self, openssl: str, questions: Iterable[Question]) -> None:
         self.openssl = openssl
-        self._waiting: dict[Pair, tuple[X509, tuple[X509, ...]]] = {
-            _pair(certificate, issuers): (certificate, issuers) for certificate, issuers in pairs if issuers
-        }
+        self._waiting: dict[Pair, Question] = {}
         self._verdicts: dict[Pair, str | None] = {}
+        self.expect(question for question in questions if question[1])
 
-    def expect(self, pairs: Iterable[tuple[X509, tuple[X509, ...]]]) -> None:
-        """Have *pairs* judged together with the rest, when the first verdict is asked for."""
-        for certificate, issuers in pairs:
-            if (pair := _pair(certificate, issuers)) not in self._verdicts:
-                self._waiting[pair] = (certificate, issuers)
+    def expect(self, questions: Iterable[Question]) -> None:
+        """Have *questions* answered together with the rest, when the first verdict is asked for."""
+        for question in questions:
+            if (pair := _pair(question)) not in self._verdicts:
+                self._waiting[pair] = question
 
-    def verdict(self, certificate: X509, issuers: tuple[X509, ...]) -> str | None:
-        """None where one of *issuers* signed *certificate*, or what openssl has against it."""
-        pair = _pair(certificate, issuers)
+    def verdict(self, certificate: X509, issuers: tuple[X509, ...], chain: tuple[X509, ...] = ()) -> str | None:
+        """None where *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
+        pair = _pair(question := (certificate, issuers, chain))
         if pair not in self._verdicts:
-            self.expect([(certificate, issuers)])
+            self.expect([question])
             self._ask()
         return self._verdicts[pair]
 
@@ -78,9 +80,9 @@ class Signatures:
         return certificate.self_issued and self.verdict(certificate, (certificate,)) is None
 
     def _ask(self) -> None:
-        by_issuers: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
+        by_issuers: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Pair]] = defaultdict(list)
         for pair in self._waiting:
-            by_issuers[pair[1]].append(pair)
+            by_issuers[pair[1:]].append(pair)
         size = _batch(len(self._waiting))
         batches = [pairs[start : start + size] for pairs in by_issuers.values() for start in range(0, len(pairs), size)]
         at_once = os.cpu_count() or 1
@@ -115,7 +117,9 @@ class Signatures:
     def _written(self, folder: Path, batch: list[Pair]) -> dict[str, Pair]:
         """The batch as files in *folder*, a name each, and the CA that has to have signed them."""
         folder.mkdir()
-        (folder / "authority").write_text("".join(_pem(issuer) for issuer in self._waiting[batch[0]][1]))
+        _, issuers, chain = self._waiting[batch[0]]
+        (folder / "authority").write_text("".join(map(_pem, issuers)))
+        (folder / "chain").write_text("".join(map(_pem, chain)))
         names = dict(zip(_names(folder, batch), batch, strict=True))
         for name, pair in names.items():
             (folder / name).write_text(self._waiting[pair][0].pem)
@@ -140,6 +144,8 @@ def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Co
     """Verify the files *names*, all of them with the issuers of *pair*."""
     # Without -no-CApath the CAs that the machine trusts would count as well.
     options = ["-no_check_time", "-partial_chain", "-no-CApath", "-CAfile", "authority"]
+    if pair[2]:
+        options += ["-untrusted", "chain"]
     if pair[1] == (pair[0],):
         # What is trusted is taken at its word otherwise: the signature would not be looked at.
         options.append("-check_ss_sig")
@@ -163,8 +169,9 @@ def _scratch(certificates: int) -> str | None:
     return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None
 
 
-def _pair(certificate: X509, issuers: tuple[X509, ...]) -> Pair:
-    return certificate.sha256, tuple(issuer.sha256 for issuer in issuers)
+def _pair(question: Question) -> Pair:
+    certificate, issuers, chain = question
+    return certificate.sha256, tuple(ca.sha256 for ca in issuers), tuple(cert.sha256 for cert in chain)
 
 
 def _pem(certificate: X509) -> str:

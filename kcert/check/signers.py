@@ -25,30 +25,57 @@ def wrong_issuer(case: RuleContext) -> Iterator[Violation]:
             verdict = _against(case, use)
             if verdict is None or case.signatures.signed_itself(found.certificate):
                 continue
-            authority = use.issuers[0].subject
-            issuer = found.certificate.issuer
-            if issuer == authority:
-                message = (
-                    f"{found.description} says that {issuer} signed it, but not with the key of the CA in "
-                    f"{use.issuer_path}: it comes from an earlier CA of the same name."
-                )
-            else:
-                message = (
-                    f"{found.description} was signed by {issuer}, but those who are shown it trust {authority} "
-                    f"({use.issuer_path})."
-                )
-            yield Violation(found.path, message, verdict, reissue_commands(case, found))
+            message, certain = _why_refused(found, use, verdict)
+            yield Violation(found.path, message, verdict, reissue_commands(case, found) if certain else "")
             break
+
+
+def _why_refused(found: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
+    """Return the reason why a certificate is refused, and True where signing it again is certain to help."""
+    ca = use.issuers[0].subject
+    issuer = found.certificate.issuer
+    signers = [one for one in use.issuers if one.subject == issuer]
+    key_ids = {one.subject_key_id for one in signers}
+    if verdict.startswith(_NAME_CONSTRAINTS):
+        return (
+            f"The name constraints of the CA in {use.issuer_path} do not allow a SAN of {found.description}: every "
+            "client rejects it. A new certificate with the same SANs is rejected as well: give it names that the CA "
+            "permits, or use a CA without these constraints."
+        ), False
+    if verdict.startswith(_PATH_LENGTH):
+        return (
+            f"{found.description} was signed by an intermediate CA, and the CA above it ({use.issuer_path}) has a "
+            "pathlen that allows none: every client rejects the chain. Sign the certificate with the CA itself, or "
+            "re-create the CA with a larger pathlen."
+        ), False
+    if found.certificate.authority_key_id is not None and found.certificate.authority_key_id in key_ids:
+        return (
+            f"The signature of {found.description} does not fit its content, although it names the key of the CA in "
+            f"{use.issuer_path}: the file is damaged, or the certificate was changed after it was signed."
+        ), True
+    if signers:
+        return (
+            f"{found.description} says that {issuer} signed it, but not with the key of the CA in "
+            f"{use.issuer_path}: it comes from an earlier CA of the same name."
+        ), True
+    return (
+        f"{found.description} was signed by {issuer}, but those who are shown it trust {ca} ({use.issuer_path})."
+    ), True
 
 
 def _against(case: RuleContext, use: CertificateRef) -> str | None:
     """What openssl has against it; None where it is fine, or where an option that names the wrong CA is to blame."""
     if not use.issuers:
         return None
-    verdict = case.signatures.verdict(use.certificate, use.issuers)
+    verdict = case.signatures.verdict(use.certificate, use.issuers, use.chain)
     if verdict is None or options.is_blamed(case, use.issuer_path, use.certificate):
         return None
     return verdict
+
+
+_NAME_CONSTRAINTS = tuple(f"error {number}:" for number in (47, 48, 49, 50, 51, 52, 53))
+_PATH_LENGTH = "error 25:"
+"""openssl's numbers (X509_V_ERR_PERMITTED_VIOLATION and those after it, X509_V_ERR_PATH_LENGTH_EXCEEDED)."""
 
 
 def self_signed_leaf(case: RuleContext) -> Iterator[Violation]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A command in the list of all: where it is, what it does in a line, and among which it is listed."""
+    """A command: its ``module`` (with the function, where that is not ``command``), a line of help, its panel."""
 
     module: str
     help: str
@@ -39,13 +39,13 @@ _MAKE, _USE, _LOOK, _LEARN = "Make", "Use", "Look", "Learn"
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
     "plan": Entry("plan", "Every certificate the cluster needs, and how each stands.", _LOOK),
-    "ca": Entry("ca", "Make the certificate authority.", _MAKE),
-    "client": Entry("client", "Make client certificates: admin, components, people.", _MAKE),
-    "etcd": Entry("etcd", "Make the certificates of etcd.", _MAKE),
-    "apiserver": Entry("apiserver", "Make the certificates of the API server.", _MAKE),
-    "kubelet": Entry("kubelet", "Make the certificates of the nodes.", _MAKE),
-    "service-account": Entry("service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
-    "all": Entry("all", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
+    "ca": Entry("issue:ca", "Make the certificate authority.", _MAKE),
+    "client": Entry("issue:client", "Make client certificates: admin, components, people.", _MAKE),
+    "etcd": Entry("issue:etcd", "Make the certificates of etcd.", _MAKE),
+    "apiserver": Entry("issue:apiserver", "Make the certificates of the API server.", _MAKE),
+    "kubelet": Entry("issue:kubelet", "Make the certificates of the nodes.", _MAKE),
+    "service-account": Entry("issue:service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
+    "all": Entry("issue:everything", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
     "flags": Entry("flags", "What each component has to be told, and why.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
@@ -110,15 +110,17 @@ def _refuse_empty_words(words: list[str]) -> None:
 def load(name: str) -> Any:
     """The command *name* with all its options, as typer runs it.
 
-    Its module holds a function ``command``, or, for a command with subcommands, a ``typer.Typer`` ``app``.
+    Its module holds its function, or, for a command with subcommands, a ``typer.Typer`` ``app``.
     """
     entry = COMMANDS[name]
-    module = importlib.import_module(f"kcert.cli.{entry.module}")
+    module_name, _, function_name = entry.module.partition(":")
+    module = importlib.import_module(f"kcert.cli.{module_name}")
     if hasattr(module, "app"):
         app = module.app
     else:
         app = typer.Typer(add_completion=False)
-        app.command(name, help=module.command.__doc__)(module.command)
+        function = getattr(module, function_name or "command")
+        app.command(name, help=function.__doc__)(function)
     command: Any = typer.main.get_command(app)
     command.name = name
     if shutil.get_terminal_size().columns < ROOM_FOR_TABLES:
@@ -169,7 +171,7 @@ def run() -> int:
 
 def _in_order(words: list[str]) -> str:
     """The command line that was meant where options stand before the command that knows them; nothing if none does."""
-    from kcert.shell import format_command
+    from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""
     for at, name in enumerate(words):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -38,7 +38,7 @@ def command(
 
     if scp and output is not None:
         raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")
-    folder = chapters.folder(looking)
+    folder = context.folder(looking)
     made = bundles.bundles(folder, hosts or ())
     if scp:
         bundle.show_commands(folder, made)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 
 
@@ -32,7 +32,7 @@ def command(
     from kcert.kubernetes import call
     from kcert.ui import call as view
 
-    asked = call.call(chapters.folder(looking), name, path, server)
+    asked = call.call(context.folder(looking), name, path, server)
     if not quiet:
         view.show(asked, explain=explain)
     view.answered(asked, call.run(asked), quiet=quiet)

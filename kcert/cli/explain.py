@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli.options import Force
+
 
 def _topics(incomplete: str) -> list[str]:
     """The topics that the shell may complete what was typed to."""
@@ -27,15 +29,17 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is the screen.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """The lessons: every command, certificate, step and rule, and why it is so."""
     from kcert import lessons
     from kcert.errors import InputError
     from kcert.ui import explain
+    from kcert.ui.report import Target
 
     if topic and all:
         raise InputError(f"{topic!a} is one topic and --all is every one: leave one of them out.")
-    target = None if output is None or str(output) == "-" else output
+    target = None if output is None or str(output) == "-" else Target(output, force)
     if topic:
         explain.show([lessons.lesson(topic)], format, target)
     elif all:

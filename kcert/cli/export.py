@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -76,7 +76,7 @@ def cert_manager(
     from kcert.ui import export
 
     wish = target.Wish(namespace, name, on_disk=everything, secret=secret)
-    made = target.export(chapters.folder(looking), wish)
+    made = target.export(context.folder(looking), wish)
     if output is not None and str(output) == "-":
         export.stream(made)
         return
@@ -109,7 +109,7 @@ def ansible(
 
     if output is not None and str(output) == "-":
         raise InputError("--output -: an inventory, a play and bundles are several files. Name a folder.")
-    folder = chapters.folder(looking)
+    folder = context.folder(looking)
     made = target.export(folder)
     place, written = put_folder(made, output)
     export.show(made, written, explain=explain)

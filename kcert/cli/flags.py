@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
-from kcert.kubernetes.version import STABLE
+from kcert.config.version import STABLE
 
 
 @takes(ReadOptions)
@@ -56,7 +56,7 @@ def command(
     from kcert.openssl.program import openssl
     from kcert.ui import flags
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     program = openssl(looking.openssl)
     authority = placement.authority_in(looking.dir, cluster, program)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
@@ -66,4 +66,4 @@ def command(
         flags.show(instance, explain=explain)
     flags.warn_of_release(instance.version)
     unfit = placement.unfit(looking.dir, instance, program)
-    flags.warn(instance, unfit, chapters.folder_option(looking.dir, looking.config))
+    flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))

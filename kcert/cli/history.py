@@ -2,29 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kcert.cli.options import DEFAULT_FOLDER, Folder
+from kcert.cli.context import cluster, signing_context
+from kcert.cli.options import Signing, takes
+from kcert.errors import InputError
+
+if TYPE_CHECKING:
+    from kcert.issue.context import Context
 
 
-def command(
-    dir: Folder = DEFAULT_FOLDER,  # noqa: A002 - the option's name
+@takes(Signing)
+def command(  # noqa: PLR0917 - options, by name alone
+    looking: Signing,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["table", "sh", "markdown", "html", "json"], typer.Option("--format", help="How to print it.")
     ] = "table",
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that nothing in the record was changed; status 1 if it was.")
     ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="HASH", help="With --verify: all up to this hash, which --head printed, has to be there."
+        ),
+    ] = None,
+    head: Annotated[
+        bool, typer.Option("--head", help="Print the hash of the last record, to be kept elsewhere.")
+    ] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Sign that hash with the CA's key; --verify checks the signature.")
+    ] = False,
 ) -> None:
     """What was run in a PKI folder, command by command."""
     from kcert.store import OWN_FOLDER
-    from kcert.store.history import entries
-    from kcert.store.history import verify as check
+    from kcert.store import history as store
     from kcert.ui import history
 
-    if verify:
-        history.verified(check(dir / OWN_FOLDER))
+    if since is not None and not verify:
+        raise InputError("--since goes with --verify.")
+    if verify + head + sign > 1:
+        raise InputError("--verify, --head and --sign cannot be combined.")
+    if sign:
+        from kcert.issue import history_signature
+
+        history.signed(history_signature.sign(_context(looking), history.shows, history.waits))
+    elif verify:
+        _verify(looking, since)
+    elif head:
+        history.print_head(store.head(looking.dir / OWN_FOLDER))
     else:
-        history.show(dir, entries(dir / OWN_FOLDER), format)
+        history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
+
+
+def _verify(looking: Signing, since: str | None) -> None:
+    from kcert.issue import history_signature
+    from kcert.store import OWN_FOLDER
+    from kcert.store import history as store
+    from kcert.ui import history
+
+    own = looking.dir / OWN_FOLDER
+    count = store.verify(own, since)
+    signed = None
+    if (own / history_signature.SIGNATURE).exists():
+        signed = history_signature.signed_hash(_context(looking))
+        store.verify(own, signed)
+    history.verified(looking.dir, count, store.unexplained(looking.dir, own), signed=signed is not None)
+
+
+def _context(looking: Signing) -> Context:
+    from kcert.openssl import program
+
+    return signing_context(looking, "history", cluster(looking.config), program.openssl(looking.openssl))

@@ -11,12 +11,42 @@ from kcert.cli.options import DEFAULT_FILE
 
 
 def command(
+    *,
     config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.", metavar="FILE")] = DEFAULT_FILE,
-    profile: Annotated[str, typer.Option("--profile", help="course, hardway or kubeadm.", metavar="NAME")] = "course",
+    profile: Annotated[
+        str, typer.Option("--profile", help="course, hardway, kelsey or kubeadm.", metavar="NAME")
+    ] = "course",
+    control_plane: Annotated[
+        list[str] | None,
+        typer.Option("--control-plane", metavar="NAME=IP", help="A control-plane host. May be given several times."),
+    ] = None,
+    node: Annotated[
+        list[str] | None, typer.Option("--node", metavar="NAME=IP", help="A node. May be given several times.")
+    ] = None,
+    load_balancer: Annotated[
+        str | None,
+        typer.Option("--load-balancer", metavar="NAME=IP", help="Where clients reach the API server of several hosts."),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option("--service-cidr", metavar="CIDR", help="The addresses of services; twice for dual stack."),
+    ] = None,
+    kubernetes_version: Annotated[
+        str | None, typer.Option("--kubernetes-version", metavar="1.X", help="The release of Kubernetes.")
+    ] = None,
+    fix_known_issues: Annotated[
+        bool, typer.Option("--fix-known-issues", help="Correct the mistakes of the book that the profile follows.")
+    ] = False,
 ) -> None:
-    """Write a commented kcert.yaml, which describes the built-in example cluster; never replaces one."""
+    """Write a commented kcert.yaml, which describes an example cluster or the machines given; never replace one."""
     from kcert import profiles
+    from kcert.config.version import version
     from kcert.ui import messages
 
-    profiles.write_example(config, profile)
+    machines = profiles.Machines(
+        tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
+    )
+    release = version(kubernetes_version) if kubernetes_version else None
+    cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
     messages.wrote_example(config)
+    messages.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.options import DEFAULT_FOLDER, Folder, Program
+from kcert.cli.options import DEFAULT_FOLDER, Folder, Force, Program
 
 
 def command(
@@ -31,6 +31,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; - is the screen.")
     ] = None,
+    force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
         typer.Option("--sort", help="What to sort by.", show_default="the order in which they are found"),
@@ -47,6 +48,7 @@ def command(
     from kcert.scan.discovery import survey
     from kcert.scan.inventory import ORDERS, days_in, ending_within, inventory
     from kcert.ui.inventory import present, status
+    from kcert.ui.report import Target
 
     days = days_in(expiring_in) if expiring_in is not None else None
     found = survey(where or (), root, program.openssl(openssl), otherwise=dir)
@@ -55,5 +57,5 @@ def command(
         entries = ending_within(entries, days)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
-    present(entries, found, format, output, looked_around=not where, openssl=openssl)
+    present(entries, found, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
     raise typer.Exit(status(found))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import chapters
+from kcert.cli import context as contexts
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -22,11 +22,11 @@ def command(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="URL", help="The API server to talk to.", show_default="by profile"),
+        typer.Option("--server", metavar="URL|HOST:PORT", help="The API server to talk to.", show_default="by profile"),
     ] = None,
     context: Annotated[
         str | None,
-        typer.Option("--context", metavar="NAME", help="The context's name.", show_default="cluster in kcert.yaml"),
+        typer.Option("--context", metavar="NAME", help="The context's name.", show_default="NAME@CLUSTER"),
     ] = None,
     embed: Annotated[bool, typer.Option(help="Put CA, certificate and key inside, or name their paths.")] = True,
     path_prefix: Annotated[
@@ -47,7 +47,7 @@ def command(
         ),
     ] = None,
     merge: Annotated[
-        Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig instead.")
+        Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig, or create it.")
     ] = None,
     replace: Annotated[
         bool,
@@ -66,9 +66,9 @@ def command(
         raise InputError("--replace brings a context of another kubeconfig up to date: it goes with --merge FILE.")
     if elsewhere and via == "kubectl":
         raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
-    folder = chapters.folder(looking)
+    folder = contexts.folder(looking)
     wish = kubeconfigs.Wish(server, context, embed, path_prefix)
-    left = () if names or elsewhere else kubeconfigs.strangers(folder)
+    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
     drafts = kubeconfigs.drafts(folder, names or (), wish, left)
     telling = Telling(folder, explain=explain)
     if output is not None and str(output) == "-":
@@ -76,8 +76,8 @@ def command(
     elif output is not None:
         telling.put(drafts, kubeconfigs.put(folder, drafts, output))
     elif merge is not None:
-        merged = kubeconfigs.merge(folder, drafts, merge, telling.waits_for, replace=replace)
-        telling.merged(drafts[0], merged)
+        written, updated = kubeconfigs.merge(folder, drafts, merge, telling.waits_for, replace=replace)
+        telling.merged(drafts[0], written, updated)
     else:
         kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
         telling.left(left)

@@ -49,6 +49,11 @@ ConfigFile = Annotated[
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="The openssl to run.", metavar="PATH")]
 
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a file that is not a report; a copy of it is kept beside it.")
+]
+
+
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
     """Options of commands that look at a PKI folder."""

@@ -8,7 +8,7 @@ import typer
 
 from kcert import profiles
 from kcert.adoption import adopted
-from kcert.cli import chapters
+from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
 
 
@@ -24,9 +24,9 @@ def command(
     from kcert.openssl.program import openssl
     from kcert.ui import plan
 
-    cluster = chapters.cluster(looking.config)
+    cluster = context.cluster(looking.config)
     # Where nothing lies there is nothing to read, so a plan needs no openssl.
     program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
     found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
-    option = chapters.folder_option(looking.dir, looking.config)
+    option = context.folder_option(looking.dir, looking.config)
     plan.show(cluster, looking.dir, tuple(found.values()), format, option)

@@ -184,6 +184,6 @@ def _resumed(folder: Path, openssl: str = "openssl") -> Session:
 
 def _option(folder: Path) -> str:
     """What belongs behind a command that is to work on the same lab: nothing, or `` --dir FOLDER``."""
-    from kcert.shell import quote
+    from kcert.quoting import quote
 
     return "" if folder == DEFAULT_LAB else f" --dir {quote(str(folder))}"

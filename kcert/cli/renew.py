@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli import chapters
+from kcert import profiles
+from kcert.certificates import Kind
+from kcert.cli import context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
+from kcert.issue.status import status_of
+from kcert.openssl.program import openssl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.issue.context import Context, Renewal
+    from kcert.issue.status import CertificateStatus
+
 
 @takes(Renewing)
 def command(  # noqa: PLR0917 - each is an option
-    making: Renewing,
+    options: Renewing,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Certificates, as `kcert plan` calls them.")
     ] = None,
@@ -49,20 +57,55 @@ def command(  # noqa: PLR0917 - each is an option
     _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
     if finish and (new_key or stale or days):
         raise InputError("--finish takes the old CA away: --new-key, --stale and --days do not go with it.")
-    if csr_only and (new_key or stale or finish or not named or making.root_dir or making.ca_dir):
+    if csr_only and (new_key or stale or finish or not named or options.root_dir or options.ca_dir):
         raise InputError(
             "--csr-only is for a CA by its name, and whoever signed it is asked to sign the same again: "
             "`kcert renew ca --csr-only`. --new-key, --stale, --finish, --root-dir and --ca-dir do not go with it."
         )
-    if making.encrypt_ca_key and not (new_key and named):
+    if options.encrypt_ca_key and not (new_key and named):
         raise InputError(
             "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
             "stays as it is."
         )
     within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
-    cluster = chapters.cluster(making.config)
-    renewal = Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only)
-    chapters.renew(making, cluster, named, renewal)
+    _renew(options, named, Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only))
+
+
+def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
+    """Renew what *names* or *renewal* mean, and say what follows from that."""
+    from kcert.issue.adopt import unmanaged
+
+    if not options.dir.is_dir():
+        raise InputError(
+            f"{options.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates."
+        )
+    cluster, program = context.cluster(options.config), openssl(options.openssl)
+    known = profiles.certificates(cluster)
+    known += unmanaged(options.dir, cluster, known, names, program)
+    ctx = context.issue_context(options, "renew", cluster, known)
+    ctx = dataclasses.replace(ctx, renewal=renewal)
+    specs = profiles.select(ctx.specs, names, cluster) if names else ctx.specs
+    leaves = [spec.name for spec in specs if spec.kind is not Kind.CA]
+    if renewal.csr_only and leaves:
+        raise InputError(f"--csr-only is for a CA here, and {', '.join(leaves)} is none: leave it out.")
+    result = context.run(ctx, specs)
+    if result is None or options.quiet:
+        return
+    if renewal.csr_only:
+        if not result.stopped:
+            from kcert.ui import csr
+
+            csr.to_be_signed_again(ctx, [issued.plan.certificate for issued in result.issued])
+        return
+    from kcert.ui.renewal import follows
+
+    follows(ctx, result, None if result.issued else _first_to_expire(ctx))
+
+
+def _first_to_expire(ctx: Context) -> CertificateStatus | None:
+    found = status_of(ctx.root, ctx.specs, ctx.openssl).values()
+    expiries = [(status.found.not_after, status.certificate.name, status) for status in found if status.found]
+    return min(expiries)[2] if expiries else None
 
 
 def _check(names: Sequence[str], *, expiring_in: str | None, stale: bool, everything: bool, finish: bool) -> None:

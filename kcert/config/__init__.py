@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kcert.config.version import STABLE, Version
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
 class Host:
     """A machine: its name, and each of its addresses in canonical form.
 
-    ``line`` is where kcert.yaml names it (0: nowhere), for errors that are found later.
+    With ``bootstrap`` its kubelet gets its certificates from the cluster, with a token, and none from kcert. ``line``
+    is where kcert.yaml names it (0: nowhere), for errors that are found later.
     """
 
     name: str
     addresses: tuple[str, ...]
+    bootstrap: bool = field(default=False, compare=False)
     line: int = field(default=0, compare=False)
 
 
@@ -54,11 +58,21 @@ class Lifetimes:
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """What a profile fills in where kcert.yaml says nothing."""
+
+    days: Lifetimes
+    key: Key
+
+
+@dataclass(frozen=True)
 class Cluster:
     """All that kcert needs to know of a cluster.
 
-    ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``defaults``
-    tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is that file, if any.
+    ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``kubernetes_version`` is
+    None where kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
+    mistakes. ``defaults`` tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is that file,
+    if any.
     """
 
     name: str
@@ -72,8 +86,25 @@ class Cluster:
     users: tuple[User, ...]
     key: Key
     days: Lifetimes
+    kubernetes_version: Version | None = None
+    fix_known_issues: bool = False
     defaults: tuple[str, ...] = ()
     source: Path | None = None
+
+    @property
+    def version(self) -> Version:
+        """The release whose options count: kcert.yaml's, or the newest that is known here."""
+        return self.kubernetes_version or STABLE
+
+    @property
+    def issued_nodes(self) -> tuple[Host, ...]:
+        """The nodes whose certificates kcert makes: all but those that bootstrap."""
+        return tuple(node for node in self.nodes if not node.bootstrap)
+
+    @property
+    def bootstrap_nodes(self) -> tuple[Host, ...]:
+        """The nodes that get their certificates from the cluster."""
+        return tuple(node for node in self.nodes if node.bootstrap)
 
     @property
     def endpoint(self) -> str:

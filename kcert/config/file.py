@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert import plain_yaml
 from kcert.certificates import AltName, Key
-from kcert.config import ApiServer, Cluster, Host, Lifetimes, User, names
+from kcert.config import ApiServer, Cluster, Defaults, Host, Lifetimes, User, names
+from kcert.config.version import STABLE, Version, release
 from kcert.errors import InputError, sentence
 from kcert.files import open_at_once
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -96,6 +97,12 @@ class Value:
             raise self.refuse(f"{self.shown} is not accepted; {accepted}")
         return int(digits)
 
+    def yes_or_no(self) -> bool:
+        """The value as true or false."""
+        if self.kind != "yes or no":
+            raise self.refuse(f"{self.shown} is not accepted: expected true or false")
+        return str(self.node.value).lower() in ("true", "yes", "on", "y")
+
     def choice(self, accepted: tuple[str, ...]) -> str:
         """The value as one of *accepted*."""
         return self.text(lambda value: None if value in accepted else f"accepted are {', '.join(accepted)}")
@@ -139,19 +146,22 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; accepted are {', '.join(known)}"
 
 
-def read(path: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
-    """The cluster that the file at *path* describes; without a file (None) the built-in example.
+def read(path: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
+    """Return the cluster that the file at *path* describes; without a file (None) the built-in example.
 
-    *lifetimes* holds the days that each known profile has by default. Raises InputError, which names the
-    file, the line, the value and what would be accepted.
+    *defaults* holds what each known profile fills in. Raises InputError, which names the file, the line, the value and
+    what would be accepted.
     """
-    if path is None:
-        return _cluster({}, None, lifetimes)
-    root = _parse(path)
-    return _cluster(root.fields(_KEYS) if root else {}, path, lifetimes)
+    return _cluster({}, None, defaults) if path is None else parse(_read(path), path, defaults)
 
 
-def _parse(path: Path) -> Value | None:
+def parse(text: str, path: Path, defaults: Mapping[str, Defaults]) -> Cluster:
+    """Return the cluster that *text* describes, the content of the file at *path*; raises InputError as ``read``."""
+    root = _composed(text, path)
+    return _cluster(root.fields(_KEYS) if root else {}, path, defaults)
+
+
+def _read(path: Path) -> str:
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
         with open_at_once(path) as file:
@@ -164,7 +174,7 @@ def _parse(path: Path) -> Value | None:
             raise InputError(
                 f"{path} is a pipe, and nobody wrote anything into it: a cluster's description belongs there."
             )
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
             f"{path} is not there. `kcert init --config {quote(str(path))}` writes one to start from."
@@ -174,8 +184,11 @@ def _parse(path: Path) -> Value | None:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: this is not text in UTF-8.") from None
+
+
+def _composed(text: str, path: Path) -> Value | None:
     try:
-        node = plain_yaml.composed(text)
+        node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
         raise InputError(f"{path}: this is nested deeper than any kcert.yaml.") from None
     except plain_yaml.NotPlainError as error:
@@ -197,6 +210,8 @@ _KEYS = (
     "users",
     "key",
     "days",
+    "kubernetes_version",
+    "fix_known_issues",
 )
 
 
@@ -216,21 +231,22 @@ class _Defaults:
         return default
 
 
-def _cluster(found: dict[str, Value], source: Path | None, lifetimes: Mapping[str, Lifetimes]) -> Cluster:
+def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
     asked = _Defaults(found)
     local = ("127.0.0.1",)
     first_host: tuple[Host, ...] = (Host("controlplane01", local),)
     first_node: tuple[Host, ...] = (Host("node01", local),)
     services: tuple[str, ...] = ("10.96.0.0/16",)
     name = asked.get("cluster", lambda value: value.text(names.context_name), "kubernetes", "cluster kubernetes")
-    profile = asked.get("profile", lambda value: value.choice(tuple(lifetimes)), "course", "profile course")
+    profile = asked.get("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
     control_plane = asked.get(
         "control_plane",
         lambda value: _hosts(value, least=1),
         first_host,
         "control-plane host controlplane01 at 127.0.0.1",
     )
-    nodes = asked.get("nodes", _hosts, first_node, "node node01 at 127.0.0.1")
+    own = defaults[profile]
+    nodes = asked.get("nodes", _nodes, first_node, "node node01 at 127.0.0.1")
     api_server = asked.get(
         "api_server",
         lambda value: _api_server(value, control_plane[0]),
@@ -250,8 +266,10 @@ def _cluster(found: dict[str, Value], source: Path | None, lifetimes: Mapping[st
         nodes=nodes,
         etcd=asked.get("etcd", _hosts, (), "") or control_plane,
         users=asked.get("users", _users, (), ""),
-        key=asked.get("key", _key, Key(), "RSA keys of 2048 bits"),
-        days=asked.get("days", lambda value: _days(value, lifetimes[profile]), lifetimes[profile], ""),
+        key=asked.get("key", _key, own.key, f"{own.key.algorithm.upper()} keys of {own.key.bits} bits"),
+        days=asked.get("days", lambda value: _days(value, own.days), own.days, ""),
+        kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
+        fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
         source=source,
     )
     _check_machines(cluster)
@@ -259,8 +277,12 @@ def _cluster(found: dict[str, Value], source: Path | None, lifetimes: Mapping[st
     return replace(cluster, defaults=tuple(asked.taken))
 
 
-def _hosts(value: Value, least: int = 0) -> tuple[Host, ...]:
-    hosts = tuple(_host(item) for item in value.items())
+def _nodes(value: Value) -> tuple[Host, ...]:
+    return _hosts(value, keys=("name", "ip", "bootstrap"))
+
+
+def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip")) -> tuple[Host, ...]:
+    hosts = tuple(_host(item, keys) for item in value.items())
     if len(hosts) < least:
         raise value.refuse("the list is empty, at least one host belongs here")
     _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
@@ -270,12 +292,23 @@ def _hosts(value: Value, least: int = 0) -> tuple[Host, ...]:
     return hosts
 
 
-def _host(value: Value) -> Host:
-    found = value.fields(("name", "ip"))
+def _host(value: Value, keys: tuple[str, ...]) -> Host:
+    found = value.fields(keys)
     for key in ("name", "ip"):
         if key not in found:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
-    return Host(found["name"].text(names.host_name), _addresses(found["ip"]), value.line)
+    bootstrap = found["bootstrap"].yes_or_no() if "bootstrap" in found else False
+    return Host(found["name"].text(names.host_name), _addresses(found["ip"]), bootstrap, value.line)
+
+
+def _release(value: Value) -> Version:
+    # YAML reads 1.30 as the number 1.3; the file's own text is what was meant.
+    if value.kind not in ("text", "a number with a fraction"):
+        raise value.refuse(f"{value.shown} is {value.kind}; expected a release of Kubernetes, for example {STABLE}")
+    version = release(str(value.node.value))
+    if isinstance(version, str):
+        raise value.refuse(f"{value.shown} is not accepted: {version}")
+    return version
 
 
 def _addresses(value: Value) -> tuple[str, ...]:

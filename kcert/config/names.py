@@ -49,7 +49,7 @@ def user_name(value: str) -> str | None:
 
 
 def context_name(value: str) -> str | None:
-    """The cluster's name, which is the context's name in kubeconfigs."""
+    """Return why *value* cannot be the name of a cluster or a context in kubeconfigs; None if it can."""
     if not _CONTEXT.fullmatch(value) or len(value) > 253:
         return "letters, digits and _ . @ - are accepted, and the first and last are a letter or a digit"
     return None

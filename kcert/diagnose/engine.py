@@ -16,7 +16,7 @@ from kcert import plain_yaml
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
 from kcert.diagnose.context import LogMatch, Target, is_ip
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

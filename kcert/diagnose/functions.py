@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Role
 from kcert.clusters import KUBEADM_NAMES
 from kcert.files import mistyped
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.files import open_at_once
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,15 +1,16 @@
-"""What is to be made, what came of it, and who hears of it."""
+"""What issuing works with (Context), what comes of it (Result), and who is told about it (Reporter)."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT
 from kcert.issue.passphrase import ROOT_KEY, Passphrase
+from kcert.issue.plan import ToolConfig
 from kcert.issue.status import CertificateStatus, State
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,30 +19,31 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue.plan import IssuancePlan, Step
-    from kcert.openssl.read import X509
+    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.steps import Step
+    from kcert.openssl.x509 import X509
     from kcert.shell import Outcome
 
 
 class StoppedError(Exception):
-    """The user wants no more; raised by a narrator, and no error."""
+    """The user stops the run; raised by a reporter, and not an error."""
 
 
 class CsrTarget(enum.Enum):
-    """Whom a request is for: one of the cluster's signers, who is told the usages apart, or the CA's own machine."""
+    """Who signs a request: one of the cluster's signers, who learns the usages otherwise, or the CA's own machine."""
 
     CLUSTER = "cluster"
-    AUTHORITY = "authority"
+    CA = "ca"
 
 
 @dataclass(frozen=True)
 class Renewal:
-    """What of an order's certificates is to be renewed, and how.
+    """Which of the specs are renewed, and how.
 
-    ``named`` tells that the user named each of them; otherwise those are meant that end ``within`` a time, are
-    ``stale``, or, with ``every``, all but the CAs. What is stale is brought in line with kcert.yaml, the rest
-    stays as it is. ``days`` is a lifetime other than the usual. ``finish`` ends the change-over of a CA. With ``asks``
-    a CA is not renewed yet: a request is made, for whoever signed it.
+    With ``named`` the user named each of them; otherwise it is those that expire ``within`` a time, are ``stale``,
+    or, with ``every``, all but the CAs. What is stale is updated to match kcert.yaml, the rest keeps its content.
+    ``days`` is another lifetime than the usual one. ``complete_rotation`` ends the rotation of a CA. With
+    ``csr_only`` a CA is not renewed yet: a request is made, for its signer.
     """
 
     named: bool = False
@@ -50,90 +52,129 @@ class Renewal:
     stale: bool = False
     new_key: bool = False
     days: int | None = None
-    finish: bool = False
-    asks: bool = False
+    complete_rotation: bool = False
+    csr_only: bool = False
 
 
 @dataclass(frozen=True)
-class IssueContext:
-    """What is to be made, where, and with what.
+class Passphrases:
+    """The passphrases of the ``ca`` keys and of the ``root`` key above them; with ``encrypt`` new CA keys get one."""
 
-    ``wanted`` is to be made, ``known`` is all that the cluster needs (CAs among it). ``doing`` is the
-    command as another kcert is told of it, ``folder_option`` what belongs behind a command that is to work
-    on the same folder for the same cluster (`` --dir lab``), ``ca_dir`` where the CAs are kept if that is elsewhere.
-    With ``side_by_side`` whole certificates are made at once,
-    otherwise one by one; ``jobs`` is how many processes may run at a time. With a ``renewal`` it is about
-    certificates that are there, otherwise about those that are missing; with ``asks`` only requests are made, for
-    a cluster's signer or for the CA itself.
-    ``place`` is what the folder is called. ``passphrase`` opens the CAs' keys where they are encrypted,
-    ``root_passphrase`` that of a root above them; with ``encrypts`` those of CAs that are made will be.
+    ca: Passphrase = field(default_factory=Passphrase)
+    root: Passphrase = field(default_factory=lambda: Passphrase(ROOT_KEY))
+    encrypt: bool = False
+
+    def of(self, ca: Certificate) -> Passphrase:
+        """Return the passphrase of the key of *ca*."""
+        return self.root if ca.name == ROOT else self.ca
+
+    def environment_of(self, argv: Sequence[str]) -> dict[str, str]:
+        """Return what the command *argv* needs in its environment, by the names of the variables."""
+        return self.ca.handed_to(argv) | self.root.handed_to(argv)
+
+
+class Reporter:
+    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError.
+
+    One with ``executes`` False is given the plans, and nothing runs: it prints what would.
+    """
+
+    executes = True
+
+    def on_lock_wait(self, holder: str) -> None:
+        """Another kcert, *holder*, works in the folder."""
+
+    def on_plan(self, ctx: Context, work: Work) -> None:
+        """The plans are made; the keys of new ones are generated first where *ctx* allows several jobs."""
+
+    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+        """*step* is about to run."""
+
+    def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
+        """*step* is done; what kcert does itself has no outcome."""
+
+    def on_issued(self, issued: Issued) -> None:
+        """A certificate is in place."""
+
+    def on_end(self, _result: Result | None, /) -> None:
+        """The run is over; without a result it has failed."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and with what certificates are issued.
+
+    ``root`` is the PKI folder, ``specs`` are all certificates that the cluster needs (CAs among them). ``command``
+    is what another kcert is told while it waits, ``folder_option`` what a printed command needs to work on the same
+    folder for the same cluster (`` --dir lab``). ``ca_dir`` is where the CAs are, ``root_dir`` where a root above
+    them is, if that is elsewhere; ``label`` names the folder. With a ``renewal`` it is about certificates that are
+    there, with a ``csr_target`` only requests are made; otherwise what is missing is issued. With ``parallel`` whole
+    certificates are made at once, otherwise in sequence; ``jobs`` is how many processes may run at a time.
     """
 
     cluster: Cluster
-    wanted: tuple[Certificate, ...]
-    known: tuple[Certificate, ...]
     root: Path
-    doing: str
+    specs: tuple[Certificate, ...]
+    command: str = "kcert"
     openssl: str = "openssl"
     templates: Path | None = None
     folder_option: str = ""
     ca_dir: Path | None = None
-    jobs: int = 1
-    side_by_side: bool = False
+    root_dir: Path | None = None
+    label: str = "PKI folder"
     renewal: Renewal | None = None
-    asks: CsrTarget | None = None
-    place: str = "PKI folder"
-    passphrase: Passphrase = field(default_factory=Passphrase)
-    root_passphrase: Passphrase = field(default_factory=lambda: Passphrase(ROOT_KEY))
-    encrypts: bool = False
+    csr_target: CsrTarget | None = None
+    jobs: int = 1
+    parallel: bool = False
+    passphrases: Passphrases = field(default_factory=Passphrases)
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @property
+    def tools(self) -> ToolConfig:
+        """What plans are made with."""
+        return ToolConfig(self.openssl, self.templates, self.cluster.name)
 
     @property
     def signing_option(self) -> str:
-        """What belongs behind a command that is to sign with the same CA in the same folder."""
+        """What a printed command needs to sign with the same CA in the same folder."""
         return self.folder_option + (f" --ca-dir {quote(str(self.ca_dir))}" if self.ca_dir else "")
-
-    def passphrase_of(self, authority: Certificate) -> Passphrase:
-        """What opens, or locks, the key of *authority*."""
-        return self.root_passphrase if authority.name == ROOT else self.passphrase
-
-    def passphrases_for(self, argv: Sequence[str]) -> dict[str, str]:
-        """What has to be in the environment of the command *argv*, by the names of the variables."""
-        return self.passphrase.handed_to(argv) | self.root_passphrase.handed_to(argv)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """How things stand, what there is to do about it, and what has to be said first."""
+class Work:
+    """The status of what was asked for, the plans that follow from it, and what has to be said first."""
 
     statuses: tuple[CertificateStatus, ...]
-    procedures: tuple[IssuancePlan, ...]
+    plans: tuple[IssuancePlan, ...]
     remarks: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[CertificateStatus, ...]:
         """What is there already and stays as it is."""
-        done = {one.certificate.name for one in self.procedures}
+        planned = {plan.certificate.name for plan in self.plans}
         return tuple(
-            one for one in self.statuses if one.state is not State.MISSING and one.certificate.name not in done
+            status
+            for status in self.statuses
+            if status.state is not State.MISSING and status.certificate.name not in planned
         )
 
 
 @dataclass(frozen=True)
-class Made:
-    """A certificate that is in place; ``found`` is what openssl reads back (None: a bare key pair, or a request)."""
+class Issued:
+    """A certificate that is in place; ``found`` is what is read back (None: a bare key pair, or a request)."""
 
-    procedure: IssuancePlan
+    plan: IssuancePlan
     found: X509 | None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of an order; ``stopped`` tells that the user ended it before all was made.
+    """What came of a run; ``left`` is what was planned and not issued, because the user stopped or nothing runs.
 
-    ``missing`` is what the cluster needs besides, and has not got yet.
+    ``missing`` is what the cluster needs besides, and does not have yet.
     """
 
-    made: tuple[Made, ...]
+    issued: tuple[Issued, ...]
     kept: tuple[CertificateStatus, ...]
     left: tuple[IssuancePlan, ...] = ()
     missing: tuple[Certificate, ...] = ()
@@ -142,28 +183,3 @@ class Result:
     def stopped(self) -> bool:
         """True where something is left to do."""
         return bool(self.left)
-
-
-class Reporter(Protocol):
-    """Hears of everything as it happens. ``before`` may raise StoppedError."""
-
-    def waits(self, holder: str) -> None:
-        """Another kcert is at work in the folder."""
-
-    def opens(self, order: IssueContext, prepared: Prepared) -> None:
-        """What will be made, and what is kept."""
-
-    def ahead(self, procedures: Sequence[IssuancePlan], jobs: int) -> None:
-        """The keys of *procedures* will be generated now, *jobs* at a time."""
-
-    def begins(self, procedure: IssuancePlan) -> None:
-        """The steps of a certificate begin."""
-
-    def before(self, procedure: IssuancePlan, step: Step) -> None:
-        """*step* is about to run."""
-
-    def after(self, procedure: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
-        """*step* is done; a file that kcert wrote has no outcome."""
-
-    def made(self, made: Made) -> None:
-        """A certificate is in place."""

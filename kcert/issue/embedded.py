@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.issue.plan import UpdateKubeconfigs
+from kcert.files import read_regular
+from kcert.issue.steps import Step, update_kubeconfigs
 from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in
 from kcert.openssl.pem import pem_blocks
 
@@ -34,7 +35,7 @@ class Kubeconfigs:
         found = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:
-                content = path.read_bytes() if path.stat().st_size <= LARGEST else b""
+                content = read_regular(path) if path.stat().st_size <= LARGEST else b""
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))
@@ -44,11 +45,11 @@ class Kubeconfigs:
         return found
 
     def of_leaf(
-        self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, apart: bool
-    ) -> UpdateKubeconfigs | None:
-        """What has to be rewritten when *old* makes room for *certificate*.
+        self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
+    ) -> Step | None:
+        """Return the step that updates the kubeconfigs with *old* inside when *certificate* replaces it.
 
-        *old_key* is the key that goes (None: it stays); with *apart* its own kubeconfig is written otherwise.
+        *old_key* is the key that goes (None: it stays); with *rewrites_own* its own kubeconfig is written otherwise.
         """
         if old is None:
             return None
@@ -57,7 +58,7 @@ class Kubeconfigs:
         places = [
             (path, token)
             for path, token in self._places.get(("client-certificate", old.sha256), ())
-            if not (apart and path == files.kubeconfig)
+            if not (rewrites_own and path == files.kubeconfig)
         ]
         if not places:
             return None
@@ -71,18 +72,16 @@ class Kubeconfigs:
         ]
         if keys:
             swaps.append(Swap("client-key", _tokens(keys), files.key))
-        return UpdateKubeconfigs("rewrite", tuple(paths), tuple(swaps))
+        return update_kubeconfigs(tuple(paths), tuple(swaps), own_key=files.kubeconfig is not None)
 
-    def of_authority(self, certificate: Certificate, old: Iterable[X509]) -> UpdateKubeconfigs | None:
-        """What has to be rewritten when the file of a CA changes, in which *old* were."""
+    def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> Step | None:
+        """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
         places = [place for one in old for place in self._places.get(("certificate-authority", one.sha256), ())]
         if not places:
             return None
         paths = tuple(sorted({path for path, _ in places}))
-        return UpdateKubeconfigs(
-            "rewrite", paths, (Swap("certificate-authority", _tokens(places), certificate.files.crt),)
-        )
+        return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(places), certificate.files.crt),))
 
 
 def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:

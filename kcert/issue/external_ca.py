@@ -1,8 +1,8 @@
-"""CAs that are kept apart from the PKI folder, on a stick for example: their keys are used where they lie.
+"""External CAs: their keys are in another folder than the PKI folder, on a stick for example, and are used there.
 
-A folder apart looks like a PKI folder that has nothing but CAs in it, and is worked on like one. Of what it
-holds only certificates are copied into the PKI folder; a key never is. A CA that is apart has the whole path of
-its key among its files.
+The folder of an external CA is like a PKI folder that has nothing but CAs in it, and is worked on like one. Of what
+it holds only certificates are copied into the PKI folder; a key never is. An external CA has the absolute path of its
+key among its files.
 """
 
 from __future__ import annotations
@@ -17,224 +17,224 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue.status import State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kcert.issue.context import IssueContext
+    from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
 
+Specs = tuple[Certificate, ...]
 
-def there(order: IssueContext, folder: Path) -> IssueContext:
-    """What of *order* is to be done in the *folder* of the CAs, and not in the PKI folder: to make them, or to renew.
+
+def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
+    """Return what of *specs* is done in the *folder* of the CAs, and not in the PKI folder, with its context.
 
     Raises InputError where the folder cannot be that of this cluster's CAs.
     """
-    check(order, folder)
-    authorities = tuple(one for one in order.known if one.kind is Kind.CA)
-    named = {one.name for one in order.wanted}
-    wanted = tuple(one for one in authorities if one.name in named)
-    if not order.renewal:
-        found = status_of(order.root, authorities, order.openssl)
-        wanted = tuple(one for one in wanted if found[one.name].state is State.MISSING)
-    if order.renewal or not wanted:
-        check_there(folder, "--ca-dir", "the CA")
-    return replace(
-        order,
+    check(ctx, folder)
+    cas = tuple(spec for spec in ctx.specs if spec.kind is Kind.CA)
+    named = {spec.name for spec in specs}
+    wanted = tuple(ca for ca in cas if ca.name in named)
+    if not ctx.renewal:
+        found = status_of(ctx.root, cas, ctx.openssl)
+        wanted = tuple(ca for ca in wanted if found[ca.name].state is State.MISSING)
+    if ctx.renewal or not wanted:
+        require_folder(folder, "--ca-dir", "the CA")
+    there = replace(
+        ctx,
         root=folder,
-        known=authorities,
-        wanted=wanted,
+        specs=cas,
+        ca_dir=None,
         folder_option=f" --dir {quote(str(folder))}",
-        doing=f"{order.doing} --ca-dir",
-        place="CA's folder",
+        command=f"{ctx.command} --ca-dir",
+        label="CA's folder",
     )
+    return there, wanted
 
 
-def here(order: IssueContext, folder: Path) -> IssueContext:
-    """*order* with CAs whose keys lie in *folder*; whoever signed them has done so there."""
+def without_ca_keys(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
+    """Return *ctx* and *specs* with CAs whose keys are in *folder*; a root above them has signed there."""
     known, wanted = (
-        tuple(_apart(one, folder) if one.kind is Kind.CA else one for one in several if one.name != ROOT)
-        for several in (order.known, order.wanted)
+        tuple(_external(spec, folder) if spec.kind is Kind.CA else spec for spec in several if spec.name != ROOT)
+        for several in (ctx.specs, specs)
     )
-    return replace(order, known=known, wanted=wanted, ca_dir=folder)
+    return replace(ctx, specs=known, ca_dir=folder), wanted
 
 
-def _apart(authority: Certificate, folder: Path) -> Certificate:
-    files = authority.files
+def _external(ca: Certificate, folder: Path) -> Certificate:
+    files = ca.files
     key = PurePosixPath(folder.absolute() / files.key)
-    return replace(authority, issuer=None, files=replace(files, key=key, cnf=None, csr=None))
+    return replace(ca, issuer=None, files=replace(files, key=key, cnf=None, csr=None))
 
 
-def is_apart(certificate: Certificate) -> bool:
-    """Whether it is a CA that is kept apart from the PKI folder."""
+def is_external_ca(certificate: Certificate) -> bool:
+    """Whether it is a CA whose key is outside the PKI folder."""
     return certificate.files.key.is_absolute()
 
 
-def source(authority: Certificate) -> PurePosixPath:
-    """Where the certificate of a CA lies that is kept apart: beside its key."""
-    return authority.files.key.with_suffix(".crt")
+def source(ca: Certificate) -> PurePosixPath:
+    """Return where the certificate of an external CA is: beside its key."""
+    return ca.files.key.with_suffix(".crt")
 
 
-def brings(order: IssueContext, authority: Certificate) -> dict[PurePosixPath, PurePosixPath]:
-    """The certificates of a CA that come into the PKI folder, and where each lies now."""
-    crt, top = authority.files.crt, above(order)
+def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosixPath]:
+    """Return the certificates of an external CA that are copied into the PKI folder, and where each is now."""
+    crt, root = ca.files.crt, root_cert_path(ctx)
     assert crt
     names = [crt]
-    if authority.intermediate:
-        names += [chain_of(crt), *([top] if top.parent == crt.parent else [])]
-    found = {name: source(authority).with_name(name.name) for name in names}
+    if ca.intermediate:
+        names += [chain_of(crt), *([root] if root.parent == crt.parent else [])]
+    found = {name: source(ca).with_name(name.name) for name in names}
     for path in found.values():
-        # It would lie in the PKI folder, for everybody to read.
-        if Path(path).is_file() and any(one.is_key for one in pem_blocks(read_regular(Path(path)))):
+        # It would be in the PKI folder, readable for everyone.
+        if Path(path).is_file() and any(block.is_key for block in pem_blocks(read_regular(Path(path)))):
             raise InputError(f"{path} holds a private key besides the certificate. Take it out; nothing was changed.")
     return found
 
 
-def above(order: IssueContext) -> PurePosixPath:
-    """Where the certificate of a root lies that signed the CAs: beside that of the first."""
-    first = next(one.files.crt for one in order.known if one.kind is Kind.CA)
+def root_cert_path(ctx: Context) -> PurePosixPath:
+    """Return where the certificate of a root is that signed the CAs: beside that of the first."""
+    first = next(spec.files.crt for spec in ctx.specs if spec.kind is Kind.CA)
     assert first
     return root_beside(first)
 
 
-def standing_there(order: IssueContext, authority: Certificate) -> CertificateStatus:
-    """How a CA stands where it is kept; it is an intermediate one if its certificate there says so."""
-    lies = replace(authority, files=replace(authority.files, crt=source(authority)))
-    found = status_of(order.root, [lies], order.openssl)[authority.name]
-    return replace(found, certificate=as_signed(authority, found))
+def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
+    """Return the status of a CA in the folder of its key, marked as an intermediate one where its certificate is."""
+    there = replace(ca, files=replace(ca.files, crt=source(ca)))
+    status = status_of(ctx.root, [there], ctx.openssl)[ca.name]
+    return replace(status, certificate=mark_intermediate(ca, status))
 
 
-def as_signed(authority: Certificate, standing: CertificateStatus) -> Certificate:
-    """*authority* with what its certificate says about who signed it."""
-    if authority.kind is Kind.CA and standing.found and not standing.found.self_issued:
-        return replace(authority, intermediate=True)
-    return authority
+def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
+    """Return *ca* as an intermediate CA where its certificate says that another one signed it."""
+    if ca.kind is Kind.CA and status.found and not status.found.self_issued:
+        return replace(ca, intermediate=True)
+    return ca
 
 
-def root(order: IssueContext, folder: Path) -> IssueContext:
-    """The order for a CA above the cluster's own, in a *folder* of its own; nothing to do where there is one.
+def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
+    """Return the context and the specs of a root above the cluster's CAs, in a *folder* of its own.
 
-    Raises InputError where the cluster's CA is there already, and signed itself.
+    There are no specs where it is there already. Raises InputError where the cluster's CA is there already, and
+    signed itself.
     """
-    cluster = order.cluster
-    if not order.renewal:
-        _check_unsigned(order, folder)
-    authorities = [one for one in order.wanted if one.kind is Kind.CA]
-    stand = status_of(order.root, authorities, order.openssl).values()
-    if any(one.found and not one.found.self_issued for one in stand):
-        check_there(folder, "--root-dir", "the root")  # a second root would not be the one that everybody trusts
-    authority = Certificate(
+    cas = [spec for spec in specs if spec.kind is Kind.CA]
+    statuses = status_of(ctx.root, cas, ctx.openssl)
+    if not ctx.renewal:
+        _check_unsigned(ctx, statuses, folder)
+    if any(status.found and not status.found.self_issued for status in statuses.values()):
+        require_folder(folder, "--root-dir", "the root")  # a second root would not be the one that everyone trusts
+    name = PurePosixPath(ROOT)
+    root = Certificate(
         name=ROOT,
         role=Role.ROOT,
         chapter="ca",
         kind=Kind.CA,
         subject=Subject("Kubernetes-Root-CA"),
-        key=cluster.key,
+        key=ctx.cluster.key,
         files=Files(
-            key=PurePosixPath(f"{ROOT}.key"),
+            key=name.with_suffix(".key"),
             cnf=PurePosixPath(f"openssl-{ROOT}.cnf"),
-            csr=PurePosixPath(f"{ROOT}.csr"),
-            crt=PurePosixPath(f"{ROOT}.crt"),
+            csr=name.with_suffix(".csr"),
+            crt=name.with_suffix(".crt"),
         ),
-        days=2 * cluster.days.ca,
+        days=2 * ctx.cluster.days.ca,
     )
-    _check_folder(order, folder, "--root-dir", "the root")
-    wanted = () if (folder / f"{ROOT}.crt").exists() else (authority,)
-    return replace(
-        order,
+    _check_folder(ctx, folder, "--root-dir", "the root")
+    above = replace(
+        ctx,
         root=folder,
-        known=(authority,),
-        wanted=wanted,
+        specs=(root,),
         renewal=None,
+        ca_dir=None,
+        root_dir=None,
         folder_option=f" --dir {quote(str(folder))}",
-        doing=f"{order.doing} --root-dir",
-        place="root's folder",
+        command=f"{ctx.command} --root-dir",
+        label="root's folder",
     )
+    return above, () if (folder / f"{ROOT}.crt").exists() else (root,)
 
 
-def _check_unsigned(order: IssueContext, folder: Path) -> None:
+def _check_unsigned(ctx: Context, statuses: dict[str, CertificateStatus], folder: Path) -> None:
     """A CA that is there is kept, so the root would be for nothing."""
-    authorities = [one for one in order.wanted if one.kind is Kind.CA]
-    for name, standing in status_of(order.root, authorities, order.openssl).items():
-        if standing.found and standing.found.self_issued:
+    for name, status in statuses.items():
+        if status.found and status.found.self_issued:
             raise InputError(
-                f"{order.root / str(standing.certificate.files.crt)} is there already, and signed itself. To have the "
+                f"{ctx.root / str(status.certificate.files.crt)} is there already, and signed itself. To have the "
                 f"root sign it, with the key that it has: `kcert renew {name} --root-dir {quote(str(folder))}"
-                f"{order.folder_option}`."
+                f"{ctx.folder_option}`."
             )
 
 
-def under(order: IssueContext, root_order: IssueContext) -> IssueContext:
-    """*order* with CAs that the root of *root_order* signs."""
-    (authority,), folder = root_order.known, root_order.root
+def with_root(ctx: Context, specs: Specs, above: Context) -> tuple[Context, Specs]:
+    """Return *ctx* and *specs* with CAs that the root of *above* signs."""
+    (root,) = above.specs
 
-    def below(one: Certificate) -> Certificate:
-        return replace(one, issuer=ROOT, intermediate=True) if one.kind is Kind.CA else one
+    def below(spec: Certificate) -> Certificate:
+        return replace(spec, issuer=ROOT, intermediate=True) if spec.kind is Kind.CA else spec
 
-    known = tuple(below(one) for one in order.known)
-    files = replace(_apart(authority, folder).files, crt=above(order))
-    return replace(
-        order,
-        known=(replace(authority, files=files), *known),
-        wanted=tuple(below(one) for one in order.wanted),
-    )
+    files = replace(_external(root, above.root).files, crt=root_cert_path(ctx))
+    return replace(ctx, specs=(replace(root, files=files), *map(below, ctx.specs))), tuple(map(below, specs))
 
 
-def check(order: IssueContext, folder: Path) -> None:
-    """Raise InputError for a folder apart that is not apart, or that holds another CA than the PKI folder."""
-    _check_folder(order, folder, "--ca-dir", "the CA")
-    for one in order.known:
-        crt = one.files.crt
-        if one.kind is not Kind.CA or crt is None or one.name == ROOT:
+def check(ctx: Context, folder: Path) -> None:
+    """Raise InputError for a --ca-dir that is the PKI folder itself, or that holds another CA than the PKI folder."""
+    _check_folder(ctx, folder, "--ca-dir", "the CA")
+    for spec in ctx.specs:
+        crt = spec.files.crt
+        if spec.kind is not Kind.CA or crt is None or spec.name == ROOT:
             continue
-        mine, theirs = order.root / crt, folder / crt
-        if order.renewal:
-            _check_related(one, order, folder)
+        mine, theirs = ctx.root / crt, folder / crt
+        if ctx.renewal:
+            _check_related(spec, ctx, folder)
             continue
-        if mine.is_file() and theirs.is_file() and mine.read_bytes() != theirs.read_bytes():
+        if mine.is_file() and theirs.is_file() and read_regular(mine) != read_regular(theirs):
             raise InputError(
                 f"{mine} and {theirs} are two different files, so one of them is out of date or another cluster's. Put "
                 "the right one into both places; nothing was changed."
             )
 
 
-def _check_related(authority: Certificate, order: IssueContext, folder: Path) -> None:
+def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
-    assert authority.files.crt
-    here, there = (status_of(root, [authority], order.openssl)[authority.name] for root in (order.root, folder))
+    assert ca.files.crt
+    here, there = (status_of(root, [ca], ctx.openssl)[ca.name] for root in (ctx.root, folder))
     if here.found is None or there.found is None:
         return
-    known = {one.public_key.material for one in (there.found, *there.outgoing)}
+    known = {x509.public_key.material for x509 in (there.found, *there.previous_cas)}
     if here.found.public_key.material not in known:
         raise InputError(
-            f"{order.root / authority.files.crt} and {folder / authority.files.crt} are two different CAs, so one of "
+            f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of "
             "them is another cluster's, or was made anew. Put the right one into both places; nothing was changed."
         )
 
 
-def check_there(folder: Path, option: str, what: str) -> None:
+def require_folder(folder: Path, option: str, what: str) -> None:
     """Raise InputError where *folder*, out of which *what* is to sign, is not there: most often it is not mounted."""
     if not folder.exists():
         raise InputError(f"{option} {quote(str(folder))} is not there, and {what} is kept in it. Is it not mounted?")
 
 
-def _check_folder(order: IssueContext, folder: Path, option: str, what: str) -> None:
+def _check_folder(ctx: Context, folder: Path, option: str, what: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{option} {folder} is a file: the folder that has {what} belongs here.")
     if not str(folder).isprintable():
         raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
-    if os.path.realpath(folder) == os.path.realpath(order.root):
+    if os.path.realpath(folder) == os.path.realpath(ctx.root):
         raise InputError(
             f"{option} {folder} is the PKI folder itself: leave it out, or name a folder where {what} is kept apart."
         )
 
 
-def remarks(order: IssueContext) -> Iterable[str]:
-    """What has to be said of a PKI folder that has a key which ought to be elsewhere."""
-    for one in order.known:
-        if is_apart(one) and one.files.crt and (left := order.root / one.files.crt.with_suffix(".key")).exists():
+def remarks(ctx: Context) -> Iterable[str]:
+    """Return what has to be said of a PKI folder that has a key which belongs elsewhere."""
+    for spec in ctx.specs:
+        crt = spec.files.crt
+        if is_external_ca(spec) and crt and (left := ctx.root / crt.with_suffix(".key")).exists():
             yield (
                 f"{left} lies in the PKI folder as well. With --ca-dir it is not used: take it away, if it is to be "
-                f"kept as {one.files.key} alone."
+                f"kept as {spec.files.key} alone."
             )

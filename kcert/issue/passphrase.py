@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.permissions import foreign_owner, is_writable_by_others
-from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, quote
+from kcert.quoting import quote
+from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

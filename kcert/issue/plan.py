@@ -1,101 +1,34 @@
-"""From a certificate to the ordered steps that make it.
-
-What is shown and what runs are the same because both read the records made here. Paths are relative to the
-PKI folder, in which a reader would type the commands.
-"""
+"""How one certificate is made: the ordered steps, what they read, and what they leave."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind, chain_of
-from kcert.kubeconfig import Kubeconfig
-from kcert.openssl import cnf, commands
-from kcert.shell import DEFAULT_TIMEOUT
+from kcert.certificates import Kind, chain_of, new_ca_only_path
+from kcert.issue import steps
+from kcert.kubeconfig import Kubeconfig, context_of
+from kcert.openssl import cnf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path, PurePosixPath
 
-    from kcert.certificates import Key
-    from kcert.kubeconfig import Part, Swap
+    from kcert.certificates import Certificate
+    from kcert.issue.steps import Step
     from kcert.openssl.x509 import X509
-
-SECONDS_FOR_LONG_KEYS = 900.0
-"""Primes for 8192 bits can take minutes, and how many is chance."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A command. ``action`` names its reason (a lesson's topic); ``limit`` is in seconds."""
-
-    action: str
-    argv: tuple[str, ...]
-    reads: tuple[PurePosixPath, ...]
-    makes: tuple[PurePosixPath, ...] = ()
-    limit: float = DEFAULT_TIMEOUT
-
-
-@dataclass(frozen=True)
-class Write:
-    """A file that kcert writes itself: the openssl.cnf that the next commands read."""
-
-    action: str
-    path: PurePosixPath
-    text: str
-
-
-@dataclass(frozen=True)
-class WriteKubeconfig:
-    """A kubeconfig that takes key and certificate in; the loose ones are gone after it."""
-
-    action: str
-    path: PurePosixPath
-    kubeconfig: Kubeconfig
-
-
-@dataclass(frozen=True)
-class ExtractFromKubeconfig:
-    """Key or certificate taken out of the kubeconfig in which it lives, so that a command can read it."""
-
-    action: str
-    path: PurePosixPath
-    source: PurePosixPath
-    part: Part
-
-
-@dataclass(frozen=True)
-class Concatenate:
-    """A file made of others, one after the other: a CA file that vouches for the leaves of two CAs."""
-
-    action: str
-    path: PurePosixPath
-    parts: tuple[PurePosixPath, ...]
-
-
-@dataclass(frozen=True)
-class UpdateKubeconfigs:
-    """Kubeconfigs that have an old file inside get the new one; nothing else in them changes."""
-
-    action: str
-    paths: tuple[PurePosixPath, ...]
-    swaps: tuple[Swap, ...]
-
-
-Step = Run | Write | WriteKubeconfig | ExtractFromKubeconfig | Concatenate | UpdateKubeconfigs
 
 
 @dataclass(frozen=True)
 class IssuancePlan:
     """How one certificate is made.
 
-    ``issuer`` is its CA's (its own, where it signs itself; None for a bare key pair); ``keeps_key`` tells
-    that the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for.
-    ``replaces`` is what is renewed. ``brings`` are other files of the PKI folder that its commands read,
-    ``copies`` those that they would write over (where each lies, and what it is called while they run), ``retires``
-    those that are not needed after it, ``notes`` what has to be said before it begins. With
-    ``brought`` a CA's certificate is copied from where its key is kept, and nothing is made.
+    ``issuer`` is its CA (itself, where it signs itself; None for a bare key pair or a request); with ``keeps_key``
+    the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for. ``replaces`` is
+    what is renewed. ``inputs`` are other files of the PKI folder that its commands read, ``copies`` those that they
+    would write over (where each is, and its name while they run), ``removes`` those that are not needed after it,
+    ``notes`` what has to be said before it begins. With ``is_import`` a CA's certificate is copied from where its
+    key is kept, and nothing is made.
     """
 
     certificate: Certificate
@@ -104,221 +37,283 @@ class IssuancePlan:
     days: int
     keeps_key: bool = False
     replaces: X509 | None = None
-    brings: tuple[PurePosixPath, ...] = ()
+    inputs: tuple[PurePosixPath, ...] = ()
     copies: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
-    retires: tuple[PurePosixPath, ...] = ()
+    removes: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
-    brought: bool = False
+    is_import: bool = False
 
     @property
-    def puts(self) -> tuple[PurePosixPath, ...]:
-        """The files that it puts into place, in this order; what lies elsewhere stays there."""
-        rewritten = [path for step in self.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths]
-        joined = [step.path for step in self.steps if isinstance(step, Concatenate)]
-        all_of_them = dict.fromkeys((*self.certificate.files.kept, *joined, *rewritten))
-        return tuple(path for path in all_of_them if not path.is_absolute())
+    def outputs(self) -> tuple[PurePosixPath, ...]:
+        """The files that it puts into place, in this order; what is kept elsewhere stays there."""
+        joined = [path for step in self.steps if not (step.argv or step.scratch) for path in step.makes]
+        return tuple(path for path in dict.fromkeys((*self.certificate.files.kept, *joined)) if not path.is_absolute())
 
     @property
     def secrets(self) -> frozenset[PurePosixPath]:
-        """Those of them that hold a private key."""
-        rewritten = {path for step in self.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths}
-        own = self.certificate.files.secret
-        return frozenset({*(() if own.is_absolute() else (own,)), *rewritten})
+        """Those of its outputs that hold a private key."""
+        secret = {path for step in self.steps if step.secret for path in step.makes} | {self.certificate.files.secret}
+        return frozenset(secret & set(self.outputs))
+
+    @property
+    def is_shortened(self) -> bool:
+        """True where it gets less than its usual lifetime, because its CA expires before that."""
+        return self.certificate.issuer is not None and self.days < self.certificate.days
+
+    def role_of(self, step: Step) -> str:
+        """Return whose reason for *step* applies: the check of a CA that another one signed is like every check."""
+        return "" if self.certificate.intermediate and step.action == "verify" else self.certificate.role
 
 
-def procedure(
+@dataclass(frozen=True)
+class ToolConfig:
+    """What every plan is made with."""
+
+    openssl: str = "openssl"
+    templates: Path | None = None
+    cluster_name: str = ""
+
+
+@dataclass(frozen=True)
+class RenewalSource:
+    """The certificate that is renewed.
+
+    ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the certificate
+    itself; ``rewrite`` updates the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is written
+    whole; ``leaves`` are certificates of a CA, which it has to have signed afterwards as before; ``serial`` is the
+    number that a root keeps (empty: it gets another), because they name it.
+    """
+
+    found: X509 | None
+    keeps_key: bool
+    again: bool = False
+    embeds: bool = False
+    rewrite: Step | None = None
+    leaves: tuple[PurePosixPath, ...] = ()
+    notes: tuple[str, ...] = ()
+    serial: str = ""
+
+    @property
+    def late_steps(self) -> tuple[Step, ...]:
+        """The step that brings kubeconfigs up to date, where there is one."""
+        return (self.rewrite,) if self.rewrite else ()
+
+
+def plan_new(
     certificate: Certificate,
     issuer: Certificate | None,
+    tools: ToolConfig,
     *,
-    cluster_name: str,
-    openssl: str = "openssl",
-    templates: Path | None = None,
     days: int | None = None,
     keeps_key: bool = False,
 ) -> IssuancePlan:
-    """The steps for *certificate*, signed by *issuer* (None: by itself) for *days* days (None: as it asks).
+    """Plan *certificate*, signed by *issuer* (None: by itself) for *days* days (None: as it asks).
 
     Raises InputError for a template that cannot be used.
     """
     lifetime = certificate.days if days is None else days
-    files = certificate.files
-    steps: list[Step] = []
-    if not keeps_key:
-        steps.append(new_key(certificate, openssl))
+    key = () if keeps_key else (steps.generate_key(certificate, tools.openssl),)
     if certificate.kind is Kind.KEY_PAIR:
-        assert files.public_key
-        argv = commands.public_key(openssl, files.key, files.public_key)
-        steps.append(Run("public-key", argv, reads=(files.key,), makes=(files.public_key,)))
-        return IssuancePlan(certificate, None, tuple(steps), lifetime, keeps_key)
-    steps += _certify(certificate, issuer or certificate, openssl, cnf.render(certificate, templates), lifetime)
-    steps += chained(certificate, issuer)
+        pair = (*key, steps.write_public_key(certificate, tools.openssl))
+        return IssuancePlan(certificate, None, pair, lifetime, keeps_key)
+    ca, files = issuer or certificate, certificate.files
+    assert files.cnf and files.crt
+    made = [
+        *key,
+        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        steps.request(certificate, tools.openssl),
+        steps.sign(certificate, ca, tools.openssl, lifetime),
+        steps.verify(tools.openssl, ca, files.crt),
+        *_chain(certificate, issuer),
+    ]
     if files.kubeconfig:
-        steps.append(
-            WriteKubeconfig(
-                "kubeconfig", files.kubeconfig, kubeconfig(certificate, issuer or certificate, cluster_name)
-            )
-        )
-    return IssuancePlan(certificate, issuer or certificate, tuple(steps), lifetime, keeps_key)
+        made.append(steps.write_kubeconfig(files.kubeconfig, kubeconfig_for(certificate, ca, tools.cluster_name)))
+    return IssuancePlan(certificate, ca, tuple(made), lifetime, keeps_key)
 
 
-def chained(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
+def _chain(certificate: Certificate, issuer: Certificate | None) -> tuple[Step, ...]:
     """For a CA that another one signed: the file that has both, for programs that trust roots alone."""
     crt = certificate.files.crt
     if certificate.kind is not Kind.CA or issuer is None or issuer is certificate:
         return ()
     assert crt and issuer.files.crt
-    return (Concatenate("chain", chain_of(crt), (crt, issuer.files.crt)),)
+    return (steps.concatenate("chain", chain_of(crt), crt, issuer.files.crt),)
 
 
-def brought(
-    certificate: Certificate,
-    files: Mapping[PurePosixPath, PurePosixPath],
-    openssl: str,
-    *,
-    leaves: tuple[PurePosixPath, ...] = (),
-    rewrite: UpdateKubeconfigs | None = None,
-    replaces: X509 | None = None,
-) -> IssuancePlan:
-    """The steps that copy the certificate of a CA that is kept apart: *files* of the PKI folder, and where each lies.
-
-    It has to vouch for *leaves*; *rewrite* are the kubeconfigs that have the one before inside.
-    """
-    assert certificate.files.crt
-    steps: list[Step] = [Concatenate("bring", path, (source,)) for path, source in files.items()]
-    steps.append(verified(openssl, certificate, certificate.files.crt, *leaves))
-    if rewrite:
-        steps.append(rewrite)
-    return IssuancePlan(
-        certificate,
-        certificate,
-        tuple(steps),
-        certificate.days,
-        keeps_key=True,
-        replaces=replaces,
-        brings=leaves,
-        brought=True,
-    )
-
-
-def asking(
-    certificate: Certificate, *, openssl: str, templates: Path | None, keeps_key: bool, usages_apart: bool
-) -> IssuancePlan:
-    """The steps that end with a request, for somebody else to sign: *certificate* has no ``crt``.
-
-    With *usages_apart* the signer is told in another way what it may be used for; otherwise that stands in its
-    settings, and the CA's machine needs them.
-    """
-    files = certificate.files
-    csr, config = files.csr, files.cnf
-    assert csr and config and certificate.subject
-    names = certificate.alt_names
-    settings = cnf.render_request(names) if names and usages_apart else cnf.render(certificate, templates)
-    secret = certificate.passphrase
-    argv = commands.request(openssl, files.key, certificate.subject, cnf=config, out=csr, passphrase=secret)
-    steps: list[Step] = [] if keeps_key else [new_key(certificate, openssl)]
-    steps += [Write("settings", config, settings), Run("request", argv, reads=(files.key, config), makes=(csr,))]
-    return IssuancePlan(certificate, None, tuple(steps), certificate.days, keeps_key)
-
-
-def new_key(certificate: Certificate, openssl: str) -> Run:
-    """The step that generates its key."""
-    path = certificate.files.key
-    argv = commands.private_key(openssl, certificate.key, path, certificate.passphrase)
-    return Run("key", argv, reads=(), makes=(path,), limit=_seconds(certificate.key))
-
-
-def kubeconfig(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
-    """The kubeconfig in which *certificate* lives: its user is called as the API server will call him."""
+def kubeconfig_for(certificate: Certificate, issuer: Certificate, cluster_name: str) -> Kubeconfig:
+    """Return the kubeconfig that holds *certificate*: its user has the name that the API server takes from it."""
     assert certificate.subject
-    crt, key, ca = certificate.files.crt, certificate.files.key, issuer.files.crt
+    crt, ca = certificate.files.crt, issuer.files.crt
     assert crt and ca
     return Kubeconfig(
         cluster=cluster_name,
         server=certificate.server,
         user=certificate.subject.common_name,
-        context=cluster_name,
+        context=context_of(certificate.name, cluster_name),
         ca=ca,
         crt=crt,
-        key=key,
+        key=certificate.files.key,
     )
 
 
-def _certify(certificate: Certificate, issuer: Certificate, openssl: str, settings: str, days: int) -> list[Step]:
-    """Request, signature, proof; the settings stand before the first command that reads them."""
-    files, subject = certificate.files, certificate.subject
-    csr, config = files.csr, files.cnf
-    assert csr and config and subject
-    asked = Run(
-        "request",
-        commands.request(openssl, files.key, subject, cnf=config, out=csr, passphrase=certificate.passphrase),
-        reads=(files.key, config),
-        makes=(csr,),
+def plan_import(
+    certificate: Certificate, files: Mapping[PurePosixPath, PurePosixPath], tools: ToolConfig, old: RenewalSource
+) -> IssuancePlan:
+    """Plan the copy of an external CA's certificate: *files* of the PKI folder, and where each is now."""
+    crt = certificate.files.crt
+    assert crt
+    made = (
+        *(steps.concatenate("bring", path, source) for path, source in files.items()),
+        steps.verify(tools.openssl, certificate, crt, *old.leaves),
+        *old.late_steps,
     )
-    return [Write("settings", config, settings), asked, *signed(certificate, issuer, openssl, days)]
+    return IssuancePlan(
+        certificate,
+        certificate,
+        made,
+        certificate.days,
+        keeps_key=True,
+        replaces=old.found,
+        inputs=old.leaves,
+        is_import=True,
+    )
 
 
-def signed(
-    certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = ""
-) -> tuple[Run, Run]:
-    """The signature under a request that is there, by *issuer* (which may be itself), and the proof of it.
+def plan_request(
+    certificate: Certificate, tools: ToolConfig, *, keeps_key: bool, usages_in_config: bool
+) -> IssuancePlan:
+    """Plan a request for somebody else to sign: *certificate* has no ``crt``.
 
-    *serial* is what a CA that signs itself keeps.
+    With *usages_in_config* the signer takes the usages from the openssl.cnf; otherwise it learns them in another way.
+    """
+    files, names = certificate.files, certificate.alt_names
+    assert files.cnf
+    whole = usages_in_config or not names
+    text = cnf.render(certificate, tools.templates) if whole else cnf.render_request(names)
+    key = () if keeps_key else (steps.generate_key(certificate, tools.openssl),)
+    made = (*key, steps.write_config(files.cnf, text), steps.request(certificate, tools.openssl))
+    return IssuancePlan(certificate, None, made, certificate.days, keeps_key)
+
+
+def plan_renewal(
+    certificate: Certificate, issuer: Certificate | None, old: RenewalSource, days: int, tools: ToolConfig
+) -> IssuancePlan:
+    """Plan a new certificate in the place of an *old* one, by *issuer* (None: it signs itself) for *days* days.
+
+    Raises InputError for a template that cannot be used.
+    """
+    files, ca = certificate.files, issuer or certificate
+    crt, kubeconfig = files.crt, files.kubeconfig
+    assert crt and files.cnf
+    made: list[Step] = []
+    # What is inside a kubeconfig alone has to come out of it before a command can read it.
+    if kubeconfig and old.keeps_key:
+        made.append(steps.extract(files.key, kubeconfig, "client-key"))
+    if kubeconfig and old.again:
+        made.append(steps.extract(crt, kubeconfig, "client-certificate"))
+    if not old.keeps_key:
+        made.append(steps.generate_key(certificate, tools.openssl))
+    made += [
+        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        (steps.request_again if old.again else steps.request)(certificate, tools.openssl),
+        steps.sign(certificate, ca, tools.openssl, days, serial=old.serial),
+    ]
+    if issuer and certificate.kind is Kind.CA:
+        made.append(steps.verify(tools.openssl, ca, crt))
+        if old.leaves:
+            made.append(steps.verify(tools.openssl, certificate, *old.leaves))
+        made += _chain(certificate, issuer)
+    else:
+        made.append(steps.verify(tools.openssl, ca, crt, *old.leaves))
+    if old.embeds and kubeconfig:
+        made.append(steps.write_kubeconfig(kubeconfig, kubeconfig_for(certificate, ca, tools.cluster_name)))
+    return IssuancePlan(
+        certificate,
+        ca,
+        (*made, *old.late_steps),
+        days,
+        keeps_key=old.keeps_key,
+        replaces=old.found,
+        inputs=old.leaves,
+        copies=((crt, crt),) if old.again and not kubeconfig else (),
+        notes=old.notes,
+    )
+
+
+def plan_renewal_request(certificate: Certificate, found: X509, tools: ToolConfig) -> IssuancePlan:
+    """Plan a request for the signer of the CA *certificate*, which is as *found*, to sign it again with its key.
+
+    The request goes there together with the openssl.cnf, which says what kind of CA it is.
     """
     files = certificate.files
-    csr, crt, config, authority = files.csr, files.crt, files.cnf, issuer.files.crt
-    assert csr and crt and config and authority
-    if issuer is certificate:
-        signature = Run(
-            "self-signature",
-            commands.self_signature(
-                openssl,
-                csr,
-                key=files.key,
-                out=crt,
-                days=days,
-                cnf=config,
-                passphrase=certificate.passphrase,
-                serial=serial,
-            ),
-            reads=(csr, files.key, config),
-            makes=(crt,),
-        )
-    else:
-        signature = Run(
-            "signature",
-            commands.signature(
-                openssl,
-                csr,
-                authority=(authority, issuer.files.key),
-                out=crt,
-                days=days,
-                cnf=config,
-                passphrase=issuer.passphrase,
-            ),
-            reads=(csr, authority, issuer.files.key, config),
-            makes=(crt,),
-        )
-    return signature, verified(openssl, issuer, crt)
+    assert files.crt and files.cnf
+    made = (
+        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        steps.request_again(certificate, tools.openssl),
+    )
+    issuer = str(found.issuer)
+    note = f"{ascii(issuer)[1:-1]} has signed it, and is asked to sign it again; until then everything stays as it is."
+    asking = replace(certificate, files=replace(files, crt=None))
+    return IssuancePlan(asking, None, made, certificate.days, keeps_key=True, inputs=(files.crt,), notes=(note,))
 
 
-def verified(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Run:
-    """The proof that the CA *issuer* vouches for each of *crts*."""
-    authority = issuer.files.crt
-    assert authority
-    argv = commands.verification(openssl, authority, *crts, intermediate=issuer.intermediate)
-    return Run("verify", argv, reads=tuple(dict.fromkeys((authority, *crts))))
+def plan_rotation_start(
+    certificate: Certificate, issuer: Certificate | None, old: RenewalSource, days: int, tools: ToolConfig
+) -> IssuancePlan:
+    """Plan a new key and certificate for a CA, beside the old one; *issuer* signs it (None: itself).
+
+    The CA's file then holds both, the new one first, and every reader of it accepts what either of them signed.
+    The new one is also in a file of its own, for the signer of kube-controller-manager, which takes one certificate.
+    """
+    both = certificate.files.crt
+    assert both and certificate.files.cnf
+    alone, before = new_ca_only_path(both), both.with_name(f"{both.stem}-old{both.suffix}")
+    new = replace(certificate, files=replace(certificate.files, crt=alone))
+    made = (
+        steps.generate_key(new, tools.openssl),
+        steps.write_config(certificate.files.cnf, cnf.render(new, tools.templates)),
+        steps.request(new, tools.openssl),
+        steps.sign(new, issuer or new, tools.openssl, days),
+        *((steps.verify(tools.openssl, issuer, alone),) if issuer else ()),
+        steps.concatenate("both-authorities", both, alone, before),
+        steps.verify(tools.openssl, certificate, alone, *old.leaves),
+        *_chain(certificate, issuer),
+        *old.late_steps,
+    )
+    return IssuancePlan(
+        new,
+        issuer or new,
+        made,
+        days,
+        replaces=old.found,
+        inputs=old.leaves,
+        copies=((both, before),),
+        notes=old.notes,
+    )
 
 
-def _seconds(key: Key) -> float:
-    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
-
-
-def role_of(certificate: Certificate, step: Step) -> str:
-    """Whose reason for a step is told: the check of a CA that another one signed is like everybody's."""
-    return "" if certificate.intermediate and step.action == "verify" else certificate.role
-
-
-def serial_file(issuer: Certificate) -> PurePosixPath:
-    """Where -CAcreateserial leaves the serial: the CA's file name, ending in .srl."""
-    assert issuer.files.crt
-    return issuer.files.crt.with_suffix(".srl")
+def plan_rotation_complete(
+    certificate: Certificate, root: PurePosixPath | None, old: RenewalSource, tools: ToolConfig
+) -> IssuancePlan:
+    """Plan the removal of the outgoing CA from the file that holds both; *root* has signed the one that stays."""
+    both = certificate.files.crt
+    assert both
+    alone = new_ca_only_path(both)
+    kept = replace(certificate, files=replace(certificate.files, cnf=None, csr=None))
+    made = (
+        steps.copy_first(tools.openssl, alone, both),
+        steps.verify(tools.openssl, certificate, both, *old.leaves),
+        *((steps.concatenate("chain", chain_of(both), both, root),) if root else ()),
+        *old.late_steps,
+    )
+    return IssuancePlan(
+        kept,
+        kept,
+        made,
+        certificate.days,
+        keeps_key=True,
+        replaces=old.found,
+        inputs=(alone, *old.leaves, *((root,) if root else ())),
+        removes=(alone,),
+        notes=old.notes,
+    )

@@ -1,77 +1,92 @@
-"""Making certificates: what is missing is planned, run step by step, checked, and put into place.
-
-A lesson runs one command after the other (``kcert.shell.run``); quiet work runs the certificates side by
-side (``kcert.shell.run_many``). Both run the same steps in the same staging folders.
-"""
+"""Issue certificates: read the status, plan what follows from it, carry the plans out."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import contextlib
+from typing import TYPE_CHECKING
 
-from kcert import shell
-from kcert.issue.context import CsrTarget, IssueContext, Made, Prepared, Renewal, Reporter, Result, StoppedError
-from kcert.issue.one_by_one import OneByOne
-from kcert.issue.planner import locked, prepare_missing
-from kcert.issue.side_by_side import SideBySide
-from kcert.issue.workbench import Executor
+from kcert.issue import external_ca
+from kcert.issue.checks import with_passphrases
+from kcert.issue.context import Context, Result, StoppedError
+from kcert.issue.execute import Executor
+from kcert.issue.planner import plan
 from kcert.store import Workspace
 
-__all__ = [
-    "CsrTarget",
-    "IssueContext",
-    "Made",
-    "Prepared",
-    "Renewal",
-    "Reporter",
-    "Result",
-    "StoppedError",
-    "make",
-    "prepare",
-]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.certificates import Certificate
 
 
-def prepare(order: IssueContext, now: datetime | None = None) -> Prepared:
-    """Look at the folder and plan what is missing; nothing is written.
+def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
+    """Issue what *specs* need, in the PKI folder and in the folders of external CAs, and leave alone what is there.
 
-    Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
+    Return what came of it in the PKI folder (None: the reporter only prints the plans). Raises a KcertError for
+    whatever stands in the way; what was finished before stays, and nothing else.
     """
-    moment = now or datetime.now(timezone.utc)
-    order = locked(order)
-    if order.renewal:
-        from kcert.issue.renewal import prepare_renewal
-
-        return prepare_renewal(order, order.renewal, moment)
-    if order.asks:
-        from kcert.issue.asking import prepare_requests
-
-        return prepare_requests(order)
-    return prepare_missing(order, moment)
+    result = None
+    for part, wanted in _parts(ctx, specs):
+        done = _issue_in_folder(part, wanted)
+        if part.root == ctx.root:
+            result = done
+        if done and done.stopped:
+            return done
+    return result
 
 
-def make(order: IssueContext, narrator: Reporter) -> Result:
-    """Make what is missing of the order, and leave alone what is there.
+def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Context, tuple[Certificate, ...]]]:
+    """Return what is to be done, folder by folder.
 
-    Raises a KcertError for whatever stands in the way; what was finished before stays, and nothing else.
+    What concerns the CAs themselves is done in their folder first; the end of a rotation there comes last, because
+    the leaves that may stand in its way are in the PKI folder.
     """
-    if Workspace.is_unfinished(order.root):
-        with Workspace.open(order.root, order.doing, narrator.waits):
-            pass  # what was stopped half-way is completed before anybody judges what is there
-    if not order.root.exists() or any(one.passphrase for one in locked(order).known):
+    if ctx.root_dir is not None:
+        above, roots = external_ca.root_context(ctx, specs, ctx.root_dir)
+        ctx, specs = external_ca.with_root(ctx, specs, above)
+        if roots:
+            if ctx.reporter.executes:  # what cannot be made under it must not leave a root behind
+                plan(*(external_ca.in_ca_dir(ctx, specs, ctx.ca_dir) if ctx.ca_dir else (ctx, specs)))
+            yield above, roots
+    if ctx.ca_dir is None:
+        yield ctx, specs
+        return
+    there = external_ca.in_ca_dir(ctx, specs, ctx.ca_dir)
+    here = external_ca.without_ca_keys(ctx, specs, ctx.ca_dir)
+    if ctx.renewal and ctx.renewal.complete_rotation:
+        yield here
+        yield there
+        return
+    if there[1]:
+        yield there
+    yield here
+
+
+def _issue_in_folder(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
+    if not ctx.reporter.executes:
+        ctx.reporter.on_plan(ctx, plan(ctx, specs))
+        return None
+    result = None
+    try:
+        result = _execute(ctx, specs)
+    finally:
+        ctx.reporter.on_end(result)
+    return result
+
+
+def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result:
+    if Workspace.is_unfinished(ctx.root):
+        with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait):
+            pass  # what was stopped half-way is completed before the status is read
+    if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
         # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
-        prepare(order)
-    with Workspace.open(order.root, order.doing, narrator.waits) as workspace:
-        prepared = prepare(order)
-        narrator.opens(order, prepared)
-        bench = Executor(order, workspace, narrator)
-        try:
-            if order.side_by_side:
-                batch = SideBySide(bench, prepared.procedures)
-                shell.run_many(batch.next_command, batch.ended, order.jobs)
-            else:
-                OneByOne(bench).run(prepared.procedures)
-        except StoppedError:
-            pass
-    done = {made.procedure.certificate.name for made in bench.made}
-    left = tuple(one for one in prepared.procedures if one.certificate.name not in done)
-    missing = tuple(one for one in order.known if not (order.root / one.files.proof).exists())
-    return Result(tuple(bench.made), prepared.kept, left, missing)
+        plan(ctx, specs)
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
+        work = plan(ctx, specs)
+        ctx.reporter.on_plan(ctx, work)
+        executor = Executor(ctx, store)
+        with contextlib.suppress(StoppedError):
+            (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
+    done = {issued.plan.certificate.name for issued in executor.issued}
+    left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
+    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.proof).exists())
+    return Result(tuple(executor.issued), work.kept, left, missing)

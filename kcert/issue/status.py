@@ -45,11 +45,11 @@ class State(enum.Enum):
 class CertificateStatus:
     """One certificate and how it stands.
 
-    ``reasons`` are clauses that tell why it is not current, ``harmless`` those among them that nobody who uses it
+    ``reasons`` are clauses that tell why it is not current, ``cosmetic`` those among them that nobody who uses it
     would notice: other tools give CAs other names, and leave out what is not needed; a CA that goes out is still
     believed. ``found`` is what lies there now, if it can be read; ``has_key`` tells whether its private key is there.
-    ``outgoing`` are the other certificates of a CA's file: those whose leaves are still accepted while the CA is being
-    replaced.
+    ``previous_cas`` are the other certificates of a CA's file: those whose leaves are still accepted while the CA is
+    being replaced.
     """
 
     certificate: Certificate
@@ -57,29 +57,29 @@ class CertificateStatus:
     reasons: tuple[str, ...] = ()
     found: X509 | None = None
     has_key: bool = False
-    outgoing: tuple[X509, ...] = ()
-    harmless: tuple[str, ...] = ()
+    previous_cas: tuple[X509, ...] = ()
+    cosmetic: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
-        """True where it does its work, whoever made it: it is there, it has not ended, and what differs is harmless."""
+        """True where it does its work, whoever made it: it is there, it has not ended, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
-        return self.state is not State.STALE or set(self.reasons) <= set(self.harmless)
+        return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
 
     @property
-    def faults(self) -> str:
+    def blocking(self) -> str:
         """The reasons that count, in one line."""
-        return "; ".join(reason for reason in self.reasons if reason not in self.harmless)
+        return "; ".join(reason for reason in self.reasons if reason not in self.cosmetic)
 
-    def mended_by(self, folder_option: str) -> str:
+    def fix_command(self, folder_option: str) -> str:
         """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
         in_line = " --stale" if self.state is State.STALE else ""
-        anew = " --new-key" if in_line and self.is_another_authority else ""
+        anew = " --new-key" if in_line and self.is_other_ca else ""
         return f"kcert renew {self.certificate.name}{anew}{in_line}{folder_option}"
 
     @property
-    def is_another_authority(self) -> bool:
+    def is_other_ca(self) -> bool:
         """Whether it is a CA of another name or key than kcert.yaml has: it becomes that by a change-over alone."""
         one, found = self.certificate, self.found
         if one.kind is not Kind.CA or found is None or one.subject is None or not (found.ca or found.self_issued):
@@ -127,12 +127,12 @@ def status_of(
             pems[one.name, place] = block.pem
     read = dict(zip(pems, read_certificates(openssl, pems.values()), strict=True)) if pems else {}
     found = {name: one for (name, place), one in read.items() if isinstance(one, X509) and place == 0}
-    outgoing: dict[str, tuple[X509, ...]] = {}
+    previous_cas: dict[str, tuple[X509, ...]] = {}
     for (name, place), other in read.items():
         if place and isinstance(other, X509):
-            outgoing[name] = (*outgoing.get(name, ()), other)
+            previous_cas[name] = (*previous_cas.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
-    return {one.name: _standing(root, one, contents[one.name], (found, outgoing), moment) for one in wanted}
+    return {one.name: _standing(root, one, contents[one.name], (found, previous_cas), moment) for one in wanted}
 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
@@ -166,7 +166,7 @@ def _standing(
     read: tuple[Mapping[str, X509], Mapping[str, tuple[X509, ...]]],
     now: datetime,
 ) -> CertificateStatus:
-    found, outgoing = read
+    found, previous_cas = read
     has_key = content.key is not None
     proof = root / certificate.files.proof
     if content.crt is None:
@@ -182,18 +182,18 @@ def _standing(
     differs = [
         *_unlike(certificate, one),
         *_key_trouble(certificate, content, one),
-        *_not_from(certificate, one, found, outgoing),
+        *_not_from(certificate, one, found, previous_cas),
     ]
     reasons = [said for said, _ in differs]
-    harmless = tuple(said for said, harms in differs if not harms)
+    cosmetic = tuple(said for said, harms in differs if not harms)
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
-    others = outgoing.get(certificate.name, ())
+    others = previous_cas.get(certificate.name, ())
     if one.not_after <= now:
         expired = f"it ended on {one.not_after:%Y-%m-%d}"
-        return CertificateStatus(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others, harmless)
+        return CertificateStatus(certificate, State.EXPIRED, (expired, *reasons), one, has_key, others, cosmetic)
     if reasons:
-        return CertificateStatus(certificate, State.STALE, tuple(reasons), one, has_key, others, harmless)
+        return CertificateStatus(certificate, State.STALE, tuple(reasons), one, has_key, others, cosmetic)
     if one.not_after <= now + timedelta(days=EXPIRING_DAYS):
         return CertificateStatus(
             certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others
@@ -283,12 +283,12 @@ def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
 
 
 def _not_from(
-    certificate: Certificate, one: X509, found: Mapping[str, X509], outgoing: Mapping[str, tuple[X509, ...]]
+    certificate: Certificate, one: X509, found: Mapping[str, X509], previous_cas: Mapping[str, tuple[X509, ...]]
 ) -> list[tuple[str, bool]]:
     if certificate.issuer is None or (authority := found.get(certificate.issuer)) is None:
         return []
     trouble = issuer_mismatch(one, authority)
-    if trouble and any(not issuer_mismatch(one, other) for other in outgoing.get(certificate.issuer, ())):
+    if trouble and any(not issuer_mismatch(one, other) for other in previous_cas.get(certificate.issuer, ())):
         return [("the CA that goes out signed it", False)]  # whoever has the CA's file with both still believes it
     return [(said, True) for said in trouble]
 

@@ -20,11 +20,13 @@ from kcert.files import read_regular
 from kcert.issue.status import status_of
 from kcert.kubernetes import components, credentials, kubeconfigs
 from kcert.kubernetes.placement import authority_in, near_hosts, unusable_key
+from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import X509, certificate_pems, read_certificates
 from kcert.profiles.profile import file_of, kubeconfig_of
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-from kcert.store.elsewhere import Written, check_unlinked, write
+from kcert.store.atomic import Written, check_unlinked, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from kcert.config import Cluster, Host
     from kcert.kubernetes.components import Authority
     from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.openssl.x509 import PublicKey
     from kcert.profiles.profile import Part
 
 FOLDER = Path("bundles")
@@ -142,7 +145,7 @@ class _Reader:
         self.clients: Mapping[str, Credentials] = {
             one.certificate.name: one for one in credentials.credentials(folder, dials.values())
         }
-        self.authorities = tuple(self._authorities())
+        self.ca_public_keys = tuple(self._ca_public_keys())
 
     def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[Packed, ...]:
         """The files of one host, each once."""
@@ -222,25 +225,30 @@ class _Reader:
             place(one.certificate, "key", one.reader),
         )
 
-    def _authorities(self) -> Iterator[bytes]:
-        """The keys of the CAs, as far as they are here, in DER."""
-        for one in self.known.values():
-            path = self.folder.root / one.files.key
-            if one.kind is Kind.CA and path.exists():
-                yield from (block.der for block in pem_blocks(_read(path)) if block.is_key)
+    def _ca_public_keys(self) -> Iterator[PublicKey]:
+        """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
+        paths = [
+            self.folder.root / one.files.crt for one in self.known.values() if one.kind is Kind.CA and one.files.crt
+        ]
+        pems = [pem for path in paths if path.exists() for pem in certificate_pems(_read(path))]
+        read = read_certificates(self.folder.openssl, dict.fromkeys(pems))
+        yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
     def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
-        """Whatever the files are called: a CA's key goes to the control plane alone."""
+        """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
         if any(one.name == host.name for one in self.folder.cluster.control_plane):
             return
-        for file in packed:
-            inside = kubeconfig.opened(file.content) if file.mode == SECRET_MODE else None
-            blocks = pem_blocks(inside.key if inside else file.content)
-            if any(block.is_key and block.der in self.authorities for block in blocks):
-                raise InputError(
-                    f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew {file.owner} "
-                    f"--new-key{self.folder.option}` gives it one of its own."
-                )
+        for file in (one for one in packed if one.mode == SECRET_MODE):
+            inside = kubeconfig.opened(file.content)
+            for block in pem_blocks(inside.key if inside else file.content):
+                if block.is_key and self._is_ca_key(block.pem):
+                    raise InputError(
+                        f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew "
+                        f"{quote(file.owner)} --new-key{self.folder.option}` gives it one of its own."
+                    )
+
+    def _is_ca_key(self, pem: str) -> bool:
+        return any(same_key(self.folder.openssl, pem.encode(), public) for public in self.ca_public_keys)
 
 
 def _read(path: Path) -> bytes:
@@ -253,7 +261,7 @@ def _read(path: Path) -> bytes:
 def _links(content: bytes) -> tuple[str, str, str] | None:
     """The three paths in a kubeconfig that names files; None where it is none."""
     try:
-        found = plain_yaml.one(content, aliases=True)
+        found = plain_yaml.load(content, aliases=True)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
     except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError):
@@ -363,7 +371,7 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     if target is not None and not target.is_dir():
         if len(made) > 1:
             raise InputError(f"{target} is no folder that is there, and {len(made)} archives do not fit into one file.")
-        return (write(target, archive(made[0]), SECRET_MODE),)
+        return (write_file(target, archive(made[0]), SECRET_MODE),)
     place = target or FOLDER
     check_unlinked(target or Path(), [Path(one.file) if target else FOLDER / one.file for one in made])
     if target is None:
@@ -373,4 +381,4 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
             raise MachineError(
                 f"{place} cannot be made: {error.strerror}. Name another folder with --output."
             ) from None
-    return tuple(write(place / one.file, archive(one), SECRET_MODE) for one in made)
+    return tuple(write_file(place / one.file, archive(one), SECRET_MODE) for one in made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,16 +11,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
-from kcert.kubernetes.server import address_of, check_server
-from kcert.shell import quote
+from kcert.kubernetes.server import address_of, server_url
+from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kcert.kubernetes.credentials import Credentials, Folder
 
 SECONDS = 15
-"""After this curl gives up; an API server that is well answers at once."""
+"""curl gives up after this time; a healthy API server answers at once."""
+
+RATE = "2M"
+"""Bytes per second that curl reads at most: a body without end is cut off at SECONDS times this, not by the memory."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
 
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
@@ -30,14 +39,15 @@ _PATH = re.compile(r"/[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]*")
 class Call:
     """One request: who asks, where, and the command that does it.
 
-    ``argv`` is what runs; where that is a script for bash, ``script`` is what one types.
+    ``script`` is what one types in bash. ``argv`` is what that runs: where certificate and key are in a kubeconfig
+    alone, both reach curl through pipes, and /dev/fd/{crt} and /dev/fd/{key} in it stand for these.
     """
 
     credentials: Credentials
     server: str
     path: str
     argv: tuple[str, ...]
-    script: str | None = None
+    script: str | None = None  # None: argv itself
 
     @property
     def user(self) -> str:
@@ -68,8 +78,7 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     """
     if not _PATH.fullmatch(path):
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
-    if server is not None:
-        check_server(server)
+    server = None if server is None else server_url(server)
     found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.is_client))
     if len(found) > 1:
         raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
@@ -78,15 +87,23 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     server = server or profile.server(folder.cluster, found[0]) or folder.cluster.endpoint
     url = f"{server.rstrip('/')}{path}"
     if found[0].files.kubeconfig:
+        cert, key = _CRT, _KEY
         script = _script(folder.root, one, url)
-        return Call(one, server, path, ("bash", "-c", script), script)
-    cert, key = _curl_file(folder.root / one.crt), str(folder.root / one.key)
+    else:
+        cert, key = _curl_file(folder.root / one.crt), str(folder.root / one.key)
+        script = None
     argv = (*_curl(folder.root, one), "--cert", cert, "--key", key, *_rest(url))
-    return Call(one, server, path, argv)
+    return Call(one, server, path, argv, script)
+
+
+_CRT, _KEY = "/dev/fd/{crt}", "/dev/fd/{key}"
 
 
 def _curl(root: Path, one: Credentials) -> tuple[str, ...]:
-    return ("curl", "--silent", "--show-error", "--max-time", str(SECONDS), "--cacert", str(root / one.ca))
+    return ("curl", "--silent", "--show-error", *_LIMITS, "--cacert", str(root / one.ca))
+
+
+_LIMITS = ("--max-time", str(SECONDS), "--limit-rate", RATE)
 
 
 def _rest(url: str) -> tuple[str, ...]:
@@ -101,14 +118,14 @@ def _curl_file(path: Path) -> str:
 
 
 def _script(root: Path, one: Credentials, url: str) -> str:
-    """The call in bash, for a key that lies in a kubeconfig alone: it is decoded on the way, and never lies loose."""
+    """Return the call in bash for a key that is in a kubeconfig alone: it is decoded into a pipe, never into a file."""
     file = one.certificate.files.kubeconfig
     assert file
 
     def taken(field: str) -> str:
         return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
 
-    begin, end = shell.format_command(_curl(root, one)), shell.format_command(_rest(url))
+    begin, end = format_command(_curl(root, one)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 
@@ -116,11 +133,36 @@ def run(asked: Call) -> Answer:
     """Run the command; raises ProgramError, with the failure explained, where no answer came."""
     if shell.find("curl") is None:
         raise ProgramError("curl is not on this machine, or not on PATH. Install it, or use kubectl with a kubeconfig.")
-    reading = shell.read(shell.Command(asked.argv, limit=SECONDS + _GRACE, asks=True))
+    with contextlib.ExitStack() as pipes:
+        argv, descriptors = asked.argv, tuple[int, ...]()
+        if asked.script is not None:
+            one = asked.credentials
+            crt, key = descriptors = tuple(
+                pipes.enter_context(_pipe(one.contents[path])) for path in (one.crt, one.key)
+            )
+            argv = tuple({_CRT: f"/dev/fd/{crt}", _KEY: f"/dev/fd/{key}"}.get(word, word) for word in argv)
+        command = shell.Command(argv, limit=SECONDS + _GRACE, asks=True, descriptors=descriptors)
+        reading = shell.read(command)
     if not reading.succeeded:
         raise ProgramError(_failure(asked, reading.status, reading.stderr))
     body, _, status = reading.stdout.rpartition(b"\n")
     return Answer(int(status) if status.isdigit() else 0, body)
+
+
+@contextlib.contextmanager
+def _pipe(content: bytes) -> Iterator[int]:
+    """Give the reading end of a pipe that holds *content*; raises InputError where that is too much for one."""
+    reader, writer = os.pipe()
+    try:
+        try:
+            os.set_blocking(writer, False)  # nothing reads it yet
+            if os.write(writer, content) < len(content):
+                raise InputError(f"the client certificate has {len(content)} bytes, which is too much for a pipe.")
+        finally:
+            os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
 
 
 def _failure(asked: Call, status: int, said: str) -> str:

@@ -10,9 +10,10 @@ from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
 from kcert.config import names as check_names
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,26 +79,32 @@ def clients(folder: Folder) -> tuple[Certificate, ...]:
 
 
 def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Those of *among* that *name* means: a certificate, a component, a node; or a user who is not in kcert.yaml.
+    """Return those of *among* that *name* means: a certificate, a component, a node; or a user not in kcert.yaml.
 
-    Raises InputError for a name that is nobody's, with the near ones.
+    ``kubelet`` means the kubelets of all nodes, ``scheduler`` is short for ``kube-scheduler``. Raises InputError for
+    an unknown name, with the near ones.
     """
     among = tuple(among)
-    found = profiles.named(among, name) or tuple(one for one in among if one.host == name and one.chapter == "kubelet")
+    of_kubelets = tuple(one for one in among if one.chapter == "kubelet")
+    found = (
+        profiles.named(among, name)
+        or tuple(one for one in of_kubelets if name in (one.host, "kubelet"))
+        or profiles.named(among, f"kube-{name}")
+    )
     if found:
         return found
-    known = folder.known.values()
-    if other := profiles.named(known, name):
-        raise InputError(f"{other[0].name} is not a certificate that somebody shows to the API server.")
     if why := profiles.PROFILES[folder.cluster.profile].why_absent(name):
         raise InputError(f"{name!a}: {why}.")
-    if newcomer := _newcomer(folder, name):
-        return (newcomer,)
     choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
+    listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
+    if other := profiles.named(folder.known.values(), name):
+        raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
+    if user := _newcomer(folder, name):
+        return (user,)
     close = difflib.get_close_matches(name, choice, 3)
-    hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(choice)}."
-    makes = "" if check_names.user_name(name) else f" `kcert client {name}{folder.option}` makes a new one."
-    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{makes}")
+    hint = f"did you mean {', '.join(close)}?" if close else f"there are {listed}."
+    command = "" if check_names.user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
+    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{command}")
 
 
 def _newcomer(folder: Folder, name: str) -> Certificate | None:
@@ -143,7 +150,7 @@ def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.faults}. `{one.mended_by(folder.option)}` "
+            f"{one.certificate.files.proof} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
             "renews it."
         )
 
@@ -160,17 +167,17 @@ def _credentials(folder: Folder, one: Certificate, authority: Certificate, stand
     assert files.crt
     contents[authority.files.crt] = public(folder.root, authority.files.crt)
     if files.kubeconfig:
-        inside = kubeconfig.opened((folder.root / files.kubeconfig).read_bytes())
+        inside = kubeconfig.opened(read_regular(folder.root / files.kubeconfig))
         assert inside  # its standing says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
-        contents |= {files.crt: public(folder.root, files.crt), files.key: (folder.root / files.key).read_bytes()}
+        contents |= {files.crt: public(folder.root, files.crt), files.key: read_regular(folder.root / files.key)}
     return Credentials(one, authority, contents, standing)
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:
     """What a file that anybody may read holds; raises InputError where a private key lies in it as well."""
-    content = (root / file).read_bytes()
+    content = read_regular(root / file)
     if any(block.is_key for block in pem_blocks(content)):
         raise InputError(f"{root / file} holds a private key besides: it would be handed out with it. Take it out.")
     return content

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import base64
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import profiles, shell
 from kcert.config import names as check_names
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
-from kcert.issue.taking_over import known_files, made_here
-from kcert.kubeconfig import Kubeconfig
+from kcert.issue.adopt import known_files, made_here
+from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.kubeconfig_lock import locked
 from kcert.kubernetes.placement import check_prefix
-from kcert.kubernetes.server import check_server
+from kcert.kubernetes.server import server_url
 from kcert.profiles.profile import kubeconfig_of
 from kcert.store import SECRET_MODE, Workspace
-from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -122,7 +122,7 @@ def drafts(
     Raises InputError for a name that is nobody's, a wish that cannot be had, and a certificate that is
     missing, stale or expired.
     """
-    _check(wish)
+    wish = _checked(wish)
     everybody = credentials.clients(folder)
     wanted: dict[str, Certificate] = {}
     for name in names:
@@ -133,7 +133,7 @@ def drafts(
     return tuple(draft(folder, one, wish) for one in credentials.credentials(folder, chosen))
 
 
-def strangers(folder: Folder) -> tuple[Certificate, ...]:
+def foreign_kubeconfigs(folder: Folder) -> tuple[Certificate, ...]:
     """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
     own = [
         one for one in credentials.clients(folder) if one.files.kubeconfig and (folder.root / one.files.proof).is_file()
@@ -151,7 +151,7 @@ def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
         cluster=cluster.name,
         server=wish.server or profile.server(cluster, certificate),
         user=certificate.subject.common_name,
-        context=wish.context or cluster.name,
+        context=wish.context or profile.context or context_of(certificate.name, cluster.name),
         ca=one.ca,
         crt=one.crt,
         key=one.key,
@@ -159,15 +159,15 @@ def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
     return Draft(one, made, kubeconfig_of(certificate), wish)
 
 
-def _check(wish: Wish) -> None:
-    if wish.server is not None:
-        check_server(wish.server)
+def _checked(wish: Wish) -> Wish:
+    """Return *wish* with its server as a URL; raises InputError for what cannot be."""
     if wish.context is not None and (why := check_names.context_name(wish.context)):
         raise InputError(f"--context {wish.context!a} is not accepted: {why}.")
     if wish.prefix is not None:
         check_prefix(wish.prefix)
         if wish.embed:
-            raise InputError("--path-prefix says where files lie that are not embedded: it goes with --no-embed.")
+            raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
+    return wish if wish.server is None else replace(wish, server=server_url(wish.server))
 
 
 def keep(folder: Folder, made: Iterable[Draft], narrator: Reporter, *, kubectl: bool = False) -> None:
@@ -254,10 +254,10 @@ def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written,
         check_unlinked(target, [one.file for one in made])
         for one in made:
             make_folder((target / one.file).parent)
-        return tuple(write(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
+        return tuple(write_file(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
     if len(made) > 1:
         raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write(target, absolute(folder, made[0]), SECRET_MODE),)
+    return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
 
 
 def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
@@ -280,37 +280,29 @@ def elsewhere(folder: Folder, one: Draft) -> Draft:
     return Draft(one.credentials, one.kubeconfig, one.file, wish)
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What came of a merge: the file, and which entries were ``renewed``; None where the context was added."""
-
-    file: Written
-    renewed: tuple[str, ...] | None = None
-
-
 def merge(
     folder: Folder,
     made: tuple[Draft, ...],
     target: Path,
-    waits_for: Callable[[Lock], None],
+    on_wait: Callable[[Lock], None],
     *,
     replace: bool = False,
-) -> Merged:
-    """Add the context of one kubeconfig to the kubeconfig *target*; all else in it stays as it is.
+) -> tuple[Written, tuple[str, ...] | None]:
+    """Add the context of one kubeconfig to the kubeconfig *target*, which is created where there is none.
 
-    With *replace* a context that is there already is brought up to date. *waits_for* hears who else is changing it.
+    With *replace* a context that is there already is brought up to date: then the entries that had to change come
+    back, else None. *on_wait* is called where another program is changing the file.
     """
     if len(made) > 1:
         listed = ", ".join(one.name for one in made[:10])
         raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; the kubeconfig to merge into has to be a file.")
     new = absolute(folder, made[0])
-    merging.read(target)  # a file that is not there is not locked
-    with locked(target, waits_for):
-        content = merging.read(target)
-        if not (replace and merging.has_context(target, content, made[0].kubeconfig.context)):
-            merged = merging.merged(target, content, new, named=made[0].wish.context is not None)
-            return Merged(write(target, merged, SECRET_MODE))
-        renewed = merging.renewed(target, content, new)
-        if not renewed.entries:
-            return Merged(Written(target, changed=False), renewed.entries)
-        return Merged(write(target, renewed.content, SECRET_MODE), renewed.entries)
+    make_folder(target.parent)
+    with locked(target, on_wait):
+        before = merging.read(target)
+        merged = merging.merge(target, before, new, replace=replace)
+        if merged.content == before:
+            return Written(target, changed=False), merged.updated
+        return write_file(target, merged.content, SECRET_MODE), merged.updated

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import KcertError, ProgramError, UnansweredError, sentence
+from kcert.quoting import format_command
 from kcert.shell import Command, find, read
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
-    what = f"`{' '.join(argv[:3])}` failed with status {reading.status}"
+    what = f"`{format_command(argv[:3])}` failed with status {reading.status}"
     said = ascii(said)[1:-1]
     kind = UnansweredError if any(sign in reading.stderr for sign in _UNANSWERED) else ProgramError
     return kind(f"{what}: {sentence(said)} {advice}".strip())

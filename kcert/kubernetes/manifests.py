@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_regular
+from kcert.issue.checks import require_ca, with_passphrases
 from kcert.issue.embedded import Kubeconfigs
-from kcert.issue.plan import kubeconfig
-from kcert.issue.planner import authority_for, locked
+from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
-from kcert.kubeconfig import swapped
 from kcert.kubernetes import signers, signing
-from kcert.kubernetes.answers import contents, load
-from kcert.kubernetes.asking import check_signer
+from kcert.kubernetes.csr_subject import check_signer
+from kcert.kubernetes.issued import contents, load
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -32,16 +32,17 @@ from kcert.kubernetes.signing_request import (
 )
 from kcert.openssl import commands
 from kcert.openssl.read import X509, certificate_pems, read_certificate
-from kcert.shell import Command, quote, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.quoting import quote
+from kcert.shell import Command, run
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue.context import IssueContext
+    from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.issued import Answer
     from kcert.shell import Outcome
 
 
@@ -69,7 +70,9 @@ def compose(root: Path, certificate: Certificate, wish: Wish, openssl: str, opti
     assert certificate.files.csr
     path = root / certificate.files.csr
     if not path.is_file():
-        raise InputError(f"{path} is not there: `kcert csr new {certificate.name}{option}` makes key and request.")
+        raise InputError(
+            f"{path} is not there: `kcert csr new {quote(certificate.name)}{option}` makes key and request."
+        )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
     name = wish.name or object_name_of(certificate)
@@ -102,7 +105,7 @@ def write(
     """
     content = text(one).encode("utf-8")
     if output is not None:
-        in_place.create(output, content, PUBLIC_MODE)
+        atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
     name = PurePosixPath(f"{one.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
@@ -139,7 +142,7 @@ def named(root: Path, name: str, option: str = "") -> Path:
         return path
     made = root / f"{name.replace(':', '-')}-csr.yaml"
     if not made.is_file():
-        raise InputError(f"{made} is not there: `kcert csr manifest {name}{option}` writes it.")
+        raise InputError(f"{made} is not there: `kcert csr manifest {quote(name)}{option}` writes it.")
     return made
 
 
@@ -161,7 +164,7 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     before = load(path)
     after = decision(before)
     if after != before:
-        in_place.edit(path, text(after).encode("utf-8"))
+        atomic.edit_file(path, text(after).encode("utf-8"))
     return before, after
 
 
@@ -184,7 +187,7 @@ class Reporter(Protocol):
         """It had one already."""
 
 
-def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter) -> None:
+def sign(desk: Context, path: Path, longest: timedelta, narrator: Reporter) -> None:
     """Do what kube-controller-manager would do with the manifest at *path*, with the cluster's CA of the PKI folder.
 
     Raises VerdictError where the signer refuses; then that stands in the manifest, too.
@@ -194,21 +197,21 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
         narrator.there(one)
         return
     if failed := signing.judge(one, desk.openssl):
-        in_place.edit(path, text(failed).encode("utf-8"))
+        atomic.edit_file(path, text(failed).encode("utf-8"))
         condition = failed.conditions[-1]
         raise VerdictError(
             f"the signer {one.signer} refuses {one.name}: {condition.message}. {path} has the condition Failed now, as "
             "it would have in a cluster."
         )
-    desk = locked(desk)
-    certificate = next(one for one in desk.known if one.name == "ca")
+    desk, _ = with_passphrases(desk, ())
+    certificate = next(one for one in desk.specs if one.name == "ca")
     now = datetime.now(timezone.utc)
     if not desk.root.is_dir():
         raise InputError(
             f"{desk.root} is not there, and in it would be the CA: `kcert ca{desk.folder_option}` makes one."
         )
     standing = status_of(desk.root, [certificate], desk.openssl, now)[certificate.name]
-    ca = authority_for(desk, replace(certificate, name=one.name), standing, now)
+    ca = require_ca(desk, replace(certificate, name=one.name), standing, now)
     assert certificate.files.crt
     how = signing.prepare(
         one,
@@ -218,14 +221,14 @@ def sign(desk: IssueContext, path: Path, longest: timedelta, narrator: Reporter)
         duration=longest,
         now=now,
     )
-    with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
+    with Workspace.open(desk.root, desk.command, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
-        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrase, narrator.ended)
-    in_place.edit(path, text(signed).encode("utf-8"))
+        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrases.ca, narrator.ended)
+    atomic.edit_file(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 
 
-def _kept_authority(desk: IssueContext, certificate: Certificate, answer: Answer, keeper: Keeper) -> tuple[Path, bool]:
+def _kept_authority(desk: Context, certificate: Certificate, answer: Answer, keeper: Keeper) -> tuple[Path, bool]:
     """Put a CA's certificate into the PKI folder; with what is above it, if that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that hold that get it as well.
@@ -233,22 +236,21 @@ def _kept_authority(desk: IssueContext, certificate: Certificate, answer: Answer
     crt, new = certificate.files.crt, answer.found
     assert crt
     pems = certificate_pems(answer.pem)
-    with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
+    with Workspace.open(desk.root, desk.command, keeper.waits) as workspace:
         old = _renewed_by(new, status_of(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return desk.root / crt, False
-        rewrite = Kubeconfigs.below(desk.root).of_authority(certificate, (old,)) if old else None
-        rewritten = rewrite.paths if rewrite else ()
+        rewrite = Kubeconfigs.below(desk.root).of_ca(certificate, (old,)) if old else None
+        rewritten = rewrite.makes if rewrite else ()
         if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
             chain = desk.root / chain_of(crt)
-            pems += certificate_pems(chain.read_bytes())[1:] if chain.is_file() else []
+            pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
         staging = workspace.stage((), (crt, *rewritten))
         staging.write(crt, pems[0])
         if len(pems) > 1:
             staging.write(chain_of(crt), "".join(pems))
-        for path in rewritten:
-            content = swapped((desk.root / path).read_bytes(), rewrite.swaps if rewrite else (), staging.base64_of)
-            staging.put(path, content, secret=True)
+        if rewrite and rewrite.perform:
+            rewrite.perform(staging, desk.root)
         workspace.publish(staging, [crt, *([chain_of(crt)] if len(pems) > 1 else []), *rewritten], rewritten)
     if old:
         keeper.renews(rewritten)
@@ -261,7 +263,7 @@ def _renewed_by(new: X509, standing: CertificateStatus, path: Path) -> X509 | No
     Raises InputError where what it signed would not find its issuer again.
     """
     old = standing.found
-    if standing.outgoing:
+    if standing.previous_cas:
         raise InputError(f"{path} holds two CAs, because a change-over is under way: end that first. It is not kept.")
     if old is None or old.public_key.material != new.public_key.material or old.subject.parts != new.subject.parts:
         return None
@@ -304,7 +306,7 @@ class Keeper(Protocol):
 
 
 def keep(
-    desk: IssueContext,
+    desk: Context,
     certificate: Certificate,
     answer: Answer,
     output: Path | None,
@@ -321,12 +323,12 @@ def keep(
     crt = certificate.files.crt
     assert crt
     if output is not None:
-        in_place.create(output, answer.pem, PUBLIC_MODE)
+        atomic.create_file(output, answer.pem, PUBLIC_MODE)
         return output, True
     if certificate.kind is Kind.CA:
         return _kept_authority(desk, certificate, answer, keeper)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
-    ca = next(one for one in desk.known if one.name == (certificate.issuer or "ca"))
+    ca = next(one for one in desk.specs if one.name == (certificate.issuer or "ca"))
     authority, files = ca.files.crt, certificate.files
     assert authority
     if insists and not (desk.root / authority).is_file():
@@ -335,7 +337,7 @@ def keep(
             f"{place} is not here, so nobody can tell whether the CA has signed it. The CA's certificate has to come "
             f"along, without its key: `cp {quote(authority.name)} {quote(str(place))}`, then fetch it again."
         )
-    with Workspace.open(desk.root, desk.doing, keeper.waits) as workspace:
+    with Workspace.open(desk.root, desk.command, keeper.waits) as workspace:
         staging = workspace.stage((authority,), (crt,))
         staging.put(crt, answer.pem)
         if (desk.root / authority).is_file():
@@ -348,19 +350,19 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
-            issuer = _issuer(answer.found, (desk.root / authority).read_bytes(), desk.openssl)
+            issuer = _issuer(answer.found, read_regular(desk.root / authority), desk.openssl)
             if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
                 keeper.outlives(certificate, late, issuer)
         kept = crt
         if files.kubeconfig and answer.key and (desk.root / authority).is_file():
             kept = files.kubeconfig
             staging.put(files.key, answer.key, secret=True)
-            text_of = kubeconfig(certificate, ca, desk.cluster.name).embedded(
+            text_of = kubeconfig_for(certificate, ca, desk.cluster.name).embedded(
                 lambda name: base64.b64encode(staging.path(name).read_bytes()).decode("ascii")
             )
             staging.write(kept, text_of, secret=True)
         path = desk.root / kept
-        new = not path.is_file() or path.read_bytes() != staging.path(kept).read_bytes()
+        new = not path.is_file() or read_regular(path) != staging.path(kept).read_bytes()
         if new:
             inside = kept == files.kubeconfig
             workspace.publish(staging, (kept,), (kept,) if inside else (), (files.key,) if inside else ())

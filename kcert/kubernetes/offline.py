@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Protocol
 from kcert import profiles
 from kcert.certificates import Files, Key, Kind
 from kcert.errors import InputError, ProgramError
-from kcert.issue import plan
+from kcert.issue import steps
+from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import CsrTarget
-from kcert.issue.external_ca import as_signed
-from kcert.issue.planner import authority_for, days_under, locked
+from kcert.issue.external_ca import mark_intermediate
 from kcert.issue.status import State, drift, status_of
-from kcert.kubernetes.answers import contents
+from kcert.kubernetes.issued import contents
 from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, read_certificate
-from kcert.shell import Command, format_command, run
-from kcert.store import PUBLIC_MODE, Workspace, in_place
+from kcert.quoting import format_command
+from kcert.shell import Command, run
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
-    from kcert.issue.context import IssueContext
-    from kcert.issue.plan import Run
+    from kcert.issue.context import Context
+    from kcert.issue.steps import Step
     from kcert.openssl.x509 import PublicKey, Request
     from kcert.shell import Outcome
 
@@ -37,23 +38,20 @@ SHORTEST_RSA = 2048
 """Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
 
 
-def asking(order: IssueContext) -> IssueContext:
-    """*order*, for requests in place of certificates: of all that is wanted and not current.
+def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
+    """Return *ctx* and *specs* for requests in place of certificates: of all that is wanted and not current.
 
-    CAs ask only where nothing else does: then somebody else's root is to sign them.
+    A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
     """
-    found = status_of(order.root, _with_issuers(order), order.openssl)
-    leaves = [one for one in order.wanted if one.kind is not Kind.CA]
-    asking = leaves or [replace(one, intermediate=True) for one in order.wanted]
-    wanted = tuple(_asked(one) for one in asking if found[one.name].state is not State.CURRENT)
-    return replace(order, wanted=wanted, asks=CsrTarget.AUTHORITY, doing=f"{order.doing} --csr-only")
+    everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
+    found = status_of(ctx.root, everything.values(), ctx.openssl)
+    leaves = [spec for spec in specs if spec.kind is not Kind.CA]
+    requested = leaves or [replace(spec, intermediate=True) for spec in specs]
+    wanted = tuple(_without_crt(spec) for spec in requested if found[spec.name].state is not State.CURRENT)
+    return replace(ctx, csr_target=CsrTarget.CA, command=f"{ctx.command} --csr-only"), wanted
 
 
-def _with_issuers(order: IssueContext) -> tuple[Certificate, ...]:
-    return tuple({one.name: one for one in (*order.known, *order.wanted)}.values())
-
-
-def _asked(one: Certificate) -> Certificate:
+def _without_crt(one: Certificate) -> Certificate:
     """Without a certificate file, and without a kubeconfig to be put into: that comes with the answer."""
     if one.kind is Kind.KEY_PAIR:
         return one
@@ -76,7 +74,7 @@ class CsrSigning:
 
     certificate: Certificate
     settings: str
-    steps: tuple[Run, ...]
+    steps: tuple[Step, ...]
 
 
 class Reporter(Protocol):
@@ -88,7 +86,7 @@ class Reporter(Protocol):
     def begins(self, how: CsrSigning) -> None:
         """The settings are known."""
 
-    def before(self, step: Run) -> None:
+    def before(self, step: Step) -> None:
         """A command is about to run."""
 
     def ended(self, outcome: Outcome) -> None:
@@ -98,39 +96,43 @@ class Reporter(Protocol):
         """The certificate lies at *path*."""
 
 
-def sign(desk: IssueContext, path: Path, narrator: Reporter, name: str | None = None) -> Path:
+def sign(desk: Context, path: Path, narrator: Reporter, name: str | None = None) -> Path:
     """Sign the request at *path* as the certificate *name* (None: as the file is called); return NAME.crt beside it.
 
     Raises InputError for a request that matches no certificate of kcert.yaml, or a weak key.
     """
-    desk = locked(desk)
+    desk, _ = with_passphrases(desk, ())
     request = read_asked(desk.openssl, contents(path), str(path))
     certificate = _wanted(desk, request, path, name)
     assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
-    authority = next(one for one in desk.known if one.name == certificate.issuer)
+    authority = next(one for one in desk.specs if one.name == certificate.issuer)
     now = datetime.now(timezone.utc)
     standing = status_of(desk.root, [authority], desk.openssl, now)[authority.name]
-    found = authority_for(desk, certificate, standing, now)
-    authority = as_signed(authority, standing)
-    days = days_under(certificate, found, now)
-    how = CsrSigning(certificate, cnf.render(certificate), plan.signed(certificate, authority, desk.openssl, days))
+    found = require_ca(desk, certificate, standing, now)
+    authority = mark_intermediate(authority, standing)
+    days = days_within(certificate, found, now)
+    commands = (
+        steps.sign(certificate, authority, desk.openssl, days),
+        steps.verify(desk.openssl, authority, certificate.files.crt),
+    )
+    how = CsrSigning(certificate, cnf.render(certificate), commands)
     target = path.with_name(certificate.files.crt.name)
     if target.exists():
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
-    with Workspace.open(desk.root, desk.doing, narrator.waits) as workspace:
+    with Workspace.open(desk.root, desk.command, narrator.waits) as workspace:
         pem = _signed(how, desk, workspace, authority, request, narrator)
     made = read_certificate(desk.openssl, pem.decode("ascii", "replace"))
     if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")
-    in_place.create(target, pem, PUBLIC_MODE)
+    atomic.create_file(target, pem, PUBLIC_MODE)
     narrator.done(certificate, made, target)
     return target
 
 
 def _signed(  # noqa: PLR0917 - one call
     how: CsrSigning,
-    desk: IssueContext,
+    desk: Context,
     workspace: Workspace,
     authority: Certificate,
     request: Request,
@@ -144,7 +146,7 @@ def _signed(  # noqa: PLR0917 - one call
     narrator.begins(how)
     for step in how.steps:
         narrator.before(step)
-        outcome = run(Command(step.argv, staging.folder, step.limit, desk.passphrase.handed_to(step.argv)))
+        outcome = run(Command(step.argv, staging.folder, step.limit, desk.passphrases.environment_of(step.argv)))
         workspace.record(outcome, staging, step.makes, set())
         narrator.ended(outcome)
         if not outcome.succeeded:
@@ -155,13 +157,13 @@ def _signed(  # noqa: PLR0917 - one call
     return pem
 
 
-def _wanted(desk: IssueContext, request: Request, path: Path, name: str | None) -> Certificate:
+def _wanted(desk: Context, request: Request, path: Path, name: str | None) -> Certificate:
     """Return the certificate of the cluster that *request* is for: the one with its subject and exactly its SANs.
 
     What has more rights than a user has to be asked for by *name*, or be what the file is called: the subject alone
     is the choice of whoever sent the request.
     """
-    leaves = [one for one in desk.known if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
+    leaves = [one for one in desk.specs if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
     if name is not None:
         leaves = list(profiles.select(leaves, (name,), desk.cluster))
     same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]
@@ -223,7 +225,7 @@ def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tu
     csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
     flat = replace(files, csr=csr, cnf=config, crt=crt)
     there = replace(authority, files=replace(ca, crt=PurePosixPath(ca.crt.name), key=PurePosixPath(ca.key.name)))
-    return plan.signed(replace(certificate, files=flat), there, openssl, certificate.days)[0].argv
+    return steps.sign(replace(certificate, files=flat), there, openssl, certificate.days).argv
 
 
 def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:

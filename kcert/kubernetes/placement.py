@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
+from kcert.config.version import STABLE, version
 from kcert.errors import InputError
 from kcert.issue.status import status_of
 from kcert.kubernetes.components import Authority, component, instances
-from kcert.kubernetes.version import STABLE, version
 from kcert.openssl.pem import is_encrypted
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
     standing = status_of(root, [ca], openssl)[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.outgoing) and (root / new_ca_only_path(crt)).exists()
+    changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return Authority(unusable_key(root / ca.files.key), chained, changing)
 
 

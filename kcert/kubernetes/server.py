@@ -1,4 +1,4 @@
-"""The API server's URL, as users give it with --server."""
+"""The API server's address, as users give it with --server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ _URL = re.compile(
 )
 
 
-def check_server(url: str) -> str:
-    """*url* as given; raises InputError for what no API server can be dialled at with a client certificate."""
+def server_url(value: str) -> str:
+    """Return *value*, a URL or HOST:PORT, as a URL.
+
+    Raises InputError for what no API server can be reached at with a client certificate.
+    """
+    url = value if "://" in value else f"https://{value}"
     found = _URL.fullmatch(url)
-    why = "https://HOST:PORT belongs here"
+    why = "https://HOST:PORT or HOST:PORT is expected"
     if url.startswith("http://"):
-        why = "without TLS no certificate is shown; https:// belongs here"
+        why = "without TLS no certificate is presented; https:// is expected"
     elif found and not 0 < int(found["port"] or 443) < 65536:
-        why = f"{found['port']} is no TCP port"
+        why = f"{found['port']} is not a TCP port"
     elif found:
         host = found["six"] or found["name"]
         digits = found["six"] or re.fullmatch(r"[0-9.]+", host)
@@ -27,7 +31,7 @@ def check_server(url: str) -> str:
         if not unfit:
             return url
         why = unfit
-    raise InputError(f"--server {url!a} is not accepted: {why}.")
+    raise InputError(f"--server {value!a} is not accepted: {why}.")
 
 
 def address_of(url: str) -> str:

@@ -20,8 +20,6 @@ from kcert.shell import Command, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import yaml
-
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 LARGEST = 1024 * 1024
 """Bytes; etcd takes no larger object."""
@@ -70,6 +68,11 @@ class SigningRequest:
     source: str = ""
     document: Mapping[str, Any] | None = None
 
+    @property
+    def username(self) -> str:
+        """Return the user who created the object, as the API server wrote it there; empty where it did not."""
+        return str((self.document or {}).get("spec", {}).get("username") or "")
+
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, where it is true."""
         return next((one for one in self.conditions if (one.type, one.status) == (kind, "True")), None)
@@ -85,11 +88,15 @@ def object_name(value: str) -> str | None:
 
 
 def parse(content: bytes, source: str) -> SigningRequest:
-    """The object in the manifest *content*; *source* is the file or the cluster, for messages.
+    """Return the object in the manifest *content*; *source* is the file or the cluster, for messages.
 
     Raises InputError for what the API server would not take, with its reason.
     """
-    document = _document(content, source)
+    return parse_object(_document(content, source), source)
+
+
+def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
+    """Return the object that *document* is, as plain values; raises InputError as ``parse`` does."""
     _check_version(document, source)
     metadata, spec, status = (_section(document, key, source) for key in ("metadata", "spec", "status"))
     name = metadata.get("name")
@@ -235,36 +242,19 @@ def _only_request(content: bytes, source: str) -> str:
 
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
-    """The YAML in *content* as plain data: small, one document, no aliases, no key twice."""
+    """Return the manifest *content* as plain values: small, one document, no aliases, no key twice."""
     if len(content) > LARGEST:
-        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is no CertificateSigningRequest.")
+        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is not a CertificateSigningRequest.")
     try:
-        documents = plain_yaml.every(content)
+        documents = plain_yaml.load_all(content)
         if len(documents) != 1 or not isinstance(documents[0], dict):
-            raise InputError(f"{source} is no manifest with one object in it.")
-        if root := plain_yaml.composed(content):
-            _refuse_twins(root, source)
+            raise InputError(f"{source} is not a manifest with one object in it.")
+        plain_yaml.check_unique_keys(content)
     except plain_yaml.AliasError:
         raise InputError(f"{source} uses YAML aliases (*name), which no CertificateSigningRequest needs.") from None
     except plain_yaml.NotPlainError as error:
-        raise InputError(f"{source} is no manifest: it {error}.") from None
+        raise InputError(f"{source} is not a manifest: it {error}.") from None
     return documents[0]
-
-
-def _refuse_twins(node: yaml.Node, source: str) -> None:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{source}:{line}: the key {str(key.value)!a} stands there twice.")
-            seen.add(str(key.value))
-            _refuse_twins(value, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_twins(item, source)
 
 
 def _check_version(document: Mapping[str, Any], source: str) -> None:

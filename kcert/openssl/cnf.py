@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +90,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9*_.:/@?&=+,~%-]+")
 
 def _filled(path: Path, values: Mapping[str, str]) -> str:
     try:
-        template = path.read_text(encoding="utf-8")
+        template = read_regular(path).decode("utf-8")
     except FileNotFoundError:
         raise InputError(
             f"{path} is not there: a folder of templates holds ca.cnf, client.cnf, server.cnf and peer.cnf "

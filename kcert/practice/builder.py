@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Key, Kind
 from kcert.errors import ProgramError
-from kcert.issue.plan import kubeconfig
+from kcert.issue.plan import kubeconfig_for
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
 from kcert.practice.rng import as_yaml
@@ -224,7 +224,7 @@ class LabBuilder:
             return
         assert one.issuer
         assert files.crt
-        text = kubeconfig(certificate, one.issuer, "kubernetes").embedded(self._inside(base))
+        text = kubeconfig_for(certificate, one.issuer, "kubernetes").embedded(self._inside(base))
         self.write(str((base / files.kubeconfig).relative_to(self.root)), text, SECRET_MODE)
         (base / files.key).unlink()
         (base / files.crt).unlink()

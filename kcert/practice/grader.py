@@ -388,7 +388,7 @@ def user(name: str | None, groups: Iterable[str]) -> str:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(path)).hexdigest()
 
 
 def mark(found: X509) -> str:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.practice.builder import OWN_FOLDER
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
-from kcert.store.draft import drafted
+from kcert.store.atomic import atomic_replace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +192,7 @@ def write(root: Path, name: str, content: dict[str, Any]) -> None:
     own.mkdir(FOLDER_MODE, exist_ok=True)
     _refuse_links(root, name)
     text = json.dumps({"form": FORM, "content": content, "sum": _sum(content)}, indent=1) + "\n"
-    with drafted(own / name, text.encode("ascii"), SECRET_MODE):
+    with atomic_replace(own / name, text.encode("ascii"), SECRET_MODE):
         pass
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import ipaddress
 import pkgutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
-from kcert.config import User, example, file
+from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
+from kcert.config import ApiServer, Cluster, Defaults, Host, User, example, file
 from kcert.config import names as check_names
 from kcert.errors import InputError
 from kcert.profiles.profile import kubeconfig_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kcert.config import Cluster
+    from kcert.config.version import Version
     from kcert.profiles.profile import Profile
 
 
@@ -41,7 +42,7 @@ def load(path: Path | None) -> Cluster:
 
     Raises InputError for what the file has wrong, and for names that would share a file.
     """
-    cluster = file.read(path, {name: profile.lifetimes for name, profile in PROFILES.items()})
+    cluster = file.read(path, _defaults())
     certificates(cluster)
     return cluster
 
@@ -265,8 +266,92 @@ def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     return made_by
 
 
-def write_example(path: Path, profile: str) -> None:
-    """Write a commented kcert.yaml for the profile of that name."""
-    if profile not in PROFILES:
-        raise InputError(f"--profile {profile!a} is not known; there are {', '.join(PROFILES)}.")
-    example.write(path, profile, PROFILES[profile].lifetimes)
+@dataclass(frozen=True)
+class Machines:
+    """What the command line of `kcert init` says of the machines, as typed: ``NAME=IP`` or ``NAME=IP,IP``.
+
+    Lists that are empty leave the profile's example as it is; without a node, new control-plane hosts have none.
+    """
+
+    control_plane: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    load_balancer: str | None = None
+    service_cidrs: tuple[str, ...] = ()
+
+
+def write_example(
+    path: Path, name: str, machines: Machines, version: Version | None = None, *, fix_known_issues: bool = False
+) -> Cluster:
+    """Write a commented kcert.yaml for the profile of that name, and return the cluster that it describes.
+
+    Raises InputError for a profile or a machine that is not valid, and where *path* exists.
+    """
+    if name not in PROFILES:
+        raise InputError(f"--profile {name!a} is not known; there are {', '.join(PROFILES)}.")
+    cluster = _example(PROFILES[name], machines, version)
+    has_issues = bool(PROFILES[name].known_issues(cluster))
+    if fix_known_issues and not has_issues:
+        raise InputError(f"--fix-known-issues: kcert knows no mistakes of the profile {name}.")
+    content = example.text(replace(cluster, fix_known_issues=fix_known_issues), PROFILES, has_issues=has_issues)
+    written = file.parse(content, path, _defaults())
+    certificates(written)
+    example.write(path, content)
+    return written
+
+
+def _example(profile: Profile, machines: Machines, version: Version | None) -> Cluster:
+    usual = profile.example
+    control_plane = _hosts("--control-plane", machines.control_plane) or _usual(usual.control_plane)
+    balancer = _hosts("--load-balancer", (machines.load_balancer,) if machines.load_balancer else ())
+    if len(control_plane) > 1 and machines.control_plane and not balancer:
+        raise InputError("several --control-plane hosts need a load balancer: add --load-balancer NAME=IP.")
+    if balancer:
+        server = (balancer[0].name, balancer[0].addresses)
+    elif machines.control_plane and usual.domain:
+        first = control_plane[0].name
+        server = (first if "." in first else f"{first}.{usual.domain}", ())
+    elif machines.control_plane:
+        server = (control_plane[0].name, control_plane[0].addresses)
+    else:
+        server = (usual.api_server[0], tuple(filter(None, usual.api_server[1:])))
+    nodes = _hosts("--node", machines.nodes) or (() if machines.control_plane else _usual(usual.nodes))
+    for cidr in machines.service_cidrs:
+        if why := check_names.network(cidr):
+            raise InputError(f"--service-cidr {cidr!a} is not accepted: {why}.")
+    return Cluster(
+        name=usual.cluster,
+        profile=profile.name,
+        api_server=ApiServer(*server, extra_sans=tuple(AltName("DNS", san) for san in usual.extra_sans)),
+        service_cidrs=machines.service_cidrs or (usual.service_cidr,),
+        dns_domain="cluster.local",
+        control_plane=control_plane,
+        nodes=nodes,
+        etcd=control_plane,
+        users=(),
+        key=profile.key,
+        days=profile.lifetimes,
+        kubernetes_version=version,
+    )
+
+
+def _usual(hosts: Iterable[tuple[str, str]]) -> tuple[Host, ...]:
+    return tuple(Host(name, (address,)) for name, address in hosts)
+
+
+def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
+    """Return the hosts that are typed as NAME=IP, with further addresses after commas."""
+    hosts = []
+    for value in values:
+        name, equals, addresses = value.partition("=")
+        if not equals:
+            raise InputError(f"{option} {value!a} is not accepted: expected NAME=IP, for example node01=192.168.56.21.")
+        parts = tuple(addresses.split(","))
+        why = check_names.host_name(name) or next(filter(None, map(check_names.address, parts)), None)
+        if why:
+            raise InputError(f"{option} {value!a} is not accepted: {why}.")
+        hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
+    return tuple(hosts)
+
+
+def _defaults() -> dict[str, Defaults]:
+    return {name: Defaults(profile.lifetimes, profile.key) for name, profile in PROFILES.items()}

@@ -68,7 +68,7 @@ class Course(Profile):
         yield make.leaf(Role.APISERVER_ETCD_CLIENT)
         yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
 
-        for node in cluster.nodes:
+        for node in cluster.issued_nodes:
             yield make.leaf(
                 Role.KUBELET_SERVER,
                 node.name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kcert.certificates import Role, Subject
 from kcert.config import Lifetimes, url
 from kcert.profiles.profile import (
+    Example,
     Extra,
     FlatLayout,
     Part,
@@ -52,6 +53,13 @@ class HardWay(Profile):
     }
     restarting = "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
 
+    encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
+    example = Example(
+        api_server=("loadbalancer", "192.168.56.30"),
+        control_plane=(("controlplane01", "192.168.56.11"), ("controlplane02", "192.168.56.12")),
+        nodes=(("node01", "192.168.56.21"), ("node02", "192.168.56.22")),
+    )
+
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
         """Yield the certificates of the hard way, in the order of its pages."""
         make = FlatLayout(cluster)
@@ -77,7 +85,7 @@ class HardWay(Profile):
         )
         yield make.leaf(Role.SERVICE_ACCOUNT, subject=Subject("service-accounts", ORGANIZATION))
 
-        for node in cluster.nodes:
+        for node in cluster.issued_nodes:
             yield make.leaf(
                 Role.KUBELET,
                 node.name,

@@ -21,13 +21,14 @@ from kcert.profiles.profile import (
     optional_sans,
     stem_of,
 )
-from kcert.roles import CLUSTER_ADMINS, ROLES
+from kcert.roles import CLUSTER_ADMINS, MASTERS, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kcert.certificates import AltName
     from kcert.config import Cluster, Host
+    from kcert.config.version import Version
 
 
 class Kubeadm(Profile):
@@ -53,8 +54,7 @@ class Kubeadm(Profile):
         yield make.ca(Role.CLUSTER_CA)
         names = api_server_names(cluster)
         yield make.leaf(Role.APISERVER, "apiserver", alt_names=names, optional=optional_sans(cluster, names))
-        # Since 1.29: https://github.com/kubernetes/kubernetes/pull/121837
-        yield make.leaf(Role.APISERVER_KUBELET_CLIENT, groups=(CLUSTER_ADMINS,))
+        yield make.leaf(Role.APISERVER_KUBELET_CLIENT, groups=_kubelet_client_groups(cluster.kubernetes_version))
         yield make.ca(Role.FRONT_PROXY_CA)
         yield make.leaf(Role.FRONT_PROXY_CLIENT)
         yield make.ca(Role.ETCD_CA)
@@ -128,6 +128,16 @@ class Kubeadm(Profile):
             yield Extra("super-admin", "kubeconfig", "kubectl", "for when RBAC itself is broken")
 
 
+def _kubelet_client_groups(version: Version | None) -> tuple[str, ...]:
+    """Return the groups of apiserver-kubelet-client by release; without one, those that every release accepts.
+
+    Since 1.29: https://github.com/kubernetes/kubernetes/pull/121837. Since 1.36.1 kubeadm binds the user itself.
+    """
+    if version is None or (29, 0) <= (version.minor, version.patch) < (36, 1):
+        return (CLUSTER_ADMINS,)
+    return (MASTERS,) if version.minor < 29 else ()
+
+
 class _Layout:
     """Builds the certificates of kubeadm: a folder for what has files, a kubeconfig around what has none."""
 
@@ -197,7 +207,7 @@ class _Layout:
                 made = self.conf(role, f"{stem}{suffix}", f"{folder}{stem}", subject, host.name)
                 yield replace(made, server=own)
             yield self.kubelet(host.name, f"kubelet{suffix}", f"{folder}kubelet")
-        for node in self.cluster.nodes:
+        for node in self.cluster.issued_nodes:
             if several and node.name in {host.name for host in self.cluster.control_plane}:
                 continue  # its kubelet.conf is among the control plane's
             yield self.kubelet(node.name, f"kubelet-{node.name}", f"hosts/{node.name}/kubelet")

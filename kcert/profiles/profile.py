@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from kcert.certificates import AltName, Certificate, Files, Kind, Role, Subject, chain_of, new_ca_only_path
+from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
 from kcert.config import url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
 
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 class RoleBindings:
     """Which certificate, by name, does what on one host; None: this profile has none for it.
 
-    A certificate can have several duties. ``proxy`` and ``kubelet`` are those that show themselves to the
-    API server, ``kubelet_server`` is what the kubelet shows to it, and ``kubelets_ca`` who signed that.
+    A certificate can have several of them. ``proxy`` and ``kubelet`` are what these present to the API server,
+    ``kubelet_server`` is what the kubelet serves with, and ``kubelets_ca`` its CA. Without ``etcd_server`` etcd speaks
+    plain HTTP.
     """
 
     api_server: str
     service_account: str
-    etcd_server: str
-    etcd_peer: str
-    etcd_client: str
+    etcd_server: str | None
+    etcd_peer: str | None
+    etcd_client: str | None
     controller_manager: str
     scheduler: str
     kubelet: str
@@ -45,6 +46,31 @@ class RoleBindings:
     kubelet_client: str = "apiserver-kubelet-client"
     front_proxy_ca: str | None = None
     front_proxy_client: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """The cluster that `kcert init` describes for a profile: machines as name and address, ``api_server`` too.
+
+    ``domain`` completes the name of a control-plane host to the API server's host name, where a profile has one.
+    """
+
+    cluster: str = "kubernetes"
+    api_server: tuple[str, str] = ("controlplane01", "127.0.0.1")
+    extra_sans: tuple[str, ...] = ()
+    control_plane: tuple[tuple[str, str], ...] = (("controlplane01", "127.0.0.1"),)
+    nodes: tuple[tuple[str, str], ...] = (("node01", "127.0.0.1"),)
+    service_cidr: str = "10.96.0.0/16"
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class KnownIssue:
+    """A mistake of the book that a profile follows: which component it affects, what goes wrong, and what fixes it."""
+
+    component: str
+    problem: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -72,16 +98,24 @@ class Profile(abc.ABC):
     ``configurations`` are the paths of the kubelet's and kube-proxy's configuration files on a host. With
     ``kubelets_rotate`` the kubelets ask the cluster for their next client certificates themselves. ``restarting``
     tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its CA, besides
-    those that every cluster has.
+    those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty: NAME@CLUSTER).
+    ``bootstrap_tokens``, ``preferred_addresses``, ``token_issuer`` and ``sets_service_range`` are options of the API
+    server in which the profiles differ.
     """
 
     name: str
     summary: str
     lifetimes: Lifetimes
+    key = Key()
     configurations: ClassVar[Mapping[str, str]]
     kubelets_rotate = False
     restarting: str
     ca_copies = ""
+    context = ""
+    example = Example()
+    encryption_config = "/etc/kubernetes/encryption-config.yaml"
+    bootstrap_tokens = True
+    preferred_addresses = "InternalIP,ExternalIP,Hostname"
 
     @abc.abstractmethod
     def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
@@ -114,6 +148,18 @@ class Profile(abc.ABC):
     def kubelet_hosts(self, cluster: Cluster) -> tuple[Host, ...]:
         """Return the hosts that have a kubelet."""
         return cluster.nodes
+
+    def token_issuer(self, cluster: Cluster) -> str:
+        """Return the issuer in the tokens of service accounts."""
+        return f"https://kubernetes.default.svc.{cluster.dns_domain}"
+
+    def sets_service_range(self, cluster: Cluster) -> bool:
+        """Return whether the API server is given the range of services."""
+        return True
+
+    def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
+        """Return the mistakes of the book that this profile follows, as long as they are not fixed."""
+        return ()
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
         """Yield what *host* gets besides what its components' options name."""
@@ -213,8 +259,8 @@ class FlatLayout:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    def ca(self, subject: Subject) -> Certificate:
-        """Return the cluster's CA."""
+    def ca(self, subject: Subject, usages: Usages | None = None) -> Certificate:
+        """Return the cluster's CA; *usages* stand in for those of its kind."""
         return Certificate(
             name="ca",
             role=Role.CLUSTER_CA,
@@ -224,6 +270,7 @@ class FlatLayout:
             key=self.cluster.key,
             files=flat("ca"),
             days=self.cluster.days.ca,
+            usages=usages,
         )
 
     def leaf(

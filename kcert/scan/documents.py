@@ -21,7 +21,7 @@ def documents(content: bytes) -> list[dict[str, Any]]:
     if len(content) > LARGEST:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
     try:
-        found = plain_yaml.every(content.decode("utf-8-sig"))
+        found = plain_yaml.load_all(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise NotADocumentError("is not text") from None
     except plain_yaml.NotPlainError as error:

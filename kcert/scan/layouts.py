@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
+from kcert.clusters import K3S, RKE1, ClusterKind, cluster_kind_of
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.openssl.read import X509
-    from kcert.openssl.x509 import Name
 
 _KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {
@@ -61,19 +61,35 @@ _KUBECONFIGS = {
     "kubelet": Role.KUBELET_CLIENT,
 }
 _KUBELET_CLIENT = re.compile(r"kubelet-client-(?!\d{4}-\d\d-)(?P<node>.+)")
-_APART = re.compile(r"(?:k3s|rke2)-(?P<signs>server|client)-ca@\d+")
-_COPY = re.compile(
-    r"(?P<name>.+?)(~|[._-](bak|backup|old|orig|save|saved|prev|previous|copy|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?"
-    r"|[._-]\d{4}-?\d\d-?\d\d[\dTZ_.:-]*)"
+_WORDS = "bk|bkp|bak|backup|backups|old|older|orig|original|save|saved|prev|previous|copy|archive|archived"
+_DATE = r"\d{4}-?\d\d-?\d\d[\dTZ_.:-]*|\d{10,}"
+_COPY = re.compile(rf"(?P<name>.+?)(~|[._-]({_WORDS}|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?|[._-]({_DATE}))")
+_BACKUP_ENDING = re.compile(rf".+(~|\.({_WORDS}|dpkg-old|rpmsave)([._-]?\d[\dTZ_.:-]*)?)")
+_BACKUP_FOLDER = re.compile(
+    rf"[._]*({_WORDS}|expired|renewed|revoked|trash)([._-]?\d[\dTZ_.:-]*)?|(bk|bak|backup)[._-].*"
+    rf"|.+[._-]({_WORDS})([._-]?\d[\dTZ_.:-]*)?|.+[._-]({_DATE})|{_DATE}",
+    re.IGNORECASE,
 )
+"""Folders of backups: ``_bk_20220621``, ``pki.bak``, ``old-2025``, ``pki-2025-01-01``, easy-rsa's ``revoked``."""
 _ROTATED = re.compile(r"kubelet-(?P<side>client|server)-\d{4}-\d\d-\d\d-.*\.pem")
-TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE})
+_OF_ONE_KIND: dict[str, ClusterKind] = {
+    "serving-kube-apiserver": K3S,
+    "client-kube-apiserver": K3S,
+    "client-supervisor": K3S,
+    "kube-apiserver-requestheader-ca": RKE1,
+    "kube-apiserver-proxy-client": RKE1,
+}
+"""Names that only one kind of cluster gives: they tell a folder that was copied out of its place."""
+TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 """The names, without ending, that say something about the files beside them."""
 
 
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
     """What the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
+    kind = kind_in(path, neighbours)
+    if kind is not None and kind.knows(path):
+        return kind.role_of(path)
     known = dict(_UNMISTAKABLE)
     if neighbours & _UNMISTAKABLE.keys():
         known |= _IN_COMPANY
@@ -82,7 +98,7 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
     if path.parent.name == "etcd" and {"ca"} < neighbours & KUBEADM_ETCD.keys():
         known = KUBEADM_ETCD
     if stem in known:
-        return known[stem]
+        return _serving_role(known[stem], certificate)
     if stem.startswith("etcd-peer-"):
         return Role.ETCD_PEER
     if found := _kubelet_role(stem, certificate):
@@ -92,6 +108,29 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
     # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
     named_so = certificate.subject.common_name == stem
     return Role.KUBELET_SERVER if named_so and certificate.alt_names and certificate.may_serve else None
+
+
+def kind_in(path: Path, neighbours: frozenset[str]) -> ClusterKind | None:
+    """The kind of cluster whose files these are, by their place or by names that no other kind gives."""
+    return cluster_kind_of(path) or next((kind for name, kind in _OF_ONE_KIND.items() if name in neighbours), None)
+
+
+def _serving_role(role: Role, certificate: X509) -> Role:
+    """The scheduler and the controller manager have two certificates: a client's, and one to serve metrics with."""
+    serving = {
+        Role.CONTROLLER_MANAGER: ("kube-controller-manager", Role.CONTROLLER_MANAGER_SERVER),
+        Role.SCHEDULER: ("kube-scheduler", Role.SCHEDULER_SERVER),
+    }
+    name, server = serving.get(role, (None, role))
+    is_server = certificate.may_serve and certificate.alt_names and not certificate.may_dial
+    return server if is_server and certificate.subject.common_name == name else role
+
+
+_USERS = {
+    "system:kube-controller-manager": Role.CONTROLLER_MANAGER,
+    "system:kube-scheduler": Role.SCHEDULER,
+    "system:kube-proxy": Role.PROXY,
+}
 
 
 def _kubelet_role(stem: str, certificate: X509) -> Role | None:
@@ -105,11 +144,17 @@ def _kubelet_role(stem: str, certificate: X509) -> Role | None:
 
 
 def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
-    """Whose kubeconfig it is, by its name, or by the only kind of user that is called like that."""
+    """Whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
+    user = certificate.subject.common_name or "" if certificate else ""
+    if user in _USERS:
+        return _USERS[user]
+    if user.startswith(NODE_PREFIX):
+        return Role.KUBELET_CLIENT
+    kind = cluster_kind_of(path)
+    if kind is not None and kind.knows(path):
+        return kind.role_of(path)
     if path.suffix in (".conf", ".kubeconfig") and path.stem in _KUBECONFIGS:
         return _KUBECONFIGS[path.stem]
-    if certificate and (certificate.subject.common_name or "").startswith(NODE_PREFIX):
-        return Role.KUBELET_CLIENT
     return None
 
 
@@ -125,23 +170,16 @@ def node_of(path: Path, role: Role | None) -> str | None:
     return None
 
 
-def sign_apart(servers: Name, clients: Name) -> bool:
-    """True for the two CAs of K3s and RKE2: one signs what servers show, the other what clients show.
-
-    Their kubeconfigs trust the first and hold a certificate of the second
-    (https://docs.k3s.io/cli/certificate#certificate-authority-ca-certificates).
-    """
-    names = (_APART.fullmatch(name.common_name or "") for name in (servers, clients))
-    return [found["signs"] for found in names if found] == ["server", "client"]
-
-
 def is_set_aside(place: tuple[str, ...]) -> bool:
-    """True for what kubeadm's upgrade leaves in /etc/kubernetes/tmp: manifests as they were, which nobody starts.
+    """True for what no component uses: files in a backup's folder, and those that kubeadm and easy-rsa keep.
 
-    *place* are the folders of a file and its name, from where the walk began. Source: kubeadm's constants.go,
-    ``TempDir``, and the prefixes that its phases give to ``CreateTimestampDir`` and ``CreateTempDir``.
+    *place* are the folders of a file and its name, from where the search began. Sources: kubeadm's constants.go,
+    ``TempDir``, and the prefixes that its phases give to ``CreateTimestampDir`` and ``CreateTempDir``; easy-rsa's
+    ``expired``, ``renewed`` and ``revoked``.
     """
-    return any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(place))
+    if any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(place)):
+        return True
+    return any(_BACKUP_FOLDER.fullmatch(folder) for folder in place[:-1])
 
 
 def is_left_over(path: Path, names: frozenset[str]) -> bool:
@@ -151,15 +189,17 @@ def is_left_over(path: Path, names: frozenset[str]) -> bool:
 
 
 def is_copy(path: Path, names: Container[str]) -> bool:
-    """True for a file as it was before somebody changed it: ``admin.conf.bak`` beside ``admin.conf``.
+    """True for a file as it was before somebody changed it: ``admin.conf.bak``, ``admin-2025-01-01`` beside ``admin``.
 
     The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
     """
+    if _BACKUP_ENDING.fullmatch(path.name):
+        return True
     found = _COPY.fullmatch(path.name)
     return bool(found and found["name"] in names)
 
 
-def kind_of(certificate: X509, role: Role | None) -> Kind:
+def certificate_kind(certificate: X509, role: Role | None) -> Kind:
     """What a certificate in a folder is used as: what it says, and where it says nothing, what its role needs."""
     if certificate.ca or role in CA_ROLES:
         return Kind.CA

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
+from kcert.clusters import cluster_kind_of
 from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
 from kcert.roles import ROLES
 from kcert.scan import layouts
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from kcert.scan.result import KeyFile
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
+
+_OF_ONE_FILE = (Role.APISERVER, Role.APISERVER_KUBELET_CLIENT, Role.APISERVER_ETCD_CLIENT, Role.FRONT_PROXY_CLIENT)
+"""Roles that one certificate of a control plane has."""
 
 _APART = 2
 """How unlikely it is that a CA signed a certificate that names another one."""
@@ -103,9 +107,15 @@ class _Linker:
     ) -> None:
         self.findings = findings
         self.kubeconfigs = kubeconfigs
+        self.assigned = {
+            (cluster_root_of(draft.source or draft.path), draft.role)
+            for draft, _ in known
+            if draft.configuration is not None and draft.role in _OF_ONE_FILE
+        }
         self.known = [(draft, certificate, self._role(draft, certificate)) for draft, certificate in known]
         self.openssl = openssl
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
+        self.fields: dict[tuple[Path, str | None, str | None], list[tuple[int, X509]]] = defaultdict(list)
         self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
         self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
         self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
@@ -114,6 +124,7 @@ class _Linker:
         named += [one.path for one in findings.problems if one.expects == "certificate"]
         self.complete = {cluster_root_of(path) for path in named}
         for draft, certificate, role in self.known:
+            self.fields[draft.path, draft.option, draft.live].append((draft.position, certificate))
             if not draft.live:
                 self.inside[draft.path].setdefault(certificate.sha256, certificate)
             if self._kind(draft, certificate, role) is Kind.CA:
@@ -136,11 +147,13 @@ class _Linker:
         if draft.option or draft.position:
             return None
         neighbours = self.findings.neighbours.get(draft.path.parent, frozenset())
-        return layouts.role_of(draft.path, certificate, neighbours)
+        role = layouts.role_of(draft.path, certificate, neighbours)
+        # Where an option says which file has this role, no other file has it because of its name.
+        return None if (cluster_root_of(draft.path), role) in self.assigned else role
 
     @staticmethod
     def _kind(draft: Draft, certificate: X509, role: Role | None) -> Kind:
-        return draft.kind or layouts.kind_of(certificate, role)
+        return draft.kind or layouts.certificate_kind(certificate, role)
 
     def _use(self, draft: Draft, certificate: X509, role: Role | None) -> CertificateRef:
         kubeconfig = self.kubeconfigs[draft.kubeconfig] if draft.kubeconfig is not None else None
@@ -171,7 +184,8 @@ class _Linker:
             role=role,
             embedded=draft.embedded,
             live=draft.live,
-            issuers=self._issuers(draft, issuer_path, kubeconfig),
+            issuers=self._issuers(draft, issuer_path, certificate.issuer, kubeconfig),
+            chain=self._chain(draft, kind),
             key=key,
             key_fits=fits,
             node=draft.node or layouts.node_of(draft.path, role),
@@ -191,45 +205,84 @@ class _Linker:
         names = (path for path in layouts.key_names(draft.path) if path != draft.path)
         return next((self.findings.keys[path] for path in names if path in self.findings.keys), None)
 
-    def _issuers(self, draft: Draft, path: Path | None, kubeconfig: KubeconfigUse | None) -> tuple[X509, ...]:
+    def _issuers(
+        self, draft: Draft, path: Path | None, issuer: Name, kubeconfig: KubeconfigUse | None
+    ) -> tuple[X509, ...]:
         if path is None:
             return ()
-        if kubeconfig is not None and path == kubeconfig.path:
+        if (
+            kubeconfig is not None
+            and path == kubeconfig.path
+            and issuer in {ca.subject for ca in kubeconfig.authorities}
+        ):
             return kubeconfig.authorities
         found = tuple(self.inside.get(path, {}).values())
         # A file that holds a leaf and its CA answers to the CA alone.
         return tuple(one for one in found if path != draft.path or one.ca)
 
+    def _chain(self, draft: Draft, kind: Kind) -> tuple[X509, ...]:
+        """Return the certificates that follow a leaf in its file: what its holder sends along, and nobody trusts."""
+        if kind is Kind.CA or draft.position:
+            return ()
+        return tuple(cert for position, cert in self.fields[draft.path, draft.option, draft.live] if position)
+
     def _issuer_path(self, draft: Draft, certificate: X509, role: Role | None, kind: Kind) -> Path | None:
+        """Return the file with the CA that has to have signed a certificate; None where nothing tells.
+
+        What an option says comes first: who verifies the certificate, and with which CA. Then the CA that did sign it,
+        wherever it is. Then the CA of the folder. A kubeconfig's CA is that of the API server's certificate: of who
+        signed the kubeconfig's user it says nothing, unless both CAs have one name.
+        """
         if kind is Kind.CA or role in _CAS:
             return None if certificate.self_issued else self._by_name(draft, certificate)
-        candidates = self._verifiers(draft, role) if role and not draft.live else []
-        if role and self._is_open(draft, role):
+        open_role = role is not None and self._is_open(draft, role)
+        if open_role and role is not None:
             if signer := self._signer_of_its_own(draft, certificate, role):
                 return signer
-            if draft.option and not self._trusted(draft):
-                # Nor does the name of another CA, which is not here, speak against it.
-                candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
-        if candidates:
+        elif role is not None and not draft.live and self._near(draft, self._named(draft, role)):
             # One option may name the wrong CA: that is its own fault, and not the certificate's.
+            return min(self._verifiers(draft, role), key=lambda path: self._unlikeliness(path, certificate))
+        signer = self._by_name(draft, certificate)
+        if signer is not None and any(self._is_signer(one, certificate) for one in self.inside[signer].values()):
+            return signer
+        candidates = self._verifiers(draft, role) if role and not draft.live else []
+        if open_role and draft.option and not self._trusted(draft):
+            # Nor does the name of another CA, which is not here, speak against it.
+            candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
+        if candidates:
             return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
         if draft.kubeconfig is not None:
             kubeconfig = self.kubeconfigs[draft.kubeconfig]
-            apart = any(layouts.sign_apart(one.subject, certificate.issuer) for one in kubeconfig.authorities)
-            if kubeconfig.authorities and not apart:
+            if any(ca.subject == certificate.issuer for ca in kubeconfig.authorities):
                 return kubeconfig.ca_path
-        return self._by_name(draft, certificate)
+        return signer
+
+    @staticmethod
+    def _is_signer(ca: X509, certificate: X509) -> bool:
+        """Return True where name and key identifier are those that the certificate gives for its issuer."""
+        return ca.subject == certificate.issuer and (
+            certificate.authority_key_id is not None and ca.subject_key_id == certificate.authority_key_id
+        )
+
+    def _named(self, draft: Draft, role: Role) -> list[Path]:
+        """The CA files that the options of those who verify a certificate of this role name."""
+        options = [*ROLES[role].verified_by, *ROLES[role].verified_by_default]
+        return self._named_by(draft, options)
+
+    def _near(self, draft: Draft, paths: list[Path]) -> list[Path]:
+        """Of *paths* those of the same cluster; a tree may hold several, all with a CA of the same name."""
+        near = [path for path in paths if cluster_root_of(path) == cluster_root_of(draft.path)]
+        return near if cluster_root_of(draft.path) in self.complete else near or paths
 
     def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
         """The CA files of those who verify a certificate of this role, the likeliest first."""
-        found = self._named_by(draft, (*ROLES[role].verified_by, *ROLES[role].verified_by_default))
-        if ca := ROLES[role].ca:
+        found = self._named(draft, role)
+        kind = cluster_kind_of(draft.path)
+        if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
             own = self.by_role.get((draft.group, ca), [])
             # Where there is but one CA, it is everybody's.
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
-        # A tree may hold copies of several clusters, all with a CA of the same name.
-        near = [path for path in found if cluster_root_of(path) == cluster_root_of(draft.path)]
-        return near if cluster_root_of(draft.path) in self.complete else near or found
+        return self._near(draft, found)
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
         named = (self.named.get(option, []) for option in options)

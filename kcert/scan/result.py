@@ -18,7 +18,9 @@ from kcert.certificates import (
 from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
 from kcert.openssl.read import X509, PublicKey
 
-ProblemKind = Literal["missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere"]
+ProblemKind = Literal[
+    "missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere", "second manifest"
+]
 Expected = Literal["certificate", "key", "request", "kubeconfig", "configuration", "folder", "server"]
 
 
@@ -89,7 +91,8 @@ class CertificateRef:
     ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server the text of ``live``,
     ``host:port``). ``option`` and ``source`` name the option that uses it and the file where that stands.
     ``position`` counts the certificates of one file from 0. ``role`` is None where nothing tells what the
-    certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this.
+    certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this,
+    or the last of ``chain``, the certificates that follow it in its file.
     ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None where that cannot be told.
     ``node`` is the node's name where the use is a kubelet's and the name is known.
     """
@@ -107,6 +110,7 @@ class CertificateRef:
     embedded: bool = False
     live: str | None = None
     issuers: tuple[X509, ...] = ()
+    chain: tuple[X509, ...] = ()
     key: KeyFile | None = None
     key_fits: bool | None = None
     node: str | None = None
@@ -119,7 +123,8 @@ class Problem:
     """A file that cannot be what it has to be.
 
     ``what``: ``missing`` (named, and not there), ``unreadable`` (damaged, empty, DER, not PEM), ``denied`` (this user
-    may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server).
+    may not read it), ``dangling`` (a link to nothing), ``special`` (a FIFO, a device), ``unreachable`` (a live server),
+    ``second manifest`` (of a component that another file of the folder starts).
     ``reason`` is a clause that can follow the path. ``expects`` is what should have been inside.
     """
 

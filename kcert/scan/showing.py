@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
+from kcert.files import read_regular
 from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
 from kcert.openssl.x509 import listed
+from kcert.quoting import quote
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import look_into
@@ -22,7 +24,7 @@ from kcert.scan.inventory import SOON
 from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import certificates_of, s_client, server_in
 from kcert.scan.units import is_unit
-from kcert.shell import Command, quote, read
+from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,7 +258,7 @@ def _public_key(path: Path, openssl: str) -> Description:
 
 def _request(path: Path, openssl: str) -> Description:
     ran = _ran((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
-    request = read_request(openssl, path.read_bytes().decode("latin-1"))
+    request = read_request(openssl, read_regular(path).decode("latin-1"))
     if isinstance(request, Unreadable):
         raise InputError(f"{path} {request.reason}.")
     return Description(str(path), (Part(str(path), _request_facts(request, ran), (ran,)),))

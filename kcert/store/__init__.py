@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
-INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
 OWN_FOLDER = ".kcert"
+INNER_FOLDER_MODE = 0o755  # the PKI folder itself is closed; below /etc/kubernetes these are open
 
 _JOURNAL = "publish.json"
 _OWN_FOLDERS = ("staging", "backup")
@@ -191,6 +191,15 @@ class Workspace:
                 folder.move(draft, folder, _JOURNAL)
                 self._move_into_place(folder, journal)
 
+    def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
+        """Move the files *names* of *staging* among kcert's own, closed to others."""
+        assert self._stagings is not None
+        with self._stagings.child(staging.folder.name) as folder:
+            _check_same(folder, staging.folder)
+            for name in names:
+                folder.settle(name.name, SECRET_MODE, None)
+                folder.move(name.name, self._own, name.name)
+
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder."""
         assert self._stagings is not None
@@ -289,7 +298,7 @@ class Workspace:
                 kept.created_for(name, FOLDER_MODE) as target,
             ):
                 if target.status(name.name) is None:
-                    source.keep(name.name, target)
+                    source.keep(name.name, target, name.name)
 
 
 @contextlib.contextmanager

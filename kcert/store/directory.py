@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError
 from kcert.files import read_descriptor
 from kcert.permissions import is_writable_by_others, user_name
-from kcert.shell import quote
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,18 +165,18 @@ class Directory:
         """Rename an entry into the folder *to*, over what has the name *new* there."""
         os.replace(name, new, src_dir_fd=self._descriptor, dst_dir_fd=to.handle)
 
-    def keep(self, name: str, to: Directory) -> None:
-        """Have an entry in the folder *to* as well, with its mode and dates; a link is kept as a link."""
+    def keep(self, name: str, to: Directory, new: str) -> None:
+        """Have an entry as *new* in the folder *to* as well, with its mode and dates; a link is kept as a link."""
         # A file system may have no hard links, and a machine may forbid them for what is another's.
         with contextlib.suppress(OSError, NotImplementedError):
-            os.link(name, name, src_dir_fd=self._descriptor, dst_dir_fd=to.handle, follow_symlinks=False)
+            os.link(name, new, src_dir_fd=self._descriptor, dst_dir_fd=to.handle, follow_symlinks=False)
             return
         status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(name, dir_fd=self._descriptor), name, dir_fd=to.handle)
+            os.symlink(os.readlink(name, dir_fd=self._descriptor), new, dir_fd=to.handle)
             return
-        to.write(name, self.read(name), stat.S_IMODE(status.st_mode))
-        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=to.handle)
+        to.write(new, self.read(name), stat.S_IMODE(status.st_mode))
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=to.handle)
 
     def unlink(self, name: str) -> None:
         """Delete a file, or a link itself, if it is there."""

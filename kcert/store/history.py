@@ -2,20 +2,27 @@
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
 file with a key), and ``previous``: the SHA-256 of the line before, its newline included. The number of
-lines and the hash of the last stand in ``history.head``, so that lines missing at the end show as well.
+lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
+a line is being written, the head has its hash too, so that after a kill either state is right, and no third.
+
+Nothing of it is secret: who can write to both files can write another history. Against that there is a hash that is
+kept elsewhere (``--since``), or signed (``kcert.issue.history_signature``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
 from kcert.files import read_descriptor, read_regular
+from kcert.openssl.pem import pem_blocks
 from kcert.store.directory import Directory
 
 if TYPE_CHECKING:
@@ -31,6 +38,8 @@ LARGEST = 256 * 1024 * 1024
 """Bytes of a history: some 400,000 commands."""
 
 _LONGEST_HEAD = 4096
+_HEAD_LENGTH = 12 + 2 * (1 + 64)
+_RECORD = b'{"time": "'
 
 MOST_READINGS = 1000
 """How often both files are read until nothing was written meanwhile: then it is not a kcert that writes."""
@@ -67,23 +76,20 @@ class History:
             self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
         content = read_descriptor(os.dup(self._file), self.path, LARGEST)
         whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
+        if _is_half_a_record(content[len(whole) :]):
             os.ftruncate(self._file, len(whole))
         hashes = [BEGINNING, *(_hash(line) for line in whole.splitlines(keepends=True))]
-        self._lines, self._last = self._recorded()
-        # A kill between a line and its head leaves the head one line behind. In any other case a history that does
-        # not end as its head says was changed: what follows is chained to the head, so that the change keeps showing.
-        if hashes[self._lines : self._lines + 1] == [self._last] and len(hashes) - 1 - self._lines <= 1:
+        written = os.pread(self._head_file, _LONGEST_HEAD, 0)
+        if not content and not written:
+            self._write_head()
+            return
+        head = _Head.read(written) or _Head(0, BEGINNING)
+        self._lines, self._last = head.lines, head.last
+        # A history that does not end as its head says was changed: what follows is chained to the head, so that the
+        # change keeps showing.
+        if head.fits(hashes):
             self._lines, self._last = len(hashes) - 1, hashes[-1]
-
-    def _recorded(self) -> tuple[int, str]:
-        """The number of lines, and the hash of the last, as the head has them."""
-        try:
-            assert self._head_file is not None
-            lines, last = os.pread(self._head_file, _LONGEST_HEAD, 0).decode("ascii").split()
-            return max(int(lines), 0), last
-        except ValueError:
-            return 0, BEGINNING
+            self._write_head()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -107,15 +113,44 @@ class History:
         }
         line = json.dumps(entry).encode() + b"\n"
         assert self._file is not None
-        assert self._head_file is not None
+        self._write_head(_hash(line))
         written = os.write(self._file, line)
         if written < len(line):  # the disk is full: half a line is no line
             os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-            raise OSError(28, "No space left on device", str(self.path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._last = _hash(line)
         self._lines += 1
-        # Always of the same length, and written in one piece over the one before: never half of it.
-        os.pwrite(self._head_file, f"{self._lines:012} {self._last}\n".encode("ascii"), 0)
+        self._write_head()
+
+    def _write_head(self, coming: str = "") -> None:
+        """Write where the history ends, and the hash of the line that is *coming*.
+
+        Always of the same length, and in one piece over the one before: never half of it.
+        """
+        assert self._head_file is not None
+        head = f"{self._lines:012} {self._last} {coming}"
+        os.pwrite(self._head_file, f"{head:{_HEAD_LENGTH}}\n".encode("ascii"), 0)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What history.head says: the number of lines, the hash of the last, and of one that was being written."""
+
+    lines: int
+    last: str
+    coming: str = ""
+
+    @classmethod
+    def read(cls, written: bytes) -> _Head | None:
+        """Parse the file; None where it is not one that kcert wrote."""
+        found = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
+        return cls(int(found[1]), found[2].decode(), (found[3] or b"").decode()) if found else None
+
+    def fits(self, hashes: Sequence[str]) -> bool:
+        """True where the lines with these *hashes*, the first that of no line, are those that were written."""
+        return hashes[self.lines :] == [self.last] or bool(
+            self.coming and hashes[self.lines :] == [self.last, self.coming]
+        )
 
 
 def entries(own: Path) -> tuple[Entry, ...]:
@@ -126,10 +161,12 @@ def entries(own: Path) -> tuple[Entry, ...]:
     return tuple(entry for entry, _ in _parsed(own, _lines(own)))
 
 
-def verify(own: Path) -> int:
+def verify(own: Path, since: str | None = None) -> int:
     """Follow the chain from its first line to its head; the number of commands in it.
 
-    Raises VerdictError, which names the first line that was changed, or tells that lines are missing.
+    With *since* the line of that hash (or the beginning) has to be in it, which proves that all up to it is as it was
+    when the hash was printed. Raises VerdictError, which names the first line that was changed, or tells that lines
+    are missing.
     """
     previous, count, hashes = BEGINNING, 0, [BEGINNING]
     path = own / "history.jsonl"
@@ -141,7 +178,41 @@ def verify(own: Path) -> int:
         previous = _hash(line)
         hashes.append(previous)
     _check_head(own, head, hashes)
+    if since is not None and since not in hashes:
+        raise VerdictError(
+            f"{path}: no line of it has the hash {since}. What it was printed for was changed or deleted, or it "
+            "belongs to another history."
+        )
     return count
+
+
+def head(own: Path) -> str:
+    """The hash of the last line, which stands for the whole history; raises VerdictError where that was changed."""
+    verify(own)
+    lines, _ = _at_one_moment(own)
+    return _hash(lines[-1]) if lines else BEGINNING
+
+
+def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
+    """The files below *root* with a certificate that no command in the history in *own* made."""
+    hashes = {digest for entry in entries(own) for digest in entry.files.values() if digest}
+    files = (path for suffix in ("*.crt", "*.pem") for path in root.rglob(suffix))
+    return tuple(
+        sorted(
+            path
+            for path in files
+            if not any(part.startswith(".") for part in path.relative_to(root).parts)
+            and any(_hash(pem.encode()) not in hashes for pem in _certificates(path))
+        )
+    )
+
+
+def _certificates(path: Path) -> list[str]:
+    """The certificates of a file, each as openssl writes it; none where it cannot be read."""
+    try:
+        return [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
+    except OSError:
+        return []
 
 
 def _at_one_moment(own: Path) -> tuple[list[bytes], bytes]:
@@ -166,20 +237,20 @@ def _head(own: Path) -> bytes:
         raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
 
 
-def _check_head(own: Path, head: bytes, hashes: list[str]) -> None:
-    """The head may be one line behind (a kill between the two), never ahead."""
-    path = own / "history.jsonl"
-    try:
-        lines, last = head.decode("ascii").split() if head else ("0", BEGINNING)
-        recorded = int(lines)
-    except ValueError:
-        raise VerdictError(f"{own / 'history.head'}, which says how long the history is, was changed.") from None
-    if recorded >= len(hashes):
-        raise VerdictError(
-            f"{path}: {recorded} commands were recorded, {len(hashes) - 1} are there: the last are missing."
-        )
-    if len(hashes) - 1 - recorded > 1 or hashes[recorded] != last:
-        raise VerdictError(f"{path}: line {max(recorded, 1)} is not what it was when it was written.")
+def _check_head(own: Path, written: bytes, hashes: list[str]) -> None:
+    path, count = own / "history.jsonl", len(hashes) - 1
+    if not written and not count:
+        return
+    head = _Head.read(written)
+    if head is None:
+        what = "was changed" if written else "is missing"
+        raise VerdictError(f"{own / 'history.head'}, which says how long the history is, {what}.")
+    if head.fits(hashes):
+        return
+    if head.lines > count:
+        raise VerdictError(f"{path}: {head.lines} commands were recorded, {count} are there: the last are missing.")
+    changed = head.lines + 1 if hashes[head.lines] == head.last else max(head.lines, 1)
+    raise VerdictError(f"{path}: line {changed} is not what it was when it was written.")
 
 
 def _lines(own: Path) -> list[bytes]:
@@ -207,10 +278,15 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
             )
             previous = str(found["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            if number == len(lines) and not line.endswith(b"\n"):
+            if number == len(lines) and _is_half_a_record(line):
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
         yield entry, (line, previous)
+
+
+def _is_half_a_record(tail: bytes) -> bool:
+    """True for what a kill leaves of a line: its beginning. Anything else was put there."""
+    return not tail.endswith(b"\n") and (tail.startswith(_RECORD) or _RECORD.startswith(tail))
 
 
 def _hash(line: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes import bundles
-from kcert.shell import format_command
+from kcert.quoting import format_command
 from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.ui.flags import unsigning
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.bundles import Bundle, Packed
     from kcert.kubernetes.credentials import Folder
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 WIDTH = 100
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from kcert.shell import format_command
+from kcert.quoting import INVISIBLE, format_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,20 +78,13 @@ def _screen(*, stderr: bool) -> Screen:
     return console
 
 
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""What a terminal acts upon, and what it does not show at all or shows elsewhere."""
-
-
 def clean(text: str) -> str:
     """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
     can make a name look like another. A byte of a file name that is no text is shown as what it is.
     """
-    return _CONTROL.sub(_visible, text.replace("\r\n", "\n"))
+    return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 
 
 def _visible(found: re.Match[str]) -> str:
@@ -113,7 +106,7 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
     and values may hold anything, also where the user wrote them.
     """
     console = to or screen()
-    paragraph = clean(" ".join(text.split()))
+    paragraph = clean(" ".join(text.strip().split("\n")))
     if not console.is_terminal and paragraph.isascii():
         _print_plain(console, _wrapped(paragraph, min(console.width, MOST_WIDTH)))
         return
@@ -133,15 +126,26 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
 def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
     """*paragraph* in lines of *width*, where *size* tells how wide a text is.
 
-    A word that is longer than a line has one to itself, and stays whole: nobody could copy a path in two pieces.
+    A word that is longer than a line has one to itself, and stays whole: nobody could copy a path in two pieces. The
+    same is true of a command (in backticks) with a quoted blank.
     """
     lines = [""]
-    for word in paragraph.split(" "):
+    for word in _CODE.sub(_held_together, paragraph).split(" "):
         if not lines[-1] or size(lines[-1]) + 1 + size(word) <= width:
             lines[-1] += f" {word}" if lines[-1] else word
         else:
             lines.append(word)
-    return lines
+    return [line.replace(_JOINT, " ") for line in lines]
+
+
+_CODE = re.compile(r"`[^`]*`")
+_JOINT = "\0"
+"""Stands for a blank at which no line is broken; ``clean`` lets none through."""
+
+
+def _held_together(code: re.Match[str]) -> str:
+    """A command without a place to break it where a break would change it: inside of quotes."""
+    return code[0].replace(" ", _JOINT) if "'" in code[0] or '"' in code[0] else code[0]
 
 
 def _print_plain(console: Screen, lines: Iterable[str]) -> None:

@@ -16,20 +16,22 @@ from kcert.check.dates import ends_late
 from kcert.durations import told
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.kubelet_requests import purpose_of
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
+from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
-from kcert.shell import Command, format_command, quote, read
+from kcert.shell import Command, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue.context import IssueContext
-    from kcert.issue.plan import Run
-    from kcert.kubernetes.answers import Answer
+    from kcert.issue.context import Context
+    from kcert.issue.steps import Step
+    from kcert.kubernetes.issued import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
@@ -76,7 +78,14 @@ def asked(certificate: Certificate, option: str) -> None:
     assert certificate.files.csr
     stem = certificate.files.csr.stem
     name = certificate.name if certificate.role == "user" else stem
-    say(f"Next: `kcert csr manifest {name}{option}` makes the object for the cluster out of {certificate.files.csr}.")
+    _next(
+        f"Next: make the object for the cluster out of {certificate.files.csr}:",
+        "kcert",
+        "csr",
+        "manifest",
+        name,
+        option=option,
+    )
 
 
 def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path, *, explain: bool) -> None:
@@ -86,15 +95,26 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     heading(f"{one.name}: a CertificateSigningRequest")
     if explain:
         _paragraphs("step-manifest")
-        block([f"cat {root / csr} | base64 | tr -d '\\n'"], "command")
+        block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(one)).splitlines(), "config")
     screen().print()
-    block([f"-> {path}"], "file")
+    _file(f"-> {path}")
     screen().print()
-    say(
-        f"Next: `kcert csr submit {path}` gives it to a cluster; `kcert csr approve --file {path}` goes on without one."
-    )
+    _next("Next: give it to a cluster:", "kcert", "csr", "submit", str(path))
+    _next("Or go on without a cluster:", "kcert", "csr", "approve", "--file", str(path))
+
+
+def _next(words: str, *argv: str, option: str = "") -> None:
+    """Say what to do next, with the command on a line of its own; *option* is quoted already."""
+    say(words)
+    screen().print()
+    block([f"{format_command(argv)}{option}"], "command")
+    screen().print()
+
+
+def _file(text: str) -> None:
+    block([clean_line(text)], "file")
 
 
 def stays(one: SigningRequest, path: Path) -> None:
@@ -146,9 +166,10 @@ def _paragraphs(topic: str) -> None:
 
 def submitted(one: SigningRequest) -> None:
     """What comes after it."""
-    say(
-        f"Next: an administrator looks at it (`kcert csr show {one.name}`) and decides: `kcert csr approve {one.name}`."
-    )
+    say("Next: an administrator looks at it and decides:")
+    screen().print()
+    command_line(("kcert", "csr", "show", one.name))
+    command_line(("kcert", "csr", "approve", one.name))
 
 
 def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
@@ -172,7 +193,7 @@ def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
 
 
 def _becomes(one: SigningRequest, request: Request) -> None:
-    _identity(one, request)
+    identity(one, request)
     if request.alt_names:
         say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not one.signer:
@@ -188,12 +209,23 @@ def _becomes(one: SigningRequest, request: Request) -> None:
         say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
 
 
-def _identity(one: SigningRequest, request: Request) -> None:
+def listed_kubelets(described: Iterable[tuple[str, str]]) -> None:
+    """Say what each request of a kubelet is, by the object's name."""
+    for name, purpose in described:
+        say(f"{clean_line(name)}: {clean_line(purpose)}")
+
+
+def not_compared() -> None:
+    """Say that there is no kcert.yaml to compare a kubelet's names with."""
+    say("There is no kcert.yaml here, so the SANs were not compared with those of the cluster's nodes.", "notice")
+
+
+def identity(one: SigningRequest, request: Request) -> None:
     """Say who the certificate makes its owner."""
+    if purpose := purpose_of(one, request):
+        say(clean_line(purpose))
     name, groups = request.subject.common_name or "", request.subject.organizations
-    if one.signer == signers.KUBELET_SERVING:
-        say(f"The kubelet of {clean_line(name.removeprefix(NODE_PREFIX))} serves with it.")
-    else:
+    if one.signer != signers.KUBELET_SERVING:
         _names_the_user(name, groups)
         _carries(request.subject)
     _warn_of_rights(name, groups)
@@ -239,7 +271,7 @@ def _status(one: SigningRequest) -> None:
 
 def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
     """What the manifest says now that it is approved, and what its subject decides besides name and groups."""
-    _identity(after, requested(openssl, after))
+    identity(after, requested(openssl, after))
     decided(path, before, after, APPROVED)
 
 
@@ -265,9 +297,9 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     )
     screen().print()
     if condition.type == APPROVED:
-        say(
-            f"Approved is not signed yet. Next: `kcert csr sign --file {path}`, which is kube-controller-manager's "
-            "part."
+        _next(
+            "Approved does not mean signed. Next: sign it, as kube-controller-manager does:",
+            *("kcert", "csr", "sign", "--file", str(path)),
         )
 
 
@@ -301,7 +333,7 @@ class Signing:
             )
             screen().print()
             drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
-            block([f"mkdir -p {SIGNER}", f"{by_hand} > {csr}", f": > {LIST}", drawn], "command")
+            block([f"mkdir -p {SIGNER}", f"{by_hand} > {quote(str(csr))}", f": > {LIST}", drawn], "command")
             screen().print()
         command_line(how.argv)
 
@@ -317,7 +349,8 @@ class Signing:
             _names_the_user(found.subject.common_name or "", found.subject.organizations)
             _carries(found.subject)
         _warn_of_rights(found.subject.common_name or "", found.subject.organizations)
-        say(f"Next, where key and request are: `kcert csr fetch {one.name} --file {self._path}{self._option}`.")
+        argv = ("kcert", "csr", "fetch", one.name, "--file", str(self._path))
+        _next("Next, where key and request are:", *argv, option=self._option)
 
     def there(self, one: SigningRequest) -> None:
         """It had one already."""
@@ -354,7 +387,7 @@ class CsrSigning:
         block(how.settings.splitlines(), "config")
         screen().print()
 
-    def before(self, step: Run) -> None:
+    def before(self, step: Step) -> None:
         """The command."""
         command_line(step.argv)
 
@@ -365,21 +398,21 @@ class CsrSigning:
 
     def done(self, certificate: Certificate, found: X509, path: Path) -> None:
         """Where the certificate lies, and what to do with it."""
-        block([f"-> {clean_line(str(path))}"], "file")
+        _file(f"-> {path}")
         say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-        say(f"Next, where key and request are: `kcert csr fetch {certificate.name} --file {clean_line(path.name)}`.")
-        screen().print()
+        argv = ("kcert", "csr", "fetch", certificate.name, "--file", path.name)
+        _next("Next, where key and request are:", *argv)
 
 
-def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
+def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
     """How requests become certificates: signed where the CA is, taken in here."""
-    known = {one.name: one for one in order.known}
+    known = {one.name: one for one in ctx.specs}
     wanted = [known.get(one.name, one) for one in asked if one.kind is not Kind.KEY_PAIR]
     if not wanted:
         say("There is nothing to sign: every certificate is there, and current.", "good")
         return
     if all(one.kind is Kind.CA for one in wanted):
-        _to_be_signed_by_a_root(order, wanted)
+        _to_be_signed_by_a_root(ctx, wanted)
         return
     requests = [str(one.files.csr) for one in wanted]
     say(
@@ -387,7 +420,7 @@ def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
         "may be used for. Keys stay here."
     )
     screen().print()
-    command_line(("tar", "-cf", "requests.tar", "-C", str(order.root), *requests))
+    command_line(("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests))
     screen().print()
     say("There (with --dir, or --ca-dir, for where the CA is); each certificate then lies beside its request:")
     screen().print()
@@ -398,63 +431,64 @@ def to_be_signed(order: IssueContext, asked: Sequence[Certificate]) -> None:
     if one.issuer:
         say(f"Or by hand, with its settings {one.files.cnf} beside it; {one.name}, for example:")
         screen().print()
-        command_line(offline.manual(one, known[one.issuer], order.openssl))
+        command_line(offline.manual(one, known[one.issuer], ctx.openssl))
         screen().print()
-    _authorities_come(order, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
-    _back_here(order, wanted)
+    _authorities_come(ctx, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
+    _back_here(ctx, wanted)
 
 
-def _authorities_come(order: IssueContext, authorities: Sequence[Certificate]) -> None:
+def _authorities_come(ctx: Context, authorities: Sequence[Certificate]) -> None:
     """Whoever is to check certificates needs the CA's own, and so do all components."""
-    missing = [one.files.crt for one in authorities if one.files.crt and not (order.root / one.files.crt).exists()]
+    missing = [one.files.crt for one in authorities if one.files.crt and not (ctx.root / one.files.crt).exists()]
     if not missing:
         return
     say("The CA's certificate has to come here first, without its key: by it certificates are checked.")
     screen().print()
     for crt in missing:
-        command_line(("cp", str(crt), str(order.root / crt)))
+        command_line(("cp", str(crt), str(ctx.root / crt)))
     screen().print()
 
 
-def to_be_signed_again(order: IssueContext, asked: Sequence[Certificate]) -> None:
+def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
     """How the requests of CAs that are in use become new certificates for them."""
-    crts = {one.name: one.files.crt for one in order.known}
+    crts = {one.name: one.files.crt for one in ctx.specs}
     wanted = [replace(one, files=replace(one.files, crt=crts[one.name])) for one in asked]
-    _by_hand_at_the_root(order, wanted)
+    _by_hand_at_the_root(ctx, wanted)
     say("Until then the CA that is here goes on signing; what it signed stays valid, because the key is the same.")
 
 
-def _to_be_signed_by_a_root(order: IssueContext, wanted: Sequence[Certificate]) -> None:
-    _by_hand_at_the_root(order, wanted)
-    waiting = " ".join(quote(str(order.root / one.files.csr)) for one in wanted if one.files.csr)
-    say(
+def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
+    _by_hand_at_the_root(ctx, wanted)
+    waiting = (str(ctx.root / one.files.csr) for one in wanted if one.files.csr)
+    _next(
         "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
-        f"take its request away: `rm {waiting}`."
+        "delete its request:",
+        *("rm", *waiting),
     )
 
 
-def _by_hand_at_the_root(order: IssueContext, wanted: Sequence[Certificate]) -> None:
+def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say(
         "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
         "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
     )
     screen().print()
     for one in wanted:
-        command_line(offline.by_root(one, order.openssl))
+        command_line(offline.by_root(one, ctx.openssl))
     screen().print()
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()
-    _back_here(order, wanted)
+    _back_here(ctx, wanted)
 
 
-def _back_here(order: IssueContext, wanted: Sequence[Certificate]) -> None:
+def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say("Back here, each is compared with its key and its request before it is taken in:")
     screen().print()
     for one in wanted:
         assert one.files.crt and one.files.csr
         beside = one.files.csr.with_name(one.files.crt.name)
         argv = ("kcert", "csr", "fetch", one.name, "--file", str(beside))
-        command_line((*argv, *(("--dir", str(order.root)) if order.folder_option else ())))
+        command_line((*argv, *(("--dir", str(ctx.root)) if ctx.folder_option else ())))
     screen().print()
 
 
@@ -497,14 +531,15 @@ class Keeping:
 
 def kept(certificate: Certificate, answer: Answer, path: Path, option: str, follows: str = "", *, new: bool) -> None:
     """Where the certificate is, and what comes next: *follows*, where that is something else than for a new one."""
-    block([f"-> {path}" if new else f"{path} is this certificate already, and stays as it is"], "file")
+    _file(f"-> {path}" if new else f"{path} is this certificate already, and stays as it is")
     screen().print()
     with_key = "key and request" if answer.key else "the request (the key is not here)"
     found = answer.found
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
-        say(f"Key and certificate are inside {path} now; `kubectl --kubeconfig {path} auth whoami` tries it.")
+        argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
+        _next(f"Key and certificate are inside {path} now. To try it:", *argv)
     elif found.ca:
         say(follows or "Next: `kcert all` makes what it signs.")
     elif found.may_dial:
-        say(f"Next: `kcert kubeconfig {certificate.name}{option}` puts it into a kubeconfig.")
+        _next("Next: put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.errors import VerdictError
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.console import clean_line, draw, say, screen
 
 if TYPE_CHECKING:

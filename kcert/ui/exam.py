@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.console import clean_line, draw, error_screen, heading, in_columns, say, screen, table
 
 if TYPE_CHECKING:

@@ -12,31 +12,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from kcert import shell
+from kcert import lessons, shell
 from kcert.errors import ProgramError
 from kcert.shell import Command
 from kcert.ui.console import INDENT, MOST_WIDTH, broken, has_colour, heading, say, screen
+from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from kcert.lessons import Lesson
 
 Chapters = dict[str, tuple["Lesson", ...]]
 """Every lesson by chapter, both in the order in which they are best read."""
 
+_BOOK = "The certificates of a Kubernetes cluster"
 _MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 _BULLET = re.compile(r"(- |\d+\. )")
 
 
-def show_topics(chapters: Chapters, form: str, target: Path | None) -> None:
+def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
     """List the topics by chapter."""
     listed = [(chapter, [(one.topic, one.title) for one in found]) for chapter, found in chapters.items()]
     if form == "html":
         from kcert.ui import course
 
-        _write("\n".join(course.contents(chapters)) + "\n", target)
+        _write(course.contents(chapters), target)
         return
     if form == "markdown":
         parts = ["# Lessons"]
@@ -68,24 +69,24 @@ def _beside(title: str, left: int) -> list[str]:
     return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
 
 
-def show(found: Sequence[Lesson], form: str, target: Path | None) -> None:
+def show(found: Sequence[Lesson], form: str, target: Target | None) -> None:
     """Show lessons one after the other."""
     if form == "html":
         from kcert.ui import course
 
-        _write("\n".join(course.page(found)) + "\n", target)
+        _write(course.some(found), target)
     elif form == "markdown":
         _write("\n".join(line for one in found for line in _markdown(one, "#")) + "\n", target)
     else:
         _draw(lambda: _lessons(found), target)
 
 
-def show_course(chapters: Chapters, form: str, target: Path | None) -> None:
+def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
     """Show every lesson, chapter by chapter."""
     if form == "html":
         from kcert.ui import course
 
-        _write("\n".join(course.book(chapters)) + "\n", target)
+        _write(course.book(chapters), target)
     elif form == "markdown":
         _write("\n".join(_markdown_book(chapters)) + "\n", target)
     else:
@@ -185,7 +186,7 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
             console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
 
 
-def _draw(draw: Callable[[], None], target: Path | None) -> None:
+def _draw(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager where it is too small; or into a file, plain."""
     console = screen()
     if target is None and not console.is_terminal:
@@ -241,7 +242,7 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
 
 def _markdown_book(chapters: Chapters) -> Iterator[str]:
     names = {one.topic: one.title for found in chapters.values() for one in found}
-    yield "# The certificates of a Kubernetes cluster"
+    yield f"# {_BOOK}"
     for chapter, found in chapters.items():
         yield ""
         yield f"# {chapter}"
@@ -252,9 +253,16 @@ def _markdown_book(chapters: Chapters) -> Iterator[str]:
             yield from _markdown(lesson, "##", names)
 
 
-def _write(text: str, target: Path | None) -> None:
+def _write(text: str, target: Target | None) -> None:
     if target is None:
         sys.stdout.write(text)
         return
-    target.write_text(text, encoding="utf-8")
-    say(f"Wrote {target}.")
+    written = write_report(target, text.encode(), _first_lines())
+    say(f"Wrote {target.path}.{f' What was there before is {written.backup}.' if written.backup else ''}")
+
+
+def _first_lines() -> frozenset[str]:
+    """How a file with lessons begins."""
+    chapters = lessons.by_chapter()
+    titles = (one.title for found in chapters.values() for one in found)
+    return frozenset(("Lessons", _BOOK, *chapters, *titles))

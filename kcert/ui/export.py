@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes.export.target import FOLDER
-from kcert.shell import quote
+from kcert.quoting import quote
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.export.target import Export
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 
 def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:

@@ -7,17 +7,17 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
+from kcert.config.version import STABLE
 from kcert.issue.status import State
 from kcert.kubernetes import render
-from kcert.kubernetes.version import STABLE
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kcert.config.version import Version
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
-    from kcert.kubernetes.version import Version
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:
@@ -60,8 +60,8 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
         _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
     for one in unfit:
         if one.state is not State.MISSING:
-            name, command = one.certificate.name, one.mended_by(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.faults)}. `{command}` renews it.")
+            name, command = one.certificate.name, one.fix_command(folder_option)
+            _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
 
 
 def warn_of_release(version: Version) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
-from kcert.shell import format_command, quote
-from kcert.ui.console import block, clean, clean_line, say, screen
-from kcert.ui.script import here_document, passphrase_asked
+from kcert.errors import KcertError, VerdictError
+from kcert.issue.steps import here_document
+from kcert.quoting import format_command, quote
+from kcert.store.directory import Directory
+from kcert.ui.console import block, clean, clean_line, command_line, say, screen
+from kcert.ui.page import page
+from kcert.ui.script import passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from kcert.store.history import Entry
 
 WIDTH = 100
+MOST_NAMED = 10
+"""Certificates that are named one by one."""
 
 _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
 """openssl's options for files with keys, requests and certificates."""
@@ -40,9 +46,45 @@ def show(root: Path, entries: Sequence[Entry], form: str) -> None:
     sys.stdout.write("\n".join(forms[form](root, entries)) + "\n")
 
 
-def verified(count: int) -> None:
-    """The chain holds."""
-    say(f"The record of {count} commands is as it was written: every line fits the one before it.", "good")
+def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
+    """Say that the chain holds, and which certificates no record explains.
+
+    Raises VerdictError where there are certificates and no record at all.
+    """
+    if unexplained and not count:
+        raise VerdictError(
+            f"{root} has no record of any command, and holds certificates ({_listed(unexplained)}): the record was "
+            "deleted, or another program made them."
+        )
+    by = ", and signed by the CA's key" if signed else ""
+    say(f"The record of {count} commands is as it was written{by}: every line fits the one before it.", "good")
+    if unexplained:
+        say(f"No record explains: {_listed(unexplained)}. They were made by another program, or signed elsewhere.")
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    names = ", ".join(clean_line(str(path)) for path in paths[:MOST_NAMED])
+    return names if len(paths) <= MOST_NAMED else f"{names} and {len(paths) - MOST_NAMED} more"
+
+
+def print_head(digest: str) -> None:
+    """Print the hash alone, for a script to keep."""
+    sys.stdout.write(f"{digest}\n")
+
+
+def shows(argv: tuple[str, ...]) -> None:
+    """Show a command before it runs."""
+    command_line(argv)
+
+
+def waits(holder: str) -> None:
+    """Say who holds the folder."""
+    say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+
+def signed(digest: str) -> None:
+    """Say what was signed."""
+    say(f"The history up to {digest} is signed: `kcert history --verify` checks it.", "good")
 
 
 def _table(root: Path, entries: Sequence[Entry]) -> None:
@@ -106,6 +148,8 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
     """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    if entry.argv[1:2] == ("dgst",):
+        return "This signed the history itself: `kcert history --sign` does it again."
     if entry.argv[1:2] == ("ca",):
         return "Request and settings were those of a manifest: `kcert csr sign` does it again."
     comes = {crt for crt, _ in _apart(entry)}
@@ -164,14 +208,25 @@ def _serial(entry: Entry) -> str | None:
 
 
 def _settings_file(root: Path, name: str) -> Iterator[str]:
-    try:
-        text = (root / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    text = _settings_text(root, PurePosixPath(name))
+    if text is None:
         yield f"# {clean_line(name)} is not there any more: put it here before you go on."
         return
     if str(Path(name).parent) != ".":
         yield f"mkdir -p {quote(str(Path(name).parent))}"
     yield from here_document(name, clean(text))
+
+
+def _settings_text(root: Path, name: PurePosixPath) -> str | None:
+    """An openssl.cnf of the PKI folder; None where it is none: a link could lead to a key, and so could a path."""
+    if name.is_absolute() or ".." in name.parts:
+        return None
+    try:
+        with Directory.open(root) as folder, folder.parent_of(name) as parent:
+            text = parent.read(name.name).decode("utf-8") if parent else None
+    except (OSError, KcertError, UnicodeDecodeError):
+        return None
+    return None if text is None or "-----BEGIN" in text else text
 
 
 def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
@@ -190,27 +245,15 @@ def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
                 yield f"- `{clean_line(name)}`{f' SHA-256 {clean_line(str(digest))}' if digest else ' (a private key)'}"
 
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-pre {{ background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }}
-.failed {{ border-left: 4px solid #b00; }}
-time, ul {{ color: #555; font-size: .9rem; }}
-ul {{ margin: .2rem 0 1.2rem; }}
-code {{ overflow-wrap: anywhere; }}
-@media print {{ pre {{ border: 1px solid #ccc; }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{commands}
-</body>
-</html>"""
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+pre { background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
+.failed { border-left: 4px solid #b00; }
+time, ul { color: #555; font-size: .9rem; }
+ul { margin: .2rem 0 1.2rem; }
+code { overflow-wrap: anywhere; }
+@media print { pre { border: 1px solid #ccc; } }
+"""
 
 
 def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
@@ -224,7 +267,8 @@ def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
             f"<pre{' class=failed' if entry.status else ''}>{command}</pre>\n"
             f"<ul>{files}</ul>"
         )
-    yield _PAGE.format(title=f"What was run in {_escaped(str(root))}", commands="\n".join(parts))
+    title = f"What was run in {clean_line(str(root))}"
+    yield page(title, _STYLE, "\n".join((f"<h1>{html.escape(title)}</h1>", *parts))).rstrip("\n")
 
 
 def _html_file(name: str, digest: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.kubernetes.kubeconfig_lock import PATIENCE
-from kcert.shell import folder_argument, quote
+from kcert.quoting import folder_argument, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.kubeconfig_lock import Lock
-    from kcert.kubernetes.kubeconfigs import Draft, Merged
+    from kcert.kubernetes.kubeconfigs import Draft
     from kcert.shell import Outcome
-    from kcert.store.elsewhere import Written
+    from kcert.store.atomic import Written
 
 
 class Telling:
@@ -93,11 +93,11 @@ class Telling:
         before = "; the one before is in the backup" if replaced else ""
         self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
 
-    def left(self, strangers: Sequence[Certificate]) -> None:
+    def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
-        if strangers:
-            files = ", ".join(str(one.files.proof) for one in strangers)
-            say(f"Left as they are, because kcert did not make them: {files}. One that is named is written anew.")
+        if foreign:
+            files = ", ".join(str(one.files.proof) for one in foreign)
+            say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
 
     def ends(self) -> None:
         """What to do with them."""
@@ -124,17 +124,21 @@ class Telling:
             to=error_screen(),
         )
 
-    def merged(self, draft: Draft, merged: Merged) -> None:
-        """The context is in the file."""
-        context = draft.kubeconfig.context
-        if merged.renewed is None:
-            self._elsewhere(f"The context {context} is in it now; all else is as it was", merged.file)
-            say(f"`kubectl config use-context {context}` goes over to it.")
-        elif merged.renewed:
-            new = " and ".join(merged.renewed)
-            self._elsewhere(f"The context {context} is up to date now: {new} replaced, all else as it was", merged.file)
+    def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
+        """Say that the context is in the file."""
+        context = clean_line(draft.kubeconfig.context)
+        if updated:
+            said = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
+        elif updated is None:
+            said = f"The context {context} was added"
         else:
-            self._elsewhere(f"The context {context} is up to date", merged.file)
+            said = f"The context {context} is up to date"
+        self._elsewhere(said, written)
+        if updated is None:
+            say("To make it the current context:")
+            screen().print()
+            argv = ("kubectl", "config", "use-context", draft.kubeconfig.context)
+            command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
         state = "" if written.changed else "  (as it was: it holds what it should)"

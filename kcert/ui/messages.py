@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from kcert.profiles.profile import KnownIssue
 
 
 LONGEST = 690
@@ -33,13 +36,26 @@ def wrote_example(path: Path) -> None:
     """kcert.yaml was written."""
     from kcert.ui.console import say
 
-    say(f"{path} describes a small example cluster, with a comment for each key.")
+    say(f"{path} describes a cluster, with a comment for each key.")
     option = _option(path)
     say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
 
 
+def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
+    """Say what the book that *profile* follows gets wrong, and how to have it corrected."""
+    from kcert.ui.console import block, say
+
+    if not issues:
+        return
+    say(f"The profile {profile} follows its book, which has known issues:", "notice")
+    for issue in issues:
+        block([f"- {issue.component}: {issue.problem}"])
+    say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) corrects them:")
+    block([f"- {issue.component}: {issue.fix}." for issue in issues])
+
+
 def _option(path: Path) -> str:
-    from kcert.shell import quote
+    from kcert.quoting import quote
 
     return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from kcert.issue.context import Reporter
 from kcert.issue.status import State
 
 if TYPE_CHECKING:
@@ -14,70 +15,52 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue.context import IssueContext, Made, Prepared
-    from kcert.issue.plan import IssuancePlan, Step
+    from kcert.issue.context import Context, Issued, Result, Work
     from kcert.issue.status import CertificateStatus
-    from kcert.shell import Outcome
 
 
-class Quiet:
+class Quiet(Reporter):
     """Prints plain lines; rich is not even imported, because a line a certificate needs none of it."""
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
         self._order: list[str] = []
         self._finished = 0
-        self._made: list[Made] = []
+        self._issued: list[Issued] = []
         self._cluster: Cluster | None = None
         self._counts = sys.stderr.isatty()
 
-    def waits(self, holder: str) -> None:
+    def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
         self._note(f"waiting for {ascii(holder)[1:-1]}, which is at work in this folder.")
 
-    def opens(self, order: IssueContext, prepared: Prepared) -> None:
+    def on_plan(self, ctx: Context, work: Work) -> None:
         """What is kept has its line at once."""
-        self._cluster = cluster = order.cluster
+        self._cluster = cluster = ctx.cluster
         if cluster.defaults and not cluster.source:
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
-        for remark in prepared.remarks:
+        for remark in work.remarks:
             self._note(remark)
-        self._order = [one.certificate.name for one in prepared.statuses]
-        for standing in prepared.kept:
-            self._lines[standing.certificate.name] = _kept(standing, order.signing_option)
+        self._order = [one.certificate.name for one in work.statuses]
+        for standing in work.kept:
+            self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
         self._print()
 
-    def ahead(self, procedures: Sequence[IssuancePlan], jobs: int) -> None:
-        """Keys make no line of their own."""
-
-    def begins(self, procedure: IssuancePlan) -> None:
-        """Nothing is printed before it is in place."""
-
-    def before(self, procedure: IssuancePlan, step: Step) -> None:
-        """Nothing is printed before it is in place."""
-
-    def after(self, procedure: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
-        """Nothing is printed before it is in place."""
-
-    def made(self, made: Made) -> None:
+    def on_issued(self, issued: Issued) -> None:
         """A line, once all before it have theirs."""
-        certificate = made.procedure.certificate
-        until = f"until {made.found.not_after:%Y-%m-%d}" if made.found else without_end(certificate)
-        cut = (
-            f"  (all that its CA has left: {made.procedure.days} days)"
-            if made.procedure.days < certificate.days
-            else ""
-        )
-        verb = "renewed" if made.procedure.replaces else "made"
+        plan, certificate = issued.plan, issued.plan.certificate
+        until = f"until {issued.found.not_after:%Y-%m-%d}" if issued.found else without_end(certificate)
+        cut = f"  (all that its CA has left: {plan.days} days)" if plan.days < certificate.days else ""
+        verb = "renewed" if plan.replaces else "made"
         self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.proof}{cut}"
         self._finished += 1
-        self._made.append(made)
+        self._issued.append(issued)
         self._print()
 
-    def ends(self) -> None:
+    def on_end(self, _result: Result | None, /) -> None:
         """Whatever there was to say is said; the counter goes."""
         self._clear()
-        if self._cluster and (words := in_no_group(self._cluster, self._made)):
+        if self._cluster and (words := in_no_group(self._cluster, self._issued)):
             self._note(words)
 
     def _note(self, text: str) -> None:
@@ -108,13 +91,13 @@ def without_end(certificate: Certificate) -> str:
     return "a request" if certificate.files.csr else "a key pair"
 
 
-def in_no_group(cluster: Cluster, made: Sequence[Made]) -> str:
+def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
     """A sentence on the users who were made without any group, which may be a slip; not on those in kcert.yaml."""
     described = {user.name for user in cluster.users}
     names = [
-        one.name
-        for one in (made_.procedure.certificate for made_ in made if not made_.procedure.replaces)
-        if one.role == "user" and one.name not in described and one.subject and not one.subject.organizations
+        spec.name
+        for spec in (one.plan.certificate for one in issued if not one.plan.replaces)
+        if spec.role == "user" and spec.name not in described and spec.subject and not spec.subject.organizations
     ]
     if not names:
         return ""
@@ -126,4 +109,4 @@ def _kept(standing: CertificateStatus, folder_option: str) -> str:
     name = standing.certificate.name
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.mended_by(folder_option)})"
+    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.fix_command(folder_option)})"

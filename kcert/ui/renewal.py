@@ -8,69 +8,66 @@ from typing import TYPE_CHECKING
 from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.durations import told
-from kcert.issue.plan import UpdateKubeconfigs
 from kcert.kubernetes.consumers import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
 from kcert.profiles.profile import kubeconfig_of
+from kcert.quoting import quote
 from kcert.roles import ROLES
-from kcert.shell import quote
 from kcert.ui.console import block, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue.context import IssueContext, Made, Renewal, Result
+    from kcert.issue.context import Context, Issued, Renewal, Result
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.consumers import Restart
 
 
-def follows(order: IssueContext, result: Result, first: CertificateStatus | None) -> None:
+def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
     """What has to happen next, for the cluster to use what is in place now.
 
     *first* is the certificate that ends first, where nothing had to be renewed.
     """
-    if not result.made:
-        if order.renewal and not order.renewal.named and not result.kept:
-            _nothing(order, order.renewal, first)
+    if not result.issued:
+        if ctx.renewal and not ctx.renewal.named and not result.kept:
+            _nothing(ctx, ctx.renewal, first)
         return
-    made = [one for one in result.made if one.procedure.certificate.name != ROOT]
-    done = [one.procedure.certificate for one in made]
-    backup = order.root / ".kcert" / "backup"
+    issued = [one for one in result.issued if one.plan.certificate.name != ROOT]
+    done = [one.plan.certificate for one in issued]
+    backup = ctx.root / ".kcert" / "backup"
     say(f"What was there before is kept in {backup}.")
-    _hand_out(order, made)
-    if restarts(order.cluster, done):
-        _restart(order, done)
-    for one in made:
-        if one.procedure.certificate.kind is Kind.CA:
-            _authority(order, one)
+    _hand_out(ctx, issued)
+    if restarts(ctx.cluster, done):
+        _restart(ctx, done)
+    for one in issued:
+        if one.plan.certificate.kind is Kind.CA:
+            _authority(ctx, one)
 
 
-def _nothing(order: IssueContext, renewal: Renewal, first: CertificateStatus | None) -> None:
+def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) -> None:
     what = [f"ends within {told(renewal.within)}"] if renewal.within is not None else []
     what += ["differs from kcert.yaml"] if renewal.stale else []
-    say(f"Nothing to renew: no certificate in {order.root} {' or '.join(what) or 'is there'}.", "good")
+    say(f"Nothing to renew: no certificate in {ctx.root} {' or '.join(what) or 'is there'}.", "good")
     if first and first.found:
         say(f"The first to end is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
 
 
-def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
-    done = [one.procedure.certificate for one in made]
+def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
+    done = [one.plan.certificate for one in issued]
     owners = user_certificates(done)
     if owners:
         say(f"To be handed to their owners: {', '.join(owners)}.")
     # Whoever has a kubeconfig at home has the CA's old file in it.
-    authorities = [one.procedure for one in made if one.procedure.certificate.kind is Kind.CA]
-    rewritten = {
-        path for one in authorities for step in one.steps if isinstance(step, UpdateKubeconfigs) for path in step.paths
-    }
-    components = {kubeconfig_of(one) for one in order.known if one.subject and not user_certificates([one])}
+    authorities = [one.plan for one in issued if one.plan.certificate.kind is Kind.CA]
+    rewritten = {path for one in authorities for step in one.steps if step.late for path in step.makes}
+    components = {kubeconfig_of(one) for one in ctx.specs if one.subject and not user_certificates([one])}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
     if owners or theirs:
         name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
         say("What another kubeconfig has of it, it goes on using, until this brings it up to date:")
-        block([f"kcert kubeconfig {name} --merge ~/.kube/config --replace{order.folder_option}"], "command")
+        block([f"kcert kubeconfig {name} --merge ~/.kube/config --replace{ctx.folder_option}"], "command")
     if len(owners) < len(done):
         say(
             "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
@@ -78,9 +75,9 @@ def _hand_out(order: IssueContext, made: Sequence[Made]) -> None:
         )
 
 
-def _restart(order: IssueContext, done: Sequence[Certificate]) -> None:
-    needed = restarts(order.cluster, [one for one in done if not ROLES[one.role].reloaded])
-    noticed = _beside(needed, restarts(order.cluster, [one for one in done if ROLES[one.role].reloaded]))
+def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
+    needed = restarts(ctx.cluster, [one for one in done if not ROLES[one.role].reloaded])
+    noticed = _beside(needed, restarts(ctx.cluster, [one for one in done if ROLES[one.role].reloaded]))
     if needed:
         say("Then start anew what reads its files, or some of them, only when it starts:")
         _listed(needed)
@@ -90,7 +87,7 @@ def _restart(order: IssueContext, done: Sequence[Certificate]) -> None:
             "sure, start these anew in a quiet hour:"
         )
         _listed(noticed)
-    say(profiles.PROFILES[order.cluster.profile].restarting)
+    say(profiles.PROFILES[ctx.cluster.profile].restarting)
 
 
 def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
@@ -107,14 +104,14 @@ def _listed(wanted: Sequence[Restart]) -> None:
     block([f"{one.component:<{width}}  on {', '.join(one.hosts)}" for one in wanted])
 
 
-def _authority(order: IssueContext, made: Made) -> None:
-    procedure = made.procedure
-    name, option = procedure.certificate.name, order.signing_option
-    key = order.root / procedure.certificate.files.key
-    signs_there = name == "ca" and order.ca_dir is None and unusable_key(key) is None
-    begins = bool(order.renewal and order.renewal.new_key)
-    if procedure.retires:
-        backup = (order.ca_dir or order.root) / ".kcert" / "backup"
+def _authority(ctx: Context, issued: Issued) -> None:
+    plan = issued.plan
+    name, option = plan.certificate.name, ctx.signing_option
+    key = ctx.root / plan.certificate.files.key
+    signs_there = name == "ca" and ctx.ca_dir is None and unusable_key(key) is None
+    begins = bool(ctx.renewal and ctx.renewal.new_key)
+    if plan.removes:
+        backup = (ctx.ca_dir or ctx.root) / ".kcert" / "backup"
         say(
             f"{name} is one CA again. The old one's key is still in {backup}, and in what was packed "
             "before for hosts that had it (bundles, exports): whoever has it can sign for the old CA, so take it away "
@@ -128,7 +125,7 @@ def _authority(order: IssueContext, made: Made) -> None:
             "and with the new one: the hosts can get it one after the other.",
         )
     else:
-        alone = procedure.certificate.files.crt
+        alone = plan.certificate.files.crt
         say(
             f"{name} is now two: its file holds the new CA and the old. First bring that file to every host, and start "
             f"anew what is listed; only then `kcert renew --all{option}`, which lets the new CA sign all leaves; and "
@@ -141,21 +138,21 @@ def _authority(order: IssueContext, made: Made) -> None:
                 "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
                 "`kubectl rollout restart`."
             )
-            _in_cluster(order)
+            _in_cluster(ctx)
         if signs_there:
             say(
                 f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
                 "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
-                f"kube-controller-manager{order.folder_option}` has both, and a bundle brings them."
+                f"kube-controller-manager{ctx.folder_option}` has both, and a bundle brings them."
             )
 
 
-def _in_cluster(order: IssueContext) -> None:
+def _in_cluster(ctx: Context) -> None:
     """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
 
     Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
     """
-    copies = profiles.PROFILES[order.cluster.profile].ca_copies
+    copies = profiles.PROFILES[ctx.cluster.profile].ca_copies
     join = f"{copies}; " if copies else ""
     say(
         f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "

@@ -1,4 +1,4 @@
-"""What came of an order: a table of what was made, and a word on what was not touched."""
+"""The result of a run: a table of what was made, and a word on what was not touched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.certificates import Certificate
-    from kcert.issue.context import Made
+    from kcert.issue.context import Issued
     from kcert.issue.status import CertificateStatus
 
 
@@ -21,18 +21,18 @@ WORDS_WIDTH = 30
 """Columns that the rest of a table of certificates needs, so that the names of files stand in one line each."""
 
 
-def show_made(made: Sequence[Made]) -> None:
+def show_issued(issued: Sequence[Issued]) -> None:
     """A table of what is in place now: for whom, until when, in which files."""
-    if not made:
+    if not issued:
         return
-    verb = "Renewed" if made[0].procedure.replaces else "Made"
-    heading(verb if len(made) == 1 else f"{verb}: {len(made)} certificates")
+    verb = "Renewed" if issued[0].plan.replaces else "Made"
+    heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
     rows = table("file", "what it is", "valid until")
-    longest = max(len(str(one.procedure.certificate.files.proof)) for one in made)
+    longest = max(len(str(one.plan.certificate.files.proof)) for one in issued)
     if screen().width >= longest + WORDS_WIDTH:
         rows.columns[0].min_width = longest
-    for one in made:
-        certificate = one.procedure.certificate
+    for one in issued:
+        certificate = one.plan.certificate
         until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.proof), _what(certificate), until)
     draw(rows)
@@ -55,10 +55,10 @@ def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
         say(f"Kept as they are, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
-            command = f"`{one.mended_by(folder_option)}`"
+            command = f"`{one.fix_command(folder_option)}`"
             name, works = one.certificate.name, one.state is State.STALE and one.usable
             is_now = "is stale, and works as it is" if works else f"is {one.state.value}"
-            does = "would change the cluster over to another CA" if one.is_another_authority else "renews it"
+            does = "would change the cluster over to another CA" if one.is_other_ca else "renews it"
             say(f"{name} {is_now}: {one.reason}. Left alone; {command} {does}.", "notice")
     if kept:
         screen().print()

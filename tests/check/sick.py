@@ -59,6 +59,13 @@ ETCD_COPIES = (f"{HARD}/etcd-server.crt", "etc/etcd/etcd-server.crt")
 ROTATED = "var/lib/kubelet/pki/kubelet-client-2026-11-24-03-27-10.pem"
 
 
+def copied_manifest(root: Path, _: Workshop) -> None:
+    """A copy of the API server's manifest in the folder that the kubelet watches."""
+    manifest = root / "etc/kubernetes/manifests/kube-apiserver.yaml"
+    text = manifest.read_text().replace("pki/apiserver.crt", "pki/apiserver-old.crt")
+    put(manifest.with_name("kube-apiserver.yaml.bak"), text.encode())
+
+
 def cases(rule: str, *some: tuple[Any, ...]) -> list[Sick]:
     """Cases of one rule: place, path or paths, changed recipes, and what else is different."""
     found = []
@@ -742,6 +749,10 @@ SICK: list[Sick] = [
                 }
             },
         ),
+    ),
+    *cases(
+        "second-manifest",
+        (MANIFESTS, "etc/kubernetes/manifests/kube-apiserver.yaml.bak", {}, {"damage": copied_manifest}),
     ),
     *cases(
         "wrong-ca-option",

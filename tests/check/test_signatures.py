@@ -55,7 +55,7 @@ def was_used(folder: Path) -> bool:
 
 
 def judged(pairs: list[tuple[X509, X509]]) -> list[bool]:
-    asked = Signatures("openssl", [(leaf, (ca,)) for leaf, ca in pairs])
+    asked = Signatures("openssl", [(leaf, (ca,), ()) for leaf, ca in pairs])
     return [asked.verdict(leaf, (ca,)) is None for leaf, ca in pairs]
 
 

@@ -10,6 +10,7 @@ import pytest
 from kcert.diagnose import Finding, diagnose
 from tests.recorded.pki import make_pki
 from tests.recorded.programs import api_server
+from tests.running import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +112,7 @@ def test_a_missing_file_is_missing(pki: Path) -> None:
 
 
 def test_a_plain_server_is_told_from_one_with_tls(pki: Path) -> None:
+    program("curl")
     with api_server(pki, tls="") as address:
         one = finding(f'Get "https://{address}/": http: server gave HTTP response to HTTPS client')
         said = bash(one.explanation.proof, pki)

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in self.server.answers:
             status, body = self.server.answers[self.path]
             self._send(status, body)
+        elif self.path == "/flood":
+            self._flood()
         elif self.path.split("?")[0] == "/version":
             self._answer(200, VERSION)
         else:
@@ -83,6 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             self._forbid()
+
+    def _flood(self) -> None:
+        """Send as much as the caller takes in a second."""
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            self.wfile.write(bytes(65536))
 
     def _caller(self) -> tuple[str, list[str]]:
         """As the API server reads a certificate: CN is the user, each O a group."""

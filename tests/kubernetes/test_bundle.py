@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.clusters import PROFILES
+from tests.clusters import PROFILES, SMALL
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program
 
@@ -417,3 +417,20 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(own_pki: Callab
     assert ended.status == 2
     assert "node01.crt is not in pki: `kcert kubelet` makes it" in " ".join(ended.stderr.split())
     assert not (made.home / "bundles").exists()
+
+
+@pytest.mark.parametrize("how", ["re-encoded", "kept elsewhere", "decrypted"])
+def test_a_cas_key_in_any_form_goes_to_no_node(kcert: Kcert, tmp_path: Path, how: str) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"), encoding="utf-8")
+    secret = {"KCERT_CA_PASSPHRASE": "correct horse"}
+    apart = ["--ca-dir", "stick"] if how == "kept elsewhere" else []
+    kcert.done("all", "-q", *apart, *(["--encrypt-ca-key"] if how == "decrypted" else []), variables=secret)
+    ca_key = tmp_path / ("stick" if apart else "pki") / "ca.key"
+    copy = output(["openssl", "pkey", "-in", ca_key, "-passin", "pass:correct horse"]).stdout
+    (tmp_path / "pki/kubelet-client-node01.key").write_text(copy, encoding="ascii")
+    kcert.done("renew", "kubelet-client-node01", "-q", *apart, variables=secret)
+
+    ended = kcert("bundle", "node01")
+
+    assert_refused(ended, 2, "holds the key of a CA, which node01 must not get", "kubelet-client-node01 --new-key")
+    assert not (tmp_path / "bundles").exists()

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kcert import profiles
-from kcert.kubernetes.call import call, explained
+from kcert import profiles, shell
+from kcert.kubernetes.call import call, explained, run
 from kcert.kubernetes.credentials import Folder
+from kcert.shell import Command, Reading, read
 from tests.kubernetes.api_server import VERSION, api_server
 from tests.running import Kcert, free_port, output, program
 
@@ -69,6 +70,39 @@ def test_quiet_prints_the_answer_alone(pki: Callable[[str, str], Pki], api: Call
 
     assert json.loads(ended.stdout) == VERSION
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+def test_a_body_without_end_does_not_fill_the_memory(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str
+) -> None:
+    folder = Folder(pki(profile, "small").folder, profiles.load(pki(profile, "small").config))
+
+    answer = run(call(folder, "admin", "/flood", api(profile, "small").url))
+
+    assert 0 < len(answer.body) < 16 * 1024 * 1024
+
+
+def test_a_key_inside_a_kubeconfig_reaches_curl_without_a_shell(
+    pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(pki("kubeadm", "small").folder, profiles.load(pki("kubeadm", "small").config))
+    commands: list[Command] = []
+
+    def recorded(command: Command) -> Reading:
+        commands.append(command)
+        return read(command)
+
+    monkeypatch.setattr(shell, "read", recorded)
+
+    asked = call(folder, "admin", "/version", api("kubeadm", "small").url)
+
+    assert json.loads(run(asked).body) == VERSION
+    (command,) = commands
+    assert command.argv[0] == "curl"
+    assert [word for word in command.argv if word.startswith("/dev/fd/")] == [
+        f"/dev/fd/{number}" for number in command.descriptors
+    ]
 
 
 def test_what_the_user_may_not_is_found_wrong(

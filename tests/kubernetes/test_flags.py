@@ -250,6 +250,7 @@ HARDWAY = {
         --listen-peer-urls=https://192.168.56.42:2380
         --initial-advertise-peer-urls=https://192.168.56.42:2380
         --initial-cluster=etcd1=https://192.168.56.41:2380,etcd2=https://192.168.56.42:2380,etcd3=https://[fd00:56::43]:2380
+        --initial-cluster-token=etcd-prod-eu
         --initial-cluster-state=new""",
     ("kube-controller-manager", "cp1"): """\
         --kubeconfig=/var/lib/kubernetes/kube-controller-manager.kubeconfig
@@ -593,8 +594,8 @@ def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[st
         ("small", ("etcd", "--host", "node01"), "etcd does not run on 'node01'. There are: controlplane01"),
         ("large", ("etcd", "--host", "etcd4"), "did you mean etcd"),
         ("large", ("etcd",), "name one with --host (etcd1, etcd2, etcd3)"),
-        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is no release of Kubernetes"),
-        ("small", ("etcd", "--kubernetes-version", "2.0"), "is no release of Kubernetes"),
+        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is not accepted"),
+        ("small", ("etcd", "--kubernetes-version", "2.0"), "expected a release of Kubernetes"),
         ("small", ("etcd", "--kubernetes-version", "1.5"), "1.16 and newer"),
         ("small", ("etcd", "--path-prefix", "a\x1bb"), "--path-prefix 'a\\x1bb'"),
         ("small", ("kubelet", "--format", "manifest"), "kubelet is no static pod"),

@@ -95,7 +95,8 @@ def test_kubectl_lists_what_it_finds_in_each(pki: Callable[[str, str], Pki], tmp
 
     for file, (user, _) in CALLERS["course"].items():
         listed = kubectl("config", "get-contexts", "--no-headers", kubeconfig=tmp_path / file).stdout.split()
-        assert listed[:4] == ["*", "prod-eu", "prod-eu", user]
+        name = "ci:deployer" if file.startswith("ci-") else file.rpartition(".")[0]
+        assert listed[:4] == ["*", f"{name}@prod-eu", "prod-eu", user]
         viewed = kubectl("config", "view", "--output", "json", kubeconfig=tmp_path / file).stdout
         assert json.loads(viewed)["users"][0]["user"]["client-key-data"] == "DATA+OMITTED"
 
@@ -273,7 +274,24 @@ def test_a_user_who_is_not_in_the_file_but_has_a_certificate(own_pki: Callable[.
     found = read(made.folder / "bob.kubeconfig")
     shown = base64.b64decode(found["users"][0]["user"]["client-certificate-data"])
     assert shown == (made.folder / "bob.crt").read_bytes()
-    assert found["contexts"] == [{"name": "kubernetes", "context": {"cluster": "kubernetes", "user": "bob"}}]
+    assert found["contexts"] == [{"name": "bob@kubernetes", "context": {"cluster": "kubernetes", "user": "bob"}}]
+
+
+def test_short_names_and_a_server_without_a_scheme_are_understood(
+    pki: Callable[[str, str], Pki], tmp_path: Path
+) -> None:
+    """`kubelet` is every node's kubelet, and HOST:PORT is https."""
+    made = pki("course", "large")
+    (tmp_path / "out").mkdir()
+
+    for name in ("kubelet", "scheduler"):
+        Kcert(made.home).done("kubeconfig", name, "--server", "lb.example.com:8443", "--output", tmp_path / "out")
+
+    users = {read(path)["users"][0]["name"] for path in (tmp_path / "out").iterdir()}
+    nodes = ("node01", "node02", "node03.example.com")
+    assert users == {*(f"system:node:{node}" for node in nodes), "system:kube-scheduler"}
+    for path in (tmp_path / "out").iterdir():
+        assert read(path)["clusters"][0]["cluster"]["server"] == "https://lb.example.com:8443"
 
 
 def test_on_the_screen_is_the_file_and_nothing_else(pki: Callable[[str, str], Pki]) -> None:
@@ -316,9 +334,9 @@ def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
     [
         (("nobody",), ["'nobody' has no certificate", "kcert client nobody"]),
         (("admn",), ["did you mean admin"]),
-        (("ca",), ["not a certificate that somebody shows"]),
-        (("admin", "--server", "http://127.0.0.1"), ["https:// belongs here"]),
-        (("admin", "--server", "https://127.0.0.1:70000"), ["70000 is no TCP port"]),
+        (("ca",), ["ca is not a client of the API server. The clients are: admin, "]),
+        (("admin", "--server", "http://127.0.0.1"), ["https:// is expected"]),
+        (("admin", "--server", "https://127.0.0.1:70000"), ["70000 is not a TCP port"]),
         (("admin", "--server", "https://a b"), ["--server"]),
         (("admin", "--context", "no/slash"), ["--context 'no/slash'"]),
         (("admin", "--path-prefix", "/x"), ["--no-embed"]),
@@ -328,7 +346,8 @@ def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
         (("--output", "-"), ["name one of them"]),
         (("admin", "--output", "no/such/folder/config"), ["there is no folder no/such/folder"]),
         (("admin", "--output", "/dev/null"), ["/dev/null is no regular file"]),
-        (("admin", "--merge", "nothing-here"), ["nothing-here is not there"]),
+        (("admin", "--merge", "pki"), ["pki is a folder"]),
+        (("kube-apiserver",), ["kube-apiserver is not a client of the API server. The clients are: admin, "]),
         (("admin", "--via", "kubectl", "--output", "x"), ["--via kubectl makes the file in the PKI folder"]),
     ],
 )

@@ -152,10 +152,3 @@ def test_where_no_lock_can_be_made_nothing_is_changed(own_pki: Callable[..., Pki
     assert ended.status == 3
     assert "shut/config cannot be locked" in " ".join(ended.stderr.split())
     assert (shut / "config").read_text(encoding="utf-8") == EMPTY
-
-
-def test_a_file_that_is_not_there_is_not_locked(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
-    made = own_pki()
-
-    assert kcert("kubeconfig", "admin", "--merge", "nothing").status == 2
-    assert not list(made.home.glob("*.lock"))

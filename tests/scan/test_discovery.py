@@ -325,11 +325,11 @@ def test_a_name_that_anybody_might_use_means_nothing_by_itself(ca: Pair, tmp_pat
 
 def test_two_cas_of_one_name_are_told_apart_by_their_keys(tmp_path: Path) -> None:
     old, new = authority("kubernetes"), authority("kubernetes")
-    old.put(tmp_path / "old/ca.crt")
+    old.put(tmp_path / "first/ca.crt")
     new.put(tmp_path / "new/ca.crt")
     certificate(name("user"), old, uses=[CLIENT]).put(tmp_path / "user.crt")
     leaf = next(use for use in survey([str(tmp_path)]).uses if use.path.name == "user.crt")
-    assert leaf.issuer_path == tmp_path / "old/ca.crt"
+    assert leaf.issuer_path == tmp_path / "first/ca.crt"
 
 
 def test_a_bundle_is_a_use_for_each_certificate(ca: Pair, tmp_path: Path) -> None:

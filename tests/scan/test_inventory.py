@@ -252,6 +252,24 @@ def test_a_name_is_no_formula(ca: Pair, tmp_path: Path) -> None:
     assert next(csv.DictReader(io.StringIO(text)))["CN"].startswith("'=")
 
 
+def test_a_name_that_no_xml_may_hold_still_leaves_a_sheet(ca: Pair, tmp_path: Path) -> None:
+    for number, text in enumerate(("x\uffff", "y\ufffe", "a & <b>")):
+        certificate(name(text), ca, uses=[CLIENT]).put(tmp_path / f"pki/{number}.crt")
+    file = tmp_path / "list.xlsx"
+    kcert("inventory", tmp_path / "pki", "--format", "xlsx", "-o", file)
+    sheet = openpyxl.load_workbook(file).active
+    assert sheet is not None
+    shown = [row[3].value for row in sheet.iter_rows(min_row=2)]
+    assert shown == [r"x\uffff", r"y\ufffe", "a & <b>"]
+
+
+def test_where_a_semicolon_begins_a_cell_there_is_no_formula_either(ca: Pair, tmp_path: Path) -> None:
+    certificate(name("x;=cmd|' -C calc'!A0;"), ca, uses=[CLIENT]).put(tmp_path / "pki/user.crt")
+    text = kcert("inventory", tmp_path / "pki", "--format", "csv").stdout
+    cells = [cell for row in csv.reader(io.StringIO(text), delimiter=";") for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+
+
 @pytest.mark.parametrize("text", ["--=cmd|x", " =1+1", "\uff1d1+1"])
 def test_nor_is_one_that_begins_otherwise(text: str, ca: Pair, tmp_path: Path) -> None:
     certificate(name(text), ca, uses=[CLIENT]).put(tmp_path / "pki/user.crt")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import shutil
 import subprocess
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,14 +12,12 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.running import program
 from tests.scan.conftest import kcert
 from tests.scan.made import CLIENT, NOW, SERVER, authority, certificate, name
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -56,7 +53,14 @@ def opened(page: Path, profile: Path, script: str = "", **state: str) -> str:
         changed = profile.parent / "driven.html"
         changed.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
         address = f"file://{changed}"
-    argv = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--dump-dom", address]
+    argv = [
+        program("chromium", "chromium-browser"),
+        *FLAGS,
+        f"--user-data-dir={profile}",
+        "--virtual-time-budget=2000",
+        "--dump-dom",
+        address,
+    ]
     environment = {**os.environ, "HOME": str(profile.parent)}
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, env=environment).stdout
 

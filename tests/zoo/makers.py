@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.running import needs_openssl_3, needs_version_1
+from tests.running import needs_openssl_3, needs_version_1, program
 from tests.zoo import hardway
 from tests.zoo.issuing import put
 
@@ -22,7 +22,12 @@ EASYRSA = "/usr/share/easy-rsa/easyrsa"
 def run(*argv: str, folder: Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
     """Run a program that has to succeed; what it prints on stdout comes back."""
     ended = subprocess.run(
-        argv, cwd=folder, input=stdin, capture_output=True, check=False, env={**os.environ, **(environment or {})}
+        [program(argv[0]), *argv[1:]],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
     assert ended.returncode == 0, (argv, ended.stdout.decode(), ended.stderr.decode())
     return ended.stdout

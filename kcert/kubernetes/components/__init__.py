@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.config.version import STABLE, Version
 from kcert.errors import InputError
 from kcert.kubernetes.components import (
     etcd,
@@ -16,7 +17,6 @@ from kcert.kubernetes.components import (
     kubelet,
 )
 from kcert.kubernetes.components.component import Authority, Component, ComponentInstance, Option, Reads, Setting
-from kcert.kubernetes.version import STABLE, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from kcert.kubernetes.version import DUAL_STACK
+from kcert.config.version import DUAL_STACK
 from kcert.profiles.profile import file_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host
-    from kcert.kubernetes.version import Version
+    from kcert.config.version import Version
     from kcert.profiles.profile import Part, Profile, RoleBindings
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.config import Cluster, Host
-    from kcert.kubernetes.version import Version
+    from kcert.config.version import Version
     from kcert.profiles.profile import Profile
 
 NAME = "etcd"
@@ -22,6 +22,7 @@ UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="not
 PEER_PORT = 2380
 METRICS_PORT = 2381
 DATA = "/var/lib/etcd"
+_CLUSTER_ID = "--initial-cluster-token"
 
 _IMAGES = {
     16: "3.3.15-0",
@@ -57,34 +58,47 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
     yield Option("--data-dir", DATA, "where it keeps what it is told")
-    yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it shows to clients")
-    yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose clients it takes")
-    yield Option("--client-cert-auth", "true", "a client that shows no certificate is refused")
-    yield from instance.pair(
-        ("--peer-cert-file", "--peer-key-file"),
-        bindings.etcd_peer,
-        "what it shows to other members, dialling or dialled",
-    )
-    yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose members it takes")
-    yield Option("--peer-client-cert-auth", "true", "a peer that shows no certificate is refused")
+    if bindings.etcd_server and bindings.etcd_peer:
+        yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it shows to clients")
+        yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose clients it takes")
+        yield Option("--client-cert-auth", "true", "a client that shows no certificate is refused")
+        yield from instance.pair(
+            ("--peer-cert-file", "--peer-key-file"),
+            bindings.etcd_peer,
+            "what it shows to other members, dialling or dialled",
+        )
+        yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose members it takes")
+        yield Option("--peer-client-cert-auth", "true", "a peer that shows no certificate is refused")
     yield from _addresses(instance)
 
 
 def _addresses(instance: ComponentInstance) -> Iterator[Option]:
-    own = instance.host.addresses
-    clients = dict.fromkeys((*(url(address, ETCD_PORT) for address in own), url("127.0.0.1", ETCD_PORT)))
-    peers = (url(address, PEER_PORT) for address in own)
-    members = (f"{member.name}={url(member.addresses[0], PEER_PORT)}" for member in instance.cluster.etcd)
-    yield Option("--listen-client-urls", ",".join(clients), "where clients can dial it: https, so TLS only")
+    if instance.bindings.etcd_server:
+        own, at = instance.host.addresses, url
+        clients = tuple(dict.fromkeys((*(url(address, ETCD_PORT) for address in own), url("127.0.0.1", ETCD_PORT))))
+    else:
+        own, at = ("127.0.0.1",), _plain
+        clients = (_plain("127.0.0.1", ETCD_PORT),)
+    first = own[0]
+    addresses = {member.name: member.addresses[0] for member in instance.cluster.etcd}
+    if not instance.bindings.etcd_server:
+        addresses[instance.host.name] = first
+    peers = (at(address, PEER_PORT) for address in own)
+    members = (f"{name}={at(address, PEER_PORT)}" for name, address in addresses.items())
+    secure = "https, so with TLS only" if instance.bindings.etcd_server else "plain HTTP, so on this host alone"
+    yield Option("--listen-client-urls", ",".join(clients), f"where clients connect: {secure}")
+    yield Option("--advertise-client-urls", at(first, ETCD_PORT), "the address it tells clients, one of its SANs")
+    yield Option("--listen-peer-urls", ",".join(peers), "where the other members connect")
     yield Option(
-        "--advertise-client-urls", url(own[0], ETCD_PORT), "what it tells clients; the certificate must hold this name"
-    )
-    yield Option("--listen-peer-urls", ",".join(peers), "where the other members can dial it")
-    yield Option(
-        "--initial-advertise-peer-urls", url(own[0], PEER_PORT), "what it tells the others; its entry in the next line"
+        "--initial-advertise-peer-urls", at(first, PEER_PORT), "the address it tells the others; its entry below"
     )
     yield Option("--initial-cluster", ",".join(members), "every member, by name; the same on each of them")
+    yield Option(_CLUSTER_ID, f"etcd-{instance.cluster.name}", "keeps the members of two clusters apart")
     yield Option("--initial-cluster-state", "new", "they begin together; one that joins later has existing here")
+
+
+def _plain(address: str, port: int) -> str:
+    return f"http://{address}:{port}"
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
@@ -114,7 +128,8 @@ def pod(instance: ComponentInstance) -> Pod:
 
 def pod_options(instance: ComponentInstance) -> Iterator[Option]:
     """What the pod is told in addition: where its probes ask."""
-    yield from options(instance)
+    # kubeadm sets no token.
+    yield from (option for option in options(instance) if option.name != _CLUSTER_ID)
     yield Option(
         "--listen-metrics-urls",
         f"http://127.0.0.1:{METRICS_PORT}",

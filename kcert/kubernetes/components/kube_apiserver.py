@@ -44,13 +44,15 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield from _front_proxy(instance)
     yield Option("--authorization-mode", "Node,RBAC", "Node: a kubelet sees what its own pods need, and no more")
     yield Option("--enable-admission-plugins", "NodeRestriction", "a kubelet changes its own node, and no other")
-    yield Option("--enable-bootstrap-token-auth", "true", "a new node may ask for its certificate with a token")
+    if instance.profile.bootstrap_tokens or instance.cluster.bootstrap_nodes:
+        yield Option("--enable-bootstrap-token-auth", "true", "a new node may ask for its certificate with a token")
     yield Option("--allow-privileged", "true", "kube-proxy and network plugins run as privileged pods")
-    yield Option(
-        "--service-cluster-ip-range",
-        instance.service_cidrs,
-        "services' addresses; the first is the API server's own, and among the names of its certificate",
-    )
+    if instance.profile.sets_service_range(instance.cluster):
+        yield Option(
+            "--service-cluster-ip-range",
+            instance.service_cidrs,
+            "services' addresses; the first is the API server's own, and a SAN of its certificate",
+        )
 
 
 def _serving(instance: ComponentInstance) -> Iterator[Option]:
@@ -73,8 +75,9 @@ def _etcd(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     servers = ",".join(instance.profile.etcd_servers(instance.cluster, instance.host.name))
     yield Option("--etcd-servers", servers, "where etcd is")
-    yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA by which it recognises etcd")
-    yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it shows to etcd")
+    if bindings.etcd_client:
+        yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA by which it recognises etcd")
+        yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it shows to etcd")
 
 
 def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
@@ -90,7 +93,7 @@ def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
     )
     yield Option(
         "--kubelet-preferred-address-types",
-        "InternalIP,ExternalIP,Hostname",
+        instance.profile.preferred_addresses,
         "by which of a node's addresses it dials; the kubelet's certificate has to hold that one",
     )
 
@@ -107,7 +110,7 @@ def _tokens(instance: ComponentInstance) -> Iterator[Option]:
         )
         yield Option(
             "--service-account-issuer",
-            f"https://kubernetes.default.svc.{instance.cluster.dns_domain}",
+            instance.profile.token_issuer(instance.cluster),
             "the name that stands in them; every API server has the same",
         )
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.config import Cluster, Host
+    from kcert.config.version import Version
     from kcert.profiles.profile import Profile
 
 NAME = "kube-scheduler"
@@ -29,7 +30,11 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 def options(instance: ComponentInstance) -> Iterator[Option]:
     """Its kubeconfig, three times over, and how it is itself asked for metrics."""
     own = instance.bindings.scheduler
-    yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    configuration = instance.profile.configurations.get(NAME)
+    if configuration:
+        yield Option("--config", configuration, "its KubeSchedulerConfiguration (--format config)")
+    else:
+        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
     yield instance.file(
         "--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks for metrics"
     )
@@ -37,15 +42,28 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
     if instance.version.minor < 23:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
-    yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
+    if not configuration:
+        yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
 
 
 pod_options = options
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """It is told everything by its options."""
-    return iter(())
+    """Yield its kubeconfig, in the profiles that give it a configuration file."""
+    if NAME not in instance.profile.configurations:
+        return
+    yield Setting(("apiVersion",), f"kubescheduler.config.k8s.io/{_api_version(instance.version)}", "")
+    yield Setting(("kind",), "KubeSchedulerConfiguration", "")
+    reads = instance.reads(instance.bindings.scheduler, "kubeconfig")
+    yield Setting(("clientConnection", "kubeconfig"), reads.path, "the API server, and who it is there", reads)
+    yield Setting(("leaderElection", "leaderElect"), True, "with several control-plane hosts one is at work at a time")
+
+
+def _api_version(version: Version) -> str:
+    """Return the newest version of KubeSchedulerConfiguration that the release has."""
+    since = {25: "v1", 23: "v1beta3", 22: "v1beta2", 19: "v1beta1", 18: "v1alpha2", 0: "v1alpha1"}
+    return next(name for minor, name in since.items() if version.minor >= minor)
 
 
 def pod(instance: ComponentInstance) -> Pod:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from kcert.config.version import DUAL_STACK
 from kcert.kubernetes.components.component import CLIENT_CA, ComponentInstance, Option, Pod, Setting, Unit, loopback
-from kcert.kubernetes.version import DUAL_STACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

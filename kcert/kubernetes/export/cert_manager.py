@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Kind, Role
 from kcert.errors import InputError, MachineError
-from kcert.issue.newcomers import newcomers
+from kcert.files import read_regular
+from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist
 from kcert.kubernetes.export.target import Aside, Export, Piece
@@ -161,7 +162,7 @@ def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus
     """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
     known = folder.known
     yield from ((one, None) for one in known.values() if one.kind is not Kind.CA)
-    others = newcomers(folder.root, folder.cluster, known.values(), (), folder.openssl)
+    others = unmanaged(folder.root, folder.cluster, known.values(), (), folder.openssl)
     found = status_of(folder.root, [known["ca"], *others], folder.openssl) if others else {}
     yield from ((one, found[one.name]) for one in others)
 
@@ -183,7 +184,7 @@ def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
     if standing is None:
         return None
     if not standing.usable:
-        return f"not in kcert.yaml, and {standing.state.value}: {standing.faults}"
+        return f"not in kcert.yaml, and {standing.state.value}: {standing.blocking}"
     assert one.subject
     others = sorted({kind for kind, _ in one.subject.parts} - {"CN", "O"})
     return f"its subject has parts that kcert does not translate: {', '.join(others)}" if others else None
@@ -262,7 +263,7 @@ def _key(folder: Folder, one: Certificate) -> str:
 def _read(folder: Folder, file: PurePosixPath) -> bytes:
     path = folder.root / file
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 

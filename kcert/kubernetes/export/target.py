@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
 from kcert.store import SECRET_MODE
-from kcert.store.elsewhere import Written, check_unlinked, make_folder, write
+from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def put_file(made: Export, output: Path | None) -> Written:
     elif output.is_dir():
         check_unlinked(output, [piece.path])
     target = output or FOLDER
-    return write(target / piece.path if target.is_dir() else target, piece.content, piece.mode)
+    return write_file(target / piece.path if target.is_dir() else target, piece.content, piece.mode)
 
 
 def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
@@ -100,7 +100,7 @@ def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, 
         check_unlinked(output, [piece.path for piece in made.pieces])
     for below in _folders(made.pieces):
         make_folder(folder / below)
-    return folder, tuple(write(folder / piece.path, piece.content, piece.mode) for piece in made.pieces)
+    return folder, tuple(write_file(folder / piece.path, piece.content, piece.mode) for piece in made.pieces)
 
 
 def _folders(pieces: Sequence[Piece]) -> tuple[PurePosixPath, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, kind_of
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
 from kcert.errors import InputError
 from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
@@ -33,6 +33,9 @@ UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/
 
 MOST_BESIDE = 500
 """So many neighbours of one file are looked at."""
+
+_STATIC_PODS = ("manifests", "pod-manifests")
+"""What the folder is called in which the kubelet starts every file, whatever its name."""
 
 _PATTERN = re.compile(r"[*?\[]")
 """What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
@@ -164,7 +167,7 @@ class Finder:
     def _classified(self, path: Path, loose: list[Path]) -> None:
         """Follow what a unit or a document names; put anything else on the list of loose files."""
         opened = self.collector.opened(path)
-        if opened.text is None:
+        if opened.text is None or (layouts.is_copy(path, ()) and path.parent.name not in _STATIC_PODS):
             loose.append(path)
         elif is_unit(opened.text):
             self._unit(path, opened.text)
@@ -219,9 +222,17 @@ class Finder:
             return
         if self.collector.seen(path, self.collector.opened(path)):
             return
+        pods = [pod for document in found for pod in static_pods(document)]
+        if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
+            component = pods[0].started.component
+            reason = f"starts {component}, as {first.name} in the same folder does"
+            self.findings.problems.append(
+                Problem(path, "second manifest", reason, first, component=component, expects="configuration")
+            )
+            return
         for document in found:
             for pod in static_pods(document):
-                self._is(kind_of(path) or KUBEADM)
+                self._is(cluster_kind_of(path) or KUBEADM)
                 follow_options(self.collector, pod.started, path, pod.on_host)
             if one := configured(document):
                 follow_options(self.collector, one, path)
@@ -229,6 +240,14 @@ class Finder:
     def _is(self, kind: ClusterKind) -> None:
         if self.findings.kind in (None, HARD_WAY):
             self.findings.kind = kind
+
+
+def _first_manifest(path: Path, component: str) -> Path | None:
+    """Return the manifest with the usual name beside *path*, a copy of it that the kubelet starts as well."""
+    if path.parent.name not in _STATIC_PODS:
+        return None
+    usual = [path.with_name(f"{component}{ending}") for ending in (".yaml", ".yml", ".json", ".manifest")]
+    return None if path in usual else next((name for name in usual if name.is_file()), None)
 
 
 def _is_unit_folder(folder: Path) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 from kcert.errors import INPUT, InputError
 from kcert.ui.console import error_screen, say, screen
 from kcert.ui.inventory.cells import described
+from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from kcert.scan.inventory import Entry
     from kcert.scan.result import ScanResult
@@ -53,21 +53,23 @@ def present(
     entries: Sequence[Entry],
     survey: ScanResult,
     form: str,
-    output: Path | None,
+    target: Target | None,
     *,
     looked_around: bool,
     openssl: str,
 ) -> None:
-    """Write the inventory in the format *form* to *output*; None and ``-`` are the screen.
+    """Write the inventory in the format *form* to *target*; None and ``-`` are the screen.
 
     *looked_around* says that no place was named, so that the reader is told what was found where. What could not be
     read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
     made = report(form)
-    if output is not None and str(output) != "-":
-        output.write_bytes(made.write(entries, survey))
+    if target is not None and str(target.path) != "-":
+        written = write_report(target, made.write(entries, survey))
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
-        say(f"{output}: {uses}, as {form}.")
+        say(f"{target.path}: {uses}, as {form}.")
+        if written.backup:
+            say(f"What was there before is {written.backup}.")
         _complain(survey)
         return
     if form == "table" and screen().is_terminal:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 BINARY = False
 
-_FORMULA = ("=", "+", "@", "-", "\uff1d", "\uff0b", "\uff20", "\uff0d")  # as wide as Chinese characters too
+_FORMULA = re.compile("(^|[;\t])(?=[\\s\"']*[-=+@\uff1d\uff0b\uff20\uff0d])")
+"""A place in front of what begins a formula, also as wide as Chinese characters are."""
+
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
@@ -34,6 +36,9 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
 
 
 def _harmless(cell: str) -> str:
-    """Keep a spreadsheet from running a name as a formula: a certificate may be called ``=HYPERLINK(…)``."""
+    """Keep a spreadsheet from running a name as a formula: a certificate may be called ``=HYPERLINK(…)``.
+
+    Where the decimal point is a comma, it begins a new cell behind each semicolon.
+    """
     # Options begin with two dashes, and no spreadsheet finds anything to reckon in a lone word.
-    return f"'{cell}" if cell.lstrip().startswith(_FORMULA) and not _OPTION.fullmatch(cell) else cell
+    return cell if _OPTION.fullmatch(cell) else _FORMULA.sub(r"\1'", cell)

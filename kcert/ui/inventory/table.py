@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kcert.openssl.x509 import listed
+from kcert.quoting import format_command
 from kcert.scan.inventory import Validity
-from kcert.shell import format_command
 from kcert.ui.console import block, clean_line, say, screen
 from kcert.ui.inventory.cells import HEADINGS, described, row
 

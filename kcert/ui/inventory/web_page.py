@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.cells import HEADINGS, row
+from kcert.ui.page import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +27,8 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
         for heading in HEADINGS
     )
     rows = "\n".join(_row(entry) for entry in entries)
-    page = (
-        _PAGE.replace("@STYLE@", _STYLE)
-        .replace("@SCRIPT@", _SCRIPT)
-        .replace("@COUNT@", str(len(entries)))
-        .replace("@HEADINGS@", headings)
-    )
-    # Last, and in one piece: a name may hold what looks like one of the marks above.
-    before, after = page.split("@ROWS@")
-    return f"{before}{rows}{after}".encode()
+    body = _BODY.format(count=len(entries), headings=headings, rows=rows)
+    return page("Certificates of a cluster", _STYLE, body, _SCRIPT).encode()
 
 
 def _row(entry: Entry) -> str:
@@ -152,29 +146,14 @@ addEventListener("hashchange", restore);
 restore();
 """
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Certificates of a cluster</title>
-<style>@STYLE@</style>
-</head>
-<body>
-<h1>Certificates: <output>@COUNT@</output></h1>
+_BODY = """<h1>Certificates: <output>{count}</output></h1>
 <input type="search" placeholder="Filter: words that all have to occur" aria-label="Filter" autocomplete="off">
 <p>A click on a heading sorts, a second one turns the order round. The address of the page keeps both.</p>
 <div class="scroll">
 <table>
-<thead><tr>@HEADINGS@</tr></thead>
+<thead><tr>{headings}</tr></thead>
 <tbody>
-@ROWS@
+{rows}
 </tbody>
 </table>
-</div>
-<script>@SCRIPT@</script>
-</body>
-</html>
-"""
+</div>"""

@@ -32,14 +32,18 @@ OLDEST = Version(16)
 """Older releases have options that are not known here."""
 
 
-def version(text: str) -> Version:
-    """The release that *text* names (1.34, v1.34.2); raises InputError for what is none, or too old to be known."""
+def release(text: str) -> Version | str:
+    """Return the release that *text* names (1.34, v1.34.2), or the reason why it is refused."""
     found = _FORM.fullmatch(text)
     if not found:
-        raise InputError(
-            f"--kubernetes-version {text!a} is no release of Kubernetes: one looks like {STABLE} or v1.29.4."
-        )
-    release = Version(int(found[1]), int(found[2] or 0))
-    if release < OLDEST:
-        raise InputError(f"--kubernetes-version {text}: kcert knows the options of Kubernetes {OLDEST} and newer.")
-    return release
+        return f"expected a release of Kubernetes, for example {STABLE} or v1.29.4"
+    version = Version(int(found[1]), int(found[2] or 0))
+    return version if version >= OLDEST else f"kcert knows the options of Kubernetes {OLDEST} and newer"
+
+
+def version(text: str) -> Version:
+    """Return the release that --kubernetes-version names; raises InputError for any other text."""
+    found = release(text)
+    if isinstance(found, str):
+        raise InputError(f"--kubernetes-version {text!a} is not accepted: {found}.")
+    return found

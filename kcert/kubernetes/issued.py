@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
-from kcert.files import open_at_once
+from kcert.files import open_at_once, read_regular
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
 from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +68,12 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             "that, and ask again with an object of another name."
         )
     if not one.condition(APPROVED):
-        how = f"kcert csr approve --file {one.source}" if offline else f"kcert csr approve {name}"
+        how = f"kcert csr approve {f'--file {quote(one.source)}' if offline else quote(name)}"
         raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
     if offline:
-        raise PendingError(f"{name} is approved, but not signed yet: `kcert csr sign --file {one.source}` does that.")
+        raise PendingError(
+            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(one.source)}` does that."
+        )
     raise PendingError(
         f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
         "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
@@ -152,7 +155,7 @@ def accepted(  # noqa: PLR0917 - one call
     assert files.csr
     csr = root / files.csr
     if not csr.is_file():
-        makes, besides = f"`kcert csr new {certificate.name}{option}`", ""
+        makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
             besides = f" (A CA that asks nobody needs no answer: its certificate is copied to {root / str(files.crt)}.)"
@@ -210,9 +213,9 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
     """The private key as it lies there, or as it is inside a kubeconfig; None where it is elsewhere."""
     try:
         if inside is not None and not path.exists() and inside.is_file():
-            found = opened(inside.read_bytes())
+            found = opened(read_regular(inside))
             return found.key if found else None
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,29 +1,36 @@
-"""What an old certificate says, as a wish for a new one; and whether kcert made it."""
+"""Certificates that are there already: as specs for new ones, and those that kcert.yaml does not name."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert import profiles
+from kcert.adoption import adopted
 from kcert.certificates import Key, Kind, Subject, Usages
+from kcert.config import names as config_names
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
 from kcert.kubeconfig import opened
 from kcert.openssl.cnf import writable
+from kcert.openssl.read import X509, certificate_pems, read_certificate
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from kcert.certificates import AltName, Certificate
-    from kcert.openssl.x509 import X509, PublicKey
+    from kcert.config import Cluster
+    from kcert.openssl.x509 import PublicKey
 
-_AUTHORITY_USES = ("keyCertSign", "cRLSign", "digitalSignature")
+_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
 
-def as_it_is(certificate: Certificate, found: X509) -> Certificate:
+def spec_from_x509(certificate: Certificate, found: X509) -> Certificate:
     """*certificate* with subject, names, usages and key as *found*, the old one, has them.
 
     Raises InputError for an old one that is of another nature than it should be, or that cannot be written
@@ -94,7 +101,7 @@ def _is_usual(taken: Certificate, found: X509) -> bool:
     uses, extended = set(found.key_usage or ()), set(found.extended_key_usage or ())
     if taken.kind is Kind.CA:
         # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
-        usual = uses == set(_AUTHORITY_USES) and found.subject_key_id == _identifier(found.public_key)
+        usual = uses == set(_CA_USES) and found.subject_key_id == _identifier(found.public_key)
         return usual and not extended and not taken.alt_names
     return (
         uses == ({"digitalSignature", "keyEncipherment"} if taken.key.algorithm == "rsa" else {"digitalSignature"})
@@ -125,6 +132,77 @@ def _der(tag: int, content: bytes) -> bytes:
 
 def _usages(taken: Certificate, found: X509) -> Usages:
     if taken.kind is Kind.CA:
-        uses = found.key_usage if found.key_usage and "keyCertSign" in found.key_usage else _AUTHORITY_USES
+        uses = found.key_usage if found.key_usage and "keyCertSign" in found.key_usage else _CA_USES
         return Usages(uses, found.extended_key_usage, True, found.path_length, found.subject_key_id)
     return Usages(found.key_usage, found.extended_key_usage, found.key_usage_critical, None)
+
+
+def unmanaged(
+    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str], openssl: str
+) -> tuple[Certificate, ...]:
+    """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
+
+    Each is as it is in its certificate, because nothing else says what it should be.
+    """
+    known = tuple(known)
+    taken = {one.name for one in known}
+    made = {
+        PurePosixPath(file).stem
+        for entry in entries(root / OWN_FOLDER)
+        for file in entry.files
+        if PurePosixPath(file).suffix == ".crt" and "/" not in file
+    }
+    wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
+    found = (_unmanaged(root, cluster, name, openssl) for name in dict.fromkeys(wanted) if name not in taken)
+    return tuple(one for one in found if one)
+
+
+def unmanaged_users(
+    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str, *, option: str
+) -> dict[str, Certificate]:
+    """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
+
+    Nothing but the certificate says in which groups they are; raises InputError where other *groups* are asked for.
+    *option* belongs behind a command on the same folder and cluster.
+    """
+    named = {user.name for user in cluster.users}
+    found: dict[str, Certificate] = {}
+    for certificate in wanted:
+        if certificate.role != "user" or certificate.name in named:
+            continue
+        one = _unmanaged(root, cluster, certificate.name, openssl)
+        if one is None or one.subject is None or one.subject.common_name != certificate.name:
+            continue
+        if groups and set(groups) != set(one.subject.organizations):
+            listed = ", ".join(one.subject.organizations) or "no group"
+            described = f"{cluster.source}" if cluster.source else "kcert.yaml (`kcert init` writes one)"
+            user = f"{{name: {certificate.name}, groups: [{', '.join(groups)}]}}"
+            raise InputError(
+                f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. To change "
+                f"the groups, write the user with them into {described}, under users: `- {user}`; then "
+                f"`kcert renew {certificate.name} --stale{option}` brings the certificate in line."
+            )
+        found[certificate.name] = one
+    return found
+
+
+def _unmanaged(root: Path, cluster: Cluster, name: str, openssl: str) -> Certificate | None:
+    if config_names.user_name(name):
+        return None
+    try:
+        (certificate,) = adopted(root, (profiles.user(cluster, name, ()),))
+    except InputError:
+        return None  # a name that something else has here
+    files = certificate.files
+    path = root / files.proof
+    if not path.is_file():
+        return None
+    content = read_regular(path)
+    if files.kubeconfig:
+        inside = opened(content)
+        content = inside.crt if inside else b""
+    pems = certificate_pems(content)
+    one = read_certificate(openssl, pems[0]) if pems else None
+    if not isinstance(one, X509) or one.ca:
+        return None
+    return spec_from_x509(certificate, one)

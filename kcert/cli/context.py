@@ -1,0 +1,163 @@
+"""From options to the context that commands work with: the cluster, the PKI folder, the CA's folder, the reporter."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kcert import profiles
+from kcert.adoption import adopted
+from kcert.certificates import Kind
+from kcert.cli.options import (
+    DEFAULT_FILE,
+    DEFAULT_FOLDER,
+    IssueOptions,
+    MakingAuthorities,
+    ReadOptions,
+    Renewing,
+    Signing,
+)
+from kcert.errors import InputError
+from kcert.issue.context import Context, Passphrases, Reporter
+from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
+from kcert.issue.service import issue
+from kcert.openssl.program import openssl
+from kcert.permissions import permission_warnings, readable_keys
+from kcert.quoting import quote
+from kcert.ui.messages import warning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.config import Cluster
+    from kcert.issue.context import Result
+    from kcert.kubernetes.credentials import Folder
+
+
+def cluster(config: Path | None) -> Cluster:
+    """Return the cluster of the file named, of ./kcert.yaml, or the built-in example."""
+    # A link that leads nowhere is a file that is missing, not a wish for the example.
+    if config is None and os.path.lexists(DEFAULT_FILE):
+        config = DEFAULT_FILE
+    return profiles.load(config)
+
+
+def folder(options: ReadOptions) -> Folder:
+    """Return the PKI folder of a command that reads one, and the cluster that it is for."""
+    from kcert.kubernetes.credentials import Folder
+
+    described = cluster(options.config)
+    return Folder(options.dir, described, openssl(options.openssl), folder_option(options.dir, options.config))
+
+
+def folder_option(folder: Path, config: Path | None) -> str:
+    """Return what a printed command needs to work on the same PKI folder for the same cluster.
+
+    Nothing, or `` --dir lab --config lab.yaml``: without the second another cluster would be meant.
+    """
+    options = "" if folder == DEFAULT_FOLDER else f" --dir {quote(str(folder))}"
+    return options if config in (None, DEFAULT_FILE) else f"{options} --config {quote(str(config))}"
+
+
+def issue_context(options: IssueOptions, command: str, described: Cluster, specs: tuple[Certificate, ...]) -> Context:
+    """Return the context of ``kcert COMMAND``, which issues certificates; raises InputError for options that clash."""
+    if options.step and (options.quiet or options.dry_run or (options.jobs or 1) > 1):
+        other = "--quiet" if options.quiet else "--dry-run" if options.dry_run else "--jobs"
+        raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
+    if options.quiet and options.dry_run:
+        raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    return Context(
+        cluster=described,
+        root=options.dir,
+        specs=adopted(options.dir, specs),
+        command=f"kcert {command}",
+        openssl=openssl(options.openssl),
+        templates=options.templates,
+        folder_option=folder_option(options.dir, options.config),
+        ca_dir=options.ca_dir,
+        root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
+        jobs=options.processes,
+        parallel=options.quiet,
+        passphrases=_passphrases(options),
+        reporter=_reporter(options),
+    )
+
+
+def _reporter(options: IssueOptions) -> Reporter:
+    if options.dry_run:
+        from kcert.ui.script import Script
+
+        parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
+        return Script(explain=options.explain, returns=bool(parts))
+    if options.quiet:
+        from kcert.ui.quiet import Quiet
+
+        return Quiet()
+    from kcert.ui.lesson import Lesson
+
+    return Lesson(explain=options.explain, step=options.step)
+
+
+def signing_context(options: ReadOptions, command: str, described: Cluster, program: str) -> Context:
+    """Return the context of a command that reads a PKI folder, and may sign with the CA of another one."""
+    ctx = Context(
+        cluster=described,
+        root=options.dir,
+        specs=adopted(options.dir, profiles.certificates(described)),
+        command=f"kcert {command}",
+        openssl=program,
+        folder_option=folder_option(options.dir, options.config),
+    )
+    if not isinstance(options, Signing):
+        return ctx
+    from dataclasses import replace
+
+    from kcert.issue import external_ca
+
+    ctx = replace(ctx, passphrases=Passphrases(Passphrase(file=options.ca_passphrase_file, asks=_ask)))
+    if options.ca_dir is None:
+        return ctx
+    external_ca.check(ctx, options.ca_dir)
+    external_ca.require_folder(options.ca_dir, "--ca-dir", "the CA")
+    return external_ca.without_ca_keys(ctx, (), options.ca_dir)[0]
+
+
+def _passphrases(options: IssueOptions) -> Passphrases:
+    """Return where the passphrases of encrypted CA keys come from; a script that is printed asks for itself.
+
+    The passphrase of the CA's key may open the root's as well.
+    """
+    asks = None if options.dry_run else _ask
+    ca = Passphrase(file=options.ca_passphrase_file, asks=asks)
+    if not isinstance(options, MakingAuthorities | Renewing):
+        return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
+    file = options.root_passphrase_file
+    if file is not None and options.root_dir is None:
+        raise InputError(f"{ROOT_KEY.option} is for the key of a root: --root-dir FOLDER says where that is.")
+    return Passphrases(ca, roots(Passphrase(ROOT_KEY, file, asks), ca), options.encrypt_ca_key)
+
+
+def _ask(owner: Owner, key: str, *, twice: bool) -> str:
+    from kcert.ui.passphrase import ask  # most runs ask for none
+
+    return ask(owner, key, twice=twice)
+
+
+def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
+    """Issue *specs* after a warning of who else could change what is used; None where only a script is printed."""
+    warn_of_permissions(ctx)
+    return issue(ctx, specs)
+
+
+def warn_of_permissions(ctx: Context) -> None:
+    """Warn of who else could change what is read, run or written, in all folders that hold keys."""
+    folders = [folder for folder in (ctx.root, ctx.ca_dir, ctx.root_dir) if folder is not None]
+    keys = [folder / spec.files.key for folder in folders for spec in ctx.specs if spec.kind is Kind.CA]
+    below = [ctx.root / spec.files.key.parent for spec in ctx.specs if not spec.files.key.is_absolute()]
+    checked = dict.fromkeys((*folders, *below))
+    for sentence in (
+        *permission_warnings(checked, ctx.cluster.source, ctx.openssl),
+        *readable_keys(dict.fromkeys(keys)),
+    ):
+        warning(sentence)

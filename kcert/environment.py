@@ -1,0 +1,55 @@
+"""The environment variables that kcert reads: one table, which the manual page prints and README.md repeats."""
+
+from __future__ import annotations
+
+import os
+
+OPENSSL = {
+    "OPENSSL_CONF": "openssl takes its settings from there, and loads what they name",
+    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its settings include",
+    "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
+    "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
+}
+"""What each of openssl's own variables does (openssl-env(7)); kcert doctor reports those that are set."""
+
+VARIABLES = {
+    "KCERT_DIR": "The PKI folder, as --dir.",
+    "KCERT_CA_DIR": "The folder with the CAs, as --ca-dir.",
+    "KCERT_CA_PASSPHRASE_FILE": "The file with the passphrase of the CA keys, as --ca-passphrase-file.",
+    "KCERT_CA_PASSPHRASE": "The passphrase of the CA keys. Only openssl gets it.",
+    "KCERT_ROOT_PASSPHRASE": "The passphrase of the root CA key, which signs an intermediate CA. Only openssl gets it.",
+    "KCERT_OPENSSL": "The openssl to run, as --openssl.",
+    "KCERT_LAB": "The folder of a lab, as --dir of kcert practice.",
+    "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
+    "KCERT_DEBUG": "With any value: print the traceback of an internal error.",
+    "PAGER": "The program that shows a long lesson on a terminal; less by default.",
+    "LESS": "Options of less; without it kcert adds -R.",
+    "NO_COLOR": "With any value: print no colors.",
+    "TERM": "The type of the terminal, which decides on its colors.",
+    "COLORTERM": "truecolor or 24bit: the terminal has all colors.",
+    "COLUMNS": "The width of the terminal, and of the text that --help prints.",
+    "LINES": "The height of the terminal, above which a lesson goes through the pager.",
+    "HOME": "The home directory, with .kube/config.",
+    "PATH": "Where programs are found.",
+    "TMPDIR": "The directory for temporary files.",
+    "KUBECONFIG": "The kubeconfig that kubectl uses, and that kcert kubeconfig --merge changes.",
+    "SUDO_UID": "The user who ran sudo, whose files are trusted like those of root.",
+    **{name: f"{effect[0].upper()}{effect[1:]}." for name, effect in OPENSSL.items()},
+}
+"""Every variable that kcert reads, with what it does. Programs that kcert runs get the others as they are."""
+
+IGNORED = (
+    *("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "PY_COLORS", "GITHUB_ACTIONS"),
+    *("TERMINAL_WIDTH", "TYPER_USE_RICH", "JUPYTER_COLUMNS", "JUPYTER_LINES", "DATABRICKS_RUNTIME_VERSION"),
+)
+"""Variables with which rich and typer print something else: escape sequences into a pipe, another width."""
+
+
+def clean_up() -> None:
+    """Delete what must not change the output: the variables of ``IGNORED``, and a size that is not a number."""
+    for name in IGNORED:
+        os.environ.pop(name, None)
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if not (value.isdecimal() and value.isascii() and 0 < int(value) < 10_000):
+            os.environ.pop(name, None)

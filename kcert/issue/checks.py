@@ -1,0 +1,249 @@
+"""Checks before anything is made: whether the CA and the keys that are there can be used, and for how many days."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from kcert.certificates import ROOT, Kind
+from kcert.errors import InputError
+from kcert.files import read_regular
+from kcert.issue.passphrase import CA_KEY, ROOT_KEY
+from kcert.issue.status import CertificateStatus, State
+from kcert.openssl import commands
+from kcert.openssl.pem import is_encrypted, pem_blocks
+from kcert.openssl.read import X509, key_belongs, public_material
+from kcert.quoting import format_command, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context
+
+
+def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
+    """Return *ctx* and *specs* with CAs that say how their keys are opened: keys that are encrypted, or will be.
+
+    Raises InputError where a key is to be encrypted that is there and is not.
+    """
+    named = {spec.name for spec in specs}
+
+    def locked(spec: Certificate) -> Certificate:
+        if spec.kind is not Kind.CA:
+            return spec
+        path = ctx.root / spec.files.key
+        encrypted, encrypt = is_encrypted(path), ctx.passphrases.encrypt
+        if encrypt and encrypted is False and spec.name in named and not ctx.renewal:
+            raise InputError(
+                f"{path} is there already, and not encrypted; kcert never changes a key that is there. By hand: "
+                f"`openssl pkey -in {quote(str(path))} -aes256 -out {quote(f'{path}.encrypted')}`, then `mv` that over "
+                "it (copies of the old one, in a backup for example, stay what they are)."
+            )
+        will_be = encrypt and (encrypted is None or (ctx.renewal is not None and spec.name in named))
+        return replace(spec, passphrase=ctx.passphrases.of(spec).argument) if encrypted or will_be else spec
+
+    return replace(ctx, specs=tuple(map(locked, ctx.specs))), tuple(map(locked, specs))
+
+
+def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
+    """A CA whose request is out does not sign itself meanwhile: a root is to sign it.
+
+    A root that the user names may sign it. Raises InputError with the way back, and the way out of it.
+    """
+    ca = status.certificate
+    if ca.kind is not Kind.CA or ca.issuer or status.state is not State.MISSING or not status.has_key:
+        return
+    csr, crt = ca.files.csr, ca.files.crt
+    if csr is None or crt is None or not (ctx.root / csr).is_file() or signed_by(ctx, ca):
+        return  # with what it signed beside it, its certificate was lost, and is made again for the same key
+    request, option = ctx.root / csr, ctx.folder_option
+    raise InputError(
+        f"{request} waits to be signed elsewhere, and until then there is no {ctx.root / crt}: "
+        f"`kcert csr fetch {ca.name} --file {crt.name}{option}` takes the certificate in, "
+        f"`kcert ca --csr-only{option}` tells again how it is signed. For a CA that signs itself after all, take the "
+        f"request away: `rm {quote(str(request))}`. Nothing was made."
+    )
+
+
+def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
+    """A CA that is lost is not re-created beside what it signed: all of that would be rejected."""
+    ca = status.certificate
+    if ca.kind is not Kind.CA or status.has_key:
+        return
+    if signed := signed_by(ctx, ca):
+        listed = ", ".join(signed[:3]) + (f" and {len(signed) - 3} more" if len(signed) > 3 else "")
+        raise InputError(
+            f"{ctx.root / str(ca.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
+            "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
+            "or, to begin again, take a folder that is empty."
+        )
+
+
+def signed_by(ctx: Context, ca: Certificate) -> list[str]:
+    """Return the files of the certificates that *ca* is to have signed, as far as they are here."""
+    files: Iterable[str] = (str(spec.files.proof) for spec in ctx.specs if spec.issuer == ca.name)
+    return [file for file in files if (ctx.root / file).exists()]
+
+
+def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: datetime) -> X509:
+    """Return the certificate of the CA that is to sign *leaf*; raises InputError where it cannot sign."""
+    ca = status.certificate
+    crt = ca.files.crt
+    command = f"`kcert ca{ctx.folder_option}`"
+    refuse_pending_ca(ctx, status)
+    if status.state is State.MISSING:
+        raise InputError(f"{leaf.name} is signed by {crt}, and {ctx.root} has none yet: {command} makes it.")
+    found = status.found
+    if found is None:
+        raise InputError(
+            f"{ctx.root / str(crt)} is no certificate that openssl can read: put a good copy in its place."
+        )
+    if not found.ca:
+        raise InputError(
+            f"{ctx.root / str(crt)} is not the certificate of a CA (no CA:TRUE): it cannot sign {leaf.name}."
+        )
+    if found.not_after <= now:
+        raise InputError(
+            f"the CA {ca.name} ended on {found.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
+            f"`kcert renew {ca.name}{ctx.folder_option}` gives it new dates."
+        )
+    _check_ca_key(ctx, leaf, ca, found)
+    return found
+
+
+def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509) -> None:
+    path = ctx.root / ca.files.key
+    try:
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Without the CA's key nothing can be signed."
+        ) from None
+    check_key_content(path, content, may_be_encrypted=True)
+    belongs = key_belongs(content, found.public_key)
+    if belongs is None:
+        material = open_key(ctx, ca, content)
+        belongs = material in (None, found.public_key.material)
+    if not belongs:
+        raise InputError(
+            f"{path} is not the key of {ca.files.crt}: what it signs would be refused. Put the right one there."
+        )
+
+
+def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
+    """Return how *leaf* gets its certificate where the CA's key is; its own key stays here."""
+    files, option = leaf.files, ctx.folder_option
+    renewal, csr, cnf, crt, ca_crt = ctx.renewal, files.csr, files.cnf, files.crt, ca.files.crt
+    assert csr and cnf and crt and ca_crt
+    pair = (ca_crt, ca.files.key)
+    by_hand = format_command(commands.signature(ctx.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf))
+    if leaf.kind is Kind.CA:
+        return f"copy {csr} and {cnf} into the folder there, `{by_hand}` makes {crt}, and that comes here."
+    besides = ""
+    if renewal and renewal.new_key:
+        begins = (
+            f"move {files.secret} out of the folder, and `kcert {leaf.chapter} --csr-only{option}` makes a new key and "
+            "its request here"
+        )
+    elif renewal and not renewal.stale and (ctx.root / csr).is_file():
+        begins = f"its request {csr} is here already"
+        if (ctx.root / cnf).is_file():
+            besides = f" Without kcert there: copy {csr} and {cnf} beside the CA, and `{by_hand}` makes {crt}."
+    else:
+        begins = f"`kcert {leaf.chapter} --csr-only{option}` makes key and request here"
+    return (
+        f"{begins}, `kcert csr sign --file` makes a certificate of it there, and `kcert csr fetch {leaf.name} --file` "
+        f"takes it in.{besides}"
+    )
+
+
+def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
+    """Return the ``material`` of a CA's key, opened with the passphrase where it needs one.
+
+    None where the passphrase is not known and may not be asked for. Raises InputError for one that does not open it.
+    """
+    path = ctx.root / ca.files.key
+    if not ca.passphrase:
+        return public_material(ctx.openssl, content) or ""
+    source = ctx.passphrases.of(ca)
+    passphrase = source.opening(path)
+    if passphrase is None:
+        return None
+    material = public_material(ctx.openssl, content, (source.owner.variable, passphrase))
+    if material is None:
+        raise InputError(
+            f"the passphrase does not open {path}. (Where it comes from: {_origin(ca)}, else the keyboard. "
+            "It may also be that the file is damaged.)"
+        )
+    return material
+
+
+def _origin(ca: Certificate) -> str:
+    """Return where the passphrase of the key of *ca* is looked for, in this order."""
+    owners = (ROOT_KEY, CA_KEY) if ca.name == ROOT else (CA_KEY,)
+    return ", else ".join(f"{owner.option}, else {owner.variable}" for owner in owners)
+
+
+def read_key(path: Path) -> bytes | None:
+    """Return the key file at *path*; None where there is none. Raises InputError where it cannot be read."""
+    try:
+        return read_regular(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
+
+
+def check_kept_key(ctx: Context, spec: Certificate) -> bytes | None:
+    """Return the key of *spec* that is there (None: it is missing); it is certified as it is, so it has to be whole."""
+    path = ctx.root / spec.files.key
+    content = read_key(path)
+    if content is not None:
+        check_key_content(path, content, may_be_encrypted=spec.kind is Kind.CA)
+        if spec.passphrase:
+            open_key(ctx, spec, content)
+    return content
+
+
+def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = False) -> None:
+    """Raise InputError where *content*, the key at *path*, is damaged, no key at all, or encrypted and must not be."""
+    keys = [block for block in pem_blocks(content) if block.is_key]
+    if not keys or keys[0].fault:
+        why = keys[0].fault if keys else "it holds no private key"
+        raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
+    if keys[0].encrypted and not may_be_encrypted:
+        unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
+        raise InputError(
+            f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
+            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
+            "without one; put that in its place."
+        )
+
+
+def days_within(leaf: Certificate, ca: X509, now: datetime) -> int:
+    """Return how many days *leaf* gets: what it asks for, or what is left of its CA, in whole days."""
+    left = ca.not_after - now
+    # A part of a day counts as one: a leaf that is made a minute after its CA gets no less.
+    if timedelta(days=leaf.days) <= left + timedelta(days=1):
+        return leaf.days
+    if left.days < 1:
+        raise InputError(
+            f"the CA that would sign {leaf.name} ends on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day: "
+            "renew it first."
+        )
+    return left.days
+
+
+def days_left(ca: X509, now: datetime) -> int:
+    """Return how many days a leaf can get of what is left of its CA; a part of a day counts as one."""
+    left = ca.not_after - now
+    return left.days + (1 if left > timedelta(days=left.days) else 0)

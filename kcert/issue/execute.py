@@ -1,0 +1,339 @@
+"""The executor: stage a plan, run its steps, record and check them, publish what they made.
+
+In sequence, as a lesson shows it, a command runs after the other (``kcert.shell.run``); in parallel, several
+certificates are made at once (``kcert.shell.run_many``). Both run the same steps in the same staging folders.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kcert import shell
+from kcert.certificates import Kind
+from kcert.errors import InputError, KcertError, ProgramError
+from kcert.files import read_regular
+from kcert.issue.checks import open_key
+from kcert.issue.context import Issued
+from kcert.issue.status import drift, status_of
+from kcert.openssl import commands
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import PurePosixPath
+
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context
+    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.steps import Step
+    from kcert.shell import Outcome
+    from kcert.store import Staging, Workspace
+
+STAGED_AHEAD = 32
+"""Certificates that may wait with a finished key: keys take long, and there is always one to begin."""
+
+VERIFY_BATCH = 16
+"""Certificates that one `openssl verify` checks."""
+
+
+@dataclass
+class Job:
+    """A plan in its staging folder; ``done`` counts the steps that are done."""
+
+    plan: IssuancePlan
+    staging: Staging
+    done: int = 0
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is being made."""
+        return self.plan.certificate
+
+    @property
+    def step(self) -> Step | None:
+        """The step that comes next; None when all are done."""
+        return self.plan.steps[self.done] if self.done < len(self.plan.steps) else None
+
+
+@dataclass
+class Executor:
+    """Carries out plans in the PKI folder *store*; ``issued`` is what is in place so far."""
+
+    ctx: Context
+    store: Workspace
+    issued: list[Issued] = field(default_factory=list)
+    _ca_certificates: dict[str, X509 | None] = field(default_factory=dict)
+
+    def run(self, plans: Sequence[IssuancePlan]) -> None:
+        """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
+        jobs = self._generate_keys(plans) if self.ctx.jobs > 1 else {}
+        for plan in plans:
+            job = jobs.get(plan.certificate.name) or self.stage(plan)
+            while (step := job.step) is not None:
+                self.ctx.reporter.on_step(plan, step)
+                if step.argv:
+                    self.complete([job], shell.run(self.command(job, step)))
+                else:
+                    self.perform(job, step)
+            self.publish([job])
+
+    def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
+        """Generate the keys several at a time, before the rest of the lesson."""
+        jobs = [self.stage(plan) for plan in plans if not plan.keeps_key]
+        waiting = deque(jobs)
+        running: dict[shell.Command, Job] = {}
+
+        def next_key() -> shell.Command | None:
+            if not waiting:
+                return None
+            job = waiting.popleft()
+            assert job.step
+            command = self.command(job, job.step)
+            running[command] = job
+            return command
+
+        def ended(outcome: Outcome) -> None:
+            self.complete([running.pop(outcome.command)], outcome)
+
+        shell.run_many(next_key, ended, self.ctx.jobs)
+        return {job.certificate.name: job for job in jobs}
+
+    def run_in_parallel(self, plans: Sequence[IssuancePlan]) -> None:
+        """Carry out *plans*, several at once."""
+        queue = _Queue(self, plans)
+        shell.run_many(queue.next_command, queue.ended, self.ctx.jobs)
+
+    def stage(self, plan: IssuancePlan) -> Job:
+        """Return *plan* in a staging folder, with the CA, and a key that is kept, in reach."""
+        certificate, issuer = plan.certificate, plan.issuer
+        files = certificate.files
+        if not plan.keeps_key:
+            self._refuse_to_replace_a_link(files.key)
+        links: list[PurePosixPath] = []
+        if issuer and issuer is not certificate:
+            assert issuer.files.crt
+            links += [issuer.files.crt, issuer.files.key]
+        extracted = {path for step in plan.steps if step.scratch for path in step.makes}
+        if plan.keeps_key and files.key not in extracted:
+            links.append(files.key)
+        made = [path for path in (files.key, files.crt, *plan.outputs) if path]
+        self.store.check_writable(made)
+        staging = self.store.stage([*links, *plan.inputs], made)
+        for source, name in plan.copies:
+            staging.put(name, read_regular(self.ctx.root / source))
+        return Job(plan, staging)
+
+    def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:
+        """A key that is kept elsewhere is so for its safety: a plain file in place of the link would undo that."""
+        path = self.ctx.root / key
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would lie here in "
+                "the place of the link. Take the link away if it may; a CA whose key lies elsewhere is what --ca-dir "
+                "is for."
+            )
+
+    def command(self, job: Job, step: Step) -> shell.Command:
+        """Return *step* as a command in the staging folder of *job*."""
+        environment = self.ctx.passphrases.environment_of(step.argv)
+        return shell.Command(step.argv, job.staging.folder, step.limit, environment)
+
+    def perform(self, job: Job, step: Step) -> None:
+        """Do a step that kcert does itself; one that is late waits for ``publish``."""
+        if step.perform and not step.late:
+            step.perform(job.staging, self.ctx.root)
+        self.ctx.reporter.on_step_done(job.plan, step, None)
+        job.done += 1
+
+    def complete(self, jobs: Sequence[Job], outcome: Outcome) -> None:
+        """Record and check the command that ended as *outcome*, which was the next step of all *jobs*."""
+        job = jobs[0]
+        step = job.step
+        assert step
+        self.store.record(outcome, job.staging, step.makes, {str(job.certificate.files.key)})
+        self.ctx.reporter.on_step_done(job.plan, step, outcome)
+        self._check_outcome(job, step, outcome)
+        for each in jobs:
+            each.done += 1
+
+    def _check_outcome(self, job: Job, step: Step, outcome: Outcome) -> None:
+        """The command has to have succeeded, and left the files that it was to make."""
+        if not outcome.succeeded:
+            raise ProgramError(self._failure(job, step, outcome))
+        for name in step.makes:
+            path = job.staging.path(name)
+            if not path.is_file() or path.stat().st_size == 0:
+                raise ProgramError(
+                    f"{' '.join(step.argv[:2])} says that all went well, but left no {name}. Is the disk full, or "
+                    f"is {step.argv[0]} not what it seems?"
+                )
+
+    def _failure(self, job: Job, step: Step, outcome: Outcome) -> str:
+        how = f"status {outcome.status}" if outcome.status >= 0 else f"signal {-outcome.status}"
+        said = [line for line in outcome.output.splitlines() if line.strip()]
+        what = f"{' '.join(step.argv[:2])} failed ({how}) while {job.certificate.name} was made"
+        last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+        return f"{what}{last}. Nothing of it was put into {self.ctx.root}; what was finished before is there."
+
+    def publish(self, jobs: Sequence[Job]) -> None:
+        """Check what was made against what was asked for, and put it into place."""
+        signed = [job for job in jobs if job.certificate.files.crt]
+        read = read_certificates(self.ctx.openssl, [_text(job, job.certificate.files.crt) for job in signed])
+        certificates = {job.certificate.name: x509 for job, x509 in zip(signed, read, strict=True)}
+        for job in jobs:
+            x509 = certificates.get(job.certificate.name)
+            found = x509 if isinstance(x509, X509) else None
+            self._check(job, found)
+            for step in job.plan.steps:
+                if step.late and step.perform:
+                    step.perform(job.staging, self.ctx.root)
+            plan = job.plan
+            there = [name for name in plan.outputs if job.staging.path(name).exists()]
+            self.store.publish(job.staging, there, plan.secrets, plan.removes)
+            issued = Issued(plan, found)
+            self.issued.append(issued)
+            self.ctx.reporter.on_issued(issued)
+
+    def _check(self, job: Job, found: X509 | None) -> None:
+        """A template or an openssl with ideas of its own must not go unnoticed."""
+        certificate, files, path = job.certificate, job.certificate.files, job.staging.path
+        if job.plan.is_import:
+            if found is None or not found.ca:
+                raise InputError(f"{files.key.with_suffix('.crt')} is not the certificate of a CA, or cannot be read.")
+            return
+        if job.plan.removes and (certificate.passphrase or not path(files.key).exists()):
+            return  # the end of a rotation makes nothing new, and a CA's key may be in a safe
+        key = path(files.key).read_bytes()
+        blocks = [block for block in pem_blocks(key) if block.is_key]
+        if not blocks or blocks[0].fault:
+            raise ProgramError(f"openssl left a damaged {files.key}: is the disk full?")
+        if certificate.passphrase and not blocks[0].encrypted:
+            raise ProgramError(f"openssl left {files.key} without encrypting it. Nothing of it was kept.")
+        if certificate.kind is not Kind.KEY_PAIR:
+            self._check_public(job, key, found)
+
+    def _check_public(self, job: Job, key: bytes, found: X509 | None) -> None:
+        """The request, or the certificate, has to be the key's, and what was asked for."""
+        certificate, files = job.certificate, job.certificate.files
+        if files.crt is None:
+            request = read_request(self.ctx.openssl, _text(job, files.csr))
+            if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
+                raise ProgramError(f"openssl left a {files.csr} that is no request of {files.key}.")
+            return
+        if found is None or self._is_of_another_key(key, certificate, found):
+            raise ProgramError(f"openssl left a {files.crt} that is no certificate of {files.key}.")
+        if wrong := drift(certificate, found, self._ca_of(certificate)):
+            raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
+
+    def _is_of_another_key(self, key: bytes, certificate: Certificate, found: X509) -> bool:
+        """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""
+        if not certificate.passphrase:
+            return key_belongs(key, found.public_key) is False
+        return open_key(self.ctx, certificate, key) != found.public_key.material
+
+    def _not_as_asked(self, what: str) -> KcertError:
+        if self.ctx.templates:
+            return InputError(f"{what} Correct the templates in {self.ctx.templates}.")
+        return ProgramError(f"{what} Nothing of it was kept.")
+
+    def _ca_of(self, certificate: Certificate) -> X509 | None:
+        """Return the CA's certificate as read when it was made or found; None for one that signs itself."""
+        name = certificate.issuer
+        if name is None:
+            return None
+        for issued in self.issued:
+            if issued.plan.certificate.name == name:
+                return issued.found
+        if name not in self._ca_certificates:
+            ca = next(spec for spec in self.ctx.specs if spec.name == name)
+            self._ca_certificates[name] = status_of(self.ctx.root, [ca], self.ctx.openssl)[name].found
+        return self._ca_certificates[name]
+
+
+def _text(job: Job, name: PurePosixPath | None) -> str:
+    assert name
+    return job.staging.path(name).read_text(encoding="utf-8", errors="replace")
+
+
+class _Queue:
+    """Which command comes next when several certificates are made at once.
+
+    Keys come first, because they take long and nothing waits for them; a certificate waits with its signature until
+    its CA is in place; and `openssl verify` checks many leaves at a time.
+    """
+
+    def __init__(self, executor: Executor, plans: Iterable[IssuancePlan]) -> None:
+        self.executor = executor
+        self.waiting = deque(plans)
+        self.unpublished = {plan.certificate.name for plan in self.waiting}
+        self.ready: deque[Job] = deque()
+        self.held: list[Job] = []  # until their CA is in place
+        self.unverified: list[Job] = []
+        self.running: dict[shell.Command, list[Job]] = {}
+
+    def next_command(self) -> shell.Command | None:
+        """Return what to run next, if anything can be run now."""
+        while self.waiting and len(self.ready) + len(self.held) < STAGED_AHEAD:
+            job = self.executor.stage(self.waiting.popleft())
+            if not job.plan.keeps_key:
+                return self._start(job)
+            self._enqueue(job)
+        if self.ready:
+            return self._start(self.ready.popleft())
+        if self.unverified and (not self.running or len(self.unverified) >= VERIFY_BATCH):
+            return self._verify()
+        return None
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take up what a command that ended has made possible."""
+        jobs = self.running.pop(outcome.command)
+        self.executor.complete(jobs, outcome)
+        for job in jobs:
+            self._enqueue(job)
+        if done := [job for job in jobs if job.step is None]:
+            self._publish(done)
+
+    def _start(self, job: Job) -> shell.Command:
+        assert job.step
+        command = self.executor.command(job, job.step)
+        self.running[command] = [job]
+        return command
+
+    def _enqueue(self, job: Job) -> None:
+        """Do what kcert does itself, and put the job where its next command is taken from."""
+        while (step := job.step) is not None and not step.argv:
+            self.executor.perform(job, step)
+        if step is None:
+            return
+        if step.action == "signature" and job.certificate.issuer in self.unpublished:
+            self.held.append(job)
+        elif step.action == "verify" and job.certificate.kind is not Kind.CA:
+            self.unverified.append(job)
+        else:
+            self.ready.append(job)
+
+    def _verify(self) -> shell.Command:
+        """Return one command for all that wait for it and have the same CA."""
+        issuer = self.unverified[0].certificate.issuer
+        jobs = [job for job in self.unverified if job.certificate.issuer == issuer]
+        self.unverified = [job for job in self.unverified if job.certificate.issuer != issuer]
+        ca = jobs[0].plan.issuer
+        assert ca and ca.files.crt
+        crts = [job.certificate.files.crt for job in jobs if job.certificate.files.crt]
+        staging = self.executor.store.stage([ca.files.crt], crts)
+        for job, crt in zip(jobs, crts, strict=True):
+            staging.link(crt, job.staging.path(crt))
+        argv = commands.verification(self.executor.ctx.openssl, ca.files.crt, *crts, intermediate=ca.intermediate)
+        command = shell.Command(argv, staging.folder)
+        self.running[command] = jobs
+        return command
+
+    def _publish(self, jobs: list[Job]) -> None:
+        self.executor.publish(jobs)
+        self.unpublished -= {job.certificate.name for job in jobs}
+        free = [job for job in self.held if job.certificate.issuer not in self.unpublished]
+        self.held = [job for job in self.held if job.certificate.issuer in self.unpublished]
+        self.ready.extend(free)

@@ -1,0 +1,87 @@
+"""The signature of a history's head with the CA's key, without which nobody can write another history.
+
+``.kcert/history.signed`` holds the hash of the last line, ``.kcert/history.sig`` the signature that openssl made of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, ProgramError, VerdictError
+from kcert.files import read_regular
+from kcert.issue.checks import with_passphrases
+from kcert.shell import Command, read, run
+from kcert.store import OWN_FOLDER, Workspace
+from kcert.store.history import head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kcert.issue.context import Context
+
+SIGNED, SIGNATURE = PurePosixPath("history.signed"), PurePosixPath("history.sig")
+
+
+def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable[[str], None]) -> str:
+    """Sign the head of the history with the key of the cluster's CA; the hash that was signed.
+
+    *shows* is given the command before it runs. Raises InputError where the key is not there, ProgramError where
+    openssl fails, VerdictError where the history was changed.
+    """
+    ca = next(spec for spec in with_passphrases(ctx, ())[0].specs if spec.name == "ca")
+    if not (ctx.root / ca.files.key).exists():
+        raise InputError(f"{ctx.root / ca.files.key} is not there, and only the CA's key can sign: --ca-dir names it.")
+    secret = ("-passin", ca.passphrase) if ca.passphrase else ()
+    if ca.passphrase:
+        ctx.passphrases.of(ca).opening(ctx.root / ca.files.key)
+    argv = (ctx.openssl, "dgst", "-sha256", "-sign", str(ca.files.key), *secret, "-out", str(SIGNATURE), str(SIGNED))
+    with Workspace.open(ctx.root, "kcert history --sign", waits) as workspace:
+        digest = head(workspace.own)
+        staging = workspace.stage((ca.files.key,), ())
+        staging.write(SIGNED, f"{digest}\n")
+        shows(argv)
+        outcome = run(Command(argv, staging.folder, passphrases=ctx.passphrases.environment_of(argv)))
+        workspace.record(outcome, staging, (SIGNATURE,), set())
+        if not outcome.succeeded:
+            raise ProgramError(
+                f"openssl dgst failed with status {outcome.status}: {ascii(outcome.output.strip())[1:-1]}"
+            )
+        workspace.keep_own(staging, (SIGNED, SIGNATURE))
+    return digest
+
+
+def signed_hash(ctx: Context) -> str | None:
+    """The hash that the signature of this history vouches for; None where there is no signature.
+
+    Raises VerdictError where the signature is not that of the CA's key.
+    """
+    own = ctx.root / OWN_FOLDER
+    try:
+        text, signature = read_regular(own / SIGNED), read_regular(own / SIGNATURE)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise VerdictError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    ca = next(spec for spec in ctx.specs if spec.name == "ca")
+    assert ca.files.crt
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcert-")))
+        public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), _content(ctx.root / ca.files.crt))
+        for name, content in (("ca.pub", public.stdout), (SIGNED.name, text), (SIGNATURE.name, signature)):
+            (folder / name).write_bytes(content)
+        argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", SIGNATURE.name, SIGNED.name)
+        if not read(Command(argv, folder)).succeeded:
+            raise VerdictError(
+                f"{own / SIGNATURE} is not the signature that the key of {ca.files.crt} made of {SIGNED}."
+            )
+    return text.decode("ascii", "replace").strip()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,257 @@
+"""The steps that make a certificate, each one record: lesson, script, history and executor read the same.
+
+Paths are relative to the PKI folder, in which a reader would type the commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError
+from kcert.files import read_regular
+from kcert.kubeconfig import opened, swapped
+from kcert.openssl import commands
+from kcert.quoting import format_command, quote
+from kcert.shell import DEFAULT_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path, PurePosixPath
+
+    from kcert.certificates import Certificate, Key
+    from kcert.kubeconfig import Kubeconfig, Part, Swap
+    from kcert.store import Staging
+
+SECONDS_FOR_LONG_KEYS = 900.0
+"""Primes for 8192 bits can take minutes, and how many is chance."""
+
+WIDTH = 100
+"""Columns of a command in a script."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a command (``argv``), or what kcert does itself (``perform``, in a staging folder and its PKI folder).
+
+    ``action`` is the lesson's topic of its reason. ``script`` are the bash lines that do the same where ``argv``
+    does not say it, ``summary`` and ``preview`` what a lesson shows. ``makes`` are its files; with ``secret`` they
+    hold a private key, with ``scratch`` only later steps need them, with ``late`` they are made when all else of
+    the certificate is checked, because other certificates change the same file. ``limit`` is in seconds.
+    """
+
+    action: str
+    makes: tuple[PurePosixPath, ...] = ()
+    argv: tuple[str, ...] = ()
+    summary: str = ""
+    preview: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
+    perform: Callable[[Staging, Path], None] | None = None
+    secret: bool = False
+    scratch: bool = False
+    late: bool = False
+    limit: float = DEFAULT_TIMEOUT
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        """The bash lines that do the same."""
+        return self.script or (format_command(self.argv, WIDTH),)
+
+
+def generate_key(certificate: Certificate, openssl: str) -> Step:
+    """Generate the private key of *certificate*."""
+    path, key = certificate.files.key, certificate.key
+    argv = commands.private_key(openssl, key, path, certificate.passphrase)
+    return Step("key", (path,), argv, secret=True, limit=_seconds(key))
+
+
+def _seconds(key: Key) -> float:
+    return SECONDS_FOR_LONG_KEYS if key.algorithm == "rsa" and key.bits > 4096 else DEFAULT_TIMEOUT
+
+
+def write_public_key(certificate: Certificate, openssl: str) -> Step:
+    """Write the public half of a bare key pair."""
+    files = certificate.files
+    assert files.public_key
+    return Step("public-key", (files.public_key,), commands.public_key(openssl, files.key, files.public_key))
+
+
+def write_config(path: PurePosixPath, text: str) -> Step:
+    """Write the openssl.cnf that the commands after it read."""
+    return Step(
+        "settings",
+        (path,),
+        summary=str(path),
+        preview=tuple(text.splitlines()),
+        script=here_document(str(path), text),
+        perform=lambda staging, _root: staging.write(path, text),
+    )
+
+
+def request(certificate: Certificate, openssl: str) -> Step:
+    """Make the signing request of *certificate* with its key and its openssl.cnf."""
+    files = certificate.files
+    assert files.csr and files.cnf and certificate.subject
+    passphrase = certificate.passphrase
+    argv = commands.request(
+        openssl, files.key, certificate.subject, cnf=files.cnf, out=files.csr, passphrase=passphrase
+    )
+    return Step("request", (files.csr,), argv)
+
+
+def request_again(certificate: Certificate, openssl: str) -> Step:
+    """Make a signing request from the certificate that is there: with its subject, byte for byte."""
+    files = certificate.files
+    assert files.csr and files.crt
+    argv = commands.request_again(openssl, files.crt, files.key, files.csr, certificate.passphrase)
+    return Step("request-again", (files.csr,), argv)
+
+
+def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int, *, serial: str = "") -> Step:
+    """Sign the request of *certificate* with the CA *issuer*, which may be itself.
+
+    *serial* is the number that a CA keeps which signs itself (empty: a random one).
+    """
+    files, ca = certificate.files, issuer.files.crt
+    assert files.csr and files.crt and files.cnf and ca
+    if issuer is certificate:
+        argv = commands.self_signature(
+            openssl,
+            files.csr,
+            key=files.key,
+            out=files.crt,
+            days=days,
+            cnf=files.cnf,
+            passphrase=certificate.passphrase,
+            serial=serial,
+        )
+        return Step("self-signature", (files.crt,), argv)
+    argv = commands.signature(
+        openssl,
+        files.csr,
+        authority=(ca, issuer.files.key),
+        out=files.crt,
+        days=days,
+        cnf=files.cnf,
+        passphrase=issuer.passphrase,
+    )
+    return Step("signature", (files.crt,), argv)
+
+
+def verify(openssl: str, issuer: Certificate, *crts: PurePosixPath) -> Step:
+    """Check that the CA *issuer* has signed each of *crts*."""
+    ca = issuer.files.crt
+    assert ca
+    return Step("verify", argv=commands.verification(openssl, ca, *crts, intermediate=issuer.intermediate))
+
+
+def copy_first(openssl: str, source: PurePosixPath, target: PurePosixPath) -> Step:
+    """Write the first certificate of the file *source*, and nothing else, into *target*."""
+    return Step("one-authority", (target,), commands.copy(openssl, source, target))
+
+
+def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> Step:
+    """Write a file made of *parts*, one after the other; of one part it is a copy."""
+
+    def perform(staging: Staging, _root: Path) -> None:
+        staging.put(target, b"".join(_with_line_end(staging.path(part).read_bytes()) for part in parts))
+
+    joined = " and, after it, ".join(map(str, parts))
+    return Step(
+        action,
+        (target,),
+        summary=f"{target}, {'made of' if len(parts) > 1 else 'a copy of'} {joined}",
+        preview=(f"cp {quote(str(parts[0]))} {quote(str(target))}",) if len(parts) == 1 else (),
+        script=(f"cat {' '.join(quote(str(part)) for part in parts)} > {quote(str(target))}",),
+        perform=perform,
+    )
+
+
+def _with_line_end(content: bytes) -> bytes:
+    return content if content.endswith(b"\n") else content + b"\n"
+
+
+def write_kubeconfig(path: PurePosixPath, kubeconfig: Kubeconfig) -> Step:
+    """Write a kubeconfig with key and certificate inside; the loose files are deleted after it."""
+
+    def perform(staging: Staging, _root: Path) -> None:
+        staging.write(path, kubeconfig.embedded(staging.base64_of), secret=True)
+
+    inside = kubeconfig.embedded(lambda name: f"$({_base64(name)})").rstrip("\n")
+    return Step(
+        "kubeconfig",
+        (path,),
+        summary=str(path),
+        preview=tuple(kubeconfig.embedded(lambda name: f"<{name} in base64>").splitlines()),
+        script=(f"cat > {quote(str(path))} <<EOF", inside, "EOF"),
+        perform=perform,
+        secret=True,
+    )
+
+
+def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
+    """Write key or certificate of the kubeconfig *source* into a file, so that a command can read it."""
+
+    def perform(staging: Staging, root: Path) -> None:
+        inside = opened(read_regular(root / source))
+        if inside is None:
+            raise InputError(f"{root / source} was changed while it was being renewed.")
+        staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
+
+    found = f"sed -n 's/^ *{part}-data: *//p' {quote(str(source))} | head -n 1"
+    return Step(
+        "take-out",
+        (target,),
+        summary=f"{target}, out of {source} ({part}-data, which is base64)",
+        script=(f"{found} | base64 -d > {quote(str(target))}",),
+        perform=perform,
+        secret=True,
+        scratch=True,
+    )
+
+
+def update_kubeconfigs(paths: Sequence[PurePosixPath], swaps: tuple[Swap, ...], *, own_key: bool = False) -> Step:
+    """Put new files in the place of old ones inside the kubeconfigs *paths*; nothing else in them changes.
+
+    With *own_key* a kubeconfig is that of the certificate itself and holds no other key.
+    """
+
+    def perform(staging: Staging, root: Path) -> None:
+        for path in paths:
+            staging.put(path, swapped(read_regular(root / path), swaps, staging.base64_of), secret=True)
+
+    edits = " ".join(f'-e "{_edit(swap, own_key=own_key)}"' for swap in swaps)
+    has = "has" if len(paths) == 1 else "have"
+    return Step(
+        "rewrite",
+        tuple(paths),
+        summary=f"{', '.join(map(str, paths))} {has} the old file inside, and get{'s' * (len(paths) == 1)} the new one",
+        preview=tuple(f"{swap.part}-data: <{swap.new} in base64>" for swap in swaps),
+        script=tuple(f'sed {edits} "$backup"/{quote(str(path))} > {quote(str(path))}' for path in paths),
+        perform=perform,
+        secret=True,
+        late=True,
+    )
+
+
+def _edit(swap: Swap, *, own_key: bool) -> str:
+    """Return what sed has to do. An old certificate is public and may be in the script; an old key may not."""
+    if swap.part != "client-key":
+        old = "\\|".join(swap.old)
+    elif own_key:
+        old = ".*"
+    else:
+        old = f"$(base64 < \"$backup\"/{quote(str(swap.new))} | tr -d '\\n')"
+    return f"s|\\({swap.part}-data: *\\)\\({old}\\)|\\1$({_base64(swap.new)})|"
+
+
+def _base64(path: PurePosixPath) -> str:
+    return f"base64 < {quote(str(path))} | tr -d '\\n'"
+
+
+def here_document(path: str, text: str) -> tuple[str, ...]:
+    """Return the bash lines that write *text* into the file at *path*, whatever it holds."""
+    end = "EOF"
+    while end in text.splitlines():
+        end += "_"
+    return (f"cat > {quote(path)} <<'{end}'", text.rstrip("\n"), end)

@@ -1,0 +1,246 @@
+"""Kubernetes the hard way, Kelsey Hightower's edition: one CA, and the subjects and SANs of its ca.conf."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, ClassVar
+
+from kcert.certificates import AltName, Key, Kind, Role, Subject, Usages
+from kcert.config import Lifetimes, url
+from kcert.profiles.profile import (
+    Example,
+    Extra,
+    FlatLayout,
+    KnownIssue,
+    Part,
+    Profile,
+    RoleBindings,
+    api_server_names,
+    etcd_names,
+    file_of,
+    host_names,
+    optional_sans,
+    unique,
+)
+from kcert.roles import MASTERS, NODE_PREFIX, NODES, ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kcert.certificates import Certificate
+    from kcert.config import Cluster, Host
+
+_PLACE = (("C", "US"), ("ST", "Washington"), ("L", "Seattle"))
+_LOOPBACK = AltName("IP", "127.0.0.1")
+_FOLDERS = {"kubelet": "/var/lib/kubelet", "kube-proxy": "/var/lib/kube-proxy", "etcd": "/etc/etcd"}
+_CA_USAGES = Usages(key=("cRLSign", "keyCertSign"), extended=None, critical=False)
+
+
+class Kelsey(Profile):
+    """The certificates of the book's ca.conf; with fix_known_issues also what the book leaves out."""
+
+    name = "kelsey"
+    summary = "as Kelsey Hightower's Kubernetes the hard way: one CA, RSA 4096, machines server, node-0 and node-1"
+    lifetimes = Lifetimes(ca=3653, leaf=3653)
+    key = Key(bits=4096)
+    configurations: ClassVar[Mapping[str, str]] = {
+        "kubelet": "/var/lib/kubelet/kubelet-config.yaml",
+        "kube-proxy": "/var/lib/kube-proxy/kube-proxy-config.yaml",
+        "kube-scheduler": "/etc/kubernetes/config/kube-scheduler.yaml",
+    }
+    restarting = "They are services here: `systemctl restart COMPONENT` on each machine."
+    context = "default"
+    bootstrap_tokens = False
+    # The nodes are reached by name: their certificates have no address but 127.0.0.1.
+    preferred_addresses = "Hostname,InternalDNS,InternalIP"
+    encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
+    example = Example(
+        cluster="kubernetes-the-hard-way",
+        api_server=("server.kubernetes.local", ""),
+        extra_sans=("api-server.kubernetes.local",),
+        control_plane=(("server", "192.168.56.10"),),
+        nodes=(("node-0", "192.168.56.20"), ("node-1", "192.168.56.21")),
+        service_cidr="10.32.0.0/24",
+        domain="kubernetes.local",
+    )
+
+    def certificates(self, cluster: Cluster) -> Iterator[Certificate]:
+        """Yield the certificates in the order of the book."""
+        make = FlatLayout(cluster)
+        yield make.ca(Subject("CA", given=(*_PLACE, ("CN", "CA"))), usages=_CA_USAGES)
+        yield make.leaf(Role.ADMIN, subject=Subject("admin", (MASTERS,)))
+        for node in cluster.issued_nodes:
+            yield make.leaf(
+                Role.KUBELET,
+                node.name,
+                subject=_subject(f"{NODE_PREFIX}{node.name}", NODES),
+                alt_names=self._node_names(cluster, node),
+                host=node.name,
+            )
+        for role in (Role.PROXY, Role.SCHEDULER, Role.CONTROLLER_MANAGER):
+            spec = ROLES[role]
+            fixed = cluster.fix_known_issues or role is not Role.SCHEDULER
+            group = spec.organizations[0] if fixed else "system:system:kube-scheduler"
+            yield make.leaf(
+                role,
+                kind=Kind.PEER,
+                subject=_subject(spec.common_name, group),
+                alt_names=(AltName("DNS", role.value), _LOOPBACK),
+            )
+        names = _api_server_names(cluster)
+        yield make.leaf(
+            Role.APISERVER,
+            "kube-api-server",
+            kind=Kind.PEER,
+            subject=_subject("kubernetes"),
+            alt_names=names,
+            optional=optional_sans(cluster, names, "127.0.0.1"),
+        )
+        if cluster.fix_known_issues:
+            yield make.leaf(Role.APISERVER_KUBELET_CLIENT)
+        if _has_etcd_tls(cluster):
+            yield make.leaf(Role.ETCD_SERVER, alt_names=etcd_names(cluster.etcd))
+        yield make.leaf(Role.SERVICE_ACCOUNT, "service-accounts")
+        yield from make.users()
+
+    @staticmethod
+    def _node_names(cluster: Cluster, node: Host) -> tuple[AltName, ...]:
+        book = (AltName("DNS", node.name), _LOOPBACK)
+        return unique((*book, *host_names(node))) if cluster.fix_known_issues else book
+
+    def why_absent(self, name: str) -> str | None:
+        """Return which certificate does the work of one that other profiles have."""
+        reasons = {
+            Role.APISERVER_KUBELET_CLIENT: "the API server presents kube-api-server to the kubelets",
+            Role.APISERVER_ETCD_CLIENT: "the API server presents kube-api-server to etcd, where etcd has TLS",
+            Role.ETCD_SERVER: "etcd speaks plain HTTP on 127.0.0.1, unless kcert.yaml has fix_known_issues: true",
+        }
+        return next((f"in the profile kelsey {why}" for role, why in reasons.items() if role == name), None)
+
+    def server(self, cluster: Cluster, certificate: Certificate) -> str:
+        """Return 127.0.0.1 for the administrator, who works on the control-plane host, else the host name."""
+        server = cluster.api_server
+        address = "127.0.0.1" if certificate.role is Role.ADMIN else server.host or server.addresses[0]
+        return url(address, server.port)
+
+    def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
+        """Return plain HTTP on the loopback address, or all members with TLS."""
+        return super().etcd_servers(cluster, host) if _has_etcd_tls(cluster) else ("http://127.0.0.1:2379",)
+
+    def token_issuer(self, cluster: Cluster) -> str:
+        """Return the API server's own URL, as in the book."""
+        return url(cluster.api_server.host or cluster.api_server.addresses[0], cluster.api_server.port)
+
+    def sets_service_range(self, cluster: Cluster) -> bool:
+        """Return False where the book is followed: its unit has no --service-cluster-ip-range."""
+        return cluster.fix_known_issues
+
+    def bindings(self, cluster: Cluster, host: str) -> RoleBindings:
+        """Return one certificate for all that a component does."""
+        etcd = "etcd-server" if _has_etcd_tls(cluster) else None
+        return RoleBindings(
+            api_server="kube-api-server",
+            service_account="service-accounts",
+            etcd_server=etcd,
+            etcd_peer=etcd,
+            etcd_client="kube-api-server" if etcd else None,
+            controller_manager="kube-controller-manager",
+            scheduler="kube-scheduler",
+            kubelet=host,
+            kubelet_server=host,
+            proxy="kube-proxy",
+            kubelet_client="apiserver-kubelet-client" if cluster.fix_known_issues else "kube-api-server",
+        )
+
+    def install_path(self, certificate: Certificate, part: Part, reader: str) -> PurePosixPath:
+        """Return the folder of kubelet, kube-proxy or etcd for what they read, and one folder for the rest."""
+        file = file_of(certificate, part)
+        if reader in ("kubelet", "kube-proxy") and part == "kubeconfig":
+            return PurePosixPath(_FOLDERS[reader], "kubeconfig")
+        if reader == "kubelet" and certificate.role is Role.KUBELET:
+            return PurePosixPath(_FOLDERS[reader], f"kubelet{file.suffix}")
+        return PurePosixPath(_FOLDERS.get(reader, "/var/lib/kubernetes"), file)
+
+    def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
+        """Yield the administrator's kubeconfig: with 127.0.0.1 in it, it is of use on a control-plane host alone."""
+        if any(member.name == host for member in cluster.control_plane):
+            yield Extra("admin", "kubeconfig", "kubectl", "for those who administer the cluster from this host")
+
+    def known_issues(self, cluster: Cluster) -> tuple[KnownIssue, ...]:
+        """Return what the book gets wrong or leaves out."""
+        if cluster.fix_known_issues:
+            return ()
+        return _KNOWN_ISSUES[1:] if _has_etcd_tls(cluster) else _KNOWN_ISSUES
+
+
+_KNOWN_ISSUES = (
+    KnownIssue(
+        "etcd",
+        "etcd speaks plain HTTP on 127.0.0.1: every process on the control-plane host can read and change all Secrets.",
+        "adds the certificate etcd-server and TLS on both of etcd's ports",
+    ),
+    KnownIssue(
+        "kube-apiserver",
+        "The unit has no --service-cluster-ip-range, so the API server takes 10.0.0.0/24: pods connect to 10.0.0.1, "
+        "which is not a SAN of its certificate.",
+        "sets --service-cluster-ip-range to service_cidr",
+    ),
+    KnownIssue(
+        "kube-apiserver",
+        "The certificate lacks the full DNS name of the service, kubernetes.default.svc and the cluster's domain.",
+        "adds the SAN, and the name and addresses of each control-plane host",
+    ),
+    KnownIssue(
+        "kube-apiserver",
+        "The API server presents its serving certificate to the kubelets: its user, kubernetes, has to be bound to "
+        "the rights on nodes (kube-apiserver-to-kubelet.yaml).",
+        "adds the certificate apiserver-kubelet-client",
+    ),
+    KnownIssue(
+        "kubelet",
+        "The only address in the certificate is 127.0.0.1: the API server has to reach each node by a name that "
+        "resolves.",
+        "adds the node's addresses as SANs",
+    ),
+    KnownIssue(
+        "kube-scheduler",
+        "The group is system:system:kube-scheduler. Nothing is bound to it; the user name alone gives the rights.",
+        "sets the group to system:kube-scheduler",
+    ),
+)
+
+
+def _subject(common_name: str, group: str = "") -> Subject:
+    groups = (group,) if group else ()
+    parts = (("CN", common_name), *(("O", group) for group in groups), *_PLACE)
+    return Subject(common_name, groups, given=parts)
+
+
+def _has_etcd_tls(cluster: Cluster) -> bool:
+    """Return whether etcd needs certificates: several members, or a member elsewhere, cannot meet on 127.0.0.1."""
+    same_host = {host.name for host in cluster.etcd} == {host.name for host in cluster.control_plane}
+    return cluster.fix_known_issues or len(cluster.etcd) > 1 or not same_host
+
+
+def _api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
+    server = cluster.api_server
+    services = (str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs)
+    service = "kubernetes.default.svc"
+    names = (
+        "kubernetes",
+        "kubernetes.default",
+        service,
+        f"{service}.cluster",
+        f"kubernetes.svc.{cluster.dns_domain}",
+        *([server.host] if server.host else []),
+    )
+    book = (
+        *(AltName("IP", address) for address in ("127.0.0.1", *services, *server.addresses)),
+        *(AltName("DNS", name) for name in names),
+        *server.extra_sans,
+    )
+    return unique((*book, *api_server_names(cluster))) if cluster.fix_known_issues else unique(book)
+
+
+PROFILE = Kelsey()

@@ -1,0 +1,81 @@
+"""Commands as a person types them in bash: the one place where an argument is quoted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}-{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
+    + "]"
+)
+"""What a terminal acts upon, and what it does not show (Unicode's Default_Ignorable_Code_Point) or shows elsewhere."""
+
+_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
+_SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")
+
+
+def quote(argument: str) -> str:
+    """One argument as a person would type it in bash.
+
+    A subject (``/CN=kube-admin/O=system:masters``) stands in double quotes, as in all documentation. What a
+    terminal would act upon stands as bash's ``$'\\x1b'``: still the same argument, and harmless on a screen. So does a
+    backtick, which would end the quotation of a command in a sentence.
+    """
+    if not argument.isprintable() or "`" in argument or INVISIBLE.search(argument):
+        return f"$'{''.join(map(_escaped, argument))}'"
+    if _SUBJECT.fullmatch(argument):
+        return f'"{argument}"'
+    if _SAFE.fullmatch(argument):
+        return argument
+    return shlex.quote(argument)
+
+
+def _escaped(character: str) -> str:
+    """One character inside bash's ``$'…'``: byte by byte, because ``\\U`` depends on the locale of who runs it."""
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable() and character != "`" and not INVISIBLE.match(character):
+        return character
+    # A byte that is no text is kept by Python's surrogateescape; no name holds any other surrogate.
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def folder_argument(folder: Path) -> str:
+    """*folder* as an argument that no program takes for an option."""
+    name = str(folder)
+    return f"./{name}" if name.startswith("-") else name
+
+
+def format_command(argv: tuple[str, ...], width: int = 0) -> str:
+    """The command line that *argv* is, ready to be pasted into bash.
+
+    With a *width* (columns), a longer line is broken with `` \\`` before an option, as documentation does.
+    """
+    words = [quote(word) for word in argv]
+    line = " ".join(words)
+    if not width or len(line) <= width:
+        return line
+    # An option stays with its value: the break comes before the next option.
+    groups: list[str] = []
+    for word in words:
+        stays = groups and not (word.startswith("-") and len(word) > 1)
+        # Only a list of files may go on in another line; 7 is for the indentation, a blank and " \\".
+        if stays and (" " not in groups[-1] or len(groups[-1]) + len(word) + 7 <= width):
+            groups[-1] += f" {word}"
+        else:
+            groups.append(word)
+    lines = [groups[0]]
+    for group in groups[1:]:
+        if len(lines[-1]) + 1 + len(group) + 2 <= width:
+            lines[-1] += f" {group}"
+        else:
+            lines.append(f"    {group}")
+    return " \\\n".join(lines)

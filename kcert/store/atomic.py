@@ -1,0 +1,191 @@
+"""Files outside the PKI folder: written whole or not at all, and nothing of others replaced without a copy of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kcert.errors import InputError, MachineError
+from kcert.files import read_regular
+from kcert.permissions import ROOT, foreign_owner
+from kcert.store import FOLDER_MODE, backup_name
+from kcert.store.directory import Directory, refuse_foreign_link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path, PurePath
+
+
+@dataclass(frozen=True)
+class Written:
+    """The result of writing a file: ``changed`` is False where it was equal, ``backup`` is where the one before is."""
+
+    path: Path
+    changed: bool
+    backup: Path | None = None
+
+
+def write_file(path: Path, content: bytes, mode: int, *, may_replace: Callable[[bytes], bool] | None = None) -> Written:
+    """Write *content* to *path* with *mode*; an equal file is left alone, another is kept beside it as a backup.
+
+    A symbolic link stays one, and what it points to is written: where kcert chose the name, ``check_unlinked`` comes
+    first. What *may_replace* is true of needs no backup, like the report that was written there the day before.
+    Raises InputError for a path that no file can be written to, MachineError where the machine refuses.
+    """
+    try:
+        refuse_foreign_link(path)
+        target = path.resolve(strict=False)
+        _check(path, target)
+        before = read_regular(target) if target.exists() else None
+        if before == content and stat.S_IMODE(target.stat().st_mode) == mode:
+            return Written(path, changed=False)
+        backup = None
+        with atomic_replace(target, content, mode):
+            if before is not None and not (may_replace and may_replace(before)):
+                backup = _back_up(target)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise MachineError(f"{path} cannot be written: {reason}. What was there before is unchanged.") from None
+    if backup and not path.is_symlink():
+        backup = path.with_name(backup.name)
+    return Written(path, changed=True, backup=backup)
+
+
+def edit_file(path: Path, content: bytes) -> None:
+    """Put *content* into the file at *path*, which keeps its mode; a link stays a link.
+
+    Raises MachineError where the machine refuses; then the file is as it was.
+    """
+    try:
+        refuse_foreign_link(path)
+        target = path.resolve()
+        with atomic_replace(target, content, stat.S_IMODE(target.stat().st_mode)):
+            pass
+    except OSError as error:
+        raise MachineError(f"{path} cannot be changed: {error.strerror}. It is as it was.") from None
+
+
+def create_file(path: Path, content: bytes, mode: int) -> bool:
+    """Write a new file; False where it is there already with this very content.
+
+    Raises InputError where another file is there, MachineError where the machine refuses.
+    """
+    try:
+        refuse_foreign_link(path)
+        if path.exists():
+            if path.is_file() and read_regular(path) == content:
+                return False
+            raise InputError(f"{path} is there already, and with other content: move it away, or name another file.")
+        with atomic_replace(path, content, mode):
+            pass
+    except OSError as error:
+        raise MachineError(f"{path} cannot be written: {error.strerror}.") from None
+    return True
+
+
+@contextlib.contextmanager
+def atomic_replace(target: Path, content: bytes, mode: int) -> Iterator[None]:
+    """Write *content* beside *target*, with *mode* from its first byte; it takes the place of *target* with the block.
+
+    Where the block or the disk fails, *target* is as it was. Drafts of the same file that a killed kcert left, which
+    may hold keys, are deleted. What root writes in the place of another's regular file stays theirs.
+    """
+    with Directory.open(target.parent) as folder:
+        _clear(folder, target.name)
+        draft = f".{target.name}.kcert-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            folder.write(draft, content, mode)
+            if (owner := _owner(folder, target.name)) is not None:
+                folder.settle(draft, mode, owner)
+            yield
+            folder.move(draft, folder, target.name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                folder.unlink(draft)
+            raise
+
+
+def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
+    """Raise InputError where a symbolic link is at one of *names* below *folder*, or on the way to it.
+
+    A link that the user named is the user's own. One under a name that kcert chose was put there by somebody else,
+    and would have keys written wherever it leads. For the same reason root does not write them over another's file.
+    """
+    for name in names:
+        for part in reversed((name, *name.parents[:-1])):
+            place = folder / part
+            if place.is_symlink():
+                raise InputError(
+                    f"{place} is a symbolic link, which kcert never makes there: whoever did could have kcert write "
+                    "wherever it leads. Look where that is, and take the link away, or name another place with "
+                    "--output."
+                )
+            if os.geteuid() == ROOT and place.exists() and (owner := foreign_owner(place)):
+                raise InputError(
+                    f"{place} belongs to {owner}, who would get what root writes there. Delete it, or name another "
+                    "place with --output."
+                )
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for keys, closed to others, if it is not there; raises MachineError where the machine refuses."""
+    try:
+        path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{path} cannot be made: {error.strerror}. Name another folder with --output.") from None
+
+
+def _check(path: Path, target: Path) -> None:
+    if not str(path).isprintable():
+        raise InputError(f"{str(path)!a} is no path that kcert writes to: it holds control characters.")
+    if target.is_symlink():  # all links were followed: from Python 3.13 on, these lead in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "no regular file"
+        raise InputError(f"{path} is {what}; name a file (`-` prints instead).")
+    if not target.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
+
+
+def _back_up(target: Path) -> Path:
+    backup = target.with_name(f"{target.name}.{backup_name()}")
+    while os.path.lexists(backup):  # a clock can be put back, or stand still
+        backup = backup.with_name(f"{backup.name}+")
+    with Directory.open(target.parent) as folder:
+        folder.keep(target.name, folder, backup.name)
+    return backup
+
+
+def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
+    """Whose the file is that root is about to replace; None where it is not another's."""
+    status = folder.status(name)
+    if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_uid, status.st_gid
+
+
+def _clear(folder: Directory, name: str) -> None:
+    with contextlib.suppress(OSError):  # a folder that may be written to, and not listed
+        for left in folder.names():
+            found = re.fullmatch(rf"\.{re.escape(name)}\.kcert-(\d+)(?:-[0-9a-f]+)?", left)
+            if found and not _runs(int(found[1])):
+                folder.unlink(left)
+
+
+def _runs(process: int) -> bool:
+    """True where a process of that number runs, other than this one: its draft is its own."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

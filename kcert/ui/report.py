@@ -1,0 +1,89 @@
+"""Reports written to a file that the user named: whole or not at all, and over nothing but an older report."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from kcert.errors import InputError
+from kcert.quoting import quote
+from kcert.store.atomic import Written, write_file
+from kcert.ui.page import GENERATOR
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CREATOR = "kcert"
+"""The author in the properties of a spreadsheet, by which kcert knows its own again."""
+
+_HEAD = 64 * 1024
+"""Bytes at the beginning of a file that say whose it is."""
+
+_REPORT = re.compile(
+    r"component +type +path|component,type,path,|\| component \| type \|"
+    r'|\[\]\n?$|\[\s*\{\s*"component":'
+    r"|# HELP kcert_|[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+)
+"""How the inventory begins, in each of its formats that are text."""
+
+
+class Target(NamedTuple):
+    """Where a report goes; with ``force`` it may take the place of a file that is not a report."""
+
+    path: Path
+    force: bool = False
+
+
+def write_report(target: Target, content: bytes, titles: frozenset[str] = frozenset()) -> Written:
+    """Write a report, in place of an older report; *titles* are first lines that only reports have.
+
+    With ``force`` it takes the place of any other file as well, of which a copy is kept beside it. Raises InputError
+    where there is one without ``force``.
+    """
+    path = target.path
+
+    def is_report(before: bytes) -> bool:
+        return _is_report(path, before[:_HEAD], titles)
+
+    if not target.force and path.is_file() and not is_report(_head(path)):
+        raise InputError(
+            f"{path} is there already and is not a report of kcert. Name another file; or --force replaces it, and "
+            f"keeps what it is beside it as {quote(path.name)}.TIME."
+        )
+    mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
+    return write_file(path, content, mode, may_replace=is_report)
+
+
+def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
+    if b"-----BEGIN" in head:
+        return False
+    if head.startswith(b"PK"):
+        return _is_spreadsheet(path)
+    text = head.decode(errors="replace")
+    first = text.partition("\n")[0].lstrip("# ")
+    return not text or GENERATOR in text or bool(_REPORT.match(text)) or first in titles
+
+
+def _is_spreadsheet(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("docProps/core.xml") as properties:
+            return f"creator>{CREATOR}<".encode() in properties.read(_HEAD)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+
+
+def _head(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        return os.read(descriptor, _HEAD)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,88 @@
+"""Reports that go to a file: whole or not at all, over an older report, and over nothing else."""
+
+from __future__ import annotations
+
+import resource
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.refusals import assert_refused, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+FORMS = ["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"]
+
+
+@pytest.mark.parametrize("command", [("inventory", "pki", "--format", "csv"), ("explain", "ca")], ids=["csv", "lesson"])
+@pytest.mark.parametrize("there", ["ca.key", "ca.crt", "admin.csr", "mine.txt", "link"])
+def test_a_report_takes_the_place_of_no_other_file(
+    own_pki: Callable[..., Pki], kcert: Kcert, command: tuple[str, ...], there: str
+) -> None:
+    folder = own_pki("course").folder
+    (folder / "mine.txt").write_text("not a report\n", encoding="utf-8")
+    (folder / "link").symlink_to("ca.key")
+    before = snapshot(folder)
+
+    ended = kcert(*command, "-o", folder / there)
+
+    assert_refused(ended, 2, f"{there} is there already and is not a report of kcert", "--force")
+    assert snapshot(folder) == before
+
+
+def test_with_force_a_copy_of_it_stays(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
+    own_pki("course")
+    target = tmp_path / "mine.txt"
+    target.write_text("not a report\n", encoding="utf-8")
+    target.chmod(0o600)
+
+    kcert.done("inventory", "pki", "--format", "csv", "-o", target, "--force")
+
+    (backup,) = tmp_path.glob("mine.txt.*")
+    assert backup.read_text(encoding="utf-8") == "not a report\n"
+    assert target.read_text(encoding="utf-8").startswith("component,")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_report_takes_the_place_of_an_older_one_in_every_format(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own_pki("course")
+    (tmp_path / "empty").mkdir()
+    commands: list[tuple[str, ...]] = [
+        ("inventory", where, "--format", form) for form in FORMS for where in ("empty", "pki")
+    ]
+    commands += [("explain", "--format", form, *what) for form in ("text", "markdown", "html") for what in LESSONS]
+
+    for command in commands:
+        kcert.done(*command, "-o", "report")
+
+    assert [path.name for path in tmp_path.glob("report*")] == ["report"]
+
+
+LESSONS: tuple[tuple[str, ...], ...] = ((), ("ca",), ("--all",))
+
+
+@pytest.mark.parametrize("form", ["html", "xlsx", "csv"])
+def test_a_report_that_does_not_fit_leaves_the_older_one(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, form: str
+) -> None:
+    own_pki("course")
+    kcert.done("inventory", "pki", "--format", form, "-o", "report")
+    before = (tmp_path / "report").read_bytes()
+
+    ended = kcert(
+        *("inventory", "pki/ca.crt", "pki", "--format", form, "-o", "report"),
+        preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+    )
+
+    assert ended.status == 3
+    assert "Exception ignored" not in ended.stderr
+    assert "cannot be written" in " ".join(ended.stderr.split())
+    assert (tmp_path / "report").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report"]
