@@ -58,8 +58,8 @@ def command(
 
     cluster = context.cluster(looking.config)
     program = openssl(looking.openssl)
-    authority = placement.authority_in(looking.dir, cluster, program)
-    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
+    state = placement.folder_state(looking.dir, cluster, program)
+    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     if format:
         flags.print_form(instance, format)
     else:
