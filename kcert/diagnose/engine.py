@@ -142,7 +142,7 @@ def knowledge() -> Knowledge:
 
 
 def _read(name: str) -> dict[str, Any]:
-    entries: dict[str, Any] = plain_yaml.one((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), aliases=True)
+    entries: dict[str, Any] = plain_yaml.load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), aliases=True)
     return entries
 
 
