@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kcert.check import signatures
-from kcert.check.signatures import Signatures
+from kcert.openssl import verify as signatures
 from kcert.openssl.reader import read_certificate
+from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509
 from tests.scan.made import authority, certificate, name
 
