@@ -73,7 +73,10 @@ _MAKING = (
     "export",
     "practice",
 )
-_READING = ("list", "show")
+_OFF_IN_EXAM = ("check", "diagnose", "renew")
+"""Commands that would solve a task by themselves: the tasks of a sealed exam are for openssl."""
+
+_READING = ("list", "show", "report")
 """Subcommands of those that make nothing."""
 
 
@@ -96,6 +99,10 @@ class _Commands(typer.core.TyperGroup):
         """The command that *args* begin with, with all its options."""
         _refuse_empty_words(args)
         name, command, rest = super().resolve_command(ctx, args)
+        if name in _OFF_IN_EXAM:
+            from kcert.practice import guard
+
+            guard.refuse_if_running(name)
         return name, load(name) if name in COMMANDS else command, rest
 
 
