@@ -617,7 +617,7 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
         ended = inside("csr", command, "kube-apiserver")
 
         assert ended.status == 2
-        assert "kube-apiserver is a server's" in " ".join(ended.stderr.split())
+        assert "kube-apiserver is a server, and" in " ".join(ended.stderr.split())
         assert "`kcert apiserver` makes it where the CA's key is" in " ".join(ended.stderr.split())
     path = applicant.object((pki_folder / "kube-apiserver.csr").read_bytes())
     inside.done("csr", "approve", "--file", path)
@@ -631,6 +631,27 @@ def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InPr
     inside.done("csr", "manifest", "kube-apiserver", "--signer", "example.com/serving", "--usage", "server auth")
 
 
+def test_a_kubelets_request_is_found_by_the_name_of_its_node(pki_folder: Path, inside: InProcess) -> None:
+    serving = ("--signer", "kubelet-serving")
+    inside.done("csr", "new", "node01", *serving, "--quiet")
+    inside.done("csr", "new", "node09", *serving, "--san", "node09", "--quiet")
+
+    refused = inside("csr", "manifest", "node09")
+    assert refused.status == 2
+    (command,) = re.findall(r"`kcert (csr manifest [^`]*)`", " ".join(refused.stderr.split()))
+    assert command == "csr manifest node09 --signer kubelet-serving"
+    inside.done(*command.split())
+    inside.done("csr", "manifest", "node01", *serving)
+
+    file = pki_folder / "kubelet-serving-node01-csr.yaml"
+    assert manifest(file)["spec"]["signerName"] == SERVING
+    inside.done("csr", "manifest", "node01", "--signer", SERVING)
+    inside.done("csr", "approve", "--file", file)
+    inside.done("csr", "sign", "--file", file)
+    inside.done("csr", "fetch", "node01", *serving, "--file", file)
+    assert "DNS:node01" in _names(judge.load(pki_folder / "kubelet-serving-node01.crt"))
+
+
 @pytest.mark.parametrize(("profile", "names"), [("course", ("ca",)), ("kubeadm", ("ca", "etcd-ca", "sa"))])
 def test_a_ca_or_a_bare_key_pair_asks_nobody(
     own_pki: Callable[..., Pki], inside: InProcess, profile: str, names: tuple[str, ...]
@@ -641,7 +662,7 @@ def test_a_ca_or_a_bare_key_pair_asks_nobody(
             ended = inside("csr", command, name)
 
             assert ended.status == 2
-            assert "nothing that the Certificates API signs" in ended.stderr
+            assert "which the Certificates API does not sign" in ended.stderr
 
 
 def test_what_comes_next_names_the_folder(pki_folder: Path, inside: InProcess) -> None:
@@ -971,9 +992,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b
         (b"- a\n- b\n", "not a manifest with one object"),
         (b"kind: a\n---\nkind: b\n", "not a manifest with one object"),
         (BOMB.encode(), "uses YAML aliases"),
-        (b"kind: a\nkind: b\n", "stands there twice"),
+        (b"kind: a\nkind: b\n", "the key 'kind' twice (line 2)"),
         (b"\x00\x01", "is not valid YAML"),
-        (b"a: [" * 5000, "no "),
+        (b"a: [" * 5000, "not a manifest"),
         (b"#" * (1024 * 1024 + 1), "more than 1024 KiB"),
     ],
 )
@@ -993,7 +1014,7 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("new", "jane", "--group", "a/b"), "--group 'a/b' is not accepted"),
         (("new", "jane", "--san", "under_score!"), "neither a DNS name nor an address"),
         (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
-        (("new", "ca"), "nothing that the Certificates API signs"),
+        (("new", "ca"), "which the Certificates API does not sign"),
         (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
         (("manifest", "nobody"), "`kcert csr new nobody` makes key and request"),
         (("approve",), "name the object"),

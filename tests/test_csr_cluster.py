@@ -18,6 +18,7 @@ from kcert.kubeconfig import Kubeconfig
 from kcert.kubernetes import kubectl
 from tests import judge, running
 from tests.certificates_api import Api, serving
+from tests.test_csr import Applicant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,6 +185,81 @@ def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluste
 
     assert ended.status == 3
     assert "system:masters group is not allowed. That goes for everybody" in " ".join(ended.stderr.split())
+
+
+def _submitted(cluster: Cluster, name: str, signer: str, user: str, sans: tuple[str, ...] = ()) -> None:
+    """A request of node01 in the cluster, as the API server keeps it: with who created it."""
+    request = Applicant(cluster.home).request("CN=system:node:node01/O=system:nodes", sans)
+    purpose = "server auth" if signer.endswith("serving") else "client auth"
+    cluster.api.objects[name] = {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": name, "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {
+            "request": base64.b64encode(request).decode(),
+            "signerName": f"kubernetes.io/{signer}",
+            "usages": ["digital signature", purpose],
+            "username": user,
+        },
+        "status": {},
+    }
+
+
+def test_the_requests_of_kubelets_are_listed_as_what_they_are(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    _submitted(cluster, "csr-a", "kube-apiserver-client-kubelet", "system:bootstrap:07401b")
+    _submitted(cluster, "csr-b", "kube-apiserver-client-kubelet", "system:node:node01")
+    _submitted(cluster, "csr-c", "kubelet-serving", "system:node:node01", ("DNS:node01",))
+    _submitted(cluster, "csr-d", "kubelet-serving", "eve\x1b", ("DNS:node01",))
+    _submitted(cluster, "csr-e", "kube-apiserver-client", "jane")
+
+    said = " ".join(kcert.done("csr", "list", *admin).stdout.split())
+
+    assert "csr-a: TLS bootstrapping: a kubelet asks for its first client certificate, as the node node01" in said
+    assert "with the bootstrap token 07401b" in said
+    assert "csr-b: The kubelet of node01 renews its client certificate." in said
+    assert "csr-c: The kubelet of node01 asks for a serving certificate, which an administrator has to approve." in said
+    assert "csr-d: The kubelet of node01 asks for a serving certificate" in said
+    assert "eve\\x1b created it, not this kubelet." in said
+    assert "csr-e:" not in said
+    shown = " ".join(kcert.done("csr", "show", "csr-a", *admin).stdout.split())
+    assert "TLS bootstrapping: a kubelet asks" in shown
+
+
+def test_a_kubelets_serving_request_is_approved_for_the_names_of_its_node_alone(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    node = "{name: node01, ip: 192.168.56.21}"
+    with (cluster.home / "kcert.yaml").open("a", encoding="utf-8") as config:
+        config.write(f"nodes: [{node}]\n")
+    own = ("DNS:node01", "IP:192.168.56.21")
+    for sans, user, said in (
+        ((*own, "DNS:kubernetes.default.svc"), "system:node:node01", "it asks for DNS:kubernetes.default.svc"),
+        (own, "system:node:node02", "and 'system:node:node02' created it"),
+    ):
+        _submitted(cluster, "csr-a", "kubelet-serving", user, sans)
+        refused = kcert("csr", "approve", "csr-a", *admin)
+        assert refused.status == 1
+        assert said in " ".join(refused.stderr.split())
+        assert "`kubectl certificate approve csr-a`" in " ".join(refused.stderr.split())
+        assert not cluster.api.objects["csr-a"]["status"]
+
+    _submitted(cluster, "csr-a", "kubelet-serving", "system:node:node01", own)
+    kcert.done("csr", "approve", "csr-a", *admin)
+    assert cluster.api.objects["csr-a"]["status"]["conditions"][0]["type"] == "Approved"
+
+
+def test_a_request_that_is_not_what_it_seems_is_not_approved_in_a_cluster(cluster: Cluster, kcert: Kcert) -> None:
+    admin = ("--kubeconfig", cluster.kubeconfig("admin"))
+    _submitted(cluster, "jane", "kube-apiserver-client", "jane")
+    spec = cluster.api.objects["jane"]["spec"]
+    other = Applicant(cluster.home).request("CN=eve/O=kubeadm:cluster-admins")
+    spec["request"] = base64.b64encode(b" " + base64.b64decode(spec["request"]) + other).decode()
+
+    for command in ("show", "approve"):
+        refused = kcert("csr", command, "jane", *admin)
+        assert refused.status == 2
+        assert "expected exactly one PEM block of type CERTIFICATE REQUEST" in " ".join(refused.stderr.split())
+    assert not cluster.api.objects["jane"]["status"]
 
 
 def test_an_object_that_is_not_there(cluster: Cluster, kcert: Kcert) -> None:

@@ -14,7 +14,7 @@ from kcert import profiles
 from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cli import context
-from kcert.cli.options import DEFAULT_FOLDER, IssueOptions, Program, ReadOptions, Signing, takes
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, IssueOptions, Program, ReadOptions, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
@@ -48,6 +48,10 @@ SIGNER_HELP = (
     "kubelet-serving for one as a server, or another's whole name."
 )
 
+MaybeSigner = Annotated[
+    str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
+]
+
 
 @dataclass(frozen=True)
 class Talking:
@@ -59,8 +63,9 @@ class Talking:
 
 @dataclass(frozen=True)
 class Deciding(Talking):
-    """Options of what talks to a cluster, or looks into a manifest instead."""
+    """Options of commands that read a request, in a cluster or in a manifest."""
 
+    config: ConfigFile = None
     openssl: Program = "openssl"
 
 
@@ -89,14 +94,14 @@ def new(
 ) -> None:
     """Make a key and a request, for a cluster to sign; a key that is there is kept."""
     from kcert.issue.context import CsrTarget
-    from kcert.kubernetes import asking, signers
+    from kcert.kubernetes import csr_subject, signers
     from kcert.kubernetes.signing_request import signer_trouble
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
     cluster = context.cluster(making.config)
-    certificate = asking.applicant(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
+    certificate = csr_subject.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(making, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
@@ -112,9 +117,7 @@ def manifest(
     looking: ReadOptions,
     *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
-    signer: Annotated[
-        str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
-    ] = None,
+    signer: MaybeSigner = None,
     usages: Annotated[
         list[str] | None,
         typer.Option("--usage", metavar="USAGE", help="A usage, such as 'client auth'.", show_default="by the signer"),
@@ -129,12 +132,12 @@ def manifest(
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
 ) -> None:
     """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
-    from kcert.kubernetes import asking, manifests
+    from kcert.kubernetes import csr_subject, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
     cluster = context.cluster(looking.config)
-    certificate = asking.of_name(cluster, name)
+    certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer))
     wish = manifests.Wish(
         signer=signer,
         usages=tuple(usages or ()),
@@ -142,6 +145,14 @@ def manifest(
         name=called,
     )
     option = context.folder_option(looking.dir, looking.config)
+    assert certificate.files.csr
+    if not (looking.dir / certificate.files.csr).is_file() and (
+        other := csr_subject.other_signer(looking.dir, cluster, name)
+    ):
+        raise InputError(
+            f"{looking.dir / certificate.files.csr} is not there, but a request for the signer {other} is: `kcert csr "
+            f"manifest {quote(name)} --signer {other}{option}` makes the object for it."
+        )
     written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl), option)
     if output == "-":
         csr.bare(written)
@@ -161,22 +172,28 @@ def submit(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
 ) -> None:
     """Give the object to the cluster: `kubectl apply -f`."""
-    from kcert.kubernetes import answers, manifests
+    from kcert.kubernetes import issued, manifests
     from kcert.ui import csr
 
     path = manifests.named(fetching.dir, name, context.folder_option(fetching.dir, fetching.config))
-    found = answers.load(path)
+    found = issued.load(path)
     csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
     csr.submitted(found)
 
 
 @app.command("list")
-@takes(Talking)
-def list_(talking: Talking) -> None:
-    """What objects there are in the cluster: `kubectl get csr`."""
+@takes(Deciding)
+def list_(deciding: Deciding) -> None:
+    """List the objects in the cluster (`kubectl get csr`), and say what those of kubelets are."""
+    from kcert.kubernetes import kubelet_requests
+    from kcert.kubernetes.kubectl import kubectl
+    from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    csr.ran(_cluster(talking).command("get", "csr"))
+    cluster = _cluster(deciding)
+    csr.ran(cluster.command("get", "csr"))
+    everything = kubectl(cluster.command("get", "csr", "-o", "yaml")).stdout
+    csr.listed_kubelets(kubelet_requests.described(everything, openssl(deciding.openssl)))
 
 
 @app.command("show")
@@ -210,17 +227,33 @@ def show(
 @app.command("approve")
 @takes(Deciding)
 def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
-    """Say that a request may be signed: `kubectl certificate approve`; with --file as the API server would."""
-    from kcert.kubernetes import manifests, signing
+    """Approve a request: `kubectl certificate approve`; with --file as the API server would.
+
+    A kubelet's serving request in a cluster is approved only where it has the node's names of kcert.yaml.
+    """
+    from kcert.kubernetes import kubelet_requests, manifests, signers, signing
+    from kcert.kubernetes.signing_request import requested
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
+    program = openssl(deciding.openssl)
     if file is None:
+        cluster, called = _cluster(deciding), _object(name, "approve")
+        argv = cluster.command("get", "csr", called, "-o", "yaml")
+        csr.shows(argv)
         with _asking_a_cluster("approve", name):
-            csr.ran(_cluster(deciding).command("certificate", "approve", _object(name, "approve")))
+            found = manifests.looked_up(argv, called)
+        request = requested(program, found)
+        csr.identity(found, request)
+        if found.signer == signers.KUBELET_SERVING:
+            described = context.cluster(deciding.config)
+            if described.source is None:
+                csr.not_compared()
+            else:
+                kubelet_requests.check_serving(described, found, request)
+        csr.ran(cluster.command("certificate", "approve", called))
         return
     _neither(name)
-    program = openssl(deciding.openssl)
     before, after = manifests.decide(file, lambda one: signing.approve(one, program))
     csr.approved(file, before, after, program)
 
@@ -308,10 +341,11 @@ def fetch(
     called: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
     ] = None,
+    signer: MaybeSigner = None,
     output: Output = None,
 ) -> None:
     """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
-    from kcert.kubernetes import answers, asking, manifests, offline
+    from kcert.kubernetes import csr_subject, issued, manifests, offline, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
@@ -320,26 +354,26 @@ def fetch(
     if file is not None and wait is not None:
         raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
     brought = file is not None and offline.is_certificate(file)
-    certificate = asking.of_name(cluster, name, by_root=brought)
+    certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = adopted(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
         if brought:
-            pem = answers.contents(file)
+            pem = issued.contents(file)
         else:
-            found = answers.load(file)
-            pem, usages = answers.certificate_of(found, offline=True), found.usages
+            found = issued.load(file)
+            pem, usages = issued.certificate_of(found, offline=True), found.usages
             by_hand = csr.out_of_file(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = _object(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = csr.hides if output == "-" else csr.shows
-        pem = answers.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
+        pem = issued.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(fetching.dir, called)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
     option = context.folder_option(fetching.dir, fetching.config)
-    answer = answers.accepted(pem, certificate, fetching.dir, program, option, usages)
+    answer = issued.accepted(pem, certificate, fetching.dir, program, option, usages)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return

@@ -16,8 +16,8 @@ from kcert.issue.embedded import Kubeconfigs
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
 from kcert.kubernetes import signers, signing
-from kcert.kubernetes.answers import contents, load
-from kcert.kubernetes.asking import check_signer
+from kcert.kubernetes.csr_subject import check_signer
+from kcert.kubernetes.issued import contents, load
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.issued import Answer
     from kcert.shell import Outcome
 
 

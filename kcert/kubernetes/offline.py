@@ -18,7 +18,7 @@ from kcert.issue.checks import days_within, require_ca, with_passphrases
 from kcert.issue.context import CsrTarget
 from kcert.issue.external_ca import mark_intermediate
 from kcert.issue.status import State, drift, status_of
-from kcert.kubernetes.answers import contents
+from kcert.kubernetes.issued import contents
 from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks

@@ -68,6 +68,11 @@ class SigningRequest:
     source: str = ""
     document: Mapping[str, Any] | None = None
 
+    @property
+    def username(self) -> str:
+        """Return the user who created the object, as the API server wrote it there; empty where it did not."""
+        return str((self.document or {}).get("spec", {}).get("username") or "")
+
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, where it is true."""
         return next((one for one in self.conditions if (one.type, one.status) == (kind, "True")), None)
@@ -83,11 +88,15 @@ def object_name(value: str) -> str | None:
 
 
 def parse(content: bytes, source: str) -> SigningRequest:
-    """The object in the manifest *content*; *source* is the file or the cluster, for messages.
+    """Return the object in the manifest *content*; *source* is the file or the cluster, for messages.
 
     Raises InputError for what the API server would not take, with its reason.
     """
-    document = _document(content, source)
+    return parse_object(_document(content, source), source)
+
+
+def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
+    """Return the object that *document* is, as plain values; raises InputError as ``parse`` does."""
     _check_version(document, source)
     metadata, spec, status = (_section(document, key, source) for key in ("metadata", "spec", "status"))
     name = metadata.get("name")

@@ -16,6 +16,7 @@ from kcert.check.dates import ends_late
 from kcert.durations import told
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.kubelet_requests import purpose_of
 from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
@@ -25,12 +26,12 @@ from kcert.shell import Command, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.steps import Step
-    from kcert.kubernetes.answers import Answer
+    from kcert.kubernetes.issued import Answer
     from kcert.kubernetes.kubectl import Cluster
     from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
@@ -192,7 +193,7 @@ def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
 
 
 def _becomes(one: SigningRequest, request: Request) -> None:
-    _identity(one, request)
+    identity(one, request)
     if request.alt_names:
         say(f"SANs: {', '.join(clean_line(str(name)) for name in request.alt_names)}.")
     if not one.signer:
@@ -208,12 +209,23 @@ def _becomes(one: SigningRequest, request: Request) -> None:
         say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
 
 
-def _identity(one: SigningRequest, request: Request) -> None:
+def listed_kubelets(described: Iterable[tuple[str, str]]) -> None:
+    """Say what each request of a kubelet is, by the object's name."""
+    for name, purpose in described:
+        say(f"{clean_line(name)}: {clean_line(purpose)}")
+
+
+def not_compared() -> None:
+    """Say that there is no kcert.yaml to compare a kubelet's names with."""
+    say("There is no kcert.yaml here, so the SANs were not compared with those of the cluster's nodes.", "notice")
+
+
+def identity(one: SigningRequest, request: Request) -> None:
     """Say who the certificate makes its owner."""
+    if purpose := purpose_of(one, request):
+        say(clean_line(purpose))
     name, groups = request.subject.common_name or "", request.subject.organizations
-    if one.signer == signers.KUBELET_SERVING:
-        say(f"The kubelet of {clean_line(name.removeprefix(NODE_PREFIX))} serves with it.")
-    else:
+    if one.signer != signers.KUBELET_SERVING:
         _names_the_user(name, groups)
         _carries(request.subject)
     _warn_of_rights(name, groups)
@@ -259,7 +271,7 @@ def _status(one: SigningRequest) -> None:
 
 def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
     """What the manifest says now that it is approved, and what its subject decides besides name and groups."""
-    _identity(after, requested(openssl, after))
+    identity(after, requested(openssl, after))
     decided(path, before, after, APPROVED)
 
 

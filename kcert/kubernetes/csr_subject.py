@@ -1,0 +1,154 @@
+"""Subject and SANs of a request for the Certificates API: of a user, a component, a kubelet."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kcert import profiles
+from kcert.certificates import AltName, Kind, Role, Subject
+from kcert.config import names as check_names
+from kcert.errors import InputError
+from kcert.kubernetes import signers
+from kcert.roles import NODE_PREFIX, NODES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.config import Cluster, Host
+
+_STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
+"""What the files of a kubelet's request are called, before the node's name, by signer."""
+
+
+def subject_for(
+    cluster: Cluster, name: str, groups: tuple[str, ...], names: tuple[str, ...], signer: str
+) -> Certificate:
+    """Return the certificate to request for *name*: with a request file and no certificate file.
+
+    A name that kcert.yaml or the profile knows keeps its subject; with a kubelet's *signer* it is a node's; any other
+    becomes a user in *groups* with the SANs *names*. Raises InputError for what cannot be.
+    """
+    alt_names = tuple(dict.fromkeys(_alt_name(one) for one in names))
+    if signer in _STEMS:
+        return _kubelet(cluster, name, groups, alt_names, signer)
+    known = profiles.named(profiles.certificates(cluster), name)
+    if known:
+        check_signer(known[0], signer)
+        return _known(known, groups, alt_names)
+    for group in groups:
+        if why := check_names.user_name(group):
+            raise InputError(f"--group {group!a} is not accepted: {why}.")
+    if why := check_names.user_name(name):
+        raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+    return _unissued(replace(profiles.user(cluster, name, groups), alt_names=alt_names))
+
+
+def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: bool = False) -> Certificate:
+    """Return the certificate whose request is in the PKI folder under *name*, and where its answer belongs.
+
+    With a kubelet's *signer* the name is a node's, as for ``subject_for``. Raises InputError for a name that is not
+    accepted, and for what the Certificates API does not sign; with *by_root* that may be a CA, which a root outside
+    the cluster has signed.
+    """
+    if signer in _STEMS:
+        name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
+    known = profiles.named(profiles.certificates(cluster), name)
+    if not known and (why := check_names.user_name(name)):
+        raise InputError(f"{name!a} is not accepted as a name: {why}.")
+    if known and not (by_root and known[0].kind is Kind.CA):
+        _check_signable(known[0])
+    return known[0] if known else profiles.user(cluster, name, ())
+
+
+def other_signer(root: Path, cluster: Cluster, name: str) -> str | None:
+    """Return the kubelet signer for which a request of the node *name* is in the folder *root*, else None."""
+    if check_names.host_name(name):
+        return None
+    for signer in _STEMS:
+        csr = of_name(cluster, name, signer).files.csr
+        if csr and (root / csr).is_file():
+            return signer.removeprefix(signers.DOMAIN)
+    return None
+
+
+def host_of(cluster: Cluster, node: str) -> Host | None:
+    """Return the node or control-plane host called *node* of the cluster; None if there is none."""
+    return next((one for one in (*cluster.nodes, *cluster.control_plane) if one.name == node), None)
+
+
+def host_sans(host: Host) -> tuple[AltName, ...]:
+    """Return the SANs of a kubelet's serving certificate: the host's name and addresses."""
+    return (AltName("DNS", host.name), *(AltName("IP", one) for one in host.addresses))
+
+
+def _kubelet(
+    cluster: Cluster, node: str, groups: tuple[str, ...], names: tuple[AltName, ...], signer: str
+) -> Certificate:
+    node = node.removeprefix(NODE_PREFIX)
+    if why := check_names.host_name(node):
+        raise InputError(f"{node!a} is not the name of a node: {why}.")
+    if set(groups) - {NODES}:
+        raise InputError(f"--group: a kubelet is in {NODES} and in no other group.")
+    serving = signer == signers.KUBELET_SERVING
+    if names and not serving:
+        raise InputError(f"--san: {signer} signs no SANs; {signers.KUBELET_SERVING} does.")
+    if serving and not names:
+        host = host_of(cluster, node)
+        if host is None:
+            raise InputError(
+                f"{node} is not a node of this cluster, so its names have to be given: --san NAME, --san ADDRESS."
+            )
+        names = host_sans(host)
+    return _unissued(
+        replace(
+            of_name(cluster, node, signer),
+            role=Role.KUBELET_SERVER if serving else Role.KUBELET_CLIENT,
+            subject=Subject(f"{NODE_PREFIX}{node}", (NODES,)),
+            alt_names=names,
+            host=node,
+        )
+    )
+
+
+def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
+    certificate = known[0]
+    if len(known) > 1:
+        raise InputError(f"{certificate.role} is several here: {', '.join(one.name for one in known)}. Name one.")
+    _check_signable(certificate)
+    assert certificate.subject
+    if groups and set(groups) != set(certificate.subject.organizations):
+        listed = ", ".join(certificate.subject.organizations) or "no group"
+        raise InputError(f"--group: kcert.yaml, or the profile, has {certificate.name} in {listed}.")
+    return _unissued(replace(certificate, alt_names=names or certificate.alt_names))
+
+
+def check_signer(certificate: Certificate, signer: str) -> None:
+    """Raise InputError where *signer* would make a client certificate for a server."""
+    if certificate.kind.is_server and signer in (signers.CLIENT, signers.KUBELET_CLIENT):
+        raise InputError(
+            f"{certificate.name} is a server, and {signer} signs for clients only; of servers, Kubernetes signs for "
+            f"kubelets only ({signers.KUBELET_SERVING}). `kcert {certificate.chapter}` makes it where the CA's key is; "
+            "a signer of your own is named with --signer."
+        )
+
+
+def _check_signable(certificate: Certificate) -> None:
+    if certificate.kind in (Kind.CA, Kind.KEY_PAIR):
+        what = "a CA" if certificate.kind is Kind.CA else "a bare key pair"
+        raise InputError(f"{certificate.name} is {what}, which the Certificates API does not sign.")
+
+
+def _unissued(certificate: Certificate) -> Certificate:
+    """Return the same without a certificate file and without a kubeconfig: both come with the answer."""
+    return replace(certificate, files=replace(certificate.files, crt=None, kubeconfig=None))
+
+
+def _alt_name(value: str) -> AltName:
+    if check_names.address(value) is None:
+        return AltName("IP", str(ipaddress.ip_address(value)))
+    if why := check_names.alternative_dns_name(value):
+        raise InputError(f"--san {value!a} is neither a DNS name nor an address: {why}.")
+    return AltName("DNS", value)
