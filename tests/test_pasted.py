@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.clusters import Pki
 
-HOSTILE = ["a  b$(touch CANARY);touch CANARY;", "a'\n touch CANARY\n\"$(touch CANARY)\""]
+HOSTILE = ["a  b$(touch CANARY);touch CANARY;", 'a\'\n touch CANARY\n"$(touch CANARY)"']
 """Names that run a command where they are not quoted, or quoted in another way than bash reads it."""
 
 SANDBOX = """
