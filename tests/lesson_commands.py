@@ -18,7 +18,7 @@ def _words(text: str) -> frozenset[str]:
 
 DESIGNED = _words(
     "init plan ca client etcd apiserver kubelet service-account all kubeconfig flags bundle export call show inventory "
-    "check renew csr logs diagnose history explain practice doctor"
+    "check renew csr logs diagnose history explain practice doctor bootstrap encryption-config"
 )
 """Every command that kcert has or will have."""
 

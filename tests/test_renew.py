@@ -14,11 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kcert import profiles
-from kcert.kubernetes import components
-from kcert.kubernetes.bundles import hosts
 from kcert.kubernetes.consumers import restarts
 from tests import judge, running
-from tests.clusters import PROFILES
 from tests.test_certificates import conf, parts
 from tests.zoo import kubeadm
 from tests.zoo.issuing import Recipe, Workshop, put
@@ -709,21 +706,42 @@ def test_a_second_ca_is_never_put_beside_one_of_cfssl(foreign: Callable[[dict[st
     assert "pki/ca-key.pem is not here" in " ".join(refused.stderr.split())
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_whoever_reads_a_certificate_is_started_anew(pki: Callable[[str, str], Pki], profile: str) -> None:
-    """What `kcert flags` tells a component to read, against what a renewal tells to start anew."""
-    cluster = profiles.load(pki(profile, "large").config)
-    known = {one.name: one for one in profiles.certificates(cluster)}
-    reading = [
-        (component, host.name, reads.certificate.name)
-        for host in hosts(cluster)
-        for component, reads, _ in components.read_on(cluster, host, components.Authority())
-    ]
+CONTROL_PLANE = ("cp1", "cp2", "cp3.example.com")
+NODES = ("node01", "node02", "node03.example.com")
+MEMBERS = ("etcd1", "etcd2", "etcd3")
+API_SERVER, CONTROLLERS = ("kube-apiserver", CONTROL_PLANE), ("kube-controller-manager", CONTROL_PLANE)
+SCHEDULER, ETCD = ("kube-scheduler", CONTROL_PLANE), ("etcd", MEMBERS)
 
-    assert len(reading) > 50
-    for component, host, name in reading:
-        told = {one.component: one.hosts for one in restarts(cluster, [known[name]])}
-        assert host in told.get(component, ()), f"{component} on {host} reads {name}"
+
+@pytest.mark.parametrize(
+    ("profile", "name", "restarted"),
+    [
+        (
+            "course",
+            "ca",
+            [ETCD, API_SERVER, CONTROLLERS, SCHEDULER, ("kube-proxy", NODES), ("kubelet", NODES)],
+        ),
+        ("course", "etcd-peer-etcd2", [("etcd", ("etcd2",))]),
+        ("course", "node01", [("kubelet", ("node01",))]),
+        ("course", "service-account", [API_SERVER, CONTROLLERS]),
+        ("course", "admin", []),
+        ("hardway", "etcd-server", [ETCD, API_SERVER]),
+        ("hardway", "kube-proxy", [("kube-proxy", NODES)]),
+        ("kubeadm", "ca", [API_SERVER, CONTROLLERS, SCHEDULER, ("kubelet", (*NODES, *CONTROL_PLANE))]),
+        ("kubeadm", "etcd-ca", [ETCD, API_SERVER]),
+        ("kubeadm", "front-proxy-ca", [API_SERVER, CONTROLLERS]),
+        ("kubeadm", "scheduler-cp2", [("kube-scheduler", ("cp2",))]),
+        ("kubeadm", "etcd-healthcheck-client", []),
+        ("kubeadm", "sa", [API_SERVER, CONTROLLERS]),
+    ],
+)
+def test_what_reads_a_certificate_is_restarted(
+    pki: Callable[[str, str], Pki], profile: str, name: str, restarted: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    cluster = profiles.load(pki(profile, "large").config)
+    cert = next(cert for cert in profiles.certificates(cluster) if cert.name == name)
+
+    assert [(one.component, one.hosts) for one in restarts(cluster, [cert])] == restarted
 
 
 def test_a_leaf_in_the_cas_place_is_told_of_and_the_ca_made_again_for_its_key(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, Role
 from kcert.check import fields, ownership
-from kcert.check.signatures import Signatures
+from kcert.openssl.verify import Signatures
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
 from kcert.scan.fs import cluster_root_of
 

@@ -49,6 +49,8 @@ COMMANDS = {
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
     "flags": Entry("flags", "What each component has to be told, and why.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
+    "bootstrap": Entry("bootstrap", "Let nodes get their certificates from the cluster, with a token.", _MAKE),
+    "encryption-config": Entry("encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
     "export": Entry("export", "Hand the cluster's certificates over to cert-manager or Ansible.", _USE),
     "call": Entry("call", "Call the API with curl and a certificate.", _USE),
     "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
@@ -71,7 +73,10 @@ _MAKING = (
     "export",
     "practice",
 )
-_READING = ("list", "show")
+_OFF_IN_EXAM = ("check", "diagnose", "renew")
+"""Commands that would solve a task by themselves: the tasks of a sealed exam are for openssl."""
+
+_READING = ("list", "show", "report")
 """Subcommands of those that make nothing."""
 
 
@@ -94,6 +99,10 @@ class _Commands(typer.core.TyperGroup):
         """The command that *args* begin with, with all its options."""
         _refuse_empty_words(args)
         name, command, rest = super().resolve_command(ctx, args)
+        if name in _OFF_IN_EXAM:
+            from kcert.practice import guard
+
+            guard.refuse_if_running(name)
         return name, load(name) if name in COMMANDS else command, rest
 
 

@@ -20,6 +20,13 @@ def command(
         list[str] | None, typer.Argument(metavar="[HOST]...", help="The hosts; without a name, all of them.")
     ] = None,
     scp: Annotated[bool, typer.Option("--scp", help="Pack nothing; print the commands that copy the files.")] = False,
+    certificates_only: Annotated[
+        bool,
+        typer.Option(
+            "--certificates-only",
+            help="Leave out units, manifests and configuration, after a renewal for example.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -40,6 +47,8 @@ def command(
         raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")
     folder = context.folder(looking)
     made = bundles.bundles(folder, hosts or ())
+    if certificates_only:
+        made = tuple(bundle.certificates_only for bundle in made)
     if scp:
         bundle.show_commands(folder, made)
     elif output is not None and str(output) == "-":

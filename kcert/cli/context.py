@@ -19,6 +19,7 @@ from kcert.cli.options import (
 )
 from kcert.errors import InputError
 from kcert.issue.context import Context, Passphrases, Reporter
+from kcert.issue.described import require_described
 from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
@@ -47,8 +48,9 @@ def folder(options: ReadOptions) -> Folder:
     """Return the PKI folder of a command that reads one, and the cluster that it is for."""
     from kcert.kubernetes.credentials import Folder
 
-    described = cluster(options.config)
-    return Folder(options.dir, described, openssl(options.openssl), folder_option(options.dir, options.config))
+    described, program = cluster(options.config), openssl(options.openssl)
+    require_described(described, options.dir, program)
+    return Folder(options.dir, described, program, folder_option(options.dir, options.config))
 
 
 def folder_option(folder: Path, config: Path | None) -> str:

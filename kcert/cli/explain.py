@@ -39,6 +39,11 @@ def command(
 
     if topic and all:
         raise InputError(f"{topic!a} is one topic and --all is every one: leave one of them out.")
+    if topic:
+        from kcert.practice import guard, labs
+
+        if topic in labs.NAMES:
+            guard.refuse_if_running(f"explain {topic}")
     target = None if output is None or str(output) == "-" else Target(output, force)
     if topic:
         explain.show([lessons.lesson(topic)], format, target)

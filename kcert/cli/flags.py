@@ -52,14 +52,16 @@ def command(
     explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
 ) -> None:
     """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
+    from kcert.issue.described import require_described
     from kcert.kubernetes import placement
     from kcert.openssl.program import openssl
     from kcert.ui import flags
 
     cluster = context.cluster(looking.config)
     program = openssl(looking.openssl)
-    authority = placement.authority_in(looking.dir, cluster, program)
-    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, authority)
+    require_described(cluster, looking.dir, program)
+    state = placement.folder_state(looking.dir, cluster, program)
+    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     if format:
         flags.print_form(instance, format)
     else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kcert import profiles
+from kcert.certificates import Role
 from kcert.cli import context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
+from kcert.issue.described import describes, undescribed
 from kcert.openssl.program import openssl
 
 if TYPE_CHECKING:
@@ -100,6 +103,10 @@ def _issue(
 ) -> None:
     """Issue *wanted* of *known*, or with --csr-only make requests, and say how these become certificates."""
     ctx = context.issue_context(options, command, cluster, known)
+    described = describes(cluster, options.dir, ctx.openssl)
+    if not described and any(spec.role is not Role.USER for spec in wanted):
+        raise InputError(undescribed(options.dir))
+    ctx = replace(ctx, is_example=described and cluster.source is None)
     by_name = {spec.name: spec for spec in ctx.specs}
     specs = tuple(by_name[spec.name] if spec in known else spec for spec in wanted)
     if not options.csr_only:

@@ -21,10 +21,16 @@ app = typer.Typer(
 
 DEFAULT_LAB = Path("lab")
 
+LONGEST_NAME = 64
+"""Characters of a learner's name."""
+
 LabFolder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="The lab's folder.")]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", help="Names, addresses and what is broken.", show_default="a random one"),
+]
+Learner = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Who works on it, for `kcert practice report`.")
 ]
 Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
 
@@ -54,6 +60,7 @@ def start(
     replace: Annotated[
         bool, typer.Option("--replace", help="Let the lab that is in the folder go, with all that was done in it.")
     ] = False,
+    name: Learner = None,
     openssl: Program = "openssl",
 ) -> None:
     """Build a lab in a folder, and tell its story."""
@@ -61,7 +68,10 @@ def start(
     from kcert.practice import session
     from kcert.ui import practice
 
-    begun = session.begin(lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace)
+    _refuse_in_exam("practice start")
+    begun = session.begin(
+        lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
+    )
     practice.show_start(begun, _option(dir))
 
 
@@ -98,6 +108,7 @@ def solution(
     """The commands that solve it, each with its reason."""
     from kcert.ui import practice
 
+    _refuse_in_exam("practice solution")
     found = _resumed(dir)
     practice.show_solution(found.show_solution(), found.state.seed, format)
 
@@ -144,21 +155,30 @@ def exam(
     replace: Annotated[
         bool, typer.Option("--replace", help="Let what was begun in the folder go, and begin a new exam.")
     ] = False,
+    name: Learner = None,
+    seal: Annotated[
+        bool,
+        typer.Option(
+            "--seal", help="Hide what the tasks are until the exam is over; asks for a word that proves the results."
+        ),
+    ] = False,
     format: Format = "text",  # noqa: A002 - the option's name
     openssl: Program = "openssl",
 ) -> None:
     """Several labs against the clock; run it again to see what is left, and in the end the score."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
+    from kcert.practice import seal as seals
     from kcert.practice import session
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
-    found = None if replace else exams.load(dir)
+    found = None if replace else exams.load(dir, openssl)
     if found:
-        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=seed)
-        view.show(exams.look(dir, found, openssl, hand_in=finish), dir, format)
-        return
+        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=None if found.sealed else seed)
+        result = exams.look(dir, found, openssl, hand_in=finish)
+        view.show(result, dir, format)
+        raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
         raise InputError(f"there is no exam in {dir} that could be handed in.")
     begun = exams.begin(
@@ -169,8 +189,77 @@ def exam(
         setup=view.begins,
         openssl=openssl,
         replaces=replace,
+        learner=_learner(name),
+        seal=seals.new(_word(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
+
+
+@app.command("report")
+def report(
+    *,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders with labs, one for each learner.")],
+    seal: Annotated[
+        bool, typer.Option("--seal", help="Ask for the word of the sealed exams, and check their seals with it.")
+    ] = False,
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["text", "csv", "json", "html"], typer.Option("--format", help="How to print it.")
+    ] = "text",
+    openssl: Program = "openssl",
+) -> None:
+    """List who solved which lab, when, how fast, and with how much help."""
+    from kcert.openssl import program
+    from kcert.practice import report as reports
+    from kcert.ui import class_report as view
+
+    found = reports.lines(folders, program.openssl(openssl), _word(new=False) if seal else None)
+    view.show(list(found), format)
+
+
+@app.command("quiz")
+def quiz(
+    *,
+    count: Annotated[int, typer.Option("--count", metavar="N", help="How many questions.")] = 6,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Which questions.", show_default="a random one")
+    ] = None,
+    openssl: Program = "openssl",
+) -> None:
+    """Answer short questions about certificates: status 0 where all answers are right, 1 where not."""
+    from kcert.openssl import program
+    from kcert.practice import quiz as quizzes
+    from kcert.practice import session
+    from kcert.ui import quiz as view
+
+    if not 1 <= count <= quizzes.MOST:
+        raise InputError(f"--count {count} is not accepted: 1 to {quizzes.MOST}.")
+    seed = session.random_seed() if seed is None else seed
+    session.check_seed(seed)
+    right = view.ask(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
+    raise typer.Exit(0 if right == count else FOUND)
+
+
+def _refuse_in_exam(command: str) -> None:
+    from kcert.practice import guard
+
+    guard.refuse_if_running(command)
+
+
+def _learner(name: str | None) -> str | None:
+    """Return *name* as it is; raises InputError for one that could not stand in a report."""
+    if name is not None and (not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME):
+        raise InputError(f"--name {name!a} is not accepted: 1 to {LONGEST_NAME} printable characters.")
+    return name
+
+
+def _word(*, new: bool) -> str:
+    """Return the teacher's word, from the environment or typed at the terminal; twice if it is *new*."""
+    import os
+
+    from kcert.practice.seal import WORD_VARIABLE
+    from kcert.ui.passphrase import ask_word
+
+    return os.environ.get(WORD_VARIABLE) or ask_word(WORD_VARIABLE, twice=new)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +14,17 @@ from kcert.cli import context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
+from kcert.issue.described import describes, undescribed
 from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.certificates import Certificate
+    from kcert.config import Cluster
     from kcert.issue.context import Context, Renewal
+    from kcert.issue.discovery import FolderContent
     from kcert.issue.status import CertificateStatus
 
 
@@ -80,11 +85,15 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
             f"{options.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates."
         )
     cluster, program = context.cluster(options.config), openssl(options.openssl)
-    known = profiles.certificates(cluster)
-    known += unmanaged(options.dir, cluster, known, names, program)
-    ctx = context.issue_context(options, "renew", cluster, known)
+    if describes(cluster, options.dir, program):
+        known = profiles.certificates(cluster)
+        known += unmanaged(options.dir, cluster, known, names, program)
+        ctx = context.issue_context(options, "renew", cluster, known)
+        specs = profiles.select(ctx.specs, names, cluster) if names else ctx.specs
+    else:
+        ctx, specs, left_out = _undescribed(options, cluster, names, renewal)
+        renewal = dataclasses.replace(renewal, left_out=left_out)
     ctx = dataclasses.replace(ctx, renewal=renewal)
-    specs = profiles.select(ctx.specs, names, cluster) if names else ctx.specs
     leaves = [spec.name for spec in specs if spec.kind is not Kind.CA]
     if renewal.csr_only and leaves:
         raise InputError(f"--csr-only is for a CA here, and {', '.join(leaves)} is none: leave it out.")
@@ -100,6 +109,39 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
     from kcert.ui.renewal import follows
 
     follows(ctx, result, None if result.issued else _first_to_expire(ctx))
+
+
+def _undescribed(
+    options: Renewing, cluster: Cluster, names: tuple[str, ...], renewal: Renewal
+) -> tuple[Context, tuple[Certificate, ...], tuple[str, ...]]:
+    """Return what to renew in a folder that no kcert.yaml describes, and a sentence on each that cannot be renewed.
+
+    Every certificate is known by what it says, and by the CA of the folder that has signed it.
+    """
+    from kcert.issue.discovery import FolderContent, named
+
+    if renewal.stale:
+        raise InputError(undescribed(options.dir))
+    content = FolderContent(options.dir, openssl(options.openssl))
+    specs: dict[str, Certificate] = {}
+    for name in names:
+        found = named(content.specs, name)
+        if not found:
+            raise InputError(_why_not(content, name))
+        specs |= {spec.name: spec for spec in found}
+    ctx = context.issue_context(options, "renew", content.unnamed(cluster), content.specs)
+    ctx = dataclasses.replace(ctx, specs=content.specs)
+    left_out = tuple(f"Not renewed: {reason}." for reason in (*content.left_out, *content.kubeconfigs_above()))
+    return ctx, tuple(specs.values()) if names else content.specs, left_out
+
+
+def _why_not(content: FolderContent, name: str) -> str:
+    """Return why *name* cannot be renewed in a folder that no kcert.yaml describes."""
+    for reason in content.left_out:
+        if PurePath(reason.partition(": ")[0]).with_suffix("").name == PurePath(name).name:
+            return f"{reason}, so it cannot be renewed"
+    listed = ", ".join(spec.name for spec in content.specs) or "none"
+    return f"{name!a} is not a certificate in {content.root}. There are: {listed}."
 
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:

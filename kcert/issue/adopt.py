@@ -44,12 +44,13 @@ def spec_from_x509(certificate: Certificate, found: X509) -> Certificate:
         )
     for one in found.alt_names:
         _check(name, one)
-    kind = _kind(found) if certificate.kind is not Kind.CA else Kind.CA
-    subject = Subject(found.subject.common_name or "", found.subject.organizations)
-    if subject.parts != found.subject.parts:
-        subject = replace(subject, given=found.subject.parts)
+    kind = kind_of(found) if certificate.kind is not Kind.CA else Kind.CA
     taken = replace(
-        certificate, kind=kind, subject=subject, alt_names=tuple(dict.fromkeys(found.alt_names)), key=key_of(found)
+        certificate,
+        kind=kind,
+        subject=subject_of(found),
+        alt_names=tuple(dict.fromkeys(found.alt_names)),
+        key=key_of(found),
     )
     return taken if _is_usual(taken, found) else replace(taken, usages=_usages(taken, found))
 
@@ -88,7 +89,14 @@ def _check(name: str, one: AltName) -> None:
         )
 
 
-def _kind(found: X509) -> Kind:
+def subject_of(found: X509) -> Subject:
+    """Return the subject of a certificate, with parts that kcert does not make word for word."""
+    subject = Subject(found.subject.common_name or "", found.subject.organizations)
+    return subject if subject.parts == found.subject.parts else replace(subject, given=found.subject.parts)
+
+
+def kind_of(found: X509) -> Kind:
+    """Return the kind of a leaf by what it may be used for."""
     if found.may_serve and found.may_dial:
         return Kind.PEER
     return Kind.SERVER if found.may_serve else Kind.CLIENT

@@ -12,6 +12,7 @@ from kcert.files import read_regular
 from kcert.issue.passphrase import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
+from kcert.openssl.commands import CURVES
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.read import X509, key_belongs, public_material
 from kcert.quoting import format_command, quote
@@ -201,6 +202,23 @@ def read_key(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
+
+
+def require_typable(spec: Certificate) -> None:
+    """Raise InputError for a subject or a key that no command of openssl's could ask for again.
+
+    An argument ends at its first NUL: what follows would be lost, and with it the difference to another user.
+    """
+    if spec.subject and any("\0" in value for _, value in spec.subject.parts):
+        raise InputError(
+            f"the subject of {spec.name}, {str(spec.subject)!a}, holds a NUL character, which no command line can pass "
+            "to openssl: it can only be renewed with the key that it has."
+        )
+    if spec.key.algorithm != "rsa" and spec.key.curve not in CURVES:
+        raise InputError(
+            f"{spec.name} has a key of {str(spec.key)!a}, and kcert generates RSA, P-256 and P-384: it can only be "
+            "renewed with the key that it has."
+        )
 
 
 def check_kept_key(ctx: Context, spec: Certificate) -> bytes | None:

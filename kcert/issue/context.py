@@ -43,7 +43,7 @@ class Renewal:
     With ``named`` the user named each of them; otherwise it is those that expire ``within`` a time, are ``stale``,
     or, with ``every``, all but the CAs. What is stale is updated to match kcert.yaml, the rest keeps its content.
     ``days`` is another lifetime than the usual one. ``complete_rotation`` ends the rotation of a CA. With
-    ``csr_only`` a CA is not renewed yet: a request is made, for its signer.
+    ``csr_only`` a CA is not renewed yet: a request is made, for its signer. ``left_out`` says what cannot be renewed.
     """
 
     named: bool = False
@@ -54,6 +54,7 @@ class Renewal:
     days: int | None = None
     complete_rotation: bool = False
     csr_only: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Context:
     folder for the same cluster (`` --dir lab``). ``ca_dir`` is where the CAs are, ``root_dir`` where a root above
     them is, if that is elsewhere; ``label`` names the folder. With a ``renewal`` it is about certificates that are
     there, with a ``csr_target`` only requests are made; otherwise what is missing is issued. With ``parallel`` whole
-    certificates are made at once, otherwise in sequence; ``jobs`` is how many processes may run at a time.
+    certificates are made at once, otherwise in sequence; ``jobs`` is how many processes may run at a time. With
+    ``is_example`` the folder is made for the built-in example, and remembers that.
     """
 
     cluster: Cluster
@@ -126,6 +128,7 @@ class Context:
     csr_target: CsrTarget | None = None
     jobs: int = 1
     parallel: bool = False
+    is_example: bool = False
     passphrases: Passphrases = field(default_factory=Passphrases)
     reporter: Reporter = field(default_factory=Reporter)
 

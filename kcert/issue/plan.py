@@ -81,7 +81,8 @@ class RenewalSource:
     ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the certificate
     itself; ``rewrite`` updates the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is written
     whole; ``leaves`` are certificates of a CA, which it has to have signed afterwards as before; ``serial`` is the
-    number that a root keeps (empty: it gets another), because they name it.
+    number that a root keeps (empty: it gets another), because they name it; ``further`` are the other certificates of
+    the old file (PEM), which stay behind the new one.
     """
 
     found: X509 | None
@@ -92,6 +93,7 @@ class RenewalSource:
     leaves: tuple[PurePosixPath, ...] = ()
     notes: tuple[str, ...] = ()
     serial: str = ""
+    further: tuple[str, ...] = ()
 
     @property
     def late_steps(self) -> tuple[Step, ...]:
@@ -225,6 +227,8 @@ def plan_renewal(
         made += _chain(certificate, issuer)
     else:
         made.append(steps.verify(tools.openssl, ca, crt, *old.leaves))
+    if old.further:
+        made.append(steps.append_certificates(crt, old.further))
     if old.embeds and kubeconfig:
         made.append(steps.write_kubeconfig(kubeconfig, kubeconfig_for(certificate, ca, tools.cluster_name)))
     return IssuancePlan(

@@ -7,18 +7,23 @@ kcert.yaml (``--stale``).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
+from kcert.files import read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import key_of, known_files, made_here, spec_from_x509
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
 from kcert.issue.context import Work
+from kcert.issue.discovery import FolderContent
 from kcert.issue.plan import RenewalSource, plan_import, plan_new, plan_renewal
-from kcert.issue.status import CertificateStatus, State, status_of
+from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.keys import same_key
+from kcert.openssl.read import certificate_pems
+from kcert.openssl.verify import Signatures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context, Renewal
     from kcert.issue.plan import IssuancePlan
+    from kcert.openssl.x509 import X509
 
 _TOKENS = "Tokens that the old key signed are refused once the API server knows the new one alone."
 
@@ -56,7 +62,8 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
         planned = planner.plan_ca(status) if ca else planner.plan_leaf(status)
         if planned:
             plans.append(planned)
-    return Work((*chosen, *left), tuple(plans), tuple(planner.remarks))
+    remarks = planner.remarks if renewal.named else [*planner.remarks, *renewal.left_out]
+    return Work((*chosen, *left), tuple(plans), tuple(remarks))
 
 
 @dataclass
@@ -137,9 +144,9 @@ class _LeafPlanner(RenewalPlanner):
         if new_key and not updates and found:
             wanted = with_key_of(wanted, spec)
         wanted = self.with_days(wanted)
-        issuer = self.issuer_of(spec)
-        assert issuer
-        days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, self.found[issuer.name], self.now))
+        ca_status = self._signer(spec, None if updates else found)
+        issuer = ca_status.certificate
+        days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, ca_status, self.now))
         key = self._key(spec)
         keeps = key is not None and not new_key and not (updates and found and wanted.key != key_of(found))
         belongs = bool(keeps and key and found and same_key(self.ctx.openssl, key, found.public_key))
@@ -152,9 +159,53 @@ class _LeafPlanner(RenewalPlanner):
                 f"{self.ctx.root / str(kubeconfig)} does not hold its certificate in a way that kcert can change by "
                 f"itself: `kcert renew {wanted.name} --stale{self.ctx.signing_option}` writes the whole file anew."
             )
+        again = belongs and not updates
+        if not again:
+            checks.require_typable(wanted)
         notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
-        old = RenewalSource(found, keeps, belongs and not updates, embeds, rewrite, notes=notes)
+        further = () if updates or kubeconfig else self._further(spec)
+        old = RenewalSource(found, keeps, again, embeds, rewrite, notes=notes, further=further)
         return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
+
+    def _signer(self, spec: Certificate, found: X509 | None) -> CertificateStatus:
+        """Return the status of the CA that signs *spec*: the one that signed the old certificate, as openssl proves.
+
+        While a CA is rotated, its new one takes the place of the outgoing one. Without *found* it is the CA that
+        kcert.yaml wants. Raises InputError where the CA is not in the folder.
+        """
+        assert spec.issuer
+        usual = self.found.get(spec.issuer)
+        if found is None:
+            assert usual
+            return usual
+        if usual and usual.found:
+            signatures = Signatures(self.ctx.openssl, ())
+            for ca in (usual.found, *usual.previous_cas):
+                if not issuer_mismatch(found, ca) and signatures.verdict(found, (ca,)) is None:
+                    return usual
+        folder = self._folder
+        ca_spec = folder.issuer_of(found)
+        if ca_spec:
+            return status_of(self.ctx.root, [ca_spec], self.ctx.openssl, self.now)[ca_spec.name]
+        path, option = self.ctx.root / str(spec.files.proof), self.ctx.signing_option
+        update = (
+            f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "
+            f"`kcert renew {spec.name} --stale{option}`."
+            if usual and usual.found and not self.renewal.left_out
+            else ""
+        )
+        raise InputError(
+            f"{path} was signed by {str(found.issuer)!a}, and no certificate of that CA is in {self.ctx.root}: another "
+            f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{update}"
+        )
+
+    @cached_property
+    def _folder(self) -> FolderContent:
+        return FolderContent(self.ctx.root, self.ctx.openssl)
+
+    def _further(self, spec: Certificate) -> tuple[str, ...]:
+        """Return the certificates behind the first in the old file, which are presented with it."""
+        return tuple(certificate_pems(read_regular(self.ctx.root / str(spec.files.crt)))[1:])
 
     def _gets_new_key(self, spec: Certificate) -> bool:
         """With --all the key that signs tokens stays, as kubeadm's bare one does: a new one ends all tokens."""

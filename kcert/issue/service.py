@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.issue import external_ca
@@ -86,6 +87,8 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result:
         executor = Executor(ctx, store)
         with contextlib.suppress(StoppedError):
             (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
+        if ctx.is_example and executor.issued:
+            store.remember(replace(store.memory, example=True))
     done = {issued.plan.certificate.name for issued in executor.issued}
     left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
     missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.proof).exists())

@@ -87,6 +87,14 @@ class CertificateStatus:
         return sorted(one.subject.parts) != sorted(found.subject.parts) or _kind_of(found.public_key) != str(one.key)
 
     @property
+    def lacks_sans(self) -> bool:
+        """True where clients would not find a name or address in it that they connect to."""
+        wanted, found = self.certificate, self.found
+        return bool(found) and bool(
+            set(wanted.alt_names) - set(wanted.optional_sans) - set(found.alt_names if found else ())
+        )
+
+    @property
     def reason(self) -> str:
         """The reasons in one line."""
         return "; ".join(self.reasons)

@@ -167,6 +167,24 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
     )
 
 
+def append_certificates(target: PurePosixPath, pems: tuple[str, ...]) -> Step:
+    """Append certificates (PEM) to the file *target*, as a chain is presented: the first certificate is the owner's."""
+    text = "".join(pem if pem.endswith("\n") else f"{pem}\n" for pem in pems)
+
+    def perform(staging: Staging, _root: Path) -> None:
+        with staging.path(target).open("ab") as file:
+            file.write(text.encode("ascii"))
+
+    begin, *rest = here_document(str(target), text)
+    return Step(
+        "chain",
+        (target,),
+        summary=f"{target}, with the {len(pems)} further certificates of the old file behind the new one",
+        script=(begin.replace("cat >", "cat >>", 1), *rest),
+        perform=perform,
+    )
+
+
 def _with_line_end(content: bytes) -> bytes:
     return content if content.endswith(b"\n") else content + b"\n"
 

@@ -1,4 +1,4 @@
-"""What each host of a cluster needs of the PKI folder, as an archive, or as commands that copy it.
+"""What each host of a cluster needs, as an archive, or as commands that copy it.
 
 The list comes from the components' own options: a file is on a host because something there reads it.
 """
@@ -9,7 +9,7 @@ import gzip
 import io
 import shlex
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,15 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
 from kcert.issue.status import status_of
-from kcert.kubernetes import components, credentials, kubeconfigs
-from kcert.kubernetes.placement import authority_in, near_hosts, unusable_key
+from kcert.kubernetes import credentials, kubeconfigs
+from kcert.kubernetes.components import on_host
+from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
+from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.read import X509, certificate_pems, read_certificates
 from kcert.profiles.profile import file_of, kubeconfig_of
-from kcert.quoting import quote
+from kcert.quoting import format_command, quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
 
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host
-    from kcert.kubernetes.components import Authority
+    from kcert.kubernetes.components import FolderState
     from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.kubernetes.install import Generated, Manifest
     from kcert.openssl.x509 import PublicKey
     from kcert.profiles.profile import Part
 
@@ -45,6 +48,8 @@ LONG_AGO = 315532800
 """Midnight of 1 January 1980, UTC: the date of everything in an archive. tar warns of 1970."""
 
 LIST = "INSTALL.md"
+SCRIPT = "install.sh"
+EXECUTABLE_MODE = 0o755
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,29 @@ class Packed:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All that one host gets, by path; ``unsigning`` is why its kube-controller-manager gets no key to sign with."""
+    """All that one host gets: files of the PKI folder, files that kcert writes, and objects to apply with kubectl.
+
+    ``unsigning`` is why its kube-controller-manager gets no key to sign with.
+    """
 
     host: Host
     cluster: Cluster
     files: tuple[Packed, ...]
+    generated: tuple[Generated, ...] = ()
+    manifests: tuple[Manifest, ...] = ()
     unsigning: str | None = None
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every file that is installed on the host, by path."""
+        rows = [Row(file.path, file.mode, file.readers, file.reasons) for file in self.files]
+        rows += [Row(file.path, file.mode, (file.component,), (file.why,)) for file in self.generated]
+        return tuple(sorted(rows, key=lambda row: row.path))
+
+    @property
+    def certificates_only(self) -> Bundle:
+        """The same without what kcert writes besides: for a cluster that runs, after a renewal."""
+        return replace(self, generated=(), manifests=())
 
     @property
     def signs(self) -> bool:
@@ -101,11 +123,18 @@ def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
     for name in chosen:
         if name not in everybody:
             raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
-    authority = authority_in(folder.root, folder.cluster, folder.openssl)
-    wanted = {name: tuple(_wanted(folder, everybody[name], authority)) for name in chosen}
+    state = folder_state(folder.root, folder.cluster, folder.openssl)
+    wanted = {name: tuple(_wanted(folder, everybody[name], state)) for name in chosen}
     reader = _Reader(folder, [one for items in wanted.values() for one in items])
     return tuple(
-        Bundle(everybody[name], folder.cluster, reader.files(everybody[name], wanted[name]), authority.unusable)
+        Bundle(
+            everybody[name],
+            folder.cluster,
+            reader.files(everybody[name], wanted[name]),
+            tuple(generated(folder, everybody[name], state)),
+            tuple(manifests(folder, everybody[name])),
+            state.ca_unusable,
+        )
         for name in chosen
     )
 
@@ -119,9 +148,12 @@ class _Wanted:
     why: str
 
 
-def _wanted(folder: Folder, host: Host, authority: Authority) -> Iterator[_Wanted]:
-    for component, reads, why in components.read_on(folder.cluster, host, authority):
-        yield _Wanted(reads.certificate, reads.part, PurePosixPath(reads.path), component, why)
+def _wanted(folder: Folder, host: Host, state: FolderState) -> Iterator[_Wanted]:
+    for instance in on_host(folder.cluster, host, state):
+        for option in instance.given():
+            if reads := option.reads:
+                path = PurePosixPath(reads.path)
+                yield _Wanted(reads.certificate, reads.part, path, instance.component, option.why)
     profile, known = profiles.PROFILES[folder.cluster.profile], folder.known
     for extra in profile.extras(folder.cluster, host.name):
         one = known[extra.certificate]
@@ -276,9 +308,15 @@ def archive(bundle: Bundle) -> bytes:
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        _add(tar, LIST, PUBLIC_MODE, instructions(bundle).encode())
-        for file in bundle.files:
-            _add(tar, str(file.path.relative_to("/")), file.mode, file.content)
+        rows = bundle.rows
+        _add(tar, LIST, PUBLIC_MODE, instructions(bundle.cluster, bundle.host, rows, bundle.manifests).encode())
+        _add(tar, SCRIPT, EXECUTABLE_MODE, script(bundle.cluster, bundle.host, rows).encode())
+        for manifest in bundle.manifests:
+            _add(tar, f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content)
+        contents = {file.path: file.content for file in bundle.files}
+        contents |= {file.path: file.content for file in bundle.generated}
+        for row in rows:
+            _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
     return packed.getvalue()
 
 
@@ -290,58 +328,16 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-_INSTRUCTIONS = """\
-# What {host} needs
+def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
+    """Yield the commands that bring the same files to the host: folders, files, then owners and modes.
 
-Cluster {cluster}, profile {profile}. All of it belongs to root, and it is all that this host needs: nothing
-that only another host reads is among it.
-
-| file | mode | read by | what for |
-| --- | --- | --- | --- |
-{files}
-
-The CA's certificate is on every host, because whoever talks to another has to check what that one shows.
-
-## Install
-
-On {host}, in a folder of your own:
-
-    umask 077
-    tar -xzf {host}.tar.gz
-{commands}
-
-`install` replaces what is there. Take the archive and what you unpacked away when it is done: they hold
-keys. `kcert flags COMPONENT --host {host}` prints what each component has to be told.
-"""
-
-
-def instructions(bundle: Bundle) -> str:
-    """INSTALL.md: each file, who reads it and what for, and the commands that put it where it goes."""
-    rows = [
-        f"| `{file.path}` | {file.mode:04o} | {', '.join(file.readers)} | {'; '.join(file.reasons)} |"
-        for file in bundle.files
-    ]
-    commands = [
-        f"    sudo install -D -o root -g root -m {file.mode:o} {quote(str(file.path.relative_to('/')))} "
-        f"{quote(str(file.path))}"
-        for file in bundle.files
-    ]
-    return _INSTRUCTIONS.format(
-        host=bundle.host.name,
-        cluster=bundle.cluster.name,
-        profile=bundle.cluster.profile,
-        files="\n".join(rows),
-        commands="\n".join(commands),
-    )
-
-
-def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
-    """The commands that bring the same files to the host with scp: folders, files, then owners and modes."""
+    A command that needs a pipe is a line of shell, already quoted; the others are argv.
+    """
     host = f"root@{bundle.host.name}"
     missing = [file.owner for file in bundle.files if not file.there]
     if missing:
         yield ("kcert", "kubeconfig", *missing, *shlex.split(folder.option))
-    folders = sorted({str(file.path.parent) for file in bundle.files})
+    folders = sorted({str(row.path.parent) for row in bundle.rows})
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:
         files = [file for file in bundle.files if str(file.path.parent) == target]
@@ -351,6 +347,13 @@ def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...]]:
         for file in files:
             if file.path.name != file.source.name:
                 yield ("scp", "-p", _here(folder.root / file.source), f"{host}:{file.path}")
+    for made in bundle.generated:
+        if made.source:
+            yield ("scp", "-p", _here(folder.root / made.source), f"{host}:{made.path}")
+        else:
+            where = ("--host", bundle.host.name, "--format", made.form, *shlex.split(folder.option))
+            prints = format_command(("kcert", "flags", made.component, *where))
+            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
     yield ("ssh", host, " && ".join(_modes(bundle)))
 
 
@@ -361,9 +364,10 @@ def _here(path: Path) -> str:
 
 
 def _modes(bundle: Bundle) -> Iterator[str]:
-    yield "chown root:root " + " ".join(quote(str(file.path)) for file in bundle.files)
-    for mode in sorted({file.mode for file in bundle.files}):
-        yield f"chmod {mode:o} " + " ".join(quote(str(file.path)) for file in bundle.files if file.mode == mode)
+    rows = bundle.rows
+    yield "chown root:root " + " ".join(quote(str(row.path)) for row in rows)
+    for mode in sorted({row.mode for row in rows}):
+        yield f"chmod {mode:o} " + " ".join(quote(str(row.path)) for row in rows if row.mode == mode)
 
 
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:

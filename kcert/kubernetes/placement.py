@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
-from kcert.config.version import STABLE, version
+from kcert.config.version import version
 from kcert.errors import InputError
 from kcert.issue.status import status_of
-from kcert.kubernetes.components import Authority, component, instances
+from kcert.kubernetes.components import FolderState, component, instances
+from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
 
 if TYPE_CHECKING:
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
     from kcert.kubernetes.components import ComponentInstance
 
 
-def authority_in(root: Path, cluster: Cluster, openssl: str) -> Authority:
-    """The cluster's CA as it lies in the PKI folder *root*; where nothing is made yet, it will be as usual."""
+def folder_state(root: Path, cluster: Cluster, openssl: str) -> FolderState:
+    """Return what options depend on in the PKI folder *root*; where nothing is made yet, it will be as usual."""
     ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
     crt = ca.files.crt
     assert crt
+    encrypts = (root / ENCRYPTION_CONFIG).is_file()
     if not (root / crt).exists():
-        return Authority()
+        return FolderState(encrypts=encrypts)
     standing = status_of(root, [ca], openssl)[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
-    return Authority(unusable_key(root / ca.files.key), chained, changing)
+    return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)
 
 
 def unusable_key(path: Path) -> str | None:
@@ -49,17 +51,17 @@ def placement(  # noqa: PLR0917 - one for each option
     host: str | None,
     release: str | None,
     prefix: str | None,
-    authority: Authority = Authority(),  # noqa: B008 - it is frozen
+    state: FolderState = FolderState(),  # noqa: B008 - it is frozen
 ) -> ComponentInstance:
     """The component *name* on *host*; without a host the only one, or any where it makes no difference.
 
-    *authority* is what is known of the cluster's CA. Raises InputError for a component, a host or a release that is
+    *state* is what the PKI folder holds. Raises InputError for a component, a host or a release that is
     none, with the near ones.
     """
     component(name)
     if prefix is not None:
         check_prefix(prefix)
-    found = instances(cluster, name, version(release) if release else STABLE, prefix, authority)
+    found = instances(cluster, name, version(release) if release else cluster.version, prefix, state)
     if host is None:
         return _only(name, found)
     for one in found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kcert.kubernetes.components import ComponentInstance, Option
     from kcert.kubernetes.components.component import Pod, Probe
@@ -119,10 +119,12 @@ def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 
     return {"failureThreshold": failures, "httpGet": where, **begin, "periodSeconds": period, "timeoutSeconds": 15}
 
 
-def _mounts(pod: Pod, options: Iterable[Option]) -> Iterator[tuple[str, str, str]]:
+def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str]]:
     """What of the host the pod sees: volume name, path, type. Kubeconfigs one by one, certificates by folder."""
     for name, path in pod.folders.items():
         yield name, path, "DirectoryOrCreate"
+    for path in (option.mounts for option in options if option.mounts):
+        yield PurePosixPath(path).stem, path, "File"
     files = [option.reads for option in options if option.reads]
     for path in dict.fromkeys(one.path for one in files if one.part == "kubeconfig"):
         yield "kubeconfig", path, "FileOrCreate"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Key, Subject
 
-_CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
+CURVES = {"P-256": "prime256v1", "P-384": "secp384r1"}
 """openssl's names of the curves that FIPS 186 calls P-256 and P-384."""
 
 
@@ -24,7 +24,7 @@ def private_key(openssl: str, key: Key, out: PurePosixPath, passphrase: str = ""
     if key.algorithm == "rsa":
         locked = (CIPHER, "-passout", passphrase) if passphrase else ()
         return (openssl, "genrsa", *locked, "-out", str(out), str(key.bits))
-    curve = _CURVES[key.curve]
+    curve = CURVES[key.curve]
     if passphrase:
         # `openssl ecparam -genkey` has no way to encrypt what it writes.
         options = ("-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
 from kcert.practice import labs, session, state
+from kcert.practice import seal as seals
 from kcert.practice.builder import OWN_FOLDER
 from kcert.practice.lab_text import words
 from kcert.practice.rng import ScenarioRng
@@ -30,7 +31,13 @@ PASSED = 66
 """Percent: what the Linux Foundation asks for in the CKA."""
 
 HINT_COSTS = 0.25
-"""So much of a task's points each hint takes away; a quarter of them is left in any case."""
+"""The share of a task's points that each hint takes away."""
+
+WRONG_COSTS = 0.1
+"""The share that each failed check and each wrong answer takes away in a sealed exam."""
+
+LEAST = 0.25
+"""The share that is left for a solved task in any case."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,18 @@ class Task:
     lab: str
     seed: int
 
+    @property
+    def title(self) -> str:
+        """What it is called while the exam is sealed."""
+        return f"Task {self.folder}"
+
 
 @dataclass(frozen=True)
 class Exam:
     """An exam; ``started``, ``deadline`` and ``handed_in`` (None: not yet) are ISO 8601 in UTC.
 
-    Once it is over, ``kept`` holds for each task whether it was solved, and the hints that it took.
+    Once it is over, ``kept`` holds for each task whether it was solved, the hints that it took, and what was wrong.
+    ``learner`` is who sits it; in a ``sealed`` one the tasks have numbers for names, and what is wrong costs points.
     """
 
     seed: int
@@ -55,7 +68,9 @@ class Exam:
     deadline: str
     tasks: tuple[Task, ...]
     handed_in: str | None = None
-    kept: tuple[tuple[bool, int], ...] = ()
+    kept: tuple[tuple[bool, int, int], ...] = ()
+    learner: str | None = None
+    sealed: bool = False
 
     @property
     def ends(self) -> str:
@@ -80,11 +95,13 @@ class Mark:
     weight: int
     solved: bool
     hints: int
+    wrong: int = 0
 
     @property
     def points(self) -> float:
         """The points for it."""
-        return self.weight * max(1 - HINT_COSTS * self.hints, HINT_COSTS) if self.solved else 0.0
+        share = 1 - HINT_COSTS * self.hints - WRONG_COSTS * self.wrong
+        return self.weight * max(share, LEAST) if self.solved else 0.0
 
 
 @dataclass(frozen=True)
@@ -110,19 +127,29 @@ class Result:
         return int(self.points * 100 / self.of)
 
     @property
+    def hidden(self) -> bool:
+        """True while the names and seeds of the tasks must not be shown."""
+        return self.exam.sealed and not self.over
+
+    @property
+    def passed(self) -> bool:
+        """True where the score reaches the pass mark."""
+        return self.percent >= PASSED
+
+    @property
     def over(self) -> bool:
         """True where nothing can be added any more."""
         return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
 
 
-def load(root: Path) -> Exam | None:
+def load(root: Path, openssl: str = "openssl") -> Exam | None:
     """The exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
-    content = state.read(root, state.EXAM_FILE)
+    content = state.read(root, state.EXAM_FILE, openssl)
     if content is None:
         return None
     try:
         tasks = tuple(state.typed(Task, entry) for entry in content.pop("tasks"))
-        kept = tuple((bool(solved), int(hints)) for solved, hints in content.pop("kept"))
+        kept = tuple((bool(solved), int(hints), int(wrong)) for solved, hints, wrong in content.pop("kept"))
         exam = state.typed(Exam, {**content, "tasks": tasks, "kept": kept})
         _check_sound(exam)
     except (TypeError, ValueError, KeyError):
@@ -161,10 +188,13 @@ def begin(
     setup: Callable[[], None] = lambda: None,
     openssl: str = "openssl",
     replaces: bool = False,
+    learner: str | None = None,
+    seal: seals.Seal | None = None,
 ) -> Result:
-    """Build an exam in *root*; *builds* hears that this begins, and the time begins when it is done.
+    """Build an exam in *root*; *setup* is called before that, and the time begins when it is done.
 
-    Raises InputError for what cannot be.
+    *learner* is who sits it; with a *seal* its tasks cannot be read from the folder. Raises InputError for
+    a number that is not accepted.
     """
     if not 1 <= count <= len(labs.NAMES):
         raise InputError(
@@ -176,27 +206,44 @@ def begin(
     session.make_room(root, replaces=replaces)
     setup()
     try:
-        return _build(root, seed, minutes, count, openssl)
+        return _build(root, seed, minutes, count, openssl=openssl, learner=learner, seal=seal)
     except BaseException:
         session.clear(root)
         raise
 
 
-def _build(root: Path, seed: int, minutes: int, count: int, openssl: str) -> Result:
+def _build(
+    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: seals.Seal | None
+) -> Result:
     (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # what is left of a start that was killed is known by it
+    if seal:
+        seals.put(root, seal)
     rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, rng.number(1, session.MOST_SEED))
         for number, name in enumerate(mixed(rng, count), start=1)
     )
-    begun = [session.begin(one.lab, root / one.folder, seed=one.seed, openssl=openssl) for one in tasks]
+    begun = [
+        session.begin(
+            task.lab,
+            root / task.folder,
+            seed=task.seed,
+            openssl=openssl,
+            learner=learner,
+            title=task.title if seal else None,
+            seal=seal,
+        )
+        for task in tasks
+    ]
     started = datetime.now(timezone.utc).replace(microsecond=0)
     deadline = (started + timedelta(minutes=minutes)).isoformat()
     for one in begun:
-        state.save(one.root, replace(one.state, deadline=deadline))
-    exam = Exam(seed, minutes, started.isoformat(), deadline, tasks)
-    _save(root, exam)
-    return _result(root, exam)
+        state.save(one.root, replace(one.state, deadline=deadline), openssl)
+    exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
+    _save(root, exam, openssl)
+    if seal:
+        seals.mark_running(root, deadline)
+    return _result(root, exam, openssl)
 
 
 def mixed(rng: ScenarioRng, count: int) -> list[str]:
@@ -221,16 +268,20 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
         for task in exam.tasks:
             found = _sitting(root, exam, task, openssl)
             if found and not found.state.is_solved:
-                found.check()
-    result = _result(root, exam)
+                found.look()
+    result = _result(root, exam, openssl)
     if exam.seconds_left and not hand_in and not result.over:
+        if exam.sealed:
+            seals.mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
-    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints) for one in result.marks))
-    _save(root, exam)
+    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints, one.wrong) for one in result.marks))
+    _save(root, exam, openssl)
+    if exam.sealed:
+        seals.mark_over()
     for task in exam.tasks if handed_in else ():
         if found := _sitting(root, exam, task, openssl):
-            state.save(found.root, replace(found.state, deadline=handed_in))
+            state.save(found.root, replace(found.state, deadline=handed_in), openssl)
     return replace(result, exam=exam)
 
 
@@ -247,23 +298,24 @@ def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Sessio
     return found if own else None
 
 
-def _result(root: Path, exam: Exam) -> Result:
-    return Result(exam, tuple(_mark(root, exam, task) for task in exam.tasks))
+def _result(root: Path, exam: Exam, openssl: str) -> Result:
+    return Result(exam, tuple(_mark(root, exam, task, openssl) for task in exam.tasks))
 
 
-def _mark(root: Path, exam: Exam, task: Task) -> Mark:
-    found, said = _sitting(root, exam, task, "openssl"), words(task.lab)
+def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
+    found, said = _sitting(root, exam, task, openssl), words(task.lab)
     times = [one for one in found.state.solved if (one.lab, one.seed) == (task.lab, task.seed)] if found else []
     in_time = [one for one in times if exam.started <= one.when <= exam.ends]
     hints = in_time[0].hints if in_time else found.state.hints if found else 0
-    return Mark(task, said.title, said.difficulty, bool(in_time), hints)
+    wrong = found.state.wrong if found and exam.sealed else 0
+    return Mark(task, said.title, said.difficulty, bool(in_time), hints, wrong)
 
 
-def _kept(task: Task, kept: tuple[bool, int]) -> Mark:
+def _kept(task: Task, kept: tuple[bool, int, int]) -> Mark:
     said = words(task.lab)
     return Mark(task, said.title, said.difficulty, *kept)
 
 
-def _save(root: Path, exam: Exam) -> None:
+def _save(root: Path, exam: Exam, openssl: str) -> None:
     content: dict[str, Any] = asdict(exam)
-    state.write(root, state.EXAM_FILE, content)
+    state.write(root, state.EXAM_FILE, content, openssl)

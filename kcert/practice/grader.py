@@ -35,7 +35,11 @@ MIN_REMAINING = timedelta(days=90)
 
 
 class AbsentError(Exception):
-    """Something that is needed is not there, or not what it has to be; the message is a clause."""
+    """Something that is needed does not exist, or is not what it has to be; the message is a clause."""
+
+
+class NotYetError(AbsentError):
+    """Something that the learner still has to make does not exist."""
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Grader:
         try:
             return read_regular(path)
         except FileNotFoundError:
-            raise AbsentError(f"{name} is not there") from None
+            raise NotYetError(f"{name} does not exist") from None
         except OSError as error:
             raise AbsentError(f"{name} cannot be read: {error.strerror or error}") from None
 
@@ -92,32 +96,32 @@ class Grader:
         return self.content(self.pki / crt)
 
     @cached_property
-    def _read(self) -> dict[str, X509 | str]:
+    def _read(self) -> dict[str, X509 | AbsentError]:
         """What each certificate of the scene says, or why it says nothing, by name: read together, which is cheap."""
         pems: dict[str, str] = {}
-        found: dict[str, X509 | str] = {}
+        found: dict[str, X509 | AbsentError] = {}
         for one in self.scenario.specs:
             if one.kind is Kind.KEY_PAIR:
                 continue
             try:
                 content = self.trusted(one.name) if one.kind is Kind.CA else self.shown(one).crt
             except AbsentError as error:
-                found[one.name] = str(error)
+                found[one.name] = error
                 continue
             blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
             if blocks:
                 pems[one.name] = blocks[0].pem
             else:
-                found[one.name] = f"{one.files.proof} holds no certificate"
+                found[one.name] = AbsentError(f"{one.files.proof} holds no certificate")
         for name, read in zip(pems, read_certificates(self.openssl, pems.values()), strict=True):
-            found[name] = read if isinstance(read, X509) else f"{name} {read.reason}"
+            found[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
         return found
 
     def certificate(self, name: str) -> X509:
         """What the certificate called *name* says; raises AbsentError."""
         found = self._read[name]
-        if isinstance(found, str):
-            raise AbsentError(found)
+        if isinstance(found, AbsentError):
+            raise found
         return found
 
     # ------------------------------------------------------------ trials
@@ -127,7 +131,7 @@ class Grader:
         try:
             reason = why()
         except AbsentError as error:
-            reason = str(error)
+            return Check(what, works=False, why=str(error), pending=isinstance(error, NotYetError))
         return Check(what, reason is None, reason or "")
 
     def connects(self, what: str, server: str, client: str | None, server_name: str, authority: str = "ca") -> Check:
@@ -269,18 +273,20 @@ class Grader:
         from kcert.check import Severity
         from kcert.check.checking import judge, wanted_at
 
-        def errors() -> str | None:
+        def why() -> str | None:
             places = [str(self.root / one) for one in where or (self.scenario.folder,)]
             if gone := [place for place in places if not Path(place).exists()]:
-                return f"{self.name(Path(gone[0]))} is not there"
+                return f"{self.name(Path(gone[0]))} does not exist"
             wanted = wanted_at(self.pki, self.scenario.specs)
             try:
-                count = judge(places, None, wanted=wanted, openssl=self.openssl).count(Severity.ERROR)
+                findings = judge(places, None, wanted=wanted, openssl=self.openssl).findings
             except InputError as error:
                 return str(error).rstrip(".")
-            return f"it finds {count} error{'s' if count > 1 else ''}" if count else None
+            errors = [f"{item.rule} ({self.name(item.path)})" for item in findings if item.severity is Severity.ERROR]
+            more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+            return f"it finds {', '.join(errors[:3])}{more}" if errors else None
 
-        return self.check(f"`kcert check {' '.join(where or (self.scenario.folder,))}` finds no error", errors)
+        return self.check(f"`kcert check {' '.join(where or (self.scenario.folder,))}` finds no error", why)
 
     def private_keys_protected(self) -> Check:
         """Whatever in the lab's folder holds a private key is for its owner alone, copies and backups too."""
@@ -369,12 +375,15 @@ def _is_open(path: Path) -> bool:
 
 
 def short_lived(found: X509, now: datetime, lasts: timedelta = MIN_REMAINING) -> str | None:
-    """Why a certificate cannot be used now and for a while; None if it can."""
+    """Return why a certificate is not valid from now on for at least *lasts*; None if it is."""
     if found.not_before > now:
-        return f"it begins only on {found.not_before:%Y-%m-%d}"
+        return f"it is not valid before {found.not_before:%Y-%m-%d}"
+    needed = f"it must be valid until {now + lasts:%Y-%m-%d} or later, {lasts.days} days from now"
     if found.not_after <= now:
-        return f"it ended on {found.not_after:%Y-%m-%d}"
-    return f"it ends on {found.not_after:%Y-%m-%d}, within {lasts.days} days" if found.not_after - now < lasts else None
+        return f"it expired on {found.not_after:%Y-%m-%d}; {needed}"
+    if found.not_after - now < lasts:
+        return f"it expires on {found.not_after:%Y-%m-%d}, within {lasts.days} days; {needed}"
+    return None
 
 
 def user(name: str | None, groups: Iterable[str]) -> str:

@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that has to work: ``what`` says so in the present tense, ``why`` what is in the way if it does not.
+    """One thing that has to work: ``what`` says so in the present tense, ``why`` the reason if it does not.
 
-    Neither tells how to mend it.
+    Neither says how to fix it. ``pending``: it cannot be tried yet, because something it needs was not made so far.
     """
 
     what: str
     works: bool
     why: str = ""
+    pending: bool = False
+
+    @property
+    def status(self) -> str:
+        """One of ``works``, ``not yet``, ``fails``."""
+        return "works" if self.works else "not yet" if self.pending else "fails"
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,20 @@ class ExpectedAnswer:
     text: str
     kind: str = "words"
     also: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> str:
+        """What an answer of this kind looks like, for a learner whose answer is not right."""
+        return _FORMS[self.kind]
+
+
+_FORMS = {
+    "words": "a word or a few words, as openssl prints them",
+    "path": "a path from the lab's folder, such as pki/etcd-ca.crt",
+    "date": "a date, such as 2027-03-05",
+    "number": "a number",
+    "names": "a list, such as localhost, 127.0.0.1",
+}
 
 
 @dataclass(frozen=True)

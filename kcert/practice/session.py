@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import answers, labs, state
+from kcert.practice import seal as seals
 from kcert.practice.builder import OWN_FOLDER, LabBuilder
 from kcert.practice.grader import Grader, digest, mark
 from kcert.practice.lab import Check
@@ -84,19 +85,43 @@ class Session:
         return self.lab.asks(self.scenario) if self.lab.asks else ()
 
     @property
+    def title(self) -> str:
+        """What it is called: its own title, or the task's number in a sealed exam."""
+        return self.state.title or self.words.title
+
+    @property
+    def sealed(self) -> bool:
+        """True where it is part of a sealed exam that is still running."""
+        return self.running_exam and seals.find(self.root) is not None
+
+    @property
     def running_exam(self) -> bool:
         """True while the exam that this lab is part of goes on."""
         return self.state.deadline is not None and state.moment() < self.state.deadline
 
     def check(self) -> CheckResult:
-        """Try everything that has to work; what is solved is written down."""
+        """Check everything that has to work, as a try of the learner's: it is counted."""
+        result = self.grade()
+        new = replace(self.state, tries=self.state.tries + 1, wrong=self.state.wrong + (not result.solved))
+        self._keep(self._with_solved(new) if result.solved and result.first else new)
+        return result
+
+    def look(self) -> CheckResult:
+        """Check everything that has to work, without counting it; a solved lab is recorded."""
+        result = self.grade()
+        if result.solved and result.first:
+            self._keep(self._with_solved(self.state))
+        return result
+
+    def grade(self) -> CheckResult:
+        """Check everything that has to work, and record nothing."""
         grader = Grader(self.root, self.scenario, self.state.marks, self.openssl)
-        checks = (*self.lab.grade(self.scenario, grader), *self._answer_trials())
-        judged = CheckResult(checks, first=not self.state.is_solved)
-        if judged.solved and judged.first:
-            solved = Solved(self.lab.name, self.state.seed, state.moment(), self.state.hints, self.state.shown)
-            self._keep(replace(self.state, solved=(*self.state.solved, solved)))
-        return judged
+        checks = (*self.lab.grade(self.scenario, grader), *self._answer_checks())
+        return CheckResult(checks, first=not self.state.is_solved)
+
+    def _with_solved(self, new: State) -> State:
+        solved = Solved(new.lab, new.seed, state.moment(), new.hints, new.shown, new.started, new.tries)
+        return replace(new, solved=(*new.solved, solved))
 
     def hint(self) -> tuple[int, str]:
         """The next hint, and its number; the last one again where there is no other."""
@@ -133,21 +158,24 @@ class Session:
         if asked and number > asked[0]:
             raise InputError(f"question {number} comes later: {asked[0]} is to be answered first.")
         self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
+        if not self._is_right(number):
+            self._keep(replace(self.state, wrong=self.state.wrong + 1))
         return AnswerResult(number, self._is_right(number), self.question())
 
     def _is_right(self, number: int) -> bool:
         given = self.state.answers.get(str(number))
         return given is not None and answers.agrees(given, self.expected_answers[number - 1])
 
-    def _answer_trials(self) -> Iterator[Check]:
+    def _answer_checks(self) -> Iterator[Check]:
         for number in range(1, len(self.expected_answers) + 1):
             given = self.state.answers.get(str(number))
-            why = "it has no answer yet" if given is None else "the answer is not right"
-            yield Check(f"question {number} is answered", self._is_right(number), why)
+            form = f"the expected form is {self.expected_answers[number - 1].form}"
+            why = f"no answer yet; {form}" if given is None else f"the answer is not right; {form}"
+            yield Check(f"question {number} is answered", self._is_right(number), why, pending=given is None)
 
     def _keep(self, new: State) -> None:
         self.state = new
-        state.save(self.root, new)
+        state.save(self.root, new, self.openssl)
 
 
 def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
@@ -157,7 +185,7 @@ def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
     """The lab in the folder *root*; raises InputError where there is none."""
-    session = Session(root, state.load(root), openssl)
+    session = Session(root, state.load(root, openssl), openssl)
     session.lab  # noqa: B018 - a lab that this kcert does not have is told at once
     return session
 
@@ -169,17 +197,22 @@ def begin(
     seed: int | None = None,
     openssl: str = "openssl",
     replaces: bool = False,
+    learner: str | None = None,
+    title: str | None = None,
+    seal: seals.Seal | None = None,
 ) -> Session:
     """Build the lab *name* in the folder *root*, which is made or empty; with *replaces* another lab makes room.
 
-    Raises InputError for a lab that there is not, and for a folder that holds something else.
+    *learner* is who works on it, *title* and *seal* are those of a task in a sealed exam. Raises
+    InputError for a lab that does not exist, and for a folder that holds something else.
     """
     lab = labs.lab(name)
     if seed is None:
         seed = random_seed()
     check_seed(seed)
     record = make_room(root, replaces=replaces)
-    return _build(Session(root, State(lab.name, seed, state.moment(), solved=record), openssl))
+    new = State(lab.name, seed, state.moment(), solved=record, learner=learner, title=title)
+    return _build(Session(root, new, openssl), seal)
 
 
 def check_seed(seed: int) -> None:
@@ -195,12 +228,13 @@ def random_seed() -> int:
 
 def reset(session: Session) -> Session:
     """Build the same lab anew: same seed, same names, no hints taken; whatever was added to the folder goes."""
-    old = session.state
+    old, seal = session.state, seals.find(session.root)
     clear(session.root)
-    new = State(old.lab, old.seed, state.moment(), solved=old.solved, deadline=old.deadline)
-    if session.running_exam:
-        new = replace(new, hints=old.hints, answers=old.answers)  # a new start costs time, and forgives nothing
-    return _build(Session(session.root, new, session.openssl))
+    kept = {name: getattr(old, name) for name in ("lab", "seed", "solved", "deadline", "learner", "title")}
+    new = State(**kept, started=state.moment())
+    if session.running_exam:  # a new start costs time, and forgives nothing
+        new = replace(new, hints=old.hints, answers=old.answers, tries=old.tries, wrong=old.wrong)
+    return _build(Session(session.root, new, session.openssl), seal)
 
 
 def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
@@ -241,17 +275,19 @@ def _solved_in(root: Path) -> tuple[Solved, ...]:
         return ()
 
 
-def _build(session: Session) -> Session:
+def _build(session: Session, seal: seals.Seal | None = None) -> Session:
     """Build the files; the state comes last, so that what was interrupted is known for it."""
     root, lab, scenario = session.root, session.lab, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
+        if seal:
+            seals.put(root, seal)
         builder = LabBuilder(root, session.openssl)
         lab.setup(scenario, builder)
-        builder.write(STORY, f"{session.words.title}\n\n{wrapped(session.words.story)}\n")
+        builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")
         session.state = replace(session.state, marks=_marks(session))
-        state.save(root, session.state)
+        state.save(root, session.state, session.openssl)
     except OSError as error:
         clear(root)
         raise MachineError(f"{error.filename or root}: {error.strerror or error}. The lab was not built.") from None

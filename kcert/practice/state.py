@@ -9,6 +9,7 @@ checked, and nothing is read or written through a link.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import stat
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
 from kcert.files import read_regular
+from kcert.practice import seal as seals
 from kcert.practice.builder import OWN_FOLDER
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
@@ -35,20 +37,24 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Solved:
-    """A lab that was solved in this folder; ``when`` is ISO 8601, UTC."""
+    """A lab that was solved in this folder; ``when`` and ``started`` are ISO 8601, UTC. ``tries`` counts the checks."""
 
     lab: str
     seed: int
     when: str
     hints: int
     shown: bool = False
+    started: str = ""
+    tries: int = 0
 
 
 @dataclass(frozen=True)
 class State:
     """One start of a lab. ``started`` and ``deadline`` (of an exam) are ISO 8601 in UTC; ``hints`` counts those taken.
 
-    ``shown`` is True if the solution was looked at. ``answers`` are as they were typed, by the question's number.
+    ``shown`` is True if the solution was looked at; ``tries`` counts the checks, ``wrong`` those that failed and the
+    wrong answers. ``learner`` is who works on it, ``title`` what it is called in place of its own title (in a sealed
+    exam). ``answers`` are as they were typed, by the question's number.
     ``marks`` are fingerprints of the CAs and of files that must not change. ``solved`` lists every lab that was solved
     in this folder, this one included.
     """
@@ -62,6 +68,10 @@ class State:
     marks: dict[str, str] = field(default_factory=dict)
     solved: tuple[Solved, ...] = ()
     deadline: str | None = None
+    tries: int = 0
+    wrong: int = 0
+    learner: str | None = None
+    title: str | None = None
 
     @property
     def now(self) -> datetime:
@@ -86,9 +96,9 @@ def is_lab(root: Path) -> bool:
     return (root / OWN_FOLDER).is_dir()
 
 
-def load(root: Path) -> State:
+def load(root: Path, openssl: str = "openssl") -> State:
     """The state of the lab in *root*; raises InputError where there is none, or one that is damaged."""
-    content = read(root, FILE)
+    content = read(root, FILE, openssl)
     if content is None:
         raise _no_lab(root)
     try:
@@ -144,12 +154,12 @@ def _no_lab(root: Path) -> InputError:
     )
 
 
-def save(root: Path, state: State) -> None:
+def save(root: Path, state: State, openssl: str = "openssl") -> None:
     """Write the state, as a whole or not at all."""
-    write(root, FILE, asdict(state))
+    write(root, FILE, asdict(state), openssl)
 
 
-def read(root: Path, name: str) -> dict[str, Any] | None:
+def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | None:
     """What the file *name* of the dot folder holds; None where it is not there; InputError where it is damaged."""
     _refuse_links(root, name)
     try:
@@ -158,10 +168,16 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise InputError(f"{root / OWN_FOLDER / name} cannot be read: {error.strerror or error}.") from None
+    seal = seals.find(root)
     try:
         whole = json.loads(text)
-        content = whole["content"]
-        good = whole["form"] == FORM and whole["sum"] == _sum(content) and isinstance(content, dict)
+        if seal:
+            content = json.loads(seal.reveal(whole["sealed"], openssl))
+            good = hmac.compare_digest(whole["mac"], seal.mac(f"{name} {whole['sealed']}"))
+        else:
+            content = whole["content"]
+            good = whole["sum"] == _sum(content)
+        good = good and whole["form"] == FORM and isinstance(content, dict)
     except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
@@ -185,13 +201,18 @@ def _refuse_links(root: Path, name: str) -> None:
             raise InputError(f"{path} belongs to another user. Copy the lab folder with `cp -r` to work in it.")
 
 
-def write(root: Path, name: str, content: dict[str, Any]) -> None:
+def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openssl") -> None:
     """Write a file of the dot folder, as a whole or not at all."""
     content = json.loads(json.dumps(content))
     own = root / OWN_FOLDER
     own.mkdir(FOLDER_MODE, exist_ok=True)
     _refuse_links(root, name)
-    text = json.dumps({"form": FORM, "content": content, "sum": _sum(content)}, indent=1) + "\n"
+    if seal := seals.find(root):
+        hidden = seal.hide(json.dumps(content), openssl)
+        whole: dict[str, Any] = {"form": FORM, "sealed": hidden, "mac": seal.mac(f"{name} {hidden}")}
+    else:
+        whole = {"form": FORM, "content": content, "sum": _sum(content)}
+    text = json.dumps(whole, indent=1) + "\n"
     with atomic_replace(own / name, text.encode("ascii"), SECRET_MODE):
         pass
 

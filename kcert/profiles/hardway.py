@@ -54,6 +54,8 @@ class HardWay(Profile):
     restarting = "They are services here: `sudo systemctl restart COMPONENT` on each host, one host after the other."
 
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
+    bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
+    kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
         api_server=("loadbalancer", "192.168.56.30"),
         control_plane=(("controlplane01", "192.168.56.11"), ("controlplane02", "192.168.56.12")),

@@ -55,6 +55,8 @@ class Kelsey(Profile):
     # The nodes are reached by name: their certificates have no address but 127.0.0.1.
     preferred_addresses = "Hostname,InternalDNS,InternalIP"
     encryption_config = "/var/lib/kubernetes/encryption-config.yaml"
+    bootstrap_kubeconfig = "/var/lib/kubelet/bootstrap-kubeconfig"
+    kubelet_kubeconfig = "/var/lib/kubelet/kubeconfig"
     example = Example(
         cluster="kubernetes-the-hard-way",
         api_server=("server.kubernetes.local", ""),
@@ -120,9 +122,14 @@ class Kelsey(Profile):
 
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
         """Return 127.0.0.1 for the administrator, who works on the control-plane host, else the host name."""
+        if certificate.role is Role.ADMIN:
+            return url("127.0.0.1", cluster.api_server.port)
+        return self.node_server(cluster)
+
+    def node_server(self, cluster: Cluster) -> str:
+        """Return the API server's URL by host name, as in the book."""
         server = cluster.api_server
-        address = "127.0.0.1" if certificate.role is Role.ADMIN else server.host or server.addresses[0]
-        return url(address, server.port)
+        return url(server.host or server.addresses[0], server.port)
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
         """Return plain HTTP on the loopback address, or all members with TLS."""
@@ -130,7 +137,7 @@ class Kelsey(Profile):
 
     def token_issuer(self, cluster: Cluster) -> str:
         """Return the API server's own URL, as in the book."""
-        return url(cluster.api_server.host or cluster.api_server.addresses[0], cluster.api_server.port)
+        return self.node_server(cluster)
 
     def sets_service_range(self, cluster: Cluster) -> bool:
         """Return False where the book is followed: its unit has no --service-cluster-ip-range."""

@@ -42,6 +42,7 @@ class Kubeadm(Profile):
         "kube-proxy": "/var/lib/kube-proxy/config.conf",
     }
     kubelets_rotate = True
+    static_pods = True
     restarting = (
         "They are static pods here, except the kubelet: move the manifest out of /etc/kubernetes/manifests, wait "
         "until the pod is gone (some 20 seconds), and move it back. The kubelet: `sudo systemctl restart kubelet`."

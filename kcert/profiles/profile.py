@@ -95,12 +95,12 @@ ETCD_PORT = 2379
 class Profile(abc.ABC):
     """One way in which clusters are set up: which certificates there are, how they are named, where they are kept.
 
-    ``configurations`` are the paths of the kubelet's and kube-proxy's configuration files on a host. With
-    ``kubelets_rotate`` the kubelets ask the cluster for their next client certificates themselves. ``restarting``
-    tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its CA, besides
-    those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty: NAME@CLUSTER).
-    ``bootstrap_tokens``, ``preferred_addresses``, ``token_issuer`` and ``sets_service_range`` are options of the API
-    server in which the profiles differ.
+    ``configurations`` are the paths of the configuration files on a host, by component; ``encryption_config``,
+    ``bootstrap_kubeconfig`` and ``kubelet_kubeconfig`` are paths too. With ``kubelets_rotate`` the kubelets ask the
+    cluster for their next client certificates themselves; with ``static_pods`` the control plane runs as pods.
+    ``restarting`` tells people how to restart a component, and ``ca_copies`` where the cluster itself has copies of its
+    CA, besides those that every cluster has. ``context`` is the name of the context in kubeconfigs (empty:
+    NAME@CLUSTER). ``bootstrap_tokens`` and ``preferred_addresses`` are options of the API server.
     """
 
     name: str
@@ -114,6 +114,9 @@ class Profile(abc.ABC):
     context = ""
     example = Example()
     encryption_config = "/etc/kubernetes/encryption-config.yaml"
+    bootstrap_kubeconfig = "/etc/kubernetes/bootstrap-kubelet.conf"
+    kubelet_kubeconfig = "/etc/kubernetes/kubelet.conf"
+    static_pods = False
     bootstrap_tokens = True
     preferred_addresses = "InternalIP,ExternalIP,Hostname"
 
@@ -136,6 +139,10 @@ class Profile(abc.ABC):
     def server(self, cluster: Cluster, certificate: Certificate) -> str:
         """Return the URL of the API server in *certificate*'s kubeconfig."""
         return certificate.server or cluster.endpoint
+
+    def node_server(self, cluster: Cluster) -> str:
+        """Return the URL of the API server for the nodes."""
+        return cluster.endpoint
 
     def secure_port(self, cluster: Cluster) -> int:
         """Return the port that each API server listens on (a load balancer before them may have another)."""

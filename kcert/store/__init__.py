@@ -25,6 +25,7 @@ from kcert.permissions import ROOT
 from kcert.store.directory import Directory
 from kcert.store.history import History
 from kcert.store.lock import locked
+from kcert.store.memory import Memory, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -190,6 +191,16 @@ class Workspace:
             with defer_signals():
                 folder.move(draft, folder, _JOURNAL)
                 self._move_into_place(folder, journal)
+
+    @property
+    def memory(self) -> Memory:
+        """What the folder remembers."""
+        return recall(self.own)
+
+    def remember(self, memory: Memory) -> None:
+        """Keep *memory* for later runs."""
+        if memory != self.memory:
+            remember(self._own, memory)
 
     def keep_own(self, staging: Staging, names: Iterable[PurePosixPath]) -> None:
         """Move the files *names* of *staging* among kcert's own, closed to others."""

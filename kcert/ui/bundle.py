@@ -15,8 +15,9 @@ from kcert.ui.flags import unsigning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.kubernetes.bundles import Bundle, Packed
+    from kcert.kubernetes.bundles import Bundle
     from kcert.kubernetes.credentials import Folder
+    from kcert.kubernetes.install import Row
     from kcert.store.atomic import Written
 
 WIDTH = 100
@@ -40,7 +41,7 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
 def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
     if explain:
         heading(bundle.host.name)
-        _list(bundle.files)
+        _list(bundle.rows)
     state = "" if written.changed else "  (as it was: it holds what it should)"
     block([f"-> {clean_line(str(written.path))}{state}"], "file")
     if written.backup:
@@ -49,7 +50,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
         screen().print()
 
 
-def _list(files: Sequence[Packed]) -> None:
+def _list(files: Sequence[Row]) -> None:
     """What is in the archive; where the screen is too narrow for a row, a path has a line of its own, unbroken."""
     path = max(len(str(file.path)) for file in files)
     reader = max(len(one) for file in files for one in file.readers)
@@ -76,7 +77,8 @@ def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        lines += [format_command(argv, WIDTH) for argv in bundles.copying(folder, bundle)]
+        copied = bundles.copying(folder, bundle)
+        lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
 from kcert.quoting import quote
-from kcert.ui.console import clean_line, draw, error_screen, heading, in_columns, say, screen, table
+from kcert.ui.console import clean_line, command_line, draw, error_screen, heading, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +27,14 @@ def show(result: Result, root: Path, form: str) -> None:
         sys.stdout.write(json.dumps(_record(result), indent=2) + "\n")
         return
     exam = result.exam
-    heading(f"Exam, seed {exam.seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
+    seed = "sealed" if result.hidden else f"seed {exam.seed}"
+    heading(f"Exam, {seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
     rows = [("folder", "what it is about", "weight", "hints", "solved", "points")]
     for mark in result.marks:
         solved = "yes" if mark.solved else "no" if result.over else "not yet"
         folder = clean_line(str(root / mark.task.folder))
-        rows.append((folder, mark.title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
+        title = mark.task.title if result.hidden else mark.title
+        rows.append((folder, title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
     if screen().is_terminal:
         drawn = table(*rows[0])
         drawn.columns[0].no_wrap = True
@@ -51,30 +53,37 @@ def show(result: Result, root: Path, form: str) -> None:
 def _goes_on(result: Result, root: Path) -> None:
     seconds = result.exam.seconds_left
     first = next(mark for mark in result.marks if not mark.solved)
-    folder = quote(str(root / first.task.folder))
     say(
         f"{seconds // 60}:{seconds % 60:02} minutes are left; the time is up at {result.exam.deadline[11:16]} UTC.",
         "notice",
     )
-    say(
-        f"Each folder has its story.txt. `kcert practice check --dir {folder}` judges it. What a check finds solved "
-        "before the time is up counts, and nothing after it. A hint costs a quarter of a task's points; the solution "
-        "can be seen when all is over."
-    )
-    say(f"`kcert practice exam{_option(root)}` shows where you are, with --finish it is handed in early.")
+    say("Each folder has its story.txt. This command checks a task:")
+    screen().print()
+    command_line(("kcert", "practice", "check", "--dir", str(root / first.task.folder)))
+    screen().print()
+    cost = "A hint costs a quarter of a task's points"
+    if result.exam.sealed:
+        cost += (
+            ", a failed check or a wrong answer a tenth. Tasks are solved with openssl: `kcert check`, `kcert renew` "
+            "and `kcert diagnose` are off until the exam is over"
+        )
+    say(f"Only what is solved before the time is up counts. {cost}. Solutions are shown when the exam is over.")
+    say("This command shows how far you are; with --finish it hands the exam in:")
+    screen().print()
+    command_line(("kcert", "practice", "exam", *(() if str(root) == "lab" else ("--dir", str(root)))))
 
 
 def _score(result: Result, root: Path) -> None:
     solved = sum(1 for mark in result.marks if mark.solved)
-    style = "good" if result.percent >= PASSED else "bad"
+    style = "good" if result.passed else "bad"
     say(
-        f"{_points(result.points)} of {result.of} points, {result.percent} %: {solved} of {len(result.marks)} labs "
-        f"solved. The CKA is passed with {PASSED} %.",
+        f"{_points(result.points)} of {result.of} points, {result.percent}%: {solved} of {len(result.marks)} labs "
+        f"solved. The pass mark is {PASSED}%, as in the CKA.",
         style,
     )
     missing = [mark for mark in result.marks if not mark.solved]
     if missing:
-        say(f"To be learnt again: {', '.join(_lesson(mark) for mark in missing)}.")
+        say(f"To repeat: {', '.join(_lesson(mark) for mark in missing)}.")
     say(
         "The labs stay where they are: go on with them, or look at `kcert practice solution --dir FOLDER`. "
         f"`kcert practice exam{_option(root)} --replace` begins another exam."
@@ -96,7 +105,9 @@ def _option(root: Path) -> str:
 def _record(result: Result) -> dict[str, object]:
     exam = result.exam
     return {
-        "seed": exam.seed,
+        "seed": None if result.hidden else exam.seed,
+        "learner": exam.learner,
+        "sealed": exam.sealed,
         "minutes": exam.minutes,
         "started": exam.started,
         "deadline": exam.deadline,
@@ -106,10 +117,11 @@ def _record(result: Result) -> dict[str, object]:
         "tasks": [
             {
                 "folder": mark.task.folder,
-                "lab": mark.task.lab,
-                "title": mark.title,
+                "lab": None if result.hidden else mark.task.lab,
+                "title": mark.task.title if result.hidden else mark.title,
                 "weight": mark.weight,
                 "hints": mark.hints,
+                "wrong": mark.wrong,
                 "solved": mark.solved,
                 "points": mark.points,
             }
@@ -118,5 +130,5 @@ def _record(result: Result) -> dict[str, object]:
         "points": result.points,
         "of": result.of,
         "percent": result.percent,
-        "passed": result.percent >= PASSED if result.over else None,
+        "passed": result.passed if result.over else None,
     }

@@ -50,8 +50,8 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
 
 def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
-    if instance.component == "kube-controller-manager" and instance.authority.unusable:
-        _warning(unsigning(instance.authority.unusable))
+    if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
+        _warning(unsigning(instance.state.ca_unusable))
     unfit = tuple(unfit)
     missing = [one.certificate for one in unfit if one.state is State.MISSING]
     if missing:

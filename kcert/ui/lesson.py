@@ -63,7 +63,10 @@ class Lesson(Reporter):
         """Say what is about to happen, and in which folder the commands would be typed."""
         self._ctx, self._total, self._begun = ctx, len(work.plans), []
         cluster = ctx.cluster
-        say(f"Cluster {cluster.name}, profile {cluster.profile}; its {ctx.label} is {clean_line(str(ctx.root))}.")
+        if cluster.profile:
+            say(f"Cluster {cluster.name}, profile {cluster.profile}; its {ctx.label} is {clean_line(str(ctx.root))}.")
+        else:
+            say(f"No kcert.yaml describes {clean_line(str(ctx.root))}: each certificate keeps its content and its CA.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
             say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")

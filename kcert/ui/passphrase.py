@@ -30,6 +30,22 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
     return first
 
 
+def ask_word(variable: str, *, twice: bool) -> str:
+    """Return the word that a teacher seals an exam with, typed twice where it is new.
+
+    Raises InputError where there is no terminal, or where the two differ.
+    """
+    if not sys.stdin.isatty():
+        raise InputError(f"--seal needs a word, and there is no terminal to type it: set {variable}.")
+    try:
+        word = getpass.getpass("Word for the sealed exam: ")
+        if twice and getpass.getpass("The same again: ") != word:
+            raise InputError("the two words differ, so no exam was started. Try again.")
+    except EOFError:
+        raise InputError(f"no word was typed. Without a terminal, set {variable}.") from None
+    return word
+
+
 def _typed(owner: Owner, prompt: str) -> str:
     try:
         with warnings.catch_warnings():

@@ -37,6 +37,8 @@ SCRIPT_WIDTH = 100
 WIDE = 76
 """Columns from which on the list of labs is a table."""
 
+_STATUS_WIDTH = len("not yet") + 2
+
 _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
@@ -96,12 +98,13 @@ def show_start(session: Session, option: str) -> None:
     words, here = session.words, str(session.root) == "."
     root = "this folder" if here else clean_line(str(session.root))
     story = "story.txt" if here else f"{root}/story.txt"
-    heading(words.title)
+    heading(session.title)
     passage(words.story)
     screen().print()
+    which = session.title if session.sealed else f"Lab {words.name}, seed {session.state.seed}"
     say(
-        f"The files are in {root}, and so is this story ({story}). Lab {words.name}, seed "
-        f"{session.state.seed}: {_DIFFICULTIES[words.difficulty]}, some {words.minutes} minutes.",
+        f"The files are in {root}, and so is this story ({story}). "
+        f"{which}: {_DIFFICULTIES[words.difficulty]}, about {words.minutes} minutes.",
         "quiet",
     )
     say(f"Work in {root}, with openssl or with kcert, as you like. Then `kcert practice check{option}` judges it.")
@@ -122,7 +125,10 @@ def show_hint(session: Session, number: int, text: str, option: str) -> None:
 def show_check(session: Session, judged: CheckResult, form: str, option: str) -> None:
     """What works, what does not, and whether that is all."""
     if form == "json":
-        _write_json(_verdict(session, judged))
+        _write_json({"solved": judged.solved} if session.sealed else _verdict(session, judged))
+        return
+    if session.sealed:
+        say("Solved." if judged.solved else "Not solved.", "good" if judged.solved else "notice")
         return
     console = screen()
     for check in judged.checks:
@@ -135,7 +141,7 @@ def show_check(session: Session, judged: CheckResult, form: str, option: str) ->
         say(f"Solved, {_helped(session.state)}. `kcert explain {name}` says what there is to keep of it.", "good")
         return
     failing = sum(1 for check in judged.checks if not check.works)
-    say(f"Not solved yet: {failing} of {len(judged.checks)} do not hold.", "notice")
+    say(f"Not solved yet: {failing} of {len(judged.checks)} checks fail.", "notice")
     question = session.question()
     if question:
         _ask(question, option)
@@ -157,21 +163,25 @@ def _verdict(session: Session, judged: CheckResult) -> dict[str, object]:
         "solved": judged.solved,
         "hints": session.state.hints,
         "solution_shown": session.state.shown,
-        "trials": [{"what": one.what, "works": one.works, "why": one.why or None} for one in judged.checks],
+        "tries": session.state.tries,
+        "trials": [
+            {"what": check.what, "works": check.works, "status": check.status, "why": check.why or None}
+            for check in judged.checks
+        ],
     }
 
 
 def _trial(check: Check) -> None:
     """One line, and what is in the way below it."""
     console = screen()
-    mark, style = ("works", "good") if check.works else ("fails", "bad")
-    width = min(console.width, MOST_WIDTH) - 7
+    style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
+    width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
     for number, line in enumerate(textwrap.wrap(clean_line(check.what), width, break_on_hyphens=False)):
-        text = Text(f"{mark}  " if not number else " " * 7, style=style)
+        text = Text(check.status.ljust(_STATUS_WIDTH) if not number else " " * _STATUS_WIDTH, style=style)
         console.print(text.append(line, style="default"), soft_wrap=True)
     if not check.works:
         for line in textwrap.wrap(clean_line(check.why), width, break_on_hyphens=False):
-            console.print(Text(f"{' ' * 7}{line}", style="quiet"), soft_wrap=True)
+            console.print(Text(" " * _STATUS_WIDTH + line, style="quiet"), soft_wrap=True)
 
 
 def show_answer(answered: AnswerResult, option: str) -> None:

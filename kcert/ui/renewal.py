@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import ROOT, Kind
+from kcert.clusters import cluster_kind_of
 from kcert.durations import told
 from kcert.kubernetes.consumers import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
@@ -37,6 +38,12 @@ def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> No
     done = [one.plan.certificate for one in issued]
     backup = ctx.root / ".kcert" / "backup"
     say(f"What was there before is kept in {backup}.")
+    if not ctx.cluster.profile:
+        kind = cluster_kind_of(ctx.root)
+        say("Components that read their files only when they start use the new ones after a restart.")
+        if kind and kind.restart:
+            block([kind.restart], "command")
+        return
     _hand_out(ctx, issued)
     if restarts(ctx.cluster, done):
         _restart(ctx, done)

@@ -46,7 +46,8 @@ def _lines(ctx: Context, work: Work, *, explain: bool) -> Iterator[str]:
     root = quote(folder_argument(ctx.root))
     cluster = ctx.cluster
     yield "#!/usr/bin/env bash"
-    yield from _comment(f"{ctx.command}: cluster {cluster.name}, profile {cluster.profile}, into {ctx.root}.")
+    what = f"cluster {cluster.name}, profile {cluster.profile}, into" if cluster.profile else "in"
+    yield from _comment(f"{ctx.command}: {what} {ctx.root}.")
     for status in work.kept:
         reason = f": {status.reason}" if status.reason else ""
         yield from _comment(f"{status.certificate.name} is there ({status.state.value}{reason}) and is left alone.")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kcert.check import signatures
-from kcert.check.signatures import Signatures
+from kcert.openssl import verify as signatures
 from kcert.openssl.read import X509, read_certificates
+from kcert.openssl.verify import Signatures
 from tests.scan.made import authority, certificate, name
 
 if TYPE_CHECKING:

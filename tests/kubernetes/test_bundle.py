@@ -73,7 +73,41 @@ CONTENTS = {
         etc/kubernetes/pki/etcd/healthcheck-client.crt etc/kubernetes/pki/etcd/healthcheck-client.key""",
     ("kubeadm", "node01"): "etc/kubernetes/kubelet.conf etc/kubernetes/pki/ca.crt",
 }
-"""All that some hosts of the large cluster get, besides INSTALL.md."""
+"""The certificates, keys and kubeconfigs that some hosts of the large cluster get."""
+
+GENERATED = {
+    ("course", "cp1"): "kube-apiserver.service kube-controller-manager.service kube-scheduler.service",
+    ("course", "etcd2"): "etcd.service",
+    ("course", "node01"): """kubelet.service kube-proxy.service
+        var/lib/kubelet/config.yaml var/lib/kube-proxy/config.yaml""",
+    ("hardway", "cp1"): "kube-apiserver.service kube-controller-manager.service kube-scheduler.service",
+    ("hardway", "etcd2"): "etcd.service",
+    ("hardway", "node01"): """kubelet.service kube-proxy.service
+        var/lib/kubelet/kubelet-config.yaml var/lib/kube-proxy/kube-proxy-config.yaml""",
+    ("kubeadm", "cp1"): """kube-apiserver.yaml kube-controller-manager.yaml kube-scheduler.yaml kubelet.service
+        var/lib/kubelet/config.yaml manifests/cluster-admins.yaml""",
+    ("kubeadm", "cp2"): """kube-apiserver.yaml kube-controller-manager.yaml kube-scheduler.yaml kubelet.service
+        var/lib/kubelet/config.yaml""",
+    ("kubeadm", "etcd2"): "etcd.service",
+    ("kubeadm", "node01"): "kubelet.service var/lib/kubelet/config.yaml",
+}
+"""And what kcert writes besides: units, static pods, configuration, objects to apply."""
+
+OF_THE_ARCHIVE = ("INSTALL.md", "install.sh")
+
+
+def generated(profile: str, host: str) -> list[str]:
+    folders = {".service": "etc/systemd/system/", ".yaml": "etc/kubernetes/manifests/"}
+    return [
+        name if "/" in name else folders[name[name.rindex(".") :]] + name for name in GENERATED[profile, host].split()
+    ]
+
+
+def installed_files(folder: Path) -> dict[str, Path]:
+    """The files of an unpacked bundle that go to the host."""
+    found = files(folder)
+    return {name: found[name] for name in found if name not in OF_THE_ARCHIVE and not name.startswith("manifests/")}
+
 
 HOSTS = ("cp1", "cp2", "cp3.example.com", "etcd1", "etcd2", "etcd3", "node01", "node02", "node03.example.com")
 
@@ -114,7 +148,7 @@ def keys_in(path: Path) -> list[bytes]:
 def test_a_host_gets_what_it_needs_and_nothing_else(packed: Callable[[str], Path], profile: str, host: str) -> None:
     found = files(packed(profile) / host)
 
-    assert sorted(found) == sorted([*CONTENTS[profile, host].split(), "INSTALL.md"])
+    assert sorted(found) == sorted([*CONTENTS[profile, host].split(), *generated(profile, host), *OF_THE_ARCHIVE])
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -152,9 +186,12 @@ def test_everything_has_the_mode_and_the_owner_that_is_said(packed: Callable[[st
             said = text.read().decode()
         for member in members:
             secret = member.name.endswith((".key", ".conf", ".kubeconfig"))
-            assert (member.mode, member.uid, member.gid, member.uname) == (0o600 if secret else 0o644, 0, 0, "root")
+            mode = 0o600 if secret else 0o755 if member.name == "install.sh" else 0o644
+            assert (member.mode, member.uid, member.gid, member.uname) == (mode, 0, 0, "root")
             assert member.isfile()
-            if member.name != "INSTALL.md":
+            if member.name.startswith("manifests/"):
+                assert f"kubectl apply -f {member.name}" in said
+            elif member.name not in OF_THE_ARCHIVE:
                 assert f"| `/{member.name}` | {member.mode:04o} | " in said
 
 
@@ -192,8 +229,7 @@ def test_the_commands_in_install_md_install(packed: Callable[[str], Path], tmp_p
         ended = output([program("bash"), "-e"], folder, here + "\n".join(commands))
 
         assert ended.status == 0, ended.stderr
-        installed, meant = files(root), files(folder)
-        del meant["INSTALL.md"]
+        installed, meant = files(root), installed_files(folder)
         assert {name: path.read_bytes() for name, path in installed.items()} == {
             name: path.read_bytes() for name, path in meant.items()
         }
@@ -236,8 +272,7 @@ def test_scp_brings_the_same_files(
 
     assert ended.status == 0, ended.stderr
     for host in HOSTS:
-        meant = files(packed(profile) / host)
-        del meant["INSTALL.md"]
+        meant = installed_files(packed(profile) / host)
         brought = files(root / host)
         assert {name: path.read_bytes() for name, path in brought.items()} == {
             name: path.read_bytes() for name, path in meant.items()

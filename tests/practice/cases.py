@@ -117,7 +117,7 @@ def rolled(number: int) -> str:
 
 CASES = {
     "make-the-ca": RuleContext(
-        fails=("pki/ca.crt is not there", "pki/ca.key is not there"),
+        fails=("pki/ca.crt does not exist", "pki/ca.key does not exist"),
         wrong=(
             ProblemKind(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
             # Without any extension OpenSSL 1.1.1 takes it for a CA of the oldest kind.
@@ -153,7 +153,7 @@ CASES = {
         "-days {{ ca_days }} -out pki/ca.crt",
     ),
     "admins-certificate": RuleContext(
-        fails=("pki/admin.crt is not there",),
+        fails=("pki/admin.crt does not exist",),
         wrong=(
             ProblemKind(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
             ProblemKind(
@@ -238,7 +238,7 @@ CASES = {
         ),
     ),
     "two-requests": RuleContext(
-        fails=("nobody has decided about it", "there is none in the object"),
+        fails=("it is neither approved nor denied", "there is none in the object"),
         wrong=(
             ProblemKind(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
@@ -251,7 +251,7 @@ CASES = {
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + "rm requests/{{ stranger }}-csr.yaml\n",
-                "is not there",
+                "does not exist",
             ),
             ProblemKind(
                 answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
@@ -281,16 +281,16 @@ CASES = {
         "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ stranger }}", "Denied"),
     ),
     "unknown-cluster": RuleContext(
-        fails=("it has no answer yet",),
+        fails=("no answer yet",),
         wrong=(
             ProblemKind("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
-            ProblemKind("kcert practice answer 1 {{ serving }}", "question 2 is answered: it has no answer yet"),
+            ProblemKind("kcert practice answer 1 {{ serving }}", "question 2 is answered: no answer yet"),
             ProblemKind("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
             ProblemKind("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
         ),
     ),
     "rotate-the-ca": RuleContext(
-        fails=("a new CA is trusted, and it alone", "what the old CA signed is refused at the end"),
+        fails=("trusts a new CA, and it alone", "what the old CA signed is refused at the end"),
         wrong=(
             # All at once.
             ProblemKind(

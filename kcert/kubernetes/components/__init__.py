@@ -6,7 +6,6 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.config.version import STABLE, Version
 from kcert.errors import InputError
 from kcert.kubernetes.components import (
     etcd,
@@ -16,25 +15,26 @@ from kcert.kubernetes.components import (
     kube_scheduler,
     kubelet,
 )
-from kcert.kubernetes.components.component import Authority, Component, ComponentInstance, Option, Reads, Setting
+from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host
+    from kcert.config.version import Version
 
 __all__ = [
     "COMPONENTS",
-    "Authority",
     "Component",
     "ComponentInstance",
+    "FolderState",
     "Option",
     "Reads",
     "Setting",
     "component",
     "instances",
-    "read_on",
+    "on_host",
 ]
 
 COMPONENTS: dict[str, Component] = {
@@ -55,27 +55,27 @@ def component(name: str) -> Component:
 def instances(  # noqa: PLR0917 - one for each option
     cluster: Cluster,
     name: str,
-    version: Version = STABLE,
+    version: Version | None = None,
     prefix: str | None = None,
-    authority: Authority = Authority(),  # noqa: B008 - it is frozen
+    state: FolderState = FolderState(),  # noqa: B008 - it is frozen
     known: Mapping[str, Certificate] | None = None,
 ) -> tuple[ComponentInstance, ...]:
     """Return the component on each host that it runs on; *known* are the cluster's certificates by name."""
     profile = profiles.PROFILES[cluster.profile]
     known = known or {cert.name: cert for cert in profiles.certificates(cluster)}
     return tuple(
-        ComponentInstance(COMPONENTS[name], cluster, profile, host, known, version, prefix, authority)
+        ComponentInstance(COMPONENTS[name], cluster, profile, host, known, version or cluster.version, prefix, state)
         for host in COMPONENTS[name].hosts(profile, cluster)
     )
 
 
-def read_on(cluster: Cluster, host: Host, authority: Authority) -> Iterator[tuple[str, Reads, str]]:
-    """Each file that a component on *host* reads: the component, the file, and why."""
+def on_host(cluster: Cluster, host: Host, state: FolderState) -> tuple[ComponentInstance, ...]:
+    """Return each component that runs on *host*."""
     profile = profiles.PROFILES[cluster.profile]
-    known = {one.name: one for one in profiles.certificates(cluster)}
-    for name, one in COMPONENTS.items():
-        here = next((there for there in one.hosts(profile, cluster) if there.name == host.name), None)
-        if here is None:
-            continue
-        instance = ComponentInstance(one, cluster, profile, here, known, STABLE, authority=authority)
-        yield from ((name, option.reads, option.why) for option in instance.given() if option.reads)
+    known = {cert.name: cert for cert in profiles.certificates(cluster)}
+    return tuple(
+        ComponentInstance(component, cluster, profile, there, known, cluster.version, state=state)
+        for component in COMPONENTS.values()
+        for there in component.hosts(profile, cluster)
+        if there.name == host.name
+    )

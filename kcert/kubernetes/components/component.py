@@ -39,12 +39,16 @@ class Reads:
 
 @dataclass(frozen=True)
 class Option:
-    """One option as it is given to a component, why it is, and the file that it names (None: it names none)."""
+    """One option as it is given to a component, why it is, and the file that it names (None: it names none).
+
+    ``mounts`` is a file on the host that its value names and a static pod has to see, where ``reads`` is none.
+    """
 
     name: str
     value: str
     why: str
     reads: Reads | None = None
+    mounts: str = ""
 
     @property
     def argument(self) -> str:
@@ -63,25 +67,27 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Authority:
-    """The cluster's CA as it lies in the PKI folder.
+class FolderState:
+    """What is in the PKI folder, as far as options depend on it.
 
-    ``unusable`` is why kube-controller-manager cannot sign with it (None: nothing stands in the way), ``chained``
-    tells that another CA has signed it, and that a file with both is there; ``changing`` that it is being replaced:
-    its file holds the old CA as well, and the new one lies alone beside it.
+    ``ca_unusable`` is why kube-controller-manager cannot sign with the cluster's CA (None: nothing prevents it);
+    ``ca_chained`` tells that another CA has signed it, and that a file with both is there; ``ca_rotating`` that it is
+    being replaced: its file holds the outgoing CA as well, and the new one is alone beside it. ``encrypts`` tells that
+    there is an encryption-config.yaml.
     """
 
-    unusable: str | None = None
-    chained: bool = False
-    changing: bool = False
+    ca_unusable: str | None = None
+    ca_chained: bool = False
+    ca_rotating: bool = False
+    encrypts: bool = False
 
 
 @dataclass(frozen=True)
 class ComponentInstance:
     """One component's place on one host: everything that its options are made from.
 
-    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host; ``authority`` is
-    what is known of the cluster's CA besides.
+    ``prefix`` is what stands before the PKI folder's own paths instead of where files lie on a host; ``state`` is
+    what the PKI folder holds.
     """
 
     program: Component
@@ -91,7 +97,7 @@ class ComponentInstance:
     known: Mapping[str, Certificate] = field(repr=False)
     version: Version
     prefix: str | None = None
-    authority: Authority = field(default_factory=Authority)
+    state: FolderState = field(default_factory=FolderState)
 
     @property
     def component(self) -> str:

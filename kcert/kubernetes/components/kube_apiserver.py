@@ -42,6 +42,7 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield from _kubelets(instance)
     yield from _tokens(instance)
     yield from _front_proxy(instance)
+    yield from _encryption(instance)
     yield Option("--authorization-mode", "Node,RBAC", "Node: a kubelet sees what its own pods need, and no more")
     yield Option("--enable-admission-plugins", "NodeRestriction", "a kubelet changes its own node, and no other")
     if instance.profile.bootstrap_tokens or instance.cluster.bootstrap_nodes:
@@ -53,6 +54,13 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
             instance.service_cidrs,
             "services' addresses; the first is the API server's own, and a SAN of its certificate",
         )
+
+
+def _encryption(instance: ComponentInstance) -> Iterator[Option]:
+    path = instance.profile.encryption_config
+    if instance.state.encrypts:
+        why = "the key that Secrets are encrypted with in etcd; the file is as secret as a private key"
+        yield Option("--encryption-provider-config", path, why, mounts=path)
 
 
 def _serving(instance: ComponentInstance) -> Iterator[Option]:

@@ -31,9 +31,9 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     own = bindings.controller_manager
     yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
-    if instance.authority.unusable is None:
+    if instance.state.ca_unusable is None:
         # It takes a single certificate, and does not start with the two of a CA that is being replaced.
-        alone: Part = "new" if instance.authority.changing else "crt"
+        alone: Part = "new" if instance.state.ca_rotating else "crt"
         yield instance.file(
             "--cluster-signing-cert-file", bindings.cluster_ca, alone, "the CA that csrsigning signs with"
         )
@@ -46,7 +46,7 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
         "* holds csrapproving, csrsigning and csrcleaner; the other two are for nodes that join with a token",
     )
     # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
-    part: Part = "chain" if instance.authority.chained else "crt"
+    part: Part = "chain" if instance.state.ca_chained else "crt"
     yield instance.file(
         "--root-ca-file", bindings.cluster_ca, part, "the CA that every pod gets, to know the API server by"
     )

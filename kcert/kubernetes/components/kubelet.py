@@ -35,7 +35,20 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield Option(
         "--config", instance.profile.configurations[NAME], "its KubeletConfiguration: --format config prints it"
     )
-    yield instance.file("--kubeconfig", instance.bindings.kubelet, "kubeconfig", "the API server, and who it is there")
+    if instance.host.bootstrap:
+        yield Option(
+            "--bootstrap-kubeconfig",
+            instance.profile.bootstrap_kubeconfig,
+            "the API server, and the token that it asks for its first certificate with (`kcert bootstrap`)",
+        )
+        yield Option(
+            "--kubeconfig",
+            instance.profile.kubelet_kubeconfig,
+            "the kubelet writes it, once it has its certificate",
+        )
+    else:
+        own = instance.bindings.kubelet
+        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
     yield Option(
         "--hostname-override", instance.host.name, "the node's name: its certificate says system:node: and this"
     )
@@ -65,10 +78,15 @@ def settings(instance: ComponentInstance) -> Iterator[Setting]:
     yield Setting(("clusterDomain",), cluster.dns_domain, "the domain of services' names")
     if instance.version.minor >= 27:
         yield Setting(("containerRuntimeEndpoint",), RUNTIME, "where containerd is")
-    if instance.profile.kubelets_rotate:
+    if instance.profile.kubelets_rotate or instance.host.bootstrap:
         yield Setting(("rotateCertificates",), True, "it asks for its next client certificate in time, by itself")
+    if instance.host.bootstrap:
+        yield Setting(
+            ("serverTLSBootstrap",), True, "it asks for its serving certificate too, which has to be approved by hand"
+        )
+    if instance.profile.static_pods:
         yield Setting(("staticPodPath",), "/etc/kubernetes/manifests", "where the control plane's manifests lie")
-    if bindings.kubelet_server:
+    if bindings.kubelet_server and not instance.host.bootstrap:
         crt, key = instance.reads(bindings.kubelet_server, "crt"), instance.reads(bindings.kubelet_server, "key")
         yield Setting(("tlsCertFile",), crt.path, "what it shows to the API server that dials it", crt)
         yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)

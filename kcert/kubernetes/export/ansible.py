@@ -13,7 +13,7 @@ from kcert import profiles
 from kcert.kubernetes import bundles
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.export.target import Export, Piece
-from kcert.kubernetes.placement import authority_in
+from kcert.kubernetes.placement import folder_state
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
@@ -45,7 +45,8 @@ def export(folder: Folder) -> Export:
     Raises InputError for certificates and kubeconfigs that are missing, stale or expired, with the command
     that makes them.
     """
-    made = bundles.bundles(folder, ())
+    # Units and manifests stay as they are on a cluster that runs.
+    made = tuple(one.certificates_only for one in bundles.bundles(folder, ()))
     pieces = [
         Piece(PurePosixPath("inventory.yaml"), inventory(folder.cluster, made).encode(), PUBLIC_MODE),
         *_play(),
@@ -62,8 +63,8 @@ def export(folder: Folder) -> Export:
 
 def signs_with(folder: Folder) -> PurePosixPath | None:
     """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
-    authority = authority_in(folder.root, folder.cluster, folder.openssl)
-    if not authority.changing or authority.unusable:
+    state = folder_state(folder.root, folder.cluster, folder.openssl)
+    if not state.ca_rotating or state.ca_unusable:
         return None
     return profiles.PROFILES[folder.cluster.profile].install_path(folder.known["ca"], "new", "kube-controller-manager")
 

@@ -55,9 +55,20 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     yield grader.check("pki/ca.crt is called as it was agreed", lambda: _misnamed(scenario, grader))
     yield grader.check("pki/ca.crt has signed itself", lambda: _not_alone(grader))
     yield grader.check("it lasts as long as it was agreed", lambda: _short_lived(scenario, grader))
+    yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", lambda: _not_a_ca(grader))
     yield grader.check("what it signs is accepted", lambda: _signs_in_vain(scenario, grader))
-    yield grader.private_keys_protected()
-    yield grader.no_check_errors("pki")
+    if (grader.pki / "ca.key").exists():
+        yield grader.private_keys_protected()
+    if (grader.pki / "ca.crt").exists():
+        yield grader.no_check_errors("pki")
+
+
+def _not_a_ca(grader: Grader) -> str | None:
+    """OpenSSL before 3.5 takes a self-signed version 1 certificate for a CA; Kubernetes' own checks do not."""
+    ca = grader.certificate("ca")
+    if ca.version != 3:
+        return f"it is version {ca.version}, without extensions: name the openssl.cnf and its section when you sign it"
+    return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
 def _misnamed(scenario: Scenario, grader: Grader) -> str | None:

@@ -74,6 +74,9 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     first, last = sets[0], sets[-1]
     yield grader.check("rollouts/0 is what the machines had when it began", lambda: _not_the_first(grader, first))
     yield from (_gone_over(*pair) for pair in itertools.pairwise(sets))
+    if len(sets) == 1:
+        yield from _not_begun()
+        return
     where = grader.name(last.pki)
     yield grader.check(f"in {where} a new CA is trusted, and it alone", lambda: _not_new_alone(grader, last))
     for spec in scenario.specs:
@@ -89,6 +92,12 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     )
     yield grader.private_keys_protected()
     yield grader.no_check_errors("pki")
+
+
+def _not_begun() -> Iterator[Check]:
+    """Before the first new set of files nothing can be said about the end."""
+    for what in ("the last set of files trusts a new CA, and it alone", "what the old CA signed is refused at the end"):
+        yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
 
 
 def rolled_out(grader: Grader) -> list[Grader]:

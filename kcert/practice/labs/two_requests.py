@@ -13,7 +13,7 @@ from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, p
 from kcert.openssl import cnf
 from kcert.openssl.read import X509, Request, read_certificate, read_request
 from kcert.practice.builder import Make
-from kcert.practice.grader import AbsentError, short_lived, user
+from kcert.practice.grader import AbsentError, NotYetError, short_lived, user
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
 from kcert.shell import Command, read
@@ -121,24 +121,33 @@ def _object(grader: Grader, name: str) -> SigningRequest:
     return found
 
 
-def _undecided(grader: Grader, name: str, right: str) -> str | None:
-    found = _object(grader, name)
-    decisions = [kind for kind in (APPROVED, DENIED) if found.condition(kind)]
+def _decisions(request: SigningRequest) -> list[str]:
+    """Return how *request* was decided; raises NotYetError while it is pending."""
+    decisions = [kind for kind in (APPROVED, DENIED) if request.condition(kind)]
     if not decisions:
-        return "nobody has decided about it"
+        raise NotYetError("it is neither approved nor denied")
+    return decisions
+
+
+def _undecided(grader: Grader, name: str, right: str) -> str | None:
+    decisions = _decisions(_object(grader, name))
     if len(decisions) > 1:
         return "it is approved and denied, which the API server never allows"
     return None if decisions == [right] else "the decision is not the right one"
 
 
 def _given(grader: Grader, name: str) -> str | None:
-    return "there is one in the object" if _object(grader, name).certificate else None
+    request = _object(grader, name)
+    if request.certificate:
+        return "there is one in the object"
+    _decisions(request)
+    return None
 
 
 def _not_given(grader: Grader, name: str) -> str | None:
     found = _object(grader, name)
     if found.certificate is None:
-        return "there is none in the object"
+        raise NotYetError("there is none in the object")
     certificate = read_certificate(grader.openssl, found.certificate.decode("ascii", "replace"))
     request = read_request(grader.openssl, found.request.decode("ascii", "replace"))
     if not isinstance(certificate, X509) or not isinstance(request, Request):

@@ -31,11 +31,11 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
     days = HEADINGS.index("days left")
     for entry in entries:
         cells = row(entry)
-        writer.writerow([cell if column == days else _harmless(cell) for column, cell in enumerate(cells)])
+        writer.writerow([cell if column == days else harmless(cell) for column, cell in enumerate(cells)])
     return text.getvalue().encode()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Keep a spreadsheet from running a name as a formula: a certificate may be called ``=HYPERLINK(…)``.
 
     Where the decimal point is a comma, it begins a new cell behind each semicolon.

@@ -1,0 +1,208 @@
+"""The certificates of a PKI folder that no kcert.yaml describes: found by what they say, whatever made them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Certificate, Files, Kind, Role
+from kcert.clusters import KUBEADM, cluster_kind_of
+from kcert.files import read_regular
+from kcert.issue.adopt import key_of, kind_of, subject_of
+from kcert.issue.status import issuer_mismatch
+from kcert.kubeconfig import LARGEST, opened
+from kcert.openssl.read import X509, certificate_pems, read_certificates
+from kcert.openssl.verify import Signatures
+from kcert.quoting import quote
+from kcert.roles import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.config import Cluster
+
+_ENDINGS = (".crt", ".pem", ".cert", ".cer")
+_KUBECONFIG_ENDINGS = (".conf", ".kubeconfig")
+_UNUSED_FOLDERS = {
+    *("renewed", "revoked", "expired", "certs_by_serial", "backup", "backups", "bak", "old", "tmp", "temporary-certs")
+}
+"""Folders in which openssl, easy-rsa, K3s and people keep what was replaced."""
+
+MOST_FILES = 2000
+"""Files that are read; a PKI folder with more is not one cluster's."""
+
+DEPTH = 3
+"""Levels of folders below the PKI folder that are searched: kubeadm's pki/etcd is two."""
+
+
+@dataclass(frozen=True)
+class CertificateFile:
+    """The first certificate of a file; ``server`` is set where it is inside a kubeconfig, ``sha256`` is the file's."""
+
+    name: PurePosixPath
+    x509: X509
+    sha256: str
+    server: str = ""
+
+
+class FolderContent:
+    """What is in a PKI folder: ``specs`` describe its certificates, ``left_out`` says which have none, and why."""
+
+    def __init__(self, root: Path, openssl: str) -> None:
+        self.root = root
+        self.openssl = openssl
+        files = read_folder(root, openssl)
+        cas = _first_of_each(file for file in files if file.x509.ca and not file.server)
+        leaves = _first_of_each(file for file in files if not file.x509.ca)
+        names = {file.name: self._name(file) for file in (*cas, *leaves)}
+        self.cas = {names[file.name]: file for file in cas}
+        pairs = [(leaf, ca) for leaf in leaves for ca in cas if not issuer_mismatch(leaf.x509, ca.x509)]
+        signatures = Signatures(openssl, [(leaf.x509, (ca.x509,), ()) for leaf, ca in pairs])
+        issuers: dict[PurePosixPath, str] = {}
+        for leaf, ca in pairs:
+            if signatures.verdict(leaf.x509, (ca.x509,)) is None:
+                issuers.setdefault(leaf.name, names[ca.name])
+        self.left_out: list[str] = []
+        specs = [self._spec(file, names[file.name], None) for file in cas]
+        for file in leaves:
+            spec = self._spec(file, names[file.name], issuers.get(file.name))
+            path = root / file.name
+            if spec.issuer is None:
+                self.left_out.append(
+                    f"{path}: the CA that signed it, {str(file.x509.issuer)!a}, has no certificate in {root}"
+                )
+            elif not file.server and not (root / spec.files.key).is_file():
+                self.left_out.append(f"{path}: its key {spec.files.key} is not in {root}")
+            else:
+                specs.append(spec)
+        self.specs = tuple(specs)
+
+    def unnamed(self, cluster: Cluster) -> Cluster:
+        """Return *cluster* as a stand-in for the one that the folder is for, of which nothing is known."""
+        return replace(cluster, name="", profile="", defaults=(), users=())
+
+    def kubeconfigs_above(self) -> list[str]:
+        """Return, for kubeadm's pki folder, the kubeconfigs of the folder above it."""
+        above = self.root.absolute().parent
+        here = [f"{name}.conf" for name in ("admin", "super-admin", "controller-manager", "scheduler")]
+        there = [str(above / name) for name in here if (above / name).is_file()]
+        if not there:
+            return []
+        return [f"{', '.join(there)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"]
+
+    def issuer_of(self, found: X509) -> Certificate | None:
+        """Return the CA of the folder that has signed *found*, as `openssl verify` says; None where there is none."""
+        cas = [spec for spec in self.specs if spec.kind is Kind.CA]
+        fitting = [(spec, self.cas[spec.name].x509) for spec in cas]
+        fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(found, ca)]
+        signatures = Signatures(self.openssl, [(found, (ca,), ()) for _, ca in fitting])
+        signed = (spec for spec, ca in fitting if signatures.verdict(found, (ca,)) is None)
+        # A CA without its key cannot sign again: one with it comes first.
+        return min(signed, key=lambda spec: not (self.root / spec.files.key).is_file(), default=None)
+
+    def _name(self, file: CertificateFile) -> str:
+        """Return what the user types for it: its path without the ending; a folder that only sorts is left out."""
+        parts = [part for part in file.name.parts[:-1] if part not in ("issued", "pki")]
+        stem = file.name.name if file.server else file.name.stem
+        return "/".join((*parts, stem))
+
+    def _spec(self, file: CertificateFile, name: str, issuer: str | None) -> Certificate:
+        x509 = file.x509
+        role = self._role(file)
+        stem = file.name.with_suffix("")
+        files = Files(
+            key=stem.with_suffix(".key") if file.server else self._key_of(file.name),
+            cnf=stem.with_name(f"openssl-{stem.name}.cnf"),
+            csr=stem.with_suffix(".csr"),
+            crt=stem.with_suffix(".crt") if file.server else file.name,
+            kubeconfig=file.name if file.server else None,
+        )
+        return Certificate(
+            name=name,
+            role=role,
+            chapter=ROLES[role].chapter or "client",
+            kind=Kind.CA if x509.ca else kind_of(x509),
+            subject=subject_of(x509),
+            key=key_of(x509),
+            files=files,
+            days=max(1, (x509.not_after - x509.not_before).days),
+            alt_names=x509.alt_names,
+            issuer=issuer,
+            server=file.server,
+            intermediate=bool(x509.ca) and not x509.self_issued,
+        )
+
+    def _role(self, file: CertificateFile) -> Role:
+        path = (self.root / file.name).absolute()
+        known = (cluster_kind_of(path) or KUBEADM).role_of(path) or KUBEADM.role_of(Path("/pki", file.name))
+        if known:
+            return known
+        if file.x509.ca:
+            return Role.CLUSTER_CA
+        return Role.APISERVER if kind_of(file.x509) is Kind.SERVER else Role.USER
+
+    def _key_of(self, crt: PurePosixPath) -> PurePosixPath:
+        """Return the file of its key: beside it as openssl's users or cfssl name it, or in easy-rsa's private/."""
+        beside = crt.with_suffix(".key")
+        private = [folder / "private" / f"{crt.stem}.key" for folder in (crt.parent, crt.parent.parent)]
+        candidates = (beside, crt.with_name(f"{crt.stem}-key.pem"), *private)
+        return next((path for path in candidates if (self.root / path).is_file()), beside)
+
+
+def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
+    """Return each certificate once, under the first of its names; in a kubeconfig it counts by itself."""
+    first: dict[tuple[str, str], CertificateFile] = {}
+    for file in files:
+        first.setdefault((file.x509.sha256, str(file.name) if file.server else ""), file)
+    return list(first.values())
+
+
+def read_folder(root: Path, openssl: str) -> list[CertificateFile]:
+    """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
+    pems: list[tuple[PurePosixPath, str, str, str]] = []
+    for name in _names(root):
+        try:
+            content = read_regular(root / name)
+        except OSError:
+            continue
+        server = ""
+        if name.suffix in _KUBECONFIG_ENDINGS:
+            inside = opened(content)
+            if inside is None:
+                continue
+            content, server = inside.crt, inside.server
+        if found := certificate_pems(content)[:1]:
+            pems.append((name, found[0], hashlib.sha256(content).hexdigest(), server))
+    read = read_certificates(openssl, [pem for _, pem, _, _ in pems])
+    return [
+        CertificateFile(name, x509, sha256, server)
+        for (name, _, sha256, server), x509 in zip(pems, read, strict=True)
+        if isinstance(x509, X509)
+    ]
+
+
+def _names(root: Path) -> list[PurePosixPath]:
+    """Return the files that may be certificates or kubeconfigs, those of the upper folders first."""
+    found: list[PurePosixPath] = []
+    for folder, folders, files in os.walk(root):
+        below = PurePosixPath(Path(folder).relative_to(root))
+        ends = len(below.parts) >= DEPTH
+        folders[:] = [] if ends else sorted(n for n in folders if n not in _UNUSED_FOLDERS and not n.startswith("."))
+        for name in files:
+            path = Path(folder, name)
+            if name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS)) and path.is_file() and path.stat().st_size <= LARGEST:
+                found.append(below / name)
+    return sorted(found, key=lambda path: (len(path.parts), path))[:MOST_FILES]
+
+
+def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
+    """Return those of *specs* that *name* means: as `plan` names them, or as `kubeadm certs renew` does."""
+    spellings = {name, name.removesuffix(".conf"), name.removesuffix(".crt")}
+    return tuple(
+        spec
+        for spec in specs
+        if spellings & {spec.name, spec.name.replace("/", "-"), spec.name.removesuffix(".conf"), str(spec.files.proof)}
+    )

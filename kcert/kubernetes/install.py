@@ -1,0 +1,296 @@
+"""What a host needs besides certificates: units or static pods, configuration files, and the script that installs all.
+
+Everything is made from the components' own options; nothing here is written down twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from kcert import profiles
+from kcert.errors import InputError
+from kcert.files import read_regular
+from kcert.kubernetes import bootstrap, encryption, render
+from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.quoting import quote
+from kcert.roles import CLUSTER_ADMINS, MASTERS
+from kcert.store import PUBLIC_MODE, SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from kcert.config import Cluster, Host
+    from kcert.kubernetes.components import ComponentInstance, FolderState
+    from kcert.kubernetes.credentials import Folder
+    from kcert.profiles.profile import KnownIssue
+
+UNITS = PurePosixPath("/etc/systemd/system")
+STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
+BACKUPS = "/var/backups/kcert"
+MANIFESTS = "manifests"
+"""The folder of an archive with what is applied with kubectl."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A file that kcert writes for a host: its path there, and the command that prints it, or the file it is.
+
+    ``source`` is its path in the PKI folder, for what is in there; ``form`` is the --format of `kcert flags` that
+    prints the others.
+    """
+
+    path: PurePosixPath
+    mode: int
+    component: str
+    why: str
+    content: bytes = field(repr=False)
+    source: PurePosixPath | None = None
+    form: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An object for the cluster, to be applied with kubectl once the API server answers."""
+
+    name: str
+    why: str
+    content: bytes = field(repr=False)
+    mode: int = PUBLIC_MODE
+
+
+def generated(folder: Folder, host: Host, state: FolderState) -> Iterator[Generated]:
+    """Yield units or static pods, and the configuration files, of the components on *host*.
+
+    Raises InputError for a bootstrap token that is missing or expired.
+    """
+    profile = profiles.PROFILES[folder.cluster.profile]
+    kubelets = {there.name for there in profile.kubelet_hosts(folder.cluster)}
+    runs_pods = profile.static_pods and host.name in kubelets
+    for instance in on_host(folder.cluster, host, state):
+        name = instance.component
+        if runs_pods and instance.program.pod(instance):
+            text = render.manifest(instance)
+            yield _file(
+                STATIC_PODS / f"{name}.yaml", instance, "the static pod that the kubelet starts", text, "manifest"
+            )
+        elif instance.program.why_no_unit(profile) is None:
+            yield _file(UNITS / f"{name}.service", instance, "the systemd unit", render.unit(instance), "systemd")
+        else:
+            continue
+        if tuple(instance.program.settings(instance)):
+            path = PurePosixPath(profile.configurations[name])
+            yield _file(path, instance, "its configuration file", render.configuration(instance), "config")
+        if name == "kube-apiserver" and state.encrypts:
+            content = read_regular(folder.root / encryption.FILE)
+            path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
+            yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
+        if name == "kubelet" and instance.host.bootstrap:
+            path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
+            _check_token(folder, host)
+            content = read_regular(folder.root / bootstrap.KUBECONFIG)
+            yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
+
+
+def _file(path: PurePosixPath, instance: ComponentInstance, why: str, text: str, form: str) -> Generated:
+    return Generated(path, PUBLIC_MODE, instance.component, why, text.encode(), form=form)
+
+
+def _check_token(folder: Folder, host: Host) -> None:
+    token = bootstrap.read(folder.root)
+    command = f"`kcert bootstrap{folder.option}` makes one"
+    if token is None or not (folder.root / bootstrap.KUBECONFIG).is_file():
+        raise InputError(f"{host.name} bootstraps, and there is no token: {command}.")
+    if token.expires <= datetime.now(timezone.utc):
+        raise InputError(f"{host.name} bootstraps, and the token expired on {token.expires:%Y-%m-%d}: {command}.")
+
+
+def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
+    """Yield what is applied once to the cluster; it is in the archive of the first control-plane host."""
+    cluster = folder.cluster
+    if host.name != cluster.control_plane[0].name:
+        return
+    known = folder.known
+    client = known[profiles.PROFILES[cluster.profile].bindings(cluster, host.name).kubelet_client].subject
+    assert client
+    if MASTERS not in client.organizations and CLUSTER_ADMINS not in client.organizations:
+        why = f"the user {client.common_name} may use the kubelets' API, for logs and exec"
+        binding = _binding("kcert:kube-apiserver-to-kubelet", "system:kubelet-api-admin", "User", client.common_name)
+        yield Manifest("kube-apiserver-to-kubelet.yaml", why, binding)
+    if any(cert.subject and CLUSTER_ADMINS in cert.subject.organizations for cert in known.values()):
+        why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no rights before (use super-admin.conf to apply it)"
+        yield Manifest("cluster-admins.yaml", why, _binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS))
+    if cluster.bootstrap_nodes:
+        _check_token(folder, cluster.bootstrap_nodes[0])
+        token, rbac = (read_regular(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
+        yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
+
+
+def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
+    import yaml
+
+    content: dict[str, Any] = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
+    }
+    return str(yaml.safe_dump(content, sort_keys=False)).encode()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file in the table of INSTALL.md, and in install.sh."""
+
+    path: PurePosixPath
+    mode: int
+    readers: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+_INSTRUCTIONS = """\
+# What {host} needs
+
+Cluster {cluster}, profile {profile}, Kubernetes {version}. All of it belongs to root, and it is all that this host
+needs: nothing that only another host reads is in it.
+
+| file | mode | read by | what for |
+| --- | --- | --- | --- |
+{files}
+
+The CA's certificate is on every host, because every component verifies what the others present.
+
+## Install
+
+On {host}, in a folder of your own:
+
+    umask 077
+    tar -xzf {host}.tar.gz
+    sudo ./install.sh
+
+The script says what it does, and can be run again. It keeps what it replaces in {backups}, and does not start
+anything. By hand, the same without backups:
+
+{commands}
+
+## Start
+{start}{apply}{issues}
+## Afterwards
+
+Delete the archive and what you unpacked: they hold keys. `kcert flags COMPONENT --host {host}` explains each option.
+"""
+
+
+def instructions(cluster: Cluster, host: Host, rows: Sequence[Row], applied: Sequence[Manifest]) -> str:
+    """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
+    profile = profiles.PROFILES[cluster.profile]
+    files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
+    return _INSTRUCTIONS.format(
+        host=host.name,
+        cluster=cluster.name,
+        profile=cluster.profile,
+        version=cluster.version,
+        files="\n".join(files),
+        backups=BACKUPS,
+        commands="\n".join(_by_hand(row) for row in rows),
+        start=_start(rows),
+        apply=_apply(applied),
+        issues=_issues(profile.known_issues(cluster)),
+    )
+
+
+def _by_hand(row: Row) -> str:
+    source, target = quote(str(row.path.relative_to("/"))), quote(str(row.path))
+    return f"    sudo install -D -o root -g root -m {row.mode:o} {source} {target}"
+
+
+def _units(rows: Iterable[Row]) -> list[str]:
+    names = {row.path.stem for row in rows if row.path.parent == UNITS}
+    return [name for name in COMPONENTS if name in names]
+
+
+def _start(rows: Sequence[Row]) -> str:
+    units = _units(rows)
+    if not units:
+        return "\nNothing on this host is a systemd unit of kcert's.\n"
+    words = "\nThe programs themselves (in /usr/local/bin) and a container runtime are not in the archive. Start "
+    words += "etcd on all its members at the same time: each waits for the others.\n" if "etcd" in units else "them:\n"
+    return f"{words}\n    sudo systemctl daemon-reload\n    sudo systemctl enable --now {' '.join(units)}\n"
+
+
+def _apply(applied: Sequence[Manifest]) -> str:
+    if not applied:
+        return ""
+    rows = "".join(f"    kubectl apply -f {MANIFESTS}/{one.name}\n" for one in applied)
+    reasons = "".join(f"- {one.name}: {one.why}.\n" for one in applied)
+    return f"\n## Apply\n\nOnce, when the API server answers, with an administrator's kubeconfig:\n\n{rows}\n{reasons}"
+
+
+def _issues(issues: Sequence[KnownIssue]) -> str:
+    if not issues:
+        return ""
+    rows = "".join(f"- {issue.component}: {issue.problem}\n" for issue in issues)
+    return (
+        "\n## Known issues\n\nThe profile follows its book, and these come with it. `fix_known_issues: true` in "
+        f"kcert.yaml corrects them.\n\n{rows}"
+    )
+
+
+_SCRIPT = """\
+#!/bin/sh
+# Install what {host} needs for the cluster {cluster}.
+# Usage: ./install.sh [ROOT]   (ROOT: another root folder, for example a mounted image; default: this machine)
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=${{1:-}}
+backup=$root{backups}/$(date -u +%Y%m%dT%H%M%SZ)-$$
+
+if [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
+    echo "install.sh: run as root: sudo ./install.sh" >&2
+    exit 1
+fi
+
+# put MODE PATH: install a file, and keep the one that it replaces.
+put() {{
+    target=$root$2
+    if [ -f "$target" ] && [ ! -L "$target" ] && cmp -s "$here$2" "$target"; then
+        chmod "$1" "$target"
+        echo "unchanged  $target"
+        return
+    fi
+    if [ -e "$target" ] || [ -L "$target" ]; then
+        (umask 077 && mkdir -p "$(dirname "$backup$2")" && mv "$target" "$backup$2")
+        echo "backed up  $target -> $backup$2"
+    fi
+    (umask 022 && mkdir -p "$(dirname "$target")")
+    install -m "$1" "$here$2" "$target"
+    if [ "$(id -u)" -eq 0 ]; then chown root:root "$target"; fi
+    echo "installed  $target"
+}}
+
+{files}
+{reload}"""
+
+_RELOAD = """
+if [ -z "$root" ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    echo "systemd has read the units. Start them as INSTALL.md says: systemctl enable --now {units}"
+fi
+"""
+
+
+def script(cluster: Cluster, host: Host, rows: Sequence[Row]) -> str:
+    """Return install.sh: it installs every file, keeps what it replaces, and changes nothing when run again."""
+    units = _units(rows)
+    return _SCRIPT.format(
+        host=host.name,
+        cluster=cluster.name,
+        backups=BACKUPS,
+        files="\n".join(f"put {row.mode:o} {quote(str(row.path))}" for row in rows),
+        reload=_RELOAD.format(units=" ".join(units)) if units else "",
+    )

@@ -1,0 +1,126 @@
+"""A sealed exam: what it asks cannot be read from its folder, and a result that was changed shows.
+
+The state of the exam and of its labs is encrypted and authenticated with a key of the exam's own. A copy of that key,
+encrypted with the teacher's word, lets the teacher prove that a result belongs to the exam that was handed out. The
+key itself is in the folder as well, because kcert has to grade there: this keeps an honest student from looking, and
+shows a change by anyone who has not read this module. It is no protection against someone who has (SECURITY.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kcert.errors import InputError, ProgramError
+
+FOLDER, FILE = ".practice", "seal.json"
+
+WORD_VARIABLE = "KCERT_EXAM_WORD"
+
+_ROUNDS = 200_000
+"""Iterations of PBKDF2 for the word, which can be guessed; the key is random and needs one."""
+
+SHORTEST_WORD = 8
+"""Characters of a teacher's word; PBKDF2 slows guessing down, and no more."""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The key of a sealed exam (hex), and the same encrypted with the teacher's word (base64)."""
+
+    key: str
+    wrapped: str
+
+    def hide(self, text: str, openssl: str) -> str:
+        """Return *text* encrypted, base64."""
+        return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
+
+    def reveal(self, hidden: str, openssl: str) -> str:
+        """Return what ``hide`` made unreadable; raises ValueError where that was changed."""
+        try:
+            return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
+        except ProgramError:
+            raise ValueError(hidden) from None
+
+    def mac(self, text: str) -> str:
+        """Return the authentication code of *text*: HMAC-SHA256, hex."""
+        return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
+
+    def opens_with(self, word: str, openssl: str) -> bool:
+        """Return True where *word* is the one that the exam was sealed with."""
+        try:
+            return _enc(openssl, self.wrapped.encode(), word, _ROUNDS, decrypt=True).decode() == self.key
+        except (ProgramError, UnicodeDecodeError):
+            return False
+
+
+def new(word: str, openssl: str) -> Seal:
+    """Return a seal with the teacher's *word*; raises InputError for one that is too short."""
+    if len(word) < SHORTEST_WORD or not word.isprintable():
+        raise InputError(f"the word for --seal has {len(word)} characters: at least {SHORTEST_WORD} are needed.")
+    key = secrets.token_hex(32)
+    return Seal(key, _enc(openssl, key.encode(), word, _ROUNDS).decode("ascii").strip())
+
+
+def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
+    """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
+    from kcert.shell import Command, read
+
+    cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{WORD_VARIABLE}")
+    argv = (openssl, "enc", *cipher)
+    said = read(Command((*argv, "-d") if decrypt else argv), text, {WORD_VARIABLE: passphrase})
+    if not said.succeeded:
+        raise ProgramError(f"{openssl} enc failed (status {said.status}).")
+    return said.stdout
+
+
+def find(root: Path) -> Seal | None:
+    """Return the seal of the exam or task in *root*; None where it is not sealed, or the seal is damaged."""
+    from kcert.files import read_regular
+
+    try:
+        content = json.loads(read_regular(root / FOLDER / FILE))
+        seal = Seal(str(content["key"]), str(content["wrapped"]))
+        bytes.fromhex(seal.key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seal
+
+
+def put(root: Path, seal: Seal) -> None:
+    """Write *seal* into the dot folder of *root*, which exists and is new."""
+    descriptor = os.open(root / FOLDER / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(asdict(seal), file)
+
+
+def marker_file() -> Path | None:
+    """Return the file that remembers, for this user, which sealed exam is running (XDG base directories)."""
+    home = os.environ.get("XDG_STATE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.local/state")
+    return Path(home, "kcert", "exam.json") if home else None
+
+
+def mark_running(root: Path, deadline: str) -> None:
+    """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
+    marker = marker_file()
+    if marker is None:
+        return
+    with suppress(OSError):  # no home directory to write to: then only the exam's own folder is watched
+        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = marker.with_name(f".{secrets.token_hex(8)}")
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"folder": str(root.absolute()), "deadline": deadline}, file)
+        beside.replace(marker)
+
+
+def mark_over() -> None:
+    """Forget the running exam."""
+    if marker := marker_file():
+        with suppress(OSError):
+            marker.unlink()

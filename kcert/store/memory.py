@@ -1,0 +1,54 @@
+"""What a PKI folder remembers beside its files: what it was made for, and what was asked for on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kcert.errors import KcertError
+from kcert.store.directory import Directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "remembered.json"
+
+_MODE = 0o600
+
+
+@dataclass(frozen=True)
+class Memory:
+    """``example`` is True where the folder was made for the built-in example.
+
+    ``requests`` holds, by the name of a certificate, what was asked for on the command line: groups, cn, sans, key
+    and days, as the options have them.
+    """
+
+    example: bool = False
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return the file's content."""
+        return json.dumps({"example": self.example, "requests": self.requests}, indent=2) + "\n"
+
+
+def recall(own: Path) -> Memory:
+    """Return what the folder with kcert's own files *own* remembers; nothing where that is not kcert's own word."""
+    with contextlib.suppress(OSError, ValueError, KcertError, TypeError, AttributeError, RecursionError):
+        with Directory.open(own.parent) as folder, folder.own_child(own.name) as directory:
+            found = json.loads(directory.read(NAME))
+        requests = {
+            str(name): dict(request) for name, request in found["requests"].items() if isinstance(request, dict)
+        }
+        return Memory(found["example"] is True, requests)
+    return Memory()
+
+
+def remember(own: Directory, memory: Memory) -> None:
+    """Write *memory* into kcert's own folder."""
+    draft = f"{NAME}.draft"
+    own.unlink(draft)
+    own.write(draft, memory.text().encode("utf-8"), _MODE)
+    own.move(draft, own, NAME)

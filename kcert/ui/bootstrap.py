@@ -1,0 +1,64 @@
+"""A bootstrap token on the screen: what was run, what was written, and what to apply. Never the secret part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.kubernetes import bootstrap
+from kcert.ui.console import block, clean_line, command_line, heading, say, screen
+from kcert.ui.output_of import OutputOfCommands
+
+if TYPE_CHECKING:
+    from kcert.kubernetes.bootstrap import Bootstrap
+    from kcert.kubernetes.credentials import Folder
+
+
+class Telling(OutputOfCommands):
+    """Says each step as it happens."""
+
+    def __init__(self, folder: Folder, *, explain: bool) -> None:
+        super().__init__(explain=explain)
+        self._folder = folder
+        if explain:
+            for paragraph in lessons.lesson("bootstrap").opening.split("\n\n")[:2]:
+                say(paragraph)
+                screen().print()
+
+    def ends(self, made: Bootstrap) -> None:
+        """Say which files there are, which commands apply them, and which nodes need them."""
+        root, token = self._folder.root, made.token
+        state = "created" if made.created else "kept; --new-token replaces it"
+        say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
+        secret = (root / name for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG))
+        block([f"-> {clean_line(str(path))}  (mode 0600)" for path in secret], "file")
+        if self._explain:
+            self._show_manifests(made)
+        heading("Apply to the cluster")
+        command_line(("kubectl", "apply", "-f", str(root / bootstrap.TOKEN)))
+        for binding in bootstrap.BINDINGS:
+            if self._explain:
+                screen().print()
+                say(binding.why)
+            command_line(binding.command)
+        screen().print()
+        say("The same three bindings as manifests:")
+        command_line(("kubectl", "apply", "-f", str(root / bootstrap.RBAC)))
+        screen().print()
+        self._next()
+
+    def _show_manifests(self, made: Bootstrap) -> None:
+        heading(str(bootstrap.TOKEN))
+        block(bootstrap.shown(made.token).splitlines())
+        heading(str(bootstrap.RBAC))
+        block(bootstrap.rbac().splitlines())
+
+    def _next(self) -> None:
+        nodes, option = self._folder.cluster.bootstrap_nodes, self._folder.option
+        if not nodes:
+            say("No node has `bootstrap: true` in kcert.yaml yet. For those that do, kcert makes no certificate.")
+            return
+        say(f"Next: `kcert bundle {nodes[0].name}{option}` packs what the node needs. Once its kubelet runs:")
+        block(
+            ["kcert csr list", "kcert csr approve NAME   # its serving certificate, which nothing approves by itself"]
+        )

@@ -1,0 +1,221 @@
+"""A class: sealed exams, the report on them, and the quiz."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kcert.practice import exam, quiz, session
+from kcert.practice import seal as seals
+from kcert.practice.labs import NAMES
+from tests.practice.test_practice_command import QUICK, SOLVES, practice, started
+from tests.running import Kcert, output
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.running import Ended
+
+WORD = "correct horse"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """A user of their own, who has typed the word."""
+    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.WORD_VARIABLE: WORD}
+
+
+@pytest.fixture(scope="module")
+def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sealed exam of two labs, as a teacher hands it out."""
+    home = tmp_path_factory.mktemp("teacher")
+    ended = Kcert(home)(
+        *("practice", "exam", "--seal", "--labs", "2", "--name", "Olga"),
+        variables={"HOME": str(home), seals.WORD_VARIABLE: WORD},
+    )
+    assert ended.status == 0, ended.stderr
+    assert "sealed" in ended.stdout
+    return home / "lab"
+
+
+@pytest.fixture
+def sealed(handed_out: Path, kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> Path:
+    """That exam on a learner's machine, where it is running."""
+    shutil.copytree(handed_out, tmp_path / "lab")
+    assert "Task 2" in kcert("practice", "exam", variables=home).stdout
+    return tmp_path / "lab"
+
+
+def refused(ended: Ended) -> str:
+    assert (ended.status, ended.stdout) == (2, ""), ended.stdout
+    return " ".join(ended.stderr.split())
+
+
+def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    shown = kcert("practice", "exam", variables=home).stdout
+    record = json.loads(kcert("practice", "exam", "--format", "json", variables=home).stdout)
+    texts = [path.read_text(encoding="utf-8") for path in sealed.rglob(".practice/*.json")]
+
+    assert [task["title"] for task in record["tasks"]] == ["Task 1", "Task 2"]
+    assert {record["seed"], *(task["lab"] for task in record["tasks"])} == {None}
+    for text in (shown, *texts):
+        assert not [name for name in NAMES if name in text]
+        assert '"seed":' not in text
+    assert (sealed / "1/story.txt").read_text(encoding="utf-8").startswith("Task 1\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "lab/1", "--format", "json"),
+        ("check", "copy", "--format", "json"),
+        ("renew", "admin"),
+        ("diagnose", "lab/1/story.txt"),
+        ("explain", "make-the-ca"),
+        ("practice", "start", "make-the-ca", "--dir", "other"),
+        ("practice", "solution", "--dir", "other"),
+    ],
+)
+def test_what_solves_a_task_by_itself_is_off(
+    sealed: Path, kcert: Kcert, tmp_path: Path, home: dict[str, str], command: tuple[str, ...]
+) -> None:
+    started(tmp_path / "other")
+    shutil.copytree(sealed / "1", tmp_path / "copy")
+    assert "is off while the sealed exam in" in refused(kcert(*command, variables=home))
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_check_in_a_sealed_exam_says_solved_or_not_and_costs(kcert: Kcert, home: dict[str, str]) -> None:
+    said = [kcert("practice", "check", "--dir", "lab/1", variables=home) for _ in range(2)]
+    record = json.loads(kcert("practice", "exam", "--format", "json", variables=home).stdout)
+
+    assert {(one.status, one.stdout) for one in said} == {(1, "Not solved.\n")}
+    assert [task["wrong"] for task in record["tasks"]] == [2, 0]
+
+
+def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
+    task = exam.Task("1", QUICK, 1)
+    points = [exam.Mark(task, "", 2, solved=True, hints=1, wrong=wrong).points for wrong in (0, 2, 20)]
+    assert points == pytest.approx([1.5, 1.1, 0.5])
+
+
+def test_handing_in_below_the_pass_mark_ends_with_status_1(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    ended = kcert("practice", "exam", "--finish", variables=home)
+
+    assert ended.status == 1
+    assert "0 of" in ended.stdout
+    assert kcert("check", str(sealed / "1"), variables=home).status in (0, 1)  # the exam is over
+
+
+def test_a_changed_result_shows(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    path = sealed / ".practice/exam.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    whole["mac"] = "0" * 64
+    path.write_text(json.dumps(whole), encoding="utf-8")
+
+    assert "exam.json is damaged" in refused(kcert("practice", "exam", variables=home))
+
+
+def test_the_state_of_one_task_is_none_of_another(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    shutil.copy(sealed / ".practice/exam.json", sealed / "1/.practice/state.json")
+    assert "damaged" in refused(kcert("practice", "hint", "--dir", "lab/1", variables=home))
+
+
+def test_a_short_word_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
+    ended = kcert("practice", "exam", "--seal", variables={**home, seals.WORD_VARIABLE: "short"})
+    assert "5 characters: at least 8" in refused(ended)
+    assert not (tmp_path / "lab").exists()
+
+
+# --- the report
+
+
+@pytest.fixture
+def classroom(kcert: Kcert, tmp_path: Path) -> Path:
+    """Three learners: one solved a lab alone, one with its solution, one has only started."""
+    for name in ("anna", "ben", "carl"):
+        practice(kcert, "start", QUICK, "--seed", "3", "--dir", f"class/{name}", "--name", name.title())
+    practice(kcert, "check", "--dir", "class/anna", status=1)
+    kcert.done(*SOLVES, "--dir", "class/anna/pki", "--config", "class/anna/kcert.yaml")
+    practice(kcert, "hint", "--dir", "class/anna")
+    practice(kcert, "check", "--dir", "class/anna")
+    script = practice(kcert, "solution", "--dir", "class/ben", "--format", "sh")
+    assert output(["bash", "-c", script], tmp_path / "class/ben").status == 0
+    practice(kcert, "check", "--dir", "class/ben")
+    return tmp_path / "class"
+
+
+@pytest.mark.usefixtures("classroom")
+def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
+    lines = json.loads(practice(kcert, "report", "class", "--format", "json"))
+
+    found = {
+        line["learner"]: (line["solved"] is not None, line["hints"], line["tries"], line["solution"]) for line in lines
+    }
+    assert found == {"Anna": (True, 1, 2, False), "Ben": (True, 0, 1, True), "Carl": (False, 0, 0, False)}
+    assert {(line["lab"], line["seed"]) for line in lines} == {(QUICK, 3)}
+    assert lines[0]["minutes"] == 0
+
+    rows = list(csv.reader(io.StringIO(practice(kcert, "report", "class", "--format", "csv"))))
+    assert [row[0] for row in rows] == ["learner", "Anna", "Ben", "Carl"]
+    text = practice(kcert, "report", *(f"class/{name}" for name in ("anna", "ben", "carl")))
+    assert "2 of 3 labs solved by 3 learners." in text
+    assert re.search(r"Ben .*seen", text)
+    assert practice(kcert, "report", "class", "--format", "html").count("<td>Carl</td>") == 1
+
+
+def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:
+    session.begin(QUICK, tmp_path / "lab", seed=3, learner="=1+1")
+    rows = list(csv.reader(io.StringIO(practice(kcert, "report", "lab", "--format", "csv"))))
+    assert rows[1][0] == "'=1+1"
+
+
+def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "empty and the folders below hold no lab" in refused(kcert("practice", "report", "empty"))
+
+
+@pytest.mark.usefixtures("sealed")
+def test_the_word_proves_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
+    def seal(word: str) -> set[str]:
+        variables = {**home, seals.WORD_VARIABLE: word}
+        ended = kcert("practice", "report", "lab", "--seal", "--format", "json", variables=variables)
+        return {line["seal"] for line in json.loads(ended.stdout)}
+
+    assert seal(WORD) == {"intact"}
+    assert seal("another word") == {"broken"}
+
+
+# --- the quiz
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_question_has_one_right_answer_which_openssl_shows(seed: int) -> None:
+    for question in quiz.questions(seed, len(quiz.KINDS), "openssl"):
+        assert len(set(question.choices)) == len(question.choices) > 1
+        assert 0 <= question.right < len(question.choices)
+        assert all(said for _, said in question.commands)
+
+
+def test_the_quiz_counts_right_answers(kcert: Kcert) -> None:
+    right = ["abcdefgh"[question.right] for question in quiz.questions(7, 6, "openssl")]
+
+    all_right = kcert("practice", "quiz", "--seed", "7", stdin="x\n" + "\n".join(right))
+    one_wrong = kcert("practice", "quiz", "--seed", "7", stdin="\n".join(["a" if right[0] != "a" else "b", *right[1:]]))
+
+    assert (all_right.status, one_wrong.status) == (0, 1)
+    assert "6 of 6 right" in all_right.stdout
+    assert "Type one of the letters" in all_right.stdout
+    assert "5 of 6 right" in one_wrong.stdout
+    assert "input ended" in refused_text(kcert("practice", "quiz", "--seed", "7", stdin="a\n"))
+
+
+def refused_text(ended: Ended) -> str:
+    assert ended.status == 2
+    return ended.stderr
