@@ -23,7 +23,8 @@ from kcert.kubernetes.manifests import contents
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import run_step, unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
@@ -140,7 +141,7 @@ def validate_issued(
     root, openssl, option = ctx.root, ctx.openssl, ctx.folder_option
     files = certificate.files
     pems = certificate_pems(pem)
-    found = read_certificate(openssl, pems[0]) if pems else None
+    found = read_certificate(pems[0]) if pems else None
     if not isinstance(found, X509):
         raise InputError(f"what was issued for {certificate.name} is no certificate that openssl can read.")
     assert files.csr
@@ -273,7 +274,7 @@ def keep(
                     f"the CA in {ca_file} has not signed the certificate. Either another CA has, or the file is not "
                     "that of the CA that did. It is not kept."
                 )
-            issuer = _issuer(issued.x509, read_regular(ca_file), ctx.openssl)
+            issuer = _issuer(issued.x509, read_regular(ca_file))
             late = issued.x509.outlives(issuer) if verified and issuer else late
         target, loose = crt, tuple[PurePosixPath, ...]()
         if files.kubeconfig and issued.key and ca_file.is_file():
@@ -299,7 +300,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate, 
     assert crt
     path, pems = ctx.root / crt, certificate_pems(issued.pem)
     with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
-        old = _renewed_by(new, status_of(ctx.root, [certificate], ctx.openssl)[certificate.name], path)
+        old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return Kept(path, is_new=False)
         rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else None
@@ -338,9 +339,9 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
     return old
 
 
-def _issuer(found: X509, ca_pems: bytes, openssl: str) -> X509 | None:
+def _issuer(found: X509, ca_pems: bytes) -> X509 | None:
     """Return the CA that has signed *found*; of several in one file the one that expires last."""
-    cas = [read_certificate(openssl, pem) for pem in certificate_pems(ca_pems)]
+    cas = [read_certificate(pem) for pem in certificate_pems(ca_pems)]
     matching = [
         ca
         for ca in cas

@@ -22,7 +22,7 @@ def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context,
     A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
     """
     everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
-    found = status_of(ctx.root, everything.values(), ctx.openssl)
+    found = status_of(ctx.root, everything.values())
     leaves = [spec for spec in specs if spec.kind is not Kind.CA]
     requested = leaves or [replace(spec, intermediate=True) for spec in specs]
     wanted = tuple(_without_crt(spec) for spec in requested if found[spec.name].state is not State.CURRENT)

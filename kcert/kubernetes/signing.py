@@ -33,8 +33,10 @@ from kcert.kubernetes.signing_request import (
     text,
 )
 from kcert.openssl import cnf, commands
+from kcert.openssl.keys import key_belongs
 from kcert.openssl.program import adds_identifiers
-from kcert.openssl.read import X509, key_belongs, read_certificate
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
 from kcert.shell import Command, Outcome, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
@@ -191,7 +193,7 @@ def sign_object(
     if not ctx.root.is_dir():
         raise InputError(f"{ctx.root}, the folder of the CA, is not there: `kcert ca{ctx.folder_option}` makes one.")
     spec, now = next(one for one in ctx.specs if one.name == "ca"), datetime.now(timezone.utc)
-    ca = require_ca(ctx, replace(spec, name=one.name), status_of(ctx.root, [spec], ctx.openssl, now)["ca"], now)
+    ca = require_ca(ctx, replace(spec, name=one.name), status_of(ctx.root, [spec], now)["ca"], now)
     request = requested(ctx.openssl, one)
     # A real signer copies these four kinds and drops all others.
     names = tuple(name for name in request.alt_names if name.type in ("DNS", "IP", "email", "URI"))
@@ -260,7 +262,7 @@ def _signed(ctx: Context, how: Signing, reporter: Reporter) -> tuple[bytes, X509
                 raise ProgramError(f"{what} failed (status {outcome.status}) while {how.name} was signed: {last!a}.")
         pem = staging.path(how.out).read_bytes()
         store.discard(staging)
-    found = read_certificate(ctx.openssl, pem.decode("ascii", "replace"))
+    found = read_certificate(pem.decode("ascii", "replace"))
     if not isinstance(found, X509) or unlike(found, how.request, None) or set(found.alt_names) != set(how.names):
         raise ProgramError(f"openssl made a certificate that is not what {how.name} asks for. It was not kept.")
     return pem, found
@@ -330,7 +332,7 @@ def sign_request(
     if target.exists():
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
     spec = next(one for one in ctx.specs if one.name == certificate.issuer)
-    status = status_of(ctx.root, [spec], ctx.openssl, now)[spec.name]
+    status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
     spec = mark_intermediate(spec, status)
     assert spec.files.crt
