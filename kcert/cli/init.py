@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli.options import DEFAULT_FILE
+from kcert.cli.options import DEFAULT_FILE, Program
 
 
 def command(
     *,
     config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.", metavar="FILE")] = DEFAULT_FILE,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Describe the PKI that is in this folder."),
+    ] = None,
+    openssl_program: Program = "openssl",
     profile: Annotated[
         str, typer.Option("--profile", help="course, hardway, kelsey or kubeadm.", metavar="NAME")
     ] = "course",
@@ -43,6 +48,9 @@ def command(
     from kcert.config.version import version
     from kcert.ui import messages
 
+    if source is not None:
+        _describe(config, source, openssl_program)
+        return
     machines = profiles.Machines(
         tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
     )
@@ -50,3 +58,17 @@ def command(
     cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
     messages.wrote_example(config)
     messages.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
+
+
+def _describe(config: Path, source: Path, program: str) -> None:
+    """Write the kcert.yaml that describes the PKI folder *source*, and say how well it fits."""
+    from kcert import profiles
+    from kcert.config import example
+    from kcert.issue.describe import describe
+    from kcert.openssl.program import openssl
+    from kcert.ui import messages
+
+    described = describe(source, profiles.load(None), openssl(program))
+    text = described.text()
+    example.write(config, text)
+    messages.described(config, described, *described.matching(openssl(program)))
