@@ -93,4 +93,4 @@ def finish() -> Exception | None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OutputError, ReaderGoneError):
             stream.flush()
-    return cast(_Stream, cast(io.BufferedWriter, sys.stdout.buffer).raw).fault
+    return cast("_Stream", cast("io.BufferedWriter", sys.stdout.buffer).raw).fault

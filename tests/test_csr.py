@@ -22,6 +22,7 @@ from kcert.errors import KcertError
 from tests import judge
 from tests.refusals import assert_refused
 from tests.running import Ended, output, program
+from tests.scan.odd import tlv
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import backups, files_of, recorded, shown
@@ -759,36 +760,28 @@ def test_names_that_mean_something_to_openssl_are_not_signed(applicant: Applican
 # --- Bad input
 
 
-def _element(tag: int, *parts: bytes) -> bytes:
-    """An element of DER."""
-    content = b"".join(parts)
-    size = len(content)
-    length = bytes([size]) if size < 128 else bytes([0x82, size >> 8, size & 0xFF])
-    return bytes([tag]) + length + content
-
-
 def _hidden_names(applicant: Applicant) -> bytes:
     """A request of a kubelet whose SANs are in a second list of extensions: Go finds them, openssl does not."""
 
     def requested(identifier: str, value: bytes) -> bytes:
-        extension = _element(0x30, _element(6, bytes.fromhex(identifier)), _element(4, value))
-        asks = _element(6, bytes.fromhex("2a864886f70d01090e"))
-        return _element(0x30, asks, _element(0x31, _element(0x30, extension)))
+        extension = tlv(0x30, tlv(6, bytes.fromhex(identifier)), tlv(4, value))
+        asks = tlv(6, bytes.fromhex("2a864886f70d01090e"))
+        return tlv(0x30, asks, tlv(0x31, tlv(0x30, extension)))
 
     attributes = (
-        requested("551d0f", _element(3, b"\x07\x80")),
-        requested("551d11", _element(0x30, _element(0x82, b"kubernetes.default.svc"))),
+        requested("551d0f", tlv(3, b"\x07\x80")),
+        requested("551d11", tlv(0x30, tlv(0x82, b"kubernetes.default.svc"))),
     )
     plain = x509.load_pem_x509_csr(applicant.request(NODE))
     key = applicant.key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    asked = _element(0x30, b"\2\1\0", plain.subject.public_bytes(), key, _element(0xA0, *attributes))
+    asked = tlv(0x30, b"\2\1\0", plain.subject.public_bytes(), key, tlv(0xA0, *attributes))
     signature = applicant.key.sign(asked, ec.ECDSA(hashes.SHA256()))
-    algorithm = _element(0x30, _element(6, bytes.fromhex("2a8648ce3d040302")))
+    algorithm = tlv(0x30, tlv(6, bytes.fromhex("2a8648ce3d040302")))
     from kcert.openssl.pem import armoured
 
-    return armoured(_element(0x30, asked, algorithm, _element(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
+    return armoured(tlv(0x30, asked, algorithm, tlv(3, b"\0", signature)), "CERTIFICATE REQUEST").encode()
 
 
 def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: InProcess, tmp_path: Path) -> None:
@@ -800,9 +793,9 @@ def test_what_go_refuses_in_a_request_is_refused(applicant: Applicant, inside: I
     curve = ("-newkey", "ec", "-pkeyopt")
     for request, signer, said in (
         (made("-newkey", "rsa:512"), CLIENT, "its RSA key has 512 bits"),
-        (made("-newkey", "rsa:1024", "-md5"), CLIENT, "signed with 'md5WithRSAEncryption'"),
-        (made(*curve, "ec_paramgen_curve:secp112r1"), CLIENT, "on the curve 'secp112r1'"),
-        (made("-newkey", "ed448"), CLIENT, "its key is of type 'ed448'"),
+        (made("-newkey", "rsa:1024", "-md5"), CLIENT, "signed with md5WithRSAEncryption, which is insecure"),
+        (made(*curve, "ec_paramgen_curve:secp112r1"), CLIENT, "on the curve secp112r1"),
+        (made("-newkey", "ed448"), CLIENT, "its key is Ed448"),
         (_hidden_names(applicant), KUBELET, "several lists of requested extensions"),
     ):
         path = applicant.object(request, signer, NODE_CLIENT if signer == KUBELET else ())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
-from kcert.openssl.read import key_belongs
+from kcert.openssl.keys import key_belongs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

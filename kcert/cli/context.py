@@ -49,7 +49,7 @@ def folder(options: ReadOptions) -> Folder:
     from kcert.kubernetes.credentials import Folder
 
     described, program = cluster(options.config), openssl(options.openssl)
-    require_described(described, options.dir, program)
+    require_described(described, options.dir)
     return Folder(options.dir, described, program, folder_option(options.dir, options.config))
 
 

@@ -8,21 +8,80 @@ from typing import Annotated, Literal
 import typer
 
 
+def kinds() -> tuple[str, ...]:
+    """Return the names that --cluster takes."""
+    from kcert.clusters import KINDS
+
+    return ("kcert", *KINDS)
+
+
+def _complete_kinds(incomplete: str) -> list[str]:
+    return [name for name in kinds() if name.startswith(incomplete)]
+
+
 def command(
-    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="A log of any component; - is standard input.")] = "-",
+    log: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FILE|LINE|-]",
+            help="A log of any component, or a line of it in quotation marks; - is standard input.",
+        ),
+    ] = "-",
+    *,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            "--cluster",
+            metavar="KIND",
+            help="The kind of cluster that chooses the fixes: kubeadm, k3s, rke2, hardway, kcert, ...",
+            autocompletion=_complete_kinds,
+        ),
+    ] = "",
     format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Log lines about TLS, certificates and access: for each its cause, its proof and its repair."""
+    """Explain log lines about TLS, certificates and access: for each the cause, a proof and a fix."""
+    import contextlib
     import sys
 
-    from kcert.diagnose import diagnose
-    from kcert.diagnose.reading import log_file, log_lines
-    from kcert.errors import FOUND
+    from kcert.diagnose import Diagnoser, follow
+    from kcert.diagnose.context import kind_of_machine
+    from kcert.diagnose.reading import live_lines, log_file
+    from kcert.errors import FOUND, InputError
     from kcert.ui import diagnosis, messages
 
-    if file == "-" and sys.stdin.isatty():
-        messages.reads_keyboard()
-    found = diagnose(log_lines(sys.stdin.buffer) if file == "-" else log_file(Path(file)))
-    diagnosis.show(found, format)
-    if found.findings:
+    if cluster and cluster not in kinds():
+        raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
+    diagnoser = Diagnoser(cluster, kind_of_machine())
+    if log != "-":
+        lines = _lines(log) if _is_line(log) else log_file(Path(log))
+        for _ in follow(lines, diagnoser):
+            pass
+        diagnosis.show(diagnoser.result(), format)
+    elif format == "text":
+        if sys.stdin.isatty():
+            messages.reads_keyboard()
+        diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+    else:
+        with contextlib.suppress(KeyboardInterrupt):
+            for _ in follow(live_lines(sys.stdin.fileno()), diagnoser):
+                pass
+        diagnosis.show(diagnoser.result(), format)
+    if diagnoser.result().findings:
         raise typer.Exit(FOUND)
+
+
+def _lines(text: str) -> list[bytes]:
+    return [line.encode(errors="surrogateescape") for line in text.splitlines(keepends=True)]
+
+
+def _is_line(log: str) -> bool:
+    """True for a line of a log in the place of a file: no such file exists, and it reads like a message."""
+    import os
+
+    from kcert.diagnose import explain
+
+    if os.path.lexists(log):
+        return False
+    return explain(log.encode(errors="surrogateescape")) is not None or (
+        " " in log.strip() and not log.startswith(("/", "./", "~"))
+    )

@@ -54,18 +54,16 @@ def command(
     """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
     from kcert.issue.described import require_described
     from kcert.kubernetes import placement
-    from kcert.openssl.program import openssl
     from kcert.ui import flags
 
     cluster = context.cluster(looking.config)
-    program = openssl(looking.openssl)
-    require_described(cluster, looking.dir, program)
-    state = placement.folder_state(looking.dir, cluster, program)
+    require_described(cluster, looking.dir)
+    state = placement.folder_state(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     if format:
         flags.print_form(instance, format)
     else:
         flags.show(instance, explain=explain)
     flags.warn_of_release(instance.version)
-    unfit = placement.unfit(looking.dir, instance, program)
+    unfit = placement.unfit(looking.dir, instance)
     flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))

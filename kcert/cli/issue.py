@@ -13,7 +13,6 @@ from kcert.cli import context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
 from kcert.issue.described import describes, undescribed
-from kcert.openssl.program import openssl
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -49,8 +48,7 @@ def client(
     wanted_groups = tuple(groups or ())
     known, wanted = profiles.clients(cluster, names or (), wanted_groups)
     option = context.folder_option(options.dir, options.config)
-    program = openssl(options.openssl)
-    there = unmanaged_users(options.dir, cluster, wanted, wanted_groups, program, option=option)
+    there = unmanaged_users(options.dir, cluster, wanted, wanted_groups, option=option)
     known, wanted = (tuple(there.get(spec.name, spec) for spec in specs) for specs in (known, wanted))
     _issue(options, "client", cluster, known, wanted)
 
@@ -103,7 +101,7 @@ def _issue(
 ) -> None:
     """Issue *wanted* of *known*, or with --csr-only make requests, and say how these become certificates."""
     ctx = context.issue_context(options, command, cluster, known)
-    described = describes(cluster, options.dir, ctx.openssl)
+    described = describes(cluster, options.dir)
     if not described and any(spec.role is not Role.USER for spec in wanted):
         raise InputError(undescribed(options.dir))
     ctx = replace(ctx, is_example=described and cluster.source is None)

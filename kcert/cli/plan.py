@@ -22,13 +22,10 @@ def command(
     """Every certificate that the cluster needs: names, usages, issuer, files, and how it stands."""
     from kcert.issue.described import require_described
     from kcert.issue.status import status_of
-    from kcert.openssl.program import openssl
     from kcert.ui import plan
 
     cluster = context.cluster(looking.config)
-    # Where nothing lies there is nothing to read, so a plan needs no openssl.
-    program = openssl(looking.openssl) if looking.dir.exists() else looking.openssl
-    require_described(cluster, looking.dir, program)
-    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)), program)
+    require_described(cluster, looking.dir)
+    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)))
     option = context.folder_option(looking.dir, looking.config)
     plan.show(cluster, looking.dir, tuple(found.values()), format, option)

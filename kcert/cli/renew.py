@@ -84,10 +84,10 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
         raise InputError(
             f"{options.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates."
         )
-    cluster, program = context.cluster(options.config), openssl(options.openssl)
-    if describes(cluster, options.dir, program):
+    cluster = context.cluster(options.config)
+    if describes(cluster, options.dir):
         known = profiles.certificates(cluster)
-        known += unmanaged(options.dir, cluster, known, names, program)
+        known += unmanaged(options.dir, cluster, known, names)
         ctx = context.issue_context(options, "renew", cluster, known)
         specs = profiles.select(ctx.specs, names, cluster) if names else ctx.specs
     else:
@@ -145,7 +145,7 @@ def _why_not(content: FolderContent, name: str) -> str:
 
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:
-    found = status_of(ctx.root, ctx.specs, ctx.openssl).values()
+    found = status_of(ctx.root, ctx.specs).values()
     expiries = [(status.found.not_after, status.certificate.name, status) for status in found if status.found]
     return min(expiries)[2] if expiries else None
 

@@ -1,68 +1,40 @@
-"""From log lines to causes: each with its proof, its repair and its lesson.
+"""From log lines to causes: each with its explanation, proof, fix and lesson.
 
-Nothing that stands in a log is believed so far as to be run: proofs and repairs are text.
+Nothing in a log is trusted so far as to be run: proofs and fixes are text. The causes are data (``causes/*.yaml``),
+the engine is ``kcert.diagnose.engine``.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-from kcert.diagnose import (
-    access,
-    files,
-    handshakes,
-    keys,
-    knowledge,
-    names,
-    requests,
-    settings,
-    trust,
-    usages,
-    validity,
-    webhooks,
-)
-from kcert.diagnose.cause import DIALLED, Cause, Meaning, Saying, dialled
-from kcert.diagnose.unwrapping import unwrap
+from kcert.diagnose.context import ADDRESS, KIND, LogMatch, address_of, context_of, kind_of_line
+from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
+from kcert.diagnose.options import OPTIONS, options_in
+from kcert.diagnose.reading import Entry, entries
+from kcert.diagnose.strip_prefix import clean, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-CAUSES: dict[str, Cause] = {
-    cause.name: cause
-    for group in (webhooks, requests, validity, usages, names, trust, keys, handshakes, access, settings, files)
-    for cause in group.CAUSES
-}
-"""Every cause by its name. A line has one cause, the first whose wording it holds: what says more comes first."""
-
 SHOWN_LINES = 3
-"""So many of a finding's lines are kept as they are; the rest are counted."""
+"""The number of lines of a finding that are kept as they are; the rest are counted."""
 
 MOST_FINDINGS = 500
-"""Nobody reads about more faults than that at once: the lines of others are counted and left out."""
+"""Findings of one log; the lines of others are counted and left out."""
 
 _NO_WORD = bytes(byte if chr(byte).isalnum() and byte < 128 else ord(" ") for byte in range(256))
-
-
-def _words(line: bytes) -> list[bytes]:
-    """The words of a line, as they are before anything unwraps it: a line feed may still be two characters."""
-    return line.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(_NO_WORD).split()
-
-
-_WORDINGS = tuple(
-    (max(_words(wording.mark.encode()), key=len), wording, cause)
-    for cause in CAUSES.values()
-    for wording in cause.wordings
-)
-"""Every wording in order, behind the longest word of its mark."""
-
-_TELLTALES = frozenset(telltale for telltale, _, _ in _WORDINGS)
-"""Most lines of a log have none of these words, and are passed over at once."""
+_CUT_TAIL = 100
+_SHORTEST_CUT = 12
+_MAY_BE_CUT = re.compile(rb"x509|tls:|[Cc]ertificat|SSL|bearer|authenticat|PEM|signature")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the log, as it stands there."""
+    """A line of the log, as it is there."""
 
     number: int
     text: str
@@ -70,20 +42,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause in one log: what it means, the first lines that say it, and how many there are."""
+    """One cause in one log: its explanation, the first lines that report it, and how many there are."""
 
     cause: str
     lesson: str
-    meaning: Meaning
+    explanation: Explanation
     lines: tuple[Line, ...]
     count: int
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found in a log of so many lines, in the order of the first line of each.
+    """The findings in a log of so many lines, in the order of their first lines.
 
-    ``left_out`` counts the lines of faults beyond ``MOST_FINDINGS``.
+    ``left_out`` counts the lines of findings beyond ``MOST_FINDINGS``.
     """
 
     findings: tuple[Finding, ...]
@@ -91,63 +63,203 @@ class Diagnosis:
     left_out: int = 0
 
 
-def diagnose(log: Iterable[bytes]) -> Diagnosis:
-    """Read a log line by line; no more than a few lines of it are held at any time."""
-    found: dict[Meaning, tuple[Cause, list[Line]]] = {}
-    counts: dict[Meaning, int] = {}
-    known: dict[str, str] = {}
-    number = left_out = 0
-    for number, (before, line, after) in enumerate(_with_neighbours(log), 1):
-        if knowledge.tells(line):
-            known.update(knowledge.files(unwrap(line)))
-        judged = judge(line, before, after, known)
-        if judged is None:
-            continue
-        if address := dialled(unwrap(line)):
-            known[DIALLED] = address
-        cause, key = judged
-        if key not in counts and len(counts) >= MOST_FINDINGS:
-            left_out += 1
-            continue
-        counts[key] = counts.get(key, 0) + 1
-        _, kept = found.setdefault(key, (cause, []))
+@dataclass(frozen=True)
+class _Candidate:
+    """A pattern of a cause, with its place in the order."""
+
+    position: int
+    pattern: Pattern
+    cause: Cause
+
+
+def causes() -> Mapping[str, Cause]:
+    """Return every cause by its name. A line has one, the first whose pattern and case fit it."""
+    return knowledge().causes
+
+
+@cache
+def _prefilter() -> dict[bytes, tuple[_Candidate, ...]]:
+    """Return every pattern by the longest word of its literal: most lines have none of these words."""
+    by_word: dict[bytes, list[_Candidate]] = {}
+    patterns = ((pattern, cause) for cause in causes().values() for pattern in cause.patterns)
+    for position, (pattern, cause) in enumerate(patterns):
+        token = max(_words(pattern.literal.encode()), key=len)
+        by_word.setdefault(token, []).append(_Candidate(position, pattern, cause))
+    return {token: tuple(candidates) for token, candidates in by_word.items()}
+
+
+def _words(line: bytes) -> list[bytes]:
+    """The words of a line before its prefix is stripped: a line feed may still be two characters."""
+    return line.replace(b"\\n", b" ").replace(b"\\t", b" ").translate(_NO_WORD).split()
+
+
+class Diagnoser:
+    """Reads a log entry by entry, and holds the findings so far; never more than a few lines of the log."""
+
+    def __init__(self, cluster: str = "", machine: str = "") -> None:
+        """Set the kind of cluster that chooses the fixes; *machine* counts where the log does not tell the kind."""
+        self._cluster = cluster
+        self._found: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self._known: dict[str, str] = {KIND: machine} if machine else {}
+        self.read = 0
+        self.left_out = 0
+
+    def take(self, entry: Entry) -> Finding | None:
+        """Look at an entry; return the finding where it is a new one."""
+        self.read = entry.last
+        message = None
+        if any(option in entry.text for option in OPTIONS):
+            message = strip_prefix(entry.text)
+            self._known.update(options_in(message.text))
+        result = explain(entry.text, entry.before, entry.after, self._known, self._cluster)
+        if result is None:
+            return None
+        message = message or strip_prefix(entry.text)
+        if address := address_of(message.text):
+            self._known[ADDRESS] = address
+        if kind := kind_of_line(context_of(message)):
+            self._known[KIND] = kind
+        cause, explanation = result
+        key = (cause.name if cause else CUT_LINE, explanation.cause)
+        is_new = key not in self._counts
+        if is_new and len(self._counts) >= MOST_FINDINGS:
+            self.left_out += 1
+            return None
+        self._counts[key] = self._counts.get(key, 0) + 1
+        *_, kept = self._found.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
         if len(kept) < SHOWN_LINES:
-            kept.append(Line(number, line.decode(errors="replace").rstrip("\r\n")))
-    findings = tuple(
-        Finding(cause.name, cause.lesson, meaning, tuple(kept), counts[meaning])
-        for meaning, (cause, kept) in found.items()
-    )
-    return Diagnosis(findings, number, left_out)
+            kept.append(Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
+        return self._finding(key) if is_new else None
+
+    def _finding(self, key: tuple[str, str]) -> Finding:
+        explanation, lesson, kept = self._found[key]
+        return Finding(key[0], lesson, explanation, tuple(kept), self._counts[key])
+
+    def result(self) -> Diagnosis:
+        """Return everything that was found so far."""
+        return Diagnosis(tuple(self._finding(key) for key in self._found), self.read, self.left_out)
+
+
+def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "") -> Diagnosis:
+    """Read a log to its end; *cluster* and *machine* as for ``Diagnoser``."""
+    diagnoser = Diagnoser(cluster, machine)
+    for _ in follow(log, diagnoser):
+        pass
+    return diagnoser.result()
+
+
+def follow(log: Iterable[bytes], diagnoser: Diagnoser) -> Iterator[Finding | None]:
+    """Yield each new finding once its line was read, and None where the log pauses."""
+    for entry in entries(log, _matches):
+        finding = diagnoser.take(entry) if entry else None
+        if finding or entry is None:
+            yield finding
 
 
 def judge(
-    line: bytes, before: bytes = b"", after: bytes = b"", known: Mapping[str, str] | None = None
-) -> tuple[Cause, Meaning] | None:
-    """The cause that a line tells of and what it means; None where it is not about certificates or access.
+    line: bytes,
+    before: bytes = b"",
+    after: bytes = b"",
+    known: Mapping[str, str] | None = None,
+    cluster: str = "",
+) -> tuple[Cause, Explanation] | None:
+    """Return the cause that a line reports and what it means; None where it is not about certificates or access.
 
-    *before* and *after* are the lines around it: openssl spreads what it has to say over several.
+    *before* and *after* are the lines around it: openssl spreads one error over several lines.
     """
+    result = explain(line, before, after, known, cluster)
+    return None if result is None or result[0] is None else (result[0], result[1])
+
+
+def explain(
+    line: bytes,
+    before: bytes = b"",
+    after: bytes = b"",
+    known: Mapping[str, str] | None = None,
+    cluster: str = "",
+) -> tuple[Cause | None, Explanation] | None:
+    """Return the same, and without a cause the explanation of a line that was cut off in the middle of an error."""
+    candidates = _candidates(line)
+    if candidates:
+        message = strip_prefix(line)
+        around = ("\n".join(strip_prefix(text).text for text in before.splitlines()), strip_prefix(after).text)
+        for candidate in candidates:
+            match = candidate.pattern.search(message.text)
+            if match is None:
+                continue
+            log_match = LogMatch(message, match, knowledge().targets, around, known or {})
+            explanation = candidate.cause.explain(log_match, cluster)
+            if explanation is not None:
+                return candidate.cause, explanation
+    cut = _cut_off(line)
+    return (None, cut) if cut else None
+
+
+def _candidates(line: bytes) -> list[_Candidate]:
+    """The patterns that may match a line, in order."""
+    prefilter = _prefilter()
     words = set(_words(line))
-    if words.isdisjoint(_TELLTALES):
+    tokens = words & prefilter.keys()
+    if not tokens and b"[" in line and (b"\x1b" in line or b"^[" in line or b"u001b" in line or b"033" in line):
+        tokens = set(_words(clean(line).encode())) & prefilter.keys()
+    found = [candidate for token in tokens for candidate in prefilter[token]]
+    return sorted(found, key=lambda candidate: candidate.position)
+
+
+def _matches(line: bytes) -> int:
+    """Where the error of a line ends, in the text of its message; 0 where the line reports none."""
+    candidates = _candidates(line)
+    if not candidates:
+        return 0
+    message = strip_prefix(line)
+    ends = (candidate.pattern.search(message.text) for candidate in candidates)
+    return next((match.end() for match in ends if match), 0)
+
+
+CUT_LINE = "cut-line"
+"""The name of the finding for a line that was cut off."""
+
+
+@cache
+def _literals() -> dict[str, str]:
+    """The plain texts of errors by their beginnings."""
+    literals = (pattern.literal for cause in causes().values() for pattern in cause.patterns)
+    return {text[:_SHORTEST_CUT]: text for text in literals if len(text) > _SHORTEST_CUT + 3 and " " in text}
+
+
+def _cut_off(line: bytes) -> Explanation | None:
+    """Explain a line that ends in the middle of an error message, as terminals and pagers cut them."""
+    if not _MAY_BE_CUT.search(line):
         return None
-    text = unwrap(line)
-    for telltale, wording, cause in _WORDINGS:
-        if telltale not in words or wording.mark not in text or not (found := wording.regex.search(text)):
-            continue
-        meaning = cause.judge(Saying(text, found, (before, after), known or {}))
-        if meaning is not None:
-            return cause, meaning
+    tail = clean(line).rstrip("\r\n >\u2026").removesuffix("...")[-_CUT_TAIL:]
+    for start in range(max(0, len(tail) - _CUT_TAIL), len(tail) - _SHORTEST_CUT + 1):
+        whole = _literals().get(tail[start : start + _SHORTEST_CUT])
+        if whole and whole.startswith(tail[start:]) and len(tail) - start < len(whole):
+            return Explanation(
+                f'The line is cut off: it ends with "{tail[start:]}". An error that begins like this is "{whole}"; '
+                "only the whole line says what it means here.",
+                "journalctl -u COMPONENT -l --no-pager   # -l and --no-pager: nothing is cut off\n"
+                "# COMPONENT: the unit that writes this log\n"
+                "kubectl logs -n kube-system POD   # POD: where the component is a pod",
+                "# with kcert\nkcert logs COMPONENT --diagnose   # reads the log itself",
+            )
     return None
 
 
-def _with_neighbours(log: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Each line between the one before it and the one behind it."""
-    before = b""
-    line: bytes | None = None
-    for after in log:
-        if line is not None:
-            yield before, line, after
-            before = line
-        line = after
-    if line is not None:
-        yield before, line, b""
+__all__ = [
+    "CUT_LINE",
+    "MOST_FINDINGS",
+    "SHOWN_LINES",
+    "Cause",
+    "Diagnoser",
+    "Diagnosis",
+    "Explanation",
+    "Finding",
+    "Line",
+    "causes",
+    "diagnose",
+    "explain",
+    "follow",
+    "judge",
+]

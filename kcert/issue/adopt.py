@@ -15,7 +15,8 @@ from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
 from kcert.kubeconfig import opened
 from kcert.openssl.cnf import writable
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries
 
@@ -146,7 +147,7 @@ def _usages(taken: Certificate, found: X509) -> Usages:
 
 
 def unmanaged(
-    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str], openssl: str
+    root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str]
 ) -> tuple[Certificate, ...]:
     """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
 
@@ -161,12 +162,12 @@ def unmanaged(
         if PurePosixPath(file).suffix == ".crt" and "/" not in file
     }
     wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
-    found = (_unmanaged(root, cluster, name, openssl) for name in dict.fromkeys(wanted) if name not in taken)
+    found = (_unmanaged(root, cluster, name) for name in dict.fromkeys(wanted) if name not in taken)
     return tuple(one for one in found if one)
 
 
 def unmanaged_users(
-    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], openssl: str, *, option: str
+    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], *, option: str
 ) -> dict[str, Certificate]:
     """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
@@ -178,7 +179,7 @@ def unmanaged_users(
     for certificate in wanted:
         if certificate.role != "user" or certificate.name in named:
             continue
-        one = _unmanaged(root, cluster, certificate.name, openssl)
+        one = _unmanaged(root, cluster, certificate.name)
         if one is None or one.subject is None or one.subject.common_name != certificate.name:
             continue
         if groups and set(groups) != set(one.subject.organizations):
@@ -194,7 +195,7 @@ def unmanaged_users(
     return found
 
 
-def _unmanaged(root: Path, cluster: Cluster, name: str, openssl: str) -> Certificate | None:
+def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     if config_names.user_name(name):
         return None
     try:
@@ -210,7 +211,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str, openssl: str) -> Certifi
         inside = opened(content)
         content = inside.crt if inside else b""
     pems = certificate_pems(content)
-    one = read_certificate(openssl, pems[0]) if pems else None
+    one = read_certificate(pems[0]) if pems else None
     if not isinstance(one, X509) or one.ca:
         return None
     return spec_from_x509(certificate, one)

@@ -13,8 +13,8 @@ from kcert.issue.passphrase import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
+from kcert.openssl.keys import key_belongs, public_material
 from kcert.openssl.pem import is_encrypted, pem_blocks
-from kcert.openssl.read import X509, key_belongs, public_material
 from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
+    from kcert.openssl.x509 import X509
 
 
 def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kcert.config import Cluster
 
 
-def describes(cluster: Cluster, root: Path, openssl: str) -> bool:
+def describes(cluster: Cluster, root: Path) -> bool:
     """Whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
 
     A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
@@ -31,10 +31,10 @@ def describes(cluster: Cluster, root: Path, openssl: str) -> bool:
     from kcert.issue.discovery import read_folder
 
     specs = adopted(root, profiles.certificates(cluster))
-    found = [status for status in status_of(root, specs, openssl).values() if status.found]
+    found = [status for status in status_of(root, specs).values() if status.found]
     if any(status.lacks_sans for status in found):
         return False
-    files = read_folder(root, openssl)
+    files = read_folder(root)
     known, made = {str(spec.files.proof) for spec in specs}, known_files(root)
     others = [file for file in files if str(file.name) not in known and file.sha256 not in made]
     uses = [file.x509.extended_key_usage or () for file in others]
@@ -51,9 +51,9 @@ def _holds_anything(root: Path) -> bool:
         return False
 
 
-def require_described(cluster: Cluster, root: Path, openssl: str) -> None:
+def require_described(cluster: Cluster, root: Path) -> None:
     """Raise InputError where there is no kcert.yaml, and *root* holds the certificates of another cluster."""
-    if not describes(cluster, root, openssl):
+    if not describes(cluster, root):
         raise InputError(undescribed(root))
 
 

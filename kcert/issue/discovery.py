@@ -14,8 +14,9 @@ from kcert.files import read_regular
 from kcert.issue.adopt import key_of, kind_of, subject_of
 from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import LARGEST, opened
-from kcert.openssl.read import X509, certificate_pems, read_certificates
+from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.roles import ROLES
 
@@ -54,7 +55,7 @@ class FolderContent:
     def __init__(self, root: Path, openssl: str) -> None:
         self.root = root
         self.openssl = openssl
-        files = read_folder(root, openssl)
+        files = read_folder(root)
         cas = _first_of_each(file for file in files if file.x509.ca and not file.server)
         leaves = _first_of_each(file for file in files if not file.x509.ca)
         names = {file.name: self._name(file) for file in (*cas, *leaves)}
@@ -160,7 +161,7 @@ def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
     return list(first.values())
 
 
-def read_folder(root: Path, openssl: str) -> list[CertificateFile]:
+def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
     pems: list[tuple[PurePosixPath, str, str, str]] = []
     for name in _names(root):
@@ -176,7 +177,7 @@ def read_folder(root: Path, openssl: str) -> list[CertificateFile]:
             content, server = inside.crt, inside.server
         if found := certificate_pems(content)[:1]:
             pems.append((name, found[0], hashlib.sha256(content).hexdigest(), server))
-    read = read_certificates(openssl, [pem for _, pem, _, _ in pems])
+    read = map(read_certificate, [pem for _, pem, _, _ in pems])
     return [
         CertificateFile(name, x509, sha256, server)
         for (name, _, sha256, server), x509 in zip(pems, read, strict=True)

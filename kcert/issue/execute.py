@@ -18,8 +18,10 @@ from kcert.issue.checks import open_key
 from kcert.issue.context import Issued
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
+from kcert.openssl.keys import key_belongs
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, Request, key_belongs, read_certificates, read_request
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -181,8 +183,7 @@ class Executor:
     def publish(self, jobs: Sequence[Job]) -> None:
         """Check what was made against what was asked for, and put it into place."""
         signed = [job for job in jobs if job.certificate.files.crt]
-        read = read_certificates(self.ctx.openssl, [_text(job, job.certificate.files.crt) for job in signed])
-        certificates = {job.certificate.name: x509 for job, x509 in zip(signed, read, strict=True)}
+        certificates = {job.certificate.name: read_certificate(_text(job, job.certificate.files.crt)) for job in signed}
         for job in jobs:
             x509 = certificates.get(job.certificate.name)
             found = x509 if isinstance(x509, X509) else None
@@ -219,7 +220,7 @@ class Executor:
         """The request, or the certificate, has to be the key's, and what was asked for."""
         certificate, files = job.certificate, job.certificate.files
         if files.crt is None:
-            request = read_request(self.ctx.openssl, _text(job, files.csr))
+            request = read_request(_text(job, files.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
                 raise ProgramError(f"openssl left a {files.csr} that is no request of {files.key}.")
             return
@@ -249,7 +250,7 @@ class Executor:
                 return issued.found
         if name not in self._ca_certificates:
             ca = next(spec for spec in self.ctx.specs if spec.name == name)
-            self._ca_certificates[name] = status_of(self.ctx.root, [ca], self.ctx.openssl)[name].found
+            self._ca_certificates[name] = status_of(self.ctx.root, [ca])[name].found
         return self._ca_certificates[name]
 
 

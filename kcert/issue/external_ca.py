@@ -38,7 +38,7 @@ def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]
     named = {spec.name for spec in specs}
     wanted = tuple(ca for ca in cas if ca.name in named)
     if not ctx.renewal:
-        found = status_of(ctx.root, cas, ctx.openssl)
+        found = status_of(ctx.root, cas)
         wanted = tuple(ca for ca in wanted if found[ca.name].state is State.MISSING)
     if ctx.renewal or not wanted:
         require_folder(folder, "--ca-dir", "the CA")
@@ -104,7 +104,7 @@ def root_cert_path(ctx: Context) -> PurePosixPath:
 def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     """Return the status of a CA in the folder of its key, marked as an intermediate one where its certificate is."""
     there = replace(ca, files=replace(ca.files, crt=source(ca)))
-    status = status_of(ctx.root, [there], ctx.openssl)[ca.name]
+    status = status_of(ctx.root, [there])[ca.name]
     return replace(status, certificate=mark_intermediate(ca, status))
 
 
@@ -122,7 +122,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
     signed itself.
     """
     cas = [spec for spec in specs if spec.kind is Kind.CA]
-    statuses = status_of(ctx.root, cas, ctx.openssl)
+    statuses = status_of(ctx.root, cas)
     if not ctx.renewal:
         _check_unsigned(ctx, statuses, folder)
     if any(status.found and not status.found.self_issued for status in statuses.values()):
@@ -201,7 +201,7 @@ def check(ctx: Context, folder: Path) -> None:
 def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
     assert ca.files.crt
-    here, there = (status_of(root, [ca], ctx.openssl)[ca.name] for root in (ctx.root, folder))
+    here, there = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
     if here.found is None or there.found is None:
         return
     known = {x509.public_key.material for x509 in (there.found, *there.previous_cas)}

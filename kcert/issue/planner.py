@@ -14,7 +14,8 @@ from kcert.issue.plan import RenewalSource as Old
 from kcert.issue.plan import plan_import, plan_new, plan_request
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.keys import same_key
-from kcert.openssl.read import Request, read_request
+from kcert.openssl.reader import read_request
+from kcert.openssl.x509 import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
     by_name = {spec.name: spec for spec in ctx.specs}
     issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
-    found = status_of(ctx.root, needed.values(), ctx.openssl, now)
+    found = status_of(ctx.root, needed.values(), now)
     found |= {
         name: external_ca.status_in_ca_dir(ctx, status.certificate)
         for name, status in found.items()
@@ -125,7 +126,7 @@ def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
     path = ctx.root / spec.files.csr
     if not path.is_file():
         return False
-    found = read_request(ctx.openssl, read_regular(path).decode("ascii", "replace"))
+    found = read_request(read_regular(path).decode("ascii", "replace"))
     if not isinstance(found, Request) or found.subject.parts != spec.subject.parts:
         return False
     if set(found.alt_names) != set(spec.alt_names):

@@ -22,7 +22,7 @@ from kcert.issue.plan import RenewalSource, plan_import, plan_new, plan_renewal
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.keys import same_key
-from kcert.openssl.read import certificate_pems
+from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
 
     Raises InputError for what cannot be renewed, and says what can be done about it.
     """
-    found = status_of(ctx.root, ctx.specs, ctx.openssl, now)
+    found = status_of(ctx.root, ctx.specs, now)
     plans: list[IssuancePlan] = []
     root = found.get(ROOT)
     if root and root.found is None:
@@ -186,7 +186,7 @@ class _LeafPlanner(RenewalPlanner):
         folder = self._folder
         ca_spec = folder.issuer_of(found)
         if ca_spec:
-            return status_of(self.ctx.root, [ca_spec], self.ctx.openssl, self.now)[ca_spec.name]
+            return status_of(self.ctx.root, [ca_spec], self.now)[ca_spec.name]
         path, option = self.ctx.root / str(spec.files.proof), self.ctx.signing_option
         update = (
             f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "

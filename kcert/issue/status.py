@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import Certificate
-    from kcert.openssl.read import X509
-    from kcert.openssl.x509 import PublicKey
+    from kcert.openssl.x509 import X509, PublicKey
 
 EXPIRING_DAYS = 30
 """A certificate with fewer days left is called expiring."""
@@ -113,27 +112,25 @@ class _Content:
     links: bool = False
 
 
-def status_of(
-    root: Path, wanted: Iterable[Certificate], openssl: str, now: datetime | None = None
-) -> dict[str, CertificateStatus]:
+def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
     """How each of *wanted* stands in the PKI folder *root*, by name.
 
     *wanted* has to hold the CAs of whatever else is in it. Raises MachineError for a file that may not be
     read; one that holds nonsense is stale.
     """
-    from kcert.openssl.pem import pem_blocks
-    from kcert.openssl.read import X509, read_certificates
+    from kcert.openssl.reader import certificate_pems, read_certificate
+    from kcert.openssl.x509 import X509
 
     wanted = tuple(wanted)
     contents = {one.name: _read(root, one) for one in wanted}
     pems: dict[tuple[str, int], str] = {}
     for one in wanted:
         content = contents[one.name].crt
-        blocks = [block for block in pem_blocks(content) if block.is_certificate] if content else []
+        blocks = certificate_pems(content) if content else []
         # Whoever shows a certificate shows the first; a CA's file vouches with every one in it.
-        for place, block in enumerate(blocks if one.kind is Kind.CA else blocks[:1]):
-            pems[one.name, place] = block.pem
-    read = dict(zip(pems, read_certificates(openssl, pems.values()), strict=True)) if pems else {}
+        for place, pem in enumerate(blocks if one.kind is Kind.CA else blocks[:1]):
+            pems[one.name, place] = pem
+    read = {key: read_certificate(pem) for key, pem in pems.items()}
     found = {name: one for (name, place), one in read.items() if isinstance(one, X509) and place == 0}
     previous_cas: dict[str, tuple[X509, ...]] = {}
     for (name, place), other in read.items():
@@ -310,7 +307,7 @@ def issuer_mismatch(one: X509, authority: X509) -> list[str]:
 
 
 def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[tuple[str, bool]]:
-    from kcert.openssl.read import key_belongs
+    from kcert.openssl.keys import key_belongs
 
     if content.key is None:
         if certificate.kind is Kind.CA:

@@ -24,7 +24,8 @@ from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, ma
 from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, certificate_pems, read_certificates
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.profiles.profile import file_of, kubeconfig_of
 from kcert.quoting import format_command, quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
@@ -123,7 +124,7 @@ def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
     for name in chosen:
         if name not in everybody:
             raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
-    state = folder_state(folder.root, folder.cluster, folder.openssl)
+    state = folder_state(folder.root, folder.cluster)
     wanted = {name: tuple(_wanted(folder, everybody[name], state)) for name in chosen}
     reader = _Reader(folder, [one for items in wanted.values() for one in items])
     return tuple(
@@ -173,7 +174,7 @@ class _Reader:
             one.certificate.issuer: self.known[one.certificate.issuer] for one in wanted if one.certificate.issuer
         }
         bare = [one for one in others.values() if one.name not in dials]
-        credentials.insist(folder, status_of(folder.root, bare, folder.openssl).values())
+        credentials.insist(folder, status_of(folder.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
             one.certificate.name: one for one in credentials.credentials(folder, dials.values())
         }
@@ -263,7 +264,7 @@ class _Reader:
             self.folder.root / one.files.crt for one in self.known.values() if one.kind is Kind.CA and one.files.crt
         ]
         pems = [pem for path in paths if path.exists() for pem in certificate_pems(_read(path))]
-        read = read_certificates(self.folder.openssl, dict.fromkeys(pems))
+        read = map(read_certificate, dict.fromkeys(pems))
         yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
     def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:

@@ -112,7 +112,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_names.user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare], folder.openssl)[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare])[name].found
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations
@@ -132,7 +132,7 @@ def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credenti
     # Which server a kubeconfig talks to is not the certificate's fault.
     bare = {one.name: replace(one, server="") for one in wanted}
     bare |= {one.issuer: known[one.issuer] for one in wanted if one.issuer}
-    found = status_of(folder.root, bare.values(), folder.openssl)
+    found = status_of(folder.root, bare.values())
     insist(folder, found.values())
     return tuple(_credentials(folder, one, known[one.issuer or "ca"], found[one.name]) for one in wanted)
 

@@ -17,7 +17,8 @@ from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def accepted(  # noqa: PLR0917 - one call
     """
     files = certificate.files
     pems = certificate_pems(pem)
-    found = read_certificate(openssl, pems[0]) if pems else None
+    found = read_certificate(pems[0]) if pems else None
     if not isinstance(found, X509):
         raise InputError(f"what was issued for {certificate.name} is no certificate that openssl can read.")
     assert files.csr

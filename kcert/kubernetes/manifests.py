@@ -31,7 +31,8 @@ from kcert.kubernetes.signing_request import (
     text,
 )
 from kcert.openssl import commands
-from kcert.openssl.read import X509, certificate_pems, read_certificate
+from kcert.openssl.reader import certificate_pems, read_certificate
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.shell import Command, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
@@ -210,7 +211,7 @@ def sign(desk: Context, path: Path, longest: timedelta, narrator: Reporter) -> N
         raise InputError(
             f"{desk.root} is not there, and in it would be the CA: `kcert ca{desk.folder_option}` makes one."
         )
-    standing = status_of(desk.root, [certificate], desk.openssl, now)[certificate.name]
+    standing = status_of(desk.root, [certificate], now)[certificate.name]
     ca = require_ca(desk, replace(certificate, name=one.name), standing, now)
     assert certificate.files.crt
     how = signing.prepare(
@@ -223,7 +224,7 @@ def sign(desk: Context, path: Path, longest: timedelta, narrator: Reporter) -> N
     )
     with Workspace.open(desk.root, desk.command, narrator.waits) as workspace:
         narrator.begins(how, desk.root)
-        signed, found = signing.sign(how, workspace, desk.openssl, desk.passphrases.ca, narrator.ended)
+        signed, found = signing.sign(how, workspace, desk.passphrases.ca, narrator.ended)
     atomic.edit_file(path, text(signed).encode("utf-8"))
     narrator.done(signed, found)
 
@@ -237,7 +238,7 @@ def _kept_authority(desk: Context, certificate: Certificate, answer: Answer, kee
     assert crt
     pems = certificate_pems(answer.pem)
     with Workspace.open(desk.root, desk.command, keeper.waits) as workspace:
-        old = _renewed_by(new, status_of(desk.root, [certificate], desk.openssl)[certificate.name], desk.root / crt)
+        old = _renewed_by(new, status_of(desk.root, [certificate])[certificate.name], desk.root / crt)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return desk.root / crt, False
         rewrite = Kubeconfigs.below(desk.root).of_ca(certificate, (old,)) if old else None
@@ -276,9 +277,9 @@ def _renewed_by(new: X509, standing: CertificateStatus, path: Path) -> X509 | No
     return old
 
 
-def _issuer(found: X509, authorities: bytes, openssl: str) -> X509 | None:
+def _issuer(found: X509, authorities: bytes) -> X509 | None:
     """The CA that has signed *found*, the one that ends last where it was renewed; a file may hold several."""
-    read = [read_certificate(openssl, pem) for pem in certificate_pems(authorities)]
+    read = [read_certificate(pem) for pem in certificate_pems(authorities)]
     fitting = [
         one
         for one in read
@@ -350,7 +351,7 @@ def keep(
                     "of the CA that did. It is not kept."
                 )
             keeper.ended(outcome)
-            issuer = _issuer(answer.found, read_regular(desk.root / authority), desk.openssl)
+            issuer = _issuer(answer.found, read_regular(desk.root / authority))
             if outcome.succeeded and issuer and (late := answer.found.outlives(issuer)):
                 keeper.outlives(certificate, late, issuer)
         kept = crt

@@ -22,7 +22,8 @@ from kcert.kubernetes.issued import contents
 from kcert.kubernetes.signing_request import is_pem, read_asked
 from kcert.openssl import cnf
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, read_certificate
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command
 from kcert.shell import Command, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
@@ -44,7 +45,7 @@ def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context,
     A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
     """
     everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
-    found = status_of(ctx.root, everything.values(), ctx.openssl)
+    found = status_of(ctx.root, everything.values())
     leaves = [spec for spec in specs if spec.kind is not Kind.CA]
     requested = leaves or [replace(spec, intermediate=True) for spec in specs]
     wanted = tuple(_without_crt(spec) for spec in requested if found[spec.name].state is not State.CURRENT)
@@ -107,7 +108,7 @@ def sign(desk: Context, path: Path, narrator: Reporter, name: str | None = None)
     assert certificate.issuer and certificate.files.crt and certificate.files.cnf and certificate.files.csr
     authority = next(one for one in desk.specs if one.name == certificate.issuer)
     now = datetime.now(timezone.utc)
-    standing = status_of(desk.root, [authority], desk.openssl, now)[authority.name]
+    standing = status_of(desk.root, [authority], now)[authority.name]
     found = require_ca(desk, certificate, standing, now)
     authority = mark_intermediate(authority, standing)
     days = days_within(certificate, found, now)
@@ -121,7 +122,7 @@ def sign(desk: Context, path: Path, narrator: Reporter, name: str | None = None)
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
     with Workspace.open(desk.root, desk.command, narrator.waits) as workspace:
         pem = _signed(how, desk, workspace, authority, request, narrator)
-    made = read_certificate(desk.openssl, pem.decode("ascii", "replace"))
+    made = read_certificate(pem.decode("ascii", "replace"))
     if not isinstance(made, X509) or (wrong := drift(certificate, made, found)):
         said = "it cannot be read" if not isinstance(made, X509) else "; ".join(wrong)
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {said}. It was not kept.")

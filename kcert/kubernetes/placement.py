@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kcert.kubernetes.components import ComponentInstance
 
 
-def folder_state(root: Path, cluster: Cluster, openssl: str) -> FolderState:
+def folder_state(root: Path, cluster: Cluster) -> FolderState:
     """Return what options depend on in the PKI folder *root*; where nothing is made yet, it will be as usual."""
     ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
     crt = ca.files.crt
@@ -31,7 +31,7 @@ def folder_state(root: Path, cluster: Cluster, openssl: str) -> FolderState:
     encrypts = (root / ENCRYPTION_CONFIG).is_file()
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)
-    standing = status_of(root, [ca], openssl)[ca.name]
+    standing = status_of(root, [ca])[ca.name]
     found = standing.found
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
@@ -99,9 +99,9 @@ def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
     return found[0]
 
 
-def unfit(root: Path, asked: ComponentInstance, openssl: str) -> tuple[CertificateStatus, ...]:
+def unfit(root: Path, asked: ComponentInstance) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
     wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
     wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
-    found = status_of(root, wanted.values(), openssl)
+    found = status_of(root, wanted.values())
     return tuple(one for one in found.values() if not one.usable)

@@ -12,8 +12,10 @@ from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, Condition, SigningRequest, requested
 from kcert.openssl import cnf, commands
+from kcert.openssl.keys import key_belongs
 from kcert.openssl.program import adds_identifiers
-from kcert.openssl.read import X509, key_belongs, read_certificate
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
 from kcert.shell import Command, run
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def _validity(one: SigningRequest, duration: timedelta, ca: X509, now: datetime)
 
 
 def sign(
-    signing: Signing, workspace: Workspace, openssl: str, passphrase: Passphrase, ended: Callable[[Outcome], None]
+    signing: Signing, workspace: Workspace, passphrase: Passphrase, ended: Callable[[Outcome], None]
 ) -> tuple[SigningRequest, X509]:
     """Sign in a staging folder of *workspace*: the object with its certificate, and what that says.
 
@@ -201,7 +203,7 @@ def sign(
         raise ProgramError(f"openssl ca failed with status {outcome.status} while {one.name} was signed: {last!a}.")
     pem = staging.path(out).read_bytes()
     workspace.discard(staging)
-    found = read_certificate(openssl, pem.decode("ascii", "replace"))
+    found = read_certificate(pem.decode("ascii", "replace"))
     if not isinstance(found, X509) or unlike(found, signing.asked, None) or set(found.alt_names) != set(signing.names):
         raise ProgramError(
             f"openssl ca made a certificate that is not what {one.name} asks for: nothing of it is kept."

@@ -14,7 +14,9 @@ from kcert.config.names import host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
-from kcert.openssl.read import Request, read_request
+from kcert.openssl.reader import read_request
+from kcert.openssl.refusals import refusals
+from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
     Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
     with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and where it has no CN.
     """
-    request = read_request(openssl, _only_request(content, source))
+    request = read_request(_only_request(content, source))
     if not isinstance(request, Request):
         raise InputError(f"{source} {request.reason}. `openssl req -new` creates a certificate request.")
     check = read(Command((openssl, "req", "-noout", "-verify")), request.pem.encode("ascii"))
@@ -176,38 +178,18 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
             f"{source}: the request is not signed with its own private key. Either its author does not have that key, "
             "or the request was changed afterwards."
         )
-    if why := _refused_by_go(request):
-        raise InputError(f"{source}: the API server refuses the request: {why}.")
+    if refused := refusals(request):
+        raise InputError(f"{source}: the API server refuses the request: {refused[0].reason}.")
+    if request.extension_requests > 1:
+        raise InputError(
+            f"{source}: the request has several lists of requested extensions, of which programs read the first, the "
+            "last or all."
+        )
     if not (request.subject.common_name or "").strip():
         raise InputError(
             f"{source}: the request has no CN, and the CN is the user's name. Create it with -subj /CN=NAME."
         )
     return request
-
-
-_CURVES = ("P-224", "P-256", "P-384", "P-521")
-_SIGNATURES = re.compile(r"(sha(1|256|384|512)WithRSAEncryption|rsassaPss|ecdsa-with-SHA(1|256|384|512)|ED25519)")
-_SHORTEST_RSA = 1024
-_EXTENSION_REQUEST = bytes.fromhex("06092a864886f70d01090e")
-"""The attribute extensionRequest (RFC 2985, section 5.4.2), as DER."""
-
-
-def _refused_by_go(request: Request) -> str | None:
-    """Return why Go's crypto/x509, with which the API server reads and verifies requests, refuses *request*."""
-    key = request.public_key
-    if key.algorithm == "rsa" and key.bits < _SHORTEST_RSA:
-        return f"its RSA key has {key.bits} bits, and {_SHORTEST_RSA} is the minimum"
-    if key.curve is not None and key.curve not in _CURVES:
-        return f"its key is on the curve {key.curve!a}, and Go knows {', '.join(_CURVES)}"
-    if key.curve is None and key.algorithm not in ("rsa", "ed25519"):
-        return f"its key is of type {key.algorithm!a}, and Go knows RSA, ECDSA and Ed25519"
-    if not _SIGNATURES.fullmatch(request.signature_algorithm):
-        return f"it is signed with {request.signature_algorithm!a}, which is insecure or unknown to Go"
-    if unfit := [str(name) for name in request.alt_names if not name.value.isascii() or name.value.startswith("<")]:
-        return f"its name {unfit[0]!a} is malformed"
-    if base64.b64decode("".join(request.pem.splitlines()[1:-1])).count(_EXTENSION_REQUEST) > 1:
-        return "it has several lists of requested extensions, of which programs read the first, the last or all"
-    return None
 
 
 def is_pem(content: bytes) -> bool:

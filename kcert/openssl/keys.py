@@ -1,48 +1,98 @@
-"""Which private key belongs to which certificate."""
+"""Private keys: which public key belongs to one, and so which certificate."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from kcert.errors import TooSlowError
+from kcert.openssl import der
+from kcert.openssl.der import DerError, Reader
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import check_works
-from kcert.openssl.text import NO_SEPARATORS
+from kcert.openssl.reader import key_fields, read_public_key
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
+    from kcert.openssl.pem import Block
     from kcert.openssl.x509 import PublicKey
 
-_RSA = bytes.fromhex("06092a864886f70d0101")  # rsaEncryption and its relatives, in PKCS#8
+_WHAT = "malformed private key"
+
+
+def public_part(block: Block) -> PublicKey | None:
+    """Return the public key that the key in *block* holds, in this process; None where it cannot be read.
+
+    Its ``material`` is empty where the private key leaves it out: Ed25519, and EC keys without the optional publicKey
+    (RFC 5915). An encrypted key says nothing.
+    """
+    if block.fault or block.encrypted:
+        return None
+    try:
+        match block.label:
+            case "PUBLIC KEY":
+                return read_public_key(block.der)
+            case "RSA PRIVATE KEY" | "RSA PUBLIC KEY":
+                return _rsa(block.der, private=block.label == "RSA PRIVATE KEY")
+            case "EC PRIVATE KEY":
+                return _ec(block.der, b"")
+            case "PRIVATE KEY":
+                return _pkcs8(block.der)
+    except DerError:
+        pass
+    return None
+
+
+def _key(oid: str, parameters: bytes, material: bytes) -> PublicKey:
+    return key_fields(oid, parameters, material)[0]
+
+
+def _rsa(content: bytes, *, private: bool) -> PublicKey:
+    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    if private:
+        inside.integer(_WHAT)
+    modulus, exponent = inside.raw(der.INTEGER, _WHAT), inside.raw(der.INTEGER, _WHAT)
+    return _key("1.2.840.113549.1.1.1", b"\x05\x00", der.element(der.SEQUENCE, modulus + exponent))
+
+
+def _ec(content: bytes, parameters: bytes) -> PublicKey:
+    """RFC 5915, 3; *parameters* are the curve where PKCS#8 names it."""
+    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    inside.integer(_WHAT)
+    inside.read(der.OCTET_STRING, _WHAT)
+    named, point = inside.optional(0xA0, _WHAT), inside.optional(0xA1, _WHAT)
+    material = Reader(point).bits(_WHAT)[0] if point is not None else b""
+    return _key("1.2.840.10045.2.1", parameters or named or b"", material)
+
+
+def _pkcs8(content: bytes) -> PublicKey:
+    """RFC 5208 and RFC 5958."""
+    inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
+    inside.integer(_WHAT)
+    algorithm = Reader(inside.read(der.SEQUENCE, _WHAT))
+    oid, parameters = algorithm.oid(_WHAT), algorithm.rest
+    key = inside.read(der.OCTET_STRING, _WHAT)
+    if oid == "1.2.840.10045.2.1":
+        return _ec(key, parameters)
+    if oid == "1.2.840.113549.1.1.1":
+        return _rsa(key, private=True)
+    return _key(oid, parameters, b"")
 
 
 def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
-    """Whether the private (or public) key in *key_pem* is the one of *public_key*.
+    """Whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
 
-    No process is started: an RSA key holds its modulus, and most EC keys hold their point, so it is enough to
-    look for those bytes. None where that cannot tell: an encrypted key, one without its public part, no key
-    at all. Then ``public_material`` asks openssl.
+    None where that cannot be told: an encrypted key, one without its public part, no key at all. Then
+    ``public_material`` asks openssl.
     """
-    keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label == "PUBLIC KEY"]
-    if not keys or keys[0].fault or keys[0].encrypted or not public_key.material:
+    keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label.endswith("PUBLIC KEY")]
+    own = public_part(keys[0]) if keys else None
+    if own is None or not public_key.material:
         return None
-    key = keys[0]
-    if bytes.fromhex(public_key.material) in key.der:
-        return True
-    if key.label == "RSA PRIVATE KEY" or _RSA in key.der[:64] or key.label == "PUBLIC KEY":
+    if own.algorithm != public_key.algorithm:
         return False
-    # An EC key may leave its point out (RFC 5915: publicKey is optional), and may hold it compressed.
-    return False if b"\x00\x04" in key.der and _has_whole_point(key.der) else None
-
-
-def _has_whole_point(der: bytes) -> bool:
-    """True where a BIT STRING with an uncompressed point ends the key, as openssl, cfssl and Go write it."""
-    return any(
-        der[-size - 3 : -size] in (bytes((0x03, size + 1, 0x00)), bytes((0x81, size + 1, 0x00))) and der[-size] == 0x04
-        for size in (65, 97, 133)  # P-256, P-384, P-521
-        if len(der) > size + 3
-    )
+    if not own.material or (own.algorithm == "ec" and not own.material.startswith("04")):  # left out, or compressed
+        return None
+    return own.material == public_key.material
 
 
 def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | None = None) -> str | None:
@@ -52,14 +102,13 @@ def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | 
     Raises ProgramError where it is openssl that does not work.
     """
     secret = "pass:" if passphrase is None else f"env:{passphrase[0]}"
-    key = ("pkey", "-in", "/dev/stdin", "-noout", "-text_pub", "-passin", secret)
-    reading = read(Command((openssl, *key), passphrases=dict([passphrase] if passphrase else [])), key_pem)
-    found = re.search(r"(?:Modulus|pub):\s*\n((?:\s+[0-9a-f:]+\n)+)", reading.stdout.decode("latin-1"))
-    if not reading.succeeded or not found:
+    argv = (openssl, "pkey", "-in", "/dev/stdin", "-pubout", "-outform", "DER", "-passin", secret)
+    reading = read(Command(argv, passphrases=dict([passphrase] if passphrase else [])), key_pem)
+    key = read_public_key(reading.stdout) if reading.succeeded else None
+    if key is None or not key.material:
         check_works(openssl)
         return None
-    material = found[1].translate(NO_SEPARATORS)
-    return material.removeprefix("00") if "Modulus" in found[0] else material
+    return key.material
 
 
 def same_key(openssl: str, key_pem: bytes, public_key: PublicKey) -> bool | None:

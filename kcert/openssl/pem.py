@@ -64,7 +64,7 @@ class Block:
     @property
     def is_key(self) -> bool:
         """True for a private key, encrypted or not."""
-        return self.label == "PRIVATE KEY" or self.label.endswith(" PRIVATE KEY")
+        return _is_key(self.label)
 
     @property
     def pem(self) -> str:
@@ -141,9 +141,9 @@ class _Candidate:
 
     def block(self, line: int) -> Block:
         encrypted = self.label == "ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in self.headers
-        fault = self.fault and f"the block that begins on line {line} {self.fault}"
-        block = Block(self.label, self.der, fault, encrypted, line, recognized=not fault)
-        return block if fault else replace(block, fault=_unusable(block, headers=bool(self.headers)))
+        fault = self.fault or _unusable(self.label, self.der, encrypted=encrypted, headers=bool(self.headers))
+        fault = fault and f"the block that begins on line {line} {fault}"
+        return Block(self.label, self.der, fault, encrypted, line, recognized=not self.fault)
 
 
 def _candidates(data: bytes) -> Iterator[_Candidate]:
@@ -221,7 +221,7 @@ def _overlooked(data: bytes, start: int, end: int) -> Iterator[_Candidate]:
         alone = not before.strip() and not behind.strip()
         candidate = _Candidate(mark.start(), stop, mark[1].decode("ascii"), _content(body), _headers(body), "")
         # Other words that hold a BEGIN mark are a comment.
-        if (alone or _LONG_BASE64.search(body)) and _matters(candidate.block(1)):
+        if (alone or _LONG_BASE64.search(body)) and _matters(candidate.label):
             yield replace(candidate, fault=_why_overlooked(data, before, behind, mark[1], trailer))
 
 
@@ -265,24 +265,26 @@ def _content(body: bytes) -> bytes:
 # ---------------------------------------------------------------- what is wrong inside
 
 
-def _matters(block: Block) -> bool:
+def _matters(label: str) -> bool:
     """True for what Kubernetes reads; parameters, revocation lists and PGP may be as they like."""
-    return block.is_certificate or block.is_request or block.is_key or block.label in _PUBLIC_KEY_LABELS
+    return label in CERTIFICATE_LABELS or label in REQUEST_LABELS or label in _PUBLIC_KEY_LABELS or _is_key(label)
 
 
-def _unusable(block: Block, *, headers: bool) -> str | None:
+def _is_key(label: str) -> bool:
+    return label == "PRIVATE KEY" or label.endswith(" PRIVATE KEY")
+
+
+def _unusable(label: str, der: bytes, *, encrypted: bool, headers: bool) -> str | None:
     """Return why Kubernetes cannot use a block that Go reads."""
-    begins = f"the block that begins on line {block.line}"
-    if block.label in _FOR_OPENSSL_ALONE:
-        return f"{begins} is labelled {block.label}: openssl reads it, Kubernetes does not"
-    if block.label == "OPENSSH PRIVATE KEY":
-        return f"{begins} is a key of OpenSSH, which neither openssl nor Kubernetes reads"
-    if block.label == "CERTIFICATE" and headers:
-        return f"{begins} has headers before its base64: Kubernetes passes over it"
-    if not _matters(block) or (block.encrypted and block.label != "ENCRYPTED PRIVATE KEY"):
+    if label in _FOR_OPENSSL_ALONE:
+        return f"is labelled {label}: openssl reads it, Kubernetes does not"
+    if label == "OPENSSH PRIVATE KEY":
+        return "is a key of OpenSSH, which neither openssl nor Kubernetes reads"
+    if label == "CERTIFICATE" and headers:
+        return "has headers before its base64: Kubernetes passes over it"
+    if not _matters(label) or (encrypted and label != "ENCRYPTED PRIVATE KEY"):
         return None
-    fault = _length_fault(block.der)
-    return fault and f"{begins} {fault}"
+    return _length_fault(der)
 
 
 def _length_fault(der: bytes) -> str | None:

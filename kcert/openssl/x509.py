@@ -1,10 +1,10 @@
-"""What a certificate, a request and a public key say: plain records, read by ``kcert.openssl.read``."""
+"""The fields of certificates, requests and public keys: plain records, filled in by ``kcert.openssl.reader``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,10 +14,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """One reason for which Go, and so every Kubernetes component, refuses a certificate or a request.
+
+    ``stage`` says what fails: "parse" (Go cannot read the certificate, and refuses the whole file that holds it),
+    "verify" (no program that uses Go trusts it), "key" (it can be read and trusted, but not used in TLS or to sign).
+    ``error`` is Go's own text, as logs have it; ``reason`` is a clause that says what is wrong: ``its serial number is
+    negative (-77)``.
+    """
+
+    stage: Literal["parse", "verify", "key"]
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
-    """A distinguished name: short type names (CN, O, OU …) and their values, in the certificate's own order."""
+    """A distinguished name: short type names (CN, O, OU …) and their values, in the certificate's own order.
+
+    A value that is not text to Go, and so counts for nothing in Kubernetes, is written as in RFC 4514: its type in
+    dots, its DER as ``#hex``. ``der`` are the bytes: Go takes two names for the same only where these are equal.
+    """
 
     parts: tuple[tuple[str, str], ...] = ()
+    der: bytes = field(default=b"", compare=False, repr=False)
 
     def values(self, kind: str) -> tuple[str, ...]:
         """All values of one type, in order."""
@@ -58,24 +78,40 @@ class PublicKey:
     """A public key: ``algorithm`` is ``rsa``, ``ec``, ``ed25519`` …, ``bits`` its size, ``curve`` as openssl names it.
 
     ``material`` is what makes the key this key: the RSA modulus without leading zeros, or the point of an
-    elliptic curve, as lower-case hex. Two keys belong together where it is equal.
+    elliptic curve, as lower-case hex. Two keys belong together where it is equal. ``exponent`` is that of an RSA key.
     """
 
     algorithm: str
     bits: int
     curve: str | None
     material: str
+    exponent: int = 0
+
+    def __str__(self) -> str:
+        known = {"rsa": "RSA", "rsa-pss": "RSASSA-PSS", "ec": "ECDSA", "ed25519": "Ed25519", "ed448": "Ed448"}
+        kind = known.get(self.algorithm, self.algorithm)
+        return kind if self.algorithm.startswith("ed") else f"{kind} {self.curve or self.bits or ''}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class NameConstraints:
+    """The SANs that a CA may and may not sign (RFC 5280, 4.2.1.10); networks as ``IP:10.0.0.0/8``."""
+
+    permitted: tuple[AltName, ...] = ()
+    excluded: tuple[AltName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class X509:
-    """What a certificate says.
+    """The fields of a certificate.
 
     ``ca`` is None where there are no basic constraints, ``key_usage`` and ``extended_key_usage`` are None
     where the extension is missing (then any use is allowed). Usages have openssl's configuration names
     (``digitalSignature``, ``serverAuth``), or a dotted OID where there is none. Alternative names are in the
     certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
-    lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1.
+    lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1. ``critical`` are the
+    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.refusals`` tells what
+    else it refuses.
     """
 
     version: int
@@ -88,15 +124,26 @@ class X509:
     public_key: PublicKey
     ca: bool | None
     path_length: int | None
-    basic_constraints_critical: bool
     key_usage: tuple[str, ...] | None
-    key_usage_critical: bool
     extended_key_usage: tuple[str, ...] | None
     alt_names: tuple[AltName, ...]
     subject_key_id: str | None
     authority_key_id: str | None
     sha256: str
     pem: str
+    name_constraints: NameConstraints | None = None
+    critical: tuple[str, ...] = ()
+    malformed: tuple[Refusal, ...] = ()
+
+    @property
+    def basic_constraints_critical(self) -> bool:
+        """True where the basic constraints are there and critical."""
+        return "2.5.29.19" in self.critical
+
+    @property
+    def key_usage_critical(self) -> bool:
+        """True where the key usage is there and critical."""
+        return "2.5.29.15" in self.critical
 
     @property
     def self_issued(self) -> bool:
@@ -124,7 +171,11 @@ class X509:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a certificate signing request asks for; fields as in X509."""
+    """The fields of a certificate signing request, as in X509.
+
+    The extensions are those of all its extensionRequest attributes, as Go reads them; ``extension_requests`` is how
+    many there are (openssl reads only one).
+    """
 
     subject: Name
     public_key: PublicKey
@@ -134,14 +185,17 @@ class Request:
     extended_key_usage: tuple[str, ...] | None
     ca: bool | None
     pem: str
+    malformed: tuple[Refusal, ...] = ()
+    extension_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A block that is no certificate after all; ``reason`` is a clause that can follow a file's name."""
+    """A block that cannot be read; ``reason`` is a clause that can follow a file's name, ``error`` is Go's own text."""
 
     reason: str
     pem: str = ""
+    error: str = ""
 
 
 def _allows(usages: tuple[str, ...] | None, usage: str) -> bool:

@@ -19,7 +19,8 @@ from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.read import X509, read_certificates
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
 from kcert.practice.handshakes import Client, Credentials, Server, TlsPair
 from kcert.practice.lab import Check
 
@@ -113,7 +114,7 @@ class Grader:
                 pems[one.name] = blocks[0].pem
             else:
                 found[one.name] = AbsentError(f"{one.files.proof} holds no certificate")
-        for name, read in zip(pems, read_certificates(self.openssl, pems.values()), strict=True):
+        for name, read in zip(pems, map(read_certificate, pems.values()), strict=True):
             found[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
         return found
 

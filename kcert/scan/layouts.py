@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
-    from kcert.openssl.read import X509
+    from kcert.openssl.x509 import X509
 
 _KUBEADM_PATHS = {PurePosixPath(spec.kubeadm): role for role, spec in ROLES.items() if spec.kubeadm}
 KUBEADM = {

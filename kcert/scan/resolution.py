@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
-from kcert.openssl.read import X509, Unreadable, read_certificates, same_key
+from kcert.openssl.keys import same_key
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES
 from kcert.scan import layouts
 from kcert.scan.fs import cluster_root_of
@@ -36,7 +38,7 @@ def linked(findings: Findings, openssl: str) -> ScanResult:
     pems = dict.fromkeys(draft.pem for draft in findings.drafts)
     for authorities, user in findings.kubeconfig_pems:
         pems |= dict.fromkeys((*authorities, user) if user else authorities)
-    certificates = dict(zip(pems, read_certificates(openssl, pems), strict=True))
+    certificates = dict(zip(pems, map(read_certificate, pems), strict=True))
 
     problems = list(findings.problems)
     known: list[tuple[Draft, X509]] = []

@@ -16,7 +16,7 @@ from kcert.certificates import (
     Role,  # noqa: TC001 - fields of dataclasses
 )
 from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
-from kcert.openssl.read import X509, PublicKey
+from kcert.openssl.x509 import X509, PublicKey
 
 ProblemKind = Literal[
     "missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere", "second manifest"

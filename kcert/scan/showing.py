@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
 from kcert.files import read_regular
-from kcert.openssl.read import X509, Request, Unreadable, read_certificates, read_request
-from kcert.openssl.x509 import listed
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request, Unreadable, listed
 from kcert.quoting import quote
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
@@ -109,7 +109,7 @@ def _certificates(path: Path, opened: Inside, openssl: str) -> Description:
     beside = find_beside(path, openssl)
     uses = [use for use in beside.uses if use.path == path]
     parts = []
-    for number, certificate in enumerate(read_certificates(openssl, opened.certificates)):
+    for number, certificate in enumerate(map(read_certificate, opened.certificates)):
         if isinstance(certificate, Unreadable):
             raise InputError(f"{path} {certificate.reason}.")
         use = next((one for one in uses if one.position == number), None)
@@ -258,7 +258,7 @@ def _public_key(path: Path, openssl: str) -> Description:
 
 def _request(path: Path, openssl: str) -> Description:
     ran = _ran((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
-    request = read_request(openssl, read_regular(path).decode("latin-1"))
+    request = read_request(read_regular(path).decode("latin-1"))
     if isinstance(request, Unreadable):
         raise InputError(f"{path} {request.reason}.")
     return Description(str(path), (Part(str(path), _request_facts(request, ran), (ran,)),))
@@ -347,7 +347,7 @@ def _server(server: Server, openssl: str) -> Description:
     if reason:
         raise VerdictError(f"{server} {reason}.")
     parts = []
-    for number, certificate in enumerate(read_certificates(openssl, shown)):
+    for number, certificate in enumerate(map(read_certificate, shown)):
         if isinstance(certificate, Unreadable):
             raise VerdictError(f"{server} shows something that is no certificate: it {certificate.reason}.")
         ran: tuple[CommandResult, ...] = ()

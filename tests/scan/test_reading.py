@@ -1,4 +1,4 @@
-"""What openssl reads, checked against `cryptography`; and certificates made so that openssl's text lies."""
+"""What kcert reads, checked against `cryptography` and openssl; and certificates made so that openssl's text lies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from kcert.certificates import AltName
-from kcert.openssl import read
+from kcert.openssl import keys as read
+from kcert.openssl.keys import same_key
 from kcert.openssl.pem import armoured
-from kcert.openssl.read import X509, Request, Unreadable, read_certificate, read_certificates, read_request, same_key
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request, Unreadable
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def ca() -> Pair:
 
 
 def known(pem: bytes | str) -> X509:
-    found = read_certificate("openssl", pem.decode() if isinstance(pem, bytes) else pem)
+    found = read_certificate(pem.decode() if isinstance(pem, bytes) else pem)
     assert isinstance(found, X509), found
     return found
 
@@ -140,27 +142,6 @@ def test_an_authority_key_identifier_with_name_and_serial_as_easy_rsa_writes_it(
 
 
 # ---------------------------------------------------------------- hostile
-
-
-@pytest.fixture
-def slow_readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which certificates had to be read by themselves."""
-    seen: list[str] = []
-    original = read._read_slowly
-
-    def spy(openssl: str, block: object) -> X509 | Unreadable:
-        seen.append(str(block))
-        return original(openssl, block)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(read, "_read_slowly", spy)
-    return seen
-
-
-def test_ordinary_certificates_need_no_second_reading(ca: Pair, slow_readings: list[str]) -> None:
-    organizations = ("a group, Inc.", "Société Générale", "Müller & Söhne")
-    made = [certificate(name(f"user-{number}", *organizations), ca, names=["a.b"]) for number in range(5)]
-    assert all(isinstance(one, X509) for one in read_certificates("openssl", [pair.pem.decode() for pair in made]))
-    assert slow_readings == []
 
 
 @pytest.mark.parametrize(
@@ -277,7 +258,7 @@ def test_a_damaged_block_does_not_cost_the_others(ca: Pair) -> None:
         good[3].pem.decode(),
         good[3].pem.decode(),
     ]
-    found = list(read_certificates("openssl", pems))
+    found = list(map(read_certificate, pems))
     assert [one.subject.common_name if isinstance(one, X509) else None for one in found] == [
         "user-0", None, "user-1", None, None, None, "user-3", "user-3",
     ]  # fmt: skip
@@ -296,7 +277,7 @@ def test_flipped_bits_are_never_believed_twice(ca: Pair) -> None:
         flipped = bytearray(der)
         flipped[shuffled.randrange(len(flipped))] ^= 1 << shuffled.randrange(8)
         damaged.append(bytes(flipped))
-    for copy, found in zip(damaged, read_certificates("openssl", map(armoured, damaged)), strict=True):
+    for copy, found in zip(damaged, map(read_certificate, map(armoured, damaged)), strict=True):
         if isinstance(found, X509):
             try:
                 judge = x509.load_der_x509_certificate(copy)
@@ -352,7 +333,7 @@ def test_a_request_and_what_it_asks_for() -> None:
         .add_extension(x509.ExtendedKeyUsage([CLIENT]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    found = read_request("openssl", made.public_bytes(serialization.Encoding.PEM).decode())
+    found = read_request(made.public_bytes(serialization.Encoding.PEM).decode())
     assert isinstance(found, Request)
     assert found.subject.common_name == "jane, O=system:masters"
     assert found.subject.organizations == ("developers",)
@@ -364,7 +345,7 @@ def test_a_request_and_what_it_asks_for() -> None:
 def test_a_request_without_extensions() -> None:
     made = x509.CertificateSigningRequestBuilder().subject_name(name("jane"))
     pem = made.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    found = read_request("openssl", pem.decode())
+    found = read_request(pem.decode())
     assert isinstance(found, Request)
     assert found.alt_names == ()
     assert found.extended_key_usage is None

@@ -63,7 +63,7 @@ def export(folder: Folder) -> Export:
 
 def signs_with(folder: Folder) -> PurePosixPath | None:
     """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
-    state = folder_state(folder.root, folder.cluster, folder.openssl)
+    state = folder_state(folder.root, folder.cluster)
     if not state.ca_rotating or state.ca_unusable:
         return None
     return profiles.PROFILES[folder.cluster.profile].install_path(folder.known["ca"], "new", "kube-controller-manager")

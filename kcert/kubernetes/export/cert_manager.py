@@ -162,8 +162,8 @@ def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus
     """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
     known = folder.known
     yield from ((one, None) for one in known.values() if one.kind is not Kind.CA)
-    others = unmanaged(folder.root, folder.cluster, known.values(), (), folder.openssl)
-    found = status_of(folder.root, [known["ca"], *others], folder.openssl) if others else {}
+    others = unmanaged(folder.root, folder.cluster, known.values(), ())
+    found = status_of(folder.root, [known["ca"], *others]) if others else {}
     yield from ((one, found[one.name]) for one in others)
 
 
@@ -229,7 +229,7 @@ def _as_object(name: str) -> str:
 def _authorities(
     folder: Folder, wish: Wish, names: Mapping[str, str], wanted: list[Certificate]
 ) -> Iterator[_Authority]:
-    found = status_of(folder.root, wanted, folder.openssl)
+    found = status_of(folder.root, wanted)
     insist(folder, found.values())
     now = datetime.now(timezone.utc)
     for one in wanted:

@@ -11,7 +11,8 @@ from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
 from kcert.openssl import cnf
-from kcert.openssl.read import X509, Request, read_certificate, read_request
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request
 from kcert.practice.builder import Make
 from kcert.practice.grader import AbsentError, NotYetError, short_lived, user
 from kcert.practice.lab import Check, Lab, Scenario
@@ -148,8 +149,8 @@ def _not_given(grader: Grader, name: str) -> str | None:
     found = _object(grader, name)
     if found.certificate is None:
         raise NotYetError("there is none in the object")
-    certificate = read_certificate(grader.openssl, found.certificate.decode("ascii", "replace"))
-    request = read_request(grader.openssl, found.request.decode("ascii", "replace"))
+    certificate = read_certificate(found.certificate.decode("ascii", "replace"))
+    request = read_request(found.request.decode("ascii", "replace"))
     if not isinstance(certificate, X509) or not isinstance(request, Request):
         return "what is in the object is no certificate"
     if certificate.public_key.material != request.public_key.material:

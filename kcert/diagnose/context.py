@@ -1,0 +1,223 @@
+"""What a line says besides the error itself: who was connected to, which files, which kind of cluster."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kcert.clusters import KINDS, at_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kcert.diagnose.strip_prefix import Message
+
+ADDRESS = "address"
+"""Under this name ``LogMatch.known`` holds the address that the log named last."""
+
+KIND = "kind"
+"""Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
+
+KCERT_FOLDER = "kcert"
+"""The kind of a PKI folder that kcert made."""
+
+_SERVER_LOG = re.compile(
+    r"rejected connection|TLS handshake error from|client'?s? certificate:|[Uu]nable to authenticate the request|"
+    r"verifying certificate SN=|tls_process_client_certificate|peer did not return a certificate"
+)
+"""A server writes about the certificate of its client; everything else is a client's view of a server."""
+
+_CALLER = re.compile(
+    r"(?:rejected connection(?: on \w+ endpoint)? from|TLS handshake error from|remote-addr=)\s*\"?"
+    r"(\d[\d.]+|\[?[0-9a-fA-F:]*:[0-9a-fA-F:]*\]?):\d+\b"
+)
+_SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
+_ADDRESSES = (
+    re.compile(r"[Ff]ailed to dial \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
+    re.compile(r"\b(?:Get|Post|Put|Patch|Delete|Head|Watch|List|GET|POST|PUT|HEAD) \"?(https?)://([^\s/\"?]+)"),
+    re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
+    re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
+    re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
+    re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
+    re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
+    re.compile(r"(https)://([^\s/\"'?\])<>]+)"),
+)
+_PORT = re.compile(r"port=(\d{1,5})")
+_KUBECTL = "Unable to connect to the server"
+"""kubectl's last words name no server, and the lines before them do."""
+
+_CHECKED = re.compile(r"error (\S.*): verification failed\s*")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
+_KIND_OF_LINE = (
+    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file")),
+    ("rke2", re.compile(r"\brke2\b|:9345\b")),
+    ("k0s", re.compile(r"\bk0s(?:controller|worker)?\b")),
+    ("microk8s", re.compile(r"\bmicrok8s\b|127\.0\.0\.1:16443|:16443\b")),
+    ("minikube", re.compile(r"minikube")),
+    ("kind", re.compile(r"\bkind-control-plane|\bkind-registry\b|/kind/|\bkind-[\w-]+ cluster")),
+    ("openshift", re.compile(r"openshift|/static-pod-resources/")),
+    ("rke1", re.compile(r"/etc/kubernetes/ssl/kube-|\brke up\b")),
+    ("kubespray", re.compile(r"kubespray|/etc/ssl/etcd/ssl/|/etc/kubernetes/ssl/")),
+    ("kops", re.compile(r"\bkops\b|/srv/kubernetes/")),
+    ("typhoon", re.compile(r"typhoon")),
+    ("hardway", re.compile(r"/var/lib/kubernetes/|kubernetes-the-hard-way")),
+    (
+        "kubeadm",
+        re.compile(
+            r"kubeadm|/etc/kubernetes/(?:pki|manifests)/|/etc/kubernetes/(?:admin|super-admin|kubelet|scheduler|"
+            r"controller-manager|bootstrap-kubelet)\.conf|error execution phase|"
+            r"\[(?:preflight|discovery|kubelet-check|certs|bootstrap)\]"
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who presents the certificate in question, or answers: an entry of ``targets.yaml``.
+
+    ``fixes`` maps what has to be done (``renew``, ``names``, ``trust``) to commands by kind of cluster.
+    """
+
+    name: str
+    noun: str = "the server"
+    patterns: tuple[re.Pattern[str], ...] = ()
+    port: str = ""
+    role: str = ""
+    component: str = ""
+    note: str = ""
+    fixes: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class LogMatch:
+    """A message in which a pattern of a cause matches, with everything that is known around it.
+
+    ``around`` are the messages of the lines before and after it, ``known`` the files, the address and the kind of
+    cluster that earlier lines named.
+    """
+
+    message: Message
+    match: re.Match[str]
+    targets: tuple[Target, ...]
+    around: tuple[str, str] = ("", "")
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The message."""
+        return self.message.text
+
+    def word(self, name: str) -> str:
+        """Return what the pattern's group *name* matched; empty for nothing, or for something that is not printable."""
+        value = self.match.groupdict().get(name) or ""
+        return value.strip() if value.isprintable() else ""
+
+    @cached_property
+    def server_log(self) -> bool:
+        """True where a server writes about a client's certificate."""
+        return bool(_SERVER_LOG.search(self.text) or "tls_process_client_certificate" in self.around[1])
+
+    @cached_property
+    def caller(self) -> str:
+        """The address of the client that a server writes about, without its port, which differs each time."""
+        match = _CALLER.search(self.text)
+        return match[1].strip("[]") if match else ""
+
+    @cached_property
+    def server_name(self) -> str:
+        """The name by which a client asked etcd for its certificate (SNI); empty where the line does not say."""
+        match = _SERVER_NAME.search(self.text)
+        return match[1] if match else ""
+
+    @cached_property
+    def context(self) -> str:
+        """The program and its message, without the port of a client, which says nothing about the server."""
+        return context_of(self.message)
+
+    @cached_property
+    def target(self) -> Target:
+        """The first target of the table that the message, or the program that wrote it, speaks of."""
+        for target in self.targets:
+            if any(pattern.search(self.context) for pattern in target.patterns):
+                return target
+        return Target("server")
+
+    @cached_property
+    def address(self) -> str:
+        """The HOST:PORT that the client connected to; empty where the log does not say."""
+        if address := address_of(self.text):
+            return address
+        if self.text.startswith(_KUBECTL):
+            return self.known.get(ADDRESS, "")
+        name, port = self.word("name"), self.target.port
+        if port and is_ip(name) and not self.server_log:
+            return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+        return ""
+
+    @cached_property
+    def kind(self) -> str:
+        """The kind of cluster that the line names, or else an earlier one; empty where none does."""
+        return kind_of_line(self.context) or self.known.get(KIND, "")
+
+    @cached_property
+    def checked(self) -> str:
+        """The file that `openssl verify` names in the line after its reason."""
+        match = _CHECKED.fullmatch(self.around[1])
+        return match[1] if match and match[1].isprintable() else ""
+
+    def file(self, *options: str) -> str:
+        """Return the file that one of *options* named earlier in the log; empty where none did."""
+        return next((self.known[option] for option in options if self.known.get(option)), "")
+
+
+def context_of(message: Message) -> str:
+    """Return the program and its message, without the port of a client."""
+    text = _CALLER.sub(lambda match: match[0].rpartition(":")[0], message.text)
+    return f"{message.program}: {text}"
+
+
+def kind_of_line(text: str) -> str:
+    """Return the kind of cluster that a line names; empty where it names none."""
+    return next((name for name, pattern in _KIND_OF_LINE if name in KINDS and pattern.search(text)), "")
+
+
+def address_of(text: str) -> str:
+    """Return the HOST:PORT that the writer of a line connected to; empty where the line does not say."""
+    for pattern in _ADDRESSES:
+        match = pattern.search(text)
+        if match and _HOST.fullmatch(match[2]):
+            if re.search(r":\d+$", match[2]):
+                return match[2]
+            if match[1] == "host":
+                port = _PORT.search(text)
+                return f"{match[2]}:{port[1] if port else '443'}"
+            return match[2] + (":80" if match[1] == "http" else ":443")
+    return ""
+
+
+def is_ip(name: str) -> bool:
+    """Return True for an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def kind_of_machine(root: Path = Path("/")) -> str:
+    """Return the kind of cluster that is installed here; kcert beside a PKI folder of kcert, empty for neither."""
+    folder = Path(os.environ.get("KCERT_DIR") or "pki")
+    try:
+        if (folder / ".kcert").is_dir():
+            return KCERT_FOLDER
+        home = Path.home()
+        found = (kind.name for kind in KINDS.values() if any(at_root(mark, root, home).exists() for mark in kind.marks))
+        return next(found, "")
+    except (OSError, RuntimeError):
+        return ""

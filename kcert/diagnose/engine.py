@@ -1,0 +1,401 @@
+"""The engine: reads the causes (``causes/*.yaml``) and turns a matching line into explanation, proof and fix.
+
+``causes/README.md`` describes the format. Proof and fix are text and are never run. Every value that comes out of a
+log is quoted for bash; what is not printable, or looks like an option, is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kcert import plain_yaml
+from kcert.clusters import KINDS
+from kcert.diagnose import functions
+from kcert.diagnose.context import LogMatch, Target, is_ip
+from kcert.quoting import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FOLDER = Path(__file__).parent / "causes"
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)(?:\|([^{}]*))?\}")
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_WORD = re.compile(r"\b[A-Z][A-Z_]{2,}\b")
+_LOGICAL_LINE = re.compile(r"(?<![\\|])\n")
+_LONGEST_NAMES = 300
+"""Characters of a list of SANs that is repeated in an explanation."""
+
+_PATHS = frozenset(("path", "checked", "cert", "key", "ca", "folder", "meant", "shown_ca"))
+_BASES = {"rke2": "k3s", "minikube": "kubeadm", "kind": "kubeadm", "kubespray": "kubeadm"}
+_UNKNOWN = ("kubeadm", "kcert", "openssl")
+"""The fixes to print where nothing tells the kind of the cluster."""
+
+_TARGET_WORDS = frozenset(("noun", "patterns", "port", "role", "component", "note"))
+"""The keys of an entry of targets.yaml that are not fixes."""
+
+_KCERT = "kcert"
+_PRINTED_BY_HAND = ("kcert", "hardway")
+"""Kinds whose certificates are made with openssl, so that the fix with openssl is printed as well."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a line means: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
+
+    cause: str
+    proof: str
+    repair: str
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One wording: ``literal`` is plain text that every such line holds, ``regex`` has groups for what it says."""
+
+    literal: str
+    regex: str
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.regex)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Search *text* for this wording; the literal alone decides most of the time."""
+        return self._compiled.search(text) if self.literal in text else None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a cause means under conditions: ``when`` are facts, ``line``, ``before`` and ``after`` expressions."""
+
+    when: tuple[str, ...]
+    conditions: Mapping[str, re.Pattern[str]]
+    says: str
+    proof: str
+    fix: str | Mapping[str, str]
+    silent: bool
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An entry of the data: its name, the topic of its lesson, its wordings, and what they mean case by case."""
+
+    name: str
+    lesson: str
+    patterns: tuple[Pattern, ...]
+    cases: tuple[Case, ...]
+    values: str = ""
+
+    def explain(self, match: LogMatch, cluster: str = "") -> Explanation | None:
+        """Return what the line means; None where no case applies, or the line means nothing after all."""
+        kind = cluster or match.kind
+        values = _values(match, kind)
+        if self.values:
+            more = functions.FUNCTIONS[self.values](match, kind)
+            if more is None:
+                return None
+            values.update(more)
+        facts = _facts(match, kind, values)
+        for case in self.cases:
+            if not all(_holds(wanted, facts) for wanted in case.when):
+                continue
+            groups = _search(case.conditions, match)
+            if groups is None:
+                continue
+            if case.silent:
+                return None
+            return _Renderer(match.target, kind, match.server_log, {**values, **groups}).explanation(case)
+        return None
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All of the data: causes by name, targets in order, macros, the words that stand for what a log does not say."""
+
+    causes: Mapping[str, Cause]
+    targets: tuple[Target, ...]
+    macros: Mapping[str, str]
+    glossary: Mapping[str, str]
+    clients: tuple[tuple[re.Pattern[str], str], ...]
+
+
+@cache
+def knowledge() -> Knowledge:
+    """Read the data, once."""
+    common = _read("common")
+    targets = _read("targets")
+    causes: dict[str, Cause] = {}
+    for name in common["order"]:
+        entries = _read(name)
+        causes.update((cause, _cause(cause, entry)) for cause, entry in entries.items())
+    return Knowledge(
+        causes,
+        tuple(_target(name, entry) for name, entry in targets.items()),
+        common["macros"],
+        common["glossary"],
+        tuple((re.compile(client["says"]), client["hint"]) for client in common["clients"]),
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    entries: dict[str, Any] = plain_yaml.load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), aliases=True)
+    return entries
+
+
+def _target(name: str, entry: Mapping[str, Any]) -> Target:
+    fixes = {verb: recipes for verb, recipes in entry.items() if verb not in _TARGET_WORDS}
+    words = {key: str(entry.get(key, "")) for key in ("port", "role", "component", "note")}
+    patterns = tuple(re.compile(pattern) for pattern in entry["patterns"])
+    return Target(name, entry["noun"], patterns, fixes=fixes, **words)
+
+
+def _cause(name: str, entry: Mapping[str, Any]) -> Cause:
+    common = {key: entry[key] for key in ("says", "proof", "fix") if key in entry}
+    cases = tuple(_case({**common, **case}) for case in entry.get("cases", ()))
+    if "says" in entry:
+        cases += (_case(common),)
+    patterns = tuple(_pattern(pattern) for pattern in entry["patterns"])
+    return Cause(name, entry["lesson"], patterns, cases, entry.get("values", ""))
+
+
+def _pattern(entry: str | Mapping[str, str]) -> Pattern:
+    if isinstance(entry, str):
+        return Pattern(entry, re.escape(entry))
+    ((literal, regex),) = entry.items()
+    return Pattern(literal, regex)
+
+
+def _case(entry: Mapping[str, Any]) -> Case:
+    conditions = {key: re.compile(entry[key]) for key in ("line", "before", "after") if key in entry}
+    when = tuple(str(entry.get("when", "")).split())
+    return Case(
+        when,
+        conditions,
+        " ".join(entry.get("says", "").split()),
+        entry.get("proof", "").rstrip("\n"),
+        entry.get("fix", ""),
+        entry.get("silent", False),
+    )
+
+
+def _values(match: LogMatch, kind: str) -> dict[str, str]:
+    """The placeholders that every text may use; empty where the log does not say."""
+    groups = {name: match.word(name) for name in match.match.groupdict()}
+    host, _, port = match.address.rpartition(":")
+    own = match.file("cert-file", "tls-cert-file", "peer-cert-file")
+    name = match.word("name")
+    return {
+        "address": match.address,
+        "host": host,
+        "port": port or match.target.port,
+        "caller": match.caller,
+        "checked": match.checked,
+        "cert": own,
+        "key": match.file("key-file", "tls-private-key-file"),
+        "ca": match.file("trusted-ca-file", "client-ca-file") if match.server_log else "",
+        "component": match.target.component,
+        "distro": "rke2" if kind == "rke2" else "k3s" if kind == "k3s" else "",
+        "unit": KINDS[kind].unit or "" if kind in KINDS else "",
+        "san": f"{'IP' if is_ip(name) else 'DNS'}:{name}" if name else "",
+        "!verify_option": f"-verify_{'ip' if is_ip(name) else 'hostname'}" if name else "",
+        "short_names": groups.get("names", "") if len(groups.get("names", "")) < _LONGEST_NAMES else "",
+        "server_name": match.server_name,
+        "client_hint": next((hint for pattern, hint in knowledge().clients if pattern.search(match.text)), ""),
+        "registry": match.address.removesuffix(":443"),
+        "kcert_name": functions.kcert_name(own),
+        "certificate": functions.kcert_name(own) or ("" if match.server_log else _certificate(match.target)),
+        "kubeadm_name": functions.kubeadm_name(own),
+        **groups,
+    }
+
+
+def _certificate(target: Target) -> str:
+    """The name by which kcert knows the certificate of a server; empty where it has one for each host, or none."""
+    return target.role if target.role in ("kube-apiserver", "etcd-server") else ""
+
+
+def _facts(match: LogMatch, kind: str, values: Mapping[str, str]) -> frozenset[str]:
+    given = {f"has-{name}" for name, value in values.items() if value}
+    side = "server-log" if match.server_log else "client-log"
+    return frozenset({match.target.name, side, f"kind-{kind}", *given})
+
+
+def _holds(wanted: str, facts: frozenset[str]) -> bool:
+    if wanted.startswith("!"):
+        return wanted[1:] not in facts
+    return not facts.isdisjoint(wanted.split("|"))
+
+
+def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[str, str] | None:
+    """The groups of the conditions, which all have to match; None where one does not."""
+    groups: dict[str, str] = {}
+    texts = {"line": f"{match.message.program}: {match.text}", "before": match.around[0], "after": match.around[1]}
+    for where, pattern in conditions.items():
+        result = pattern.search(texts[where])
+        if result is None:
+            return None
+        groups.update((name, value) for name, value in result.groupdict().items() if value and value.isprintable())
+    return groups
+
+
+def file(path: str) -> str:
+    """Return a path as an argument: one that begins with a dash would be taken for an option."""
+    return quote(f"./{path}" if path.startswith("-") else path)
+
+
+@dataclass(frozen=True)
+class _Renderer:
+    """Fills the texts of a case with what the log says."""
+
+    target: Target
+    kind: str
+    server_log: bool
+    values: Mapping[str, str] = field(hash=False)
+
+    def explanation(self, case: Case) -> Explanation:
+        proof = self._commands(case.proof)
+        repair = "\n".join(self._fix(case.fix))
+        says = " ".join(self._sentence(case.says).split())
+        return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
+
+    # --- sentences
+
+    def _sentence(self, text: str) -> str:
+        text = _OPTIONAL.sub(lambda part: self._sentence(part[1]) if self._complete(part[1]) else "", text)
+        return _PLACEHOLDER.sub(lambda word: self._value(word[1]) or word[2] or "", text)
+
+    def _complete(self, text: str) -> bool:
+        return all(self._value(word[1]) for word in _PLACEHOLDER.finditer(text))
+
+    def _value(self, name: str) -> str:
+        if name in ("server", "Server"):
+            noun = self.target.noun + (f" {self.values['node']}" if self.values.get("node") else "")
+            noun += f" at {self.values['address']}" if self.values["address"] else ""
+            return _capital(noun) if name == "Server" else noun
+        if name in ("client", "Client"):
+            noun = f"a client at {self.values['caller']}" if self.values["caller"] else "a client"
+            return _capital(noun) if name == "Client" else noun
+        if name == "Certificate":
+            file = self.values.get("path") or self.values.get("checked")
+            owner = self._value("client" if self.server_log else "server")
+            return f"The certificate {file}" if file else f"The certificate of {owner}"
+        if name == "note":
+            return self._sentence(self.target.note)
+        return self.values.get(name, "")
+
+    # --- commands
+
+    def _commands(self, text: str) -> str:
+        """The lines of *text*; one with a value that the log does not say and that has no default is left out."""
+        text = self._with_macros(text.rstrip("\n"))
+        shown = (self._command(line) for line in _LOGICAL_LINE.split(text))
+        return "\n".join(line for line in shown if line)
+
+    def _with_macros(self, text: str) -> str:
+        macros = knowledge().macros
+        for _ in range(3):
+            text = _PLACEHOLDER.sub(lambda word: macros.get(self._macro(word[1]), word[0]).rstrip("\n"), text)
+        return text
+
+    def _macro(self, name: str) -> str:
+        """The macro for {look}: by the file that the line names, or by who presented the certificate."""
+        if name != "look":
+            return name
+        if self.values.get("checked"):
+            return "look_checked"
+        if self.values.get("path"):
+            return "look_path"
+        return "look_client" if self.server_log else "at"
+
+    def _command(self, line: str) -> str:
+        missing = False
+
+        def argument(word: re.Match[str]) -> str:
+            nonlocal missing
+            if f"!{word[1]}" in self.values:
+                command = self.values[f"!{word[1]}"]
+                missing = missing or not command
+                return command
+            value = self.values.get(word[1], "")
+            if word[1] in _PATHS and value:
+                return file(value)
+            if value and not value.startswith("-"):
+                return quote(value)
+            if word[1] == "address" and not word[2]:
+                return f"HOST:{self.target.port or 'PORT'}"
+            missing = missing or word[2] is None
+            return word[2] or ""
+
+        shown = _PLACEHOLDER.sub(argument, line)
+        return "" if missing else shown
+
+    def _with_glossary(self, text: str) -> str:
+        """*text* behind comments on the words in it that stand for what the log does not say."""
+        used = dict.fromkeys(_WORD.findall("\n".join(line.partition(" # ")[0] for line in text.splitlines())))
+        glossary = knowledge().glossary
+        notes = [f"# {word}: {glossary[word]}" for word in used if word in glossary and f"# {word}: " not in text]
+        return "\n".join((*notes, text))
+
+    # --- fixes
+
+    def _fix(self, fix: str | Mapping[str, str]) -> Iterator[str]:
+        recipes = self._recipes(fix)
+        if always := recipes.get("any"):
+            yield self._commands(always)
+        for name in self._chosen(recipes):
+            if text := self._commands(recipes[name]):
+                yield f"# with {KINDS[self.kind].title if name == _BASES.get(self.kind) else self._title(name)}"
+                yield text
+
+    def _title(self, name: str) -> str:
+        return KINDS[name].title if name in KINDS else name
+
+    def _recipes(self, fix: str | Mapping[str, str]) -> Mapping[str, str]:
+        if not isinstance(fix, str):
+            return {name: text for names, text in fix.items() for name in names.split()}
+        if "\n" in fix or " " in fix or not fix:
+            return {"any": fix}
+        verb, _, other = fix.partition("@")
+        targets = {target.name: target for target in knowledge().targets}
+        target, generic = targets.get(other, self.target), targets["server"]
+        recipes = target.fixes.get(verb) or generic.fixes[verb]
+        if "renew" in target.fixes and verb in ("names", "trust") and "any" in target.fixes["renew"]:
+            recipes = target.fixes.get(verb) or target.fixes["renew"]  # no certificate of the cluster's own
+        result = {name: text for names, text in recipes.items() for name in names.split()}
+        if verb == "trust" and self.values["client_hint"]:
+            result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
+        if verb in ("renew", "client") and self.kind in KINDS and self.kind not in result and "any" not in result:
+            result[self.kind] = _renewal(self.kind, target.role if verb == "renew" else "")
+        return result
+
+    def _chosen(self, recipes: Mapping[str, str]) -> list[str]:
+        """The kinds whose recipe is printed: the cluster's own, or, where that is unknown, the usual ones."""
+        own = self.kind if self.kind in recipes else _BASES.get(self.kind, "")
+        if own in recipes:
+            by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
+            return [own, *by_hand]
+        if self.kind in _PRINTED_BY_HAND:
+            return [name for name in (_KCERT, "openssl") if name in recipes]
+        if self.kind and "any" in recipes:
+            return []
+        return [name for name in _UNKNOWN if name in recipes]
+
+
+def _capital(noun: str) -> str:
+    """*noun* as it begins a sentence; the name of a program stays as it is."""
+    return noun[0].upper() + noun[1:] if noun.startswith(("the ", "a ")) else noun
+
+
+def _renewal(kind: str, role: str) -> str:
+    """The commands of a kind of cluster that renew the certificate of *role*, or, where it has no name, all of them."""
+    cluster = KINDS[kind]
+    files = (pattern for pattern, known in cluster.files.items() if known and known.value == role)
+    names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)
+    name = next(names, "")
+    command = cluster.renew.replace("NAME", name) if cluster.renew and name else cluster.renew_all or ""
+    restart = f"# then: {cluster.restart}" if cluster.restart and cluster.restart != command else ""
+    return "\n".join(line for line in (f"# {cluster.renewal}" if cluster.renewal else "", command, restart) if line)

@@ -1,0 +1,203 @@
+"""The causes that need code: values for their texts which a pattern alone cannot give."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Role
+from kcert.clusters import KUBEADM_NAMES
+from kcert.files import mistyped
+from kcert.quoting import quote
+from kcert.roles import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kcert.diagnose.context import LogMatch
+
+_SUFFIXES = {".crt", ".key", ".pem", ".cer", ".cert", ".csr"}
+_KUBECONFIGS = {"kubelet.conf", "admin.conf", "super-admin.conf", "scheduler.conf", "controller-manager.conf"}
+_KUBECONFIG_SUFFIXES = {".conf", ".kubeconfig"}
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_USUAL = {
+    *("apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "ca", "front-proxy-ca", "front-proxy-client"),
+    *("healthcheck-client", "peer", "sa", "server"),
+}
+"""kubeadm's names without their suffix: some are like each other, and nobody has misspelled them."""
+
+_KCERT_NAMES = {
+    PurePosixPath(spec.kubeadm).name: role.value
+    for role, spec in ROLES.items()
+    if spec.kubeadm and (spec.kind.is_client or spec.kind.is_server) and role is not Role.KUBELET_CLIENT
+}
+"""kubeadm's file names, where kcert's own name for the certificate is another."""
+
+_COMPONENTS = {spec.common_name: spec.component.removeprefix("kube-") for spec in ROLES.values() if spec.fixed_name}
+
+
+def kcert_name(path: str) -> str:
+    """Return the name by which kcert knows the certificate in the file *path*; empty where it cannot be told."""
+    stem = PurePosixPath(path).name
+    for suffix in (*_SUFFIXES, *_KUBECONFIG_SUFFIXES, ".pub"):
+        stem = stem.removesuffix(suffix)
+    stem = _KCERT_NAMES.get(stem, stem)
+    return stem if _PLAIN_NAME.fullmatch(stem) else ""
+
+
+def kubeadm_name(path: str) -> str:
+    """Return the name for `kubeadm certs renew`; empty for a file that kubeadm does not make."""
+    return next((name for pattern, name in KUBEADM_NAMES.items() if path.endswith(pattern)), "")
+
+
+def _is_pki(path: PurePosixPath) -> bool:
+    """True for the path of a certificate, a key or a kubeconfig."""
+    return (
+        path.suffix in _SUFFIXES
+        or path.name in {*_KUBECONFIGS, "bootstrap-kubelet.conf", "sa.pub", "kubeconfig"}
+        or path.suffix == ".kubeconfig"
+        or (path.parent.name == ".kube" and path.name == "config")
+    )
+
+
+def _is_ca(path: PurePosixPath) -> bool:
+    """True for a CA's file by its name: it is never made again, because nothing would know the new one."""
+    stem = path.stem.removesuffix("-key")
+    return stem in ("ca", "kube-ca", "root-ca") or stem.endswith(("-ca", "_ca"))
+
+
+def _look(path: str) -> str:
+    """The command that shows that a file is what it should be."""
+    pure, word = PurePosixPath(path), quote(f"./{path}" if path.startswith("-") else path)
+    if pure.suffix == ".key" or pure.name.endswith("-key.pem"):
+        return f"openssl pkey -in {word} -noout"
+    if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in ("kubeconfig", "config"):
+        return (
+            f"kubectl config view --kubeconfig {word} --raw "
+            "-o jsonpath='{.users[0].user.client-certificate-data}' |\n"
+            "  base64 -d | openssl x509 -noout -subject -dates"
+        )
+    return f"openssl x509 -in {word} -noout -subject -dates"
+
+
+def _missing_any(match: LogMatch, _kind: str) -> dict[str, str] | None:
+    """Values on a file that openssl or curl names as a certificate or key, whatever it is called."""
+    path = match.word("path").strip("\"'")
+    if not path:
+        return None
+    pure = PurePosixPath(path)
+    meant = None if pure.stem in _USUAL else mistyped(Path(path))
+    meant = meant if meant and meant.name.isprintable() else None
+    is_kubeconfig = pure.suffix in _KUBECONFIG_SUFFIXES or not pure.suffix
+    name = kcert_name(path)
+    return {
+        "path": path,
+        "folder": str(pure.parent),
+        "meant": str(meant or ""),
+        "meant_name": meant.name if meant else "",
+        "kubeconfig": "yes" if is_kubeconfig else "",
+        "key_file": "yes" if pure.suffix == ".key" or pure.name.endswith("-key.pem") else "",
+        "ca_file": "yes" if _is_ca(pure) else "",
+        "bootstrap": "yes" if pure.name == "bootstrap-kubelet.conf" else "",
+        "kcert": name,
+        "!look_missing": _look(path),
+        "!look_meant": _look(str(meant)) if meant else "",
+        "!sign_here": _sign_here(str(pure.parent), name),
+    }
+
+
+def _missing(match: LogMatch, kind: str) -> dict[str, str] | None:
+    """The same for programs that name any file; None where it is not a certificate, a key or a kubeconfig."""
+    path = match.word("path").strip("\"'")
+    return _missing_any(match, kind) if _is_pki(PurePosixPath(path)) else None
+
+
+def _sign_here(folder: str, name: str) -> str:
+    """The command that signs again, where request and config are in *folder* on this machine."""
+    needed = (Path(folder, f"{name}.csr"), Path(folder, f"openssl-{name}.cnf"))
+    if not (name and all(os.access(path, os.R_OK) for path in needed)):
+        return ""
+    return (
+        f"openssl x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial \\\n"
+        f"    -out {name}.crt -days 365 -extensions v3_req -extfile openssl-{name}.cnf"
+    )
+
+
+def _openssl_file(match: LogMatch, _kind: str) -> dict[str, str]:
+    kind = match.word("kind").lower()
+    command = "req" if "request" in kind else "x509" if "cert" in kind else "pkey"
+    path = match.word("path")
+    word = quote(f"./{path}" if path.startswith("-") else path)
+    return {"!read": f"openssl {command} -in {word} -noout" if path else ""}
+
+
+def _access(match: LogMatch, _kind: str) -> dict[str, str]:
+    """Values on a user whom the API server refused something."""
+    user, verb, what = (match.word(name) for name in ("user", "verb", "what"))
+    namespace = match.word("namespace")
+    _, _, account_namespace, account = (*user.split(":", 3), "", "", "")[:4]
+    is_account = user.startswith("system:serviceaccount:")
+    node = user.removeprefix("system:node:") if user.startswith("system:node:") else ""
+    token = user.removeprefix("system:bootstrap:") if user.startswith("system:bootstrap:") else ""
+    where = f" in {namespace}" if namespace else ""
+    return {
+        "deed": f"{verb or 'do that to'} {what or 'it'}{where}",
+        "anonymous": "yes" if user == "system:anonymous" else "",
+        "node_user": node,
+        "lower_node": node.lower(),
+        "bootstrap_token": token,
+        "token": token,
+        "service_account": account if is_account else "",
+        "account_namespace": account_namespace if is_account else "",
+        "account": f"{account_namespace}:{account}" if is_account else "",
+        "component_user": _COMPONENTS.get(user, ""),
+        "who": f"The bootstrap token {token}" if token else f"The user {user}",
+        "!can_i": _can_i(match, user, verb, what),
+        "!bind_bootstrapper": "kubectl create clusterrolebinding kubelet-bootstrap "
+        "--clusterrole system:node-bootstrapper "
+        + ("--group system:bootstrappers" if token or not user else f"--user={quote(user)}"),
+    }
+
+
+def _can_i(match: LogMatch, user: str, verb: str, what: str) -> str:
+    """The question to put to the API server as an administrator."""
+    group = match.word("group")
+    resource = f"{what}.{group}" if group and "/" not in what and "." not in what else what
+    namespace = f" -n {quote(match.word('namespace'))}" if match.word("namespace") else ""
+    if not (user and verb and what) or what.startswith("-") or namespace.startswith(" -n -"):
+        return ""
+    return f"kubectl auth can-i {quote(verb)} {quote(resource)}{namespace} --as={quote(user)}"
+
+
+def _kubeadm(match: LogMatch, _kind: str) -> dict[str, str]:
+    """Values on a certificate that kubeadm calls by the name of its file below /etc/kubernetes/pki."""
+    named = match.word("cert_name") or (re.search(r"certs/([\w-]+):", match.text) or ["", ""])[1]
+    name = named.removeprefix("etcd/")
+    in_etcd = named.startswith("etcd") and name != "etcd-client"
+    name = name.removeprefix("etcd-") if in_etcd else name
+    stem = f"etcd/{name}" if in_etcd else name
+    authority = match.word("issuer") or ("etcd/ca" if "etcd" in named else "")
+    authority = authority or ("front-proxy-ca" if "front-proxy" in named else "ca")
+    path = f"/etc/kubernetes/pki/{stem}.crt"
+    is_ca = stem.endswith("ca")
+    return {
+        "cert_name": named,
+        "kubeadm_path": path if named else "",
+        "kubeadm_key": path.removesuffix(".crt") + ".key" if named else "",
+        "kubeadm_ca": f"/etc/kubernetes/pki/{authority.replace('etcd-ca', 'etcd/ca')}.crt",
+        "kubeadm_renew": "" if is_ca else kubeadm_name(path),
+        "kcert_name": kcert_name(path) if named else "",
+        "ca_name": named if is_ca else "",
+    }
+
+
+FUNCTIONS: Mapping[str, Callable[[LogMatch, str], dict[str, str] | None]] = {
+    "missing": _missing,
+    "missing_any": _missing_any,
+    "openssl_file": _openssl_file,
+    "access": _access,
+    "kubeadm": _kubeadm,
+}
+"""By the name in the ``values`` of a cause. A key that begins with ! is a command, quoted already."""

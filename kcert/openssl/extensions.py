@@ -1,0 +1,356 @@
+"""The extensions of a certificate or a request (RFC 5280, 4.2), each as strictly as Go reads it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kcert.certificates import AltName
+from kcert.openssl import der
+from kcert.openssl.der import DerError, Reader
+from kcert.openssl.x509 import NameConstraints, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY_USAGES = (
+    "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
+    "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly",
+)  # fmt: skip
+PURPOSES = {
+    "1.3.6.1.5.5.7.3.1": "serverAuth",
+    "1.3.6.1.5.5.7.3.2": "clientAuth",
+    "1.3.6.1.5.5.7.3.3": "codeSigning",
+    "1.3.6.1.5.5.7.3.4": "emailProtection",
+    "1.3.6.1.5.5.7.3.8": "timeStamping",
+    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
+    "2.5.29.37.0": "anyExtendedKeyUsage",
+}
+"""Object identifiers of extended key usages, with the names that openssl's configuration has for them."""
+
+SUBJECT_ALT_NAME = "2.5.29.17"
+EMAIL, DNS, URI, IP = 0x81, 0x82, 0x86, 0x87
+_TYPES = {EMAIL: "email", DNS: "DNS", URI: "URI", IP: "IP"}
+_OTHER_TYPES = {0xA0: "othername", 0xA3: "X400Name", 0xA4: "DirName", 0xA5: "EdiPartyName", 0x88: "RID"}
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One extension: the fields of X509 that it sets, and why Go refuses it."""
+
+    oid: str
+    critical: bool
+    fields: dict[str, Any]
+    refusal: Refusal | None
+
+
+NONE: dict[str, Any] = {
+    "ca": None,
+    "path_length": None,
+    "key_usage": None,
+    "extended_key_usage": None,
+    "alt_names": (),
+    "subject_key_id": None,
+    "authority_key_id": None,
+    "name_constraints": None,
+}
+"""The fields of a certificate without extensions."""
+
+
+def read_extensions(sequence: bytes) -> list[Extension]:
+    """Read the elements of the list of extensions whose content is *sequence*."""
+    outer, extensions = Reader(sequence), []
+    while outer.more:
+        extensions.append(_extension(outer.read(der.SEQUENCE, "malformed extension")))
+    return extensions
+
+
+@lru_cache(maxsize=1024)
+def _extension(content: bytes) -> Extension:
+    """Read one extension; those of a CA's certificates are the same again and again."""
+    inside = Reader(content)
+    oid = inside.oid("malformed extension OID field")
+    critical = inside.tag == der.BOOLEAN and inside.boolean("malformed extension critical field")
+    value = inside.read(der.OCTET_STRING, "malformed extension value field")
+    fields: dict[str, Any] = {}
+    reader = _READERS.get(oid)
+    refusal = None
+    try:
+        if reader:
+            reader(fields, value)
+    except DerError as error:
+        refusal = Refusal("parse", f"x509: {error}", error.reason or f"its extension {oid} is malformed: {error}")
+    if critical and not refusal:
+        refusal = _refused_as_critical(oid, fields)
+    return Extension(oid, critical, fields, refusal)
+
+
+def _refused_as_critical(oid: str, fields: dict[str, Any]) -> Refusal | None:
+    if what := _NEVER_CRITICAL.get(oid):
+        reason = f"its {what} is marked critical, and must not be"
+        return Refusal("parse", f"x509: {what} incorrectly marked critical", reason)
+    names: tuple[AltName, ...] = ()
+    if limits := fields.get("name_constraints"):
+        names = (*limits.permitted, *limits.excluded)
+    known = [name.type in _TYPES.values() for name in names or fields.get("alt_names", ())]
+    handled = any(known) if oid == SUBJECT_ALT_NAME else all(known)
+    if oid in _READERS and handled:
+        return None
+    return Refusal("verify", "x509: unhandled critical extension", f"Go does not handle its critical extension {oid}")
+
+
+_NEVER_CRITICAL = {
+    "2.5.29.14": "subject key identifier",
+    "2.5.29.35": "authority key identifier",
+    "1.3.6.1.5.5.7.1.1": "authority info access",
+}
+
+
+def _basic_constraints(fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid basic constraints"
+    inside = Reader(Reader(value).read(der.SEQUENCE, what))
+    ca = inside.tag == der.BOOLEAN and inside.boolean(what)
+    length = inside.integer(what) if inside.tag == der.INTEGER else None
+    if length is not None and not 0 <= length < 1 << 63:
+        raise DerError(what)
+    fields["ca"], fields["path_length"] = ca, length
+
+
+def _key_usage(fields: dict[str, Any], value: bytes) -> None:
+    content, _ = Reader(value).bits("invalid key usage")
+    bits = int.from_bytes(content[:2].ljust(2, b"\0"), "big")
+    fields["key_usage"] = tuple(name for index, name in enumerate(KEY_USAGES) if bits & 0x8000 >> index)
+
+
+def _extended_key_usage(fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid extended key usages"
+    inside, purposes = Reader(Reader(value).read(der.SEQUENCE, what)), []
+    while inside.more:
+        oid = inside.oid(what)
+        purposes.append(PURPOSES.get(oid, oid))
+    fields["extended_key_usage"] = tuple(purposes)
+
+
+def _alt_names(fields: dict[str, Any], value: bytes) -> None:
+    inside = Reader(Reader(value).read(der.SEQUENCE, "invalid subject alternative names"))
+    names, error = [], None
+    while inside.more:
+        tag, content = inside.any("invalid subject alternative name")
+        names.append(_alt_name(tag, content))
+        if (fault := _alt_name_fault(tag, content)) and not error:
+            error = DerError(fault, f"its SAN {str(names[-1])!a} is malformed")
+    fields["alt_names"] = tuple(names)
+    if error:
+        raise error
+
+
+@lru_cache(maxsize=4096)
+def _alt_name(tag: int, content: bytes) -> AltName:
+    """The same object for the same name: ``localhost`` stands in every other certificate."""
+    if tag == IP:
+        address = str(ipaddress.ip_address(content)) if len(content) in (4, 16) else f"<invalid: {content.hex()}>"
+        return AltName("IP", address)
+    if tag in _TYPES:
+        return AltName(_TYPES[tag], content.decode("utf-8", "backslashreplace"))
+    kind = _OTHER_TYPES.get(tag, f"[{tag & 0x1F}]")
+    return AltName(kind, (der.oid(content) if kind == "RID" else None) or content.hex())
+
+
+def _alt_name_fault(tag: int, content: bytes) -> str | None:
+    """Return Go's error for a malformed SAN, or None."""
+    if tag == IP:
+        if len(content) not in (4, 16):
+            return f"cannot parse IP address of length {len(content)}"
+        if len(content) == 16 and content.startswith(bytes(10) + b"\xff\xff"):
+            return "SAN iPAddress contains IPv4-mapped IPv6 address"
+    elif tag in _TYPES and not content.isascii():
+        kind = {EMAIL: "rfc822Name", DNS: "dNSName", URI: "uniformResourceIdentifier"}[tag]
+        return f"SAN {kind} is malformed"
+    elif tag == URI and (fault := _uri_fault(content.decode("ascii"))):
+        return f'cannot parse URI "{content.decode("ascii")}": {fault}'
+    return None
+
+
+_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(r"""(?:\[[^\]]*\]|[A-Za-z0-9\-._~!$&'()*+,;=\[\]<>"]*?)(?::[0-9]*)?""")
+
+
+def _uri_fault(uri: str) -> str | None:
+    """Return why Go's net/url does not take *uri*, as far as certificates come near it; None where it does."""
+    if re.search(r"[\x00-\x1f\x7f]", uri):
+        return "net/url: invalid control character in URL"
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", uri)
+    if uri.startswith(":"):
+        return "missing protocol scheme"
+    rest = uri[scheme.end() + 1 :] if scheme else uri
+    rest, _, fragment = rest.partition("#")
+    rest = rest.partition("?")[0]
+    if not scheme and ":" in rest.partition("/")[0]:
+        return "first path segment in URL cannot contain colon"
+    if _ESCAPE.search(fragment) or ((rest.startswith("/") or not scheme) and _ESCAPE.search(rest)):
+        return "invalid URL escape"
+    if not rest.startswith("//") or rest.startswith("///"):
+        return None
+    user, _, host = rest[2:].partition("/")[0].rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*", user) or not _HOST.fullmatch(host):
+        return "invalid character in host name"
+    return None if _is_domain(host) else "invalid domain"
+
+
+def _is_domain(domain: str, *, constraint: bool = False) -> bool:
+    """Whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
+    if constraint:
+        domain = domain.removeprefix(".") if domain != "." else domain
+    return not domain or re.fullmatch(r"[!-\-/-~]+(\.[!-\-/-~]+)*", domain) is not None
+
+
+def _subject_key_id(fields: dict[str, Any], value: bytes) -> None:
+    fields["subject_key_id"] = Reader(value).read(der.OCTET_STRING, "invalid subject key identifier").hex()
+
+
+def _authority_key_id(fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid authority key identifier"
+    identifier = Reader(Reader(value).read(der.SEQUENCE, what)).optional(0x80, what)
+    fields["authority_key_id"] = identifier.hex() if identifier is not None else None
+
+
+def _name_constraints(fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid NameConstraints extension"
+    outer = Reader(value)
+    inside = Reader(outer.read(der.SEQUENCE, what))
+    permitted, excluded = inside.optional(0xA0, what), inside.optional(0xA1, what)
+    if outer.more or inside.more:
+        raise DerError(what)
+    if not permitted and not excluded:
+        raise DerError("empty name constraints extension")
+    fields["name_constraints"] = NameConstraints(_subtrees(permitted or b""), _subtrees(excluded or b""))
+
+
+def _subtrees(content: bytes) -> tuple[AltName, ...]:
+    what = "invalid NameConstraints extension"
+    subtrees, names = Reader(content), []
+    while subtrees.more:
+        tag, base = Reader(subtrees.read(der.SEQUENCE, what)).any(what)
+        if fault := _constraint_fault(tag, base):
+            raise DerError(fault)
+        if tag == IP:
+            half = len(base) // 2
+            prefix = int.from_bytes(base[half:], "big").bit_count()
+            names.append(AltName("IP", str(ipaddress.ip_network((base[:half], prefix), strict=False))))
+        else:
+            names.append(_alt_name(tag, base))
+    return tuple(names)
+
+
+def _constraint_fault(tag: int, base: bytes) -> str | None:
+    if tag == IP:
+        half = len(base) // 2
+        if len(base) not in (8, 32):
+            return f"IP constraint contained value of length {len(base)}"
+        bits = f"{int.from_bytes(base[half:], 'big'):0{half * 8}b}"
+        if "01" in bits:
+            return f"IP constraint contained invalid mask {base[half:].hex()}"
+        mapped = half == 16 and base.startswith(bytes(10) + b"\xff\xff")
+        return "IP constraint contained IPv4-mapped IPv6 address" if mapped else None
+    if tag not in _TYPES:
+        return None
+    if not base.isascii():
+        return "invalid constraint value"
+    domain = base.decode("ascii")
+    if tag == EMAIL and "@" in domain:
+        return (
+            None if re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[!-~]+", domain) else "failed to parse rfc822Name"
+        )
+    if tag == URI and _is_address(domain):
+        return f'failed to parse URI constraint "{domain}": cannot be IP address'
+    return None if _is_domain(domain, constraint=True) else f'failed to parse constraint "{domain}"'
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- no field of X509, but Go refuses malformed ones
+
+
+def _distribution_points(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid CRL distribution point"
+    points = Reader(Reader(value).read(der.SEQUENCE, f"{what}s"))
+    while points.more:
+        name = Reader(points.read(der.SEQUENCE, what)).optional(0xA0, what)
+        if name is not None:
+            full = Reader(Reader(name).read(0xA0, what))
+            while full.tag == URI:
+                full.any(what)
+
+
+def _access(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid authority info access"
+    descriptions = Reader(Reader(value).read(der.SEQUENCE, what))
+    while descriptions.more:
+        description = Reader(descriptions.read(der.SEQUENCE, what))
+        description.oid(what)
+        description.optional(URI, what)
+
+
+def _policies(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid certificate policies"
+    policies, seen = Reader(Reader(value).read(der.SEQUENCE, what)), set()
+    while policies.more:
+        oid = Reader(policies.read(der.SEQUENCE, what)).read(der.OID, what)
+        if oid in seen or not _is_long_oid(oid):
+            raise DerError(what)
+        seen.add(oid)
+
+
+def _is_long_oid(content: bytes) -> bool:
+    """Whether an object identifier is well-formed, with numbers of any size."""
+    starts = [0, *(at + 1 for at, byte in enumerate(content) if not byte & 0x80)]
+    return bool(content) and not content[-1] & 0x80 and all(content[at] != 0x80 for at in starts[:-1])
+
+
+def _policy_mappings(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid policy mappings extension"
+    mappings = Reader(Reader(value).read(der.SEQUENCE, what))
+    while mappings.more:
+        pair = Reader(mappings.read(der.SEQUENCE, what))
+        pair.read(der.OID, what)
+        pair.read(der.OID, what)
+
+
+def _policy_constraints(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid policy constraints extension"
+    inside = Reader(Reader(value).read(der.SEQUENCE, what))
+    for tag in (0x80, 0x81):
+        if inside.tag == tag and not -(1 << 63) <= der.integer(inside.any(what)[1], what) < 1 << 63:
+            raise DerError(what)
+
+
+def _inhibit_any_policy(_fields: dict[str, Any], value: bytes) -> None:
+    what = "invalid inhibit any policy extension"
+    if not -(1 << 63) <= Reader(value).integer(what) < 1 << 63:
+        raise DerError(what)
+
+
+_READERS: dict[str, Callable[[dict[str, Any], bytes], None]] = {
+    "2.5.29.14": _subject_key_id,
+    "2.5.29.15": _key_usage,
+    "2.5.29.17": _alt_names,
+    "2.5.29.19": _basic_constraints,
+    "2.5.29.30": _name_constraints,
+    "2.5.29.31": _distribution_points,
+    "2.5.29.32": _policies,
+    "2.5.29.33": _policy_mappings,
+    "2.5.29.35": _authority_key_id,
+    "2.5.29.36": _policy_constraints,
+    "2.5.29.37": _extended_key_usage,
+    "2.5.29.54": _inhibit_any_policy,
+    "1.3.6.1.5.5.7.1.1": _access,
+}

@@ -1,0 +1,248 @@
+"""kcert reads and refuses certificates, requests and chains as Go does: generated and mutated ones, judged by both."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from kcert.openssl.extensions import KEY_USAGES
+from kcert.openssl.pem import armoured
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.refusals import refusals, violation
+from kcert.openssl.x509 import X509, Request, Unreadable
+from tests.scan.made import SERVER, authority, certificate, name
+from tests.scan.odd import encode, mutated, parse, sound, sound_requests, tlv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.gojudge import GoJudge
+    from tests.scan.odd import Node
+
+CA = authority()
+
+
+def refused(record: X509 | Request | Unreadable, *stages: str) -> list[str]:
+    return [one.error for one in refusals(record) if one.stage in (stages or ("parse",))]
+
+
+def fields(record: X509 | Request) -> dict[str, Any]:
+    """What Go says of a certificate or request too, in its words."""
+    names = {
+        kind: [one.value for one in record.alt_names if one.type == kind] for kind in ("DNS", "IP", "email", "URI")
+    }
+    key = record.public_key
+    kinds = {"rsa": f"rsa {key.bits}", "ec": f"ec {key.curve}", "ed25519": "ed25519", "dsa": "other"}
+    subject = record.subject
+    said = {
+        "cn": subject.common_name or "",
+        "o": list(subject.organizations),
+        "ou": list(subject.units),
+        "dns": names["DNS"],
+        "ips": names["IP"],
+        "emails": names["email"],
+        "uris": len(names["URI"]),
+        "key": kinds.get(key.algorithm, ""),
+    }
+    if isinstance(record, X509):
+        usages = record.key_usage or ()
+        said |= {
+            "version": record.version,
+            "serial": f"{int(record.serial, 16):x}",
+            "issuer": record.issuer.common_name or "",
+            "not_before": int(record.not_before.timestamp()),
+            "not_after": int(record.not_after.timestamp()),
+            "ca": record.ca,
+            "path_length": record.path_length,
+            "key_usage": sum(1 << KEY_USAGES.index(usage) for usage in usages),
+            "purposes": len(record.extended_key_usage or ()),
+            "ski": record.subject_key_id or "",
+            "aki": record.authority_key_id or "",
+        }
+    return said
+
+
+def go_fields(said: dict[str, Any]) -> dict[str, Any]:
+    subject = said["subject"]
+    flat = {key: said[key] for key in said if key not in ("subject", "issuer", "unhandled", "signature")}
+    flat |= {"cn": subject["cn"], "o": subject["o"] or [], "ou": subject["ou"] or [], "issuer": said["issuer"]["cn"]}
+    flat |= {key: said[key] or [] for key in ("dns", "ips", "emails")}
+    return flat | {key: base64.b64decode(said[key] or "").hex() for key in ("ski", "aki")}
+
+
+def certificate_differences(go: GoJudge, cases: Sequence[bytes]) -> Iterator[str]:
+    """Yield what kcert and Go do not agree on, of certificates in DER."""
+    answers = go.answers({"op": "certificate", "data": case} for case in cases)
+    for case, answer in zip(cases, answers, strict=True):
+        record = read_certificate(armoured(case))
+        errors, error = refused(record), answer.get("error")
+        if bool(errors) != bool(error):
+            yield f"{case.hex()}: Go {error or 'reads it'}, kcert {errors or 'reads it'}"
+        elif not error and isinstance(record, X509):
+            (said,) = answer["certificates"]
+            if (mine := fields(record)) != (theirs := go_fields(said)):
+                yield f"{case.hex()}: Go {theirs}, kcert {mine}"
+            unhandled = "x509: unhandled critical extension" in refused(record, "verify")
+            signature = "cannot verify signature" in " ".join(refused(record, "verify")) or record.self_issued
+            unusable = any(error.startswith("tls: unknown") for error in refused(record, "key"))
+            if unhandled != bool(said["unhandled"]) or unusable != (said["key"] in ("", "other")):
+                yield f"{case.hex()}: Go {said}, kcert {refusals(record)}"
+            if said["signature"] and not signature:
+                yield f"{case.hex()}: Go does not verify its signature: {said['signature']}"
+
+
+def request_differences(go: GoJudge, cases: Sequence[bytes]) -> Iterator[str]:
+    """Yield what kcert and Go do not agree on, of certificate requests in DER."""
+    pems = [armoured(case, "CERTIFICATE REQUEST") for case in cases]
+    answers = go.answers({"op": "request", "data": pem.encode()} for pem in pems)
+    for case, pem, answer in zip(cases, pems, answers, strict=True):
+        record = read_request(pem)
+        errors, error = refused(record), answer.get("error")
+        if bool(errors) != bool(error):
+            yield f"{case.hex()}: Go {error or 'reads it'}, kcert {errors or 'reads it'}"
+        elif not error and isinstance(record, Request):
+            theirs = {key: value for key, value in go_fields(answer["request"]).items() if key in fields(record)}
+            if (mine := fields(record)) != theirs:
+                yield f"{case.hex()}: Go {theirs}, kcert {mine}"
+
+
+ODD_NAMES = {
+    "IPv4 mapped to IPv6": tlv(0x87, bytes(10), b"\xff\xff", bytes(4)),
+    "IP of 5 bytes": tlv(0x87, bytes(5)),
+    "an umlaut": tlv(0x82, "bücher.example".encode()),
+    "a full-width comma": tlv(0x82, "lb.example\uff0c10.0.0.5".encode()),
+    "a blank": tlv(0x82, b"lb example"),
+    "empty": tlv(0x82),
+    "a dot at the end": tlv(0x82, b"example.com."),
+    "an underscore": tlv(0x82, b"my_lb.example.com"),
+    "constructed": tlv(0xA2, tlv(0x16, b"a")),
+    "URI with a blank in the host": tlv(0x86, b"http://a b/"),
+    "URI with a port in words": tlv(0x86, b"http://a:x/"),
+    "URI without a scheme": tlv(0x86, b":a"),
+    "URI of an IPv6 address": tlv(0x86, b"https://[fd00::1]:6443/x"),
+    "URI with a bad escape": tlv(0x86, b"http://a/%zz"),
+    "URI with a dot behind its host": tlv(0x86, b"http://a.example./"),
+    "URN": tlv(0x86, b"urn:x:y"),
+    "URI relative": tlv(0x86, b"a/b:c"),
+    "URI with a colon in its first part": tlv(0x86, b"1a:b/c"),
+}
+
+
+@pytest.mark.parametrize("san", ODD_NAMES.values(), ids=ODD_NAMES)
+def test_odd_sans(san: bytes, go: GoJudge) -> None:
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), tlv(0x30, tlv(0x82, b"first"), san))
+    made = certificate(name("odd"), CA, extensions=[(extension, False)]).certificate
+    assert list(certificate_differences(go, [made.public_bytes(serialization.Encoding.DER)])) == []
+
+
+def with_part(der: bytes, old: bytes, new: bytes) -> bytes:
+    """A certificate with one element put in place of another; lengths are made to fit."""
+    nodes = parse(der)
+    assert nodes is not None
+    assert replaced(nodes, old, new)
+    return encode(nodes)
+
+
+def replaced(nodes: list[Node], old: bytes, new: bytes) -> bool:
+    for at, (_, content) in enumerate(nodes):
+        if encode([nodes[at]]) == old:
+            nodes[at : at + 1] = parse(new) or []
+            return True
+        if isinstance(content, list) and replaced(content, old, new):
+            return True
+    return False
+
+
+ODD_PARTS = {
+    "negative serial": (tlv(2, b"\x4d"), tlv(2, b"\xb3")),
+    "serial zero": (tlv(2, b"\x4d"), tlv(2, b"\0")),
+    "serial of 40 bytes": (tlv(2, b"\x4d"), tlv(2, b"\x01" * 40)),
+    "version 4": (tlv(0xA0, tlv(2, b"\x02")), tlv(0xA0, tlv(2, b"\x03"))),
+    "version 1 with extensions": (tlv(0xA0, tlv(2, b"\x02")), tlv(0xA0, tlv(2, b"\0"))),
+    **{
+        f"a group as {kind}": (tlv(0x0C, b"odd group"), tlv(tag, b"odd group"))
+        for kind, tag in {"T61": 0x14, "Visible": 0x1A, "IA5": 0x16, "Numeric": 0x12, "Octet": 4, "BMP": 0x1E}.items()
+    },
+    "a group as UniversalString": (tlv(0x0C, b"odd group"), tlv(0x1C, "system:masters".encode("utf-32-be"))),
+    "a group in UTF-16 of a surrogate": (tlv(0x0C, b"odd group"), tlv(0x1E, b"\xd8\x3d\xde\0")),
+    "a group with its end in UTF-16": (tlv(0x0C, b"odd group"), tlv(0x1E, "system:masters\0".encode("utf-16-be"))),
+    "a group with an at sign in a PrintableString": (tlv(0x0C, b"odd group"), tlv(0x13, b"a@b")),
+    "a group of bytes that are not UTF-8": (tlv(0x0C, b"odd group"), tlv(0x0C, b"\xff")),
+    "a group of numbers": (tlv(0x0C, b"odd group"), tlv(2, b"\x05")),
+}
+
+
+@pytest.mark.parametrize("part", ODD_PARTS.values(), ids=ODD_PARTS)
+def test_odd_parts(part: tuple[bytes, bytes], go: GoJudge) -> None:
+    made = certificate(name("odd", "odd group"), CA, serial=77, names=["a"]).certificate
+    case = with_part(made.public_bytes(serialization.Encoding.DER), *part)
+    assert list(certificate_differences(go, [case])) == []
+
+
+def dns(*domains: str) -> list[x509.GeneralName]:
+    return [x509.DNSName(domain) for domain in domains]
+
+
+def email(*addresses: str) -> list[x509.GeneralName]:
+    return [x509.RFC822Name(address) for address in addresses]
+
+
+def uri(*uris: str) -> list[x509.GeneralName]:
+    return [x509.UniformResourceIdentifier(one) for one in uris]
+
+
+def network(*networks: str) -> list[x509.GeneralName]:
+    return [x509.IPAddress(ipaddress.ip_network(one)) for one in networks]
+
+
+LIMITS: dict[str, tuple[list[x509.GeneralName] | None, list[x509.GeneralName] | None]] = {
+    "DNS permitted": (dns("example.com"), None),
+    "DNS excluded": (None, dns("a.example.com")),
+    "DNS with a dot": (dns(".example.com"), None),
+    "DNS all": (None, dns("")),
+    "IPv4": (network("10.0.0.0/8"), network("10.9.0.0/16")),
+    "IPv6": (network("fd00::/8"), None),
+    "e-mail": (email("example.com"), email("eve@example.com")),
+    "e-mail with a dot": (email(".example.com"), None),
+    "URI": (uri(".example.com"), None),
+    "URI excluded": (None, uri("example.com")),
+    "several": (dns("example.com") + network("10.0.0.0/8"), dns("b.a.example.com")),
+}
+SANS = [
+    *dns("example.com", "a.example.com", "A.EXAMPLE.COM", "b.a.example.com", "notexample.com", "other.org"),
+    *dns("*.example.com", "*.a.example.com", "*.com"),
+    *(x509.IPAddress(ipaddress.ip_address(one)) for one in ("10.1.2.3", "10.9.0.1", "192.168.0.1", "fd00::1")),
+    *email("bob@example.com", "eve@example.com", "bob@a.example.com", "bob@other.org"),
+    *uri("https://a.example.com/x", "https://example.com", "spiffe://other.org/y"),
+]
+
+
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_name_constraints(limits: tuple[Any, Any], go: GoJudge) -> None:
+    ca = certificate(name("limited"), ca=True, extensions=[(x509.NameConstraints(*limits), True)])
+    limited = read_certificate(ca.pem.decode())
+    assert isinstance(limited, X509)
+    key = certificate(name("key")).key
+    for san in SANS:
+        made = certificate(name("server"), ca, key=key, uses=[SERVER], names=[san])
+        record = read_certificate(made.pem.decode())
+        assert isinstance(record, X509)
+        assert bool(violation(limited, record)) == bool(go.verify(ca.pem, made.pem)), (san, limited.name_constraints)
+
+
+def test_certificates(go: GoJudge) -> None:
+    rng = random.Random(18)  # noqa: S311 - the same cases in every run
+    cases = [*sound(), *(mutated(rng, rng.choice(sound())) for _ in range(600))]
+    assert list(certificate_differences(go, cases)) == []
+
+
+def test_requests(go: GoJudge) -> None:
+    rng = random.Random(19)  # noqa: S311 - the same cases in every run
+    cases = [*sound_requests(), *(mutated(rng, rng.choice(sound_requests())) for _ in range(400))]
+    assert list(request_differences(go, cases)) == []
