@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli.options import DEFAULT_FILE, Program
+from kcert.cli.options import DEFAULT_FILE
 
 
 def command(
@@ -17,7 +17,6 @@ def command(
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Describe the PKI that is in this folder."),
     ] = None,
-    openssl_program: Program = "openssl",
     profile: Annotated[
         str, typer.Option("--profile", help="course, hardway, kelsey or kubeadm.", metavar="NAME")
     ] = "course",
@@ -49,7 +48,7 @@ def command(
     from kcert.ui import messages
 
     if source is not None:
-        _describe(config, source, openssl_program)
+        _describe(config, source)
         return
     machines = profiles.Machines(
         tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
@@ -60,15 +59,14 @@ def command(
     messages.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
 
 
-def _describe(config: Path, source: Path, program: str) -> None:
+def _describe(config: Path, source: Path) -> None:
     """Write the kcert.yaml that describes the PKI folder *source*, and say how well it fits."""
     from kcert import profiles
     from kcert.config import example
     from kcert.issue.describe import describe
-    from kcert.openssl.program import openssl
     from kcert.ui import messages
 
-    described = describe(source, profiles.load(None), openssl(program))
+    described = describe(source, profiles.load(None))
     text = described.text()
     example.write(config, text)
-    messages.described(config, described, *described.matching(openssl(program)))
+    messages.described(config, described, *described.matching())

@@ -53,15 +53,15 @@ class Description:
         head = f"# Written by `kcert init --from`, for the PKI folder {ascii(str(self.root))[1:-1]}.\n{notes}"
         return head + written
 
-    def matching(self, openssl: str) -> tuple[int, list[str]]:
+    def matching(self) -> tuple[int, list[str]]:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
         specs = adopted(self.root, profiles.certificates(self.cluster))
-        found = [status for status in status_of(self.root, specs, openssl).values() if status.found]
+        found = [status for status in status_of(self.root, specs).values() if status.found]
         other = [f"{status.certificate.name}: {status.blocking}" for status in found if status.blocking]
         return len(found) - len(other), other
 
 
-def describe(folder: Path, cluster: Cluster, openssl: str) -> Description:
+def describe(folder: Path, cluster: Cluster) -> Description:
     """Return the description of the PKI *folder*; what nothing there tells is taken from the example *cluster*.
 
     Raises InputError where the folder holds no certificate.
@@ -70,15 +70,15 @@ def describe(folder: Path, cluster: Cluster, openssl: str) -> Description:
         raise InputError(f"--from {folder} is not a folder.")
     if folder.name == "pki" and (folder.parent / "admin.conf").is_file():
         folder = folder.parent  # kubeadm's: the kubeconfigs beside it say where the API server is
-    files = read_folder(folder, openssl)
+    files = read_folder(folder)
     if not files:
         raise InputError(f"--from {folder}: no certificate was found in it.")
-    return _Describer(folder, cluster, files, openssl).description()
+    return _Describer(folder, cluster, files).description()
 
 
 class _Describer:
-    def __init__(self, folder: Path, cluster: Cluster, files: list[CertificateFile], openssl: str) -> None:
-        self.folder, self.example, self.files, self.openssl = folder, cluster, files, openssl
+    def __init__(self, folder: Path, cluster: Cluster, files: list[CertificateFile]) -> None:
+        self.folder, self.example, self.files = folder, cluster, files
         self.leaves = [file for file in files if not file.x509.ca]
         self.unknown: list[str] = []
         self.options = dict(_options(folder))
@@ -224,7 +224,7 @@ class _Describer:
             except InputError:
                 continue
             for folder in folders:
-                found = status_of(folder, adopted(folder, specs), self.openssl).values()
+                found = status_of(folder, adopted(folder, specs)).values()
                 there = sum(status.state is not State.MISSING for status in found)
                 score = there, sum(there and not status.reasons for status in found)
                 if score > best:
