@@ -37,7 +37,7 @@ def command(
             "--kubernetes-version",
             metavar="1.X",
             help="Leave out what other releases than this take.",
-            show_default=str(STABLE),
+            show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
         ),
     ] = None,
     path_prefix: Annotated[
@@ -64,6 +64,7 @@ def command(
         flags.print_form(instance, format)
     else:
         flags.show(instance, explain=explain)
+    flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
     unfit = placement.unfit(looking.dir, instance)
     flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))
