@@ -689,7 +689,7 @@ def test_in_another_tools_folder_each_file_keeps_its_name(
     leaves = [names["admin.crt"], "kube-apiserver.crt"]
     verdict = running.output(["openssl", "verify", "-CAfile", names["ca.crt"], *leaves], pki)
     assert verdict.lines == [f"{leaf}: OK" for leaf in leaves]
-    planned = kcert.done("plan").stdout
+    planned = kcert.done("plan", "--wide").stdout
     assert f"{names['admin.key']} {names['admin.crt']}" in planned
 
 
