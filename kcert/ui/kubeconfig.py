@@ -96,7 +96,7 @@ class Telling:
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign:
-            files = ", ".join(str(one.files.proof) for one in foreign)
+            files = ", ".join(str(one.files.primary) for one in foreign)
             say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
 
     def ends(self) -> None:
