@@ -1,6 +1,6 @@
 """What a certificate has to be: the types that every layer shares.
 
-A ``Certificate`` is a wish, not a file: profiles list them, plan turns them into steps, the workspace holds
+A ``Certificate`` is a specification, not a file: profiles list them, plan turns them into steps, the store holds
 what came of them. Paths are relative to the PKI folder throughout.
 """
 

@@ -84,7 +84,7 @@ class Telling:
     def kept(self, draft: Draft) -> None:
         """It is there already."""
         self._commands(draft)
-        self._file(f"{draft.file}  (as it was: it holds what it should)")
+        self._file(f"{draft.file}  (unchanged)")
 
     def written(self, draft: Draft, *, replaced: bool) -> None:
         """It is in place."""
@@ -141,7 +141,7 @@ class Telling:
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (as it was: it holds what it should)"
+        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
         self._file(f"{clean_line(str(written.path))}{state}")
         if written.backup:
