@@ -67,8 +67,9 @@ def test_openssl_s_own_output(pki: Path) -> None:
 
 
 def openssl_text(path: Path) -> list[str]:
-    argv = ["openssl", "x509", "-in", path, "-text", "-noout"]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    argv = ["openssl", "x509", "-in", str(path), "-text", "-noout"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def test_each_line_of_openssl_s_text_is_explained_under_it(pki: Path) -> None:
@@ -145,7 +146,7 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
     put(pki / "list.yaml", yaml.safe_dump({"kind": "List", "items": [secret]}, width=10**6))
     put(
         pki / "talosconfig",
-        f"context: t\ncontexts:\n  t:\n    endpoints: [::1]\n    ca: {ca}\n    crt: {crt}\n    key: {key}\n",
+        f"context: t\ncontexts:\n  t:\n    endpoints: [10.0.0.2]\n    ca: {ca}\n    crt: {crt}\n    key: {key}\n",
     )
     put(pki / "secrets.yaml", f"cluster: {{id: x}}\ncerts:\n  etcd: {{crt: {ca}, key: {key}}}\n")
     for document, said in {
