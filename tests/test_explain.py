@@ -218,8 +218,65 @@ def test_an_unknown_topic_ends_with_status_2_and_the_near_ones() -> None:
     assert "did you mean kubelet" in explain("kubelt", status=2)
 
 
+def test_several_topics_and_chapters_come_in_the_order_that_was_asked_for() -> None:
+    shown = explain("ca", "Kinds", "--format", "markdown")
+    titles = re.findall("^# (.*)", shown, re.MULTILINE)
+    assert titles == [lessons.lesson("ca").title, *(lesson.title for lesson in lessons.chapter("kinds"))]
+
+
+@pytest.mark.parametrize("words", [("SAN",), ("--search", "service address"), ("rotation",)])
+def test_words_lead_to_the_lessons_that_have_them(words: tuple[str, ...]) -> None:
+    shown = explain(*words)
+    assert re.match(r"\d+ lessons? contains? ", shown)
+    assert "`kcert explain TOPIC` shows one." in shown
+
+
+def test_the_best_match_comes_first() -> None:
+    assert lessons.search("encrypted ca key")[0].topic == "encrypted-ca-key"
+    assert "expiring-soon" in [lesson.topic for lesson in lessons.search("expir")[:3]]
+
+
+def test_words_that_no_lesson_has_are_named() -> None:
+    assert "no lesson contains 'zebra'." in explain("--search", "zebra", status=2)
+
+
+# --- a teacher's own lessons
+
+
+def test_lessons_that_were_exported_and_edited_come_first(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    assert f"KCERT_LESSONS={own}" in explain("--export", str(own))
+    text = (own / "ca.md").read_text(encoding="utf-8")
+    (own / "ca.md").write_text(text.replace(text.splitlines()[0], "# Die Zertifizierungsstelle"), encoding="utf-8")
+    (own / "admin.md").unlink()
+
+    shown = explain("ca", "admin", "--lessons", str(own))
+
+    assert shown.startswith("Die Zertifizierungsstelle\n")
+    assert lessons.lesson("admin").title in shown
+    assert (own / "labs/make-the-ca.md").exists()
+
+
+def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> None:
+    (tmp_path / "ca.md").write_text("no title\n", encoding="utf-8")
+    said = " ".join(explain("ca", "--lessons", str(tmp_path), status=2).split())
+    assert "ca.md:1: a lesson begins with its title" in said
+
+
+def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:
+    assert "is not a folder. `kcert explain --export FOLDER`" in explain(
+        "ca", "--lessons", str(tmp_path / "no"), status=2
+    )
+
+
+def test_lessons_are_exported_into_an_empty_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    assert "is not an empty folder" in " ".join(explain("--export", str(tmp_path), status=2).split())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_a_topic_does_not_go_with_all() -> None:
-    assert "leave one of them out" in explain("ca", "--all", status=2)
+    assert "TOPIC cannot be combined with --all." in explain("ca", "--all", status=2)
 
 
 def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path) -> None:

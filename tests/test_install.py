@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import venv
 import zipfile
@@ -77,6 +78,16 @@ def test_the_build_machines_script_is_sound() -> None:
     said = output([program("shellcheck"), REPOSITORY / ".ci/run", REPOSITORY / ".ci/venv"])
 
     assert said.stdout + said.stderr == ""
+
+
+def test_the_build_machines_tests_are_there() -> None:
+    lists = re.findall(
+        r"^\w+=\(\n((?:    tests/.*\n)+)\)", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    words = output(["bash", "-c", f"printf '%s\\n' {' '.join(lists)}".replace("\n    ", " ")]).lines
+
+    assert len(lists) == 2
+    assert [word for word in words if not (REPOSITORY / word).exists()] == []
 
 
 def test_a_python_without_ensurepip_is_no_traceback(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from kcert.cli import context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
 from kcert.issue.described import describes, undescribed
+from kcert.ui import messages
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -108,7 +109,9 @@ def _issue(
     by_name = {spec.name: spec for spec in ctx.specs}
     specs = tuple(by_name[spec.name] if spec in known else spec for spec in wanted)
     if not options.csr_only:
-        context.run(ctx, specs)
+        result = context.run(ctx, specs)
+        if command == "all" and result and not (result.stopped or options.quiet or options.dry_run):
+            messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
     from kcert.kubernetes import offline
 

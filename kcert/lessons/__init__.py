@@ -1,5 +1,8 @@
 """The words: one Markdown file a topic, beside this module, for everybody to read and for teachers to edit.
 
+A teacher's own folder of lessons, named by the environment variable KCERT_LESSONS, comes first; what it lacks is
+taken from here.
+
 A lesson begins with ``# Title`` and ``chapter: NAME``; where the order within the chapter matters
 ``place: NUMBER`` follows, and in the lesson of a step ``again: SENTENCE``, for when its reason has been
 read already. Then come a few paragraphs on what it is and why, the first of which can stand alone, then
@@ -9,6 +12,8 @@ sections (``## Command`` and others). Files are read when they are asked for, an
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = Path(__file__).parent
-"""Where the lessons lie: beside this module in a checkout and in an installed kcert alike."""
+"""Where kcert's own lessons are: beside this module in a checkout and in an installed kcert alike."""
+
+VARIABLE = "KCERT_LESSONS"
+"""Names a folder with lessons in other words or in another language."""
 
 CHAPTERS = (
     "Ideas",
@@ -63,9 +71,28 @@ class Lesson:
     again: str = ""
 
 
+def file_of(name: str) -> Path:
+    """Return the file *name* (``ca.md``, ``labs/make-the-ca.md``): the teacher's own where there is one.
+
+    Raises InputError for a KCERT_LESSONS that is not a folder.
+    """
+    own = _own_folder()
+    return own / name if own and (own / name).is_file() else FOLDER / name
+
+
+def _own_folder() -> Path | None:
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise InputError(f"{VARIABLE}={named} is not a folder. `kcert explain --export FOLDER` writes one to edit.")
+    return Path(named)
+
+
 def topics() -> tuple[str, ...]:
-    """Every topic that there is a lesson for, by name."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
+    """Return every topic that there is a lesson for, by name."""
+    folders = [folder for folder in (FOLDER, _own_folder()) if folder]
+    return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.md")}))
 
 
 @cache
@@ -79,7 +106,7 @@ def lesson(topic: str) -> Lesson:
         close = difflib.get_close_matches(topic, known, 3) or [one for one in known if topic in one][:5]
         hint = f"did you mean {', '.join(close)}?" if close else "`kcert explain` lists what there is."
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
-    path = FOLDER / f"{topic}.md"
+    path = file_of(f"{topic}.md")
     try:
         return _read(path, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -93,6 +120,42 @@ def by_chapter() -> dict[str, tuple[Lesson, ...]]:
         chapters.setdefault(one.chapter, []).append(one)
     order = [*CHAPTERS, *sorted(set(chapters) - set(CHAPTERS))]
     return {name: tuple(chapters[name]) for name in order if name in chapters}
+
+
+def chapter(name: str) -> tuple[Lesson, ...]:
+    """Return the lessons of the chapter *name*, in any case; none where there is no such chapter."""
+    return next((found for title, found in by_chapter().items() if title.casefold() == name.casefold()), ())
+
+
+def search(words: str) -> tuple[Lesson, ...]:
+    """Return the lessons in which each of *words* occurs, the best match first: in the topic or title, then often."""
+    wanted = [re.compile(rf"(?<![\w-]){re.escape(word)}", re.IGNORECASE) for word in words.split()]
+
+    def score(lesson: Lesson) -> int:
+        lines = "\n".join((lesson.opening, *lesson.sections, *lesson.sections.values())).split("\n")
+        text = "\n".join(line for line in lines if not line.startswith("    "))  # prose, and no commands
+        heads = f"{lesson.topic} {lesson.title}"
+        counts = [20 * len(word.findall(heads)) + min(len(word.findall(text)), 10) for word in wanted]
+        return sum(counts) if all(counts) else 0
+
+    ranked = [(score(found), found) for found in map(lesson, topics())] if wanted else []
+    return tuple(found for points, found in sorted(ranked, key=lambda item: (-item[0], item[1].topic)) if points)
+
+
+def export(target: Path) -> int:
+    """Copy every lesson, and the words of every lab, into the new or empty folder *target*; return how many.
+
+    Raises InputError for a folder that holds something.
+    """
+    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+        raise InputError(f"{target} is not an empty folder. Name a new one: --export FOLDER.")
+    names = [path.relative_to(FOLDER) for path in sorted(FOLDER.rglob("*.md"))]
+    for name in names:
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write((FOLDER / name).read_bytes())
+    return len(names)
 
 
 def why(role: str) -> str:

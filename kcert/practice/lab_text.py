@@ -80,7 +80,7 @@ class Words:
 @cache
 def words(name: str) -> Words:
     """The words of the lab *name*; raises InputError for a file that cannot be read, or lacks something."""
-    path = FOLDER / f"{name}.md"
+    path = lessons.file_of(f"labs/{name}.md")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

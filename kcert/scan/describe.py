@@ -118,7 +118,7 @@ def _readable(path: Path, record: Record | Unreadable) -> Record:
 
 
 def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
-    uses = {use.position: use for use in find_beside(path, openssl).uses if use.path == path}
+    uses = {use.position: use for use in reversed(find_beside(path, openssl).uses) if use.path == path}
     parts, position = [], 0
     for number, block in enumerate(blocks[:SHOWN]):
         if not block.der:

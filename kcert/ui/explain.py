@@ -15,11 +15,12 @@ from rich.text import Text
 from kcert import lessons, shell
 from kcert.errors import ProgramError
 from kcert.shell import Command
-from kcert.ui.console import INDENT, MOST_WIDTH, broken, has_colour, heading, say, screen
+from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
 from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from kcert.lessons import Lesson
 
@@ -67,6 +68,45 @@ def _beside(title: str, left: int) -> list[str]:
     if not screen().is_terminal:
         return [title]
     return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
+
+
+def show_found(words: str, found: Sequence[Lesson], form: str, target: Target | None) -> None:
+    """List the lessons that contain *words*, with the sentence in which the first of them occurs."""
+    if form != "text":
+        show(found, form, target)
+        return
+
+    def draw() -> None:
+        say(f"{len(found)} lesson{'s contain' if len(found) > 1 else ' contains'} {clean_line(words)!a}:")
+        for lesson in found[:_MOST_FOUND]:
+            screen().print()
+            screen().print(
+                Text(lesson.topic, style="code").append(f"  {lesson.title}", style="default"), soft_wrap=True
+            )
+            say(_sentence(lesson, words.split(maxsplit=1)[0]), "quiet")
+        screen().print()
+        more = len(found) - _MOST_FOUND
+        say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
+
+    _draw(draw, target)
+
+
+_MOST_FOUND = 10
+
+
+def _sentence(lesson: Lesson, word: str) -> str:
+    """Return the first sentence of *lesson* with *word* in it; its first sentence where only a command has it."""
+    parts = (lesson.opening, *lesson.sections.values())
+    prose = " ".join(block.lines[0] for part in parts for block in blocks(part) if block.kind == "prose")
+    sentences = re.split(r"(?<=[.:?!]) ", " ".join(prose.split()))
+    return next((sentence for sentence in sentences if word.casefold() in sentence.casefold()), sentences[0])
+
+
+def show_exported(folder: Path, count: int) -> None:
+    """Say where the lessons were written, and how kcert is made to use them."""
+    say(f"Wrote {count} files into {clean_line(str(folder))}. Edit them; files that you delete come from kcert again.")
+    screen().print()
+    command_line(("export", f"KCERT_LESSONS={folder}"))
 
 
 def show(found: Sequence[Lesson], form: str, target: Target | None) -> None:
