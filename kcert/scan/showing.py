@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 SHORTEST_RSA = 2048
 
+MOST_SHOWN = 100
+"""Certificates of one file that are shown field by field."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -68,11 +71,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Description:
-    """All that is to be shown of one WHAT. ``fault`` is why it was found wrong, or None."""
+    """All that is to be shown of one WHAT. ``fault`` is why it was found wrong, or None; ``left`` counts the rest."""
 
     what: str
     parts: tuple[Part, ...]
     fault: str | None = None
+    left: int = 0
 
 
 def look_at(what: str, openssl: str) -> Description:
@@ -107,12 +111,12 @@ def look_at(what: str, openssl: str) -> Description:
 
 def _certificates(path: Path, opened: Inside, openssl: str) -> Description:
     beside = find_beside(path, openssl)
-    uses = [use for use in beside.uses if use.path == path]
+    uses = {use.position: use for use in reversed(beside.uses) if use.path == path}
     parts = []
-    for number, certificate in enumerate(map(read_certificate, opened.certificates)):
+    for number, certificate in enumerate(map(read_certificate, opened.certificates[:MOST_SHOWN])):
         if isinstance(certificate, Unreadable):
             raise InputError(f"{path} {certificate.reason}.")
-        use = next((one for one in uses if one.position == number), None)
+        use = uses.get(number)
         ran: list[CommandResult] = []
         if number == 0:
             ran.append(_ran((openssl, "x509", "-in", str(path), "-text", "-noout")))
@@ -120,7 +124,7 @@ def _certificates(path: Path, opened: Inside, openssl: str) -> Description:
                 ran.append(_ran((openssl, "verify", "-CAfile", str(use.issuer_path), str(path))))
         title = str(path) if len(opened.certificates) == 1 else f"{path}, certificate {number + 1}"
         parts.append(Part(title, _facts(certificate, use, ran), tuple(ran)))
-    return Description(str(path), tuple(parts))
+    return Description(str(path), tuple(parts), left=len(opened.certificates) - len(parts))
 
 
 def _facts(

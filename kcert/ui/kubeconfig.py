@@ -91,7 +91,7 @@ class Reporter:
             self._line(draft, "current")
             return
         self._commands(draft)
-        self._file(f"{draft.file}  (as it was: it holds what it should)")
+        self._file(f"{draft.file}  (unchanged)")
 
     def on_written(self, draft: Draft, *, replaced: bool) -> None:
         """It is in place."""
@@ -106,7 +106,7 @@ class Reporter:
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign and not self._quiet:
-            files = ", ".join(str(one.files.proof) for one in foreign)
+            files = ", ".join(str(one.files.primary) for one in foreign)
             say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
 
     def _line(self, draft: Draft, state: str) -> None:
@@ -173,7 +173,7 @@ class Reporter:
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (as it was: it holds what it should)"
+        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
         self._file(f"{clean_line(str(written.path))}{state}")
         if written.backup:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert import lessons
-from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, screen
+from kcert.quoting import quote
+from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
 
 if TYPE_CHECKING:
     from kcert.scan.showing import Description, Field, Part
@@ -26,6 +27,9 @@ def show(exhibit: Description, *, text: bool, explain: bool) -> None:
         if number:
             screen().print()
         _part(part, text=text, explain=explain)
+    if exhibit.left:
+        screen().print()
+        say(f"{exhibit.left} more certificates are in it: `kcert inventory {quote(exhibit.what)}` lists all of them.")
 
 
 def _part(part: Part, *, text: bool, explain: bool) -> None:

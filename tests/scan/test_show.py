@@ -220,3 +220,14 @@ def test_every_meaning_has_its_words() -> None:
     assert {"User", "Masters", "Any use"} <= used
     every_lesson_has = {"Command", "How it fails", "Read on"}
     assert known.keys() - every_lesson_has <= used, "every section is used"
+
+
+def test_of_a_file_with_very_many_certificates_the_first_hundred_are_shown(tmp_path: Path) -> None:
+    certificate(name("many"), authority("ca"), uses=[CLIENT]).put(tmp_path / "one.crt")
+    (tmp_path / "many.crt").write_bytes((tmp_path / "one.crt").read_bytes() * 2000)
+
+    shown = kcert("show", "many.crt", folder=tmp_path).stdout
+
+    assert "many.crt, certificate 100\n" in shown
+    assert "many.crt, certificate 101\n" not in shown
+    assert "1900 more certificates are in it: `kcert inventory" in " ".join(shown.split())
