@@ -341,7 +341,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nobody",), "'nobody' is no certificate of this cluster"),
+        (("nobody",), "'nobody' is not a certificate of this cluster"),
         ((), "say what to renew"),
         (("admin", "--all"), "--all is every certificate"),
         (("--all", "--stale"), "choose among them"),

@@ -27,7 +27,7 @@ def host_name(value: str) -> str | None:
             "a host name is made of a-z, 0-9 and -, in parts joined by dots, each beginning and ending with a-z or 0-9"
         )
     if _looks_like_address(value):
-        return "an address is no name: give the host a name, and put the address under ip"
+        return "an address is not a name: give the host a name, and put the address under ip"
     return None
 
 
@@ -75,7 +75,7 @@ def address(value: str) -> str | None:
     if parsed.version == 6 and parsed.ipv4_mapped:
         return f"this is an IPv4 address in disguise: write {str(parsed.ipv4_mapped)!a}"
     if parsed.is_unspecified or parsed.is_multicast:
-        return "no host can be dialled at this address"
+        return "no host can be reached at this address"
     return None
 
 

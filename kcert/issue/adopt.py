@@ -71,7 +71,7 @@ def known_files(root: Path) -> frozenset[str]:
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
     """Whether what lies there is among the *known* files, those that kcert made."""
     files = certificate.files
-    path = root / files.proof
+    path = root / files.primary
     try:
         content = read_regular(path)
     except OSError as error:
@@ -206,7 +206,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     except InputError:
         return None  # a name that something else has here
     files = certificate.files
-    path = root / files.proof
+    path = root / files.primary
     if not path.is_file():
         return None
     content = read_regular(path)

@@ -93,5 +93,5 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result:
         store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))
     done = {issued.plan.certificate.name for issued in executor.issued}
     left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
-    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.proof).exists())
+    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.primary).exists())
     return Result(tuple(executor.issued), work.kept, left, missing)

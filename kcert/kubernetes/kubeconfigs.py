@@ -136,7 +136,9 @@ def drafts(
 def foreign_kubeconfigs(folder: Folder) -> tuple[Certificate, ...]:
     """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
     own = [
-        one for one in credentials.clients(folder) if one.files.kubeconfig and (folder.root / one.files.proof).is_file()
+        one
+        for one in credentials.clients(folder)
+        if one.files.kubeconfig and (folder.root / one.files.primary).is_file()
     ]
     known = known_files(folder.root) if own else frozenset()
     return tuple(one for one in own if not made_here(folder.root, one, known))

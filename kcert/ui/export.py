@@ -38,7 +38,7 @@ def _told(folder: Path, files: tuple[Written, ...]) -> str:
     """What became of the files of one folder: there can be a thousand."""
     kept = sum(not one.changed for one in files)
     if len(files) == 1:
-        state = "  (as it was: it holds what it should)" if kept else ""
+        state = "  (unchanged)" if kept else ""
         return f"-> {clean_line(str(files[0].path))}{state}"
     state = f", {kept} as before" if kept else ""
     return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"

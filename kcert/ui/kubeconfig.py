@@ -84,7 +84,7 @@ class Telling:
     def kept(self, draft: Draft) -> None:
         """It is there already."""
         self._commands(draft)
-        self._file(f"{draft.file}  (as it was: it holds what it should)")
+        self._file(f"{draft.file}  (unchanged)")
 
     def written(self, draft: Draft, *, replaced: bool) -> None:
         """It is in place."""
@@ -96,7 +96,7 @@ class Telling:
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign:
-            files = ", ".join(str(one.files.proof) for one in foreign)
+            files = ", ".join(str(one.files.primary) for one in foreign)
             say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
 
     def ends(self) -> None:
@@ -141,7 +141,7 @@ class Telling:
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (as it was: it holds what it should)"
+        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
         self._file(f"{clean_line(str(written.path))}{state}")
         if written.backup:

@@ -226,7 +226,7 @@ def test_of_a_file_with_very_many_certificates_the_first_hundred_are_shown(tmp_p
     certificate(name("many"), authority("ca"), uses=[CLIENT]).put(tmp_path / "one.crt")
     (tmp_path / "many.crt").write_bytes((tmp_path / "one.crt").read_bytes() * 2000)
 
-    shown = kcert("show", tmp_path / "many.crt").stdout
+    shown = kcert("show", "many.crt", folder=tmp_path).stdout
 
     assert "many.crt, certificate 100\n" in shown
     assert "many.crt, certificate 101\n" not in shown
