@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
 
+_NO_MEMORY = (
+    "there is not enough memory, or a limit (`ulimit -a`) allows too little. What was finished is in place, and "
+    "nothing half-made was kept."
+)
+
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
@@ -43,7 +48,11 @@ def _status() -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _said(f"{where}{error.strerror or error}.", errors.FAILED)
+    except MemoryError:
+        return _said(_NO_MEMORY, errors.FAILED)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "start new thread" in str(error):  # threading: the machine refused
+            return _said(_NO_MEMORY, errors.FAILED)
         if os.environ.get("KCERT_DEBUG"):
             raise
         return _said(

@@ -14,6 +14,7 @@ LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
 
 
+_PIECE = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -35,6 +36,9 @@ def open_at_once(path: Path) -> IO[bytes]:
 
 def read_regular(path: Path, limit: int = LARGEST) -> bytes:
     """The content of a regular file of at most *limit* bytes; raises OSError for anything else, and never waits."""
+    # To open a device may be to set it going (a watchdog, a tape): look first.
+    if not stat.S_ISREG(kind := path.stat().st_mode) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return read_descriptor(os.open(path, _READING), path, limit)
 
 
@@ -44,15 +48,17 @@ def read_descriptor(descriptor: int, path: Path, limit: int = LARGEST) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        # One byte more than it should have; the kernel's own files (/proc) have no size, whatever is in them.
-        most = limit if status.st_size == 0 else min(limit, status.st_size)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = b"" if status.st_size > limit else file.read(most + 1)
+        pieces, size = [], status.st_size
+        if size <= limit:
+            size = 0
+            while size <= limit and (piece := os.read(descriptor, _PIECE)):
+                pieces.append(piece)
+                size += len(piece)
     finally:
         os.close(descriptor)
-    if max(len(content), status.st_size) > limit:
+    if size > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit // 1024 // 1024} MiB", str(path))
-    return content
+    return b"".join(pieces)
 
 
 _NEAR = 0.8

@@ -49,12 +49,15 @@ class AliasError(NotPlainError):
     """The text has aliases (``*name``), a few lines of which can stand for gigabytes."""
 
 
-def load_all(text: str | bytes) -> list[Any]:
-    """Return the value of each document of *text*. Raises NotPlainError, and AliasError where it has aliases."""
+def load_all(text: str | bytes, *, aliases: bool = False) -> list[Any]:
+    """Return the value of each document of *text*; with *aliases* those are followed, and share what they stand for.
+
+    Raises NotPlainError, and AliasError.
+    """
     import yaml
 
     with _translate_errors():
-        _check_events(text, aliases=False)
+        _check_events(text, aliases=aliases)
         return list(yaml.load_all(text, Loader=_plain_loader()))
 
 

@@ -443,7 +443,7 @@ def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kc
 
     ended = kcert("csr", "fetch", "admin", "--file", "admin.crt")
 
-    assert_refused(ended, 2, "pki/ca.crt does not vouch for it")
+    assert_refused(ended, 2, "the CA in pki/ca.crt has not signed the certificate")
     assert not (folder / "admin.crt").exists()
 
 

@@ -397,7 +397,7 @@ def test_an_answer_that_calls_the_key_otherwise_is_not_taken_in(own: Path, kcert
     made = signed_there(kcert, tmp_path, said)
     before = snapshot(own)
 
-    assert_refused(kcert("csr", "fetch", "ca", "--file", made), 2, "calls its key by another identifier")
+    assert_refused(kcert("csr", "fetch", "ca", "--file", made), 2, "has another subjectKeyIdentifier than")
     assert snapshot(own) == before
 
 

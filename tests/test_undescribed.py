@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -222,3 +223,48 @@ def test_a_nul_in_a_subject_is_never_cut_off(own_pki: Callable[..., Pki], kcert:
     assert "NUL" in refused.stderr
     assert kept.status == 0, kept.stderr
     assert read(pki / "admin.crt").subject == subject
+
+
+MADE = """\
+cluster: prod-eu
+profile: {profile}
+api_server: {{host: api.example.com, ip: 192.168.56.30, port: 8443, extra_sans: [vip.example.com]}}
+service_cidr: 10.32.0.0/24
+dns_domain: prod.example
+control_plane:
+  - {{name: cp1, ip: 192.168.56.11}}
+  - {{name: cp2, ip: 192.168.56.12}}
+nodes:
+  - {{name: node01, ip: 192.168.56.21}}
+users:
+  - {{name: jane, groups: [developers, "team:blue"]}}
+key: {{algorithm: ecdsa, curve: P-256}}
+days: {{ca: 2000, leaf: 200}}
+"""
+
+
+@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+def test_init_from_a_folder_describes_it(kcert: Kcert, profile: str) -> None:
+    (kcert.folder / "made.yaml").write_text(MADE.format(profile=profile))
+    assert kcert("all", "-q", "--config", "made.yaml").status == 0
+    kcert("kubeconfig", "--config", "made.yaml")
+    shutil.rmtree(kcert.folder / "pki/.kcert")
+
+    written = kcert("init", "--from", "pki")
+    planned = kcert("plan", "--format", "json")
+
+    assert (written.status, planned.status) == (0, 0), written.stderr + planned.stderr
+    states = {one["name"]: one["state"] for one in json.loads(planned.stdout)}
+    there = {name: state for name, state in states.items() if state != "missing"}
+    assert len(there) > 10
+    assert {name: state for name, state in there.items() if state != "current"} == {}
+
+
+def test_init_from_a_folder_without_certificates_is_refused(kcert: Kcert) -> None:
+    (kcert.folder / "empty").mkdir()
+
+    ended = kcert("init", "--from", "empty")
+
+    assert ended.status == 2
+    assert "no certificate was found" in ended.stderr
+    assert not (kcert.folder / "kcert.yaml").exists()

@@ -101,7 +101,9 @@ def may_be_powerful(found: CertificateInstance) -> bool:
 
 def asks_for_administrators(found: CertificateInstance) -> bool:
     """True for the API server's client to the kubelets where it is called what kubeadm and the guides call it."""
-    return Role.APISERVER_KUBELET_CLIENT in found.roles and found.path.stem == "apiserver-kubelet-client"
+    is_called_so = Role.APISERVER_KUBELET_CLIENT in found.roles and found.path.stem == "apiserver-kubelet-client"
+    # Since 1.36.1 kubeadm gives it no group: a ClusterRoleBinding names the user instead.
+    return is_called_so and not found.path.with_name("apiserver.crt").exists()
 
 
 def right_common_name(case: RuleContext, found: CertificateInstance) -> str | None:
@@ -117,7 +119,19 @@ def right_common_name(case: RuleContext, found: CertificateInstance) -> str | No
     if Role.FRONT_PROXY_CLIENT in found.roles:
         allowed = (case.option("kube-apiserver", "--requestheader-allowed-names", found) or "").split(",")
         return None if name in allowed or not any(allowed) else allowed[0].strip()
+    if found.roles & ETCD_CLIENTS and (only := case.option("etcd", "--client-cert-allowed-cn", found)):
+        return None if name in (allowed_names := only.split(",")) else allowed_names[0]
     return None
+
+
+ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
+
+
+def allowed_hostname(case: RuleContext, found: CertificateInstance) -> AltName | None:
+    """Return the SAN that etcd asks of its clients (--client-cert-allowed-hostname), where *found* has none of them."""
+    allowed = case.option("etcd", "--client-cert-allowed-hostname", found) if found.roles & ETCD_CLIENTS else None
+    names = [AltName("IP" if is_address(value) else "DNS", value) for value in (allowed or "").split(",") if value]
+    return names[0] if names and not set(names) & set(found.certificate.alt_names) else None
 
 
 def _right_node_name(found: CertificateInstance, name: str) -> str | None:
@@ -141,13 +155,24 @@ def names(case: RuleContext, found: CertificateInstance) -> tuple[AltName, ...]:
 
     Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
     """
-    typed = [right_type(name) for name in found.certificate.alt_names]
+    typed = [right_type(part) for name in found.certificate.alt_names for part in well_formed(name)]
     here = {name.value for name in typed if name}
     stale = stale_service_addresses(case, found)
     kept = [name for name in typed if name and name.value not in stale]
     plan = found.wanted or (None if here else case.assumed.get(found.path.absolute()))
     planned = plan.alt_names if plan else ()
     return tuple(dict.fromkeys([*planned, *kept, *missing_names(case, found, here)]))
+
+
+def well_formed(name: AltName) -> list[AltName]:
+    """Return what *name* was meant to be: two names joined by a Chinese comma, an umlaut, a dot at the end."""
+    if name.type != "DNS":
+        return [name]
+    values = [value.strip().rstrip(".") for value in re.split("[\uff0c\u3001,]", name.value)]
+    try:
+        return [AltName("DNS", value.encode("idna").decode()) for value in values if value and " " not in value]
+    except UnicodeError:
+        return []
 
 
 def right_type(name: AltName) -> AltName | None:
@@ -174,6 +199,8 @@ def missing_names(case: RuleContext, found: CertificateInstance, here: set[str])
     wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
     wanted += service_addresses(case, found)
+    if name := allowed_hostname(case, found):
+        wanted.append(name)
     if found.serves and not here:
         wanted += [name for role in found.roles for name in usual_names(case, role, found.path)]
     if found.serves and not (here or wanted):
@@ -218,12 +245,17 @@ def service_addresses(case: RuleContext, found: CertificateInstance) -> list[Alt
     if Role.APISERVER not in found.roles:
         return []
     ranges = case.option("kube-apiserver", "--service-cluster-ip-range", found)
-    ranges = ranges or case.option("kube-controller-manager", "--service-cluster-ip-range", found)
+    first = first_address(ranges or case.option("kube-controller-manager", "--service-cluster-ip-range", found))
+    return [AltName("IP", first)] if first else []
+
+
+def first_address(ranges: str | None) -> str | None:
+    """Return the first address of the first of some service ranges; None where there is none."""
     try:
         network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
     except ValueError:
-        return []
-    return [AltName("IP", str(network.network_address + 1))]
+        return None
+    return str(network.network_address + 1)
 
 
 def stale_service_addresses(case: RuleContext, found: CertificateInstance) -> set[str]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kcert.check import bash, corrections, fields, repairs, standards
+from kcert.check import bash, corrections, fields, refusals, repairs, standards
 from kcert.check.kubeconfigs import data_of
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
-from kcert.roles import CA_ROLES
+from kcert.openssl.keys import key_belongs
+from kcert.openssl.pem import Block, announced_length, armoured, pem_blocks
+from kcert.roles import CA_ROLES, ROLES
+from kcert.scan.files import look_into
 from kcert.scan.fs import Content, lexists, read_file
-from kcert.scan.layouts import KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
+from kcert.scan.result import Problem
+from kcert.store import OWN_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +27,13 @@ if TYPE_CHECKING:
     from kcert.certificates import Role
     from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509
-    from kcert.scan.result import KeyFile, Problem
+    from kcert.scan.result import KeyFile
 
 _DER = 0x30
 """The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
+
+_MOST_WRITTEN = 8
+"""So many certificates of a file are written down in a command."""
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
@@ -46,16 +55,43 @@ def missing_file(case: RuleContext) -> Iterator[Violation]:
         message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
         fix = _made(case, problem) or _set_aside(problem)
         yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(case, problem))
+    yield from key_without_certificate(case)
+
+
+def key_without_certificate(case: RuleContext) -> Iterator[Violation]:
+    """A component's key, whose certificate never came or was deleted."""
+    for key in case.survey.keys:
+        crt = key.path.with_suffix(".crt") if key.path.suffix == ".key" else None
+        if crt is None or key.option or key.embedded or key.path.stem not in COMPONENT_NAMES:
+            continue
+        if lexists(crt.with_name(OWN_FOLDER)):
+            continue  # kcert keeps requests there that wait for their certificates
+        beside = (key.path.with_suffix(ending) for ending in (".crt", ".pem", ".cer", ".cert", ".pub"))
+        if any(map(lexists, beside)) or any(use.key_path == key.path for use in case.survey.uses):
+            continue
+        problem = Problem(crt, "missing", "is not there")
+        role = standards.role_of(case, problem)
+        siblings = any(use.path.parent == crt.parent for use in case.survey.uses)
+        if role is None or not siblings or any(key_belongs(key.pem, one.certificate.public_key) for one in case.found):
+            continue
+        spec = ROLES[role]
+        message = f"{key.path} has no certificate beside it: {spec.component} cannot start without {crt.name}."
+        # What SANs a server had, nothing here tells.
+        fix = "" if spec.kind.is_server else _made(case, problem)
+        yield Violation(key.path, message, f"{crt}: is not there", fix)
 
 
 def unreadable(case: RuleContext) -> Iterator[Violation]:
-    """There is a file, but no certificate, key or kubeconfig that anybody could read out of it."""
+    """Files out of which Kubernetes cannot read what it needs."""
     for problem in _once(case, "unreadable", "special"):
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
-        message = f"{problem.path} {problem.reason}. Who needs the {what} in it cannot read it."
+        reason = problem.reason
+        where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
+        message = f"{where}. Who needs the {what} in it cannot read it."
         fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
-        evidence = f"{problem.path}: {problem.reason}"
-        yield Violation(problem.path, message, evidence, fix, _is_authority(case, problem))
+        yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(case, problem))
+    yield from refusals.refused_certificates(case)
+    yield from refusals.encrypted_keys(case)
 
 
 def second_manifest(case: RuleContext) -> Iterator[Violation]:
@@ -98,7 +134,16 @@ def _mistyped(problem: Problem) -> Path | None:
     folder = problem.path.parent
     if folder.name in ("pki", "etcd") and problem.path.stem in known:
         return None
-    return mistyped(problem.path)
+    likely = mistyped(problem.path)
+    return likely if likely is not None and _holds_what(problem, likely) else None
+
+
+def _holds_what(problem: Problem, likely: Path) -> bool:
+    """True where *likely* holds what *problem* misses: a key is never the certificate that was meant."""
+    inside = look_into(likely)
+    if problem.expects == "certificate":
+        return bool(inside.certificates)
+    return inside.key is not None and not inside.certificates if problem.expects == "key" else True
 
 
 def _option_set(case: RuleContext, problem: Problem, likely: Path) -> str:
@@ -130,14 +175,35 @@ def _option_set(case: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _converted(problem: Problem) -> str:
-    """DER needs no new certificate: the same in PEM will do."""
+    """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
     # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
     read = read_file(problem.path)
-    if not isinstance(read, Content) or read.data[:1] != bytes([_DER]) or problem.path == problem.source:
+    if not isinstance(read, Content) or problem.path == problem.source:
         return ""
     path = bash.word(problem.path)
     program = "pkey" if problem.expects == "key" else "x509"
-    return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+    into_place = f"mv {path}.new {path}"
+    if read.data[:1] == bytes([_DER]):
+        return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}"
+    text = read.data
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = text.decode("utf-16", "replace").encode("ascii", "replace")
+    blocks = pem_blocks(text)
+    if any(block.is_key for block in blocks):
+        only_indented = all("indented" in block.fault for block in blocks if block.fault)
+        # The key itself is printed nowhere: grep writes each line without the blanks at its beginning.
+        indented = f"(umask 077; grep -o '[^[:space:]].*' {path} > {path}.new) &&\n  {into_place}"
+        return indented if only_indented and any(block.fault for block in blocks) else ""
+    if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
+        return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
+    if not blocks or len(blocks) > _MOST_WRITTEN or not all(_is_whole(block) for block in blocks):
+        return ""
+    content = "".join(armoured(block.der) for block in blocks)
+    return f"cat > {path}.new <<'EOF' &&\n{content}EOF\n  {into_place}"
+
+
+def _is_whole(block: Block) -> bool:
+    return block.is_certificate and bool(block.der) and announced_length(block.der) == len(block.der)
 
 
 def _made(case: RuleContext, problem: Problem) -> str:
@@ -324,7 +390,11 @@ def _is_named_as(authority: X509, one: CertificateInstance) -> bool:
 
 def _set_aside(problem: Problem) -> str:
     """Nobody can know what it was: out of the way, and the backup's file into its place."""
-    if problem.source is not None or not (problem.path.is_symlink() or problem.path.exists()):
+    if (
+        problem.source is not None
+        or problem.expects not in ("certificate", "key")
+        or not (problem.path.is_symlink() or problem.path.exists())
+    ):
         return ""
     path = bash.word(problem.path)
     return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"

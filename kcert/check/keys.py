@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
-from kcert.openssl.keys import key_belongs
+from kcert.openssl.keys import key_belongs, public_part
+from kcert.openssl.pem import pem_blocks
+from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import PublicKey
+    from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
@@ -48,6 +51,38 @@ def key_mismatch(case: RuleContext) -> Iterator[Violation]:
         else:
             fix = reissue_commands(case, found, new_key=borrowed)
         yield Violation(found.path, message, evidence, fix, found.is_authority)
+    yield from _service_account_keys(case)
+
+
+def _service_account_keys(case: RuleContext) -> Iterator[Violation]:
+    """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
+    for key in case.survey.keys:
+        public = _public_keys_for(case, key)
+        own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
+        known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
+        if own is None or not own.material or not known or None in known or own in known:
+            continue
+        file = public[0]
+        message = (
+            f"{file.path} does not hold the public key of {key.path}, which signs the tokens of service accounts: the "
+            "API server answers every token that is signed with it with Unauthorized. Adding the public key keeps the "
+            "tokens of the other key valid; give every API server of the cluster the same files."
+        )
+        fix = f"openssl pkey -in {bash.word(key.path)} -pubout >> {bash.word(file.path)}"
+        yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
+
+
+def _public_keys_for(case: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
+    """The public keys that verify what *key* signs; none where another file, a certificate or a key, does so too."""
+    signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
+    if not signs and not (key.path.stem == "sa" and key.option is None):
+        return []
+    root = cluster_root_of(key.source or key.path)
+    public = [one for one in case.survey.public_keys if cluster_root_of(one.source or one.path) == root]
+    named = [one for one in public if one.option == "--service-account-key-file"]
+    uses = [(use.option, use.path) for use in case.survey.uses] + [(one.option, one.path) for one in case.survey.keys]
+    others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
+    return named if named and not others else [one for one in public if not named and one.path.stem == key.path.stem]
 
 
 def weak_key(case: RuleContext) -> Iterator[Violation]:

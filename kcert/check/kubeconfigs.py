@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from kcert.check import bash, corrections, fields
 from kcert.check.names import listed
 from kcert.check.options import option_changed
-from kcert.check.rule import Violation, error
+from kcert.check.rule import Violation, error, warning
+from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +94,58 @@ def wrong_ca(case: RuleContext) -> Iterator[Violation]:
         yield Violation(one.path, message, evidence, _authority_set(case, one, shown))
 
 
+def invalid(case: RuleContext) -> Iterator[Violation]:
+    """kubectl does not accept it, or does not use what is in it."""
+    seen = set()
+    for one in case.survey.kubeconfigs:
+        for clause in one.refused:
+            if (one.path, clause) not in seen:
+                seen.add((one.path, clause))
+                fix = ""
+                if "insecure-skip-tls-verify" in clause:
+                    fix = _cluster_set(one, "--insecure-skip-tls-verify=false")
+                yield Violation(one.path, f"{one.path} {clause}.", f"{one.path} {clause.split(':')[0]}", fix)
+
+
+def insecure(case: RuleContext) -> Iterator[Violation]:
+    """Nobody checks who answers."""
+    for one in _once(case):
+        if one.server and one.server.startswith("http://") and (one.authorities or one.user):
+            message = (
+                f"{one.path} connects to {one.server} without TLS: its certificates are not used, and everything is "
+                "readable on the network. Set the server to https://."
+            )
+            yield Violation(one.path, message, f"server: {one.server}", "")
+        if not one.verifies and not one.authorities:
+            message = (
+                f"{one.path} has insecure-skip-tls-verify for the cluster {one.cluster}: kubectl trusts any "
+                f"server that answers at {one.server}, and sends it the user's token. Give kubectl the CA that "
+                "signed the API server's certificate instead (certificate-authority); that turns the option off."
+            )
+            signer = next((place for place in case.authorities if _has_signed_api_server(case, place)), None)
+            fix = (
+                _cluster_set(one, f"--certificate-authority={bash.word(str(signer.path))}", "--embed-certs=true")
+                if signer and not signer.embedded and case.holdings[signer.holder] == (signer,)
+                else ""
+            )
+            yield Violation(one.path, message, "insecure-skip-tls-verify: true", fix)
+
+
+def _has_signed_api_server(case: RuleContext, ca: CertificateInstance) -> bool:
+    return any(
+        ca.certificate.subject == shown.certificate.issuer and _leads_to(case, shown, (ca.certificate,))
+        for shown in case.api_servers
+        if cluster_root_of(shown.path) == cluster_root_of(ca.path)
+    )
+
+
+def _cluster_set(one: KubeconfigUse, *options: str) -> str:
+    """The kubectl command that changes the cluster of a context; kubectl keeps everything else in the file."""
+    return " ".join(
+        ["kubectl config", f"--kubeconfig={bash.word(one.path)}", "set-cluster", bash.word(one.cluster), *options]
+    )
+
+
 def _once(case: RuleContext) -> Iterator[KubeconfigUse]:
     """Each cluster of each kubeconfig once, however many contexts and options name it."""
     seen: set[tuple[Path, str]] = set()
@@ -151,4 +204,6 @@ def data_of(authority: CertificateInstance) -> str:
 RULES = (
     error("kubeconfig-server-not-in-san", server_not_in_san),
     error("kubeconfig-wrong-ca", wrong_ca),
+    error("kubeconfig-invalid", invalid),
+    warning("kubeconfig-insecure", insecure),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import corrections
+from kcert.check import corrections, refusals
 from kcert.check.repairs import reissue_commands
-from kcert.check.rule import Violation, error
+from kcert.check.rule import Violation, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,8 @@ _SHOWN = 6
 def missing_san(case: RuleContext) -> Iterator[Violation]:
     """A server is dialled by a name that its certificate does not have."""
     for found in case.leaves:
-        if not (found.serves or found.wanted) or found.live or found.only_service_account:
+        client_name = corrections.allowed_hostname(case, found)
+        if not (found.serves or found.wanted or client_name) or found.live or found.only_service_account:
             continue
         names = found.certificate.alt_names
         missing = corrections.missing_names(case, found, {name.value for name in names})
@@ -32,7 +33,12 @@ def missing_san(case: RuleContext) -> Iterator[Violation]:
             missing = [name for name in missing if name not in needed]
         if not missing:
             continue
-        if names:
+        if client_name in missing and not found.serves:
+            message = (
+                f"{found.description} has no SAN {client_name}, and etcd accepts no other clients "
+                "(--client-cert-allowed-hostname): the API server cannot connect to etcd."
+            )
+        elif names:
             message = (
                 f"{found.description} has no {listed(missing)} among its alternative names: whoever dials that name "
                 "refuses the certificate."
@@ -92,14 +98,56 @@ def service_cidr_mismatch(case: RuleContext) -> Iterator[Violation]:
         yield Violation(found.path, message, evidence, reissue_commands(case, found))
 
 
+_DEFAULT_RANGE = "10.0.0.0/24"
+"""What the API server takes where it is given no --service-cluster-ip-range."""
+
+
+def service_range_not_set(case: RuleContext) -> Iterator[Violation]:
+    """The API server takes its own default range, and the certificate was made for another."""
+    for found in case.leaves:
+        if Role.APISERVER not in found.roles or found.live:
+            continue
+        own = [use.configuration for use in found.uses if use.configuration and use.option == "--tls-cert-file"]
+        if not own or any(one.options.get("--service-cluster-ip-range") for one in own):
+            continue
+        address = corrections.first_address(_DEFAULT_RANGE)
+        values = {name.value for name in found.certificate.alt_names}
+        if address in values:
+            continue
+        other = case.option("kube-controller-manager", "--service-cluster-ip-range", found)
+        others = f", while kube-controller-manager has {other}" if other else ""
+        message = (
+            f"{own[0].source} gives the API server no --service-cluster-ip-range, so it takes {_DEFAULT_RANGE}"
+            f"{others}. Pods connect to it at {address}, which is not among the SANs of {found.path}. Set "
+            f"--service-cluster-ip-range{f'={other}' if other else ''} for the API server."
+        )
+        yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", "")
+
+
 def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
     """Some names, for a sentence."""
     shown = ", ".join(str(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
+def malformed_san(case: RuleContext) -> Iterator[Violation]:
+    """A DNS name that no client can connect to."""
+    for found in case.leaves:
+        names = refusals.malformed_names(found.certificate)
+        if not names:
+            continue
+        values = ", ".join(repr(name.value) for name in names)
+        message = (
+            f"{found.description} has a SAN that is not a valid DNS name: {values}. "
+            "No client can match it, and some releases of Go (1.25.2) reject the whole certificate because of it."
+        )
+        yield Violation(found.path, message, f"subjectAltName: {listed(names)}", reissue_commands(case, found))
+
+
 RULES = (
     error("missing-san", missing_san),
     error("san-type", san_type),
     error("service-cidr-mismatch", service_cidr_mismatch),
+    warning("service-range-not-set", service_range_not_set),
+    warning("malformed-san", malformed_san, yields_to=("unreadable",)),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -43,6 +44,7 @@ Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 SIGNER_HELP = (
     "Who is to sign: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
     "kubelet-serving for one as a server, or another's whole name."
@@ -130,6 +132,7 @@ def manifest(
     ] = None,
     output: Output = None,
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    quiet: Quiet = False,
 ) -> None:
     """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_subject, manifests, signers
@@ -138,7 +141,7 @@ def manifest(
 
     cluster = context.cluster(looking.config)
     certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer))
-    wish = manifests.Wish(
+    asked = manifests.ObjectOptions(
         signer=signer,
         usages=tuple(usages or ()),
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
@@ -153,12 +156,16 @@ def manifest(
             f"{looking.dir / certificate.files.csr} is not there, but a request for the signer {other} is: `kcert csr "
             f"manifest {quote(name)} --signer {other}{option}` makes the object for it."
         )
-    written = manifests.compose(looking.dir, certificate, wish, openssl(looking.openssl), option)
+    written = manifests.compose(looking.dir, certificate, asked, openssl(looking.openssl), option)
     if output == "-":
         csr.bare(written)
         return
-    path, there = manifests.write(looking.dir, written, None if output is None else Path(output), csr.waits)
-    if there:
+    path, there = manifests.write(
+        looking.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
+    )
+    if quiet:
+        csr.path_alone(path)
+    elif there:
         csr.stays(there, path)
     else:
         csr.wrote(looking.dir, certificate, written, path, explain=explain)
@@ -172,11 +179,11 @@ def submit(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
 ) -> None:
     """Give the object to the cluster: `kubectl apply -f`."""
-    from kcert.kubernetes import issued, manifests
+    from kcert.kubernetes import manifests
     from kcert.ui import csr
 
     path = manifests.named(fetching.dir, name, context.folder_option(fetching.dir, fetching.config))
-    found = issued.load(path)
+    found = manifests.load(path)
     csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
     csr.submitted(found)
 
@@ -205,6 +212,7 @@ def show(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
     ] = None,
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
     """Decode a request, and say what whoever made it would become."""
     from kcert.kubernetes import manifests
@@ -214,13 +222,20 @@ def show(
     if file is not None:
         _neither(name)
         found = manifests.looked_at(file)
-        csr.decoded(found, openssl(deciding.openssl), csr.out_of_file(file, found, "request"))
+        if format == "json":
+            csr.as_json(found, openssl(deciding.openssl))
+            return
+        csr.decoded(found, openssl(deciding.openssl), manifests.by_hand(file, found, "request"))
     else:
         cluster = _cluster(deciding)
         argv = cluster.command("get", "csr", _object(name, "show"), "-o", "yaml")
-        csr.shows(argv)
+        if format == "text":
+            csr.shows(argv)
         with _asking_a_cluster("show", name):
             found = manifests.looked_up(argv, _object(name))
+        if format == "json":
+            csr.as_json(found, openssl(deciding.openssl))
+            return
         csr.decoded(found, openssl(deciding.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
 
 
@@ -303,12 +318,14 @@ def sign(
         typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
     ] = "365d",
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    quiet: Quiet = False,
 ) -> None:
     """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
 
     The certificate of NAME.csr lies beside it afterwards, as NAME.crt.
     """
-    from kcert.kubernetes import manifests, offline
+    from kcert.kubernetes import manifests, signing
+    from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
@@ -317,15 +334,24 @@ def sign(
     program = openssl(looking.openssl)
     cluster = context.cluster(looking.config)
     longest_life = duration(longest, "--cluster-signing-duration")
-    desk = context.signing_context(looking, "csr sign", cluster, program)
-    context.warn_of_permissions(desk)
+    ctx = context.signing_context(looking, "csr sign", cluster, program)
+    context.warn_of_permissions(ctx)
     for file in files:
-        if offline.is_request(file):
-            offline.sign(desk, file, csr.CsrSigning(explain=explain), name)
-        elif name is not None:
+        if is_pem(manifests.contents(file)):
+            certificate, request = signing.match_request(ctx, file, name)
+            steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=quiet)
+            path, found = signing.sign_request(ctx, file, certificate, request, steps)
+            csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
+            continue
+        if name is not None:
             raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
-        else:
-            manifests.sign(desk, file, longest_life, csr.Signing(file, desk.folder_option, explain=explain))
+        one = manifests.load(file)
+        if one.certificate is not None:
+            csr.path_alone(file) if quiet else csr.is_signed(file, one)
+            continue
+        steps = csr.Steps(partial(csr.begin_object, one, explain=explain), quiet=quiet)
+        signed, found = signing.sign_object(ctx, file, one, longest_life, steps)
+        csr.path_alone(file) if quiet else csr.signed_object(file, signed, found, ctx.folder_option)
 
 
 @app.command("fetch")
@@ -343,9 +369,11 @@ def fetch(
     ] = None,
     signer: MaybeSigner = None,
     output: Output = None,
+    quiet: Quiet = False,
 ) -> None:
     """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
-    from kcert.kubernetes import csr_subject, issued, manifests, offline, signers
+    from kcert.kubernetes import csr_subject, issued, manifests, signers
+    from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
@@ -353,37 +381,35 @@ def fetch(
     cluster = context.cluster(fetching.config)
     if file is not None and wait is not None:
         raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
-    brought = file is not None and offline.is_certificate(file)
+    brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
     certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = adopted(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
         if brought:
-            pem = issued.contents(file)
+            pem = manifests.contents(file)
         else:
-            found = issued.load(file)
+            found = manifests.load(file)
             pem, usages = issued.certificate_of(found, offline=True), found.usages
-            by_hand = csr.out_of_file(file, found, "certificate")
+            by_hand = manifests.by_hand(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = _object(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
-        shows = csr.hides if output == "-" else csr.shows
+        shows = csr.hides if quiet or output == "-" else csr.shows
         pem = issued.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(fetching.dir, called)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
-    option = context.folder_option(fetching.dir, fetching.config)
-    answer = issued.accepted(pem, certificate, fetching.dir, program, option, usages)
+    ctx = context.signing_context(fetching, "csr fetch", cluster, program)
+    answer = issued.validate_issued(pem, certificate, ctx, usages)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return
-    desk = context.signing_context(fetching, "csr fetch", cluster, program)
-    if not brought:
+    if not brought and not quiet:
         csr.unpacked(by_hand, certificate, fetching.dir, output)
     target = None if output is None else Path(output)
-    keeping = csr.Keeping()
-    path, new = manifests.keep(desk, certificate, answer, target, keeping, insists=brought)
-    csr.kept(certificate, answer, path, option, keeping.follows, new=new)
+    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
+    csr.path_alone(kept.path) if quiet else csr.kept(certificate, answer, kept, ctx.folder_option)
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

@@ -13,6 +13,10 @@ from kcert.cli.options import DEFAULT_FILE
 def command(
     *,
     config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.", metavar="FILE")] = DEFAULT_FILE,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Describe the PKI that is in this folder."),
+    ] = None,
     profile: Annotated[
         str, typer.Option("--profile", help="course, hardway, kelsey or kubeadm.", metavar="NAME")
     ] = "course",
@@ -43,6 +47,9 @@ def command(
     from kcert.config.version import version
     from kcert.ui import messages
 
+    if source is not None:
+        _describe(config, source)
+        return
     machines = profiles.Machines(
         tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
     )
@@ -50,3 +57,16 @@ def command(
     cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
     messages.wrote_example(config)
     messages.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
+
+
+def _describe(config: Path, source: Path) -> None:
+    """Write the kcert.yaml that describes the PKI folder *source*, and say how well it fits."""
+    from kcert import profiles
+    from kcert.config import example
+    from kcert.issue.describe import describe
+    from kcert.ui import messages
+
+    described = describe(source, profiles.load(None))
+    text = described.text()
+    example.write(config, text)
+    messages.described(config, described, *described.matching())

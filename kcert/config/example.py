@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from kcert.config import Cluster, Host
+    from kcert.config import Cluster, Host, User
 
 _TEXT = """\
 # What the cluster looks like. kcert works without this file, too: then it describes a built-in example.
@@ -46,7 +47,7 @@ etcd: []
 users: []
 
 # rsa with bits from 2048 to 8192, or ecdsa with curve P-256 or P-384.
-key: {{algorithm: {algorithm}, bits: {bits}}}
+key: {{{key}}}
 
 # How many days certificates are valid: the CAs, and what they sign.
 days: {{ca: {ca}, leaf: {leaf}}}
@@ -67,7 +68,7 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
     lines = [f"host: {server.host}"] if server.host else []
     lines += [f"ip: {_one_or_more(server.addresses)}"] if server.addresses else []
     lines += [f"port: {server.port}", f"extra_sans: {_list(name.value for name in server.extra_sans)}"]
-    version = cluster.kubernetes_version
+    version, key = cluster.kubernetes_version, cluster.key
     written = _TEXT.format(
         name=cluster.name,
         profile=cluster.profile,
@@ -75,10 +76,10 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
         api_server="\n".join(f"  {line}" for line in lines),
         service_cidr=_one_or_more(cluster.service_cidrs),
         dns_domain=cluster.dns_domain,
-        control_plane=_hosts(cluster.control_plane),
-        nodes=f"\n{_hosts(cluster.nodes)}" if cluster.nodes else " []",
-        algorithm=cluster.key.algorithm,
-        bits=cluster.key.bits,
+        control_plane=hosts(cluster.control_plane),
+        nodes=f"\n{hosts(cluster.nodes)}" if cluster.nodes else " []",
+        key=f"algorithm: {key.algorithm}, "
+        + (f"bits: {key.bits}" if key.algorithm == "rsa" else f"curve: {key.curve}"),
         ca=cluster.days.ca,
         leaf=cluster.days.leaf,
         version=f'kubernetes_version: "{version}"' if version else '# kubernetes_version: "1.36"',
@@ -87,8 +88,15 @@ def text(cluster: Cluster, profiles: Iterable[str], *, has_issues: bool) -> str:
     return written + fix if has_issues else written
 
 
-def _hosts(hosts: Iterable[Host]) -> str:
-    return "\n".join(f"  - {{name: {host.name}, ip: {_one_or_more(host.addresses)}}}" for host in hosts)
+def hosts(machines: Iterable[Host]) -> str:
+    """Return a list of hosts, a line each."""
+    return "\n".join(f"  - {{name: {host.name}, ip: {_one_or_more(host.addresses)}}}" for host in machines)
+
+
+def users(people: Iterable[User]) -> str:
+    """Return a list of users, a line each."""
+    lines = (f"{{name: {json.dumps(user.name)}, groups: {json.dumps(list(user.groups))}}}" for user in people)
+    return "\n".join(f"  - {line}" for line in lines)
 
 
 def _one_or_more(values: tuple[str, ...]) -> str:

@@ -232,10 +232,13 @@ def _cut_off(line: bytes) -> Explanation | None:
     """Explain a line that ends in the middle of an error message, as terminals and pagers cut them."""
     if not _MAY_BE_CUT.search(line):
         return None
-    tail = clean(line).rstrip("\r\n >\u2026").removesuffix("...")[-_CUT_TAIL:]
+    text = clean(line).rstrip("\r\n ")
+    tail = text.rstrip(" >\u2026").removesuffix("...")[-_CUT_TAIL:]
+    marked = len(tail) < min(len(text), _CUT_TAIL)
     for start in range(max(0, len(tail) - _CUT_TAIL), len(tail) - _SHORTEST_CUT + 1):
         whole = _literals().get(tail[start : start + _SHORTEST_CUT])
-        if whole and whole.startswith(tail[start:]) and len(tail) - start < len(whole):
+        rest = whole.removeprefix(tail[start:]) if whole else ""
+        if whole and rest != whole and rest and (marked or (rest[0].isalpha() and tail[-1].isalpha())):
             return Explanation(
                 f'The line is cut off: it ends with "{tail[start:]}". An error that begins like this is "{whole}"; '
                 "only the whole line says what it means here.",

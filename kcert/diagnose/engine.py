@@ -187,7 +187,7 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
     groups = {name: match.word(name) for name in match.match.groupdict()}
     host, _, port = match.address.rpartition(":")
     own = match.file("cert-file", "tls-cert-file", "peer-cert-file")
-    name = match.word("name")
+    name = groups["name"] = match.word("name") or match.word("ip")
     return {
         "address": match.address,
         "host": host,

@@ -1,4 +1,4 @@
-"""What became of a CertificateSigningRequest: its certificate, or the reason why there is none."""
+"""The certificate of a CertificateSigningRequest: fetched, validated, put into the PKI folder."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.certificates import Kind
+from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
-from kcert.files import open_at_once, read_regular
+from kcert.files import read_regular
+from kcert.issue import steps
+from kcert.issue.embedded import Kubeconfigs
+from kcert.issue.plan import kubeconfig_for
+from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
+from kcert.kubernetes.manifests import contents
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
-from kcert.kubernetes.signing import unlike
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, LARGEST, SigningRequest, parse, read_asked
+from kcert.kubernetes.signing import run_step, unlike
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import quote
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from kcert.certificates import Certificate
+    from kcert.issue.context import Context
+    from kcert.issue.status import CertificateStatus
+    from kcert.kubernetes.signing import Reporter
     from kcert.openssl.x509 import Request
 
 POLL_SECONDS = 1.0
@@ -36,22 +46,8 @@ class PendingError(VerdictError):
     """There is no certificate yet, but there may still be one."""
 
 
-def load(path: Path) -> SigningRequest:
-    """The object in the manifest at *path*; raises InputError where there is none."""
-    return parse(contents(path), str(path))
-
-
-def contents(path: Path) -> bytes:
-    """A file of a sensible size; raises InputError where it cannot be read."""
-    try:
-        with open_at_once(path) as file:
-            return file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-
-
 def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
-    """The certificate of *one* as PEM.
+    """Return the certificate of *one* as PEM.
 
     Raises PendingError where it is not approved or not signed yet, VerdictError where it was denied or has failed.
     """
@@ -89,7 +85,7 @@ def from_cluster(
     shows: Callable[[tuple[str, ...]], None],
     waits: Callable[[str], None],
 ) -> bytes:
-    """The certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
+    """Return the certificate of the object *name*, asked of the API server until it is there, at most *wait* seconds.
 
     *shows* hears of each command before it first runs, *waits* of what there is to wait for, each time that it is
     something else. Raises what ``certificate_of`` raises, when the time is over.
@@ -126,28 +122,23 @@ def _decoded(said: bytes, name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A certificate that was found to belong: what it says, its PEM, and its key, if that is here."""
+class IssuedCertificate:
+    """A validated certificate: what it says, its PEM, and its key, if that is here."""
 
-    found: X509
+    x509: X509
     pem: bytes
     key: bytes | None = field(default=None, repr=False)
 
 
-def accepted(  # noqa: PLR0917 - one call
-    pem: bytes,
-    certificate: Certificate,
-    root: Path,
-    openssl: str,
-    option: str = "",
-    usages: tuple[str, ...] | None = None,
-) -> Answer:
-    """*pem* as the answer to the request of *certificate* in the folder *root*, for which commands need *option*.
+def validate_issued(
+    pem: bytes, certificate: Certificate, ctx: Context, usages: tuple[str, ...] | None = None
+) -> IssuedCertificate:
+    """Return *pem* as the answer to the request of *certificate* in the PKI folder.
 
-    *usages* are those of the object that asked, as the API calls them; None where that is not known. Raises InputError
-    for a certificate that is none, that does not belong to key and request, that must not do what it was asked for,
-    or that holds no longer, or not yet.
+    *usages* are those of the object, as the API calls them; None where they are not known. Raises InputError for a
+    certificate that does not belong to key and request, that lacks a usage, or that is not valid now.
     """
+    root, openssl, option = ctx.root, ctx.openssl, ctx.folder_option
     files = certificate.files
     pems = certificate_pems(pem)
     found = read_certificate(pems[0]) if pems else None
@@ -166,7 +157,7 @@ def accepted(  # noqa: PLR0917 - one call
         )
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    reasons = unlike(found, request, key, authority=certificate.kind is Kind.CA)
+    reasons = unlike(found, request, key, of_ca=certificate.kind is Kind.CA)
     if certificate.kind.is_server and not found.may_serve:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     elif missing := _missing_usages(found, _asked(certificate, request, usages)):
@@ -175,11 +166,11 @@ def accepted(  # noqa: PLR0917 - one call
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
     _check_dates(found, datetime.now(timezone.utc))
-    return Answer(found, "".join(pems).encode("ascii"), key)
+    return IssuedCertificate(found, "".join(pems).encode("ascii"), key)
 
 
 def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The extended key usages that were asked for; where neither object nor request says it, the signer's own."""
+    """Return the extended key usages that were asked for; by default those of the signer."""
     if usages is not None:
         return as_extensions(usages).extended or ()
     if request.extended_key_usage or certificate.kind is Kind.CA:
@@ -190,7 +181,7 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
 
 
 def _missing_usages(found: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of *asked* that *found* does not allow; without the extension it allows all."""
+    """Return those of *asked* that *found* does not allow; without the extension it allows all."""
     has = found.extended_key_usage
     if has is None or "anyExtendedKeyUsage" in has:
         return ()
@@ -211,7 +202,7 @@ def _check_dates(found: X509, now: datetime) -> None:
 
 
 def _key(path: Path, inside: Path | None) -> bytes | None:
-    """The private key as it lies there, or as it is inside a kubeconfig; None where it is elsewhere."""
+    """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
     try:
         if inside is not None and not path.exists() and inside.is_file():
             found = opened(read_regular(inside))
@@ -221,3 +212,139 @@ def _key(path: Path, inside: Path | None) -> bytes | None:
         return None
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A certificate in its place: ``is_new`` tells whether it was put there.
+
+    ``verified`` is whether the CA in the folder has signed it (None: there is no CA), ``issuer`` that CA, and ``late``
+    by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None where
+    no CA was renewed.
+    """
+
+    path: Path
+    is_new: bool = True
+    verified: bool | None = None
+    issuer: X509 | None = None
+    late: timedelta = timedelta(0)
+    updated: tuple[PurePosixPath, ...] | None = None
+
+
+def keep(
+    ctx: Context,
+    certificate: Certificate,
+    issued: IssuedCertificate,
+    output: Path | None,
+    reporter: Reporter,
+    *,
+    needs_ca: bool = False,
+) -> Kept:
+    """Put a certificate where it belongs in the PKI folder, or to *output*.
+
+    Where its CA's certificate is in the folder, it is verified with that; with *needs_ca* InputError is raised where
+    there is none, or where it has not signed it. Where the profile keeps key and certificate inside a kubeconfig,
+    that is written, and the loose key deleted.
+    """
+    files, crt = certificate.files, certificate.files.crt
+    assert crt
+    if output is not None:
+        atomic.create_file(output, issued.pem, PUBLIC_MODE)
+        return Kept(output)
+    if certificate.kind is Kind.CA:
+        return _keep_ca(ctx, certificate, issued, reporter)
+    # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
+    ca = next(spec for spec in ctx.specs if spec.name == (certificate.issuer or "ca"))
+    assert ca.files.crt
+    ca_file = ctx.root / ca.files.crt
+    if needs_ca and not ca_file.is_file():
+        raise InputError(
+            f"{ca_file} is not here, so the certificate cannot be verified. Copy the CA's certificate, without its "
+            f"key: `cp {quote(ca.files.crt.name)} {quote(str(ca_file))}`, then fetch it again."
+        )
+    verified, issuer, late = None, None, timedelta(0)
+    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+        staging = store.stage((ca.files.crt,), (crt,))
+        staging.put(crt, issued.pem)
+        if ca_file.is_file():
+            outcome = run_step(ctx, store, staging, steps.verify(ctx.openssl, ca, crt), reporter)
+            verified = outcome is not None and outcome.succeeded
+            if needs_ca and not verified:
+                raise InputError(
+                    f"the CA in {ca_file} has not signed the certificate. Either another CA has, or the file is not "
+                    "that of the CA that did. It is not kept."
+                )
+            issuer = _issuer(issued.x509, read_regular(ca_file))
+            late = issued.x509.outlives(issuer) if verified and issuer else late
+        target, loose = crt, tuple[PurePosixPath, ...]()
+        if files.kubeconfig and issued.key and ca_file.is_file():
+            target, loose = files.kubeconfig, (files.key,)
+            staging.put(files.key, issued.key, secret=True)
+            kubeconfig = kubeconfig_for(certificate, ca, ctx.cluster.name)
+            staging.write(target, kubeconfig.embedded(staging.base64_of), secret=True)
+        path = ctx.root / target
+        is_new = not path.is_file() or read_regular(path) != staging.path(target).read_bytes()
+        if is_new:
+            store.publish(staging, (target,), (target,) if loose else (), loose)
+        else:
+            store.discard(staging)
+    return Kept(path, is_new, verified, issuer, late)
+
+
+def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate, reporter: Reporter) -> Kept:
+    """Put a CA's certificate into the PKI folder; with the one above it, where that is known, as the chain.
+
+    Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
+    """
+    crt, new = certificate.files.crt, issued.x509
+    assert crt
+    path, pems = ctx.root / crt, certificate_pems(issued.pem)
+    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+        old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
+        if old and old.sha256 == new.sha256 and len(pems) == 1:
+            return Kept(path, is_new=False)
+        rewrite = Kubeconfigs.below(ctx.root).of_ca(certificate, (old,)) if old else None
+        updated = rewrite.makes if rewrite else ()
+        if len(pems) == 1 and old and (old.issuer, old.authority_key_id) == (new.issuer, new.authority_key_id):
+            chain = ctx.root / chain_of(crt)
+            pems += certificate_pems(read_regular(chain))[1:] if chain.is_file() else []
+        staging = store.stage((), (crt, *updated))
+        staging.write(crt, pems[0])
+        chains = (chain_of(crt),) if len(pems) > 1 else ()
+        for name in chains:
+            staging.write(name, "".join(pems))
+        if rewrite and rewrite.perform:
+            rewrite.perform(staging, ctx.root)
+        store.publish(staging, [crt, *chains, *updated], updated)
+    return Kept(path, updated=updated if old else None)
+
+
+def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None:
+    """Return the CA at *path*, where *new* is the same with new dates; None where it is none, or another.
+
+    Raises InputError where the certificates that it signed would not find their issuer any more.
+    """
+    old = status.found
+    if status.previous_cas:
+        raise InputError(
+            f"{path} holds two CAs, because a CA rotation is under way: complete it first. It is not kept."
+        )
+    if old is None or old.public_key.material != new.public_key.material or old.subject.parts != new.subject.parts:
+        return None
+    if old.subject_key_id != new.subject_key_id:
+        raise InputError(
+            f"the certificate has another subjectKeyIdentifier than {path}, by which the certificates that this signed "
+            "name their CA: it has to be signed with the openssl.cnf that is beside the request. It is not kept."
+        )
+    return old
+
+
+def _issuer(found: X509, ca_pems: bytes) -> X509 | None:
+    """Return the CA that has signed *found*; of several in one file the one that expires last."""
+    cas = [read_certificate(pem) for pem in certificate_pems(ca_pems)]
+    matching = [
+        ca
+        for ca in cas
+        if isinstance(ca, X509) and ca.subject == found.issuer and found.authority_key_id in (None, ca.subject_key_id)
+    ]
+    return max(matching, key=lambda ca: ca.not_after, default=None)

@@ -1,4 +1,8 @@
-"""What the API server and kube-controller-manager do with a CertificateSigningRequest, done on a manifest instead."""
+"""Certificate requests approved and signed without a cluster.
+
+A CertificateSigningRequest in a manifest is treated as the API server and kube-controller-manager do it; a bare
+request is signed as the certificate of kcert.yaml that it is for, and never as what only the request asks for.
+"""
 
 from __future__ import annotations
 
@@ -6,77 +10,116 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from kcert import profiles
+from kcert.certificates import Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
+from kcert.issue import steps
+from kcert.issue.checks import days_within, require_ca, with_passphrases
+from kcert.issue.external_ca import mark_intermediate
+from kcert.issue.status import drift, status_of
+from kcert.issue.steps import Step
 from kcert.kubernetes import signers
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, Condition, SigningRequest, requested
+from kcert.kubernetes.manifests import by_hand, contents
+from kcert.kubernetes.signing_request import (
+    APPROVED,
+    DENIED,
+    FAILED,
+    Condition,
+    SigningRequest,
+    read_asked,
+    requested,
+    text,
+)
 from kcert.openssl import cnf, commands
 from kcert.openssl.keys import key_belongs
 from kcert.openssl.program import adds_identifiers
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
-from kcert.shell import Command, run
+from kcert.quoting import format_command, quote
+from kcert.shell import Command, Outcome, run
+from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
+    from pathlib import Path
 
-    from kcert.certificates import AltName
-    from kcert.issue.passphrase import Passphrase
-    from kcert.openssl.x509 import Request
-    from kcert.shell import Outcome
-    from kcert.store import Workspace
+    from kcert.certificates import AltName, Certificate
+    from kcert.issue.context import Context
+    from kcert.openssl.x509 import PublicKey, Request
+    from kcert.store import Staging
 
 BACKDATED = timedelta(minutes=5)
-"""For clocks that run slow: a certificate that begins now would be refused by whoever lives in the past."""
+"""For clocks that run slow: there a certificate that begins now would not be valid yet."""
 
 SHORT = timedelta(hours=8)
 """Only from this lifetime on the five minutes are taken off at the end."""
 
 SIGNER = PurePosixPath("signer")
-"""Where all that `openssl ca` reads and writes lies but the CA: an object may have any name, the CA's as well."""
+"""The folder of all that `openssl ca` reads and writes but the CA: an object may have any name, the CA's as well."""
 
-LIST = SIGNER / "index.txt"
-"""What was signed before; openssl_templates/sign.cnf names it, too."""
-
-SERIAL = SIGNER / "serial"
-"""The next serial number; openssl_templates/sign.cnf names it, too."""
+LIST, SERIAL = SIGNER / "index.txt", SIGNER / "serial"
+"""What was signed before, and the next serial number; openssl_templates/sign.cnf names them, too."""
 
 SERIAL_BYTES = 16
 """kube-controller-manager draws 128 bits."""
 
-SIGNING_DURATION = timedelta(days=365)
-"""kube-controller-manager's --cluster-signing-duration, unless it is told otherwise."""
+SHORTEST_RSA = 2048
+"""Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
+
+
+class Reporter(Protocol):
+    """Told of each step as it happens."""
+
+    def on_lock_wait(self, holder: str) -> None:
+        """Another kcert, *holder*, works in the folder."""
+
+    def on_step(self, step: Step) -> None:
+        """*step* is about to run."""
+
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
+        """*step* is done; what kcert does itself has no outcome."""
+
+
+def run_step(ctx: Context, store: Workspace, staging: Staging, step: Step, reporter: Reporter) -> Outcome | None:
+    """Run *step* in *staging* and return its outcome, None for what kcert does itself."""
+    reporter.on_step(step)
+    outcome = None
+    if step.argv:
+        environment = ctx.passphrases.environment_of(step.argv)
+        outcome = run(Command(step.argv, staging.folder, step.limit, environment))
+        store.record(outcome, staging, step.makes, set())
+    elif step.perform:
+        step.perform(staging, ctx.root)
+    reporter.on_step_done(step, outcome)
+    return outcome
+
+
+# --- What the API server does
 
 
 def approve(one: SigningRequest, openssl: str) -> SigningRequest:
-    """*one* with the condition Approved, as `kubectl certificate approve` sets it; unchanged where it has that already.
+    """Return *one* with the condition Approved, as `kubectl certificate approve` sets it; once is enough.
 
     Raises VerdictError for what the API server forbids, InputError where it was denied.
     """
     _check_admission(one, requested(openssl, one))
-    _check_undecided(one, DENIED)
-    if one.condition(APPROVED):
-        return one
-    words = "This CSR was approved by kubectl certificate approve."
-    return one.with_condition(Condition.now(APPROVED, "KubectlApprove", words))
+    return _decided(one, APPROVED, DENIED, "KubectlApprove", "This CSR was approved by kubectl certificate approve.")
 
 
 def deny(one: SigningRequest) -> SigningRequest:
-    """*one* with the condition Denied, as `kubectl certificate deny` sets it; unchanged where it has that already."""
-    _check_undecided(one, APPROVED)
-    if one.condition(DENIED):
-        return one
-    words = "This CSR was denied by kubectl certificate deny."
-    return one.with_condition(Condition.now(DENIED, "KubectlDeny", words))
+    """Return *one* with the condition Denied, as `kubectl certificate deny` sets it; once is enough."""
+    return _decided(one, DENIED, APPROVED, "KubectlDeny", "This CSR was denied by kubectl certificate deny.")
 
 
-def _check_undecided(one: SigningRequest, other: str) -> None:
-    if one.condition(other):
+def _decided(one: SigningRequest, kind: str, opposite: str, reason: str, message: str) -> SigningRequest:
+    if one.condition(opposite):
         raise InputError(
-            f'certificate signing request "{one.name}" is already {other}, and the API server never takes that back: a '
-            "new object with another name can be decided anew."
+            f'certificate signing request "{one.name}" is already {opposite}, and the API server never takes that '
+            "back: a new object with another name can be decided anew."
         )
+    return one if one.condition(kind) else one.with_condition(Condition.now(kind, reason, message))
 
 
 def _check_admission(one: SigningRequest, request: Request) -> None:
@@ -87,28 +130,29 @@ def _check_admission(one: SigningRequest, request: Request) -> None:
         )
 
 
+# --- What kube-controller-manager does
+
+
 @dataclass(frozen=True)
 class Signing:
-    """How a request will be signed: the settings, the command, and the file names that it uses in its folder.
+    """A signature to be made: ``steps`` end with the file ``out``, and read the files of ``ca``.
 
-    ``asked`` is what the request inside says, ``names`` are the SANs that the certificate gets.
+    ``request`` is what is asked for, ``names`` are the SANs that the certificate gets.
     """
 
-    request: SigningRequest
-    asked: Request
+    name: str
+    request: Request
     names: tuple[AltName, ...]
-    settings: str
-    argv: tuple[str, ...]
-    authority: tuple[PurePosixPath, PurePosixPath]
-    files: tuple[PurePosixPath, PurePosixPath, PurePosixPath]
-    ends: datetime
+    ca: tuple[PurePosixPath, PurePosixPath]
+    steps: tuple[Step, ...]
+    out: PurePosixPath
 
 
-def judge(one: SigningRequest, openssl: str) -> SigningRequest | None:
-    """*one* with the condition Failed, where its signer refuses it; None where there is something to sign.
+def _check_signable(path: Path, one: SigningRequest, openssl: str) -> None:
+    """Raise VerdictError for an object that no signer looks at, or that its signer refuses.
 
-    Raises VerdictError for what a signer does not look at: not approved, denied, failed; InputError for a
-    signer that kcert cannot play.
+    In the second case the manifest *path* gets the condition Failed. Raises InputError for a signer that kcert does not
+    have.
     """
     if one.condition(DENIED):
         raise VerdictError(f"{one.name} was denied, so no signer looks at it.")
@@ -116,39 +160,42 @@ def judge(one: SigningRequest, openssl: str) -> SigningRequest | None:
         raise VerdictError(f"{one.name} has failed already ({failed.reason}: {failed.message!a}); it stays like that.")
     if not one.condition(APPROVED):
         raise VerdictError(
-            f"{one.name} is not approved, and signers only look at what is: `kcert csr approve --file` comes first."
+            f"{one.name} is not approved, and signers only look at what is: `kcert csr approve --file "
+            f"{quote(one.source)}` comes first."
         )
     signer = signers.SIGNERS.get(one.signer)
     if signer is None:
         raise InputError(
-            f"{one.source}: {one.signer!a} is a signer of its own, which kube-controller-manager leaves alone; kcert "
-            f"plays {', '.join(signers.SIGNERS)}."
+            f"{one.source}: {one.signer!a} is not a signer of kube-controller-manager; kcert signs as "
+            f"{', '.join(signers.SIGNERS)}."
         )
     request = requested(openssl, one)
     _check_admission(one, request)
-    violation = signer.violation(request, one.usages)
-    if violation is None:
-        return None
-    return one.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+    if violation := signer.violation(request, one.usages):
+        after = one.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+        atomic.edit_file(path, text(after).encode("utf-8"))
+        raise VerdictError(
+            f"the signer {one.signer} refuses {one.name}: {violation}. {path} has the condition Failed now, as it "
+            "would have in a cluster."
+        )
 
 
-def prepare(
-    one: SigningRequest,
-    *,
-    openssl: str,
-    authority: tuple[PurePosixPath, PurePosixPath, X509],
-    duration: timedelta = SIGNING_DURATION,
-    now: datetime | None = None,
-    passphrase: str = "",
-) -> Signing:
-    """How kube-controller-manager would sign *one* now.
+def sign_object(
+    ctx: Context, path: Path, one: SigningRequest, longest: timedelta, reporter: Reporter
+) -> tuple[SigningRequest, X509]:
+    """Sign *one*, the object in the manifest *path*, with the cluster's CA, for *longest* at most.
 
-    *authority* are the CA's certificate and key in the PKI folder, and what the certificate says; *duration* is
-    --cluster-signing-duration; *passphrase* is how openssl gets the one that opens the key.
+    Return it with its certificate, as the manifest is then, and what that says. Raises VerdictError where the signer
+    refuses it, InputError where the CA is not fit to sign.
     """
-    crt, key, ca = authority
-    request = requested(openssl, one)
-    # A real signer takes over these four kinds and drops all others.
+    _check_signable(path, one, ctx.openssl)
+    ctx, _ = with_passphrases(ctx, ())
+    if not ctx.root.is_dir():
+        raise InputError(f"{ctx.root}, the folder of the CA, is not there: `kcert ca{ctx.folder_option}` makes one.")
+    spec, now = next(one for one in ctx.specs if one.name == "ca"), datetime.now(timezone.utc)
+    ca = require_ca(ctx, replace(spec, name=one.name), status_of(ctx.root, [spec], now)["ca"], now)
+    request = requested(ctx.openssl, one)
+    # A real signer copies these four kinds and drops all others.
     names = tuple(name for name in request.alt_names if name.type in ("DNS", "IP", "email", "URI"))
     for name in names:
         if not cnf.writable(name):
@@ -156,75 +203,180 @@ def prepare(
                 f"{one.source} asks for the name {str(name)!a}, which cannot be written into an openssl.cnf, so kcert "
                 "cannot sign it; a cluster would."
             )
-    begins, ends = _validity(one, duration, ca, now or datetime.now(timezone.utc))
     csr, out, config = (SIGNER / name for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf"))
+    assert spec.files.crt
+    files = (spec.files.crt, spec.files.key)
     argv = commands.signature_between(
-        openssl,
+        ctx.openssl,
         csr,
-        authority=(crt, key),
+        authority=files,
         out=out,
-        between=(begins, ends),
+        between=_validity(one, longest, ca, now),
         cnf=config,
-        passphrase=passphrase,
+        passphrase=spec.passphrase,
     )
-    nothing = "none" if adds_identifiers(openssl) else ""
+    nothing = "none" if adds_identifiers(ctx.openssl) else ""
     settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
-    return Signing(one, request, names, settings, argv, (crt, key), (csr, config, out), ends)
+    made = (
+        steps.write_config(config, settings),
+        _signer_files(one, csr, by_hand(path, one, "request", ctx.root)),
+        Step("issue", (out,), argv),
+    )
+    pem, found = _signed(ctx, Signing(one.name, request, names, files, made, out), reporter)
+    signed = replace(one, certificate=pem)
+    atomic.edit_file(path, text(signed).encode("utf-8"))
+    return signed, found
 
 
-def _validity(one: SigningRequest, duration: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
-    """From when until when, in whole seconds: backdated, the shorter of what is asked for and what is allowed."""
-    asked = duration if one.expires is None else timedelta(seconds=one.expires)
-    lifetime = min(max(asked, 2 * BACKDATED), duration)
+def _signer_files(one: SigningRequest, csr: PurePosixPath, extraction: str) -> Step:
+    """Put the request, an empty list of what was signed, and a random serial number beside each other."""
+
+    def perform(staging: Staging, _root: Path) -> None:
+        staging.put(csr, one.request)
+        staging.write(LIST, "")
+        staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
+
+    drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
+    script = (f"mkdir -p {SIGNER}", f"{extraction} > {quote(str(csr))}", f": > {LIST}", drawn) if extraction else ()
+    return Step("signer-files", (csr, LIST, SERIAL), script=script, perform=perform)
+
+
+def _validity(one: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
+    """Return begin and end, in whole seconds: backdated, for the shorter of what is asked for and what is allowed."""
+    asked = longest if one.expires is None else timedelta(seconds=one.expires)
+    lifetime = min(max(asked, 2 * BACKDATED), longest)
     now = now.replace(microsecond=0)
-    ends = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
-    return now - BACKDATED, min(ends, ca.not_after)
+    end = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
+    return now - BACKDATED, min(end, ca.not_after)
 
 
-def sign(
-    signing: Signing, workspace: Workspace, passphrase: Passphrase, ended: Callable[[Outcome], None]
-) -> tuple[SigningRequest, X509]:
-    """Sign in a staging folder of *workspace*: the object with its certificate, and what that says.
-
-    *ended* hears of the command. Raises ProgramError where openssl fails, and then nothing is changed.
-    """
-    one = signing.request
-    csr, config, out = signing.files
-    staging = workspace.stage(signing.authority, signing.files)
-    staging.put(csr, one.request)
-    staging.write(config, signing.settings)
-    staging.write(LIST, "")
-    staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
-    outcome = run(Command(signing.argv, staging.folder, passphrases=passphrase.handed_to(signing.argv)))
-    workspace.record(outcome, staging, (out,), set())
-    ended(outcome)
-    if not outcome.succeeded:
-        last = [line for line in outcome.output.splitlines() if line.strip()][-1:]
-        raise ProgramError(f"openssl ca failed with status {outcome.status} while {one.name} was signed: {last!a}.")
-    pem = staging.path(out).read_bytes()
-    workspace.discard(staging)
+def _signed(ctx: Context, how: Signing, reporter: Reporter) -> tuple[bytes, X509]:
+    """Run the steps of *how* in a staging folder, and return the certificate; ProgramError where openssl fails."""
+    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+        staging = store.stage(how.ca, [path for step in how.steps for path in step.makes])
+        for step in how.steps:
+            outcome = run_step(ctx, store, staging, step, reporter)
+            if outcome and not outcome.succeeded:
+                last = [line for line in outcome.output.splitlines() if line.strip()][-1:]
+                what = " ".join(step.argv[:2])
+                raise ProgramError(f"{what} failed (status {outcome.status}) while {how.name} was signed: {last!a}.")
+        pem = staging.path(how.out).read_bytes()
+        store.discard(staging)
     found = read_certificate(pem.decode("ascii", "replace"))
-    if not isinstance(found, X509) or unlike(found, signing.asked, None) or set(found.alt_names) != set(signing.names):
-        raise ProgramError(
-            f"openssl ca made a certificate that is not what {one.name} asks for: nothing of it is kept."
-        )
-    return replace(one, certificate=pem), found
+    if not isinstance(found, X509) or unlike(found, how.request, None) or set(found.alt_names) != set(how.names):
+        raise ProgramError(f"openssl made a certificate that is not what {how.name} asks for. It was not kept.")
+    return pem, found
 
 
-def unlike(found: X509, request: Request, key: bytes | None, *, authority: bool = False) -> tuple[str, ...]:
-    """Why the certificate *found* cannot be the answer to *request*, or is not *key*'s; nothing where it can be.
-
-    *authority* tells that a CA asked.
-    """
+def unlike(found: X509, request: Request, key: bytes | None, *, of_ca: bool = False) -> tuple[str, ...]:
+    """Return why *found* cannot be the answer to *request* (with *of_ca* a CA's), or is not of *key*."""
     reasons = []
     if found.public_key.material != request.public_key.material:
         reasons.append("it is for another key than the request's")
     elif key is not None and key_belongs(key, found.public_key) is False:
-        reasons.append("it is for another key than the one that lies here")
+        reasons.append("it is for another key than the one that is here")
     if sorted(found.subject.parts) != sorted(request.subject.parts):
         reasons.append(f"its subject is {str(found.subject)!a}, the request's {str(request.subject)!a}")
     if more := [ascii(str(name))[1:-1] for name in found.alt_names if name not in request.alt_names]:
-        reasons.append(f"it answers to names that the request does not have: {', '.join(more)}")
-    if bool(found.ca) != authority:
-        reasons.append("it is no CA (no CA:TRUE)" if authority else "it is a CA's")
+        reasons.append(f"it has SANs that the request does not have: {', '.join(more)}")
+    if bool(found.ca) != of_ca:
+        reasons.append("it is not a CA (no CA:TRUE)" if of_ca else "it is a CA's")
     return tuple(reasons)
+
+
+# --- What a CA of its own does
+
+
+def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certificate, Request]:
+    """Return the certificate of the cluster that the request at *path* is for: its subject, and exactly its SANs.
+
+    What has more rights than a user has to be asked for by *name*, or be what the file is called: the subject alone
+    is the choice of the sender. Raises InputError for a request that matches nothing, and for a weak key.
+    """
+    request = read_asked(ctx.openssl, contents(path), str(path))
+    leaves = [one for one in ctx.specs if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
+    if name is not None:
+        leaves = list(profiles.select(leaves, (name,), ctx.cluster))
+    same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]
+    if not same:
+        asked = f"{path} asks for the subject {str(request.subject)!a}"
+        if name is not None:
+            raise InputError(f"{asked}, and {name} has {', '.join(repr(str(one.subject)) for one in leaves)}.")
+        raise InputError(
+            f"{asked}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
+            "other client there are `kcert csr manifest` and `kcert csr approve`."
+        )
+    matching = [one for one in same if set(one.alt_names) == set(request.alt_names)]
+    if not matching:
+        raise InputError(f"{path} asks for {same[0].name} with other names: {_compared(same[0], request)}.")
+    named = [one for one in matching if name is not None or (one.files.csr and one.files.csr.name == path.name)]
+    certificate = (named or matching)[0]
+    if not named and _is_privileged(certificate):
+        command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
+        raise InputError(
+            f"{path} asks for {certificate.name} ({str(request.subject)!a}), which has more rights than a user and is "
+            f"signed only by its name. If you meant that: `{command}{ctx.folder_option}`."
+        )
+    return replace(certificate, key=_key(request.public_key, path)), request
+
+
+def sign_request(
+    ctx: Context, path: Path, certificate: Certificate, request: Request, reporter: Reporter
+) -> tuple[Path, X509]:
+    """Sign the *request* at *path* as *certificate*, into NAME.crt beside it; return that path, and what it says."""
+    ctx, _ = with_passphrases(ctx, ())
+    files, now = certificate.files, datetime.now(timezone.utc)
+    assert certificate.issuer and files.crt and files.cnf and files.csr
+    csr, pem = files.csr, request.pem.encode("ascii")
+    target = path.with_name(files.crt.name)
+    if target.exists():
+        raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
+    spec = next(one for one in ctx.specs if one.name == certificate.issuer)
+    status = status_of(ctx.root, [spec], now)[spec.name]
+    ca = require_ca(ctx, certificate, status, now)
+    spec = mark_intermediate(spec, status)
+    assert spec.files.crt
+    made = (
+        Step("request", (csr,), perform=lambda staging, _root: staging.put(csr, pem)),
+        steps.write_config(files.cnf, cnf.render(certificate)),
+        steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
+        steps.verify(ctx.openssl, spec, files.crt),
+    )
+    how = Signing(certificate.name, request, certificate.alt_names, (spec.files.crt, spec.files.key), made, files.crt)
+    content, found = _signed(ctx, how, reporter)
+    if wrong := drift(certificate, found, ca):
+        raise ProgramError(f"openssl made a certificate that is not what was asked for: {'; '.join(wrong)}.")
+    atomic.create_file(target, content, PUBLIC_MODE)
+    return target, found
+
+
+def _is_privileged(certificate: Certificate) -> bool:
+    """Return True for an administrator, a component or a node."""
+    assert certificate.subject
+    identities = (certificate.subject.common_name, *certificate.subject.organizations)
+    return certificate.role != Role.USER or any(one.startswith(("system:", "kubeadm:")) for one in identities)
+
+
+def _compared(certificate: Certificate, request: Request) -> str:
+    """Say which SANs only one of kcert.yaml and the request has."""
+
+    def listed(names: Iterable[AltName], others: Iterable[AltName]) -> str:
+        return ", ".join(ascii(str(name))[1:-1] for name in names if name not in set(others))
+
+    missing, more = (
+        listed(certificate.alt_names, request.alt_names),
+        listed(request.alt_names, certificate.alt_names),
+    )
+    differs = [f"it lacks {missing}"] * bool(missing) + [f"it also wants {more}"] * bool(more)
+    return f"{' and '.join(differs)}; the kcert.yaml here and the one that it was made with have to be the same"
+
+
+def _key(public: PublicKey, path: Path) -> Key:
+    if public.algorithm == "rsa" and public.bits >= SHORTEST_RSA:
+        return Key("rsa", public.bits)
+    if public.curve in ("P-256", "P-384"):
+        return Key("ecdsa", curve=public.curve)
+    what = f"RSA {public.bits}" if public.algorithm == "rsa" else ascii(public.curve or public.algorithm)
+    raise InputError(
+        f"{path} has a key of {what}: RSA of {SHORTEST_RSA} bits or more, P-256 and P-384 are signed here."
+    )

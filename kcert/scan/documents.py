@@ -1,10 +1,12 @@
 """YAML that somebody else wrote: manifests, kubeconfigs, component configuration.
 
-Aliases are refused: nothing that Kubernetes writes has any.
+It is read as kubectl reads it: UTF-8 or UTF-16, with a byte order mark or without, JSON, aliases, several documents.
+Values that aliases share are one object, so that what reads a document must never walk all of it.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 from kcert import plain_yaml
@@ -21,12 +23,19 @@ def documents(content: bytes) -> list[dict[str, Any]]:
     if len(content) > LARGEST:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
     try:
-        found = plain_yaml.load_all(content.decode("utf-8-sig"))
+        found = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)
     except UnicodeDecodeError:
         raise NotADocumentError("is not text") from None
     except plain_yaml.NotPlainError as error:
         raise NotADocumentError(str(error)) from None
     return [document for document in found if isinstance(document, dict)]
+
+
+def as_utf8(content: bytes) -> bytes:
+    """Return a text in UTF-16 as UTF-8; anything else comes back as it is."""
+    if not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content
+    return content.decode("utf-16", "replace").encode()
 
 
 def text_at(document: object, *keys: str) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kcert.openssl.pem import Block, is_der, pem_blocks
+from kcert.scan.documents import as_utf8
 from kcert.scan.fs import Content, ReadError, read_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Inside:
     """A file as far as certificates go.
 
     ``certificates`` are PEM blocks, each by itself; ``faults`` say what is wrong with the damaged ones; ``key`` is the
-    file's first private key and ``public_key`` its first public one, as PEM; ``text`` is kept for units and YAML alone.
+    file's first private key and ``public_key`` its public ones, as PEM; ``text`` is kept for units and YAML alone.
     """
 
     certificates: tuple[str, ...] = ()
@@ -69,18 +70,19 @@ def inside(content: Content) -> Inside:
         return Inside(nothing="is empty", mode=mode, identity=identity)
     if is_der(data):
         return Inside(nothing="is DER, not PEM, which Kubernetes does not read", mode=mode, identity=identity)
-    if _DOCUMENT.search(data[:1_000_000]) or (b"[Service]" in data and b"ExecStart" in data):
+    start = as_utf8(data[:1_000_000])
+    if _DOCUMENT.search(start) or (b"[Service]" in data and b"ExecStart" in data):
         return Inside(text=data, mode=mode, identity=identity)
     blocks = pem_blocks(data)
     certificates = [block for block in blocks if block.is_certificate]
-    keys = [block for block in blocks if block.is_key]
-    public = next((block for block in blocks if "PUBLIC KEY" in block.label), None)
+    keys = [block for block in blocks if block.is_key and block.recognized]
+    public = [block.pem for block in blocks if "PUBLIC KEY" in block.label]
     return Inside(
         certificates=tuple(block.pem for block in certificates if not block.fault),
         faults=tuple(block.fault for block in blocks if block.fault),
         key=_key_pem(data, keys[0]) if keys else None,
         encrypted=bool(keys and keys[0].encrypted),
-        public_key=public.pem.encode() if public else None,
+        public_key="".join(public).encode() or None,
         labels=tuple(block.label for block in blocks),
         mode=mode,
         identity=identity,

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kcert.files import read_descriptor
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -204,15 +206,13 @@ def read_file(path: Path) -> Content | ReadError:
         os.close(descriptor)
         is_folder = stat.S_ISDIR(status.st_mode)
         return ReadError("special", "is a folder, not a file" if is_folder else "is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        if status.st_size > LARGEST:
-            return ReadError(
-                "unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate"
-            )
-        try:
-            content = file.read(LARGEST)
-        except OSError as error:
-            return _trouble(path, error)
+    if status.st_size > LARGEST:
+        os.close(descriptor)
+        return ReadError("unreadable", f"is {status.st_size // 1024 // 1024} MiB large, too large for a certificate")
+    try:
+        content = read_descriptor(descriptor, path, LARGEST)
+    except OSError as error:
+        return _trouble(path, error)
     return Content(content, stat.S_IMODE(status.st_mode), (status.st_dev, status.st_ino))
 
 

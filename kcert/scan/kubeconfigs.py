@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kcert.scan.documents import list_at, text_at, value_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Context:
 
     ``server_name`` is what the server's certificate is compared with in place of the server's own name
     (``tls-server-name``); ``verifies`` is False where the certificate is not looked at (``insecure-skip-tls-verify``).
+    ``refused`` is why kubectl does not accept it: clauses that can follow the file's path.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Context:
     certificate: Part | None
     key: Part | None
     current: bool = False
+    refused: tuple[str, ...] = ()
 
 
 def is_kubeconfig(document: dict[str, Any]) -> bool:
@@ -89,6 +95,7 @@ def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], c
         certificate=_part(user[1], "client-certificate"),
         key=_part(user[1], "client-key"),
         current=current,
+        refused=tuple(_refused(cluster, user)),
     )
 
 
@@ -97,9 +104,34 @@ def _part(holder: object, option: str) -> Part | None:
     embedded = value_at(holder, f"{option}-data")
     if isinstance(embedded, str | bytes) and embedded:
         text = embedded.encode("utf-8", "replace") if isinstance(embedded, str) else embedded
+        # Go's base64 passes over line ends, and over nothing else.
+        fault = (
+            f"has {option}-data with blanks inside: kubectl does not read it" if re.search(rb"[ \t]", text) else None
+        )
         try:
-            return Part(f"{option}-data", data=base64.b64decode(b"".join(text.split()), validate=True))
+            return Part(f"{option}-data", data=base64.b64decode(b"".join(text.split()), validate=True), fault=fault)
         except (binascii.Error, ValueError):
             return Part(f"{option}-data", fault=f"has {option}-data that is not base64")
     path = text_at(holder, option)
     return Part(option, path=path) if path else None
+
+
+def _refused(cluster: tuple[str, object], user: tuple[str, object]) -> Iterator[str]:
+    """Yield what kubectl has against a cluster and a user: clauses that can follow the file's path.
+
+    Source: client-go, tools/clientcmd/validation.go.
+    """
+    options = [("certificate-authority", *cluster), ("client-certificate", *user), ("client-key", *user)]
+    for option, name, holder in options:
+        if value_at(holder, option) and value_at(holder, f"{option}-data"):
+            yield f"has both {option} and {option}-data for {name}: delete one of the two"
+    if value_at(cluster[1], "insecure-skip-tls-verify") is True and _part(cluster[1], "certificate-authority"):
+        yield (
+            f"has insecure-skip-tls-verify and a CA for the cluster {cluster[0]}: kubectl accepts only one of them. "
+            "Delete insecure-skip-tls-verify"
+        )
+    certificate, key = _part(user[1], "client-certificate"), _part(user[1], "client-key")
+    if certificate and not key:
+        yield f"has a client certificate for {user[0]}, and no key that belongs to it: add client-key-data"
+    if key and not certificate:
+        yield f"has a client key for {user[0]}, and no certificate: kubectl connects as system:anonymous"

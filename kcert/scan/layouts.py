@@ -50,6 +50,8 @@ _IN_COMPANY = {
     "service-account": Role.SERVICE_ACCOUNT,
     "service-accounts": Role.SERVICE_ACCOUNT,
 }
+COMPONENT_NAMES = frozenset({*_UNMISTAKABLE, "admin", "apiserver"}) - {"front-proxy-ca"}
+"""Names, without ending, of certificates that a component or an administrator presents."""
 _KUBECONFIGS = {
     "admin": Role.ADMIN,
     "super-admin": Role.ADMIN,
@@ -107,7 +109,10 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
         return None
     # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
     named_so = certificate.subject.common_name == stem
-    return Role.KUBELET_SERVER if named_so and certificate.alt_names and certificate.may_serve else None
+    is_server = "serverAuth" in (certificate.extended_key_usage or ()) or (
+        certificate.alt_names and certificate.may_serve
+    )
+    return Role.KUBELET_SERVER if named_so and is_server and stem not in _IN_COMPANY else None
 
 
 def kind_in(path: Path, neighbours: frozenset[str]) -> ClusterKind | None:

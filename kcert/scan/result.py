@@ -82,6 +82,7 @@ class KubeconfigUse:
     component: str | None = None
     source: Path | None = None
     current: bool = False
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

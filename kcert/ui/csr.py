@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import os
+import json
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.certificates import Kind
@@ -17,8 +15,7 @@ from kcert.durations import told
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.kubelet_requests import purpose_of
-from kcert.kubernetes.signing import LIST, SERIAL, SERIAL_BYTES, SIGNER
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, KIND, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
@@ -26,37 +23,73 @@ from kcert.shell import Command, read
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.steps import Step
-    from kcert.kubernetes.issued import Answer
+    from kcert.kubernetes.issued import IssuedCertificate, Kept
     from kcert.kubernetes.kubectl import Cluster
-    from kcert.kubernetes.signing import Signing as How
     from kcert.openssl.x509 import X509, Name, Request
     from kcert.shell import Outcome
 
 
-def waits(holder: str) -> None:
-    """Say who holds the folder."""
-    say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+class Steps:
+    """Shows the steps of a signature or a check, unless *quiet*; *begin* prints what comes before the first of them."""
+
+    def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
+        self._begin: Callable[[], None] | None = begin
+        self._quiet = quiet
+
+    def on_lock_wait(self, holder: str) -> None:
+        """Say who works in the folder."""
+        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+
+    def on_step(self, step: Step) -> None:
+        """Show the openssl.cnf, the bash lines, or the command."""
+        if self._quiet:
+            return
+        if self._begin:
+            self._begin()
+            self._begin = None
+        if step.argv:
+            command_line(step.argv)
+        elif step.preview:
+            say(f"The settings: {step.summary}.")
+            screen().print()
+            block(step.preview, "config")
+            screen().print()
+        elif step.script:
+            say(
+                "By hand, in the PKI folder, the request comes out of the manifest, the list of what was signed is "
+                "empty, and the serial number is drawn:"
+            )
+            screen().print()
+            block(step.script, "command")
+            screen().print()
+
+    def on_step_done(self, _step: Step, outcome: Outcome | None) -> None:
+        """Show what the command printed."""
+        if outcome and not self._quiet:
+            block(clean(outcome.output).splitlines(), "said", "| ")
+            screen().print()
 
 
 def waits_for_it(reason: str) -> None:
-    """Say on stderr why there is no certificate yet, while it is asked for again; what to look at comes at the end."""
+    """Say on stderr why there is no certificate yet, while kubectl asks for it again."""
     why = reason.partition(". ")[0].removesuffix(".")
     say(f"{why}. Asking again every second; Ctrl-C ends it.", "notice", to=error_screen())
 
 
 def shows(argv: tuple[str, ...]) -> None:
-    """A command line, before it runs."""
+    """Print a command line before it runs."""
     command_line(argv)
     screen().print()
 
 
 def hides(_argv: tuple[str, ...]) -> None:
-    """A command line of which the screen has to stay free."""
+    """Print nothing of a command line: the screen is for the certificate alone."""
 
 
 def ran(argv: tuple[str, ...]) -> None:
@@ -69,27 +102,21 @@ def ran(argv: tuple[str, ...]) -> None:
 
 
 def bare(written: SigningRequest | str) -> None:
-    """The text alone, for another program to read."""
+    """Print the text alone, for another program to read."""
     sys.stdout.write(written if isinstance(written, str) else text(written))
 
 
 def asked(certificate: Certificate, option: str) -> None:
-    """What comes after key and request."""
+    """Say what comes after key and request."""
     assert certificate.files.csr
     stem = certificate.files.csr.stem
     name = certificate.name if certificate.role == "user" else stem
-    _next(
-        f"Next: make the object for the cluster out of {certificate.files.csr}:",
-        "kcert",
-        "csr",
-        "manifest",
-        name,
-        option=option,
-    )
+    words = f"Next: make the object for the cluster out of {certificate.files.csr}:"
+    _next(words, "kcert", "csr", "manifest", name, option=option)
 
 
 def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path, *, explain: bool) -> None:
-    """The object, and how to make it by hand."""
+    """Print the object, and how to make it by hand."""
     csr = certificate.files.csr
     assert csr
     heading(f"{one.name}: a CertificateSigningRequest")
@@ -118,44 +145,59 @@ def _file(text: str) -> None:
 
 
 def stays(one: SigningRequest, path: Path) -> None:
-    """The manifest holds this very request already."""
+    """Say that the manifest has this very request already."""
     decided = ", ".join(condition.type for condition in one.conditions if condition.status == "True")
     say(
         f"{path} holds this request already{f' ({decided})' if decided else ''}, and stays as it is. To ask once more, "
-        "take it away, or give the object another name with --name."
+        "delete it, or give the object another name with --name."
     )
 
 
 def out_of_cluster(cluster: Cluster, name: str, field: str) -> str:
-    """The line in bash that gets a field of an object, and takes the base64 off it."""
+    """Return the bash command that prints a field of an object, decoded."""
     return f"{format_command(cluster.command('get', 'csr', name, '-o', f'jsonpath={{.{field}}}'))} | base64 -d"
 
 
-def out_of_file(
-    path: Path, one: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None
-) -> str:
-    """The same for a manifest, typed in *folder* (None: here).
-
-    Nothing where the manifest does not have the field on one line, or is a bare request.
-    """
-    content = one.request if field == "request" else one.certificate or b""
-    prefix = f"{field}: "
-    if one.document is None:
-        return ""
-    lines = [line.lstrip(" ") for line in path.read_text("utf-8").split("\n")]
-    if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
-        return ""  # sed would print something else: a comment or an annotation may have such a line, too
-    named = path if folder is None else Path(os.path.relpath(path, folder))
-    return f"sed -n 's/^ *{field}: //p' {quote(str(named))} | base64 -d"
-
-
 def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | None) -> None:
-    """How the certificate is got by hand."""
+    """Show how to get the certificate by hand."""
     crt = certificate.files.crt
     assert crt
     if by_hand:
         block([f"{by_hand} > {quote(output or str(root / crt))}"], "command")
         screen().print()
+
+
+def path_alone(path: Path) -> None:
+    """Print the path of a file that was written."""
+    sys.stdout.write(f"{clean_line(str(path))}\n")
+
+
+def as_json(one: SigningRequest, openssl: str) -> None:
+    """Print an object, or a bare request, and what it asks for, as JSON."""
+    request = requested(openssl, one)
+    signer = signers.SIGNERS.get(one.signer)
+    content = {
+        "kind": KIND if one.document is not None else "CertificateRequest",
+        "name": one.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": one.signer or None,
+        "usages": list(one.usages),
+        "expiration_seconds": one.expires,
+        "username": one.username or None,
+        "purpose": purpose_of(one, request),
+        "violation": signer.violation(request, one.usages) if signer else None,
+        "conditions": [
+            {"type": condition.type, "reason": condition.reason, "message": condition.message}
+            for condition in one.conditions
+            if condition.status == "True"
+        ],
+        "issued": one.certificate is not None,
+    }
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
 
 
 def _paragraphs(topic: str) -> None:
@@ -165,7 +207,7 @@ def _paragraphs(topic: str) -> None:
 
 
 def submitted(one: SigningRequest) -> None:
-    """What comes after it."""
+    """Say what comes after it."""
     say("Next: an administrator looks at it and decides:")
     screen().print()
     command_line(("kcert", "csr", "show", one.name))
@@ -173,7 +215,7 @@ def submitted(one: SigningRequest) -> None:
 
 
 def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
-    """What openssl says of the request, and what it means for Kubernetes; *by_hand* gets the request in bash."""
+    """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, one)
     argv = (openssl, "req", "-noout", "-text")
     say(f"The request inside {clean_line(one.source)}, in openssl's words:")
@@ -224,11 +266,7 @@ def identity(one: SigningRequest, request: Request) -> None:
     """Say who the certificate makes its owner."""
     if purpose := purpose_of(one, request):
         say(clean_line(purpose))
-    name, groups = request.subject.common_name or "", request.subject.organizations
-    if one.signer != signers.KUBELET_SERVING:
-        _names_the_user(name, groups)
-        _carries(request.subject)
-    _warn_of_rights(name, groups)
+    _owner(request.subject, is_client=one.signer != signers.KUBELET_SERVING)
 
 
 def _names_the_user(name: str, groups: Sequence[str]) -> None:
@@ -237,7 +275,7 @@ def _names_the_user(name: str, groups: Sequence[str]) -> None:
 
 
 def _carries(subject: Name) -> None:
-    """What else of the user a subject decides: the API server hands a UID to whatever authorizes, and logs it."""
+    """Say which UID a subject gives the user: the API server hands it to its authorizers, and logs it."""
     if subject.uids:
         uid = clean_line(listed(subject.uids))
         say(f"It also carries a UID: {uid}. From 1.33 on, Kubernetes takes that for the user's own UID.", "notice")
@@ -264,19 +302,19 @@ def _status(one: SigningRequest) -> None:
         said = words.get(condition.type, clean_line(condition.type))
         say(f"{said} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
     if one.signer and not one.conditions:
-        say("Nobody has decided about it yet.")
+        say("It is neither approved nor denied yet.")
     if one.certificate is not None:
         say("Its certificate is in the object: `kcert csr fetch` gets it.")
 
 
 def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
-    """What the manifest says now that it is approved, and what its subject decides besides name and groups."""
+    """Say who was approved, and what the manifest says now."""
     identity(after, requested(openssl, after))
     decided(path, before, after, APPROVED)
 
 
 def decided(path: Path, before: SigningRequest, after: SigningRequest, decision: str) -> None:
-    """What the manifest says now that it has the condition *decision*."""
+    """Say that the manifest has the condition *decision* now."""
     condition = after.condition(decision)
     assert condition
     if before == after:
@@ -303,109 +341,55 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
         )
 
 
-class Signing:
-    """Tells how a manifest is signed."""
+def begin_object(one: SigningRequest, *, explain: bool) -> None:
+    """Say whose rules apply to the signature of an object."""
+    heading(f"{one.name}: signed as {one.signer} does it")
+    if explain:
+        _paragraphs("step-issue")
 
-    def __init__(self, path: Path, option: str, *, explain: bool) -> None:
-        self._path = path
-        self._option = option
-        self._explain = explain
 
-    def waits(self, holder: str) -> None:
-        """Say who holds the folder."""
-        waits(holder)
+def signed_object(path: Path, one: SigningRequest, found: X509, option: str) -> None:
+    """Say that the manifest has its certificate, and who it makes its owner."""
+    say(f"{path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+    _owner(found.subject, is_client=found.may_dial)
+    argv = ("kcert", "csr", "fetch", one.name, "--file", str(path))
+    _next("Next, where key and request are:", *argv, option=option)
 
-    def begins(self, how: How, root: Path) -> None:
-        """The settings, what openssl has to find beside them, and the command."""
-        one = how.request
-        heading(f"{one.name}: signed as {one.signer} does it")
-        if self._explain:
-            _paragraphs("step-issue")
-        csr, config, _ = how.files
-        say(f"The settings: {config}.")
-        screen().print()
-        block(how.settings.rstrip().splitlines(), "config")
-        screen().print()
-        if by_hand := out_of_file(self._path, one, "request", root):
-            say(
-                f"By hand, in {root}, the request comes out of the manifest, the list of what was signed is empty, and "
-                "the serial number is drawn:"
-            )
-            screen().print()
-            drawn = f"openssl rand -hex {SERIAL_BYTES} > {SERIAL}"
-            block([f"mkdir -p {SIGNER}", f"{by_hand} > {quote(str(csr))}", f": > {LIST}", drawn], "command")
-            screen().print()
-        command_line(how.argv)
 
-    def ended(self, outcome: Outcome) -> None:
-        """What openssl said."""
-        block(clean(outcome.output).splitlines(), "said", "| ")
+def is_signed(path: Path, one: SigningRequest) -> None:
+    """Say that the manifest had its certificate before."""
+    say(f"{one.name} has its certificate already; {path} stays as it is.")
+
+
+def begin_request(certificate: Certificate, request: Request, *, explain: bool) -> None:
+    """Say which certificate a bare request becomes, and who it makes its owner."""
+    heading(f"{certificate.name}: {lessons.lesson(certificate.role).title}")
+    _owner(request.subject, is_client=certificate.kind.is_client)
+    if certificate.alt_names:
+        say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
+    screen().print()
+    if explain:
+        say(lessons.reason(certificate.role, "signature"))
         screen().print()
 
-    def done(self, one: SigningRequest, found: X509) -> None:
-        """The manifest has its certificate."""
-        say(f"{self._path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-        if found.may_dial:
-            _names_the_user(found.subject.common_name or "", found.subject.organizations)
-            _carries(found.subject)
-        _warn_of_rights(found.subject.common_name or "", found.subject.organizations)
-        argv = ("kcert", "csr", "fetch", one.name, "--file", str(self._path))
-        _next("Next, where key and request are:", *argv, option=self._option)
 
-    def there(self, one: SigningRequest) -> None:
-        """It had one already."""
-        say(f"{one.name} has its certificate already; {self._path} stays as it is.")
+def _owner(subject: Name, *, is_client: bool) -> None:
+    name, groups = subject.common_name or "", subject.organizations
+    if is_client:
+        _names_the_user(name, groups)
+        _carries(subject)
+    _warn_of_rights(name, groups)
 
 
-class CsrSigning:
-    """Tells how a bare request is signed."""
-
-    def __init__(self, *, explain: bool) -> None:
-        self._explain = explain
-
-    def waits(self, holder: str) -> None:
-        """Say who holds the folder."""
-        waits(holder)
-
-    def begins(self, how: offline.CsrSigning) -> None:
-        """What it becomes, and the settings, which are the CA's own."""
-        certificate = how.certificate
-        heading(f"{certificate.name}: {lessons.lesson(certificate.role).title}")
-        assert certificate.subject
-        groups = certificate.subject.organizations
-        if certificate.kind.is_client:
-            _names_the_user(certificate.subject.common_name, groups)
-        if certificate.alt_names:
-            say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
-        _warn_of_rights(certificate.subject.common_name, groups)
-        screen().print()
-        if self._explain:
-            say(lessons.reason(certificate.role, "signature"))
-            screen().print()
-        say(f"The settings: {certificate.files.cnf}.")
-        screen().print()
-        block(how.settings.splitlines(), "config")
-        screen().print()
-
-    def before(self, step: Step) -> None:
-        """The command."""
-        command_line(step.argv)
-
-    def ended(self, outcome: Outcome) -> None:
-        """What openssl said."""
-        block(clean(outcome.output).splitlines(), "said", "| ")
-        screen().print()
-
-    def done(self, certificate: Certificate, found: X509, path: Path) -> None:
-        """Where the certificate lies, and what to do with it."""
-        _file(f"-> {path}")
-        say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-        argv = ("kcert", "csr", "fetch", certificate.name, "--file", path.name)
-        _next("Next, where key and request are:", *argv)
+def signed_request(certificate: Certificate, found: X509, path: Path) -> None:
+    """Say where the certificate is, and what to do with it."""
+    _file(f"-> {path}")
+    say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+    _next("Next, where key and request are:", "kcert", "csr", "fetch", certificate.name, "--file", path.name)
 
 
 def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
-    """How requests become certificates: signed where the CA is, taken in here."""
+    """Say how requests become certificates: signed where the CA is, fetched here."""
     known = {one.name: one for one in ctx.specs}
     wanted = [known.get(one.name, one) for one in asked if one.kind is not Kind.KEY_PAIR]
     if not wanted:
@@ -438,7 +422,7 @@ def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
 
 
 def _authorities_come(ctx: Context, authorities: Sequence[Certificate]) -> None:
-    """Whoever is to check certificates needs the CA's own, and so do all components."""
+    """Say how the CA's certificate gets here: certificates are verified with it, and all components need it."""
     missing = [one.files.crt for one in authorities if one.files.crt and not (ctx.root / one.files.crt).exists()]
     if not missing:
         return
@@ -450,7 +434,7 @@ def _authorities_come(ctx: Context, authorities: Sequence[Certificate]) -> None:
 
 
 def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
-    """How the requests of CAs that are in use become new certificates for them."""
+    """Say how the requests of CAs that are in use become new certificates for them."""
     crts = {one.name: one.files.crt for one in ctx.specs}
     wanted = [replace(one, files=replace(one.files, crt=crts[one.name])) for one in asked]
     _by_hand_at_the_root(ctx, wanted)
@@ -492,54 +476,29 @@ def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
     screen().print()
 
 
-class Keeping:
-    """Tells how a certificate is put into the PKI folder, and what follows from it."""
-
-    def __init__(self) -> None:
-        self.follows = ""
-
-    def waits(self, holder: str) -> None:
-        """Say who holds the folder."""
-        waits(holder)
-
-    def renews(self, kubeconfigs: Sequence[PurePosixPath]) -> None:
-        """The CA that was here had the same key."""
-        listed = ", ".join(clean_line(str(one)) for one in kubeconfigs)
-        held = f" These hold the new one now: {listed}." if kubeconfigs else ""
-        self.follows = (
-            "It has the same key as the CA that was here, so all that this signed stays valid; that one went to the "
-            f"backup.{held} Bring the new files to the hosts, one after the other (`kcert bundle`, `kcert export "
-            "ansible`), and start anew what reads them."
-        )
-
-    def ended(self, outcome: Outcome) -> None:
-        """The check against the CA that lies in the folder."""
-        command_line(outcome.command.argv)
-        block(clean(outcome.output).splitlines(), "said", "| ")
+def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option: str) -> None:
+    """Say where the certificate is, whether the CA in the folder has signed it, and what comes next."""
+    if kept.verified is False:
+        say("The CA in this folder has not signed it: it is kept, but it is another cluster's CA that did.", "notice")
+    if kept.issuer and kept.late:
+        say(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
         screen().print()
-        if not outcome.succeeded:
-            say(
-                "The CA in this folder does not vouch for it: it is kept, but another cluster's CA has signed it.",
-                "notice",
-            )
-
-    def outlives(self, certificate: Certificate, late: timedelta, issuer: X509) -> None:
-        """It ends after its CA."""
-        say(f"The certificate {certificate.name} {ends_late(late, issuer)}", "notice")
-        screen().print()
-
-
-def kept(certificate: Certificate, answer: Answer, path: Path, option: str, follows: str = "", *, new: bool) -> None:
-    """Where the certificate is, and what comes next: *follows*, where that is something else than for a new one."""
-    _file(f"-> {path}" if new else f"{path} is this certificate already, and stays as it is")
+    path, found = kept.path, issued.x509
+    _file(f"-> {path}" if kept.is_new else f"{path} is this certificate already, and stays as it is")
     screen().print()
-    with_key = "key and request" if answer.key else "the request (the key is not here)"
-    found = answer.found
+    with_key = "key and request" if issued.key else "the request (the key is not here)"
     say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
         _next(f"Key and certificate are inside {path} now. To try it:", *argv)
+    elif kept.updated is not None:
+        listed = ", ".join(clean_line(str(name)) for name in kept.updated)
+        say(
+            "It has the same key as the CA that was here, so all certificates that this signed stay valid. The old one "
+            f"is in the backup.{f' These hold the new one now: {listed}.' if listed else ''} Bring the new files to "
+            "the hosts, one after the other (`kcert bundle`, `kcert export ansible`), and restart what reads them."
+        )
     elif found.ca:
-        say(follows or "Next: `kcert all` makes what it signs.")
+        say("Next: `kcert all` makes what it signs.")
     elif found.may_dial:
         _next("Next: put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

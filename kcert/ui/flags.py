@@ -1,4 +1,4 @@
-"""What a component is told: each option with its reason, or a file to lay down."""
+"""A component's options on the screen: each with its reason, or as a file."""
 
 from __future__ import annotations
 
@@ -64,6 +64,13 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
             _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
 
 
+def warn_of_issues(instance: ComponentInstance) -> None:
+    """Say on standard error which mistakes of its book the profile follows for this component."""
+    for issue in instance.profile.known_issues(instance.cluster):
+        if issue.component == instance.component:
+            _warning(f"known issue: {issue.problem} `fix_known_issues: true` in kcert.yaml {issue.fix}.")
+
+
 def warn_of_release(version: Version) -> None:
     """Say on standard error that nobody knows here what a newer release has removed."""
     if version.minor > STABLE.minor:
@@ -118,4 +125,4 @@ def _next(instance: ComponentInstance) -> str:
         forms_.append("manifest")
     if tuple(component.settings(instance)):
         forms_.append("config")
-    return f"Ready to be laid down: `--format {'`, `--format '.join(forms_)}`."
+    return f"As a file: `--format {'`, `--format '.join(forms_)}`."

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kcert.issue.describe import Description
     from kcert.profiles.profile import KnownIssue
 
 
@@ -65,3 +66,19 @@ def reads_keyboard() -> None:
     from kcert.ui.console import error_screen, say
 
     say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())
+
+
+def described(path: Path, description: Description, count: int, others: Sequence[str]) -> None:
+    """kcert.yaml describes a PKI folder; *count* certificates are as it says, *others* differ."""
+    from kcert.quoting import format_command
+    from kcert.ui.console import block, say
+
+    say(f"{path} describes the certificates in {description.root}: {count} are as it says.", "good")
+    for other in others:
+        say(f"Different: {other}.", "notice")
+    for note in description.unknown:
+        say(f"Not certain: {note}", "notice")
+    say("Check it, then compare it with the certificates:")
+    folder = () if str(description.root) == "pki" else ("--dir", str(description.root))
+    file = () if str(path) == "kcert.yaml" else ("--config", str(path))
+    block([format_command(("kcert", "plan", *folder, *file))], "command")

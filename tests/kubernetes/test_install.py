@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kcert import lessons
+from tests import judge
 from tests.clusters import BOOK, FIXED, made_once
 from tests.refusals import assert_refused
 from tests.running import Kcert, output, program
@@ -393,3 +395,32 @@ def test_a_foreign_encryption_config_is_left_alone(own_pki: Callable[..., Pki], 
 
     assert_refused(kcert("encryption-config"), 2, "as kcert writes it")
     assert "kms" in path.read_text(encoding="utf-8")
+
+
+# --- the book's own commands
+
+
+def test_the_books_own_commands_make_the_same_certificate(pki: Callable[[str, str], Pki], tmp_path: Path) -> None:
+    """The lesson shows a ca.conf and three commands of the book, before kcert's three."""
+    section = lessons.lesson("hard-way-kelsey").sections["One certificate, both ways"]
+    lines = [line.removeprefix("    ") for line in section.splitlines() if line.startswith("    ") or not line]
+    commands = [line for line in lines if line.startswith("openssl ")]
+    conf = "\n".join(lines[: lines.index(commands[0])])
+    own = pki("kelsey", "book").folder
+    for name in ("ca.crt", "ca.key", "openssl-node-0.cnf"):
+        shutil.copy(own / name, tmp_path)
+    (tmp_path / "ca.conf").write_text(conf[conf.index("[req]") :], encoding="utf-8")
+    assert len(commands) == 6
+
+    made = []
+    for three in (commands[:3], commands[3:]):
+        for command in three:
+            said = output([program("bash"), "-ec", command.replace(" 4096", " 2048")], tmp_path)
+            if "Unknown option" in said.stderr:
+                pytest.skip("-section and -copy_extensions need OpenSSL 3")
+            assert said.status == 0, said.stderr
+        made.append(judge.judged(judge.load(tmp_path / "node-0.crt")))
+    made.append(judge.judged(judge.load(own / "node-0.crt")))
+
+    seen = {(one.subject, one.names, one.basic, one.usages, frozenset(one.purposes), one.days) for one in made}
+    assert len(seen) == 1

@@ -146,7 +146,9 @@ class Collector:
             key = KeyFile(path, opened.mode, opened.key, encrypted=opened.encrypted)
             if named is not None:
                 key = replace(key, source=named.source, option=named.name)
-            self.findings.keys.setdefault(path, key)
+            known = self.findings.keys.setdefault(path, key)
+            if named is not None and known.source is None:
+                self.findings.keys[path] = key
         elif named is not None:
             what = opened.trouble.what if opened.trouble else "unreadable"
             reason = opened.why_no_certificate

@@ -95,6 +95,7 @@ class _Follower:
                 component=self.component,
                 source=self.source,
                 current=context.current,
+                refused=context.refused,
             )
         )
         findings.kubeconfig_pems.append((tuple(authorities), user[0] if user else None))

@@ -1,0 +1,70 @@
+"""Rules about what Go, and so every component of Kubernetes, does not accept although openssl reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kcert.check import bash
+from kcert.check.repairs import authority_replaced, reissue_commands
+from kcert.check.rule import Violation
+from kcert.openssl.refusals import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.certificates import AltName
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509, Refusal
+
+_HOST = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def refused_certificates(case: RuleContext) -> Iterator[Violation]:
+    """Certificates that Go rejects; one that it cannot parse makes it reject its whole file."""
+    for found in case.deduplicated:
+        refusal = next((one for one in refusals(found.certificate) if not _has_its_own_rule(found, one)), None)
+        if refusal is None:
+            continue
+        others = ", and with it the whole file" if refusal.stage == "parse" and case.has_company(found) else ""
+        message = f"{found.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
+        new_key = refusal.stage == "key"
+        if new_key and found.is_root:
+            fix = authority_replaced(case, found)
+        else:
+            fix = reissue_commands(case, found, new_key=new_key)
+        yield Violation(found.path, message, refusal.error, fix, found.is_authority)
+
+
+def _has_its_own_rule(found: CertificateInstance, refusal: Refusal) -> bool:
+    """True for what ``weak-key`` and ``weak-signature`` report."""
+    key = found.certificate.public_key
+    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE and "curve" in refusal.error:
+        return True
+    if refusal.stage == "key":
+        return key.algorithm in ("rsa", "dsa")
+    return refusal.stage == "verify" and "insecure" in refusal.error
+
+
+SHORTEST_CURVE = 224
+"""Bits. Go knows no smaller curve; NIST SP 800-57 counts it as 112 bits of security."""
+
+
+def malformed_names(certificate: X509) -> list[AltName]:
+    """Return the DNS names that no client can connect to: empty, with a blank, or with a dot at the end."""
+    names = (name for name in certificate.alt_names if name.type == "DNS" and name.value.isascii())
+    return [name for name in names if not _HOST.fullmatch(name.value)]
+
+
+def encrypted_keys(case: RuleContext) -> Iterator[Violation]:
+    """Keys with a passphrase that a component has to load: none of them can ask for one."""
+    for key in case.survey.keys:
+        if not key.encrypted or key.source is None or not key.option:
+            continue
+        message = (
+            f"{key.path} is encrypted, and {key.option} of {key.source} names it. No component of Kubernetes can ask "
+            "for a passphrase: it does not start."
+        )
+        path = bash.word(key.path)
+        fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+        yield Violation(key.path, message, f"{key.path} holds an encrypted private key", fix)

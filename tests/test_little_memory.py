@@ -1,0 +1,42 @@
+"""Where memory is short, kcert says so: no traceback, and nothing that calls it kcert's own mistake."""
+
+from __future__ import annotations
+
+import resource
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.refusals import staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "command", [("client", "eve", "-g", "x", "-q"), ("client", "eve", "-g", "x"), ("check", "pki")]
+)
+def test_too_little_memory_is_said_in_words(
+    own_pki: Callable[..., Pki], kcert: Kcert, command: tuple[str, ...]
+) -> None:
+    folder = own_pki("course").folder
+    ended = [kcert(*command, preexec=partial(limited, size)) for size in (44, 52, 60, 80)]
+
+    said = " ".join(" ".join(one.stderr.split()) for one in ended)
+    assert "mistake" not in said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert all(one.stderr for one in ended if one.status), "a failure is explained"
+    assert staged(folder) == []
+    assert "as it was written" in kcert.done("history", "--verify").stdout
+
+
+def limited(mebibytes: int) -> None:
+    """Take memory from a process, for ``preexec``."""
+    resource.setrlimit(resource.RLIMIT_AS, (mebibytes * MIB, mebibytes * MIB))
