@@ -329,7 +329,7 @@ def _users(value: Value) -> tuple[User, ...]:
         if "name" not in found:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
         groups = found["groups"].items() if "groups" in found else []
-        named = [(group, group.text(names.user_name)) for group in groups]
+        named = [(group, group.text(names.group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
         users.append(User(found["name"].text(names.user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")

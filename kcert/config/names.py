@@ -48,6 +48,15 @@ def user_name(value: str) -> str | None:
     return None
 
 
+def group_name(value: str) -> str | None:
+    """Return why *value* cannot be a group; None if it can. It goes into the subject alone, so blanks may be in it."""
+    if "  " in value:
+        return "two blanks in a row are not accepted, because they are easily lost"
+    if value != value.strip():
+        return "blanks at its beginning and end are not accepted"
+    return user_name(value.replace(" ", ""))
+
+
 def context_name(value: str) -> str | None:
     """Return why *value* cannot be the name of a cluster or a context in kubeconfigs; None if it can."""
     if not _CONTEXT.fullmatch(value) or len(value) > 253:

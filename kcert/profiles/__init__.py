@@ -175,7 +175,7 @@ def clients(
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:
-        if why := check_names.user_name(group):
+        if why := check_names.group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
     known = certificates(cluster)
     if not names:

@@ -55,7 +55,7 @@ def command_options(request: Mapping[str, Any]) -> list[str]:
     for name, option in _OPTIONS.items():
         value = request.get(name)
         for each in value if isinstance(value, list) else [value] if value is not None else []:
-            words += [option, quote(str(each))]
+            words += [option, quote(str(each[-1] if isinstance(each, list) else each))]
     return words
 
 
