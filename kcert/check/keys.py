@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
-from kcert.openssl.keys import key_belongs, public_material
+from kcert.openssl.keys import key_belongs, public_part
 from kcert.openssl.pem import pem_blocks
-from kcert.openssl.x509 import PublicKey
 from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import PublicKey
     from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
@@ -58,12 +58,9 @@ def _service_account_keys(case: RuleContext) -> Iterator[Violation]:
     """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
     for key in case.survey.keys:
         public = _public_keys_for(case, key)
-        if not public or key.encrypted:
-            continue
-        material = public_material(case.openssl, key.pem)
-        pair = PublicKey("", 0, None, material or "")
-        pems = [block.pem.encode() for file in public for block in pem_blocks(file.pem)]
-        if not material or any(key_belongs(pem, pair) is not False for pem in pems):
+        own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
+        known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
+        if own is None or not own.material or not known or None in known or own in known:
             continue
         file = public[0]
         message = (

@@ -47,7 +47,7 @@ COMMANDS = {
     "service-account": Entry("issue:service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
     "all": Entry("issue:everything", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
-    "flags": Entry("flags", "What each component has to be told, and why.", _USE),
+    "flags": Entry("flags", "Print the options that each component needs, with the reason.", _USE),
     "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
     "bootstrap": Entry("bootstrap", "Let nodes get their certificates from the cluster, with a token.", _MAKE),
     "encryption-config": Entry("encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),

@@ -87,9 +87,11 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result:
         executor = Executor(ctx, store)
         with contextlib.suppress(StoppedError):
             (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
-        if ctx.is_example and executor.issued:
-            store.remember(replace(store.memory, example=True))
+        memory = store.memory
+        requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
+        example = memory.example or (ctx.is_example and bool(executor.issued))
+        store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))
     done = {issued.plan.certificate.name for issued in executor.issued}
     left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
-    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.proof).exists())
+    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.primary).exists())
     return Result(tuple(executor.issued), work.kept, left, missing)

@@ -75,7 +75,7 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
         if not found:
             why = PROFILES[cluster.profile].why_absent(name)
             raise InputError(
-                f"{name!a}: {why}." if why else f"{name!a} is no certificate of this cluster{near(name, wanted)}"
+                f"{name!a}: {why}." if why else f"{name!a} is not a certificate of this cluster{near(name, wanted)}"
             )
         chosen.update((one.name, one) for one in found)
     return tuple(one for one in wanted if one.name in chosen)
@@ -162,7 +162,7 @@ def kubelets(known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Cert
     for node in nodes:
         if node not in hosts:
             close = difflib.get_close_matches(node, hosts, 3) or hosts
-            raise InputError(f"{node!a} is no node of this cluster. There are: {', '.join(close)}.")
+            raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
     return tuple(one for one in all_of_them if not nodes or one.host in nodes)
 
 
@@ -175,7 +175,7 @@ def clients(
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:
-        if why := check_names.user_name(group):
+        if why := check_names.group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
     known = certificates(cluster)
     if not names:
@@ -237,8 +237,8 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
         command = made_by[close[0]]
         elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
         raise InputError(
-            f"{name!a} is nobody in this cluster; did you mean {close[0]}{elsewhere}? For a user of that name give "
-            "--group GROUP."
+            f"{name!a} is not a component or user of this cluster; did you mean {close[0]}{elsewhere}? "
+            "For a user of that name use --group GROUP."
         )
 
 
