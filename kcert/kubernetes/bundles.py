@@ -211,7 +211,7 @@ class _Reader:
         client = self.clients[one.certificate.name]
         path = self.folder.root / kubeconfig_of(one.certificate)
         if not path.exists():
-            return kubeconfigs.draft(self.folder, client, kubeconfigs.Wish()).text().encode(), False
+            return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
         content = _read(path)
         command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
         inside = kubeconfig.opened(content)

@@ -430,4 +430,4 @@ def test_bad_input_is_refused_and_nothing_is_written(
     ],
 )
 def test_what_is_no_target_is_answered_with_those_that_are(kcert: Kcert, name: str, said: str) -> None:
-    assert_refused(kcert("export", name), 2, f"{name!a} is nothing that kcert exports to", said)
+    assert_refused(kcert("export", name), 2, f"{name!a} is not a target of kcert export", said)
