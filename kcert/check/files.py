@@ -223,7 +223,12 @@ def _made(case: RuleContext, problem: Problem) -> str:
         return ""
     if key is None:
         return _with_new_key(case, problem, found)
-    return repairs.reissue_commands(case, found)
+    made = repairs.reissue_commands(case, found)
+    if made and problem.path == problem.source and problem.reason.endswith(_NOT_FOR_KUBECTL):
+        # kubectl loads the file again once the field is empty.
+        emptied = _field_replaced(problem, '""')
+        return f"{emptied} &&\n{made}" if emptied else ""
+    return made
 
 
 def _key_for(case: RuleContext, problem: Problem) -> KeyFile | None:
@@ -340,20 +345,28 @@ def _written_into_kubeconfig(case: RuleContext, problem: Problem, place: Certifi
     """Put the CA into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
     users = [one for one in case.survey.kubeconfigs if one.path == problem.path]
     clusters = dict.fromkeys(one.cluster for one in users if one.ca_embedded)
-    damaged = fields.values(problem.path, problem.option or "")
-    if len(clusters) != 1 or len(damaged) != 1:
+    if len(clusters) != 1:
         return ""
-    if not problem.reason.endswith(("is not base64", "does not read it")):
+    if not problem.reason.endswith(_NOT_FOR_KUBECTL):
         option = f"--certificate-authority={bash.literal(place.certificate.pem)}"
         return bash.kubectl_config(
             problem.path, "set-cluster", bash.word(next(iter(clusters))), option, "--embed-certs=true"
         )
+    return _field_replaced(problem, base64.b64encode(place.certificate.pem.encode()).decode())
+
+
+_NOT_FOR_KUBECTL = ("is not base64", "does not read it")
+"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
+
+
+def _field_replaced(problem: Problem, new: str) -> str:
+    """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
-    if text.count(damaged[0]) != 1:
+    damaged = fields.values(problem.path, problem.option or "")
+    if len(damaged) != 1 or text.count(damaged[0]) != 1 or "key" in (problem.option or ""):
         return ""
-    data = base64.b64encode(place.certificate.pem.encode()).decode()
-    return bash.patched(problem.path, text, text.replace(damaged[0], data), context=0)
+    return bash.patched(problem.path, text, text.replace(damaged[0], new), context=0)
 
 
 def _origin(case: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
