@@ -76,6 +76,20 @@ def kubectl_config(path: Path, *words: str) -> str:
     return " ".join(["kubectl config", f"--kubeconfig={word(path)}", *words])
 
 
+def embedded(path: Path, *words: str, **commands: str) -> str:
+    """Have kubectl embed in the kubeconfig at *path* what *commands* print; their names are those of its options.
+
+    kubectl reads such a file twice, so that it has to be a real one; it is its owner's alone, and removed again.
+    """
+    files = {option.replace("_", "-"): f"{word(path)}.{option}.new" for option in commands}
+    steps = [
+        f"(umask 077; {command} > {file})" for command, file in zip(commands.values(), files.values(), strict=True)
+    ]
+    options = [f"--{option}={file}" for option, file in files.items()]
+    steps.append(kubectl_config(path, *words, *options, "--embed-certs=true"))
+    return " &&\n  ".join([*steps, f"rm {' '.join(files.values())}"])
+
+
 def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
     """The command that changes a text file from *old* to *new*; ``patch`` refuses where the lines are others by then.
 

@@ -34,6 +34,29 @@ def certificate_blocks(path: Path) -> list[Block]:
     return [block for block in blocks if block.label == "CERTIFICATE"]
 
 
+def certificate_texts(path: Path) -> list[str] | None:
+    """Return each certificate of a PEM file as PEM, a damaged one as it is written; None where there is more to keep.
+
+    Only a private key may be beside them: ``openssl pkey`` puts it out.
+    """
+    read = read_file(path)
+    if not isinstance(read, Content):
+        return []
+    blocks = pem_blocks(read.data)
+    lines = read.data.decode("latin-1").splitlines()
+    texts = []
+    for number, block in enumerate(blocks):
+        if block.label != "CERTIFICATE":
+            if not block.is_key:
+                return None
+            continue
+        end = blocks[number + 1].line - 1 if number + 1 < len(blocks) else len(lines)
+        raw = lines[block.line - 1 : end]
+        last = next((at for at, line in enumerate(raw, 1) if line.startswith("-----END")), len(raw))
+        texts.append("\n".join(raw[:last]) if block.fault else block.pem)
+    return texts if all(text.isascii() for text in texts) else None
+
+
 def holds_a_key(path: Path) -> bool:
     """Return True for a file that holds a private key beside its certificate."""
     read = read_file(path)

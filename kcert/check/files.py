@@ -348,10 +348,9 @@ def _written_into_kubeconfig(case: RuleContext, problem: Problem, place: Certifi
     if len(clusters) != 1:
         return ""
     if not problem.reason.endswith(_NOT_FOR_KUBECTL):
-        option = f"--certificate-authority={bash.literal(place.certificate.pem)}"
-        return bash.kubectl_config(
-            problem.path, "set-cluster", bash.word(next(iter(clusters))), option, "--embed-certs=true"
-        )
+        cluster = bash.word(next(iter(clusters)))
+        content = f"cat {bash.literal(place.certificate.pem)}"
+        return bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
     return _field_replaced(problem, base64.b64encode(place.certificate.pem.encode()).decode())
 
 

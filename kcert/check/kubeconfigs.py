@@ -181,7 +181,8 @@ def _authority_set(case: RuleContext, one: KubeconfigUse, shown: CertificateInst
     signer = min(signers, key=lambda place: place.embedded)
     if not one.ca_embedded and one.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(one.ca_path)}"
-    return _cluster_set(one, f"--certificate-authority={bash.literal(signer.certificate.pem)}", "--embed-certs=true")
+    content = f"cat {bash.literal(signer.certificate.pem)}"
+    return bash.embedded(one.path, "set-cluster", bash.word(one.cluster), certificate_authority=content)
 
 
 RULES = (

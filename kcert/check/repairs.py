@@ -191,7 +191,8 @@ MOST_BESIDE = 8
 def beside(case: RuleContext, found: CertificateInstance) -> tuple[list[str], list[str]] | None:
     """Return the certificates (PEM) before and behind *found* in its file, or in its field of a kubeconfig.
 
-    None where they are too many to be written down, or damaged: then nothing can put another into its place.
+    None where they are too many to be written down, or where the file holds more than that: then no command is certain
+    to keep everything.
     """
     if found.live or not case.has_company(found):
         return [], []
@@ -199,11 +200,11 @@ def beside(case: RuleContext, found: CertificateInstance) -> tuple[list[str], li
         here = {one.use.position: one.certificate.pem for one in case.holdings.get(found.holder, ())}
         here.pop(found.use.position, None)
     else:
-        blocks = fields.certificate_blocks(found.path)
-        own = case.number_of(found) - 1
-        if any(block.fault for number, block in enumerate(blocks) if number != own):
+        texts = fields.certificate_texts(found.path)
+        if texts is None:
             return None
-        here = {number: block.pem for number, block in enumerate(blocks) if number != own}
+        own = case.number_of(found) - 1
+        here = {number: text for number, text in enumerate(texts) if number != own}
     if len(here) > MOST_BESIDE:
         return None
     position = found.use.position if found.embedded else case.number_of(found) - 1
@@ -215,7 +216,10 @@ def beside(case: RuleContext, found: CertificateInstance) -> tuple[list[str], li
 def _with_others(case: RuleContext, found: CertificateInstance, new: str) -> str:
     """The command that prints the file argument *new* among the certificates that *found* has beside it."""
     before, after = beside(case, found) or ([], [])
-    return bash.joined(bash.literal(*before), new, bash.literal(*after))
+    whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
+    if found.embedded or not fields.holds_a_key(found.path):
+        return whole
+    return f"{{ {whole} && openssl pkey -in {bash.word(target_of(found.path))}; }}"
 
 
 def _into_place(case: RuleContext, found: CertificateInstance, crt: str, key: Path | None = None) -> str:
@@ -331,13 +335,13 @@ def _in_kubeconfig(case: RuleContext, found: CertificateInstance, signer: Signer
     held = f"{bash.kubectl_config(found.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
     make = generated(found.certificate.public_key) if new_key else held
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    options = [f"--client-certificate=<({_with_others(case, found, _CRT)})", "--embed-certs=true"]
+    files = {"client_certificate": _with_others(case, found, _CRT)}
     if new_key:
-        options.insert(1, "--client-key=<(printf '%s\\n' \"$key\")")
+        files["client_key"] = "printf '%s\\n' \"$key\""
     return (
         f'key="$({make})" &&\n'
         f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
-        f"  {bash.kubectl_config(found.path, 'set-credentials', bash.word(user), *options)}"
+        f"  {bash.embedded(found.path, 'set-credentials', bash.word(user), **files)}"
     )
 
 
@@ -409,12 +413,11 @@ def _copied_to(case: RuleContext, copy: CertificateInstance, source: str) -> str
     option, kubeconfig = copy.use.option or "", copy.use.kubeconfig
     if kubeconfig is None:
         return ""
-    files = f"<({_with_others(case, copy, source)})"
+    content = _with_others(case, copy, source)
     if option.startswith("certificate-authority"):
-        words = ["set-cluster", bash.word(kubeconfig.cluster), f"--certificate-authority={files}"]
-    else:
-        words = ["set-credentials", bash.word(kubeconfig.user_name), f"--client-certificate={files}"]
-    return bash.kubectl_config(copy.path, *words, "--embed-certs=true")
+        cluster = bash.word(kubeconfig.cluster)
+        return bash.embedded(copy.path, "set-cluster", cluster, certificate_authority=content)
+    return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
 def authority_replaced(case: RuleContext, found: CertificateInstance, *, new_key: bool = True) -> str:

@@ -75,7 +75,8 @@ class _Group:
         message = self.first.message
         if len(self.paths) > 1:
             message = message.replace(str(self.first.path), "each of them")
-        return clean_line(message[:1].upper() + message[1:])
+        begins_with_path = message.startswith(str(self.first.path))
+        return clean_line(message if begins_with_path else message[:1].upper() + message[1:])
 
 
 def _groups(findings: Sequence[Finding]) -> list[_Group]:
