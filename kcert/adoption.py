@@ -7,23 +7,63 @@ keys, the CA's too, in ``private/``. What a profile would call something is look
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kcert.certificates import Kind
+from kcert.certificates import AltName, Key, Kind, Subject, Usages
+from kcert.store import OWN_FOLDER
+from kcert.store.memory import recall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kcert.certificates import Certificate, Files
 
 
 def adopted(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """*certificates* with the files that are theirs in the PKI folder *root*, whoever gave them their names."""
-    return tuple(
-        replace(one, files=_lying_there(root, one)) if one.files.crt and not one.files.kubeconfig else one
-        for one in certificates
+    """Return *certificates* with the files that are theirs in the PKI folder *root*, whatever tool named them.
+
+    What was asked for on the command line, and is remembered in the folder, takes the place of what kcert.yaml says.
+    """
+    requests = recall(root / OWN_FOLDER).requests
+    named = (
+        replace(spec, files=_lying_there(root, spec)) if spec.files.crt and not spec.files.kubeconfig else spec
+        for spec in certificates
     )
+    return tuple(with_request(spec, requests[spec.name]) if spec.name in requests else spec for spec in named)
+
+
+def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
+    """Return *spec* with what was asked for on the command line: ``cn``, ``sans``, ``key`` and ``days``.
+
+    A value that no option accepts is left out: the file may have been changed by hand.
+    """
+    subject, cn, days = spec.subject, request.get("cn"), request.get("days")
+    if subject and isinstance(cn, str):
+        subject = Subject(cn, subject.organizations)
+    sans = [AltName(*map(str, san)) for san in request.get("sans", ()) if isinstance(san, list) and len(san) == 2]
+    key = key_of_text(str(request.get("key"))) or spec.key
+    usages = spec.usages
+    if sans and spec.kind is Kind.CLIENT and usages is None:
+        # The openssl.cnf of a client has no SANs.
+        encrypts = ("keyEncipherment",) if key.algorithm == "rsa" else ()
+        usages = Usages(("digitalSignature", *encrypts), ("clientAuth",))
+    return replace(
+        spec,
+        usages=usages,
+        subject=subject,
+        alt_names=tuple(dict.fromkeys((*spec.alt_names, *sans))),
+        key=key,
+        days=days if isinstance(days, int) and days > 0 else spec.days,
+    )
+
+
+def key_of_text(text: str) -> Key | None:
+    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None where it is neither."""
+    algorithm, _, size = text.partition(":")
+    if algorithm == "rsa" and size.isascii() and size.isdecimal() and 2048 <= int(size) <= 8192:
+        return Key("rsa", int(size))
+    return Key("ecdsa", curve=size) if algorithm == "ecdsa" and size in ("P-256", "P-384") else None
 
 
 def _lying_there(root: Path, certificate: Certificate) -> Files:

@@ -1,6 +1,6 @@
 """What a certificate has to be: the types that every layer shares.
 
-A ``Certificate`` is a wish, not a file: profiles list them, plan turns them into steps, the workspace holds
+A ``Certificate`` is a specification, not a file: profiles list them, plan turns them into steps, the store holds
 what came of them. Paths are relative to the PKI folder throughout.
 """
 
@@ -167,8 +167,8 @@ class Files:
         return tuple(part for part in (*parts, self.kubeconfig) if part is not None)
 
     @property
-    def proof(self) -> PurePosixPath:
-        """The file that shows that the certificate, or the request for it, is there."""
+    def primary(self) -> PurePosixPath:
+        """The file whose existence tells that the certificate, or the request for it, exists."""
         last = self.kubeconfig or self.crt or self.public_key or self.csr
         assert last is not None
         return last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 import os
 import re
 import sys
@@ -707,6 +708,27 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
     assert "Attention: system:masters has all rights" in said
     assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
+
+
+def test_a_request_is_shown_as_json(applicant: Applicant, inside: InProcess) -> None:
+    path = applicant.object(applicant.request("CN=eve/O=a/O=b", ("DNS:eve.example.com",)), usages=("server auth",))
+
+    found = json.loads(inside.done("csr", "show", "--file", path, "--format", "json").stdout)
+
+    assert (found["kind"], found["name"], found["common_name"]) == ("CertificateSigningRequest", "asks", "eve")
+    assert (found["organizations"], found["sans"]) == (["a", "b"], ["DNS:eve.example.com"])
+    assert (found["signer"], found["usages"], found["issued"]) == (CLIENT, ["server auth"], False)
+    assert found["violation"] == "invalid usage for client certificate: server auth"
+
+
+def test_quietly_the_paths_of_the_files_are_printed(pki_folder: Path, inside: InProcess) -> None:
+    assert pki_folder
+    file = "pki/jane-csr.yaml"
+    inside.done("csr", "new", "jane", "--quiet")
+    assert inside.done("csr", "manifest", "jane", "-q").stdout == f"{file}\n"
+    inside.done("csr", "approve", "--file", file)
+    assert inside.done("csr", "sign", "--file", file, "-q").stdout == f"{file}\n"
+    assert inside.done("csr", "fetch", "jane", "--file", file, "-q").stdout == "pki/jane.crt\n"
 
 
 def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: InProcess) -> None:

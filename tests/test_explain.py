@@ -259,9 +259,8 @@ def test_lessons_that_were_exported_and_edited_come_first(tmp_path: Path) -> Non
 
 def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> None:
     (tmp_path / "ca.md").write_text("no title\n", encoding="utf-8")
-    assert f"{tmp_path / 'ca.md'}:1: a lesson begins with its title" in explain(
-        "ca", "--lessons", str(tmp_path), status=2
-    )
+    said = " ".join(explain("ca", "--lessons", str(tmp_path), status=2).split())
+    assert "ca.md:1: a lesson begins with its title" in said
 
 
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:

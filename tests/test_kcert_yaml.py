@@ -38,8 +38,8 @@ SHAPES = {
     "unknown key": bad("cluster: a\nprofil: course\n", 2, "profil", "did you mean profile"),
     "unknown key below": bad("api_server:\n  host: a\n  adress: b\n", 3, "adress"),
     "unknown key of a host": bad("nodes:\n  - name: a\n    ip: 192.0.2.1\n    role: x\n", 4, "role"),
-    "key twice": bad("cluster: a\nprofile: course\ncluster: b\n", 3, "twice", "line 1"),
-    "key twice below": bad("days:\n  ca: 10\n  ca: 20\n", 3, "twice"),
+    "key twice": bad("cluster: a\nprofile: course\ncluster: b\n", 3, "duplicate key", "line 1"),
+    "key twice below": bad("days:\n  ca: 10\n  ca: 20\n", 3, "duplicate key"),
     "a list for text": bad("cluster: [a]\n", 1, "a list"),
     "text for a list": bad("nodes: node01\n", 1, "a list belongs here"),
     "text for keys": bad("api_server: 192.0.2.1\n", 1, "a group of keys"),
@@ -293,14 +293,14 @@ def test_a_folder_is_no_file(kcert: Kcert, tmp_path: Path) -> None:
 
 
 def test_a_device_without_end_is_no_file(kcert: Kcert) -> None:
-    assert_refused(kcert("plan", "--config", "/dev/zero"), 2, "larger than")
+    assert_refused(kcert("plan", "--config", "/dev/zero"), 2, "it is a device")
 
 
 def test_what_a_program_writes_into_a_pipe_is_taken(kcert: Kcert) -> None:
     planned = kcert("plan", "--config", "/dev/stdin", stdin="users: [{name: jane}]\n")
 
     assert (planned.status, planned.stderr) == (0, "")
-    assert "CN=jane" in planned.stdout
+    assert "jane" in planned.stdout
 
 
 def test_what_bash_has_for_a_generator_is_taken(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_what_bash_has_for_a_generator_is_taken(tmp_path: Path) -> None:
     planned = output(script, tmp_path, GENERATOR=generator, PYTHONPATH=str(REPOSITORY))
 
     assert (planned.status, planned.stderr) == (0, "")
-    assert "CN=jane" in planned.stdout
+    assert "jane" in planned.stdout
 
 
 def test_who_writes_into_a_pipe_may_take_his_time() -> None:
@@ -329,7 +329,7 @@ def test_a_pipe_that_nobody_writes_to_is_neither_waited_for_nor_the_example(
 ) -> None:
     os.mkfifo(tmp_path / "kcert.yaml")
 
-    assert_refused(kcert(command), 2, "kcert.yaml is a pipe, and nobody wrote anything into it")
+    assert_refused(kcert(command), 2, "kcert.yaml is a pipe without content")
     assert_refused(kcert(command, "--config", "/dev/stdin", stdin=""), 2, "/dev/stdin is a pipe")
     assert not (tmp_path / "pki").exists()
 

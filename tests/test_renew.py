@@ -341,7 +341,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nobody",), "'nobody' is no certificate of this cluster"),
+        (("nobody",), "'nobody' is not a certificate of this cluster"),
         ((), "say what to renew"),
         (("admin", "--all"), "--all is every certificate"),
         (("--all", "--stale"), "choose among them"),
@@ -689,7 +689,7 @@ def test_in_another_tools_folder_each_file_keeps_its_name(
     leaves = [names["admin.crt"], "kube-apiserver.crt"]
     verdict = running.output(["openssl", "verify", "-CAfile", names["ca.crt"], *leaves], pki)
     assert verdict.lines == [f"{leaf}: OK" for leaf in leaves]
-    planned = kcert.done("plan").stdout
+    planned = kcert.done("plan", "--wide").stdout
     assert f"{names['admin.key']} {names['admin.crt']}" in planned
 
 

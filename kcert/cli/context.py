@@ -48,9 +48,19 @@ def folder(options: ReadOptions) -> Folder:
     """Return the PKI folder of a command that reads one, and the cluster that it is for."""
     from kcert.kubernetes.credentials import Folder
 
+    require_folder_path(options.dir)
     described, program = cluster(options.config), openssl(options.openssl)
     require_described(described, options.dir)
     return Folder(options.dir, described, program, folder_option(options.dir, options.config))
+
+
+def require_folder_path(path: Path) -> None:
+    """Raise InputError where *path*, or what should be a folder above it, is a file."""
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                raise InputError(f"--dir {quote(str(path))}: {place} is a file, and the PKI folder has to be a folder.")
+            return
 
 
 def folder_option(folder: Path, config: Path | None) -> str:
@@ -69,6 +79,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
     if options.quiet and options.dry_run:
         raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    require_folder_path(options.dir)
     return Context(
         cluster=described,
         root=options.dir,

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,7 @@ Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 SIGNER_HELP = (
     "Who is to sign: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
     "kubelet-serving for one as a server, or another's whole name."
@@ -131,6 +132,7 @@ def manifest(
     ] = None,
     output: Output = None,
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    quiet: Quiet = False,
 ) -> None:
     """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_subject, manifests, signers
@@ -161,7 +163,9 @@ def manifest(
     path, there = manifests.write(
         looking.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
     )
-    if there:
+    if quiet:
+        csr.path_alone(path)
+    elif there:
         csr.stays(there, path)
     else:
         csr.wrote(looking.dir, certificate, written, path, explain=explain)
@@ -208,6 +212,7 @@ def show(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
     ] = None,
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
     """Decode a request, and say what whoever made it would become."""
     from kcert.kubernetes import manifests
@@ -217,13 +222,20 @@ def show(
     if file is not None:
         _neither(name)
         found = manifests.looked_at(file)
+        if format == "json":
+            csr.as_json(found, openssl(deciding.openssl))
+            return
         csr.decoded(found, openssl(deciding.openssl), manifests.by_hand(file, found, "request"))
     else:
         cluster = _cluster(deciding)
         argv = cluster.command("get", "csr", _object(name, "show"), "-o", "yaml")
-        csr.shows(argv)
+        if format == "text":
+            csr.shows(argv)
         with _asking_a_cluster("show", name):
             found = manifests.looked_up(argv, _object(name))
+        if format == "json":
+            csr.as_json(found, openssl(deciding.openssl))
+            return
         csr.decoded(found, openssl(deciding.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
 
 
@@ -306,6 +318,7 @@ def sign(
         typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
     ] = "365d",
     explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    quiet: Quiet = False,
 ) -> None:
     """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
 
@@ -326,19 +339,19 @@ def sign(
     for file in files:
         if is_pem(manifests.contents(file)):
             certificate, request = signing.match_request(ctx, file, name)
-            steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain))
+            steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=quiet)
             path, found = signing.sign_request(ctx, file, certificate, request, steps)
-            csr.signed_request(certificate, found, path)
+            csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
             continue
         if name is not None:
             raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
         one = manifests.load(file)
         if one.certificate is not None:
-            csr.is_signed(file, one)
+            csr.path_alone(file) if quiet else csr.is_signed(file, one)
             continue
-        steps = csr.Steps(partial(csr.begin_object, one, explain=explain))
+        steps = csr.Steps(partial(csr.begin_object, one, explain=explain), quiet=quiet)
         signed, found = signing.sign_object(ctx, file, one, longest_life, steps)
-        csr.signed_object(file, signed, found, ctx.folder_option)
+        csr.path_alone(file) if quiet else csr.signed_object(file, signed, found, ctx.folder_option)
 
 
 @app.command("fetch")
@@ -356,6 +369,7 @@ def fetch(
     ] = None,
     signer: MaybeSigner = None,
     output: Output = None,
+    quiet: Quiet = False,
 ) -> None:
     """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_subject, issued, manifests, signers
@@ -382,7 +396,7 @@ def fetch(
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = _object(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
-        shows = csr.hides if output == "-" else csr.shows
+        shows = csr.hides if quiet or output == "-" else csr.shows
         pem = issued.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(fetching.dir, called)
         by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
@@ -391,11 +405,11 @@ def fetch(
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return
-    if not brought:
+    if not brought and not quiet:
         csr.unpacked(by_hand, certificate, fetching.dir, output)
     target = None if output is None else Path(output)
-    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(), needs_ca=brought)
-    csr.kept(certificate, answer, kept, ctx.folder_option)
+    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
+    csr.path_alone(kept.path) if quiet else csr.kept(certificate, answer, kept, ctx.folder_option)
 
 
 def _cluster(options: Talking | Fetching) -> Cluster:

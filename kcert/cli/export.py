@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +15,17 @@ from kcert.errors import InputError
 
 
 class _Targets(typer.core.TyperGroup):
-    """The targets; one that is none is answered with those that there are."""
+    """The targets; an unknown one is answered with those that there are."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of the target that *args* begin with."""
-        from kcert.kubernetes.export import check_target
-
-        if not args[0].startswith("-"):
-            check_target(args[0])
+        """Return the command of the target that *args* begin with; InputError for an unknown target."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.commands:
+            near = difflib.get_close_matches(name, self.commands, 2) or [
+                one for one in self.commands if name and one.startswith(name)
+            ]
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {' and '.join(self.commands)}."
+            raise InputError(f"{name!a} is not a target of kcert export; {hint}")
         return super().resolve_command(ctx, args)
 
 
@@ -33,6 +37,7 @@ app = typer.Typer(
 )
 
 Explain = Annotated[bool, typer.Option(help="Say what is in it, what is not, and why.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 
 
 @app.command("cert-manager")
@@ -69,18 +74,22 @@ def cert_manager(
         ),
     ] = None,
     explain: Explain = True,
+    quiet: Quiet = False,
 ) -> None:
     """Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."""
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export.target import put_file
     from kcert.ui import export
 
-    wish = target.Wish(namespace, name, on_disk=everything, secret=secret)
-    made = target.export(context.folder(looking), wish)
+    options = target.Options(namespace, name, on_disk=everything, secret=secret)
+    made = target.export(context.folder(looking), options)
     if output is not None and str(output) == "-":
         export.stream(made)
         return
     written = put_file(made, output)
+    if quiet:
+        export.paths((written,))
+        return
     export.show(made, (written,), explain=explain)
     export.apply(written.path, namespace, secret=secret)
 
@@ -101,6 +110,7 @@ def ansible(
         ),
     ] = None,
     explain: Explain = True,
+    quiet: Quiet = False,
 ) -> None:
     """An inventory of the hosts, a play that installs each host's bundle, and the bundles."""
     from kcert.kubernetes.export import ansible as target
@@ -112,5 +122,8 @@ def ansible(
     folder = context.folder(looking)
     made = target.export(folder)
     place, written = put_folder(made, output)
+    if quiet:
+        export.paths(written)
+        return
     export.show(made, written, explain=explain)
     export.play(place, folder, target.signs_with(folder))

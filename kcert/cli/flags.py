@@ -36,7 +36,7 @@ def command(
         typer.Option(
             "--kubernetes-version",
             metavar="1.X",
-            help="Leave out what other releases than this take.",
+            help="Print the options and formats of this release.",
             show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
         ),
     ] = None,
@@ -51,7 +51,7 @@ def command(
     ] = None,
     explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
 ) -> None:
-    """What to put into etcd, an API server, a controller-manager, scheduler, kube-proxy or kubelet, and why."""
+    """Print the options that a component needs, with the reason for each."""
     from kcert.issue.described import require_described
     from kcert.kubernetes import placement
     from kcert.ui import flags

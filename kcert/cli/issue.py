@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kcert import profiles
-from kcert.certificates import Role
+from kcert.adoption import key_of_text, with_request
+from kcert.certificates import Kind, Role
 from kcert.cli import context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
+from kcert.issue.context import Renewal
 from kcert.issue.described import describes, undescribed
+from kcert.roles import MASTERS
 from kcert.ui import messages
+from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -41,6 +46,9 @@ def client(
         list[str] | None,
         typer.Option("--group", "-g", metavar="GROUP", help="A group of the user (an O of the subject); repeatable."),
     ] = None,
+    replace_groups: Annotated[
+        bool, typer.Option("--replace", help="Replace the certificate of a user who is in other groups.")
+    ] = False,
 ) -> None:
     """Make client certificates: for the components by their names, for people with their groups."""
     from kcert.issue.adopt import unmanaged_users
@@ -48,10 +56,30 @@ def client(
     cluster = context.cluster(options.config)
     wanted_groups = tuple(groups or ())
     known, wanted = profiles.clients(cluster, names or (), wanted_groups)
-    option = context.folder_option(options.dir, options.config)
-    there = unmanaged_users(options.dir, cluster, wanted, wanted_groups, option=option)
+    if MASTERS in wanted_groups:
+        warning(
+            f"members of {MASTERS} may do everything, and no RBAC rule can take that from them until the certificate "
+            "expires. Use another group and a ClusterRoleBinding where that is not intended."
+        )
+    replaced: list[str] = []
+
+    def replaces(name: str, groups: tuple[str, ...]) -> bool:
+        listed = ", ".join(groups) or "no group"
+        question = f"{name} has a certificate already, in {listed}. Replace it by one in {', '.join(wanted_groups)}?"
+        if replace_groups or (sys.stdin.isatty() and not options.quiet and typer.confirm(question)):
+            replaced.append(name)
+            return True
+        return False
+
+    there = unmanaged_users(options.dir, cluster, wanted, wanted_groups, replaces)
     known, wanted = (tuple(there.get(spec.name, spec) for spec in specs) for specs in (known, wanted))
-    _issue(options, "client", cluster, known, wanted)
+    kept = tuple(spec for spec in wanted if spec.name not in replaced)
+    if kept or not replaced:
+        _issue(options, "client", cluster, known, kept)
+    if replaced:
+        ctx = context.issue_context(options, "client", cluster, known)
+        specs = tuple(spec for spec in ctx.specs if spec.name in replaced)
+        context.run(replace(ctx, renewal=Renewal(named=True, stale=True)), specs)
 
 
 @takes(Chapter)
@@ -74,7 +102,7 @@ def kubelet(
     """Make the certificates of the kubelets."""
     cluster = context.cluster(options.config)
     known = profiles.certificates(cluster)
-    _issue(options, "kubelet", cluster, known, profiles.kubelets(known, nodes or ()))
+    _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
 
 
 @takes(Chapter)
@@ -89,6 +117,44 @@ def everything(options: MakingAuthorities) -> None:
     cluster = context.cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "all", cluster, known, known)
+
+
+def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dict[str, Any]]:
+    """Return what the options ask for, by the name of the certificate; raises InputError for what cannot be.
+
+    Lifetime and key are for all of *specs*, SANs and common name for the one that has them: the only one, or the
+    only server.
+    """
+    requests: dict[str, dict[str, Any]] = {}
+    leaves = [spec for spec in specs if spec.kind is not Kind.KEY_PAIR]
+    if options.key is not None and key_of_text(options.key) is None:
+        raise InputError(f"--key {options.key!a}: rsa:2048 to rsa:8192, ecdsa:P-256 and ecdsa:P-384 are accepted.")
+    for spec in leaves:
+        common = {"key": options.key, "days": options.days}
+        requests[spec.name] = {name: value for name, value in common.items() if value is not None}
+    if options.cn is not None or options.san:
+        from kcert.config.names import user_name
+        from kcert.kubernetes.csr_subject import san
+
+        servers = [spec for spec in leaves if spec.kind.is_server]
+        one = leaves if len(leaves) == 1 else servers
+        if len(one) != 1:
+            listed = ", ".join(spec.name for spec in leaves)
+            raise InputError(f"--cn and --san are for one certificate, and this command makes {listed}: name one.")
+        if options.cn is not None:
+            if why := user_name(options.cn):
+                raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")
+            requests[one[0].name]["cn"] = options.cn
+        if options.san and one[0].kind is Kind.CA:
+            raise InputError(f"--san: {one[0].name} is a CA, and no client connects to a CA.")
+        if options.san:
+            names = [san(name) for name in options.san]
+            requests[one[0].name]["sans"] = [[name.type, name.value] for name in names]
+    return {name: request for name, request in requests.items() if request}
+
+
+def _with_requests(specs: tuple[Certificate, ...], requests: dict[str, dict[str, Any]]) -> tuple[Certificate, ...]:
+    return tuple(with_request(spec, requests.get(spec.name, {})) for spec in specs)
 
 
 def _issue_chapter(options: Chapter, chapter: str) -> None:
@@ -108,6 +174,11 @@ def _issue(
     ctx = replace(ctx, is_example=described and cluster.source is None)
     by_name = {spec.name: spec for spec in ctx.specs}
     specs = tuple(by_name[spec.name] if spec in known else spec for spec in wanted)
+    if requests := _requests(options, specs):
+        ctx, specs = (
+            replace(ctx, specs=_with_requests(ctx.specs, requests), requests=requests),
+            _with_requests(specs, requests),
+        )
     if not options.csr_only:
         result = context.run(ctx, specs)
         if command == "all" and result and not (result.stopped or options.quiet or options.dry_run):

@@ -54,10 +54,14 @@ def command(
         typer.Option("--replace", help="With --merge: a context that is there already is brought up to date."),
     ] = False,
     explain: Annotated[bool, typer.Option(help="Say why, and show the kubectl commands.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line for each kubeconfig, nothing else.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; print a bash script that does the same with kubectl.")
+    ] = False,
 ) -> None:
     """Write kubeconfigs: where the API server is, the CA to recognise it by, the certificate and key to show."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.ui.kubeconfig import Telling
+    from kcert.ui.kubeconfig import Reporter
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
@@ -66,19 +70,24 @@ def command(
         raise InputError("--replace brings a context of another kubeconfig up to date: it goes with --merge FILE.")
     if elsewhere and via == "kubectl":
         raise InputError("--via kubectl makes the file in the PKI folder: it does not go with --output and --merge.")
+    if dry_run and (elsewhere or quiet):
+        raise InputError("--dry-run prints a script for the PKI folder: it excludes --output, --merge and --quiet.")
     folder = contexts.folder(looking)
-    wish = kubeconfigs.Wish(server, context, embed, path_prefix)
+    options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
-    drafts = kubeconfigs.drafts(folder, names or (), wish, left)
-    telling = Telling(folder, explain=explain)
+    drafts = kubeconfigs.drafts(folder, names or (), options, left)
+    reporter = Reporter(folder, explain=explain, quiet=quiet)
+    if dry_run:
+        reporter.dry_run(drafts)
+        return
     if output is not None and str(output) == "-":
-        telling.screen(kubeconfigs.for_screen(folder, drafts))
+        reporter.screen(kubeconfigs.for_screen(folder, drafts))
     elif output is not None:
-        telling.put(drafts, kubeconfigs.put(folder, drafts, output))
+        reporter.put(drafts, kubeconfigs.put(folder, drafts, output))
     elif merge is not None:
-        written, updated = kubeconfigs.merge(folder, drafts, merge, telling.waits_for, replace=replace)
-        telling.merged(drafts[0], written, updated)
+        written, updated = kubeconfigs.merge(folder, drafts, merge, reporter.waits_for, replace=replace)
+        reporter.merged(drafts[0], written, updated)
     else:
-        kubeconfigs.keep(folder, drafts, telling, kubectl=via == "kubectl")
-        telling.left(left)
-        telling.ends()
+        kubeconfigs.keep(folder, drafts, reporter, kubectl=via == "kubectl")
+        reporter.left(left)
+        reporter.ends()

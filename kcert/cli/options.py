@@ -139,6 +139,17 @@ class Chapter(IssueOptions):
         bool,
         typer.Option("--csr-only", help="Make keys and requests alone, for a CA on another machine to sign."),
     ] = False
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Valid for so many days.")
+    ] = None
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="The key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384.")
+    ] = None
+    san: Annotated[
+        list[str] | None,
+        typer.Option("--san", metavar="NAME", help="One more DNS name or address among the SANs; repeatable."),
+    ] = None
+    cn: Annotated[str | None, typer.Option("--cn", metavar="NAME", help="Another common name.")] = None
 
 
 @dataclasses.dataclass(frozen=True)

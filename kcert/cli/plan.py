@@ -10,22 +10,38 @@ from kcert import profiles
 from kcert.adoption import adopted
 from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
+from kcert.issue.status import State
 
 
 @takes(ReadOptions)
 def command(
-    looking: ReadOptions,
+    options: ReadOptions,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["table", "json", "markdown"], typer.Option("--format", help="How to print it.")
     ] = "table",
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Print subjects, issuers, files and SANs as well; also -o wide.")
+    ] = False,
+    output: Annotated[Literal["wide"] | None, typer.Option("--output", "-o", hidden=True)] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with status 1 where one is missing, stale or expired.")
+    ] = False,
 ) -> None:
-    """Every certificate that the cluster needs: names, usages, issuer, files, and how it stands."""
+    """Print every certificate that the cluster needs: its state, when it expires, and why it is not current."""
+    from kcert.issue.adopt import unmanaged
     from kcert.issue.described import require_described
     from kcert.issue.status import status_of
+    from kcert.store import OWN_FOLDER
+    from kcert.store.memory import recall
     from kcert.ui import plan
 
-    cluster = context.cluster(looking.config)
-    require_described(cluster, looking.dir)
-    found = status_of(looking.dir, adopted(looking.dir, profiles.certificates(cluster)))
-    option = context.folder_option(looking.dir, looking.config)
-    plan.show(cluster, looking.dir, tuple(found.values()), format, option)
+    context.require_folder_path(options.dir)
+    cluster = context.cluster(options.config)
+    require_described(cluster, options.dir)
+    known = profiles.certificates(cluster)
+    known += unmanaged(options.dir, cluster, known, ())
+    found = tuple(status_of(options.dir, adopted(options.dir, known)).values())
+    option = context.folder_option(options.dir, options.config)
+    plan.show(cluster, options.dir, found, format, option, wide or output == "wide", recall(options.dir / OWN_FOLDER))
+    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in found):
+        raise typer.Exit(1)

@@ -13,19 +13,23 @@ def command(
     *,
     what: Annotated[
         str,
-        typer.Argument(metavar="WHAT", help="A certificate, key, request or kubeconfig, or HOST:PORT of a server."),
+        typer.Argument(
+            metavar="WHAT", help="A certificate, key, request, kubeconfig or Secret, or HOST:PORT of a server."
+        ),
     ],
-    text: Annotated[bool, typer.Option("--text", help="Print openssl's own output as well.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="Print openssl's own output as well, with a note on each line.")
+    ] = False,
     explain: Annotated[bool, typer.Option(help="Say what each field means for Kubernetes.")] = True,
     openssl: Program = "openssl",
 ) -> None:
     """One certificate, key, request, kubeconfig or running server: field by field, and what each means."""
     from kcert.errors import VerdictError
     from kcert.openssl import program
-    from kcert.scan.showing import look_at
+    from kcert.scan.describe import describe
     from kcert.ui import show
 
-    exhibit = look_at(what, program.openssl(openssl))
-    show.show(exhibit, text=text, explain=explain)
-    if exhibit.fault:
-        raise VerdictError(f"{exhibit.fault}.")
+    description = describe(what, program.openssl(openssl))
+    show.show(description, text=text, explain=explain)
+    if description.fault:
+        raise VerdictError(f"{description.fault}.")

@@ -41,7 +41,7 @@ class User:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """Where the API server is dialled: a host name, addresses, or both, and the port."""
+    """Where clients connect to the API server: a host name, addresses, or both, and the port."""
 
     host: str | None
     addresses: tuple[str, ...]

@@ -134,9 +134,7 @@ class Value:
                 raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
             path = f"{self.path}.{name}" if self.path else name
             if name in found:
-                raise Value(key_node, path, self.file).refuse(
-                    f"the key stands here twice, first in line {found[name].line}"
-                )
+                raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {found[name].line}")
             found[name] = Value(value_node, path, self.file)
         return found
 
@@ -168,12 +166,10 @@ def _read(path: Path) -> str:
             content = file.read(LARGEST_FILE + 1)
             piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
         if len(content) > LARGEST_FILE:
-            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is no kcert.yaml.")
+            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is not a kcert.yaml.")
         if piped and not content:
             # An empty file means the built-in example; a program that failed, or was never started, does not.
-            raise InputError(
-                f"{path} is a pipe, and nobody wrote anything into it: a cluster's description belongs there."
-            )
+            raise InputError(f"{path} is a pipe without content: expected a cluster's description.")
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
@@ -333,7 +329,7 @@ def _users(value: Value) -> tuple[User, ...]:
         if "name" not in found:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
         groups = found["groups"].items() if "groups" in found else []
-        named = [(group, group.text(names.user_name)) for group in groups]
+        named = [(group, group.text(names.group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
         users.append(User(found["name"].text(names.user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")

@@ -27,7 +27,7 @@ def host_name(value: str) -> str | None:
             "a host name is made of a-z, 0-9 and -, in parts joined by dots, each beginning and ending with a-z or 0-9"
         )
     if _looks_like_address(value):
-        return "an address is no name: give the host a name, and put the address under ip"
+        return "an address is not a name: give the host a name, and put the address under ip"
     return None
 
 
@@ -48,6 +48,15 @@ def user_name(value: str) -> str | None:
     return None
 
 
+def group_name(value: str) -> str | None:
+    """Return why *value* cannot be a group; None if it can. It goes into the subject alone, so blanks may be in it."""
+    if "  " in value:
+        return "two blanks in a row are not accepted, because they are easily lost"
+    if value != value.strip():
+        return "blanks at its beginning and end are not accepted"
+    return user_name(value.replace(" ", ""))
+
+
 def context_name(value: str) -> str | None:
     """Return why *value* cannot be the name of a cluster or a context in kubeconfigs; None if it can."""
     if not _CONTEXT.fullmatch(value) or len(value) > 253:
@@ -66,7 +75,7 @@ def address(value: str) -> str | None:
     if parsed.version == 6 and parsed.ipv4_mapped:
         return f"this is an IPv4 address in disguise: write {str(parsed.ipv4_mapped)!a}"
     if parsed.is_unspecified or parsed.is_multicast:
-        return "no host can be dialled at this address"
+        return "no host can be reached at this address"
     return None
 
 

@@ -21,7 +21,7 @@ from kcert.store import OWN_FOLDER
 from kcert.store.history import entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from kcert.certificates import AltName, Certificate
@@ -71,7 +71,7 @@ def known_files(root: Path) -> frozenset[str]:
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
     """Whether what lies there is among the *known* files, those that kcert made."""
     files = certificate.files
-    path = root / files.proof
+    path = root / files.primary
     try:
         content = read_regular(path)
     except OSError as error:
@@ -167,12 +167,16 @@ def unmanaged(
 
 
 def unmanaged_users(
-    root: Path, cluster: Cluster, wanted: Iterable[Certificate], groups: tuple[str, ...], *, option: str
+    root: Path,
+    cluster: Cluster,
+    wanted: Iterable[Certificate],
+    groups: tuple[str, ...],
+    replace_groups: Callable[[str, tuple[str, ...]], bool],
 ) -> dict[str, Certificate]:
     """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
-    Nothing but the certificate says in which groups they are; raises InputError where other *groups* are asked for.
-    *option* belongs behind a command on the same folder and cluster.
+    Nothing but the certificate says in which groups they are. Where other *groups* are asked for, *replace_groups* is
+    told the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
     """
     named = {user.name for user in cluster.users}
     found: dict[str, Certificate] = {}
@@ -183,13 +187,12 @@ def unmanaged_users(
         if one is None or one.subject is None or one.subject.common_name != certificate.name:
             continue
         if groups and set(groups) != set(one.subject.organizations):
+            if replace_groups(certificate.name, one.subject.organizations):
+                continue
             listed = ", ".join(one.subject.organizations) or "no group"
-            described = f"{cluster.source}" if cluster.source else "kcert.yaml (`kcert init` writes one)"
-            user = f"{{name: {certificate.name}, groups: [{', '.join(groups)}]}}"
             raise InputError(
-                f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. To change "
-                f"the groups, write the user with them into {described}, under users: `- {user}`; then "
-                f"`kcert renew {certificate.name} --stale{option}` brings the certificate in line."
+                f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. "
+                "Use --replace to make one with other groups."
             )
         found[certificate.name] = one
     return found
@@ -203,7 +206,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     except InputError:
         return None  # a name that something else has here
     files = certificate.files
-    path = root / files.proof
+    path = root / files.primary
     if not path.is_file():
         return None
     content = read_regular(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import ROOT
 from kcert.issue.passphrase import ROOT_KEY, Passphrase
@@ -13,7 +13,7 @@ from kcert.issue.status import CertificateStatus, State
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -111,7 +111,8 @@ class Context:
     them is, if that is elsewhere; ``label`` names the folder. With a ``renewal`` it is about certificates that are
     there, with a ``csr_target`` only requests are made; otherwise what is missing is issued. With ``parallel`` whole
     certificates are made at once, otherwise in sequence; ``jobs`` is how many processes may run at a time. With
-    ``is_example`` the folder is made for the built-in example, and remembers that.
+    ``is_example`` the folder is made for the built-in example, and remembers that, as it remembers ``requests``: what
+    was asked for on the command line, by the name of the certificate.
     """
 
     cluster: Cluster
@@ -129,6 +130,7 @@ class Context:
     jobs: int = 1
     parallel: bool = False
     is_example: bool = False
+    requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     passphrases: Passphrases = field(default_factory=Passphrases)
     reporter: Reporter = field(default_factory=Reporter)
 

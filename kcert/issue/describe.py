@@ -237,7 +237,7 @@ class _Describer:
 
     def _users(self, root: Path, cluster: Cluster) -> Iterator[User]:
         """Yield the users of client certificates that the profile does not have."""
-        known = {str(spec.files.proof) for spec in adopted(root, profiles.certificates(cluster))}
+        known = {str(spec.files.primary) for spec in adopted(root, profiles.certificates(cluster))}
         seen: set[str] = set()
         for file in self.leaves:
             subject = file.x509.subject

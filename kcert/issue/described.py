@@ -35,7 +35,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
     if any(status.lacks_sans for status in found):
         return False
     files = read_folder(root)
-    known, made = {str(spec.files.proof) for spec in specs}, known_files(root)
+    known, made = {str(spec.files.primary) for spec in specs}, known_files(root)
     others = [file for file in files if str(file.name) not in known and file.sha256 not in made]
     uses = [file.x509.extended_key_usage or () for file in others]
     if any(file.x509.ca for file in others) or any("serverAuth" in use for use in uses):

@@ -205,5 +205,6 @@ def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
     return tuple(
         spec
         for spec in specs
-        if spellings & {spec.name, spec.name.replace("/", "-"), spec.name.removesuffix(".conf"), str(spec.files.proof)}
+        if spellings
+        & {spec.name, spec.name.replace("/", "-"), spec.name.removesuffix(".conf"), str(spec.files.primary)}
     )

@@ -187,7 +187,7 @@ class _LeafPlanner(RenewalPlanner):
         ca_spec = folder.issuer_of(found)
         if ca_spec:
             return status_of(self.ctx.root, [ca_spec], self.now)[ca_spec.name]
-        path, option = self.ctx.root / str(spec.files.proof), self.ctx.signing_option
+        path, option = self.ctx.root / str(spec.files.primary), self.ctx.signing_option
         update = (
             f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "
             f"`kcert renew {spec.name} --stale{option}`."
@@ -237,7 +237,7 @@ class _LeafPlanner(RenewalPlanner):
 
     def _unreadable(self, status: CertificateStatus) -> str:
         spec = status.certificate
-        path = self.ctx.root / str(spec.files.proof)
+        path = self.ctx.root / str(spec.files.primary)
         if names_its_files(self.ctx.root, status):
             return (
                 f"{path} names the files of its certificate instead of holding them, as a kubelet's does that renews "

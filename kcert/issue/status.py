@@ -173,7 +173,7 @@ def _standing(
 ) -> CertificateStatus:
     found, previous_cas = read
     has_key = content.key is not None
-    proof = root / certificate.files.proof
+    proof = root / certificate.files.primary
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:

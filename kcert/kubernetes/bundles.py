@@ -123,7 +123,7 @@ def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
     chosen = list(dict.fromkeys(names)) or list(everybody)
     for name in chosen:
         if name not in everybody:
-            raise InputError(f"{name!a} is no host of this cluster{near_hosts(name, everybody)}")
+            raise InputError(f"{name!a} is not a host of this cluster{near_hosts(name, everybody)}")
     state = folder_state(folder.root, folder.cluster)
     wanted = {name: tuple(_wanted(folder, everybody[name], state)) for name in chosen}
     reader = _Reader(folder, [one for items in wanted.values() for one in items])
@@ -211,7 +211,7 @@ class _Reader:
         client = self.clients[one.certificate.name]
         path = self.folder.root / kubeconfig_of(one.certificate)
         if not path.exists():
-            return kubeconfigs.draft(self.folder, client, kubeconfigs.Wish()).text().encode(), False
+            return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
         content = _read(path)
         command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
         inside = kubeconfig.opened(content)
@@ -223,7 +223,7 @@ class _Reader:
             return content, True
         links = _links(content)
         if links is None:
-            raise InputError(f"{path} is no kubeconfig that can be used: {command} makes it anew.")
+            raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
         for link, place in zip(links, self._places(one), strict=True):
             if link != str(place):
                 raise InputError(
@@ -375,7 +375,7 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
     if target is not None and not target.is_dir():
         if len(made) > 1:
-            raise InputError(f"{target} is no folder that is there, and {len(made)} archives do not fit into one file.")
+            raise InputError(f"{target} is not an existing folder, and {len(made)} archives do not fit into one file.")
         return (write_file(target, archive(made[0]), SECRET_MODE),)
     place = target or FOLDER
     check_unlinked(target or Path(), [Path(one.file) if target else FOLDER / one.file for one in made])

@@ -93,7 +93,7 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     )
     if found:
         return found
-    if why := profiles.PROFILES[folder.cluster.profile].why_absent(name):
+    if why := profiles.why_absent(folder.cluster, name):
         raise InputError(f"{name!a}: {why}.")
     choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
     listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
@@ -144,13 +144,13 @@ def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
     if missing:
         chapters = dict.fromkeys(one.chapter for one in missing)
         command = _making(missing) if len(chapters) == 1 else "kcert all"
-        listed = ", ".join(str(one.files.proof) for one in missing[:10])
+        listed = ", ".join(str(one.files.primary) for one in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
     for one in unfit:
         raise InputError(
-            f"{one.certificate.files.proof} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
+            f"{one.certificate.files.primary} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
             "renews it."
         )
 

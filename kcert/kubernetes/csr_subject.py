@@ -31,7 +31,7 @@ def subject_for(
     A name that kcert.yaml or the profile knows keeps its subject; with a kubelet's *signer* it is a node's; any other
     becomes a user in *groups* with the SANs *names*. Raises InputError for what cannot be.
     """
-    alt_names = tuple(dict.fromkeys(_alt_name(one) for one in names))
+    alt_names = tuple(dict.fromkeys(san(one) for one in names))
     if signer in _STEMS:
         return _kubelet(cluster, name, groups, alt_names, signer)
     known = profiles.named(profiles.certificates(cluster), name)
@@ -39,7 +39,7 @@ def subject_for(
         check_signer(known[0], signer)
         return _known(known, groups, alt_names)
     for group in groups:
-        if why := check_names.user_name(group):
+        if why := check_names.group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
     if why := check_names.user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
@@ -146,7 +146,8 @@ def _unissued(certificate: Certificate) -> Certificate:
     return replace(certificate, files=replace(certificate.files, crt=None, kubeconfig=None))
 
 
-def _alt_name(value: str) -> AltName:
+def san(value: str) -> AltName:
+    """Return the SAN that *value* is, a DNS name or an address; raises InputError where it is neither."""
     if check_names.address(value) is None:
         return AltName("IP", str(ipaddress.ip_address(value)))
     if why := check_names.alternative_dns_name(value):

@@ -36,11 +36,11 @@ SECONDS_FOR_KUBECTL = 30.0
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How kubeconfigs are to be.
+class KubeconfigOptions:
+    """What the user asks for in kubeconfigs.
 
-    ``server`` and ``context`` stand in for what the profile and kcert.yaml say. With ``embed`` the files are
-    inside; without, they are named: below ``prefix`` where one is given, beside the kubeconfig where not.
+    ``server`` and ``context`` replace those of the profile. With ``embed`` the files are inside; otherwise they are
+    named: below ``prefix`` where one is given, beside the kubeconfig where not.
     """
 
     server: str | None = None
@@ -51,34 +51,34 @@ class Wish:
 
 @dataclass(frozen=True)
 class Draft:
-    """One kubeconfig before it is written: who shows what to whom, and its file in the PKI folder."""
+    """One kubeconfig before it is written: the certificate, the content, and its file in the PKI folder."""
 
     credentials: Credentials
     kubeconfig: Kubeconfig
     file: PurePosixPath
-    wish: Wish
+    options: KubeconfigOptions
 
     @property
     def name(self) -> str:
-        """What the user calls it."""
+        """Return the certificate's name."""
         return self.credentials.certificate.name
 
     def text(self) -> str:
-        """The file's content."""
-        if not self.wish.embed:
+        """Return the file's content."""
+        if not self.options.embed:
             return self.kubeconfig.linked(self.path_of)
         contents = self.credentials.contents
         return self.kubeconfig.embedded(lambda path: base64.b64encode(contents[path]).decode("ascii"))
 
     def path_of(self, path: PurePosixPath) -> str:
-        """How a file is named where it is not embedded."""
-        return f"{self.wish.prefix.rstrip('/')}/{path}" if self.wish.prefix is not None else str(path)
+        """Return the path of a file that is not embedded."""
+        return f"{self.options.prefix.rstrip('/')}/{path}" if self.options.prefix is not None else str(path)
 
     def commands(self) -> tuple[tuple[str, ...], ...]:
-        """The four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
+        """Return the four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
         one, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
-        place = str if self.wish.embed else self.path_of
-        embed = ("--embed-certs=true",) if self.wish.embed else ()
+        place = str if self.options.embed else self.path_of
+        embed = ("--embed-certs=true",) if self.options.embed else ()
         cluster = (f"--server={one.server}", f"--certificate-authority={place(one.ca)}")
         user = (f"--client-certificate={place(one.crt)}", f"--client-key={place(one.key)}")
         return (
@@ -90,87 +90,89 @@ class Draft:
 
 
 class Reporter(Protocol):
-    """Hears of kubeconfigs as they are made."""
+    """Told of kubeconfigs as they are made."""
 
-    def waits(self, holder: str) -> None:
+    def on_lock_wait(self, holder: str) -> None:
         """Another kcert is at work in the folder."""
 
-    def opens(self, drafts: Sequence[Draft]) -> None:
+    def on_plan(self, drafts: Sequence[Draft]) -> None:
         """These will be looked at, and written where they are missing or differ."""
 
-    def begins(self, draft: Draft) -> None:
+    def on_kubeconfig(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
 
-    def before(self, argv: tuple[str, ...]) -> None:
+    def on_command(self, argv: tuple[str, ...]) -> None:
         """A command is about to run."""
 
-    def after(self, outcome: Outcome) -> None:
+    def on_command_done(self, outcome: Outcome) -> None:
         """It has ended."""
 
-    def kept(self, draft: Draft) -> None:
+    def on_kept(self, draft: Draft) -> None:
         """The file is there already, as it should be."""
 
-    def written(self, draft: Draft, *, replaced: bool) -> None:
+    def on_written(self, draft: Draft, *, replaced: bool) -> None:
         """The file is in place; with *replaced* the one before is in the PKI folder's backup."""
 
 
 def drafts(
-    folder: Folder, names: Iterable[str], wish: Wish, without: tuple[Certificate, ...] = ()
+    folder: Folder, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
 ) -> tuple[Draft, ...]:
     """The kubeconfigs called *names*; where none is named, all that the cluster needs but those *without*.
 
-    Raises InputError for a name that is nobody's, a wish that cannot be had, and a certificate that is
+    Raises InputError for a name that is nobody's, a options that cannot be had, and a certificate that is
     missing, stale or expired.
     """
-    wish = _checked(wish)
+    options = _checked(options)
     everybody = credentials.clients(folder)
     wanted: dict[str, Certificate] = {}
     for name in names:
         wanted |= {one.name: one for one in credentials.named(folder, name, everybody)}
     chosen = tuple(wanted.values()) or tuple(one for one in everybody if one not in without)
-    if not wish.embed and any(one.files.kubeconfig for one in chosen):
+    if not options.embed and any(one.files.kubeconfig for one in chosen):
         raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
-    return tuple(draft(folder, one, wish) for one in credentials.credentials(folder, chosen))
+    return tuple(draft(folder, one, options) for one in credentials.credentials(folder, chosen))
 
 
 def foreign_kubeconfigs(folder: Folder) -> tuple[Certificate, ...]:
     """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
     own = [
-        one for one in credentials.clients(folder) if one.files.kubeconfig and (folder.root / one.files.proof).is_file()
+        one
+        for one in credentials.clients(folder)
+        if one.files.kubeconfig and (folder.root / one.files.primary).is_file()
     ]
     known = known_files(folder.root) if own else frozenset()
     return tuple(one for one in own if not made_here(folder.root, one, known))
 
 
-def draft(folder: Folder, one: Credentials, wish: Wish) -> Draft:
+def draft(folder: Folder, one: Credentials, options: KubeconfigOptions) -> Draft:
     """The kubeconfig of a certificate."""
     certificate, cluster = one.certificate, folder.cluster
     assert certificate.subject
     profile = profiles.PROFILES[cluster.profile]
     made = Kubeconfig(
         cluster=cluster.name,
-        server=wish.server or profile.server(cluster, certificate),
+        server=options.server or profile.server(cluster, certificate),
         user=certificate.subject.common_name,
-        context=wish.context or profile.context or context_of(certificate.name, cluster.name),
+        context=options.context or profile.context or context_of(certificate.name, cluster.name),
         ca=one.ca,
         crt=one.crt,
         key=one.key,
     )
-    return Draft(one, made, kubeconfig_of(certificate), wish)
+    return Draft(one, made, kubeconfig_of(certificate), options)
 
 
-def _checked(wish: Wish) -> Wish:
-    """Return *wish* with its server as a URL; raises InputError for what cannot be."""
-    if wish.context is not None and (why := check_names.context_name(wish.context)):
-        raise InputError(f"--context {wish.context!a} is not accepted: {why}.")
-    if wish.prefix is not None:
-        check_prefix(wish.prefix)
-        if wish.embed:
+def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
+    """Return *options* with its server as a URL; raises InputError for what cannot be."""
+    if options.context is not None and (why := check_names.context_name(options.context)):
+        raise InputError(f"--context {options.context!a} is not accepted: {why}.")
+    if options.prefix is not None:
+        check_prefix(options.prefix)
+        if options.embed:
             raise InputError("--path-prefix is for files that are not embedded: it needs --no-embed.")
-    return wish if wish.server is None else replace(wish, server=server_url(wish.server))
+    return options if options.server is None else replace(options, server=server_url(options.server))
 
 
-def keep(folder: Folder, made: Iterable[Draft], narrator: Reporter, *, kubectl: bool = False) -> None:
+def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: bool = False) -> None:
     """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
 
     One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
@@ -181,24 +183,24 @@ def keep(folder: Folder, made: Iterable[Draft], narrator: Reporter, *, kubectl: 
         _check_own(one)
     if kubectl:
         _check_kubectl()
-    narrator.opens(made)
+    reporter.on_plan(made)
     if not made:
         return
-    with Workspace.open(folder.root, "kcert kubeconfig", narrator.waits) as workspace:
+    with Workspace.open(folder.root, "kcert kubeconfig", reporter.on_lock_wait) as workspace:
         for one in made:
-            narrator.begins(one)
+            reporter.on_kubeconfig(one)
             if is_there(folder.root, one):
-                narrator.kept(one)
+                reporter.on_kept(one)
                 continue
             links = () if one.credentials.certificate.files.kubeconfig else (one.credentials.crt, one.credentials.key)
             staging = workspace.stage((one.credentials.ca, *links), [one.file])
             if kubectl:
-                _by_kubectl(workspace, staging, one, narrator)
+                _by_kubectl(workspace, staging, one, reporter)
             else:
                 staging.write(one.file, one.text(), secret=True)
             replaced = (folder.root / one.file).exists()
             workspace.publish(staging, [one.file], [one.file])
-            narrator.written(one, replaced=replaced)
+            reporter.on_written(one, replaced=replaced)
 
 
 def is_there(root: Path, one: Draft) -> bool:
@@ -217,7 +219,7 @@ def _check_own(one: Draft) -> None:
     """A .conf of kubeadm is the certificate's own file: another server or context would make it stale."""
     if not one.credentials.certificate.files.kubeconfig:
         return
-    for option, value in (("--server", one.wish.server), ("--context", one.wish.context)):
+    for option, value in (("--server", one.options.server), ("--context", one.options.context)):
         if value is not None:
             raise InputError(
                 f"{option}: {one.file} is as kcert.yaml says. Write another file with --output, or change kcert.yaml."
@@ -231,14 +233,14 @@ def _check_kubectl() -> None:
         )
 
 
-def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, narrator: Reporter) -> None:
+def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, reporter: Reporter) -> None:
     if one.credentials.certificate.files.kubeconfig:
         for path in (one.credentials.crt, one.credentials.key):
             staging.write(path, one.credentials.contents[path].decode(), secret=True)
     for argv in one.commands():
-        narrator.before(argv)
+        reporter.on_command(argv)
         outcome = shell.run_subprocess(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
-        narrator.after(outcome)
+        reporter.on_command_done(outcome)
         workspace.record(outcome, staging, [one.file], {str(one.file)})
         if not outcome.succeeded:
             said = [line for line in outcome.output.splitlines() if line.strip()]
@@ -274,10 +276,10 @@ def absolute(folder: Folder, one: Draft) -> bytes:
 
 def elsewhere(folder: Folder, one: Draft) -> Draft:
     """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
-    if one.wish.embed or one.wish.prefix is not None:
+    if one.options.embed or one.options.prefix is not None:
         return one
-    wish = Wish(one.wish.server, one.wish.context, embed=False, prefix=str(folder.root.absolute()))
-    return Draft(one.credentials, one.kubeconfig, one.file, wish)
+    options = replace(one.options, prefix=str(folder.root.absolute()))
+    return Draft(one.credentials, one.kubeconfig, one.file, options)
 
 
 def merge(

@@ -1,4 +1,4 @@
-"""Which component on which host is asked for, and whether the PKI folder has what it reads."""
+"""The component instance that a command asks for, and whether the PKI folder has what it reads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
 def unusable_key(path: Path) -> str | None:
     """Why no component can sign with the CA's key at *path*; None where it can."""
     if is_encrypted(path):
-        return f"{path} is encrypted, and a component of Kubernetes has nobody to ask for its passphrase"
+        return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
     return None if path.exists() else f"{path} is not here"
 
 
@@ -93,9 +93,7 @@ def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
     if len({one.given() for one in found}) > 1:
         hosts = [one.host.name for one in found]
         listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
-        raise InputError(
-            f"{name} runs on several hosts and is told something else on each: name one with --host ({listed})."
-        )
+        raise InputError(f"{name} runs on several hosts with different options: name one with --host ({listed}).")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""What a component is told, in the forms in which it can be told: arguments, a unit, a manifest, a configuration."""
+"""A component's options in every form: arguments, a unit, a static pod, a configuration file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAMS = "/usr/local/bin"
 
 
 def render(instance: ComponentInstance, form: str) -> str:
-    """What *instance* is told, as flags, systemd, manifest or config; raises InputError where it has no such form."""
+    """Return the options of *instance* as flags, systemd, manifest or config; raises InputError for a form it lacks."""
     return _FORMS[form](instance)
 
 
@@ -64,11 +64,11 @@ def manifest(instance: ComponentInstance) -> str:
     pod = instance.program.pod(instance)
     if pod is None:
         raise InputError(
-            f"{instance.component} is no static pod: "
+            f"{instance.component} is not a static pod: "
             + (
-                "it is what starts them. --format systemd and --format config print what it takes."
+                "it starts them. Use --format systemd and --format config."
                 if instance.component == "kubelet"
-                else "where it is a pod, a DaemonSet starts it. --format config prints what it takes."
+                else "where it is a pod, a DaemonSet starts it. Use --format config."
             )
         )
     return _yaml(_pod_object(instance, pod))
@@ -144,7 +144,7 @@ def configuration(instance: ComponentInstance) -> str:
         place[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
     if not root:
         raise InputError(
-            f"{instance.component} is told everything by its options: --format flags, systemd and manifest print them. "
+            f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "
             "kubelet and kube-proxy have a configuration file."
         )
     return _yaml(root)

@@ -9,7 +9,7 @@ from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import check_works
-from kcert.openssl.reader import key_fields, read_public_key
+from kcert.openssl.reader import EC, RSA, RSA_PSS, key_fields, read_public_key
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def public_part(block: Block) -> PublicKey | None:
             case "PUBLIC KEY":
                 return read_public_key(block.der)
             case "RSA PRIVATE KEY" | "RSA PUBLIC KEY":
-                return _rsa(block.der, private=block.label == "RSA PRIVATE KEY")
+                return _rsa(RSA, block.der, private=block.label == "RSA PRIVATE KEY")
             case "EC PRIVATE KEY":
                 return _ec(block.der, b"")
             case "PRIVATE KEY":
@@ -46,12 +46,12 @@ def _key(oid: str, parameters: bytes, material: bytes) -> PublicKey:
     return key_fields(oid, parameters, material)[0]
 
 
-def _rsa(content: bytes, *, private: bool) -> PublicKey:
+def _rsa(oid: str, content: bytes, *, private: bool) -> PublicKey:
     inside = Reader(Reader(content).read(der.SEQUENCE, _WHAT))
     if private:
         inside.integer(_WHAT)
     modulus, exponent = inside.raw(der.INTEGER, _WHAT), inside.raw(der.INTEGER, _WHAT)
-    return _key("1.2.840.113549.1.1.1", b"\x05\x00", der.element(der.SEQUENCE, modulus + exponent))
+    return _key(oid, b"\x05\x00", der.element(der.SEQUENCE, modulus + exponent))
 
 
 def _ec(content: bytes, parameters: bytes) -> PublicKey:
@@ -61,7 +61,7 @@ def _ec(content: bytes, parameters: bytes) -> PublicKey:
     inside.read(der.OCTET_STRING, _WHAT)
     named, point = inside.optional(0xA0, _WHAT), inside.optional(0xA1, _WHAT)
     material = Reader(point).bits(_WHAT)[0] if point is not None else b""
-    return _key("1.2.840.10045.2.1", parameters or named or b"", material)
+    return _key(EC, parameters or named or b"", material)
 
 
 def _pkcs8(content: bytes) -> PublicKey:
@@ -71,10 +71,10 @@ def _pkcs8(content: bytes) -> PublicKey:
     algorithm = Reader(inside.read(der.SEQUENCE, _WHAT))
     oid, parameters = algorithm.oid(_WHAT), algorithm.rest
     key = inside.read(der.OCTET_STRING, _WHAT)
-    if oid == "1.2.840.10045.2.1":
+    if oid == EC:
         return _ec(key, parameters)
-    if oid == "1.2.840.113549.1.1.1":
-        return _rsa(key, private=True)
+    if oid in (RSA, RSA_PSS):
+        return _rsa(oid, key, private=True)
     return _key(oid, parameters, b"")
 
 

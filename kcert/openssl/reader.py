@@ -56,7 +56,7 @@ _OTHER_KEYS = {
     "1.3.101.110": ("x25519", 253), "1.3.101.111": ("x448", 448), "1.3.101.112": ("ed25519", 253),
     "1.3.101.113": ("ed448", 456),
 }  # fmt: skip
-_RSA, _RSA_PSS, _EC, _DSA = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10", "1.2.840.10045.2.1", "1.2.840.10040.4.1"
+RSA, RSA_PSS, EC, _DSA = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10", "1.2.840.10045.2.1", "1.2.840.10040.4.1"
 
 _P521_B = (
     "51953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109"
@@ -264,9 +264,9 @@ def _public_key(spki: bytes) -> tuple[PublicKey, list[Refusal]]:
 
 def key_fields(oid: str, parameters: bytes, content: bytes) -> tuple[PublicKey, list[Refusal]]:
     """Return the key that an algorithm, its parameters (DER) and the key's bits make, and why Go does not parse it."""
-    if oid in (_RSA, _RSA_PSS):
-        return _rsa(content, parameters, pss=oid == _RSA_PSS)
-    if oid == _EC:
+    if oid in (RSA, RSA_PSS):
+        return _rsa(content, parameters, pss=oid == RSA_PSS)
+    if oid == EC:
         return _ec(content, parameters)
     algorithm, bits = _OTHER_KEYS.get(oid, ("dsa" if oid == _DSA else oid, 0))
     malformed = []

@@ -113,7 +113,7 @@ class Grader:
             if blocks:
                 pems[one.name] = blocks[0].pem
             else:
-                found[one.name] = AbsentError(f"{one.files.proof} holds no certificate")
+                found[one.name] = AbsentError(f"{one.files.primary} holds no certificate")
         for name, read in zip(pems, map(read_certificate, pems.values()), strict=True):
             found[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
         return found
@@ -308,7 +308,7 @@ class Grader:
     def leaf(self, name: str) -> Iterator[Check]:
         """All that a certificate has to do: be whole, serve, dial, be the right user, and last."""
         spec = self.scenario.spec(name)
-        label = self.name(self.pki / spec.files.proof)
+        label = self.name(self.pki / spec.files.primary)
         yield self.check(f"{label} and its key belong together", lambda: self._mismatch(spec))
         if spec.kind.is_server:
             yield self.check(f"{label} is accepted under every name that is dialled", lambda: self._unknown_name(spec))

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import KcertError
+from kcert.quoting import quote
 from kcert.store.directory import Directory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAME = "remembered.json"
 
 _MODE = 0o600
+_OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", "days": "--days"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ def recall(own: Path) -> Memory:
         }
         return Memory(found["example"] is True, requests)
     return Memory()
+
+
+def command_options(request: Mapping[str, Any]) -> list[str]:
+    """Return the options of the command line that a remembered *request* came from."""
+    words: list[str] = []
+    for name, option in _OPTIONS.items():
+        value = request.get(name)
+        for each in value if isinstance(value, list) else [value] if value is not None else []:
+            words += [option, quote(str(each[-1] if isinstance(each, list) else each))]
+    return words
 
 
 def remember(own: Directory, memory: Memory) -> None:

@@ -42,7 +42,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
     if explain:
         heading(bundle.host.name)
         _list(bundle.rows)
-    state = "" if written.changed else "  (as it was: it holds what it should)"
+    state = "" if written.changed else "  (unchanged)"
     block([f"-> {clean_line(str(written.path))}{state}"], "file")
     if written.backup:
         say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from kcert.durations import told
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.kubelet_requests import purpose_of
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, KIND, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 
 
 class Steps:
-    """Shows the steps of a signature or a check; *begin* prints what comes before the first of them."""
+    """Shows the steps of a signature or a check, unless *quiet*; *begin* prints what comes before the first of them."""
 
-    def __init__(self, begin: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
         self._begin: Callable[[], None] | None = begin
+        self._quiet = quiet
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who works in the folder."""
@@ -46,6 +48,8 @@ class Steps:
 
     def on_step(self, step: Step) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
+        if self._quiet:
+            return
         if self._begin:
             self._begin()
             self._begin = None
@@ -67,7 +71,7 @@ class Steps:
 
     def on_step_done(self, _step: Step, outcome: Outcome | None) -> None:
         """Show what the command printed."""
-        if outcome:
+        if outcome and not self._quiet:
             block(clean(outcome.output).splitlines(), "said", "| ")
             screen().print()
 
@@ -161,6 +165,39 @@ def unpacked(by_hand: str, certificate: Certificate, root: Path, output: str | N
     if by_hand:
         block([f"{by_hand} > {quote(output or str(root / crt))}"], "command")
         screen().print()
+
+
+def path_alone(path: Path) -> None:
+    """Print the path of a file that was written."""
+    sys.stdout.write(f"{clean_line(str(path))}\n")
+
+
+def as_json(one: SigningRequest, openssl: str) -> None:
+    """Print an object, or a bare request, and what it asks for, as JSON."""
+    request = requested(openssl, one)
+    signer = signers.SIGNERS.get(one.signer)
+    content = {
+        "kind": KIND if one.document is not None else "CertificateRequest",
+        "name": one.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": one.signer or None,
+        "usages": list(one.usages),
+        "expiration_seconds": one.expires,
+        "username": one.username or None,
+        "purpose": purpose_of(one, request),
+        "violation": signer.violation(request, one.usages) if signer else None,
+        "conditions": [
+            {"type": condition.type, "reason": condition.reason, "message": condition.message}
+            for condition in one.conditions
+            if condition.status == "True"
+        ],
+        "issued": one.certificate is not None,
+    }
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
 
 
 def _paragraphs(topic: str) -> None:

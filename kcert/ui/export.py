@@ -34,11 +34,17 @@ def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:
     screen().print()
 
 
+def paths(written: Sequence[Written]) -> None:
+    """Print the path of each file alone."""
+    for file in written:
+        sys.stdout.write(f"{clean_line(str(file.path))}\n")
+
+
 def _told(folder: Path, files: tuple[Written, ...]) -> str:
     """What became of the files of one folder: there can be a thousand."""
     kept = sum(not one.changed for one in files)
     if len(files) == 1:
-        state = "  (as it was: it holds what it should)" if kept else ""
+        state = "  (unchanged)" if kept else ""
         return f"-> {clean_line(str(files[0].path))}{state}"
     state = f", {kept} as before" if kept else ""
     return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"

@@ -1,4 +1,4 @@
-"""What a component is told: each option with its reason, or a file to lay down."""
+"""A component's options on the screen: each with its reason, or as a file."""
 
 from __future__ import annotations
 
@@ -125,4 +125,4 @@ def _next(instance: ComponentInstance) -> str:
         forms_.append("manifest")
     if tuple(component.settings(instance)):
         forms_.append("config")
-    return f"Ready to be laid down: `--format {'`, `--format '.join(forms_)}`."
+    return f"As a file: `--format {'`, `--format '.join(forms_)}`."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.kubernetes.kubeconfig_lock import PATIENCE
-from kcert.quoting import folder_argument, quote
+from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from kcert.store.atomic import Written
 
 
-class Telling:
-    """Tells of kubeconfigs on standard output; with *explain* also why, and by which commands."""
+class Reporter:
+    """Reports kubeconfigs on standard output; with *explain* also why, and by which commands.
 
-    def __init__(self, folder: Folder, *, explain: bool) -> None:
+    With *quiet* it is a line for each: its name, its file, and whether that was written.
+    """
+
+    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False) -> None:
         self._folder = folder
-        self._explain = explain
+        self._explain = explain and not quiet
+        self._quiet = quiet
         self._ran = False
         self._replaced = False
 
@@ -35,11 +39,11 @@ class Telling:
         """The kubeconfig itself, and nothing else."""
         sys.stdout.write(text)
 
-    def waits(self, holder: str) -> None:
-        """Say who holds the folder."""
+    def on_lock_wait(self, holder: str) -> None:
+        """Say who works in the folder."""
         say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
 
-    def opens(self, drafts: Sequence[Draft]) -> None:
+    def on_plan(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
         if not (self._explain and drafts):
             return
@@ -57,7 +61,7 @@ class Telling:
         command_line(("cd", folder_argument(self._folder.root)))
         screen().print()
 
-    def begins(self, draft: Draft) -> None:
+    def on_kubeconfig(self, draft: Draft) -> None:
         """Who it is for, whom it talks to, and its four commands."""
         self._ran = False
         if not self._explain:
@@ -72,22 +76,28 @@ class Telling:
             block(unpacking(draft), "command")
             screen().print()
 
-    def before(self, argv: tuple[str, ...]) -> None:
+    def on_command(self, argv: tuple[str, ...]) -> None:
         """A command, before it runs."""
         self._ran = True
         command_line(argv)
 
-    def after(self, outcome: Outcome) -> None:
+    def on_command_done(self, outcome: Outcome) -> None:
         """What kubectl said."""
         block(clean(outcome.output).splitlines(), "said", "| ")
 
-    def kept(self, draft: Draft) -> None:
+    def on_kept(self, draft: Draft) -> None:
         """It is there already."""
+        if self._quiet:
+            self._line(draft, "current")
+            return
         self._commands(draft)
-        self._file(f"{draft.file}  (as it was: it holds what it should)")
+        self._file(f"{draft.file}  (unchanged)")
 
-    def written(self, draft: Draft, *, replaced: bool) -> None:
+    def on_written(self, draft: Draft, *, replaced: bool) -> None:
         """It is in place."""
+        if self._quiet:
+            self._line(draft, "replaced" if replaced else "written")
+            return
         self._commands(draft)
         self._replaced = self._replaced or replaced
         before = "; the one before is in the backup" if replaced else ""
@@ -95,9 +105,25 @@ class Telling:
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
-        if foreign:
-            files = ", ".join(str(one.files.proof) for one in foreign)
+        if foreign and not self._quiet:
+            files = ", ".join(str(one.files.primary) for one in foreign)
             say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
+
+    def _line(self, draft: Draft, state: str) -> None:
+        sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+
+    def dry_run(self, drafts: Sequence[Draft]) -> None:
+        """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
+        lines = ["#!/usr/bin/env bash", "set -euo pipefail", "umask 077"]
+        lines.append(format_command(("cd", folder_argument(self._folder.root))))
+        for draft in drafts:
+            loose = draft.credentials.certificate.files.kubeconfig is not None
+            file = quote(str(draft.file))
+            lines += ["", f"# {clean_line(draft.name)}", *(unpacking(draft) if loose else ()), f"rm -f {file}"]
+            lines += [format_command(argv) for argv in draft.commands()]
+            if loose:
+                lines.append(format_command(("rm", str(draft.credentials.crt), str(draft.credentials.key))))
+        sys.stdout.write("\n".join([*lines, ""]))
 
     def ends(self) -> None:
         """What to do with them."""
@@ -113,6 +139,9 @@ class Telling:
     def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
         """They lie where --output says."""
         for draft, one in zip(drafts, written, strict=True):
+            if self._quiet:
+                self._line(draft, "written" if one.changed else "current")
+                continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
 
     def waits_for(self, lock: Lock) -> None:
@@ -126,6 +155,9 @@ class Telling:
 
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
+        if self._quiet:
+            self._line(draft, "written" if written.changed else "current")
+            return
         context = clean_line(draft.kubeconfig.context)
         if updated:
             said = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
@@ -141,7 +173,7 @@ class Telling:
             command_line((*argv, "--kubeconfig", str(written.path)))
 
     def _elsewhere(self, what: str, written: Written) -> None:
-        state = "" if written.changed else "  (as it was: it holds what it should)"
+        state = "" if written.changed else "  (unchanged)"
         say(f"{what}.")
         self._file(f"{clean_line(str(written.path))}{state}")
         if written.backup:

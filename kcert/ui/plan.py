@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,7 +13,8 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.issue.status import State
-from kcert.ui.console import draw, in_columns, say, screen, table
+from kcert.store.memory import command_options
+from kcert.ui.console import command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.status import CertificateStatus
+    from kcert.store.memory import Memory
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""
@@ -34,16 +38,28 @@ _STYLES = {
 _COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "names")
 
 
-def show(cluster: Cluster, root: Path, statuses: Sequence[CertificateStatus], form: str, folder_option: str) -> None:
-    """Print the plan as a table, as JSON or as Markdown."""
+_SHORT_COLUMNS = ("state", "certificate", "expires", "days", "why")
+
+
+def show(  # noqa: PLR0917 - one call
+    cluster: Cluster,
+    root: Path,
+    statuses: Sequence[CertificateStatus],
+    form: str,
+    folder_option: str,
+    wide: bool,
+    memory: Memory,
+) -> None:
+    """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
         sys.stdout.write(json.dumps([_record(one) for one in statuses], indent=2) + "\n")
     elif form == "markdown":
         sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
     elif not screen().is_terminal:
-        _plain(statuses)
+        sys.stdout.write(in_columns([_COLUMNS, *_plain_rows(statuses)] if wide else _short_rows(statuses)))
     else:
-        _terminal(cluster, root, statuses, folder_option)
+        _terminal(cluster, root, statuses, folder_option, wide=wide)
+        _asked_for(statuses, memory)
 
 
 def _record(standing: CertificateStatus) -> dict[str, object]:
@@ -105,19 +121,61 @@ def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _plain(statuses: Sequence[CertificateStatus]) -> None:
-    """One line a certificate, in columns, for other programs to read."""
-    rows = [_COLUMNS, *(tuple(cell or "-" for cell in _row(one)) for one in statuses)]
-    sys.stdout.write(in_columns(rows))
+def _plain_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
+    return [tuple(cell or "-" for cell in _row(one)) for one in statuses]
 
 
-def _terminal(cluster: Cluster, root: Path, statuses: Sequence[CertificateStatus], folder_option: str) -> None:
+def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
+    """Return a row a certificate, with the heading: state, name, when it expires, and why it is not current."""
+    rows: list[tuple[str, ...]] = [_SHORT_COLUMNS]
+    now = datetime.now(timezone.utc)
+    for status in statuses:
+        expires = status.found.not_after if status.found else None
+        days = str((expires - now).days) if expires else "-"
+        date = f"{expires:%Y-%m-%d}" if expires else "-"
+        rows.append((status.state.value, status.certificate.name, date, days, status.reason or "-"))
+    return rows
+
+
+def _asked_for(statuses: Sequence[CertificateStatus], memory: Memory) -> None:
+    """Say what the folder remembers of the command line."""
+    for status in statuses:
+        if request := memory.requests.get(status.certificate.name):
+            options = " ".join(command_options(request))
+            say(f"{status.certificate.name} was asked for with {options}.", "quiet")
+
+
+def _short(statuses: Sequence[CertificateStatus], folder_option: str) -> None:
+    """Print a line a certificate, with as many columns as the screen has room for, and what can be done below."""
+    heading, *rows = _short_rows(statuses)
+    longest = max((len(row[1]) for row in rows), default=0)
+    shown = next((count for count, need in ((4, 34), (3, 26)) if screen().width >= longest + need), 2)
+    lines = table(*heading[:shown])
+    for column in lines.columns:
+        column.no_wrap = True
+    for status, row in zip(statuses, rows, strict=True):
+        state, *rest = row[:shown]
+        lines.add_row(Text(state, style=_STYLES[status.state]), *(Text(cell) for cell in rest))
+    draw(lines)
+    screen().print()
+    for status in statuses:
+        if status.reasons:
+            say(f"{status.certificate.name} is {status.state.value}: {status.reason}.", "notice")
+            command_line(tuple(shlex.split(status.fix_command(folder_option))))
+            screen().print()
+
+
+def _terminal(
+    cluster: Cluster, root: Path, statuses: Sequence[CertificateStatus], folder_option: str, *, wide: bool
+) -> None:
     say(f"Cluster {cluster.name}, profile {cluster.profile}: {len(statuses)} certificates and keys in {root}.")
     if cluster.defaults:
         where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
         say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
     screen().print()
-    if screen().width >= WIDE:
+    if not wide:
+        _short(statuses, folder_option)
+    elif screen().width >= WIDE:
         _table(statuses)
     else:
         _paragraphs(statuses)

@@ -52,7 +52,7 @@ class Quiet(Reporter):
         until = f"until {issued.found.not_after:%Y-%m-%d}" if issued.found else without_end(certificate)
         cut = f"  (all that its CA has left: {plan.days} days)" if plan.days < certificate.days else ""
         verb = "renewed" if plan.replaces else "made"
-        self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.proof}{cut}"
+        self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.primary}{cut}"
         self._finished += 1
         self._issued.append(issued)
         self._print()

@@ -28,13 +28,13 @@ def show_issued(issued: Sequence[Issued]) -> None:
     verb = "Renewed" if issued[0].plan.replaces else "Made"
     heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
     rows = table("file", "what it is", "valid until")
-    longest = max(len(str(one.plan.certificate.files.proof)) for one in issued)
+    longest = max(len(str(one.plan.certificate.files.primary)) for one in issued)
     if screen().width >= longest + WORDS_WIDTH:
         rows.columns[0].min_width = longest
     for one in issued:
         certificate = one.plan.certificate
         until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
-        rows.add_row(str(certificate.files.proof), _what(certificate), until)
+        rows.add_row(str(certificate.files.primary), _what(certificate), until)
     draw(rows)
     screen().print()
 

@@ -8,52 +8,93 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert import lessons
-from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, screen
+from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
 
 if TYPE_CHECKING:
-    from kcert.scan.showing import Description, Field, Part
+    from kcert.scan.fields import Description, Field, Part
 
 MEANINGS = "reading-a-certificate"
 """The lesson whose sections say what each field means."""
+
+TEXT = "openssl-text"
+"""The lesson whose sections say what each line of ``openssl x509 -text`` means."""
+
+COLUMN, WIDEST = 56, 130
+"""Where notes begin beside openssl's text, and where they end."""
 
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
 _BLANK = re.compile(r"\{(\w+)\}")
 
 
-def show(exhibit: Description, *, text: bool, explain: bool) -> None:
+def show(description: Description, *, text: bool, explain: bool) -> None:
     """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
-    for number, part in enumerate(exhibit.parts):
+    for number, part in enumerate(description.parts):
         if number:
             screen().print()
         _part(part, text=text, explain=explain)
+    if description.left_out:
+        screen().print()
+        say(f"{description.left_out:,} more certificates are in {description.what}. List all with:")
+        command_line(("kcert", "inventory", description.what))
 
 
 def _part(part: Part, *, text: bool, explain: bool) -> None:
     heading(clean_line(part.title))
     screen().print()
-    for ran in part.ran:
-        if ran.by_hand:
-            block([clean_line(ran.by_hand)], "command")
+    for command in part.commands:
+        if command.by_hand:
+            block([clean_line(command.by_hand)], "command")
         else:
-            command_line(ran.argv)
-        if text or not ran.succeeded:
-            block(clean(ran.said).splitlines(), "said")
-    if part.ran:
+            command_line(command.argv)
+        if text and explain and command.succeeded:
+            _annotated(clean(command.output))
+        elif text or not command.succeeded:
+            block(clean(command.output).splitlines(), "said")
+    if part.commands:
         screen().print()
     said: set[str] = set()
-    for fact in part.facts:
-        _fact(fact, explain=explain and fact.meaning not in said)
-        said |= {fact.meaning} if fact.meaning else set()
+    for field in part.fields:
+        _field(field, explain=explain and field.meaning not in said)
+        said |= {field.meaning} if field.meaning else set()
 
 
-def _fact(fact: Field, *, explain: bool) -> None:
-    value = clean_line(fact.value)
+def _annotated(output: str) -> None:
+    """Print what openssl said, with the meaning of each line beside it, or below where the screen is too narrow."""
+    notes = dict(lessons.lesson(TEXT).sections)
+    console = screen()
+    width = min(console.width, WIDEST)
+    for line in output.splitlines():
+        whole = f"{INDENT}{line}".rstrip()
+        note = _note(line, notes)
+        beside = f"{whole:<{COLUMN}}  # {note}"
+        if not note:
+            block([line], "said")
+        elif len(beside) <= width:
+            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "quiet")), soft_wrap=True)
+        else:
+            block([line], "said")
+            indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
+            _wrapped(Text(note, style="quiet"), max(width - len(indent), 20), indent)
+
+
+def _note(line: str, notes: dict[str, str]) -> str:
+    """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
+    label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
+    values = [value.strip() for value in line.strip().split(",")]
+    found = [notes.pop(heading) for heading in (label, *values) if heading in notes]
+    if line.rstrip().endswith(": critical"):
+        found += [notes.pop("critical")] if "critical" in notes else []
+    return "; ".join(" ".join(note.split()) for note in found)
+
+
+def _field(field: Field, *, explain: bool) -> None:
+    value = clean_line(field.value)
     if len(value) > LONGEST:
         value = f"{value[:LONGEST]} … ({len(value) - LONGEST} characters more; --text prints all)"
     width = min(screen().width, MOST_WIDTH)
-    _wrapped(Text.assemble((f"{fact.name}: ", "heading"), value), width)
-    if explain and fact.meaning:
-        _wrapped(Text(_meaning(fact), style="quiet"), width - len(INDENT), INDENT)
+    _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
+    if explain and field.meaning:
+        _wrapped(Text(_meaning(field), style="quiet"), width - len(INDENT), INDENT)
 
 
 def _wrapped(text: Text, width: int, indent: str = "") -> None:
@@ -62,6 +103,6 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
         screen().print(Text(indent) + line)
 
 
-def _meaning(fact: Field) -> str:
-    words = " ".join(lessons.lesson(MEANINGS).sections[fact.meaning or ""].split())
-    return _BLANK.sub(lambda found: clean_line(fact.words.get(found[1], found[0])), words)
+def _meaning(field: Field) -> str:
+    words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
+    return _BLANK.sub(lambda found: clean_line(field.words.get(found[1], found[0])), words)

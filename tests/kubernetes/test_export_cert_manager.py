@@ -250,7 +250,7 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
     assert "kubectl apply --server-side -f export/cert-manager.yaml" in said.stdout
     assert "PRIVATE" not in said.stdout + said.stderr
     assert "tls.key" not in said.stdout
-    assert "as it was" in again.stdout
+    assert "(unchanged)" in again.stdout
     assert [one.name for one in path.parent.iterdir()] == ["cert-manager.yaml"]
 
 
@@ -430,4 +430,4 @@ def test_bad_input_is_refused_and_nothing_is_written(
     ],
 )
 def test_what_is_no_target_is_answered_with_those_that_are(kcert: Kcert, name: str, said: str) -> None:
-    assert_refused(kcert("export", name), 2, f"{name!a} is nothing that kcert exports to", said)
+    assert_refused(kcert("export", name), 2, f"{name!a} is not a target of kcert export", said)

@@ -537,7 +537,7 @@ def test_each_option_is_shown_with_its_file_and_its_reason(pki: Callable[[str, s
 
     lines = [line.strip() for line in shown.splitlines()]
     option = lines.index("--cluster-signing-key-file=/etc/kubernetes/pki/ca.key")
-    assert lines[option + 1] == "its key: no other component is given it (ca.key)"
+    assert lines[option + 1] == "its key: no other component gets it (ca.key)"
     assert "csrapproving" in shown
     assert "csrsigning" in shown
 
@@ -598,8 +598,8 @@ def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[st
         ("small", ("etcd", "--kubernetes-version", "2.0"), "expected a release of Kubernetes"),
         ("small", ("etcd", "--kubernetes-version", "1.5"), "1.16 and newer"),
         ("small", ("etcd", "--path-prefix", "a\x1bb"), "--path-prefix 'a\\x1bb'"),
-        ("small", ("kubelet", "--format", "manifest"), "kubelet is no static pod"),
-        ("small", ("etcd", "--format", "config"), "etcd is told everything by its options"),
+        ("small", ("kubelet", "--format", "manifest"), "kubelet is not a static pod"),
+        ("small", ("etcd", "--format", "config"), "etcd has no configuration file"),
     ],
 )
 def test_bad_input_is_refused_with_words(

@@ -294,6 +294,37 @@ def test_short_names_and_a_server_without_a_scheme_are_understood(
         assert read(path)["clusters"][0]["cluster"]["server"] == "https://lb.example.com:8443"
 
 
+@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+def test_the_script_of_a_dry_run_makes_the_same_with_kubectl(
+    own_pki: Callable[..., Pki], kcert: Kcert, profile: str
+) -> None:
+    program("kubectl")
+    made = own_pki(profile)
+    kcert.done("kubeconfig", "admin", "--quiet")
+    name = "admin.conf" if profile == "kubeadm" else "admin.kubeconfig"
+    before = read(made.folder / name)
+
+    ended = output(["bash", "-c", kcert.done("kubeconfig", "admin", "--dry-run").stdout], made.home)
+
+    assert ended.status == 0, ended.stderr
+    after = read(made.folder / name)
+    assert {key: after[key] for key in before if key != "preferences"} == {
+        key: before[key] for key in before if key != "preferences"
+    }
+    assert (made.folder / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_quietly_it_is_a_line_for_each(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki()
+
+    assert kcert.done("kubeconfig", "admin", "-q").stdout == "admin  admin.kubeconfig  written\n"
+    assert kcert.done("kubeconfig", "admin", "-q").stdout == "admin  admin.kubeconfig  current\n"
+    (made.folder / "admin.kubeconfig").write_text("old")
+    assert kcert.done("kubeconfig", "admin", "-q").stdout == "admin  admin.kubeconfig  replaced\n"
+    merged = kcert.done("kubeconfig", "admin", "-q", "--merge", "config").stdout
+    assert merged == "admin  admin.kubeconfig  written\n"
+
+
 def test_on_the_screen_is_the_file_and_nothing_else(pki: Callable[[str, str], Pki]) -> None:
     said = Kcert(pki("course", "small").home).done("kubeconfig", "admin", "--output", "-", "--context", "lab").stdout
 

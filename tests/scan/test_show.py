@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import inspect
+import json
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from kcert import lessons
-from kcert.scan import showing
+from kcert.scan import describe, fields, formats
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name, new_key
 
@@ -61,6 +66,149 @@ def test_openssl_s_own_output(pki: Path) -> None:
     assert "X509v3 Extended Key Usage" in shown(pki / "jane.crt", "--text")
 
 
+def openssl_text(path: Path) -> list[str]:
+    argv = ["openssl", "x509", "-in", str(path), "-text", "-noout"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_each_line_of_openssl_s_text_is_explained_under_it(pki: Path) -> None:
+    done = kcert("show", "jane.crt", "--text", folder=pki)
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    at = lines.index("TLS Web Client Authentication")
+    assert lines[at + 1] == "# clientAuth: a client may present it"
+    text = subprocess.run(
+        ["openssl", "x509", "-in", pki / "jane.crt", "-text", "-noout"], capture_output=True, check=True
+    )
+    own = [line.strip() for line in text.stdout.decode().splitlines()]
+    shown_lines = iter(lines)
+    assert all(line in shown_lines for line in own), "openssl's text is whole, and in its order"
+
+
+def test_openssl_s_text_without_explanations_is_as_it_is(pki: Path) -> None:
+    done = kcert("show", "jane.crt", "--text", "--no-explain", folder=pki)
+    text = subprocess.run(
+        ["openssl", "x509", "-in", pki / "jane.crt", "-text", "-noout"], capture_output=True, check=True
+    )
+    assert "\n".join(f"    {line}".rstrip() for line in text.stdout.decode().splitlines()) in done.stdout
+
+
+FORMATS = {
+    "a.der": ("certificate in DER", "openssl x509 -inform DER -in a.der -out a.der.pem"),
+    "r.der": ("certificate request in DER", "openssl req -inform DER -in r.der -out r.der.pem"),
+    "k.der": ("private key in DER", "openssl pkey -inform DER -in k.der -out k.der.pem"),
+    "e.der": ("encrypted private key in DER", "openssl pkey -inform DER -in e.der -out e.der.pem"),
+    "p.der": ("public key in DER", "openssl pkey -pubin -inform DER -in p.der -out p.der.pem"),
+    "a.p12": ("keystore in PKCS#12", "openssl pkcs12 -in a.p12 -nokeys"),
+    "a.p7b": ("certificates in PKCS#7", "openssl pkcs7 -in a.p7b -print_certs"),
+    "b.p7b": ("certificates in PKCS#7, in DER", "openssl pkcs7 -inform DER -in b.p7b -print_certs"),
+}
+
+
+def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> None:
+    for argv in (
+        "x509 -in jane.crt -outform DER -out a.der",
+        "req -new -key jane.key -subj /CN=jane -outform DER -out r.der",
+        "pkey -in jane.key -outform DER -out k.der",
+        "pkcs8 -topk8 -in jane.key -v2 aes256 -passout pass:x -outform DER -out e.der",
+        "pkey -in jane.key -pubout -outform DER -out p.der",
+        "pkcs12 -export -in jane.crt -inkey jane.key -passout pass:x -out a.p12",
+        "crl2pkcs7 -nocrl -certfile jane.crt -out a.p7b",
+        "crl2pkcs7 -nocrl -certfile jane.crt -outform DER -out b.p7b",
+    ):
+        subprocess.run(["openssl", *argv.split()], cwd=pki, check=True, capture_output=True)
+    for name_of, (said, command) in FORMATS.items():
+        done = kcert("show", name_of, folder=pki)
+        assert (done.returncode, done.stderr) == (0, ""), name_of
+        assert f"format: {said}" in done.stdout, name_of
+        assert command in [line.strip() for line in done.stdout.splitlines()], name_of
+        ran = subprocess.run(
+            [*command.split(), "-passin", "pass:x"] if name_of in ("a.p12", "e.der") else command.split(),
+            cwd=pki, capture_output=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, (name_of, ran.stderr)
+    assert "groups (O): developers" in shown("a.der", folder=pki)
+
+
+def test_a_java_keystore(pki: Path) -> None:
+    put(pki / "a.jks", b"\xfe\xed\xfe\xed\0\0\0\2" + bytes(40))
+    text = shown("a.jks", folder=pki)
+    assert "format: Java keystore (JKS)" in text
+    command = "keytool -importkeystore -srckeystore a.jks -destkeystore a.jks.p12 -deststoretype pkcs12"
+    assert command in text.replace("\\ ", "")
+
+
+def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None:
+    crt, ca, key = (base64.b64encode((pki / one).read_bytes()).decode() for one in ("jane.crt", "ca.crt", "jane.key"))
+    secret = {"kind": "Secret", "metadata": {"name": "x-tls"}, "data": {"tls.crt": crt, "tls.key": key}}
+    put(pki / "secret.yaml", f"kind: Secret\nmetadata: {{name: x-tls}}\ndata:\n  tls.crt: {crt}\n  tls.key: {key}\n")
+    put(pki / "dynamic-cert.json", json.dumps(secret))
+    put(pki / "list.yaml", yaml.safe_dump({"kind": "List", "items": [secret]}, width=10**6))
+    put(
+        pki / "talosconfig",
+        f"context: t\ncontexts:\n  t:\n    endpoints: [10.0.0.2]\n    ca: {ca}\n    crt: {crt}\n    key: {key}\n",
+    )
+    put(pki / "secrets.yaml", f"cluster: {{id: x}}\ncerts:\n  etcd: {{crt: {ca}, key: {key}}}\n")
+    for document, said in {
+        "secret.yaml": "format: Secret",
+        "dynamic-cert.json": "format: Secret",
+        "list.yaml": "format: Secret",
+        "talosconfig": "format: talosconfig",
+        "secrets.yaml": "format: secrets.yaml of Talos",
+    }.items():
+        done = kcert("show", document, "--text", folder=pki)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        assert ("user (CN): jane" in done.stdout) == (document != "secrets.yaml")
+        assert key[100:160] not in "".join(done.stdout.split())
+    line = next(one.strip() for one in kcert("show", "secret.yaml", folder=pki).stdout.splitlines() if "awk" in one)
+    ran = subprocess.run(["bash", "-c", line], cwd=pki, capture_output=True, text=True, check=True)
+    assert re.search("CN ?= ?jane", ran.stdout)
+
+
+def test_the_first_hundred_of_a_bundle_and_how_many_more_there_are(pki: Path) -> None:
+    put(pki / "bundle.crt", (pki / "ca.crt").read_bytes() * 2_000)
+    done = kcert("show", "bundle.crt", "--no-explain", folder=pki)
+    assert done.returncode == 0, done.stderr
+    assert "bundle.crt, certificate 100" in done.stdout
+    assert "bundle.crt, certificate 101" not in done.stdout
+    assert "1,900 more certificates are in bundle.crt" in done.stdout
+    assert "kcert inventory bundle.crt" in [line.strip() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-algorithm", "ed448"], "Ed448"),
+        (["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"], "RSASSA-PSS 2048"),
+        (["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"], "ECDSA secp256k1"),
+    ],
+)
+def test_keys_that_go_does_not_have_are_named_and_said_to_be_refused(pki: Path, options: list[str], said: str) -> None:
+    request = ["req", "-x509", "-key", "odd.key", "-subj", "/CN=odd", "-out", "odd.crt"]
+    for argv in (["genpkey", *options, "-out", "odd.key"], request):
+        subprocess.run(["openssl", *argv], cwd=pki, check=True, capture_output=True)
+    key, crt = shown("odd.key", folder=pki), shown("odd.crt", folder=pki)
+    assert f"private key: {said}" in key
+    assert f"public key: {said}" in crt
+    assert "Kubernetes: refuses it: its key is" in crt
+
+
+@pytest.mark.parametrize(
+    "change", [("BEGIN CERT", "BEGIN X509 CERT", "END CERT", "END X509 CERT"), ("-----BEGIN", "  -----BEGIN")]
+)
+def test_a_certificate_that_openssl_alone_reads_is_shown_and_found_wrong(pki: Path, change: tuple[str, ...]) -> None:
+    text = (pki / "jane.crt").read_text()
+    for old, new in zip(change[::2], change[1::2], strict=True):
+        text = text.replace(old, new)
+    put(pki / "odd.crt", text)
+    done = kcert("show", "odd.crt", folder=pki)
+    assert done.returncode == 1
+    assert "user (CN): jane" in done.stdout
+    assert "Kubernetes: the block that begins on line 1 is" in " ".join(done.stdout.split())
+    assert "the block that begins on line 1 is" in done.stderr
+
+
 def test_a_certificate_that_its_ca_did_not_sign(pki: Path) -> None:
     certificate(name("jane"), authority(), uses=[CLIENT]).put(pki / "jane.crt")
     assert "says no" in shown(pki / "jane.crt")
@@ -98,7 +246,7 @@ def test_a_damaged_key_ends_with_status_1(pki: Path) -> None:
     put(pki / "bad.key", armoured(bytes(der), "RSA PRIVATE KEY"))
     done = kcert("show", pki / "bad.key")
     assert done.returncode == 1
-    assert "no sound key" in " ".join(done.stderr.split())
+    assert "is not a sound key" in " ".join(done.stderr.split())
 
 
 def test_an_encrypted_key_asks_for_nothing(pki: Path) -> None:
@@ -175,8 +323,6 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
 
 
 def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:
-    import subprocess
-
     done = kcert("show", "admin.conf", folder=kubeadm.kubernetes)
     line = next(line.strip() for line in done.stdout.splitlines() if line.strip().startswith("awk"))
     ran = subprocess.run(["bash", "-c", line], cwd=kubeadm.kubernetes, capture_output=True, text=True, check=True)
@@ -188,13 +334,11 @@ def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> No
     [
         ("nowhere.crt", "is not there"),
         ("empty.crt", "is empty"),
-        ("der.crt", "openssl x509 -inform DER"),
         ("x.yaml", "kcert inventory"),
     ],
 )
 def test_what_cannot_be_shown_is_said_with_a_way_out(pki: Path, what: str, said: str) -> None:
     put(pki / "empty.crt", b"")
-    put(pki / "der.crt", authority().certificate.public_bytes(serialization.Encoding.DER))
     put(pki / "x.yaml", "kind: Pod\n")
     done = kcert("show", pki / what)
     assert done.returncode == 2
@@ -214,7 +358,7 @@ def test_a_hostile_certificate_stays_words(tmp_path: Path) -> None:
 
 
 def test_every_meaning_has_its_words() -> None:
-    source = __import__("inspect").getsource(showing)
+    source = "".join(inspect.getsource(module) for module in (describe, fields, formats))
     known = lessons.lesson("reading-a-certificate").sections
     used = set(re.findall(r'"([A-Z][A-Za-z0-9 ]+)"', source))
     assert {"User", "Masters", "Any use"} <= used

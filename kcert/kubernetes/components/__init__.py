@@ -48,7 +48,7 @@ def component(name: str) -> Component:
     if name not in COMPONENTS:
         near = difflib.get_close_matches(name, COMPONENTS, 2) or [one for one in COMPONENTS if name and name in one]
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMPONENTS)}."
-        raise InputError(f"{name!a} is no component that kcert knows; {hint}")
+        raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
     return COMPONENTS[name]
 
 

@@ -140,7 +140,7 @@ class ComponentInstance:
     def pair(self, names: tuple[str, str], certificate: str, why: str) -> Iterator[Option]:
         """The two options that name a certificate and its key."""
         yield self.file(names[0], certificate, "crt", why)
-        yield self.file(names[1], certificate, "key", "the key that belongs to it")
+        yield self.file(names[1], certificate, "key", "its key")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Pod:
 
 
 class Component(Protocol):
-    """One program of Kubernetes: where it runs, and what it has to be told."""
+    """One program of Kubernetes: where it runs, and its options."""
 
     NAME: str
     SUMMARY: str
@@ -212,7 +212,7 @@ def registry(name: str, version: Version) -> str:
     return f"registry.k8s.io/{name}:v1.{version.minor}.{version.patch}"
 
 
-CLIENT_CA = "whoever shows a certificate of this CA is known by its CN and O"
+CLIENT_CA = "the CA of its clients: the CN is the user, each O a group"
 
 
 def loopback(address: str) -> bool:

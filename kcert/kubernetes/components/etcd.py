@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "etcd"
-SUMMARY = "It answers nobody who shows no certificate of its CA, neither the API server nor another member."
+SUMMARY = "It stores all of the cluster, Secrets too. With TLS it serves only clients with a certificate of its CA."
 UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
 
 PEER_PORT = 2380
@@ -57,18 +57,18 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     """Three options towards clients, three towards peers, and who the members are."""
     bindings = instance.bindings
     yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
-    yield Option("--data-dir", DATA, "where it keeps what it is told")
+    yield Option("--data-dir", DATA, "where etcd stores its data")
     if bindings.etcd_server and bindings.etcd_peer:
-        yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it shows to clients")
-        yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose clients it takes")
-        yield Option("--client-cert-auth", "true", "a client that shows no certificate is refused")
+        yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it presents to clients")
+        yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA that clients are verified with")
+        yield Option("--client-cert-auth", "true", "a client that presents no certificate is rejected")
         yield from instance.pair(
             ("--peer-cert-file", "--peer-key-file"),
             bindings.etcd_peer,
-            "what it shows to other members, dialling or dialled",
+            "what it presents to other members",
         )
-        yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA whose members it takes")
-        yield Option("--peer-client-cert-auth", "true", "a peer that shows no certificate is refused")
+        yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA that members are verified with")
+        yield Option("--peer-client-cert-auth", "true", "a peer that presents no certificate is rejected")
     yield from _addresses(instance)
 
 
@@ -87,14 +87,14 @@ def _addresses(instance: ComponentInstance) -> Iterator[Option]:
     members = (f"{name}={at(address, PEER_PORT)}" for name, address in addresses.items())
     secure = "https, so with TLS only" if instance.bindings.etcd_server else "plain HTTP, so on this host alone"
     yield Option("--listen-client-urls", ",".join(clients), f"where clients connect: {secure}")
-    yield Option("--advertise-client-urls", at(first, ETCD_PORT), "the address it tells clients, one of its SANs")
+    yield Option("--advertise-client-urls", at(first, ETCD_PORT), "the address it announces to clients")
     yield Option("--listen-peer-urls", ",".join(peers), "where the other members connect")
     yield Option(
-        "--initial-advertise-peer-urls", at(first, PEER_PORT), "the address it tells the others; its entry below"
+        "--initial-advertise-peer-urls", at(first, PEER_PORT), "the address it announces to the others; its entry below"
     )
     yield Option("--initial-cluster", ",".join(members), "every member, by name; the same on each of them")
     yield Option(_CLUSTER_ID, f"etcd-{instance.cluster.name}", "keeps the members of two clusters apart")
-    yield Option("--initial-cluster-state", "new", "they begin together; one that joins later has existing here")
+    yield Option("--initial-cluster-state", "new", "they start together; a member that joins later has existing")
 
 
 def _plain(address: str, port: int) -> str:
@@ -102,12 +102,12 @@ def _plain(address: str, port: int) -> str:
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """It is told everything by its options."""
+    """Yield nothing: it has no configuration file."""
     return iter(())
 
 
 def pod(instance: ComponentInstance) -> Pod:
-    """As kubeadm starts it: its health can be asked for without a certificate, but only from the same host."""
+    """Return kubeadm's: its health can be queried without a certificate, but only from the same host."""
     new = instance.version.minor >= 31
     return Pod(
         image=f"registry.k8s.io/etcd:{_image(instance.version)}",
@@ -127,7 +127,7 @@ def pod(instance: ComponentInstance) -> Pod:
 
 
 def pod_options(instance: ComponentInstance) -> Iterator[Option]:
-    """What the pod is told in addition: where its probes ask."""
+    """Yield the options of its static pod, with the address that the probes ask."""
     # kubeadm sets no token.
     yield from (option for option in options(instance) if option.name != _CLUSTER_ID)
     yield Option(
@@ -142,5 +142,5 @@ def _image(version: Version) -> str:
 
 
 def why_no_unit(profile: Profile) -> str | None:
-    """It can always be a unit."""
+    """Return None: it can always be a unit."""
     return None

@@ -1,4 +1,4 @@
-"""kube-apiserver: everybody dials it, and it dials etcd and the kubelets."""
+"""kube-apiserver: every component connects to it, and it connects to etcd and the kubelets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "kube-apiserver"
-SUMMARY = "It shows a certificate of its own to each of three sides: its callers, etcd, and the kubelets."
+SUMMARY = "It presents a certificate to each of three sides: its clients, etcd, and the kubelets."
 UNIT = Unit(
     "kube-apiserver, the API of Kubernetes",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
@@ -66,15 +66,17 @@ def _encryption(instance: ComponentInstance) -> Iterator[Option]:
 def _serving(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     yield Option(
-        "--advertise-address", instance.host.addresses[0], "what it tells the cluster; the certificate holds it"
+        "--advertise-address", instance.host.addresses[0], "the address it announces to the cluster, one of its SANs"
     )
     yield Option(
-        "--secure-port", str(instance.profile.secure_port(instance.cluster)), "where it is dialled, over TLS only"
+        "--secure-port", str(instance.profile.secure_port(instance.cluster)), "the port it serves on, with TLS only"
     )
     if instance.version.minor < 20:
         yield Option("--insecure-port", "0", "closes the port without TLS, which releases before 1.20 still open")
     yield from instance.pair(
-        ("--tls-cert-file", "--tls-private-key-file"), bindings.api_server, "what it shows to everybody who dials it"
+        ("--tls-cert-file", "--tls-private-key-file"),
+        bindings.api_server,
+        "what it presents to clients",
     )
     yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", CLIENT_CA)
 
@@ -82,27 +84,29 @@ def _serving(instance: ComponentInstance) -> Iterator[Option]:
 def _etcd(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     servers = ",".join(instance.profile.etcd_servers(instance.cluster, instance.host.name))
-    yield Option("--etcd-servers", servers, "where etcd is")
+    yield Option("--etcd-servers", servers, "the addresses of etcd")
     if bindings.etcd_client:
-        yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA by which it recognises etcd")
-        yield from instance.pair(("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it shows to etcd")
+        yield instance.file("--etcd-cafile", bindings.etcd_ca, "crt", "the CA that etcd is verified with")
+        yield from instance.pair(
+            ("--etcd-certfile", "--etcd-keyfile"), bindings.etcd_client, "what it presents to etcd"
+        )
 
 
 def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
     if bindings.kubelets_ca:
         yield instance.file(
-            "--kubelet-certificate-authority", bindings.kubelets_ca, "crt", "the CA by which it recognises the kubelets"
+            "--kubelet-certificate-authority", bindings.kubelets_ca, "crt", "the CA that kubelets are verified with"
         )
     yield from instance.pair(
         ("--kubelet-client-certificate", "--kubelet-client-key"),
         bindings.kubelet_client,
-        "what it shows to kubelets, for logs and exec",
+        "what it presents to kubelets, for logs and exec",
     )
     yield Option(
         "--kubelet-preferred-address-types",
         instance.profile.preferred_addresses,
-        "by which of a node's addresses it dials; the kubelet's certificate has to hold that one",
+        "which of a node's addresses it connects to: a SAN of the kubelet's certificate",
     )
 
 
@@ -110,21 +114,22 @@ def _tokens(instance: ComponentInstance) -> Iterator[Option]:
     account = instance.bindings.service_account
     public = instance.known[account].files.public_key is not None
     yield instance.file(
-        "--service-account-key-file", account, "public_key" if public else "crt", "with this it checks pods' tokens"
+        "--service-account-key-file",
+        account,
+        "public_key" if public else "crt",
+        "verifies tokens of service accounts",
     )
     if instance.version.minor >= 20:
-        yield instance.file(
-            "--service-account-signing-key-file", account, "key", "with this it signs them (since 1.20)"
-        )
+        yield instance.file("--service-account-signing-key-file", account, "key", "signs them (since 1.20)")
         yield Option(
             "--service-account-issuer",
             instance.profile.token_issuer(instance.cluster),
-            "the name that stands in them; every API server has the same",
+            "the issuer in the tokens, the same on every API server",
         )
 
 
 def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
-    """Only with a CA of its own: whoever shows its certificate may say who he is (RequestHeader authentication)."""
+    """Yield them only with a separate CA: the holder of its certificate may act for any user (RequestHeader)."""
     bindings = instance.bindings
     if not bindings.front_proxy_ca or not bindings.front_proxy_client:
         return
@@ -133,30 +138,30 @@ def _front_proxy(instance: ComponentInstance) -> Iterator[Option]:
     yield from instance.pair(
         ("--proxy-client-cert-file", "--proxy-client-key-file"),
         bindings.front_proxy_client,
-        "what it shows to extension API servers",
+        "what it presents to extension API servers",
     )
     yield instance.file(
         "--requestheader-client-ca-file",
         bindings.front_proxy_ca,
         "crt",
-        "the CA whose clients are believed when they say for whom they ask",
+        "the CA of the clients that may act for other users",
     )
-    yield Option("--requestheader-allowed-names", client.common_name, "and of those only this CN")
-    yield Option("--requestheader-username-headers", "X-Remote-User", "where such a client names the user")
-    yield Option("--requestheader-group-headers", "X-Remote-Group", "and the groups")
-    yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-", "and whatever else")
+    yield Option("--requestheader-allowed-names", client.common_name, "only the client with this CN")
+    yield Option("--requestheader-username-headers", "X-Remote-User", "the header with the user's name")
+    yield Option("--requestheader-group-headers", "X-Remote-Group", "the header with the groups")
+    yield Option("--requestheader-extra-headers-prefix", "X-Remote-Extra-", "the headers with everything else")
 
 
 pod_options = options
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """It is told everything by its options."""
+    """Yield nothing: it has no configuration file."""
     return iter(())
 
 
 def pod(instance: ComponentInstance) -> Pod:
-    """As kubeadm starts it."""
+    """Return the static pod that kubeadm starts."""
     address, port = instance.host.addresses[0], instance.profile.secure_port(instance.cluster)
     return Pod(
         image=registry(NAME, instance.version),
@@ -172,5 +177,5 @@ def pod(instance: ComponentInstance) -> Pod:
 
 
 def why_no_unit(profile: Profile) -> str | None:
-    """It can always be a unit."""
+    """Return None: it can always be a unit."""
     return None

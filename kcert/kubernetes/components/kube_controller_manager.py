@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Part, Profile
 
 NAME = "kube-controller-manager"
-SUMMARY = "It signs the requests that were approved, so it alone is given the key of the CA."
+SUMMARY = "It signs approved requests, so it is the only component with the CA's key."
 UNIT = Unit(
     "kube-controller-manager, the control loops of Kubernetes",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
@@ -27,10 +27,10 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 
 
 def options(instance: ComponentInstance) -> Iterator[Option]:
-    """Who it is, what it signs with, whom it vouches for, and how it is itself asked for metrics."""
+    """Yield its kubeconfig, the CA it signs with, the keys of tokens, and how its metrics are protected."""
     bindings = instance.bindings
     own = bindings.controller_manager
-    yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+    yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and its own certificate")
     if instance.state.ca_unusable is None:
         # It takes a single certificate, and does not start with the two of a CA that is being replaced.
         alone: Part = "new" if instance.state.ca_rotating else "crt"
@@ -38,7 +38,7 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
             "--cluster-signing-cert-file", bindings.cluster_ca, alone, "the CA that csrsigning signs with"
         )
         yield instance.file(
-            "--cluster-signing-key-file", bindings.cluster_ca, "key", "its key: no other component is given it"
+            "--cluster-signing-key-file", bindings.cluster_ca, "key", "its key: no other component gets it"
         )
     yield Option(
         "--controllers",
@@ -47,24 +47,28 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     )
     # Programs in pods that use OpenSSL trust roots alone; who can be a client, --client-ca-file says, and not this.
     part: Part = "chain" if instance.state.ca_chained else "crt"
+    yield instance.file("--root-ca-file", bindings.cluster_ca, part, "the CA that pods verify the API server with")
     yield instance.file(
-        "--root-ca-file", bindings.cluster_ca, part, "the CA that every pod gets, to know the API server by"
-    )
-    yield instance.file(
-        "--service-account-private-key-file", bindings.service_account, "key", "with this it signs long-lived tokens"
+        "--service-account-private-key-file",
+        bindings.service_account,
+        "key",
+        "signs long-lived tokens",
     )
     yield Option("--use-service-account-credentials", "true", "each controller has only the rights that it needs")
-    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", "the CA whose clients may ask for its metrics")
+    yield instance.file("--client-ca-file", bindings.cluster_ca, "crt", "the CA of clients that read its metrics")
     if bindings.front_proxy_ca:
         yield instance.file(
-            "--requestheader-client-ca-file", bindings.front_proxy_ca, "crt", "the same, for those who ask by a proxy"
+            "--requestheader-client-ca-file",
+            bindings.front_proxy_ca,
+            "crt",
+            "the same, behind the front proxy",
         )
-    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks")
-    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
-    yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
+    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
+    yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
     if instance.version.minor < 22:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
-    yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
+    yield Option("--leader-elect", "true", "of several instances, one works at a time")
     yield Option("--cluster-name", instance.cluster.name, "the cluster's name")
     yield Option("--service-cluster-ip-range", instance.service_cidrs, "as the API server's option of that name")
 
@@ -73,12 +77,12 @@ pod_options = options
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """It is told everything by its options."""
+    """Yield nothing: it has no configuration file."""
     return iter(())
 
 
 def pod(instance: ComponentInstance) -> Pod:
-    """As kubeadm starts it."""
+    """Return the static pod that kubeadm starts."""
     volumes = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
     return Pod(
         image=registry(NAME, instance.version),
@@ -90,5 +94,5 @@ def pod(instance: ComponentInstance) -> Pod:
 
 
 def why_no_unit(profile: Profile) -> str | None:
-    """It can always be a unit."""
+    """Return None: it can always be a unit."""
     return None

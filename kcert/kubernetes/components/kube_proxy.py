@@ -1,4 +1,4 @@
-"""kube-proxy: a client of the API server on every node, told by a configuration file."""
+"""kube-proxy: a client of the API server on every node, with a configuration file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "kube-proxy"
-SUMMARY = "It only dials the API server; its kubeconfig is named in a KubeProxyConfiguration."
+SUMMARY = "It only connects to the API server; its kubeconfig is named in a KubeProxyConfiguration."
 UNIT = Unit(
     "kube-proxy, which leads services' addresses to pods",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/",
@@ -48,14 +48,14 @@ def settings(instance: ComponentInstance) -> Iterator[Setting]:
     kubeconfig = ("clientConnection", "kubeconfig")
     if instance.bindings.proxy:
         reads = instance.reads(instance.bindings.proxy, "kubeconfig")
-        yield Setting(kubeconfig, reads.path, "the API server, and who it is there", reads)
+        yield Setting(kubeconfig, reads.path, "the API server, and its own certificate", reads)
     else:
-        yield Setting(kubeconfig, IN_THE_POD, "comes with the pod, and shows its service account's token")
-    yield Setting(("mode",), "iptables", "how it leads the packets")
+        yield Setting(kubeconfig, IN_THE_POD, "comes with the pod, with the token of its service account")
+    yield Setting(("mode",), "iptables", "how packets are forwarded")
 
 
 def pod(instance: ComponentInstance) -> Pod | None:
-    """It is no static pod: kubeadm makes a DaemonSet of it."""
+    """Return None: kubeadm runs it as a DaemonSet."""
     return None
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "kube-scheduler"
-SUMMARY = "It only dials the API server, so one kubeconfig tells it everything."
+SUMMARY = "It only connects to the API server, so it needs nothing but a kubeconfig."
 UNIT = Unit(
     "kube-scheduler, which gives pods their nodes",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/",
@@ -34,16 +34,14 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     if configuration:
         yield Option("--config", configuration, "its KubeSchedulerConfiguration (--format config)")
     else:
-        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
-    yield instance.file(
-        "--authentication-kubeconfig", own, "kubeconfig", "it has the API server say who asks for metrics"
-    )
-    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "and whether he may")
-    yield Option("--bind-address", "127.0.0.1", "it is asked from its own host alone")
+        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and its own certificate")
+    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
+    yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
     if instance.version.minor < 23:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
     if not configuration:
-        yield Option("--leader-elect", "true", "with several control-plane hosts one is at work at a time")
+        yield Option("--leader-elect", "true", "of several instances, one works at a time")
 
 
 pod_options = options
@@ -56,8 +54,8 @@ def settings(instance: ComponentInstance) -> Iterator[Setting]:
     yield Setting(("apiVersion",), f"kubescheduler.config.k8s.io/{_api_version(instance.version)}", "")
     yield Setting(("kind",), "KubeSchedulerConfiguration", "")
     reads = instance.reads(instance.bindings.scheduler, "kubeconfig")
-    yield Setting(("clientConnection", "kubeconfig"), reads.path, "the API server, and who it is there", reads)
-    yield Setting(("leaderElection", "leaderElect"), True, "with several control-plane hosts one is at work at a time")
+    yield Setting(("clientConnection", "kubeconfig"), reads.path, "the API server, and its own certificate", reads)
+    yield Setting(("leaderElection", "leaderElect"), True, "of several instances, one works at a time")
 
 
 def _api_version(version: Version) -> str:
@@ -67,7 +65,7 @@ def _api_version(version: Version) -> str:
 
 
 def pod(instance: ComponentInstance) -> Pod:
-    """As kubeadm starts it."""
+    """Return the static pod that kubeadm starts."""
     new = instance.version.minor >= 32
     return Pod(
         image=registry(NAME, instance.version),
@@ -78,5 +76,5 @@ def pod(instance: ComponentInstance) -> Pod:
 
 
 def why_no_unit(profile: Profile) -> str | None:
-    """It can always be a unit."""
+    """Return None: it can always be a unit."""
     return None

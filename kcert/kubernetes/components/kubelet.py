@@ -1,4 +1,4 @@
-"""kubelet: dials the API server as a client, and is dialled by it as a server."""
+"""kubelet: a client of the API server, and a server for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "kubelet"
-SUMMARY = "As a client it is system:node:NODE; as a server it answers the API server, for logs and exec."
+SUMMARY = "As a client it is system:node:NODE; as a server it serves the API server, for logs and exec."
 UNIT = Unit(
     "kubelet, which starts the pods of its node",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/",
@@ -48,12 +48,12 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
         )
     else:
         own = instance.bindings.kubelet
-        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and who it is there")
+        yield instance.file("--kubeconfig", own, "kubeconfig", "the API server, and its own certificate")
     yield Option(
         "--hostname-override", instance.host.name, "the node's name: its certificate says system:node: and this"
     )
     if addresses := _node_addresses(instance):
-        yield Option("--node-ip", ",".join(addresses), "where the API server dials it, so its certificate holds it")
+        yield Option("--node-ip", ",".join(addresses), "the address of the node, a SAN of its certificate")
     if instance.version.minor < 27:
         if instance.version.minor < 24:
             yield Option("--container-runtime", "remote", "releases before 1.24 would look for Docker")
@@ -64,15 +64,15 @@ pod_options = options
 
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """Whom it believes, what it shows, and what pods need to find services."""
+    """Yield its CA, its serving certificate, and what pods need to find services."""
     bindings, cluster = instance.bindings, instance.cluster
     yield Setting(("apiVersion",), "kubelet.config.k8s.io/v1beta1", "")
     yield Setting(("kind",), "KubeletConfiguration", "")
-    yield Setting(("authentication", "anonymous", "enabled"), False, "whoever shows nothing is refused")
-    yield Setting(("authentication", "webhook", "enabled"), True, "it has the API server check tokens")
+    yield Setting(("authentication", "anonymous", "enabled"), False, "a client that presents nothing is rejected")
+    yield Setting(("authentication", "webhook", "enabled"), True, "the API server verifies tokens")
     reads = instance.reads(bindings.cluster_ca, "crt")
     yield Setting(("authentication", "x509", "clientCAFile"), reads.path, CLIENT_CA, reads)
-    yield Setting(("authorization", "mode"), "Webhook", "it has the API server say who may do what")
+    yield Setting(("authorization", "mode"), "Webhook", "the API server decides what a client may do")
     yield Setting(("cgroupDriver",), "systemd", "as containerd's, on a host with systemd")
     yield Setting(("clusterDNS",), (_dns_address(cluster),), "where the cluster's DNS service is")
     yield Setting(("clusterDomain",), cluster.dns_domain, "the domain of services' names")
@@ -88,8 +88,8 @@ def settings(instance: ComponentInstance) -> Iterator[Setting]:
         yield Setting(("staticPodPath",), "/etc/kubernetes/manifests", "where the control plane's manifests lie")
     if bindings.kubelet_server and not instance.host.bootstrap:
         crt, key = instance.reads(bindings.kubelet_server, "crt"), instance.reads(bindings.kubelet_server, "key")
-        yield Setting(("tlsCertFile",), crt.path, "what it shows to the API server that dials it", crt)
-        yield Setting(("tlsPrivateKeyFile",), key.path, "the key that belongs to it", key)
+        yield Setting(("tlsCertFile",), crt.path, "what it presents to the API server", crt)
+        yield Setting(("tlsPrivateKeyFile",), key.path, "its key", key)
 
 
 def _node_addresses(instance: ComponentInstance) -> list[str]:
@@ -108,10 +108,10 @@ def _dns_address(cluster: Cluster) -> str:
 
 
 def pod(instance: ComponentInstance) -> Pod | None:
-    """It is no pod: it starts them."""
+    """Return None: the kubelet starts pods."""
     return None
 
 
 def why_no_unit(profile: Profile) -> str | None:
-    """It can always be a unit."""
+    """Return None: it can always be a unit."""
     return None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Folder
 
 NAME = "ansible"
-SUMMARY = "An inventory, a play that installs each host's bundle, and the bundles."
 
 PLAY = Path(__file__).parent / "play"
 """The play, beside this module in a checkout and in an installed kcert alike."""

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Folder
 
 NAME = "cert-manager"
-SUMMARY = "Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."
 
 NAMESPACE = "cluster-pki"
 """One of its own: whoever may read its Secrets, or create Certificates in it, can become anybody in the cluster."""
@@ -78,8 +77,8 @@ _AUTHORITY = (
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the user says: the ``namespace`` of all objects, and what their names begin with (None: the cluster's).
+class Options:
+    """What the user asks for: the ``namespace`` of all objects, and what their names begin with (None: the cluster's).
 
     ``on_disk`` asks for the certificates too that are read from a host's disk; without ``secret`` the CAs'
     keys are left out, and with them their Secrets.
@@ -103,25 +102,27 @@ class _Authority:
     days_left: int
 
 
-def export(folder: Folder, wish: Wish) -> Export:
+def export(folder: Folder, options: Options) -> Export:
     """The manifest.
 
     Raises InputError for names that no object can have, for a CA that is missing, stale or expired, and for a
     key that is not here or is encrypted.
     """
-    if why := _no_namespace(wish.namespace):
-        raise InputError(f"--namespace {wish.namespace!a} is not accepted: {why}.")
-    wanted, left = _sorted_out(folder, wish)
-    names = _names(_beginning(folder.cluster, wish), [*folder.known.values(), *wanted])
+    if why := _no_namespace(options.namespace):
+        raise InputError(f"--namespace {options.namespace!a} is not accepted: {why}.")
+    wanted, left = _sorted_out(folder, options)
+    names = _names(_beginning(folder.cluster, options), [*folder.known.values(), *wanted])
     used = [one for one in _every_authority(folder) if any(leaf.issuer == one.name for leaf in wanted)]
-    authorities = {one.certificate.name: one for one in _authorities(folder, wish, names, used)}
+    authorities = {one.certificate.name: one for one in _authorities(folder, options, names, used)}
     left = (*left, *_authorities_left(folder, used))
-    notes = tuple(_notes(wish, wanted, authorities.values()))
-    objects = [*_of_authorities(wish, authorities.values()), *_of_certificates(wish, names, wanted, authorities)]
-    content = _text(_head(folder.cluster, wish, notes, left), objects)
+    notes = tuple(_notes(options, wanted, authorities.values()))
+    objects = [*_of_authorities(options, authorities.values()), *_of_certificates(options, names, wanted, authorities)]
+    content = _text(_head(folder.cluster, options, notes, left), objects)
     return Export(
         target=NAME,
-        pieces=(Piece(PurePosixPath(f"{NAME}.yaml"), content.encode(), SECRET_MODE if wish.secret else PUBLIC_MODE),),
+        pieces=(
+            Piece(PurePosixPath(f"{NAME}.yaml"), content.encode(), SECRET_MODE if options.secret else PUBLIC_MODE),
+        ),
         columns=("certificate", "Secret", "Issuer", "days"),
         holds=tuple(
             (one.name, names[one.name], names[one.issuer or ""], str(_days(one, authorities[one.issuer or ""])))
@@ -132,12 +133,12 @@ def export(folder: Folder, wish: Wish) -> Export:
     )
 
 
-def _sorted_out(folder: Folder, wish: Wish) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
+def _sorted_out(folder: Folder, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
     """What cert-manager gets, and what it does not, with the reasons."""
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
     for one, standing in _everything(folder):
-        why = _why_not(one, wish) or _unfit(one, standing)
+        why = _why_not(one, options) or _unfit(one, standing)
         if why:
             left.setdefault(why, []).append(one.name)
         else:
@@ -167,10 +168,10 @@ def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus
     yield from ((one, found[one.name]) for one in others)
 
 
-def _why_not(one: Certificate, wish: Wish) -> str | None:
+def _why_not(one: Certificate, options: Options) -> str | None:
     if one.chapter == "service-account":
         return _SERVICE_ACCOUNT
-    return None if wish.on_disk else _on_disk(one)
+    return None if options.on_disk else _on_disk(one)
 
 
 def _on_disk(one: Certificate) -> str | None:
@@ -196,12 +197,12 @@ def _no_namespace(value: str) -> str | None:
     return object_name(value)
 
 
-def _beginning(cluster: Cluster, wish: Wish) -> str:
-    if wish.name is None:
+def _beginning(cluster: Cluster, options: Options) -> str:
+    if options.name is None:
         return _as_object(cluster.name)
-    if why := object_name(wish.name):
-        raise InputError(f"--name {wish.name!a} cannot begin the name of an object of Kubernetes: {why}.")
-    return wish.name
+    if why := object_name(options.name):
+        raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
+    return options.name
 
 
 def _names(beginning: str, certificates: Iterable[Certificate]) -> Mapping[str, str]:
@@ -227,7 +228,7 @@ def _as_object(name: str) -> str:
 
 
 def _authorities(
-    folder: Folder, wish: Wish, names: Mapping[str, str], wanted: list[Certificate]
+    folder: Folder, options: Options, names: Mapping[str, str], wanted: list[Certificate]
 ) -> Iterator[_Authority]:
     found = status_of(folder.root, wanted)
     insist(folder, found.values())
@@ -242,7 +243,7 @@ def _authorities(
             raise InputError(f"{one.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
         # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
         crt = next(block.pem for block in pem_blocks(_read(folder, one.files.crt)) if block.is_certificate)
-        key = _key(folder, one) if wish.secret else ""
+        key = _key(folder, one) if options.secret else ""
         yield _Authority(one, names[one.name], crt, key, ends, days)
 
 
@@ -268,13 +269,13 @@ def _read(folder: Folder, file: PurePosixPath) -> bytes:
         raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _of_authorities(wish: Wish, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_authorities(options: Options, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in authorities:
-        if wish.secret:
+        if options.secret:
             data = {"tls.crt": _base64(one.crt), "tls.key": _base64(one.key)}
-            head = _object("v1", "Secret", one.name, wish.namespace)
+            head = _object("v1", "Secret", one.name, options.namespace)
             yield f"{one.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
-        head = _object(API_VERSION, "Issuer", one.name, wish.namespace)
+        head = _object(API_VERSION, "Issuer", one.name, options.namespace)
         yield (
             f"Signs with {one.certificate.name}, which ends on {one.ends:%Y-%m-%d}",
             {**head, "spec": {"ca": {"secretName": one.name}}},
@@ -282,11 +283,14 @@ def _of_authorities(wish: Wish, authorities: Iterable[_Authority]) -> Iterator[t
 
 
 def _of_certificates(
-    wish: Wish, names: Mapping[str, str], wanted: Iterable[Certificate], authorities: Mapping[str, _Authority]
+    options: Options,
+    names: Mapping[str, str],
+    wanted: Iterable[Certificate],
+    authorities: Mapping[str, _Authority],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in wanted:
         authority = authorities[one.issuer or ""]
-        head = _object(API_VERSION, "Certificate", names[one.name], wish.namespace)
+        head = _object(API_VERSION, "Certificate", names[one.name], options.namespace)
         comment = f"{one.name}: {_who(one)}"
         if _on_disk(one):
             comment += ". Read from a host's disk: something has to bring it there"
@@ -354,15 +358,15 @@ def _who(one: Certificate) -> str:
     return told.encode("unicode_escape").decode("ascii")
 
 
-def _notes(wish: Wish, wanted: Iterable[Certificate], authorities: Iterable[_Authority]) -> Iterator[str]:
+def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterable[_Authority]) -> Iterator[str]:
     authorities = tuple(authorities)
     listed = ", ".join(one.name for one in authorities)
     yield (
-        f"Whoever may read Secrets or create Certificates in {wish.namespace} can become anybody in the cluster, its "
-        "administrator too. So the Issuers are Issuers and no ClusterIssuers, which would serve every namespace, and "
-        "the namespace should be nobody else's."
+        f"Whoever may read Secrets or create Certificates in {options.namespace} can become anybody in the cluster, "
+        "its administrator too. So the Issuers are Issuers and no ClusterIssuers, which would serve every namespace, "
+        "and the namespace should be nobody else's."
     )
-    if wish.secret:
+    if options.secret:
         yield (
             "This file holds the keys of CAs. Apply it on the server side, because plain `kubectl apply` copies it "
             "into an annotation of each object; then take it away."
@@ -385,11 +389,11 @@ def _cut(one: Certificate, authority: _Authority) -> bool:
     return one.issuer == authority.certificate.name and one.days > authority.days_left
 
 
-def _head(cluster: Cluster, wish: Wish, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
+def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
     """The comment at the top: what it is, how it is applied, what has to be known, and what is not in it."""
     yield from _wrapped(f"The CAs of the cluster {cluster.name} (profile {cluster.profile}), for cert-manager.")
     yield ""
-    yield f"    kubectl create namespace {wish.namespace}"
+    yield f"    kubectl create namespace {options.namespace}"
     yield "    kubectl apply --server-side -f THIS-FILE"
     for note in notes:
         yield ""

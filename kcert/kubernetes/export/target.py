@@ -1,14 +1,14 @@
 """What an export is, whatever takes over: files to write, what they hold, and what stays behind, with the reason.
 
-A target is a module that fits ``Target``. To add one: write the module, add it to the dictionary in
-``kcert.kubernetes.export``, and give it a command in ``kcert.cli.export`` with the options of its own.
+To add a target, write a module with a function ``export`` that returns an ``Export``, and give it a command in
+``kcert.cli.export`` with its own options.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.store import SECRET_MODE
@@ -23,13 +23,6 @@ FOLDER = Path("export")
 
 _MOST_NAMES = 20
 """A thousand nodes are not listed one by one."""
-
-
-class Target(Protocol):
-    """Something that can go on where kcert ends."""
-
-    NAME: str
-    SUMMARY: str
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,271 @@
+"""The description that `kcert show` gives of one certificate, key, request, kubeconfig, server, or other file.
+
+The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kcert.scan.formats``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from kcert.errors import InputError, VerdictError
+from kcert.openssl.keys import public_part
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.reader import certificate_pems, read_certificate, read_request
+from kcert.openssl.refusals import key_refusals
+from kcert.openssl.x509 import X509, Request, Unreadable
+from kcert.quoting import format_command, quote
+from kcert.scan.discovery import find_beside, survey
+from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
+from kcert.scan.files import inside
+from kcert.scan.formats import embedded, recognize
+from kcert.scan.fs import ReadError, read_file
+from kcert.scan.kubeconfigs import is_kubeconfig
+from kcert.scan.live import certificates_of, s_client, server_in
+from kcert.scan.units import is_unit
+from kcert.shell import Command, read
+
+if TYPE_CHECKING:
+    from kcert.openssl.pem import Block
+    from kcert.scan.files import Inside
+    from kcert.scan.formats import Embedded
+    from kcert.scan.fs import Content
+    from kcert.scan.live import Server
+    from kcert.scan.result import CertificateRef, KubeconfigUse
+
+SHOWN = 100
+"""Certificates of one file: more than anyone reads, and a screen of each."""
+
+
+def describe(what: str, openssl: str) -> Description:
+    """Describe a file or a ``host:port``; InputError where there is nothing to describe."""
+    path = Path(what)
+    server = None if path.exists() or path.is_symlink() else server_in(what)
+    if server is not None:
+        return _server(server, openssl)
+    content = read_file(path)
+    if isinstance(content, ReadError):
+        raise InputError(f"{what} {content.reason}. WHAT is a file, or HOST:PORT of a running server.")
+    opened = inside(content)
+    if opened.text is not None:
+        return _document(path, opened.text, openssl)
+    return _blocks(path, content, opened, openssl) or _other(path, content, opened, openssl)
+
+
+def _blocks(path: Path, content: Content, opened: Inside, openssl: str) -> Description | None:
+    """Describe a PEM file by what it holds first: certificates, a request, a key."""
+    blocks = pem_blocks(content.data)
+    if any(block.is_certificate and block.der for block in blocks):
+        return _certificates(path, [block for block in blocks if block.is_certificate], openssl)
+    if request := next((block for block in blocks if block.is_request and block.der), None):
+        return _request(path, request, openssl)
+    if opened.key is not None:
+        return _key(path, next(block for block in blocks if block.is_key), opened, openssl)
+    if key := next((block for block in blocks if "PUBLIC KEY" in block.label), None):
+        return _public_key(path, key, openssl)
+    return None
+
+
+def _other(path: Path, content: Content, opened: Inside, openssl: str) -> Description:
+    """Describe what Kubernetes does not read: what it is, and what opens it."""
+    if document := embedded(content.data):
+        return _embedded(path, *document, openssl)
+    known = recognize(path, content.data, openssl)
+    if known is None:
+        raise InputError(f"{path} {opened.why_no_certificate}.")
+    commands = tuple(CommandResult(argv, "", succeeded=True) for argv in known.commands)
+    fields = [Field("format", known.name, known.meaning)]
+    if known.block is not None and known.block.is_certificate:
+        fields += certificate_fields(_readable(path, read_certificate(known.block.pem)))
+    elif known.block is not None and known.block.is_request:
+        fields += request_fields(_readable(path, read_request(known.block.pem)))
+    elif known.block is not None and (key := public_part(known.block)):
+        fields += key_fields(key)
+    return Description(str(path), (Part(str(path), tuple(fields), commands),))
+
+
+def _embedded(path: Path, kind: str, found: list[Embedded], openssl: str) -> Description:
+    """Describe a document of another kind by the certificates in it."""
+    parts = []
+    for one in found:
+        for record in map(read_certificate, certificate_pems(one.content)[:SHOWN]):
+            certificate = _readable(path, record)
+            argv = (openssl, "x509", "-text", "-noout")
+            print_content = one.command(path)
+            by_hand = f"{print_content} | {format_command(argv)}" if print_content else None
+            output = read(Command(argv), certificate.pem.encode()).stdout.decode("utf-8", "replace")
+            commands = (CommandResult(argv, output, succeeded=True, by_hand=by_hand),) if by_hand else ()
+            fields = (Field("format", kind, "Document"), *certificate_fields(certificate))
+            parts.append(Part(f"{path}, {one.key}", fields, commands))
+    if not parts:
+        raise InputError(f"{path} is a {kind} without a certificate that kcert can show.")
+    return Description(str(path), tuple(parts))
+
+
+Record = TypeVar("Record", X509, Request)
+
+
+def _readable(path: Path, record: Record | Unreadable) -> Record:
+    if isinstance(record, Unreadable):
+        raise InputError(f"{path} {record.reason}.")
+    return record
+
+
+# ---------------------------------------------------------------- certificates
+
+
+def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
+    uses = {use.position: use for use in reversed(find_beside(path, openssl).uses) if use.path == path}
+    parts, position = [], 0
+    for number, block in enumerate(blocks[:SHOWN]):
+        if not block.der:
+            raise InputError(f"{path}: {block.fault}.")
+        certificate = _readable(path, read_certificate(block.pem))
+        use = None
+        if block.fault is None:
+            use, position = uses.get(position), position + 1
+        commands: list[CommandResult] = []
+        if number == 0:
+            commands.append(_run((openssl, "x509", "-in", str(path), "-text", "-noout")))
+            if use is not None and use.issuer_path is not None and use.issuer_path != path:
+                commands.append(_run((openssl, "verify", "-CAfile", str(use.issuer_path), str(path))))
+        title = str(path) if len(blocks) == 1 else f"{path}, certificate {number + 1}"
+        fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
+        parts.append(Part(title, (*fault, *certificate_fields(certificate, use, commands)), tuple(commands)))
+    faults = [f"{path}: {block.fault}" for block in blocks if block.fault]
+    return Description(str(path), tuple(parts), faults[0] if faults else None, max(0, len(blocks) - SHOWN))
+
+
+# ---------------------------------------------------------------- keys and requests
+
+
+def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
+    mode = f"{opened.mode:04o}"
+    fault = [Field("Kubernetes", block.fault, "Refused")] if block.fault else []
+    if block.encrypted or not block.der:
+        locked = [Field("encrypted", "yes", "Encrypted key")] if block.encrypted else []
+        part = Part(str(path), (*fault, *locked, Field("mode", mode, "Private key")))
+        return Description(str(path), (part,), f"{path}: {block.fault}" if block.fault else None)
+    key = public_part(replace(block, fault=None))
+    command = "rsa" if key is not None and key.algorithm == "rsa" else "pkey"
+    run = _run((openssl, command, "-in", str(path), "-check", "-noout"))
+    # openssl rsa -check ends with 0 whatever it finds; what it says is what counts.
+    sound = run.succeeded and re.search(r"^(?:RSA key ok|Key is valid)$", run.output, re.MULTILINE) is not None
+    refused = key_refusals(key) if key is not None else ()
+    fields = [
+        *fault,
+        *[Field("Kubernetes", f"refuses it: {one.reason} ({one.error})", "Refused") for one in refused],
+        Field("private key", str(key) if key is not None else "of a kind that kcert does not know"),
+        Field("check", "sound" if sound else "openssl says no"),
+        Field("mode", mode, "Private key"),
+    ]
+    fields += [
+        Field("belongs to", f"{use.path} ({use.certificate.subject})")
+        for use in find_beside(path, openssl).uses
+        if use.key_path == path and use.key_fits
+    ]
+    wrong = f"{path}: {block.fault}" if block.fault else None if sound else f"{path} is not a sound key"
+    return Description(str(path), (Part(str(path), tuple(fields), (run,)),), wrong)
+
+
+def _public_key(path: Path, block: Block, openssl: str) -> Description:
+    run = _run((openssl, "pkey", "-pubin", "-in", str(path), "-text", "-noout"))
+    key = public_part(replace(block, fault=None))
+    fields = key_fields(key) if key is not None else [Field("public key", "of a kind that kcert does not know", "Key")]
+    return Description(str(path), (Part(str(path), tuple(fields), (run,)),), block.fault and f"{path}: {block.fault}")
+
+
+def _request(path: Path, block: Block, openssl: str) -> Description:
+    run = _run((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
+    fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
+    fields = request_fields(_readable(path, read_request(block.pem)), run)
+    return Description(str(path), (Part(str(path), (*fault, *fields), (run,)),))
+
+
+# ---------------------------------------------------------------- kubeconfigs and servers
+
+
+def _document(path: Path, content: bytes, openssl: str) -> Description:
+    if is_unit(content):
+        raise _starts_a_component(path)
+    try:
+        found = [document for document in documents(content) if is_kubeconfig(document)]
+    except NotADocumentError as error:
+        raise InputError(f"{path} {error}.") from None
+    if not found:
+        raise _starts_a_component(path)
+    looked = survey([str(path)], None, openssl)
+    parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]
+    if not parts:
+        raise InputError(f"{path} is a kubeconfig without a cluster or a user.")
+    faults = [f"{problem.path} {problem.reason}" for problem in looked.problems]
+    return Description(str(path), tuple(parts), faults[0] if faults else None)
+
+
+def _starts_a_component(path: Path) -> InputError:
+    return InputError(
+        f"{path} starts a component; it is no certificate itself. "
+        f"`kcert inventory {quote(str(path))}` lists those it names."
+    )
+
+
+def _context(kubeconfig: KubeconfigUse, uses: tuple[CertificateRef, ...], openssl: str) -> Part:
+    current = ", the current one" if kubeconfig.current else ""
+    fields = [Field("context", f"{kubeconfig.name or '(none)'}{current}", "Kubeconfig")]
+    if kubeconfig.server:
+        own = kubeconfig.verifies and not kubeconfig.server_name
+        fields.append(Field("server", kubeconfig.server, "Server address" if own else None))
+    if not kubeconfig.verifies:
+        fields.append(Field("verifies the server", "no", "No verification"))
+    elif kubeconfig.server_name:
+        fields.append(Field("expects", kubeconfig.server_name, "Expected name"))
+    for authority in kubeconfig.authorities:
+        where = "inside the file" if kubeconfig.ca_embedded else str(kubeconfig.ca_path)
+        fields.append(Field("trusts", f"{authority.subject} ({where})", "Issuer"))
+    commands: list[CommandResult] = []
+    if kubeconfig.user is not None:
+        use = next((one for one in uses if one.kubeconfig == kubeconfig and one.certificate is kubeconfig.user), None)
+        use = use or next((one for one in uses if one.certificate == kubeconfig.user), None)
+        commands.append(_user_text(kubeconfig, openssl))
+        fields += certificate_fields(kubeconfig.user, use)
+    return Part(f"{kubeconfig.path}, user {kubeconfig.user_name or '(none)'}", tuple(fields), tuple(commands))
+
+
+def _user_text(kubeconfig: KubeconfigUse, openssl: str) -> CommandResult:
+    assert kubeconfig.user is not None
+    if kubeconfig.user_path != kubeconfig.path:
+        return _run((openssl, "x509", "-in", str(kubeconfig.user_path), "-text", "-noout"))
+    argv = (openssl, "x509", "-text", "-noout")
+    by_hand = (
+        f"awk '/client-certificate-data:/ {{print $2}}' {quote(str(kubeconfig.path))} | base64 -d | {' '.join(argv)}"
+    )
+    reading = read(Command(argv), kubeconfig.user.pem.encode())
+    return CommandResult(argv, reading.stdout.decode("utf-8", "replace"), reading.succeeded, by_hand)
+
+
+def _server(server: Server, openssl: str) -> Description:
+    command = s_client(openssl, server)
+    shown, reason = certificates_of(openssl, server)
+    if reason:
+        raise VerdictError(f"{server} {reason}.")
+    parts = []
+    for number, certificate in enumerate(map(read_certificate, shown)):
+        if isinstance(certificate, Unreadable):
+            raise VerdictError(f"{server} shows something that is no certificate: it {certificate.reason}.")
+        commands: tuple[CommandResult, ...] = ()
+        extra: tuple[Field, ...] = ()
+        if number == 0:
+            text = read(Command((openssl, "x509", "-text", "-noout")), shown[0].encode())
+            commands = (CommandResult(command.argv, text.stdout.decode("utf-8", "replace"), succeeded=True),)
+            extra = (Field("server", str(server), "Live"),)
+        title = str(server) if len(shown) == 1 else f"{server}, certificate {number + 1} of {len(shown)}"
+        parts.append(Part(title, (*extra, *certificate_fields(certificate)), commands))
+    return Description(str(server), tuple(parts))
+
+
+def _run(argv: tuple[str, ...]) -> CommandResult:
+    reading = read(Command(argv))
+    return CommandResult(argv, reading.stdout.decode("utf-8", "replace") + reading.stderr, reading.succeeded)

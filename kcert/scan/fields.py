@@ -1,0 +1,183 @@
+"""The fields of a certificate or a request, as `kcert show` names them, with the section that explains each.
+
+The sections are those of the lesson *reading-a-certificate*; the words stand there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from kcert.openssl.refusals import refusals
+from kcert.openssl.x509 import X509, Request, listed
+from kcert.scan.inventory import SOON
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kcert.openssl.x509 import PublicKey
+    from kcert.scan.result import CertificateRef
+
+SHORTEST_RSA = 2048
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its name, its value, and the heading of what it means; ``words`` fill that in."""
+
+    name: str
+    value: str
+    meaning: str | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """A command that was run, and its output; ``by_hand`` is how a person would type it where that differs."""
+
+    argv: tuple[str, ...]
+    output: str
+    succeeded: bool
+    by_hand: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing among those that a file holds."""
+
+    title: str
+    fields: tuple[Field, ...]
+    commands: tuple[CommandResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that is shown of one WHAT: ``fault`` is what is wrong with it, ``left_out`` counts further certificates."""
+
+    what: str
+    parts: tuple[Part, ...]
+    fault: str | None = None
+    left_out: int = 0
+
+
+def certificate_fields(
+    certificate: X509, use: CertificateRef | None = None, commands: list[CommandResult] | None = None
+) -> tuple[Field, ...]:
+    """Return the fields of a certificate; *use* and the *commands* that were run tell of its key and its issuer."""
+    fields = [*_refused(certificate), *_who(certificate), *_names(certificate), _use(certificate)]
+    fields += [_issuer(certificate, use, commands or []), _validity(certificate)]
+    fields += key_fields(certificate.public_key)
+    if use is not None and use.key_path is not None:
+        answers = {True: "belongs to it", False: "does not belong to it", None: "cannot be compared (a passphrase?)"}
+        fields.append(Field("key file", f"{use.key_path} {answers[use.key_fits]}"))
+    fields.append(Field("signed with", certificate.signature_algorithm))
+    fields.append(Field("version", str(certificate.version), "Version 1" if certificate.version == 1 else None))
+    fields.append(Field("serial", certificate.serial))
+    fields.append(Field("SHA-256", certificate.sha256))
+    return tuple(fields)
+
+
+def _refused(record: X509 | Request) -> list[Field]:
+    """What Go, and so Kubernetes, does not take."""
+    return [Field("Kubernetes", f"refuses it: {one.reason} ({one.error})", "Refused") for one in refusals(record)]
+
+
+def _who(certificate: X509) -> list[Field]:
+    """The subject, and what it makes of its holder: a user with groups, a server, a CA."""
+    subject = certificate.subject
+    name = subject.common_name
+    if certificate.ca:
+        return [Field("subject", str(subject), "CA name")]
+    if not certificate.may_dial:
+        return [Field("subject", str(subject) or "(empty)", "Server name" if certificate.alt_names else None)]
+    return [
+        Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
+        *_groups(subject.organizations, name),
+        *[Field("OU", unit, "Unit") for unit in subject.units],
+        *[Field("UID", uid) for uid in subject.uids],
+        Field("subject", str(subject)),
+    ]
+
+
+def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
+    if not groups:
+        return [Field("groups (O)", "none", "No groups", {"user": user})] if user else []
+    found = [Field("groups (O)", listed(groups), "Groups", {"groups": listed(groups)})]
+    if "system:masters" in groups:
+        found.append(Field("rights", "everything", "Masters"))
+    return found
+
+
+def _names(certificate: X509) -> list[Field]:
+    if certificate.alt_names:
+        return [Field("names", listed(str(name) for name in certificate.alt_names), "Alternative names")]
+    if certificate.ca or not certificate.may_serve or certificate.extended_key_usage is None:
+        return []
+    return [Field("names", "none", "No alternative names")]
+
+
+def _use(certificate: X509) -> Field:
+    if certificate.ca:
+        return Field("use", ", ".join(certificate.key_usage or ("CA",)), "CA use")
+    usages = certificate.extended_key_usage
+    words = ", ".join((*(certificate.key_usage or ()), *(usages or ())))
+    if usages is None:
+        old_root = certificate.version == 1 and certificate.self_issued
+        return Field("use", words or "any", "Old CA" if old_root else "Any use")
+    meanings = {(True, True): "Both uses", (True, False): "Server use", (False, True): "Client use"}
+    return Field("use", words, meanings.get((certificate.may_serve, certificate.may_dial), "Other use"))
+
+
+def _issuer(certificate: X509, use: CertificateRef | None, commands: list[CommandResult]) -> Field:
+    if certificate.self_issued:
+        return Field("signed by", "itself", "Itself")
+    value = str(certificate.issuer)
+    checked = next((one for one in commands if one.argv[1] == "verify"), None)
+    if checked is not None and use is not None:
+        verdict = "confirms it" if checked.succeeded else f"says no: {_complaint(checked.output)}"
+        value += f"; openssl verify with {use.issuer_path} {verdict}"
+    return Field("signed by", value, "Issuer")
+
+
+def _complaint(output: str) -> str:
+    found = re.search(r"error \d+ at \d+ depth lookup: ?(.+)", output)
+    return found[1].strip() if found else "it could not check"
+
+
+def _validity(certificate: X509) -> Field:
+    now = datetime.now(timezone.utc)
+    begins, ends = certificate.not_before, certificate.not_after
+    span = f"{begins:%Y-%m-%d %H:%M:%S} to {ends:%Y-%m-%d %H:%M:%S} UTC"
+    days = abs((ends - now) // timedelta(days=1))
+    if now > ends:
+        return Field("valid", f"{span}, ended {days} days ago", "Expired")
+    if now < begins:
+        return Field("valid", span, "Not yet valid")
+    return Field("valid", f"{span}, {days} days left", "Expiring" if days < SOON else "Valid")
+
+
+def key_fields(key: PublicKey) -> list[Field]:
+    """Return the kind and the size of a public key."""
+    weak = key.algorithm == "rsa" and key.bits < SHORTEST_RSA
+    return [Field("public key", str(key), "Weak key" if weak else "Key")]
+
+
+def request_fields(request: Request, check: CommandResult | None = None) -> tuple[Field, ...]:
+    """Return the fields of a request; *check* is openssl's verification of its signature."""
+    name = request.subject.common_name
+    fits = check is None or check.succeeded
+    signature = "made with the key that it is about" if fits else "does not fit its key"
+    return (
+        *_refused(request),
+        Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
+        *_groups(request.subject.organizations, name),
+        *[Field("OU", unit, "Unit") for unit in request.subject.units],
+        *[Field("UID", uid) for uid in request.subject.uids],
+        Field("subject", str(request.subject) or "(empty)"),
+        Field("names asked for", listed(str(one) for one in request.alt_names) or "none"),
+        Field("uses asked for", ", ".join((*(request.key_usage or ()), *(request.extended_key_usage or ()))) or "none"),
+        *key_fields(request.public_key),
+        *([Field("signature", signature, "Request")] if check is not None else []),
+    )

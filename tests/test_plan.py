@@ -1,0 +1,125 @@
+"""`kcert plan`: a line a certificate, the rest when it is asked for, and a status for scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import judge
+from tests.refusals import assert_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+
+def test_a_line_a_certificate_fits_eighty_columns(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    short, wide = kcert("plan"), kcert("plan", "--wide")
+
+    assert short.lines[0].split() == ["state", "certificate", "expires", "days", "why"]
+    assert max(map(len, short.lines)) <= 80
+    assert [line.split()[:2] for line in short.lines] == [line.split()[:2] for line in wide.lines]
+    assert "CN=kube-admin, O=system:masters" in wide.stdout
+    assert kcert("plan", "-o", "wide").stdout == wide.stdout
+
+
+def test_strict_tells_a_script_that_something_is_missing(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    whole = kcert("plan", "--strict")
+    (folder / "admin.crt").unlink()
+
+    lacking, told = kcert("plan", "--strict"), kcert("plan")
+
+    assert (whole.status, lacking.status, told.status) == (0, 1, 0)
+    assert lacking.stdout == told.stdout
+
+
+def test_a_user_who_is_not_in_kcert_yaml_is_in_the_plan(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+    assert kcert("client", "bob", "-g", "dev", "-q").status == 0
+
+    planned = kcert("plan")
+
+    assert planned.lines[-1].split()[:2] == ["current", "bob"]
+
+
+@pytest.mark.parametrize("command", ["plan", "all", "renew --all", "kubeconfig", "client bob"])
+def test_a_folder_below_a_file_is_wrong_use(kcert: Kcert, command: str) -> None:
+    (kcert.folder / "file").write_text("mine", encoding="utf-8")
+
+    assert_refused(kcert(*command.split(), "--dir", "file/pki"), 2, "file")
+
+
+def test_what_the_command_line_asks_for_is_remembered_and_kept(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    for name in ("kube-apiserver", "admin"):
+        (folder / f"{name}.crt").unlink()
+        (folder / f"{name}.key").unlink()
+
+    made = kcert("apiserver", "--san", "vip.example", "--san", "10.9.8.7", "--days", "90", "-q")
+    named = kcert("client", "admin", "--cn", "root@example", "--key", "ecdsa:P-384", "-q")
+    planned = json.loads(kcert.done("plan", "--format", "json").stdout)
+    renewed = kcert("renew", "kube-apiserver", "-q")
+
+    assert [ended.status for ended in (made, named, renewed)] == [0, 0, 0], made.stderr + named.stderr
+    assert {one["name"]: one["state"] for one in planned if one["state"] != "current"} == {}
+    server, admin = (judge.judged(judge.load(folder / f"{name}.crt")) for name in ("kube-apiserver", "admin"))
+    assert {"DNS:vip.example", "IP:10.9.8.7"} <= set(server.names)
+    assert server.days == 90
+    assert "root@example" in str(admin)
+
+
+def test_a_clients_sans_and_a_group_with_a_blank(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+
+    ended = kcert("client", "bob", "--san", "bob.example", "-g", "Acme Corp", "-q")
+
+    assert ended.status == 0, ended.stderr
+    found = judge.load(folder / "bob.crt")
+    assert found.subject.rfc4514_string() == "O=Acme Corp,CN=bob"
+    assert "DNS:bob.example" in judge.judged(found).names
+
+
+def test_groups_are_changed_only_when_that_is_asked_for(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki("course").folder
+    kcert.done("client", "bob", "-q")
+    before = (folder / "bob.key").read_bytes()
+
+    refused = kcert("client", "bob", "-g", "dev", "-q")
+    kept = judge.load(folder / "bob.crt").subject.rfc4514_string()
+    replaced = kcert("client", "bob", "-g", "dev", "--replace", "-q")
+
+    assert_refused(refused, 2, "--replace")
+    assert (kept, replaced.status) == ("CN=bob", 0)
+    assert judge.load(folder / "bob.crt").subject.rfc4514_string() == "O=dev,CN=bob"
+    assert (folder / "bob.key").read_bytes() == before
+
+
+def test_an_administrator_is_warned_of(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    warned, usual = kcert("client", "eve", "-g", "system:masters", "-q"), kcert("client", "bob", "-g", "dev", "-q")
+
+    assert "members of system:masters may do everything" in warned.stderr
+    assert usual.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("client --san x.example", "name one"),
+        ("ca --san x.example", "is a CA"),
+        ("client bob --key dsa:1", "rsa:2048"),
+        ("client bob --key rsa:1024", "rsa:2048"),
+        ("client bob --san a/b", "neither a DNS name nor an address"),
+        ("client bob --cn a/b", "--cn"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(kcert: Kcert, arguments: str, said: str) -> None:
+    assert_refused(kcert(*arguments.split()), 2, said)
