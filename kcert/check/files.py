@@ -304,7 +304,7 @@ def _signing_key_made(path: Path) -> str:
         word = bash.word(public)
         commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
         commands.append(f"  mv {word}.new {word}")
-    return bash.one_after_the_other(commands)
+    return f"{repairs.TOKENS_END}\n{bash.one_after_the_other(commands)}"
 
 
 def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> str:

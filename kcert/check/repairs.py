@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import bash, corrections, fields
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ _NO_KEY_HERE = "# The CA's key is not among the files found here: run this where
 _NO_CA_HERE = "# The CA is not among the files found here: run this where its files are, here called ca.crt and ca.key."
 _WHICH_KEY = (
     "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
+)
+TOKENS_END = "# This key signs the tokens of service accounts: a new one ends them all. Give it to every API server."
+    "# This key signs the tokens of service accounts: with a new one all of them end. Give it to every API server."
 )
 _THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
 
@@ -69,6 +73,8 @@ def reissue_commands(case: RuleContext, found: CertificateInstance, *, new_key: 
     if signer is None or beside(case, found) is None:
         return ""
     made = _leaf(case, found, signer, new_key=new_key)
+    if new_key and Role.SERVICE_ACCOUNT in found.roles:
+        made = f"{TOKENS_END}\n{made}"
     if found.is_authority and not found.embedded:
         # A CA that another one signed goes along in the chains of those that it signed.
         made = bash.one_after_the_other([made, *copied(case, found)])
