@@ -50,13 +50,18 @@ _SINCE = re.compile(r"(?:[0-9]{1,6}[smhd])+")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which log: ``since`` is a time like 1h30m (empty: from its beginning), and ``follow`` waits for more."""
+class LogRequest:
+    """Which log: of a component, or a file.
+
+    ``since`` is a time like 1h30m (empty: from its beginning), ``tail`` the number of lines at its end (None: all), and
+    ``follow`` waits for more.
+    """
 
     component: str
     via: Via | None = None
     follow: bool = False
     since: str = ""
+    tail: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class CertificateInstance:
+class LogSource:
     """How to get at a log: the command that prints it, why that one, and what was asked to find out."""
 
     command: Command
@@ -85,48 +90,62 @@ class CertificateInstance:
 
 
 def component(name: str) -> str:
-    """*name*, if it is a component; InputError with the near ones if not."""
-    if name in COMPONENTS:
+    """Return *name*, if it is a component or the path of a file; InputError with the near ones if not."""
+    if name in COMPONENTS or _is_file(name):
         return name
     near = difflib.get_close_matches(name, COMPONENTS, 2, 0.5) or [one for one in COMPONENTS if name and name in one]
     hint = f"did you mean {' or '.join(near)}?" if near else "there are"
     known = "" if near else f" {', '.join(COMPONENTS)}."
-    raise InputError(f"{name!a} is no component of a cluster; {hint}{known}")
+    raise InputError(f"{name!a} is not a component of a cluster, nor a file; {hint}{known}")
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).is_file()
 
 
 def back(since: str) -> str:
-    """*since*, if it is a time like 30s, 10m, 1h30m or 2d; InputError for anything else."""
+    """Return *since*, if it is a time like 30s, 10m, 1h30m or 2d; InputError for anything else."""
     if _SINCE.fullmatch(since):
         return since
-    raise InputError(f"--since {since!a} is no time: give a number and s, m, h or d, as in 30s, 10m, 1h30m or 2d.")
+    raise InputError(f"--since {since!a} is not a time: give a number and s, m, h or d, as in 30s, 10m, 1h30m or 2d.")
 
 
-def locate(wanted: Wanted, machine: Machine | None = None) -> CertificateInstance:
+def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
     """Find out which command prints the log.
 
     Raises InputError where there is no such component here, and ProgramError where nothing that could print its log
     works, saying what was tried.
     """
     machine = machine or Machine()
-    if wanted.via:
-        return _LOCATORS[wanted.via](wanted, machine, "you asked for it")
-    if wanted.component == "kubelet" or machine.has_unit(wanted.component):
+    if _is_file(request.component):
+        return _file(request)
+    if request.via:
+        return _LOCATORS[request.via](request, machine, "you asked for it")
+    if request.component == "kubelet" or machine.has_unit(request.component):
         why = (
             "the kubelet is a systemd unit in every installation"
-            if wanted.component == "kubelet"
+            if request.component == "kubelet"
             else "it is a systemd unit here"
         )
-        return _journal(wanted, machine, why)
-    here = machine.has_manifest(wanted.component)
+        return _journal(request, machine, why)
+    here = machine.has_manifest(request.component)
     try:
         why = (
             "it is a static pod here and the API server answers"
             if here
             else "it is no unit here and the API server answers"
         )
-        return _kubectl(wanted, machine, why)
+        return _kubectl(request, machine, why)
     except ProgramError as error:
-        return _runtime(wanted, machine, error, here=here)
+        return _runtime(request, machine, error, here=here)
+
+
+def _file(request: LogRequest) -> LogSource:
+    if request.since or request.via:
+        raise InputError("--since and --via are for the log of a component: a file is read with --tail and --follow.")
+    lines = str(request.tail) if request.tail is not None else "+1"
+    argv = ("tail", "-n", lines, *(("-F",) if request.follow else ()), "--", request.component)
+    return LogSource(Command(argv), "you named a file")
 
 
 def show(command: Command) -> None:
@@ -152,40 +171,42 @@ def _failed(command: Command, status: int) -> ProgramError:
     return ProgramError(f"{command.argv[0]} ended with status {status}; what it said stands above.{root}")
 
 
-def _runtime(wanted: Wanted, machine: Machine, refused: ProgramError, *, here: bool) -> CertificateInstance:
+def _runtime(request: LogRequest, machine: Machine, refused: ProgramError, *, here: bool) -> LogSource:
     """Ask the container runtime of this host, because the API server *refused* to answer."""
     why = "the API server does not answer, and the container runtime still has the log"
     if find("crictl"):
-        return _crictl(wanted, machine, why)
+        return _crictl(request, machine, why)
     if find("docker") and here:
-        return _docker(wanted, machine, why)
-    if here or wanted.component == "kube-proxy":
+        return _docker(request, machine, why)
+    if here or request.component == "kube-proxy":
         raise ProgramError(
-            f"{wanted.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
+            f"{request.component} is a pod here, and nothing that could print its log works: {refused} crictl and "
             "docker are "
-            f"not on this machine. The files themselves lie under /var/log/pods/kube-system_{wanted.component}-*."
+            f"not on this machine. The files themselves lie under /var/log/pods/kube-system_{request.component}-*."
         )
     raise InputError(
-        f"{wanted.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "
-        f"{refused} Run it on the host of {wanted.component}, or choose the way with --via."
+        f"{request.component} is neither a systemd unit nor a static pod on this machine, and no API server answers: "
+        f"{refused} Run it on the host of {request.component}, or choose the way with --via."
     )
 
 
-def _journal(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
-    argv = ["journalctl", "-u", wanted.component, "-l", "--no-pager"]
-    if wanted.since:
-        argv += ["--since", f"{wanted.since} ago"]
-    return CertificateInstance(Command((*argv, *_follow(wanted))), why)
+def _journal(request: LogRequest, _machine: Machine, why: str) -> LogSource:
+    argv = ["journalctl", "-u", request.component, "-l", "--no-pager"]
+    if request.since:
+        argv += ["--since", f"{request.since} ago"]
+    if request.tail is not None:
+        argv += ["-n", str(request.tail)]
+    return LogSource(Command((*argv, *_follow(request))), why)
 
 
-def _kubectl(wanted: Wanted, machine: Machine, why: str) -> CertificateInstance:
-    if wanted.component not in _LABELS:
-        raise InputError(f"{wanted.component} is never a pod, so kubectl has no log of it: use --via journalctl.")
+def _kubectl(request: LogRequest, machine: Machine, why: str) -> LogSource:
+    if request.component not in _LABELS:
+        raise InputError(f"{request.component} is never a pod, so kubectl has no log of it: use --via journalctl.")
     kubectl = ("kubectl", *_kubeconfig(machine))
     columns = "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName"
     ask = Command(
         (
-            *(*kubectl, "get", "pods", "-n", "kube-system", "-l", _LABELS[wanted.component]),
+            *(*kubectl, "get", "pods", "-n", "kube-system", "-l", _LABELS[request.component]),
             *("-o", columns, "--no-headers", "--request-timeout=5s"),
         ),
         limit=_ANSWER_SECONDS,
@@ -194,9 +215,9 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> CertificateInstance:
     pods = [line.split() for line in _answer(ask).splitlines()]
     names = [words for words in pods if words and _POD.fullmatch(words[0])]
     if not names:
-        raise ProgramError(f"kubectl finds no pod with the label {_LABELS[wanted.component]} in kube-system.")
+        raise ProgramError(f"kubectl finds no pod with the label {_LABELS[request.component]} in kube-system.")
     pod = next(
-        (name for name, *node in names if machine.host in (*node, name.removeprefix(f"{wanted.component}-"))),
+        (name for name, *node in names if machine.host in (*node, name.removeprefix(f"{request.component}-"))),
         names[0][0],
     )
     others = (
@@ -206,8 +227,8 @@ def _kubectl(wanted: Wanted, machine: Machine, why: str) -> CertificateInstance:
         if pod == names[0][0]
         else f" (this host's of {len(names)} pods)"
     )
-    argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(wanted), *_follow(wanted)]
-    return CertificateInstance(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
+    argv = [*kubectl, "logs", "-n", "kube-system", pod, *_go_since(request), *_tail(request), *_follow(request)]
+    return LogSource(Command(tuple(argv), asks=True), f"{why}{others}", (ask,))
 
 
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -220,30 +241,30 @@ def _kubeconfig(machine: Machine) -> tuple[str, ...]:
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))
 
 
-def _crictl(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
-    ask = Command(("crictl", "ps", "-a", "--name", f"^{wanted.component}$", "-q"), limit=_ANSWER_SECONDS)
-    container = _newest(ask, wanted)
-    return CertificateInstance(
-        Command(("crictl", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,)
+def _crictl(request: LogRequest, _machine: Machine, why: str) -> LogSource:
+    ask = Command(("crictl", "ps", "-a", "--name", f"^{request.component}$", "-q"), limit=_ANSWER_SECONDS)
+    container = _newest(ask, request)
+    return LogSource(
+        Command(("crictl", "logs", *_go_since(request), *_tail(request), *_follow(request), container)), why, (ask,)
     )
 
 
-def _docker(wanted: Wanted, _machine: Machine, why: str) -> CertificateInstance:
-    name = f"name=^k8s_{wanted.component}_"
+def _docker(request: LogRequest, _machine: Machine, why: str) -> LogSource:
+    name = f"name=^k8s_{request.component}_"
     ask = Command(("docker", "ps", "-a", "--filter", name, "--format", "{{.ID}}"), limit=_ANSWER_SECONDS)
-    container = _newest(ask, wanted)
-    return CertificateInstance(
-        Command(("docker", "logs", *_go_since(wanted), *_follow(wanted), container)), why, (ask,)
+    container = _newest(ask, request)
+    return LogSource(
+        Command(("docker", "logs", *_go_since(request), *_tail(request), *_follow(request), container)), why, (ask,)
     )
 
 
-def _newest(ask: Command, wanted: Wanted) -> str:
+def _newest(ask: Command, request: LogRequest) -> str:
     """The container that was made last, running or ended: both programs list it first."""
     containers = [line.strip() for line in _answer(ask).splitlines() if re.fullmatch(r"[0-9a-f]{8,64}", line.strip())]
     if containers:
         return containers[0]
     raise ProgramError(
-        f"`{format_command(ask.argv)}` lists no container: the kubelet never started {wanted.component}. `kcert logs "
+        f"`{format_command(ask.argv)}` lists no container: the kubelet never started {request.component}. `kcert logs "
         "kubelet` says why; often "
         "it is a mistake in the manifest."
     )
@@ -259,17 +280,21 @@ def _answer(ask: Command) -> str:
     raise ProgramError(f"`{format_command(ask.argv[:2])}` failed: {last}{stop}")
 
 
-def _go_since(wanted: Wanted) -> tuple[str, ...]:
+def _go_since(request: LogRequest) -> tuple[str, ...]:
     """--since as programs in Go take it: they know no days."""
-    hours = re.sub(r"(\d+)d", lambda days: f"{int(days[1]) * 24}h", wanted.since)
+    hours = re.sub(r"(\d+)d", lambda days: f"{int(days[1]) * 24}h", request.since)
     return (f"--since={hours}",) if hours else ()
 
 
-def _follow(wanted: Wanted) -> tuple[str, ...]:
-    return ("-f",) if wanted.follow else ()
+def _tail(request: LogRequest) -> tuple[str, ...]:
+    return (f"--tail={request.tail}",) if request.tail is not None else ()
 
 
-_LOCATORS: dict[Via, Callable[[Wanted, Machine, str], CertificateInstance]] = {
+def _follow(request: LogRequest) -> tuple[str, ...]:
+    return ("-f",) if request.follow else ()
+
+
+_LOCATORS: dict[Via, Callable[[LogRequest, Machine, str], LogSource]] = {
     "journalctl": _journal,
     "kubectl": _kubectl,
     "crictl": _crictl,

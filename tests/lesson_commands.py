@@ -33,7 +33,7 @@ RULES = _words(
 
 PROGRAMS = _words(
     "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep sed easyrsa cfssl "
-    "cfssljson kubeadm cp head ls stat ansible-playbook"
+    "cfssljson kubeadm cp mv rm head ls stat ansible-playbook"
 )
 """Every program that a lesson may tell a reader to start."""
 

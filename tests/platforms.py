@@ -1,6 +1,6 @@
 """The Pythons and the dependencies that kcert allows: ``python -m tests.platforms [--whole] [PYTHON...]``.
 
-For each Python that is here, of 3.10 to 3.13, an environment with the oldest allowed version of each dependency and
+For each Python that is here, of 3.10 to 3.14, an environment with the oldest allowed version of each dependency and
 one with the newest, in ``.platforms/``, and the tests in each: those of ``SUBSET``, or all with ``--whole``. With
 ``--openssl PATH``, which may be repeated, the tests of ``SUBSET`` for that openssl as well. 1 where a test failed.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.running import REPOSITORY
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 RESOLUTIONS = ("lowest", "highest")
 FOLDER = REPOSITORY / ".platforms"
 """Where the environments lie; git does not see it."""

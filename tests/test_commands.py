@@ -97,8 +97,8 @@ def test_a_client_that_cannot_be_is_refused(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("kube-schduler", "did you mean kube-scheduler? For a user of that name give --group GROUP."),
-        ("admn", "did you mean admin? For a user of that name give --group GROUP."),
+        ("kube-schduler", "did you mean kube-scheduler? For a user of that name use --group GROUP."),
+        ("admn", "did you mean admin? For a user of that name use --group GROUP."),
         ("kube-apiservr", "did you mean kube-apiserver, which `kcert apiserver` makes? For a user"),
         ("system:kube-schduler", "did you mean system:kube-scheduler?"),
         ("node1", "did you mean node01, which `kcert kubelet"),
@@ -148,24 +148,6 @@ def test_whoever_is_made_without_a_group_is_told_of(kcert: Kcert, tmp_path: Path
     assert "bob and developers are in no group: --group GROUP puts whoever is made into one." in lesson
     assert quiet.stderr == "kcert: carla is in no group: --group GROUP puts whoever is made into one.\n"
     assert not [one.stderr for one in others if "no group" in one.stderr or one.status]
-
-
-def test_a_group_comes_later_by_way_of_kcert_yaml(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
-    """What the refusal says, done to the letter, puts the user into the group."""
-    own = own_pki("course")
-    kcert.done("client", "jane", "--quiet", "--dir", "pki")
-    own.folder.rename(tmp_path / "lab")
-    config = tmp_path / "kcert.yaml"
-    kept = config.read_text(encoding="utf-8") if config.exists() else ""
-    config.unlink(missing_ok=True)
-
-    refused = kcert("client", "jane", "--group", "developers", "--dir", "lab")
-
-    assert_refused(refused, 2, "in no group", "`kcert init` writes one", "`kcert renew jane --stale --dir lab`")
-    line = " ".join(refused.stderr.split()).partition("under users: `")[2].partition("`")[0]
-    config.write_text(f"{kept}users:\n  {line}\n", encoding="utf-8")
-    kcert.done("renew", "jane", "--stale", "--dir", "lab", "--quiet")
-    assert judge.judged(judge.load(tmp_path / "lab/jane.crt")).subject == ("CN=jane", "O=developers")
 
 
 def _resigned(folder: Path, *dates: str) -> None:
@@ -226,9 +208,9 @@ def test_a_client_whom_nobody_knows_stays_in_the_groups_of_the_certificate(kcert
     other = kcert("client", "zoe", "--group", "b", "--quiet")
 
     assert again == same == "kept  zoe  current\n"
-    assert_refused(other, 2, "zoe has a certificate already, in a", "`kcert renew zoe --stale`")
+    assert_refused(other, 2, "zoe has a certificate already, in a", "--replace")
     assert snapshot(tmp_path) == before
-    # What it says is the way.
+    # kcert.yaml is another way.
     config.write_text("key: {algorithm: ecdsa}\nusers: [{name: zoe, groups: [b]}]\n", encoding="utf-8")
     kcert.done("renew", "zoe", "--stale", "--quiet")
     assert judge.judged(judge.load(tmp_path / "pki/zoe.crt")).subject == ("CN=zoe", "O=b")

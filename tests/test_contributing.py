@@ -161,3 +161,41 @@ def test_what_the_text_names_is_there() -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)", TEXT))))
 def test_the_make_targets_named_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+(WAY,) = re.findall(r"<!-- way -->\n\n((?:    .*\n)+)", TEXT)
+
+TRACE = """
+import sys
+stack, way = [], []
+
+def follow(frame, event, _):
+    module = frame.f_globals.get("__name__") or ""
+    if not module.startswith("kcert."):
+        return
+    if event == "call":
+        own = frame.f_locals.get("self")
+        inside = [type(own).__name__] if own is not None else []
+        stack.append(".".join([module, *inside, frame.f_code.co_name]))
+        if stack[-1] == "kcert.shell.run" and not way:
+            way.extend(stack)
+    elif event == "return" and stack:
+        stack.pop()
+
+from kcert import cli
+sys.argv = ["kcert", "client", "admin"]
+sys.setprofile(follow)
+cli.run()
+sys.setprofile(None)
+print("\\n".join(["the way:", *way]))
+"""
+
+
+def test_the_way_of_one_certificate_is_as_it_says(kcert: Kcert) -> None:
+    kcert.done("ca", "-q")
+
+    ended = output([sys.executable, "-c", TRACE], kcert.folder, PYTHONPATH=str(REPOSITORY))
+
+    called = ended.stdout.partition("the way:\n")[2].splitlines()
+    written = [line.split()[0] for line in WAY.splitlines()]
+    assert called[called.index(written[0]) :] == written, ended.stderr

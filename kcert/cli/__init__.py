@@ -59,7 +59,11 @@ COMMANDS = {
     "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
     "check": Entry("check", "What is wrong with them, why, and the commands that mend it.", _LOOK),
     "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
-    "diagnose": Entry("diagnose", "From log lines about TLS to cause, proof and repair.", _LOOK),
+    "diagnose": Entry(
+        "diagnose",
+        "Explain log lines about TLS, certificates and access, with a proof and a fix.",
+        _LOOK,
+    ),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
     "practice": Entry("practice", "Labs: repair what is broken, and be told whether it works.", _LEARN),
     "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),

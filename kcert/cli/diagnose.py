@@ -39,7 +39,7 @@ def command(
     ] = "",
     format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Explain log lines about TLS, certificates and access: for each the cause, a proof and a fix."""
+    """Explain log lines about TLS, certificates and access, with a proof and a fix."""
     import contextlib
     import sys
 

@@ -102,7 +102,7 @@ def kubelet(
     """Make the certificates of the kubelets."""
     cluster = context.cluster(options.config)
     known = profiles.certificates(cluster)
-    _issue(options, "kubelet", cluster, known, profiles.kubelets(known, nodes or ()))
+    _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
 
 
 @takes(Chapter)

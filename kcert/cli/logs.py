@@ -10,12 +10,19 @@ from kcert.logs import COMPONENTS, Via
 
 
 def _components(incomplete: str) -> list[str]:
-    """The components that the shell may complete what was typed to."""
-    return [one for one in COMPONENTS if one.startswith(incomplete)]
+    """Return the components that begin with *incomplete*, for the shell."""
+    return [name for name in COMPONENTS if name.startswith(incomplete)]
 
 
 def command(
-    component: Annotated[str, typer.Argument(help="etcd, kubelet, kube-apiserver, ...", autocompletion=_components)],
+    component: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT|FILE",
+            help="etcd, kubelet, kube-apiserver, ... or a log file.",
+            autocompletion=_components,
+        ),
+    ],
     *,
     via: Annotated[
         Via | None,
@@ -25,6 +32,9 @@ def command(
     since: Annotated[
         str | None, typer.Option("--since", help="No further back than this: 30s, 10m, 1h, 2d.", metavar="TIME")
     ] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=0, help="Only so many lines at its end.", metavar="LINES")
+    ] = None,
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Print what the log means in place of the log, as `kcert diagnose`.")
     ] = False,
@@ -32,27 +42,31 @@ def command(
         Literal["text", "json"], typer.Option("--format", help="How to print what --diagnose finds.")
     ] = "text",
 ) -> None:
-    """The log of a component: finds out how the cluster is installed, shows the command that prints it, and runs it."""
+    """Print the log of a component, with the command that is right for this installation."""
     from kcert import logs
     from kcert.errors import FOUND, InputError
     from kcert.ui import logs as view
 
     if follow and diagnose:
-        raise InputError("--diagnose reads a log to its end, and with --follow it has none: leave one of them out.")
+        raise InputError(
+            "--diagnose cannot be combined with --follow; use `journalctl -f -u COMPONENT | kcert diagnose`."
+        )
     if format == "json" and not diagnose:
-        raise InputError("--format json is for what --diagnose finds: add it, or leave --format out.")
-    wanted = logs.Wanted(logs.component(component), via, follow, logs.back(since) if since is not None else "")
-    found = logs.locate(wanted)
+        raise InputError("--format json needs --diagnose.")
+    back = logs.back(since) if since is not None else ""
+    request = logs.LogRequest(logs.component(component), via, follow, back, tail)
+    source = logs.locate(request)
     if not diagnose:
-        view.announce(wanted, found)
-        logs.show(found.command)
+        view.announce(request, source)
+        logs.show(source.command)
         return
-    from kcert.diagnose import diagnose as judge
+    from kcert.diagnose import diagnose as diagnose_log
+    from kcert.diagnose.context import kind_of_machine
     from kcert.ui import diagnosis
 
     if format == "text":
-        view.announce(wanted, found)
-    judged = judge(logs.read_lines(found.command))
-    diagnosis.show(judged, format)
-    if judged.findings:
+        view.announce(request, source)
+    result = diagnose_log(logs.read_lines(source.command), machine=kind_of_machine())
+    diagnosis.show(result, format)
+    if result.findings:
         raise typer.Exit(FOUND)

@@ -199,10 +199,9 @@ def explain(
 def _candidates(line: bytes) -> list[_Candidate]:
     """The patterns that may match a line, in order."""
     prefilter = _prefilter()
-    words = set(_words(line))
-    tokens = words & prefilter.keys()
-    if not tokens and b"[" in line and (b"\x1b" in line or b"^[" in line or b"u001b" in line or b"033" in line):
-        tokens = set(_words(clean(line).encode())) & prefilter.keys()
+    if b"\x1b" in line or b"^[[" in line or b"u001b" in line or b"033[" in line:
+        line = clean(line).encode()  # colors may stand within a word
+    tokens = set(_words(line)) & prefilter.keys()
     found = [candidate for token in tokens for candidate in prefilter[token]]
     return sorted(found, key=lambda candidate: candidate.position)
 
@@ -245,7 +244,8 @@ def _cut_off(line: bytes) -> Explanation | None:
                 "journalctl -u COMPONENT -l --no-pager   # -l and --no-pager: nothing is cut off\n"
                 "# COMPONENT: the unit that writes this log\n"
                 "kubectl logs -n kube-system POD   # POD: where the component is a pod",
-                "# with kcert\nkcert logs COMPONENT --diagnose   # reads the log itself",
+                "# COMPONENT: the component that writes this log\n"
+                "kcert logs COMPONENT --diagnose   # reads the log itself",
             )
     return None
 

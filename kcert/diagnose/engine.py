@@ -378,11 +378,11 @@ class _Renderer:
         if own in recipes:
             by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
             return [own, *by_hand]
-        if self.kind in _PRINTED_BY_HAND:
-            return [name for name in (_KCERT, "openssl") if name in recipes]
-        if self.kind and "any" in recipes:
+        usual = (_KCERT, "openssl") if self.kind in _PRINTED_BY_HAND else _UNKNOWN
+        if self.kind and self.kind not in _PRINTED_BY_HAND and "any" in recipes:
             return []
-        return [name for name in _UNKNOWN if name in recipes]
+        chosen = [name for name in usual if name in recipes]
+        return chosen if chosen or "any" in recipes else list(recipes)
 
 
 def _capital(noun: str) -> str:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import select
-import stat
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -59,9 +58,6 @@ def log_file(path: Path) -> Iterator[bytes]:
     """Yield the lines of a log file; InputError where it cannot be read, or is a device."""
     try:
         with open_at_once(path) as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or os.isatty(stream.fileno())):
-                raise InputError(f"{path} is a device, not a log file.")
             yield from log_lines(stream, str(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None

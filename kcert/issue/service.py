@@ -27,7 +27,7 @@ def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
     """
     result = None
     for part, wanted in _parts(ctx, specs):
-        done = _issue_in_folder(part, wanted)
+        done = _execute(part, wanted)
         if part.root == ctx.root:
             result = done
         if done and done.stopped:
@@ -62,36 +62,39 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     yield here
 
 
-def _issue_in_folder(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
-    if not ctx.reporter.executes:
-        ctx.reporter.on_plan(ctx, plan(ctx, specs))
+def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
+    """Plan *specs* and carry the plans out, in one folder; a reporter that executes nothing is given the plans."""
+    reporter = ctx.reporter
+    if not reporter.executes:
+        reporter.on_plan(ctx, plan(ctx, specs))
         return None
     result = None
     try:
-        result = _execute(ctx, specs)
+        if Workspace.is_unfinished(ctx.root):
+            with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait):
+                pass  # what was stopped half-way is completed before the status is read
+        if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
+            # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
+            plan(ctx, specs)
+        with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+            work = plan(ctx, specs)
+            reporter.on_plan(ctx, work)
+            executor = Executor(ctx, store)
+            with contextlib.suppress(StoppedError):
+                (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
+            _remember(ctx, store, executor)
+        done = {issued.plan.certificate.name for issued in executor.issued}
+        left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
+        missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.primary).exists())
+        result = Result(tuple(executor.issued), work.kept, left, missing)
     finally:
-        ctx.reporter.on_end(result)
+        reporter.on_end(result)
     return result
 
 
-def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result:
-    if Workspace.is_unfinished(ctx.root):
-        with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait):
-            pass  # what was stopped half-way is completed before the status is read
-    if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
-        # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
-        plan(ctx, specs)
-    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        work = plan(ctx, specs)
-        ctx.reporter.on_plan(ctx, work)
-        executor = Executor(ctx, store)
-        with contextlib.suppress(StoppedError):
-            (executor.run_in_parallel if ctx.parallel else executor.run)(work.plans)
-        memory = store.memory
-        requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
-        example = memory.example or (ctx.is_example and bool(executor.issued))
-        store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))
-    done = {issued.plan.certificate.name for issued in executor.issued}
-    left = tuple(plan for plan in work.plans if plan.certificate.name not in done)
-    missing = tuple(spec for spec in ctx.specs if not (ctx.root / spec.files.primary).exists())
-    return Result(tuple(executor.issued), work.kept, left, missing)
+def _remember(ctx: Context, store: Workspace, executor: Executor) -> None:
+    """Keep what the folder is made for, and what was asked for on the command line."""
+    memory = store.memory
+    requests = {name: {**memory.requests.get(name, {}), **request} for name, request in ctx.requests.items()}
+    example = memory.example or (ctx.is_example and bool(executor.issued))
+    store.remember(replace(memory, example=example, requests={**memory.requests, **requests}))

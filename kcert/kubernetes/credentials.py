@@ -93,7 +93,7 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     )
     if found:
         return found
-    if why := profiles.PROFILES[folder.cluster.profile].why_absent(name):
+    if why := profiles.why_absent(folder.cluster, name):
         raise InputError(f"{name!a}: {why}.")
     choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
     listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")

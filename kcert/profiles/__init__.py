@@ -73,7 +73,7 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     for name in names:
         found = named(wanted, name)
         if not found:
-            why = PROFILES[cluster.profile].why_absent(name)
+            why = why_absent(cluster, name)
             raise InputError(
                 f"{name!a}: {why}." if why else f"{name!a} is not a certificate of this cluster{near(name, wanted)}"
             )
@@ -154,13 +154,22 @@ def _line(cluster: Cluster, certificate: Certificate) -> int:
     return next((host.line for host in hosts if host.name == certificate.host), 0)
 
 
-def kubelets(known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
-    """The certificates of the kubelets on *nodes*; of all where none is named."""
+def why_absent(cluster: Cluster, name: str) -> str | None:
+    """Return why the cluster has no certificate called *name* where one could be expected; None without a reason."""
+    if any(name in (node.name, f"kubelet-client-{node.name}") for node in cluster.bootstrap_nodes):
+        return "the node bootstraps, so it gets its certificates from the cluster; `kcert bootstrap` makes the token"
+    return PROFILES[cluster.profile].why_absent(name)
+
+
+def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
+    """Return the certificates of the kubelets on *nodes*; of all where none is named."""
     all_of_them = tuple(one for one in known if one.chapter == "kubelet")
     nodes = tuple(nodes)
     hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
     for node in nodes:
         if node not in hosts:
+            if why := why_absent(cluster, node):
+                raise InputError(f"{node!a}: {why}.")
             close = difflib.get_close_matches(node, hosts, 3) or hosts
             raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
     return tuple(one for one in all_of_them if not nodes or one.host in nodes)
@@ -206,7 +215,7 @@ def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
 
 
 def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
-    if why := PROFILES[cluster.profile].why_absent(name):
+    if why := why_absent(cluster, name):
         raise InputError(f"{name!a}: {why}.")
     if why := check_names.user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")

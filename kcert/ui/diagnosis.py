@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from kcert.interruptions import defer_signals
 from kcert.ui.console import block, clean_line, heading, say, screen
 
 if TYPE_CHECKING:
@@ -39,10 +40,11 @@ def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
         for finding in findings:
             paused = paused or (finding is None and diagnoser.read > 0)
             if paused:
-                for new in diagnoser.result().findings[shown:]:
-                    shown += 1
-                    _finding(shown, new)
-                sys.stdout.flush()
+                with defer_signals():  # a finding is printed as a whole
+                    for new in diagnoser.result().findings[shown:]:
+                        shown += 1
+                        _finding(shown, new)
+                    sys.stdout.flush()
     except KeyboardInterrupt:
         if not diagnoser.read:
             raise

@@ -1,4 +1,4 @@
-"""Which command prints a log, and why."""
+"""The command that prints a log, and the reason for it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from kcert.ui.console import clean_line, command_line, say, screen
 
 if TYPE_CHECKING:
-    from kcert.logs import CertificateInstance, Wanted
+    from kcert.logs import LogRequest, LogSource
 
 
-def announce(wanted: Wanted, found: CertificateInstance) -> None:
+def announce(request: LogRequest, source: LogSource) -> None:
     """Say which command comes and why, before it prints anything itself."""
-    for asked in found.asked:
+    for asked in source.asked:
         say("Which one is it?")
         screen().print()
         command_line(asked.argv)
         screen().print()
-    say(f"The log of {wanted.component}, with {found.command.argv[0]}: {clean_line(found.why)}.")
+    say(f"The log of {request.component}, with {source.command.argv[0]}: {clean_line(source.why)}.")
     screen().print()
-    command_line(found.command.argv)
+    command_line(source.command.argv)
     screen().print()
     sys.stdout.flush()  # what the program prints does not go through kcert, and must not come first

@@ -10,7 +10,7 @@ import pytest
 
 from kcert import logs, shell
 from kcert.errors import InputError, ProgramError
-from kcert.logs import Machine, Wanted, locate
+from kcert.logs import LogRequest, Machine, locate
 
 if TYPE_CHECKING:
     from pytest_subprocess import FakeProcess
@@ -50,7 +50,7 @@ def add_manifest(machine: Machine, name: str) -> None:
     path.touch()
 
 
-def format_command(wanted: Wanted, machine: Machine) -> str:
+def format_command(wanted: LogRequest, machine: Machine) -> str:
     return " ".join(locate(wanted, machine).command.argv)
 
 
@@ -60,16 +60,16 @@ def format_command(wanted: Wanted, machine: Machine) -> str:
 @pytest.mark.parametrize("name", ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"])
 def test_a_unit_logs_to_the_journal(machine: Machine, name: str) -> None:
     add_unit(machine, name)
-    assert format_command(Wanted(name), machine) == f"journalctl -u {name} -l --no-pager"
+    assert format_command(LogRequest(name), machine) == f"journalctl -u {name} -l --no-pager"
 
 
 def test_the_kubelet_is_a_unit_everywhere(machine: Machine) -> None:
     add_manifest(machine, "kube-apiserver")
-    assert format_command(Wanted("kubelet"), machine) == "journalctl -u kubelet -l --no-pager"
+    assert format_command(LogRequest("kubelet"), machine) == "journalctl -u kubelet -l --no-pager"
 
 
 def test_the_journal_followed_and_from_when(machine: Machine) -> None:
-    found = locate(Wanted("kubelet", follow=True, since="1h30m"), machine)
+    found = locate(LogRequest("kubelet", follow=True, since="1h30m"), machine)
     assert found.command.argv == ("journalctl", "-u", "kubelet", "-l", "--no-pager", "--since", "1h30m ago", "-f")
 
 
@@ -79,13 +79,13 @@ def test_the_journal_followed_and_from_when(machine: Machine) -> None:
 def test_a_static_pod_is_asked_of_the_api_server(machine: Machine, fp: FakeProcess) -> None:
     add_manifest(machine, "etcd")
     fp.register(GET_PODS.format("etcd").split(), stdout="etcd-controlplane01   controlplane01\n")
-    assert format_command(Wanted("etcd"), machine) == "kubectl logs -n kube-system etcd-controlplane01"
+    assert format_command(LogRequest("etcd"), machine) == "kubectl logs -n kube-system etcd-controlplane01"
 
 
 def test_of_several_pods_this_hosts_own(machine: Machine, fp: FakeProcess) -> None:
     add_manifest(machine, "etcd")
     fp.register(GET_PODS.format("etcd").split(), stdout="etcd-a   a\netcd-controlplane01   controlplane01\n")
-    found = locate(Wanted("etcd", since="2d", follow=True), machine)
+    found = locate(LogRequest("etcd", since="2d", follow=True), machine)
     assert found.command.argv == ("kubectl", "logs", "-n", "kube-system", "etcd-controlplane01", "--since=48h", "-f")
     assert "this host's of 2 pods" in found.why
 
@@ -93,7 +93,7 @@ def test_of_several_pods_this_hosts_own(machine: Machine, fp: FakeProcess) -> No
 def test_kube_proxy_is_a_daemon_set(machine: Machine, fp: FakeProcess) -> None:
     command = GET_PODS.replace("component={}", "k8s-app=kube-proxy").split()
     fp.register(command, stdout="kube-proxy-x7k2p   node01\n")
-    assert format_command(Wanted("kube-proxy"), machine) == "kubectl logs -n kube-system kube-proxy-x7k2p"
+    assert format_command(LogRequest("kube-proxy"), machine) == "kubectl logs -n kube-system kube-proxy-x7k2p"
 
 
 def test_kubeadms_kubeconfig_is_used_where_the_user_has_none(
@@ -105,13 +105,13 @@ def test_kubeadms_kubeconfig_is_used_where_the_user_has_none(
     admin = machine.root / "etc/kubernetes/admin.conf"
     admin.touch()
     fp.register(["kubectl", "--kubeconfig", str(admin), *GET_PODS.format("etcd").split()[1:]], stdout="etcd-a a\n")
-    assert format_command(Wanted("etcd"), machine).startswith(f"kubectl --kubeconfig {admin} logs ")
+    assert format_command(LogRequest("etcd"), machine).startswith(f"kubectl --kubeconfig {admin} logs ")
 
 
 def test_what_kubectl_prints_is_not_believed_to_be_a_name(machine: Machine, fp: FakeProcess) -> None:
     fp.register(GET_PODS.format("etcd").split(), stdout="--kubeconfig=/tmp/evil x\n\x1b[31m\n")
     with pytest.raises(ProgramError, match="finds no pod with the label component=etcd"):
-        locate(Wanted("etcd", via="kubectl"), machine)
+        locate(LogRequest("etcd", via="kubectl"), machine)
 
 
 # --- the API server is down
@@ -122,7 +122,7 @@ def test_crictl_when_the_api_server_is_down(machine: Machine, fp: FakeProcess, p
     programs.add("crictl")
     fp.register(GET_PODS.format("kube-apiserver").split(), stderr=REFUSED, returncode=1)
     fp.register(["crictl", "ps", "-a", "--name", "^kube-apiserver$", "-q"], stdout=f"{CONTAINER}\n{'ab' * 32}\n")
-    found = locate(Wanted("kube-apiserver", since="10m"), machine)
+    found = locate(LogRequest("kube-apiserver", since="10m"), machine)
     assert found.command.argv == ("crictl", "logs", "--since=10m", CONTAINER)
     assert "the API server does not answer" in found.why
 
@@ -134,7 +134,7 @@ def test_docker_on_old_clusters(machine: Machine, fp: FakeProcess, programs: set
     fp.register(
         ["docker", "ps", "-a", "--filter", "name=^k8s_kube-apiserver_", "--format", "{{.ID}}"], stdout="4c5d6e7f8a9b\n"
     )
-    assert format_command(Wanted("kube-apiserver", follow=True), machine) == "docker logs -f 4c5d6e7f8a9b"
+    assert format_command(LogRequest("kube-apiserver", follow=True), machine) == "docker logs -f 4c5d6e7f8a9b"
 
 
 def test_no_kubectl_at_all(
@@ -145,7 +145,7 @@ def test_no_kubectl_at_all(
     programs.add("crictl")
     fp.pass_command(GET_PODS.format("etcd").split())
     fp.register(["crictl", "ps", "-a", "--name", "^etcd$", "-q"], stdout=f"{CONTAINER}\n")
-    assert format_command(Wanted("etcd"), machine) == f"crictl logs {CONTAINER}"
+    assert format_command(LogRequest("etcd"), machine) == f"crictl logs {CONTAINER}"
 
 
 def test_a_container_that_was_never_started_sends_to_the_kubelets_log(
@@ -156,7 +156,7 @@ def test_a_container_that_was_never_started_sends_to_the_kubelets_log(
     fp.register(GET_PODS.format("etcd").split(), stderr=REFUSED, returncode=1)
     fp.register(["crictl", "ps", "-a", "--name", "^etcd$", "-q"], stdout="")
     with pytest.raises(ProgramError, match=r"never started etcd\. `kcert logs kubelet` says why"):
-        locate(Wanted("etcd"), machine)
+        locate(LogRequest("etcd"), machine)
 
 
 def test_crictl_that_may_not_ask(machine: Machine, fp: FakeProcess) -> None:
@@ -166,7 +166,7 @@ def test_crictl_that_may_not_ask(machine: Machine, fp: FakeProcess) -> None:
         returncode=1,
     )
     with pytest.raises(ProgramError, match=r"`crictl ps` failed: .*permission denied") as raised:
-        locate(Wanted("etcd", via="crictl"), machine)
+        locate(LogRequest("etcd", via="crictl"), machine)
     assert "\x1b" not in str(raised.value)
 
 
@@ -175,14 +175,14 @@ def test_nothing_that_could_print_it(machine: Machine, fp: FakeProcess, programs
     add_manifest(machine, "etcd")
     fp.register(GET_PODS.format("etcd").split(), stderr=REFUSED, returncode=1)
     with pytest.raises(ProgramError, match=r"/var/log/pods/kube-system_etcd-\*"):
-        locate(Wanted("etcd"), machine)
+        locate(LogRequest("etcd"), machine)
 
 
 def test_a_component_that_is_not_here(machine: Machine, fp: FakeProcess, programs: set[str]) -> None:
     programs.add("docker")
     fp.register(GET_PODS.format("etcd").split(), stderr=REFUSED, returncode=1)
     with pytest.raises(InputError, match="neither a systemd unit nor a static pod on this machine"):
-        locate(Wanted("etcd"), machine)
+        locate(LogRequest("etcd"), machine)
 
 
 # --- what was asked for
@@ -191,12 +191,12 @@ def test_a_component_that_is_not_here(machine: Machine, fp: FakeProcess, program
 def test_via_is_obeyed_whatever_is_installed(machine: Machine, fp: FakeProcess) -> None:
     add_unit(machine, "etcd")
     fp.register(["crictl", "ps", "-a", "--name", "^etcd$", "-q"], stdout=f"{CONTAINER}\n")
-    assert format_command(Wanted("etcd", via="crictl"), machine) == f"crictl logs {CONTAINER}"
+    assert format_command(LogRequest("etcd", via="crictl"), machine) == f"crictl logs {CONTAINER}"
 
 
 def test_kubectl_has_no_log_of_the_kubelet(machine: Machine) -> None:
     with pytest.raises(InputError, match="use --via journalctl"):
-        locate(Wanted("kubelet", via="kubectl"), machine)
+        locate(LogRequest("kubelet", via="kubectl"), machine)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def _is_step(how: str, event: str, details: tuple[object, ...]) -> bool:
         return False
     path, _, flags = details
     writes = os.O_CREAT if how == "full" else os.O_WRONLY | os.O_RDWR
-    return isinstance(flags, int) and bool(flags & writes) and not str(path).startswith(("/dev/", "/proc/"))
+    opened_before = isinstance(path, int)  # a standard stream: it takes no room, and makes no file
+    is_file = not opened_before and not str(path).startswith(("/dev/", "/proc/"))
+    return isinstance(flags, int) and bool(flags & writes) and is_file
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def test_a_missing_curl_is_said(own_pki: Callable[..., Pki], kcert: Kcert, tmp_p
         (("/a b", "--as", "admin"), "no path of the API"),
         (("/a\x1b[0m", "--as", "admin"), "no path of the API"),
         (("/version", "--as", "nod01"), "did you mean node01"),
-        (("/version", "--as", "kube-apiserver"), "not a certificate that somebody shows"),
+        (("/version", "--as", "kube-apiserver"), "kube-apiserver is not a client of the API server"),
         (("/version", "--as", "admin", "--server", "ftp://x"), "--server 'ftp://x'"),
         (("/version",), "--as"),
     ],

@@ -250,7 +250,7 @@ def test_the_file_is_for_its_owner_alone(own_pki: Callable[..., Pki], kcert: Kce
     assert "kubectl apply --server-side -f export/cert-manager.yaml" in said.stdout
     assert "PRIVATE" not in said.stdout + said.stderr
     assert "tls.key" not in said.stdout
-    assert "as it was" in again.stdout
+    assert "(unchanged)" in again.stdout
     assert [one.name for one in path.parent.iterdir()] == ["cert-manager.yaml"]
 
 

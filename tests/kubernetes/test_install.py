@@ -154,6 +154,13 @@ def test_a_node_that_bootstraps_has_no_certificate_and_no_secret_of_the_control_
     assert control["manifests/bootstrap-token.yaml"][1] == 0o600
 
 
+@pytest.mark.parametrize("command", ["kubelet", "kubeconfig", "renew"])
+def test_a_node_that_bootstraps_is_told_apart(unpacked: Callable[[str], Path], command: str) -> None:
+    refused = Kcert(unpacked("hardway").parent)(command, "node02")
+
+    assert_refused(refused, 2, "'node02': the node bootstraps", "`kcert bootstrap` makes the token")
+
+
 def test_the_api_server_of_the_book_may_ask_kubelets_only_once_it_is_bound(unpacked: Callable[[str], Path]) -> None:
     manifests = unpacked("kelsey") / "server/manifests"
     said = (unpacked("kelsey") / "server/INSTALL.md").read_text(encoding="utf-8")
@@ -395,6 +402,27 @@ def test_a_foreign_encryption_config_is_left_alone(own_pki: Callable[..., Pki], 
 
     assert_refused(kcert("encryption-config"), 2, "as kcert writes it")
     assert "kms" in path.read_text(encoding="utf-8")
+
+
+# --- the schemas of Kubernetes
+
+
+@pytest.mark.parametrize("release", ["1.27", "1.31"])
+def test_static_pods_and_objects_fit_the_schemas(unpacked: Callable[[str], Path], release: str) -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    home = unpacked("kubeadm").parent
+    objects = [
+        document
+        for path in (home / "unpacked/cp1/manifests").iterdir()
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+    for component in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        text = Kcert(home).done("flags", component, "--format", "manifest", "--kubernetes-version", release).stdout
+        objects.append(yaml.safe_load(text))
+
+    assert {one["kind"] for one in objects} == {"Pod", "Secret", "ClusterRoleBinding"}
+    for one in objects:
+        validator.validate(one, release, strict=True)
 
 
 # --- the book's own commands

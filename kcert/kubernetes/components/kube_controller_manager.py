@@ -63,8 +63,8 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
             "crt",
             "the same, behind the front proxy",
         )
-    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates them")
-    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "and authorizes them")
+    yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
+    yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
     yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
     if instance.version.minor < 22:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
