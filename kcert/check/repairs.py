@@ -35,8 +35,6 @@ _WHICH_KEY = (
     "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
 )
 TOKENS_END = "# This key signs the tokens of service accounts: a new one ends them all. Give it to every API server."
-    "# This key signs the tokens of service accounts: with a new one all of them end. Give it to every API server."
-)
 _THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
 
 
