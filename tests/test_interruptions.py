@@ -156,14 +156,14 @@ def test_an_interruption_stops_the_program_and_leaves_nothing_half(  # noqa: PLR
     assert (own.folder / "admin.crt").exists()
 
 
-def test_ctrl_c_while_certificates_are_read_ends_openssl_too(
+def test_ctrl_c_while_a_certificate_is_shown_ends_openssl_too(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
 ) -> None:
     own_pki("course")
     hanging = fake_openssl(
         tmp_path, f'if [ "$1" != version ]; then echo $$ > {tmp_path}/pid; exec tail -f /dev/null; fi'
     )
-    with kcert.started("plan", "--openssl", hanging) as process:
+    with kcert.started("show", "pki/admin.crt", "--openssl", hanging) as process:
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="ascii").strip())
         os.kill(process.pid, signal.SIGINT)
         process.communicate(timeout=30)

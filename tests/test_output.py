@@ -40,6 +40,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     "bundle": ("bundle", "node01", "--output", "-"),
     "export": ("export", "ansible"),
     "call": ("call", "/version", "--as", "admin"),
+    "bootstrap": ("bootstrap",),
+    "encryption-config": ("encryption-config",),
     "renew": ("renew", "admin", "--quiet"),
     "csr": ("csr", "new", "mallory"),
     "show": ("show", "pki/ca.crt"),

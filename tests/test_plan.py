@@ -123,3 +123,25 @@ def test_an_administrator_is_warned_of(own_pki: Callable[..., Pki], kcert: Kcert
 )
 def test_what_cannot_be_asked_for_is_refused(kcert: Kcert, arguments: str, said: str) -> None:
     assert_refused(kcert(*arguments.split()), 2, said)
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "file"),
+    [("course", "admin", "admin.key"), ("kubeadm", "sa", "pki/sa.key"), ("kubeadm", "sa", "pki/sa.pub")],
+)
+def test_a_key_that_is_cut_short_is_stale_and_the_plan_says_what_mends_it(
+    own_pki: Callable[..., Pki], kcert: Kcert, profile: str, name: str, file: str
+) -> None:
+    folder = own_pki(profile).folder
+    key = folder / file
+    key.write_bytes(key.read_bytes()[:-60])
+
+    planned = {one["name"]: one for one in json.loads(kcert.done("plan", "--format", "json", "-d", folder).stdout)}
+    kept = kcert("all", "-q", "-d", folder)
+    fixed = kcert("renew", name, "--new-key", "-q", "-d", folder)
+    after = {one["name"]: one for one in json.loads(kcert.done("plan", "--format", "json", "-d", folder).stdout)}
+
+    assert (planned[name]["state"], planned[name]["usable"]) == ("stale", False)
+    assert "damaged" in planned[name]["reasons"][0]
+    assert f"kcert renew {name} --new-key" in kept.stdout
+    assert (fixed.status, after[name]["state"]) == (0, "current"), fixed.stderr

@@ -18,6 +18,7 @@ from kcert.check import (
 )
 from kcert.check.context import RuleContext
 from kcert.check.rule import Finding, Rule, Severity, Violation
+from kcert.clusters import KIND, KUBEADM, cluster_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ def check(case: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...
     for name, faults in found.items():
         accused[name] = {fault.path for fault in faults}
     findings = [
-        _finding(rule, fault)
+        _finding(case, rule, fault)
         for rule in chosen
         for fault in found[rule.name]
         if not any(fault.path in accused[better] for better in rule.yields_to)
@@ -50,9 +51,25 @@ def check(case: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...
     return tuple(sorted(dict.fromkeys(findings), key=_badness))
 
 
-def _finding(rule: Rule, fault: Violation) -> Finding:
+_RENEWED = frozenset(
+    {"expired", "expiring-soon", "not-yet-valid", "wrong-issuer", "key-mismatch", "weak-signature", "duplicate-serial"}
+)
+"""Rules whose findings on a certificate end when the cluster's own tool renews it."""
+
+
+def _finding(case: RuleContext, rule: Rule, fault: Violation) -> Finding:
+    kind = cluster_kind_of(fault.path) or (case.survey.kind if case.survey.kind in (KUBEADM, KIND) else None)
+    own = kind.renewal_command(fault.path) if kind and rule.name in _RENEWED and not fault.authority else None
     return Finding(
-        rule.name, rule.severity, fault.path, fault.message, fault.evidence, fault.fix, authority=fault.authority
+        rule.name,
+        rule.severity,
+        fault.path,
+        fault.message,
+        fault.evidence,
+        fault.fix,
+        authority=fault.authority,
+        cluster_fix=own or "",
+        cluster=kind.title if kind and own else "",
     )
 
 

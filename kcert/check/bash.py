@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,18 @@ def subject(parts: Iterable[tuple[str, str]]) -> str:
     return word("".join(f"/{kind}={value}" for kind, value in escaped) or "/")
 
 
+def printed(texts: Iterable[str]) -> str:
+    """The command that prints these lines, wherever it is pasted; one in double quotes is for bash to complete.
+
+    Not a here-document: its last line would have to stand at the very beginning of a line.
+    """
+    quoted = (text if text.startswith('"') else word(text) for text in texts)
+    return "printf '%s\\n' " + " \\\n      ".join(quoted)
+
+
 def lines(texts: Iterable[str]) -> str:
-    """A file of these lines, as a process substitution; a line in double quotes is for bash to complete."""
-    quoted = (text if text.startswith('"') else f"'{text}'" for text in texts)
-    return "<(printf '%s\\n' " + " \\\n      ".join(quoted) + ")"
+    """A file of these lines, as a process substitution."""
+    return f"<({printed(texts)})"
 
 
 def one_after_the_other(commands: Iterable[str]) -> str:
@@ -52,40 +61,46 @@ def one_after_the_other(commands: Iterable[str]) -> str:
     return " &&\n".join(command for command in commands if command)
 
 
-def with_block(number: int, new: str, file: str) -> str:
-    """The command that prints a PEM file with the one in *new* for its certificate *number* (counted from 1)."""
-    begin = f'/-----BEGIN CERTIFICATE-----/ {{inside = ++n == {number}; if (inside) printf "%s", new}}'
-    return f"awk 'NR == FNR {{new = new $0 \"\\n\"; next}} {begin} !inside; {_END}' {new} {file}"
+def literal(*pems: str) -> str:
+    """Certificates as a file argument: the very ones that were read, whatever their file holds by then."""
+    return lines(line for pem in pems for line in pem.splitlines()) if pems else ""
 
 
-def block_of(number: int, file: str) -> str:
-    """The command that prints certificate *number* (counted from 1) of a PEM file."""
-    return _blocks(f"== {number}", file)
+def joined(*files: str) -> str:
+    """The command that prints some file arguments one after the other; empty ones are left out."""
+    return " ".join(["cat", *(file for file in files if file)])
 
 
-def rest_of_blocks(file: str = "") -> str:
-    """The command that prints the certificates of a PEM file (or of what it reads) but for the first."""
-    return _blocks("> 1", file)
+def kubectl_config(path: Path, *words: str) -> str:
+    """A command of ``kubectl config`` that reads or changes the kubeconfig at *path*; the words are quoted already."""
+    return " ".join(["kubectl config", f"--kubeconfig={word(path)}", *words])
 
 
-def _blocks(which: str, file: str) -> str:
-    return f"awk '/-----BEGIN CERTIFICATE-----/ {{inside = ++n {which}}} inside; {_END}' {file}".rstrip()
+def embedded(path: Path, *words: str, **commands: str) -> str:
+    """Have kubectl embed in the kubeconfig at *path* what *commands* print; their names are those of its options.
+
+    kubectl reads such a file twice, so that it has to be a real one; it is its owner's alone, and removed again.
+    """
+    files = {option.replace("_", "-"): f"{word(path)}.{option}.new" for option in commands}
+    steps = [
+        f"(umask 077; {command} > {file})" for command, file in zip(commands.values(), files.values(), strict=True)
+    ]
+    options = [f"--{option}={file}" for option, file in files.items()]
+    steps.append(kubectl_config(path, *words, *options, "--embed-certs=true"))
+    return " &&\n  ".join([*steps, f"rm {' '.join(files.values())}"])
 
 
-_END = "/-----END CERTIFICATE-----/ {inside = 0}"
-"""The last rule of each: what stands between two blocks belongs to none."""
+def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
+    """The command that changes a text file from *old* to *new*; ``patch`` refuses where the lines are others by then.
+
+    Empty where the text could not be copied out of a terminal.
+    """
+    if any(re.search("[^\\x20-\\x7e]", line) for line in _differing(old, new, context)):
+        return ""
+    diff = lines(_differing(old, new, context))
+    return f"patch -s -F0 --no-backup-if-mismatch {word(path)} {diff}"
 
 
-def field_decoded(number: int, file: str) -> str:
-    """The command that prints what the base64 of a YAML field on a line says; the field may stand in quotes."""
-    return f"sed -n '{number}s/.*: *//p' {file} | tr -d \"\\\"'\" | openssl base64 -d -A"
-
-
-def line_set(number: int, value: str) -> str:
-    """sed's command that gives the YAML field on a line another value; *value* is what bash makes of it."""
-    return f'-e "{number}s|: .*|: {value}|"'
-
-
-def line_filled(number: int, command: str, file: str) -> str:
-    """The commands that give the YAML field on a line of *file* what *command* prints; without that, it stays."""
-    return f'data="$({command})" && [ -n "$data" ] &&\n  sed -i {line_set(number, "$data")} {file}'
+def _differing(old: str, new: str, context: int) -> list[str]:
+    lines = difflib.unified_diff(old.split("\n"), new.split("\n"), "before", "after", lineterm="", n=context)
+    return list(lines)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
 """What openssl.cnf takes as it stands; nothing else is written into one."""
 
-MANY = 30
+MANY = 600
 """More alternative names than this nobody wants to read in a command."""
 
 AUTHORITY = (

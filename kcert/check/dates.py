@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
+from kcert.check import bash
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
+from kcert.scan.fs import cluster_root_of, lexists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +24,35 @@ def expired(case: RuleContext) -> Iterator[Violation]:
         end = found.certificate.not_after
         if end <= case.now:
             message = f"{_whose(found)} expired {_ago(case.now - end)}: whoever is shown it refuses the connection."
-            yield _fault(case, found, message, f"not after {stamp(end)}")
+            evidence = f"not after {stamp(end)}"
+            if rotated := _rotated(case, found):
+                message += f" The kubelet has a valid one in {rotated.path}: name that file, and rotation goes on."
+                yield Violation(found.path, message, evidence, _named_in(found))
+            else:
+                yield _fault(case, found, message, evidence)
+
+
+_CURRENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+
+
+def _rotated(case: RuleContext, found: CertificateInstance) -> CertificateInstance | None:
+    """Return the certificate that the kubelet renewed by itself, where its kubeconfig still holds an old one."""
+    if not found.embedded or not found.use.kubeconfig or Role.KUBELET_CLIENT not in found.roles:
+        return None
+    for one in case.found:
+        same = one.certificate.subject == found.certificate.subject and one.certificate.not_after > case.now
+        current = one.path.parent / "kubelet-client-current.pem"
+        near = cluster_root_of(one.path) == cluster_root_of(found.path)
+        if same and near and lexists(current) and str(current.absolute()).endswith(_CURRENT):
+            return one
+    return None
+
+
+def _named_in(found: CertificateInstance) -> str:
+    """Have the kubeconfig name the file that the kubelet renews, as kubeadm writes it."""
+    user = bash.word(found.use.kubeconfig.user_name) if found.use.kubeconfig else ""
+    files = (f"--client-certificate={_CURRENT}", f"--client-key={_CURRENT}")
+    return bash.kubectl_config(found.path, "set-credentials", user, *files)
 
 
 def not_yet_valid(case: RuleContext) -> Iterator[Violation]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from kcert.check import bash, corrections, fields, refusals, repairs, standards
-from kcert.check.kubeconfigs import data_of
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
@@ -198,8 +198,7 @@ def _converted(problem: Problem) -> str:
         return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
     if not blocks or len(blocks) > _MOST_WRITTEN or not all(_is_whole(block) for block in blocks):
         return ""
-    content = "".join(armoured(block.der) for block in blocks)
-    return f"cat > {path}.new <<'EOF' &&\n{content}EOF\n  {into_place}"
+    return f"cat {bash.literal(*(armoured(block.der) for block in blocks))} > {path}.new &&\n  {into_place}"
 
 
 def _is_whole(block: Block) -> bool:
@@ -224,7 +223,12 @@ def _made(case: RuleContext, problem: Problem) -> str:
         return ""
     if key is None:
         return _with_new_key(case, problem, found)
-    return repairs.reissue_commands(case, found)
+    made = repairs.reissue_commands(case, found)
+    if made and problem.path == problem.source and problem.reason.endswith(_NOT_FOR_KUBECTL):
+        # kubectl loads the file again once the field is empty.
+        emptied = _field_replaced(problem, '""')
+        return f"{emptied} &&\n{made}" if emptied else ""
+    return made
 
 
 def _key_for(case: RuleContext, problem: Problem) -> KeyFile | None:
@@ -300,7 +304,7 @@ def _signing_key_made(path: Path) -> str:
         word = bash.word(public)
         commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
         commands.append(f"  mv {word}.new {word}")
-    return bash.one_after_the_other(commands)
+    return f"{repairs.TOKENS_END}\n{bash.one_after_the_other(commands)}"
 
 
 def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> str:
@@ -308,18 +312,18 @@ def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> s
     right = case.belonging(problem.source or problem.path).get(role) if role else None
     place = _origin(case, problem, right) if right else None
     if problem.path == problem.source:
-        lines = fields.lines_with(problem.path, problem.option or "")
-        if place is None or len(lines) != 1:
-            return ""
-        return bash.line_filled(lines[0], data_of(place), bash.word(problem.path))
+        return _written_into_kubeconfig(case, problem, place) if place is not None else ""
     path = bash.word(problem.path)
     if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
-        return f"{bash.with_block(1, _by_itself(case, place), path)} > {path}.new &&\n  mv {path}.new {path}"
+        others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
+        if len(others) > repairs.MOST_BESIDE:
+            return ""
+        whole = bash.joined(bash.literal(place.certificate.pem, *others))
+        return f"{whole} > {path}.new &&\n  mv {path}.new {path}"
     if place is not None:
         if not place.embedded:
             return f"cp {_copied(case, problem, place)} {path}"
-        data = f'{data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A'
-        return f"{data} > {path}.new &&\n  [ -s {path}.new ] && mv {path}.new {path}"
+        return f"cat {bash.literal(place.certificate.pem)} > {path}.new &&\n  mv {path}.new {path}"
     key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
     names = Counter(
         one.certificate.issuer
@@ -337,11 +341,31 @@ def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> s
     )
 
 
-def _by_itself(case: RuleContext, place: CertificateInstance) -> str:
-    """A CA as a file argument, wherever it lies."""
-    if not place.embedded:
-        return repairs.alone(case, place)
-    return f'<({data_of(place)} | tr -d "\\"\'" | openssl base64 -d -A)'
+def _written_into_kubeconfig(case: RuleContext, problem: Problem, place: CertificateInstance) -> str:
+    """Put the CA into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
+    users = [one for one in case.survey.kubeconfigs if one.path == problem.path]
+    clusters = dict.fromkeys(one.cluster for one in users if one.ca_embedded)
+    if len(clusters) != 1:
+        return ""
+    if not problem.reason.endswith(_NOT_FOR_KUBECTL):
+        cluster = bash.word(next(iter(clusters)))
+        content = f"cat {bash.literal(place.certificate.pem)}"
+        return bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
+    return _field_replaced(problem, base64.b64encode(place.certificate.pem.encode()).decode())
+
+
+_NOT_FOR_KUBECTL = ("is not base64", "does not read it")
+"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
+
+
+def _field_replaced(problem: Problem, new: str) -> str:
+    """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
+    read = read_file(problem.path)
+    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
+    damaged = fields.values(problem.path, problem.option or "")
+    if len(damaged) != 1 or text.count(damaged[0]) != 1 or "key" in (problem.option or ""):
+        return ""
+    return bash.patched(problem.path, text, text.replace(damaged[0], new), context=0)
 
 
 def _origin(case: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:

@@ -6,9 +6,8 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kcert.check import bash, corrections, fields
+from kcert.check import bash, corrections
 from kcert.check.names import listed
-from kcert.check.options import option_changed
 from kcert.check.rule import Violation, error, warning
 from kcert.scan.fs import cluster_root_of
 
@@ -52,10 +51,10 @@ def _server_set(case: RuleContext, one: KubeconfigUse, own: list[CertificateInst
     if host is None:
         return ""
     if one.server_name:
-        return option_changed(one.path, "tls-server-name", one.server_name, host)
+        return _cluster_set(one, f"--tls-server-name={bash.word(host)}")
     port = urlsplit(server).port
     new = f"https://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
-    return option_changed(one.path, "server", server, new)
+    return _cluster_set(one, f"--server={bash.word(new)}")
 
 
 def _reachable(case: RuleContext, own: list[CertificateInstance]) -> str | None:
@@ -141,9 +140,7 @@ def _has_signed_api_server(case: RuleContext, ca: CertificateInstance) -> bool:
 
 def _cluster_set(one: KubeconfigUse, *options: str) -> str:
     """The kubectl command that changes the cluster of a context; kubectl keeps everything else in the file."""
-    return " ".join(
-        ["kubectl config", f"--kubeconfig={bash.word(one.path)}", "set-cluster", bash.word(one.cluster), *options]
-    )
+    return bash.kubectl_config(one.path, "set-cluster", bash.word(one.cluster), *options) if one.cluster else ""
 
 
 def _once(case: RuleContext) -> Iterator[KubeconfigUse]:
@@ -184,21 +181,8 @@ def _authority_set(case: RuleContext, one: KubeconfigUse, shown: CertificateInst
     signer = min(signers, key=lambda place: place.embedded)
     if not one.ca_embedded and one.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(one.ca_path)}"
-    name = "certificate-authority-data"
-    line = fields.line_of_data(one.path, name, one.authorities[0].sha256)
-    if line is None:
-        return ""
-    return bash.line_filled(line, data_of(signer), bash.word(one.path))
-
-
-def data_of(authority: CertificateInstance) -> str:
-    """The command that prints a CA's certificate as a kubeconfig holds it."""
-    file = bash.word(authority.path)
-    if not authority.embedded:
-        return f"openssl base64 -A -in {file}"
-    option = authority.use.option or "certificate-authority-data"
-    line = fields.line_of_data(authority.path, option, authority.certificate.sha256)
-    return f"sed -n '{line}s/.*: *//p' {file}"
+    content = f"cat {bash.literal(signer.certificate.pem)}"
+    return bash.embedded(one.path, "set-cluster", bash.word(one.cluster), certificate_authority=content)
 
 
 RULES = (

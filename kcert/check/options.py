@@ -5,6 +5,7 @@ Whose a CA is, ``kcert.check.ownership`` tells. Where one CA does everything, ev
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,24 +109,27 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
 
 
 def option_changed(source: Path, option: str, old: str, new: str) -> str:
-    """The sed command that gives an option of a manifest, a unit or a configuration another value."""
-    name = _written(source, option.rsplit(".", 1)[-1])
-    # The value ends where the word does: ca.crt must not match in ca.crt.old.
-    script = rf's#\({name}[=: ] *"\?\){_escaped(old)}\(["\ ]\|$\)#\1{_escaped(new)}\2#'
-    return f"sed -i {bash.word(script)} {bash.word(source)}"
-
-
-def _written(source: Path, option: str) -> str:
-    """The option as it stands in *source*: etcd's configuration file has no dashes, and a section for peers."""
+    """The command that gives an option of a manifest, a unit or a configuration another value; empty where none can."""
     read = read_file(source)
-    if not option.startswith("--") or (isinstance(read, Content) and option.encode() in read.data):
-        return option
-    return option.removeprefix("--peer-").removeprefix("--")
-
-
-def _escaped(text: str) -> str:
-    """*text* with what means something to sed taken literally."""
-    return "".join(f"\\{character}" if character in r".[]*^$#&\\" else character for character in text)
+    if not isinstance(read, Content):
+        return ""
+    try:
+        text = read.data.decode()
+    except UnicodeDecodeError:
+        return ""
+    name = option.rsplit(".", 1)[-1]
+    if name.startswith("--") and name not in text:
+        # etcd's configuration file has no dashes, and a section for peers.
+        name = name.removeprefix("--peer-").removeprefix("--")
+    # The value ends where the word does: ca.crt must not match in ca.crt.old.
+    changed = re.sub(
+        rf'({re.escape(name)}[=: ] *"?){re.escape(old)}(?=["\s]|$)',
+        lambda match: match[1] + new,
+        text,
+        flags=re.MULTILINE,
+    )
+    # A line of context must never be that of a key.
+    return bash.patched(source, text, changed, context=0 if "-data" in text else 1) if changed != text else ""
 
 
 def right_authority(case: RuleContext, found: CertificateInstance) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import X509, Refusal
 
-_HOST = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)*")
+_NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
+"""Empty, with a dot at the end, or two names with a blank between them."""
 
 
 def refused_certificates(case: RuleContext) -> Iterator[Violation]:
@@ -53,7 +54,7 @@ SHORTEST_CURVE = 224
 def malformed_names(certificate: X509) -> list[AltName]:
     """Return the DNS names that no client can connect to: empty, with a blank, or with a dot at the end."""
     names = (name for name in certificate.alt_names if name.type == "DNS" and name.value.isascii())
-    return [name for name in names if not _HOST.fullmatch(name.value)]
+    return [name for name in names if _NO_HOST.fullmatch(name.value)]
 
 
 def encrypted_keys(case: RuleContext) -> Iterator[Violation]:

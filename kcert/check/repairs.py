@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check import bash, corrections, fields
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _NO_CA_HERE = "# The CA is not among the files found here: run this where its fi
 _WHICH_KEY = (
     "# The key of the CA that signed it is not among the files found here: run this where it is, here called {key}."
 )
+TOKENS_END = "# This key signs the tokens of service accounts: a new one ends them all. Give it to every API server."
 _THE_KUBELETS_OWN = "# The kubelet made these itself, and makes new ones when it starts: systemctl restart kubelet"
 
 
@@ -44,12 +47,12 @@ class Signer:
     key_is_here: bool
     days: int | None
     position: int = 0
+    pem: str = ""
 
     @property
     def argument(self) -> str:
         """Its certificate as an argument: openssl takes the first of a file, and this may be another."""
-        file = bash.word(self.crt)
-        return f"<({bash.block_of(self.position + 1, file)})" if self.position else file
+        return bash.literal(self.pem) if self.position else bash.word(self.crt)
 
 
 def reissue_commands(case: RuleContext, found: CertificateInstance, *, new_key: bool = False) -> str:
@@ -65,9 +68,11 @@ def reissue_commands(case: RuleContext, found: CertificateInstance, *, new_key: 
     if found.is_authority and found.certificate.self_issued:
         return authority_replaced(case, found) if new_key else authority_made_again(case, found)
     signer = signer_of(case, found)
-    if signer is None:
+    if signer is None or beside(case, found) is None:
         return ""
     made = _leaf(case, found, signer, new_key=new_key)
+    if new_key and Role.SERVICE_ACCOUNT in found.roles:
+        made = f"{TOKENS_END}\n{made}"
     if found.is_authority and not found.embedded:
         # A CA that another one signed goes along in the chains of those that it signed.
         made = bash.one_after_the_other([made, *copied(case, found)])
@@ -94,7 +99,7 @@ def signer_of(case: RuleContext, found: CertificateInstance) -> Signer | None:
     position = 0 if issuer.embedded else case.number_of(issuer) - 1
     # Whose key lies beside a file of several CAs can be told of the first alone.
     usual = Path("that-ca.key") if position else usual_key(crt)
-    return Signer(crt, key or usual, key is not None, None if renewed_first else left, position)
+    return Signer(crt, key or usual, key is not None, None if renewed_first else left, position, issuer.certificate.pem)
 
 
 def _successor(case: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
@@ -171,8 +176,54 @@ def _issue(
     more: str = "",
     key: Path | None = None,
 ) -> str:
-    signing = _signing(case, found, signer, more=more)
-    return f"{request} |\n  {signing} \\\n    -out {crt}.new &&\n  {_into_place(case, found, crt, key)}"
+    """The three commands of the lessons: an openssl.cnf, a request, a signature; then the file goes into its place."""
+    stem = bash.word(target_of(found.path).with_suffix(""))
+    cnf, csr = f"{stem}.cnf.new", f"{stem}.csr.new"
+    settings = bash.printed(["[v3_ext]", *corrections.extensions(case, found)])
+    signing = _signing(case, found, signer, more=more, extensions=f"-extfile {cnf} -extensions v3_ext")
+    return (
+        f"{settings} > {cnf} &&\n{request} -out {csr} &&\n"
+        f"{signing} \\\n    -in {csr} -out {crt}.new &&\n"
+        f"{_into_place(case, found, crt, key)} && rm {cnf} {csr}"
+    )
+
+
+MOST_BESIDE = 8
+"""So many other certificates of a file are written down in a command that changes one of them."""
+
+
+def beside(case: RuleContext, found: CertificateInstance) -> tuple[list[str], list[str]] | None:
+    """Return the certificates (PEM) before and behind *found* in its file, or in its field of a kubeconfig.
+
+    None where they are too many to be written down, or where the file holds more than that: then no command is certain
+    to keep everything.
+    """
+    if found.live or not case.has_company(found):
+        return [], []
+    if found.embedded:
+        here = {one.use.position: one.certificate.pem for one in case.holdings.get(found.holder, ())}
+        here.pop(found.use.position, None)
+    else:
+        texts = fields.certificate_texts(found.path)
+        if texts is None:
+            return None
+        own = case.number_of(found) - 1
+        here = {number: text for number, text in enumerate(texts) if number != own}
+    if len(here) > MOST_BESIDE:
+        return None
+    position = found.use.position if found.embedded else case.number_of(found) - 1
+    numbers = sorted(here)
+    before = [here[number] for number in numbers if number < position]
+    return before, [here[number] for number in numbers if number > position]
+
+
+def _with_others(case: RuleContext, found: CertificateInstance, new: str) -> str:
+    """The command that prints the file argument *new* among the certificates that *found* has beside it."""
+    before, after = beside(case, found) or ([], [])
+    whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
+    if found.embedded or not fields.holds_a_key(found.path):
+        return whole
+    return f"{{ {whole} && openssl pkey -in {bash.word(target_of(found.path))}; }}"
 
 
 def _into_place(case: RuleContext, found: CertificateInstance, crt: str, key: Path | None = None) -> str:
@@ -183,10 +234,9 @@ def _into_place(case: RuleContext, found: CertificateInstance, crt: str, key: Pa
     first = f"{key_into_place(key)} &&\n  " if key else ""
     if not case.has_company(found):
         return f"{first}mv {crt}.new {crt}"
-    number = case.number_of(found)
     # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
     return (
-        f"(umask 077; {bash.with_block(number, f'{crt}.new', crt)} > {crt}.whole) &&\n"
+        f"(umask 077; {_with_others(case, found, f'{crt}.new')} > {crt}.whole) &&\n"
         f"  chmod {_mode(found.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
     )
 
@@ -218,12 +268,14 @@ def _mode(path: Path) -> str:
         return "600"
 
 
-def _signing(case: RuleContext, found: CertificateInstance, signer: Signer, *, more: str = "") -> str:
+def _signing(
+    case: RuleContext, found: CertificateInstance, signer: Signer, *, more: str = "", extensions: str = ""
+) -> str:
     days = _days(case, LEAF_DAYS, signer.days)
     return (
         f"openssl x509 -req -CA {signer.argument} -CAkey {bash.word(signer.key)} \\\n"
         f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
-        f"    -extfile {bash.lines(corrections.extensions(case, found))}"
+        f"    {extensions or f'-extfile {bash.lines(corrections.extensions(case, found))}'}"
     )
 
 
@@ -246,8 +298,7 @@ def _same_key(case: RuleContext, found: CertificateInstance) -> str:
 
 def alone(case: RuleContext, found: CertificateInstance) -> str:
     """The certificate as a file argument, without the others that may lie in its file."""
-    file = bash.word(found.path)
-    return f"<({bash.block_of(case.number_of(found), file)})" if case.has_company(found) else file
+    return bash.literal(found.certificate.pem) if case.has_company(found) else bash.word(found.path)
 
 
 def generated(key: PublicKey, out: str = "") -> str:
@@ -264,7 +315,8 @@ def _in_one_file(case: RuleContext, found: CertificateInstance, signer: Signer, 
     file = bash.word(target_of(found.path))
     key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    rest = f"; {bash.rest_of_blocks(file)}" if case.has_company(found) else ""
+    before, after = beside(case, found) or ([], [])
+    rest = f"; {bash.joined(bash.literal(*before, *after))}" if case.has_company(found) else ""
     return (
         f'key="{key}" &&\n'
         f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
@@ -272,35 +324,32 @@ def _in_one_file(case: RuleContext, found: CertificateInstance, signer: Signer, 
     )
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9@:._/-]+")
+"""A user's name that means nothing else in kubectl's JSONPath."""
+
+
 def _in_kubeconfig(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    """The embedded certificate, made again and put on its line; what sed cannot do, kubectl does."""
-    file = bash.word(found.path)
-    line = _line(found)
-    key_line = fields.line_near(found.path, "client-key-data", line) if line else None
-    if line is None or key_line is None or found.use.position:
+    """The embedded certificate, made again for the key beside it; kubectl writes both into the file."""
+    use = found.use
+    user = use.kubeconfig.user_name if use.kubeconfig else ""
+    has_key = new_key or (use.key is not None and use.key.embedded)
+    if not _PLAIN_NAME.fullmatch(user) or not has_key or use.position:
         return ""  # the key beside it is the user's, and not that of a CA in the user's chain
-    make = generated(found.certificate.public_key) if new_key else bash.field_decoded(key_line, file)
+    query = bash.word(f'jsonpath={{.users[?(@.name=="{user}")].user.client-key-data}}')
+    held = f"{bash.kubectl_config(found.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
+    make = generated(found.certificate.public_key) if new_key else held
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    new = "printf '%s\\n' \"$crt\""
-    if case.has_company(found):
-        new = f"({new}; {bash.field_decoded(line, file)} | {bash.rest_of_blocks()})"
-    changes = [bash.line_set(line, f"$({new} | openssl base64 -A)")]
+    files = {"client_certificate": _with_others(case, found, _CRT)}
     if new_key:
-        changes.append(bash.line_set(key_line, "$(printf '%s\\n' \"$key\" | openssl base64 -A)"))
+        files["client_key"] = "printf '%s\\n' \"$key\""
     return (
         f'key="$({make})" &&\n'
         f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
-        f"  sed -i {' '.join(changes)} {file}"
+        f"  {bash.embedded(found.path, 'set-credentials', bash.word(user), **files)}"
     )
 
 
-def _line(found: CertificateInstance) -> int | None:
-    """The line of the certificate's data; where the data is damaged, the only line that it can be."""
-    option = found.use.option or ""
-    if found.certificate.sha256:
-        return fields.line_of_data(found.path, option, found.certificate.sha256)
-    lines = fields.lines_with(found.path, option)
-    return lines[0] if len(lines) == 1 else None
+_CRT = "<(printf '%s\\n' \"$crt\")"
 
 
 # ---------------------------------------------------------------- authorities
@@ -327,7 +376,7 @@ def authority_made_again(
             ),
             (found, None),
         )
-    if origin.embedded:
+    if origin.embedded or beside(case, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
@@ -345,32 +394,40 @@ def authority_made_again(
 def copied(case: RuleContext, origin: CertificateInstance) -> list[str]:
     """The commands that bring a changed CA to every other place where it lies."""
     places = [copy for copy in case.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    return [command for copy in places if (command := _copied_to(case, copy, alone(case, origin)))]
+    source = bash.word(target_of(origin.path)) if not case.has_company(origin) else None
+    if source is None:
+        # Its own file holds others as well: openssl reads the first, and puts nothing else out.
+        number = case.number_of(origin)
+        source = f"<(openssl x509 -in {bash.word(target_of(origin.path))})" if number == 1 else ""
+    if not source:
+        return []
+    return [command for copy in places if (command := _copied_to(case, copy, source))]
 
 
 def _copied_to(case: RuleContext, copy: CertificateInstance, source: str) -> str:
     """Bring the certificate in the file *source* to where its forerunner lies, alone or among others."""
+    if beside(case, copy) is None:
+        return ""
     file = bash.word(copy.path)
-    number = case.number_of(copy)
     if not copy.embedded:
         if not case.has_company(copy):
-            return f"cp {source} {file}"
-        changed = bash.with_block(number, source, file)
+            return f"cp {source} {file}" if not source.startswith("<") else f"cat {source} > {file}"
+        changed = _with_others(case, copy, source)
         return f"(umask 077; {changed} > {file}.new) &&\n  chmod {_mode(copy.path)} {file}.new && mv {file}.new {file}"
-    option = copy.use.option or "certificate-authority-data"
-    line = fields.line_of_data(copy.path, option, copy.certificate.sha256)
-    if line is None:
+    option, kubeconfig = copy.use.option or "", copy.use.kubeconfig
+    if kubeconfig is None:
         return ""
-    data = f"openssl base64 -A -in {source}"
-    if case.has_company(copy):
-        data = f"{bash.field_decoded(line, file)} | {bash.with_block(number, source, '-')} | openssl base64 -A"
-    return bash.line_filled(line, data, file)
+    content = _with_others(case, copy, source)
+    if option.startswith("certificate-authority"):
+        cluster = bash.word(kubeconfig.cluster)
+        return bash.embedded(copy.path, "set-cluster", cluster, certificate_authority=content)
+    return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
 def authority_replaced(case: RuleContext, found: CertificateInstance, *, new_key: bool = True) -> str:
     """A root CA with a new key, or with the one that lies beside it: all that the old one signed is made again."""
     key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
-    if key is None or found.embedded:
+    if key is None or found.embedded or beside(case, found) is None:
         return ""
     crt, key_word = bash.word(target_of(found.path)), bash.word(key)
     days = _days(case, AUTHORITY_DAYS, None)

@@ -42,7 +42,10 @@ class Violation:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, under the name of its rule."""
+    """A fault, under the name of its rule.
+
+    ``cluster_fix`` is the command of the cluster's own tool that renews the file, ``cluster`` the name of that tool.
+    """
 
     rule: str
     severity: Severity
@@ -51,6 +54,8 @@ class Finding:
     evidence: str
     fix: str
     authority: bool = False
+    cluster_fix: str = ""
+    cluster: str = ""
 
 
 class Judge(Protocol):

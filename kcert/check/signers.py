@@ -108,6 +108,8 @@ def not_a_ca(case: RuleContext) -> Iterator[Violation]:
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_issued:
             continue  # there were no extensions then, and a root of version 1 is still taken
+        if _is_trusted_itself(found):
+            continue
         if not certificate.ca:
             evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"
         elif usage is not None and "keyCertSign" not in usage:
@@ -123,6 +125,14 @@ def not_a_ca(case: RuleContext) -> Iterator[Violation]:
         else:
             fix = options.right_authority(case, found) or reissue_commands(case, found)
         yield Violation(found.path, message, evidence, fix, authority=True)
+
+
+def _is_trusted_itself(found: CertificateInstance) -> bool:
+    """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
+    certificate = found.certificate
+    names_server = bool(certificate.alt_names) and certificate.may_serve and certificate.extended_key_usage is not None
+    only_clients = all(use.kubeconfig is not None or use.live for use in found.uses)
+    return certificate.self_issued and names_server and only_clients
 
 
 def _stands_as_authority(found: CertificateInstance) -> bool:

@@ -16,7 +16,7 @@ from kcert.scan.result import CertificateRef, Problem
 
 if TYPE_CHECKING:
     from kcert.check.context import RuleContext
-    from kcert.scan.result import KeyFile
+    from kcert.scan.result import KeyFile, KubeconfigUse
 
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
@@ -68,8 +68,15 @@ def as_it_should_be(
         embedded=embedded,
         issuers=(authority,) if authority else (),
         key=key,
+        kubeconfig=_only_user(case, problem) if embedded else None,
     )
     return CertificateInstance((use,), wanted)
+
+
+def _only_user(case: RuleContext, problem: Problem) -> KubeconfigUse | None:
+    """Return the context of a kubeconfig with one user; of several nothing tells whose certificate is damaged."""
+    users = {one.user_name: one for one in case.survey.kubeconfigs if one.path == problem.path and one.user_name}
+    return next(iter(users.values())) if len(users) == 1 else None
 
 
 def _subject(problem: Problem, role: Role | None) -> Name | None:

@@ -22,8 +22,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things, and "
-            "where they keep none, the PKI folder.",
+            help="Files, folders, HOST:PORT of running servers, or - for the output of kubectl get -o yaml; without "
+            "any, where clusters keep such things, and where they keep none, the PKI folder.",
         ),
     ] = None,
     root: Annotated[
@@ -31,7 +31,7 @@ def command(
         typer.Option("--root", metavar="FOLDER", help="A folder that stands for /: a copy of another machine."),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "json"], typer.Option("--format", help="How to print it.")
+        Literal["text", "short", "json", "markdown", "html"], typer.Option("--format", help="How to print it.")
     ] = "text",
     strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings too.")] = False,
     expiring_in: Annotated[

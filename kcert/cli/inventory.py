@@ -16,8 +16,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, or HOST:PORT of running servers; without any, where clusters keep such things, and "
-            "where they keep none, the PKI folder.",
+            help="Files, folders, HOST:PORT of running servers, or - for the output of kubectl get -o yaml; without "
+            "any, where clusters keep such things, and where they keep none, the PKI folder.",
         ),
     ] = None,
     root: Annotated[

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kcert.diagnose.context import ADDRESS, KIND, LogMatch, address_of, context_of, kind_of_line
+from kcert.diagnose.context import ADDRESS, KIND, OPTIONS, LogMatch, address_of, context_of, kind_of_line, options_in
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.options import OPTIONS, options_in
 from kcert.diagnose.reading import Entry, entries
 from kcert.diagnose.strip_prefix import clean, strip_prefix
 

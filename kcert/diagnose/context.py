@@ -53,6 +53,13 @@ _KUBECTL = "Unable to connect to the server"
 
 _CHECKED = re.compile(r"error (\S.*): verification failed\s*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
+OPTIONS = (b"trusted-ca = ", b"FLAG: --")
+"""Every line in which a program names its files (etcd's ``trusted-ca = ``, ``FLAG: --`` of components) has one."""
+
+_ETCD_FILES = re.compile(r"cert = ([^,]*), key = ([^,]*), (?:[a-z-]+ = [^,]*, )*?trusted-ca = ([^,]*),")
+_OPTION = re.compile(r"FLAG: --([a-z-]+)=\"?([^\"]+)")
+_FILE_OPTIONS = frozenset(("client-ca-file", "tls-cert-file", "tls-private-key-file"))
+
 _KIND_OF_LINE = (
     ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file")),
     ("rke2", re.compile(r"\brke2\b|:9345\b")),
@@ -221,3 +228,14 @@ def kind_of_machine(root: Path = Path("/")) -> str:
         return next(found, "")
     except (OSError, RuntimeError):
         return ""
+
+
+def options_in(text: str) -> dict[str, str]:
+    """Return the files that a line names, by option; etcd's by the names of its options for clients."""
+    if match := _ETCD_FILES.search(text):
+        named = dict(zip(("cert-file", "key-file", "trusted-ca-file"), match.groups(), strict=True))
+    elif match := _OPTION.search(text):
+        named = {match[1]: match[2]} if match[1] in _FILE_OPTIONS else {}
+    else:
+        return {}
+    return {option: path for option, path in named.items() if path and path.isprintable()}

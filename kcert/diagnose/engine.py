@@ -38,7 +38,6 @@ _UNKNOWN = ("kubeadm", "kcert", "openssl")
 _TARGET_WORDS = frozenset(("noun", "patterns", "port", "role", "component", "note"))
 """The keys of an entry of targets.yaml that are not fixes."""
 
-_KCERT = "kcert"
 _PRINTED_BY_HAND = ("kcert", "hardway")
 """Kinds whose certificates are made with openssl, so that the fix with openssl is printed as well."""
 
@@ -378,7 +377,7 @@ class _Renderer:
         if own in recipes:
             by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
             return [own, *by_hand]
-        usual = (_KCERT, "openssl") if self.kind in _PRINTED_BY_HAND else _UNKNOWN
+        usual = ("kcert", "openssl") if self.kind in _PRINTED_BY_HAND else _UNKNOWN
         if self.kind and self.kind not in _PRINTED_BY_HAND and "any" in recipes:
             return []
         chosen = [name for name in usual if name in recipes]

@@ -74,6 +74,9 @@ class CertificateStatus:
     def fix_command(self, folder_option: str) -> str:
         """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
         in_line = " --stale" if self.state is State.STALE else ""
+        damaged = any(f" is {_DAMAGED} (" in reason for reason in self.reasons)
+        if damaged and self.certificate.kind is not Kind.CA:
+            return f"kcert renew {self.certificate.name} --new-key{folder_option}"
         anew = " --new-key" if in_line and self.is_other_ca else ""
         return f"kcert renew {self.certificate.name}{anew}{in_line}{folder_option}"
 
@@ -177,9 +180,7 @@ def _standing(
     if content.crt is None:
         return CertificateStatus(certificate, State.MISSING, has_key=has_key)
     if certificate.kind is Kind.KEY_PAIR:
-        if has_key:
-            return CertificateStatus(certificate, State.CURRENT, has_key=True)
-        return CertificateStatus(certificate, State.STALE, (f"{certificate.files.key} is not there",))
+        return _key_pair_status(certificate, content.key, content.crt)
     one = found.get(certificate.name)
     if one is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
@@ -204,6 +205,20 @@ def _standing(
             certificate, State.EXPIRING, (f"it ends on {one.not_after:%Y-%m-%d}",), one, has_key, others
         )
     return CertificateStatus(certificate, State.CURRENT, (), one, has_key, others)
+
+
+def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: bytes) -> CertificateStatus:
+    """Return the status of a bare key pair: both halves have to be whole."""
+    from kcert.openssl.pem import pem_blocks
+
+    files, has_key = certificate.files, key is not None
+    if key is None:
+        return CertificateStatus(certificate, State.STALE, (f"{files.key} is not there",))
+    public = next((block for block in pem_blocks(public_key) if "PUBLIC KEY" in block.label), None)
+    reasons = [f"{files.key} is {_DAMAGED} ({fault})"] if (fault := _damage(key)) else []
+    if public is None or public.fault:
+        reasons.append(f"{files.public_key} is {_DAMAGED} ({public.fault if public else 'it holds no public key'})")
+    return CertificateStatus(certificate, State.STALE if reasons else State.CURRENT, tuple(reasons), has_key=has_key)
 
 
 def drift(certificate: Certificate, one: X509, authority: X509 | None) -> tuple[str, ...]:
@@ -306,6 +321,19 @@ def issuer_mismatch(one: X509, authority: X509) -> list[str]:
     return ["another CA signed it"]
 
 
+_DAMAGED = "damaged"
+
+
+def _damage(key: bytes) -> str | None:
+    """Return what is wrong with a private key's file as a file; None where it can be read, or is encrypted."""
+    from kcert.openssl.pem import pem_blocks
+
+    keys = [block for block in pem_blocks(key) if block.is_key]
+    if not keys:
+        return "it holds no private key"
+    return keys[0].fault or None
+
+
 def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[tuple[str, bool]]:
     from kcert.openssl.keys import key_belongs
 
@@ -313,6 +341,8 @@ def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list
         if certificate.kind is Kind.CA:
             return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
         return [(f"its key {certificate.files.key} is not there", True)]
+    if fault := _damage(content.key):
+        return [(f"its key {certificate.files.secret} is {_DAMAGED} ({fault})", True)]
     if key_belongs(content.key, one.public_key) is False:
         return [(f"{certificate.files.secret} holds another key than the certificate's", True)]
     return []

@@ -18,9 +18,9 @@ class NotADocumentError(Exception):
     """The text is no YAML that kcert reads; the message is a clause that can follow the file's name."""
 
 
-def documents(content: bytes) -> list[dict[str, Any]]:
+def documents(content: bytes, largest: int = LARGEST) -> list[dict[str, Any]]:
     """Every mapping of a YAML (or JSON) file; anything else raises NotADocumentError."""
-    if len(content) > LARGEST:
+    if len(content) > largest:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
     try:
         found = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)

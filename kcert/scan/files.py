@@ -13,7 +13,11 @@ from kcert.scan.fs import Content, ReadError, read_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OBJECT = (
+    rb"(?:Secret|ConfigMap|(?:Validating|Mutating)WebhookConfiguration|APIService|CustomResourceDefinition|)(?:List)?"
+)
 _DOCUMENT = re.compile(
+    rb"^[ \t]*kind:[ \t]*[\"']?" + _OBJECT + rb"[\"']?[ \t]*\r?$|\"kind\":[ \t]*\"" + _OBJECT + rb"\"|"
     rb"^[ \t]*\"?kind\"?[ \t]*:[ \t]*[\"']?(Config|Pod|WebhookAdmission"
     rb"|(?:Kubelet|KubeProxy|KubeScheduler|Admission|WebhookAdmission|Authorization|EgressSelector)Configuration)\b"
     rb"|^(?:clusters|imagePolicy|(?:client|peer)-transport-security):",

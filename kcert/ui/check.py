@@ -1,9 +1,13 @@
-"""What ``kcert check`` found: as prose with the repairs, worst first, or as JSON."""
+"""What ``kcert check`` found: a summary and the findings with their fixes, worst first, or a report."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -25,9 +29,9 @@ _SHOWN = 5
 
 
 def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
-    """Print the findings in *form*, and on standard error what could not be judged."""
-    if form == "json":
-        _write_json(judgement)
+    """Print the findings in *form*, and on standard error what could not be checked."""
+    if form in _REPORTS:
+        sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
             from kcert.ui.inventory import table
@@ -46,7 +50,107 @@ def status(judgement: Judgement, *, strict: bool) -> int:
     return INPUT if judgement.unreachable else 0
 
 
-def _write_json(judgement: Judgement) -> None:
+# ---------------------------------------------------------------- for people
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One finding, with all the files in which it is the same."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The finding that stands for all."""
+        return self.findings[0]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files, each once."""
+        return list(dict.fromkeys(clean_line(str(finding.path)) for finding in self.findings))
+
+    @property
+    def message(self) -> str:
+        """What is wrong, said of all the files at once where there are several."""
+        message = self.first.message
+        if len(self.paths) > 1:
+            message = message.replace(str(self.first.path), "each of them")
+        begins_with_path = message.startswith(str(self.first.path))
+        return clean_line(message if begins_with_path else message[:1].upper() + message[1:])
+
+
+def _groups(findings: Sequence[Finding]) -> list[_Group]:
+    same: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        path = str(finding.path)
+        same[finding.rule, finding.message.replace(path, ""), finding.evidence.replace(path, "")].append(finding)
+    return [_Group(tuple(some)) for some in same.values()]
+
+
+def _write_text(judgement: Judgement) -> None:
+    groups = _groups(judgement.findings)
+    _summary(judgement, groups)
+    for group in groups:
+        _finding(group)
+    if groups:
+        say("Explanations:")
+        block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
+
+
+def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
+    checked = _counted(judgement.checked, "certificate")
+    if not groups:
+        good = f"{checked} checked, no problems found." if judgement.checked else "There was no certificate to check."
+        say(good, "good" if judgement.checked else "notice")
+        return
+    say(_counts(judgement), "bad" if judgement.count(Severity.ERROR) else "notice")
+    widths = [max(map(len, column)) for column in zip(*map(_row, groups), strict=True)]
+    for group in groups:
+        severity, rule, files = _row(group)
+        line = Text(f"  {severity:<{widths[0]}}  ", style=STYLES[group.first.severity])
+        screen().print(line.append(f"{rule:<{widths[1]}}  {files}", style="not bold"), soft_wrap=True)
+    screen().print()
+
+
+def _row(group: _Group) -> tuple[str, str, str]:
+    paths = group.paths
+    return group.first.severity.value, group.first.rule, paths[0] if len(paths) == 1 else f"{len(paths)} files"
+
+
+def _counts(judgement: Judgement) -> str:
+    parts = [_counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
+    return f"{_counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
+
+
+def _finding(group: _Group) -> None:
+    console, first = screen(), group.first
+    title = Text(first.severity.value, style=STYLES[first.severity])
+    title.append(f" {first.rule}", style="heading")
+    console.print(title, soft_wrap=True)
+    for path in group.paths:
+        console.print(Text(path, style="file"), soft_wrap=True)
+    console.print()
+    say(group.message)
+    say(f"Proof: {clean_line(first.evidence)}", "quiet")
+    console.print()
+    own = list(dict.fromkeys(finding.cluster_fix for finding in group.findings if finding.cluster_fix))
+    fixes = list(dict.fromkeys(finding.fix for finding in group.findings if finding.fix))
+    if own:
+        say(f"With {first.cluster}, on the machine itself:")
+        block(own, "command")
+        if fixes:
+            say("With openssl:")
+    if fixes:
+        block([line for fix in fixes for line in clean(fix).splitlines()], "command")
+    elif not own:
+        say(f"The fix depends on information that kcert does not have; `kcert explain {first.rule}` says more.")
+    console.print()
+
+
+# ---------------------------------------------------------------- for programs and documents
+
+
+def _json(judgement: Judgement) -> str:
     findings = [
         {
             "rule": finding.rule,
@@ -59,43 +163,65 @@ def _write_json(judgement: Judgement) -> None:
         for finding in judgement.findings
     ]
     # ASCII: whatever a certificate says, no control character reaches a terminal.
-    sys.stdout.write(json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n")
+    return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
 
 
-def _write_text(judgement: Judgement) -> None:
-    for finding in judgement.findings:
-        _finding(finding)
-    _summary(judgement)
+def _short(judgement: Judgement) -> str:
+    """One line a finding, as compilers and linters print them."""
+    lines = [
+        f"{clean_line(str(one.path))}: {one.severity.value}: {one.rule}: {clean_line(one.message)}\n"
+        for one in judgement.findings
+    ]
+    return "".join([*lines, f"{_counts(judgement)}\n"])
 
 
-def _finding(finding: Finding) -> None:
-    console = screen()
-    title = Text(finding.severity.value, style=STYLES[finding.severity])
-    title.append(f" {finding.rule}", style="heading")
-    console.print(title, soft_wrap=True)
-    console.print(Text(clean_line(str(finding.path)), style="file"), soft_wrap=True)
-    console.print()
-    say(clean_line(finding.message))
-    say(f"Proof: {clean_line(finding.evidence)}", "quiet")
-    console.print()
-    if finding.fix:
-        block(clean(finding.fix).splitlines(), "command")
-    else:
-        say(f"What to type depends on what is not to be seen from here; `kcert explain {finding.rule}` says more.")
-    console.print()
+def _markdown(judgement: Judgement) -> str:
+    parts = ["# Certificate check", _counts(judgement)]
+    for group in _groups(judgement.findings):
+        first = group.first
+        parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
+        parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
+        parts += [_escaped(group.message), f"Proof: {_escaped(clean_line(first.evidence))}"]
+        commands = [finding.cluster_fix for finding in group.findings] + [finding.fix for finding in group.findings]
+        lines = [line for fix in dict.fromkeys(commands) if fix for line in clean(fix).splitlines()]
+        if lines:
+            parts.append("\n".join(f"    {line}" for line in lines))
+    return "\n\n".join(parts) + "\n"
 
 
-def _summary(judgement: Judgement) -> None:
-    checked = _counted(judgement.checked, "certificate")
-    if not judgement.findings:
-        good = f"{checked} judged, and nothing is wrong." if judgement.checked else "There was no certificate to judge."
-        say(good, "good" if judgement.checked else "notice")
-        return
-    parts = [_counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
-    say(f"{checked} judged: {' and '.join(parts)}.", "bad" if judgement.count(Severity.ERROR) else "notice")
-    rules = list(dict.fromkeys(finding.rule for finding in judgement.findings))
-    say("Why, and what else helps:")
-    block([f"kcert explain {rule}" for rule in rules], "command")
+def _code(text: str) -> str:
+    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
+
+
+def _html(judgement: Judgement) -> str:
+    body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
+    for group in _groups(judgement.findings):
+        first = group.first
+        body.append(
+            f'<h2 class="{first.severity.value}">{first.severity.value.capitalize()}: {escape(first.rule)}</h2>'
+        )
+        body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
+        body.append(f"<p>{escape(group.message)}</p>\n<p>Proof: {escape(clean_line(first.evidence))}</p>")
+        commands = [finding.cluster_fix for finding in group.findings] + [finding.fix for finding in group.findings]
+        body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Certificate check</title>\n'
+        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+        "pre{overflow-x:auto;background:#f4f4f4;padding:1em}.error{color:#b00020}.warning{color:#8a5a00}</style>\n"
+        + "\n".join(body)
+        + "\n</html>\n"
+    )
+
+
+_REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
+
+
+# ---------------------------------------------------------------- what was left out
 
 
 def _counted(count: int, noun: str) -> str:
@@ -108,14 +234,14 @@ def _not_judged(judgement: Judgement) -> None:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
     if denied := judgement.denied:
         say(
-            f"kcert: not judged, because this user may not read it: {_listed([str(one.path) for one in denied])}. "
+            f"kcert: not checked, because this user may not read it: {_listed([str(one.path) for one in denied])}. "
             "Root may.",
             to=error_screen(),
         )
     if elsewhere := list(dict.fromkeys(str(one.path) for one in judgement.elsewhere)):
         say(
-            f"kcert: not judged, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them for "
-            "the hosts that they go to.",
+            f"kcert: not checked, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them "
+            "for the hosts that they go to.",
             to=error_screen(),
         )
 

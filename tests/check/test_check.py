@@ -139,7 +139,7 @@ def test_an_empty_folder_has_nothing_wrong_with_it_and_that_is_said(kcert: Kcert
     (tmp_path / "empty").mkdir()
     ended = kcert("check", "empty")
     assert ended.status == 0
-    assert "no certificate to judge" in ended.stdout
+    assert "no certificate to check" in ended.stdout
 
 
 def test_a_server_that_does_not_answer_could_not_be_judged(kcert: Kcert, sick: Path) -> None:
@@ -350,7 +350,7 @@ def test_the_worst_comes_first_with_repairs_that_can_be_copied_whole(kcert: Kcer
     ended = kcert("check", "pki")
     titles = [line for line in ended.lines if line.startswith(("error ", "warning "))]
     assert titles == ["error expired", "warning expiring-soon", "warning powerful-user"]
-    assert "13 certificates judged: 1 error and 2 warnings." in ended.stdout
+    assert "13 certificates checked: 1 error and 2 warnings." in ended.stdout
     assert "    kcert explain expired" in ended.lines
     commands = "\n".join(line for line in ended.lines if line.startswith("    ") and "kcert explain" not in line)
     subprocess.run(["bash", "-e", "-c", commands], cwd=sick.parent, check=True, capture_output=True)
@@ -435,7 +435,7 @@ def test_what_this_user_may_not_read_is_named_and_not_taken_for_good(kcert: Kcer
 
     ended = kcert("check", "--root", "host", preexec=without_privileges)
 
-    assert "not judged, because this user may not read it" in ended.stderr
+    assert "not checked, because this user may not read it" in ended.stderr
     assert all(f"host/{path.relative_to(tmp_path / 'host')}" in " ".join(ended.stderr.split()) for path in closed)
     assert "expired" not in ended.stdout
 
@@ -483,9 +483,9 @@ def test_a_path_for_another_host_is_not_judged_and_told_of(own_pki: Callable[...
 
     ended = kcert("check", "pki")
 
-    assert (ended.status, "nothing is wrong" in ended.stdout) == (0, True)
+    assert (ended.status, "no problems found" in ended.stdout) == (0, True)
     told = " ".join(ended.stderr.split())
-    assert "not judged, because they are not on this machine: /srv/of-another-host/pki/ca.crt," in told
+    assert "not checked, because they are not on this machine: /srv/of-another-host/pki/ca.crt," in told
 
 
 def test_a_path_beside_files_that_are_here_is_judged(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

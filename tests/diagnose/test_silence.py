@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kcert.diagnose import diagnose, judge
+from kcert.diagnose import diagnose, explain
 from tests.recorded import record
 
 LINES = (Path(__file__).parent / "silent.log").read_bytes().splitlines(keepends=True)
@@ -20,12 +20,13 @@ SILENT = (
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(set(LINES)) >= 60
+    assert len(set(LINES)) >= 500
 
 
-@pytest.mark.parametrize("line", LINES, ids=range(1, len(LINES) + 1))
-def test_a_line_about_something_else_stays_silent(line: bytes) -> None:
-    assert judge(line) is None
+def test_lines_about_something_else_stay_silent() -> None:
+    spoken_of = [line for line in LINES if explain(line) is not None]
+    assert spoken_of == []
+    assert diagnose(LINES).findings == ()
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -42,4 +43,4 @@ def test_so_it_does_however_it_is_wrapped(wrapped: str) -> None:
     for line in LINES:
         text = line.decode().rstrip("\n")
         inside = text.replace("\\", "\\\\").replace('"', '\\"') if "log" in wrapped else text
-        assert judge(wrapped.format(inside).encode()) is None
+        assert explain(wrapped.format(inside).encode()) is None

@@ -12,10 +12,13 @@ import tempfile
 from pathlib import Path
 
 from tests import clusters
-from tests.endurance import attacks, bad_input, batches, crowd, full_disk, kills
+from tests.endurance import attacks, bad_input, batches, crowd, full_disk, kills, reading
 from tests.endurance.trial import HEAD, SEED, LabBuilder, run
 
-PARTS = (*kills.PARTS, *crowd.PARTS, *full_disk.PARTS, *bad_input.PARTS, *batches.PARTS, *attacks.PARTS)
+PARTS = (
+    *(*kills.PARTS, *crowd.PARTS, *full_disk.PARTS, *bad_input.PARTS),
+    *(*batches.PARTS, *attacks.PARTS, *reading.PARTS),
+)
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIELDS = [
-    "component", "kind", "path", "option", "source", "subject", "cn", "organizations", "san", "issuer", "not_before",
-    "not_after", "days_left", "ca", "issuer_path", "key_path", "serial", "sha256",
+    "component", "kind", "path", "option", "source", "subject", "cn", "organizations", "sans", "san", "issuer",
+    "not_before", "not_after", "days_left", "ca", "issuer_path", "key_path", "serial", "sha256",
 ]  # fmt: skip
 TEXTS = ("table", "csv", "json", "markdown", "html", "prometheus", "tree", "mermaid")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -64,6 +64,7 @@ def test_json_has_exactly_the_fields_of_the_manual(ca: Pair, folder: Path) -> No
         "subject": "CN=good, O=group",
         "cn": "good",
         "organizations": ["group"],
+        "sans": ["DNS:good", "IP:10.0.0.1"],
         "san": ["DNS:good", "IP:10.0.0.1"],
         "issuer": "Kubernetes-CA",
         "not_before": f"{NOW - timedelta(days=30):%Y-%m-%dT%H:%M:%SZ}",

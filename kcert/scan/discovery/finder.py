@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Kind
 from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
@@ -14,8 +15,10 @@ from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery import loose as loose_files
 from kcert.scan.discovery.collector import Collector, Draft, Findings
+from kcert.scan.discovery.objects import follow_object, objects_in
 from kcert.scan.discovery.options import follow_options
 from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.files import inside
 from kcert.scan.fs import Content, Places, lexists, read_file, walk
 from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import Server, certificates_of, server_in
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 USUAL = ("/etc/ssl/etcd",)
 """Folders that belong to no kind of cluster alone."""
+LARGEST_INPUT = 64 * 1024 * 1024
+"""Bytes: all Secrets of a large cluster, those of Helm among them."""
+
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 """Where systemd looks, the folder that counts most first (systemd.unit(5))."""
 
@@ -65,6 +71,9 @@ class Finder:
     def look(self, where: str, group: int = 0) -> None:
         """Look at one WHERE of the command line."""
         self.collector.group = group
+        if where == "-":
+            self._look_at_input(sys.stdin.buffer.read(LARGEST_INPUT + 1))
+            return
         path = self.places.absolute(where)
         server = None if lexists(path) else server_in(where)
         if server is not None:
@@ -78,6 +87,25 @@ class Finder:
             self._look_into_folder(path)
         else:
             self._look_at_file(path)
+
+    def _look_at_input(self, data: bytes) -> None:
+        """Look at what comes on standard input: objects of the API, or PEM."""
+        self.findings.looked.append("standard input")
+        opened = inside(Content(data, 0o600, (0, 0)))
+        for position, pem in enumerate(opened.certificates):
+            self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
+        try:
+            found = documents(data, LARGEST_INPUT) if opened.text is not None else []
+        except NotADocumentError as error:
+            raise InputError(f"standard input {error}.") from None
+        if not found and not opened.certificates:
+            raise InputError("standard input holds no objects and no certificates: kubectl get secrets -A -o yaml | …")
+        self._objects(found, "-")
+
+    def _objects(self, found: list[dict[str, Any]], source: str) -> None:
+        for document in found:
+            for item in objects_in(document):
+                follow_object(self.collector, item, source)
 
     def look_where_clusters_keep_them(self) -> None:
         """Look at the usual places of this machine, or of the root."""
@@ -222,6 +250,7 @@ class Finder:
             return
         if self.collector.seen(path, self.collector.opened(path)):
             return
+        self._objects(found, str(path))
         pods = [pod for document in found for pod in static_pods(document)]
         if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
             component = pods[0].started.component

@@ -34,7 +34,8 @@ def record(entry: Entry) -> dict[str, object]:
         "subject": entry.subject,
         "cn": entry.cn,
         "organizations": list(entry.organizations),
-        "san": list(entry.san),
+        "sans": list(entry.san),
+        "san": list(entry.san),  # its name until the next release
         "issuer": entry.issuer,
         "not_before": f"{entry.not_before:%Y-%m-%dT%H:%M:%SZ}",
         "not_after": f"{entry.not_after:%Y-%m-%dT%H:%M:%SZ}",

@@ -1,0 +1,114 @@
+"""Objects of the API, as ``kubectl get -o yaml`` prints them: Secrets, ConfigMaps, and the CAs of webhooks."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kcert.certificates import Kind
+from kcert.openssl.pem import pem_blocks
+from kcert.scan.discovery.collector import Collector, Draft
+from kcert.scan.documents import NotADocumentError, documents, list_at, text_at, value_at
+from kcert.scan.kubeconfigs import contexts, is_kubeconfig
+from kcert.scan.result import KeyFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = ("Secret", "ConfigMap")
+WEBHOOKS = (
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "APIService",
+    "CustomResourceDefinition",
+)
+_CA_NAMES = ("ca.crt", "ca-bundle.crt", "client-ca-file", "requestheader-client-ca-file")
+_CA_FIELDS = (("spec", "caBundle"), ("spec", "conversion", "webhook", "clientConfig", "caBundle"))
+
+
+def objects_in(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the objects that are looked into: the document itself, or the items of a List."""
+    kind = document.get("kind")
+    if isinstance(kind, str) and kind.endswith("List"):
+        for item in list_at(document, "items"):
+            if isinstance(item, dict):
+                # The items of a SecretList need not repeat their kind.
+                yield from objects_in({"kind": kind.removesuffix("List"), **item})
+    elif kind in (*KINDS, *WEBHOOKS):
+        yield document
+
+
+def follow_object(collector: Collector, document: dict[str, Any], source: str) -> None:
+    """Take down the certificates of one object; *source* is the file that it was read from, ``-`` for the input."""
+    name = text_at(document, "metadata", "name") or ""
+    namespace = text_at(document, "metadata", "namespace")
+    where = "/".join(part for part in (str(document["kind"]).lower(), namespace, name) if part)
+    label = where if source == "-" else f"{source}:{where}"
+    if document["kind"] in KINDS:
+        _follow_data(collector, document, label)
+        return
+    bundles = [text_at(document, *field) for field in _CA_FIELDS]
+    bundles += [text_at(webhook, "clientConfig", "caBundle") for webhook in list_at(document, "webhooks")]
+    for bundle in dict.fromkeys(bundles):
+        if bundle:
+            _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+
+
+def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> None:
+    encoded = document["kind"] == "Secret"
+    content: dict[str, bytes] = {}
+    for field, binary in (("data", encoded), ("binaryData", True), ("stringData", False)):
+        held = value_at(document, field)
+        for name, value in held.items() if isinstance(held, dict) else ():
+            if isinstance(value, str):
+                content[str(name)] = _decoded(value) if binary else value.encode("utf-8", "replace")
+    for name, data in content.items():
+        key = content.get("tls.key") if name == "tls.crt" else None
+        kind = (
+            Kind.CA if name in ("ca.crt", "ca-bundle.crt", "client-ca-file", "requestheader-client-ca-file") else None
+        )
+        _add(collector, label, name, data, kind=kind, key=key)
+        if b"clusters:" in data or b'"clusters"' in data:
+            _follow_kubeconfig(collector, label, name, data)
+
+
+def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes) -> None:
+    try:
+        found = [one for document in documents(data) if is_kubeconfig(document) for one in contexts(document)]
+    except NotADocumentError:
+        return
+    for context in found:
+        if context.authority is not None and context.authority.embedded:
+            _add(collector, label, f"{name} certificate-authority-data", context.authority.data, kind=Kind.CA)
+        if context.certificate is not None and context.certificate.embedded:
+            key = context.key.data if context.key is not None else None
+            option = f"{name} client-certificate-data"
+            _add(collector, label, option, context.certificate.data, kind=Kind.CLIENT, key=key)
+
+
+def _add(
+    collector: Collector, label: str, name: str, data: bytes, *, kind: Kind | None = None, key: bytes | None = None
+) -> None:
+    """Take down the certificates in *data*, and its key for the comparison alone: it is printed nowhere."""
+    path = Path(f"{label}:{name}")
+    key_path = None
+    if key and any(block.is_key and not block.encrypted for block in pem_blocks(key)):
+        key_path = Path(f"{label}:tls.key")
+        collector.findings.keys.setdefault(key_path, KeyFile(key_path, 0o600, key))
+    for position, block in enumerate(block for block in pem_blocks(data) if block.is_certificate):
+        if block.fault:
+            collector.problem(path, "unreadable", block.fault, None, "certificate")
+            continue
+        own = kind if kind is Kind.CA or position == 0 else None
+        first = key_path if position == 0 else None
+        draft = Draft(block.pem, path, kind=own, option=name, key_path=first, position=position, live=str(path))
+        collector.add(draft)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

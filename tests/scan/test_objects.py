@@ -1,0 +1,67 @@
+"""Certificates in objects of the API, as ``kubectl get -o yaml`` prints them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scan.made import CLIENT, SERVER, authority, certificate, name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture(scope="module")
+def objects() -> bytes:
+    ca = authority("kubernetes")
+    web = certificate(name("web"), ca, uses=[SERVER])
+    other = certificate(name("other"), ca, uses=[CLIENT])
+    secret = {
+        "kind": "Secret",
+        "metadata": {"name": "web", "namespace": "default"},
+        "data": {"tls.crt": encoded(web.pem), "tls.key": encoded(other.key_pem), "ca.crt": encoded(ca.pem)},
+    }
+    webhook = {
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "hook"},
+        "webhooks": [{"name": "a", "clientConfig": {"caBundle": encoded(ca.pem)}}],
+    }
+    documents = [{"kind": "List", "items": [secret]}, webhook]
+    return "\n---\n".join(json.dumps(document, indent=1) for document in documents).encode()
+
+
+def run(objects: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "kcert", *arguments], input=objects, capture_output=True, check=False)
+
+
+def test_secrets_and_webhooks_are_listed_from_standard_input(objects: bytes) -> None:
+    ended = run(objects, "inventory", "-", "--format", "json")
+    listed = [(entry["path"], entry["kind"]) for entry in json.loads(ended.stdout)]
+    assert listed == [
+        ("secret/default/web:tls.crt", "server"),
+        ("secret/default/web:ca.crt", "ca"),
+        ("validatingwebhookconfiguration/hook:caBundle", "ca"),
+    ]
+
+
+def test_a_key_of_another_certificate_is_found_and_never_printed(objects: bytes, tmp_path: Path) -> None:
+    (tmp_path / "objects.yaml").write_bytes(objects)
+    for arguments, data in ((("-",), objects), ((str(tmp_path / "objects.yaml"),), b"")):
+        ended = run(data, "check", *arguments, "--format", "json")
+        assert "key-mismatch" in [finding["rule"] for finding in json.loads(ended.stdout)["findings"]]
+        assert b"PRIVATE KEY" not in ended.stdout + ended.stderr
+
+
+def test_an_input_without_objects_is_wrong_use() -> None:
+    ended = run(b"nothing\n", "check", "-")
+    assert ended.returncode == 2
+    assert b"standard input holds no objects and no certificates" in ended.stderr
