@@ -27,7 +27,7 @@ MOST = 20
 
 _REASONS = (
     "the laptop of a colleague who had a copy of ca.key was stolen on the train",
-    "somebody put ca.key into a git repository, and it was public for a weekend",
+    "someone pushed ca.key to a git repository, and it was public for a weekend",
     "the company that set up the cluster has left, and took a copy of ca.key along",
 )
 
