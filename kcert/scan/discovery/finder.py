@@ -52,9 +52,10 @@ _PEM_ENDINGS = loose_files.CERTIFICATE_ENDINGS | {".key"}
 class Finder:
     """Goes from place to place. One for each survey."""
 
-    def __init__(self, root: Path | None, openssl: str) -> None:
+    def __init__(self, root: Path | None, openssl: str, *, with_cas: bool = False) -> None:
         self.collector = Collector(root)
         self.openssl = openssl
+        self.with_cas = with_cas
 
     @property
     def findings(self) -> Findings:
@@ -188,7 +189,11 @@ class Finder:
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
         self._classified(path, loose)
+        # The CA beside a certificate says whether it signed it.
+        wanted = self.with_cas and path.suffix.lower() in loose_files.CERTIFICATE_ENDINGS
+        cas = _cas_beside(path) if wanted else []
         loose_files.take(self.collector, loose, given=True)
+        loose_files.take(self.collector, [ca for ca in cas if self.collector.opened(ca).certificates])
 
     # ------------------------------------------------------------ files
 
@@ -292,6 +297,14 @@ def _stand_in(path: Path) -> Path | None:
         if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
             return folder
     return None
+
+
+def _cas_beside(path: Path) -> list[Path]:
+    """Return the files beside *path*, and in the folder above, that are called as CAs are."""
+    folders = [path.parent, path.parent.parent]
+    names = ("ca.crt", "ca.pem", "root-ca.crt", "root-ca.pem", "*-ca.crt", "*-ca.pem")
+    found = (one for folder in folders for pattern in names for one in sorted(folder.glob(pattern))[:MOST_BESIDE])
+    return [one for one in dict.fromkeys(found) if one != path and one.is_file()]
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
