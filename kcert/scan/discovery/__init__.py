@@ -31,8 +31,8 @@ def survey(
     """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
     Where clusters keep none, the folder *otherwise* is looked into, if it is there. *with_cas* adds the CAs beside a
-    file that is named by itself. With *root*, absolute paths, in arguments, inside files and in links, are below it. A WHERE that does not exist raises InputError;
-    everything else that is wrong becomes a Problem.
+    file that is named by itself. With *root*, absolute paths, in arguments, inside files and in links, are taken below
+    it. A WHERE that does not exist raises InputError; everything else that is wrong becomes a Problem.
     """
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")

@@ -24,7 +24,7 @@ from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.manifests import configured, static_pods
 from kcert.scan.result import Problem
-from kcert.scan.units import is_unit, started_by
+from kcert.scan.units import Started, is_unit, started_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -132,6 +132,8 @@ class Finder:
             and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
         )
         self.findings.kind = next(marked, None)
+        if self.findings.kind is not None and self.findings.kind.options:
+            self._option_files(self.findings.kind, self.places.absolute(self.findings.kind.options))
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
@@ -139,6 +141,19 @@ class Finder:
             for path in self._walked(place) if place.is_dir() else [place]:
                 self._classified(path, loose)
         loose_files.take(self.collector, loose)
+
+    def _option_files(self, kind: ClusterKind, folder: Path) -> None:
+        """Follow the files, named after components, in which MicroK8s keeps an option a line."""
+        for component in COMPONENTS:
+            read = read_file(folder / component)
+            if not isinstance(read, Content):
+                continue
+            text = read.data.decode("utf-8", "replace")
+            for name, value in kind.variables.items():
+                text = text.replace(f"${{{name}}}", value)
+            lines = (line.split("#")[0].strip().partition("=") for line in text.splitlines())
+            options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
+            follow_options(self.collector, Started(component, options), folder / component)
 
     def _homes(self) -> list[Path]:
         """The users' home folders: this user's, or all those below the root."""
