@@ -122,7 +122,7 @@ def test_every_lesson_at_once_is_the_course() -> None:
 def test_markdown_of_one_lesson_is_its_file_without_the_header() -> None:
     text = explain("kubelet", "--format", "markdown")
     source = (lessons.FOLDER / "kubelet.md").read_text()
-    assert text.startswith(f"# {lessons.lesson('kubelet').title}\n\nA kubelet works on both sides")
+    assert text.startswith(f"# {lessons.lesson('kubelet').title}\n\nA kubelet is both a client and a server")
     assert source.partition("\n\n")[2].strip() == text.partition("\n\n")[2].strip()
 
 
