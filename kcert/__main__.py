@@ -70,7 +70,9 @@ def _reported(error: Exception) -> int:
 
 def _interrupted() -> int:
     from kcert.cli import only_reads
+    from kcert.ui.console import error_screen
 
+    error_screen.cache_clear()  # rich holds back what is printed after a print that Ctrl-C stopped
     if sys.stderr.isatty():
         sys.stderr.write("\n")  # behind a prompt, and the ^C that the terminal itself has written
     if only_reads(sys.argv[1:]):

@@ -52,7 +52,7 @@ def test_all_commands_take_a_folder_whose_ca_has_a_name_of_its_own(tmp_path: Pat
     lay_out(tmp_path)
     ca = x509.load_pem_x509_certificate((tmp_path / "pki/ca.crt").read_bytes())
 
-    assert kcert.done("check").lines[-1].endswith("nothing is wrong.")
+    assert kcert.done("check").lines[-1].endswith("no problems found.")
     kcert.done("kubeconfig", "--no-explain")
     kcert.done("bundle", "--no-explain")
 
@@ -127,7 +127,7 @@ def test_in_kubeadms_own_folder_its_kubeconfigs_are_left_alone_unless_named(tmp_
 
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert "because kcert did not make them: admin.conf" in said
-    assert clean.lines[-1].endswith("nothing is wrong.")
+    assert clean.lines[-1].endswith("no problems found.")
     assert kcert.done("flags", "kube-apiserver", "--dir", folder).stderr == ""
     assert "names the files of its certificate" in " ".join(
         kcert("kubeconfig", "kubelet", "--dir", folder).stderr.split()

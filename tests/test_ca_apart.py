@@ -60,7 +60,7 @@ def test_the_pki_folder_has_the_certificate_and_never_the_key(
         assert judge.matches(key, judge.load(stick / f"{name}.crt"))
         # Neither in a backup nor in what a run left behind.
         assert not [path for path in made.folder.rglob("*") if path.is_file() and key in path.read_bytes()]
-    assert kcert.done("check", made.folder).stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", made.folder).stdout.endswith("no problems found.\n")
     plan = kcert.done("plan", "--dir", made.folder, "--config", made.config).lines[1:]
     assert {line.split()[0] for line in plan} == {"current"}
 
@@ -214,7 +214,7 @@ def test_the_ca_is_renewed_where_it_is_and_its_certificate_follows(own: Path, kc
     assert (own / "ca.crt").read_bytes().count(b"BEGIN CERTIFICATE") == 1
     assert judge.matches((stick / "ca.key").read_bytes(), new)
     assert not (own / "ca.key").exists()
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     for folder in ("pki", "stick"):
         assert "is as it was written" in kcert.done("history", "--verify", "--dir", folder).stdout
 
@@ -241,7 +241,7 @@ def test_the_script_does_it_in_both_folders(kcert: Kcert, tmp_path: Path, option
     assert ended.status == 0, ended.stderr
     assert output([program("shellcheck"), "script.sh"], tmp_path).stdout == ""
     assert not list((tmp_path / "pki").rglob("*ca.key"))
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     assert opens(tmp_path / "stick/pki/ca.key", None) == ("--encrypt-ca-key" not in options)
 
 
@@ -293,7 +293,7 @@ def test_requests_go_there_and_certificates_come_back(
     assert made.keys() == like.keys()
     assert made == like
     assert not list(folder.rglob("*ca.key"))
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     assert {line.split()[0] for line in kcert.done("plan").lines[1:]} == {"current"}
 
 

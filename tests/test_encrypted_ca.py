@@ -69,7 +69,7 @@ def test_certificates_are_what_they_are_without_a_passphrase(
             other.basic,
             other.extensions,
         )
-    assert kcert.done("check", with_it).stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", with_it).stdout.endswith("no problems found.\n")
 
 
 def test_an_rsa_key_is_made_by_genrsa_as_ever(kcert: Kcert, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_it_is_used_with_its_passphrase(own: Path, kcert: Kcert, arguments: tupl
     assert opens(own / "ca.key")
     assert not opens(own / "ca.key", None)
     assert PASSPHRASE not in ended.stdout + ended.stderr
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     assert kcert.done("history", "--verify").status == 0
 
 
@@ -388,7 +388,7 @@ def test_a_change_over_can_begin_to_encrypt(own_pki: Callable[..., Pki], kcert: 
 
     assert opens(folder / "ca.key")
     assert not opens(folder / "ca.key", None)
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
 
 
 # --- a request that the controller-manager's part is played for
@@ -424,7 +424,7 @@ def test_the_script_makes_the_same(kcert: Kcert, tmp_path: Path, profile: str) -
     assert "/dev/tty" in without.stderr
     assert ended.status == 0, ended.stderr
     assert all(opens(tmp_path / f"pki/{name}.key") for name in AUTHORITIES[profile])
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
 
 
 def test_no_passphrase_is_asked_for_by_a_script_that_is_only_printed(own: Path, kcert: Kcert) -> None:

@@ -73,7 +73,7 @@ def test_plan_check_and_inventory_find_nothing_wrong(rooted: Callable[[str], Pki
 
     plan = kcert.done("plan", "--dir", made.folder, "--config", made.config).lines[1:]
     assert {line.split()[0] for line in plan} == {"current"}
-    assert kcert.done("check", made.folder).stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", made.folder).stdout.endswith("no problems found.\n")
     assert "Kubernetes-Root-CA" in kcert.done("inventory", made.folder, "--format", "tree").stdout
 
 
@@ -178,7 +178,7 @@ def test_leaves_are_renewed_without_the_root_and_the_ca_only_with_it(own: Path, 
     assert new.public_key() == old.public_key()
     assert new.serial_number != old.serial_number
     assert (own / "ca-chain.crt").read_bytes() == (own / "ca.crt").read_bytes() + (own / "root.crt").read_bytes()
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
 
 
 @pytest.mark.parametrize("command", [("renew", "ca"), ("all",)])
@@ -201,7 +201,7 @@ def test_a_change_over_ends_with_one_ca_and_a_chain_that_fits(own: Path, kcert: 
 
     judge.load(own / "ca.crt").verify_directly_issued_by(judge.load(own.parent / "safe/root.crt"))
     assert verified(own, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     # That old and new vouch for all leaves is proven in a quiet run as well, and the script of it all can be repeated.
     assert proof[:5] == ["openssl", "verify", "-partial_chain", "-CAfile", "ca.crt"]
     assert {"ca-new.crt", "admin.crt", "kube-apiserver.crt"} <= set(proof)
@@ -225,7 +225,7 @@ def test_a_ca_that_signed_itself_comes_under_a_root_with_its_leaves(own_pki: Cal
     kcert.done("renew", "ca", "--quiet", "--root-dir", "safe")
 
     assert verified(folder, "-CAfile", "ca-chain.crt", "admin.crt") == "admin.crt: OK\n"
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
 
 
 def test_a_ca_lives_no_longer_than_its_root(kcert: Kcert, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_somebody_elses_root_signs_what_the_lesson_says(kcert: Kcert, tmp_path: 
     kcert.done("all", "--quiet", variables=WITH_IT)
 
     assert len(fetches) == 3
-    assert kcert.done("check", "pki").stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", "pki").stdout.endswith("no problems found.\n")
     for ca, leaf in (("ca", "apiserver.crt"), ("etcd/ca", "etcd/server.crt")):
         assert verified(tmp_path / "pki/pki", "-CAfile", f"{ca}-chain.crt", leaf) == f"{leaf}: OK\n"
     assert opens(tmp_path / "pki/pki/ca.key")
@@ -386,7 +386,7 @@ def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
     for path in folder.glob("*.conf"):
         assert path.read_bytes().count(token) == 1
         assert path.stat().st_mode & 0o777 == 0o600
-    assert kcert.done("check", folder).stdout.endswith("nothing is wrong.\n")
+    assert kcert.done("check", folder).stdout.endswith("no problems found.\n")
 
 
 def test_an_answer_that_calls_the_key_otherwise_is_not_taken_in(own: Path, kcert: Kcert, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def judge(
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
     InputError where there was nothing that could be judged.
     """
-    found = survey(where, root, openssl, otherwise=otherwise)
+    found = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
     case = RuleContext(found, datetime.now(timezone.utc), timedelta(days=soon), wanted or {}, openssl, assumed or {})
     judgement = Judgement(found, len(case.found), check(case, rules))
     if not judgement.checked and not judgement.findings:

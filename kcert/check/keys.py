@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
+from kcert.clusters import cluster_kind_of
 from kcert.openssl.keys import key_belongs, public_part
 from kcert.openssl.pem import pem_blocks
 from kcert.scan.fs import cluster_root_of
@@ -109,7 +110,8 @@ def _weakness(key: PublicKey) -> str | None:
 def key_permissions(case: RuleContext) -> Iterator[Violation]:
     """A file with a private key can be read by others than its owner."""
     for key in case.survey.keys:
-        if not key.mode & _OTHERS:
+        kind = cluster_kind_of(key.path)
+        if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
         what = "holds a private key" if not key.embedded else "holds its user's private key"
         who = "everybody on this machine" if key.mode & 0o006 else "its group"

@@ -46,7 +46,7 @@ Kubeconfig = Annotated[
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 SIGNER_HELP = (
-    "Who is to sign: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
+    "Who signs: kube-apiserver-client for a user, for a kubelet as a client kube-apiserver-client-kubelet, "
     "kubelet-serving for one as a server, or another's whole name."
 )
 

@@ -150,6 +150,7 @@ def test_kcert_and_kubectl_make_the_same(own_pki: Callable[..., Pki], kcert: Kce
 
 
 def test_with_a_prefix_both_name_the_same_paths(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    program("kubectl")
     made = own_pki("hardway")
     wish = ("kubeconfig", "kube-scheduler", "--no-embed", "--path-prefix", "/var/lib/kubernetes/pki")
     kcert.done(*wish)
@@ -167,6 +168,7 @@ def test_with_a_prefix_both_name_the_same_paths(own_pki: Callable[..., Pki], kce
 
 
 def test_in_kubeadm_kubectl_makes_the_conf_that_kcert_all_made(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    program("kubectl")
     made = own_pki("kubeadm")
     conf = made.folder / "admin.conf"
     before = read(conf)

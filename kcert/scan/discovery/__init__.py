@@ -21,17 +21,22 @@ if TYPE_CHECKING:
 
 
 def survey(
-    where: Sequence[str], root: Path | None = None, openssl: str = "openssl", *, otherwise: Path | None = None
+    where: Sequence[str],
+    root: Path | None = None,
+    openssl: str = "openssl",
+    *,
+    otherwise: Path | None = None,
+    with_cas: bool = False,
 ) -> ScanResult:
     """Find every certificate at *where* (paths or ``host:port``), or where clusters keep them if it is empty.
 
-    Where clusters keep none, the folder *otherwise* is looked into, if it is there. With *root*, absolute paths, in
-    arguments, inside files and in links, are taken below it. A WHERE that does not exist raises InputError;
-    everything else that is wrong becomes a Problem.
+    Where clusters keep none, the folder *otherwise* is looked into, if it is there. *with_cas* adds the CAs beside a
+    file that is named by itself. With *root*, absolute paths, in arguments, inside files and in links, are taken below
+    it. A WHERE that does not exist raises InputError; everything else that is wrong becomes a Problem.
     """
     if root is not None and not root.is_dir():
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
-    finder = Finder(root, openssl)
+    finder = Finder(root, openssl, with_cas=with_cas)
     if where:
         for group, place in enumerate(where):
             finder.look(place, group)

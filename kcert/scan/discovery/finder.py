@@ -24,7 +24,7 @@ from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.manifests import configured, static_pods
 from kcert.scan.result import Problem
-from kcert.scan.units import is_unit, started_by
+from kcert.scan.units import Started, is_unit, started_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,9 +52,10 @@ _PEM_ENDINGS = loose_files.CERTIFICATE_ENDINGS | {".key"}
 class Finder:
     """Goes from place to place. One for each survey."""
 
-    def __init__(self, root: Path | None, openssl: str) -> None:
+    def __init__(self, root: Path | None, openssl: str, *, with_cas: bool = False) -> None:
         self.collector = Collector(root)
         self.openssl = openssl
+        self.with_cas = with_cas
 
     @property
     def findings(self) -> Findings:
@@ -131,6 +132,8 @@ class Finder:
             and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
         )
         self.findings.kind = next(marked, None)
+        if self.findings.kind is not None and self.findings.kind.options:
+            self._option_files(self.findings.kind, self.places.absolute(self.findings.kind.options))
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
@@ -138,6 +141,19 @@ class Finder:
             for path in self._walked(place) if place.is_dir() else [place]:
                 self._classified(path, loose)
         loose_files.take(self.collector, loose)
+
+    def _option_files(self, kind: ClusterKind, folder: Path) -> None:
+        """Follow the files, named after components, in which MicroK8s keeps an option a line."""
+        for component in COMPONENTS:
+            read = read_file(folder / component)
+            if not isinstance(read, Content):
+                continue
+            text = read.data.decode("utf-8", "replace")
+            for name, value in kind.variables.items():
+                text = text.replace(f"${{{name}}}", value)
+            lines = (line.split("#")[0].strip().partition("=") for line in text.splitlines())
+            options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
+            follow_options(self.collector, Started(component, options), folder / component)
 
     def _homes(self) -> list[Path]:
         """The users' home folders: this user's, or all those below the root."""
@@ -188,7 +204,11 @@ class Finder:
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
         self._classified(path, loose)
+        # The CA beside a certificate says whether it signed it.
+        wanted = self.with_cas and path.suffix.lower() in loose_files.CERTIFICATE_ENDINGS
+        cas = _cas_beside(path) if wanted else []
         loose_files.take(self.collector, loose, given=True)
+        loose_files.take(self.collector, [ca for ca in cas if self.collector.opened(ca).certificates])
 
     # ------------------------------------------------------------ files
 
@@ -292,6 +312,14 @@ def _stand_in(path: Path) -> Path | None:
         if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
             return folder
     return None
+
+
+def _cas_beside(path: Path) -> list[Path]:
+    """Return the files beside *path*, and in the folder above, that are called as CAs are."""
+    folders = [path.parent, path.parent.parent]
+    names = ("ca.crt", "ca.pem", "root-ca.crt", "root-ca.pem", "*-ca.crt", "*-ca.pem")
+    found = (one for folder in folders for pattern in names for one in sorted(folder.glob(pattern))[:MOST_BESIDE])
+    return [one for one in dict.fromkeys(found) if one != path and one.is_file()]
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
