@@ -121,20 +121,9 @@ def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path)
     for conf in (tmp_path / "etc/kubernetes").glob("*.conf"):
         conf.write_text(conf.read_text().replace(kubeadm.SERVER, "https://203.0.113.9:6443"))
-    told = subprocess.run(
-        [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path)], capture_output=True, text=True, check=False
-    ).stdout.splitlines()
+    check = [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path)]
+    told = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
     assert told.count("error kubeconfig-server-not-in-san") == 1
-    short = subprocess.run(
-        [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path), "--format", "short"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.splitlines()
-    report = subprocess.run(
-        [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path), "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    assert len(short) == len(json.loads(report)["findings"]) + 1
+    short = subprocess.run([*check, "--format", "short"], capture_output=True, text=True, check=False).stdout
+    report = subprocess.run([*check, "--format", "json"], capture_output=True, text=True, check=False).stdout
+    assert len(short.splitlines()) == len(json.loads(report)["findings"]) + 1
