@@ -272,7 +272,7 @@ MINIKUBE = ClusterKind(
     renewal="`minikube start` makes expired certificates again (--cert-expiration says for how long).",
     restart="minikube stop && minikube start",
     unit="kubelet",
-    powerful=("minikube-user", "kubernetes-admin", "minikube"),
+    powerful=("minikube-user", "kubernetes-admin", "minikube", "aggregator"),
 )
 
 OPENSHIFT = ClusterKind(
@@ -319,6 +319,7 @@ RKE1 = ClusterKind(
         "/ssl/kube-scheduler.pem": Role.SCHEDULER,
         "/ssl/kube-proxy.pem": Role.PROXY,
         "/ssl/kube-node.pem": Role.KUBELET_CLIENT,
+        "/ssl/kube-service-account-token.pem": Role.SERVICE_ACCOUNT,
         "/ssl/kube-etcd-*.pem": Role.ETCD_SERVER,
     },
     client_ca="/etc/kubernetes/ssl/kube-ca.pem",
