@@ -196,6 +196,8 @@ def _document(path: Path, content: bytes, openssl: str) -> Description:
     except NotADocumentError as error:
         raise InputError(f"{path} {error}.") from None
     if not found:
+        if document := embedded(content):
+            return _embedded(path, *document, openssl)
         raise _starts_a_component(path)
     looked = survey([str(path)], None, openssl)
     parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]
