@@ -323,7 +323,7 @@ def test_a_certificate_that_is_no_ca_is_not_taken_for_one(own_pki: Callable[...,
     assert output([*leaf, "-days", "9", "-out", "../leaf.crt"], folder).status == 0
     before = (folder / "ca.crt").read_bytes()
 
-    assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is no CA (no CA:TRUE)")
+    assert_refused(kcert("csr", "fetch", "ca", "--file", "leaf.crt"), 2, "it is not a CA (no CA:TRUE)")
     assert (folder / "ca.crt").read_bytes() == before
 
 

@@ -81,7 +81,7 @@ def test_every_command_that_runs_is_one_for_openssl_1_1_1(
         kcert(*line.split(), "--openssl", recording)
 
     ran = {tuple(line.split("\t")) for line in log.read_text(encoding="utf-8").splitlines()}
-    assert {argv[0] for argv in ran} >= {"ecparam", "req", "x509", "verify", "ca", "storeutl", "pkey"}
+    assert {argv[0] for argv in ran} >= {"ecparam", "req", "x509", "verify", "ca", "pkey"}
     assert {argv: strange(list(argv)) for argv in ran if strange(list(argv))} == {}
 
 
@@ -99,7 +99,8 @@ def test_every_command_in_the_words_is_one_for_openssl_1_1_1() -> None:
             argv = shlex.split(words)
         except ValueError:  # code of kcert's own, not a command
             argv = words.split()
-        wrong += [(name, words, option) for option in strange(argv) if option not in NEWER]
+        # Kelsey Hightower's own commands need OpenSSL 3, which their lesson says.
+        wrong += [(name, words, one) for one in strange(argv) if one not in NEWER and name != "hard-way-kelsey.md"]
 
     assert len(quoted) > 200
     assert wrong == []

@@ -22,7 +22,7 @@ def command(
     wide: Annotated[
         bool, typer.Option("--wide", help="Print subjects, issuers, files and SANs as well; also -o wide.")
     ] = False,
-    output: Annotated[Literal["wide"] | None, typer.Option("--output", "-o", hidden=True)] = None,
+    output: Annotated[Literal["wide"] | None, typer.Option("--output", "-o", help="Print as --wide does.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with status 1 where one is missing, stale or expired.")
     ] = False,

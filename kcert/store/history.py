@@ -128,8 +128,14 @@ class History:
         Always of the same length, and in one piece over the one before: never half of it.
         """
         assert self._head_file is not None
-        head = f"{self._lines:012} {self._last} {coming}"
-        os.pwrite(self._head_file, f"{head:{_HEAD_LENGTH}}\n".encode("ascii"), 0)
+        text = f"{self._lines:012} {self._last} {coming}"
+        head = f"{text:{_HEAD_LENGTH}}\n".encode("ascii")
+        before = os.pread(self._head_file, len(head), 0)
+        written = os.pwrite(self._head_file, head, 0)
+        if written < len(head):  # a limit of size was reached: put back what was there
+            os.pwrite(self._head_file, before[:written], 0)
+            os.ftruncate(self._head_file, len(before))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.head))
 
 
 @dataclass(frozen=True)

@@ -610,7 +610,8 @@ def test_a_yaml_bomb_and_other_yaml(tmp_path: Path) -> None:
         "kind: Config\nclusters: [1, {name: [x], cluster: 3}]\nusers: {}\ncontexts: [{context: []}]\n",
     )
     found = problems(tmp_path)
-    assert found == dict.fromkeys(["bomb.yaml", "deep.yaml", "tags.yaml", "torn.yaml"], "unreadable")
+    # Aliases are read, and what they share is one object: the bomb does not go off.
+    assert found == dict.fromkeys(["deep.yaml", "tags.yaml", "torn.yaml"], "unreadable")
 
 
 def test_a_kubeconfig_with_data_that_is_none(ca: Pair, tmp_path: Path) -> None:
