@@ -40,7 +40,9 @@ class Setting:
     effect: str
 
 
-OPENSSL = Program("openssl", ("version",), "everything", "nothing works but init, explain, history, diagnose and this")
+OPENSSL = Program(
+    "openssl", ("version",), "everything", "only init, plan, flags, explain, history, diagnose and doctor work"
+)
 PROGRAMS = (
     Program(
         "kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself, offline"
