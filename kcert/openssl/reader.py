@@ -124,8 +124,7 @@ def _certificate(content: bytes, pem: str) -> X509:
     outer = Reader(Reader(content).read(der.SEQUENCE, "malformed certificate"))
     tbs = Reader(outer.read(der.SEQUENCE, "malformed tbs certificate"))
     malformed: list[Refusal] = []
-    version = _version(tbs)
-    if version > 3:
+    if (version := _version(tbs)) > 3:
         malformed.append(_refusal("invalid version", f"its version is {version}, and 3 is the last one"))
     number = tbs.integer("malformed serial number")
     if number < 0:

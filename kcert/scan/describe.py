@@ -51,7 +51,8 @@ def describe(what: str, openssl: str) -> Description:
         raise InputError(f"{what} {content.reason}. WHAT is a file, or HOST:PORT of a running server.")
     opened = inside(content)
     if opened.text is not None:
-        return _document(path, opened.text, openssl)
+        document = embedded(opened.text)
+        return _embedded(path, *document, openssl) if document else _document(path, opened.text, openssl)
     return _blocks(path, content, opened, openssl) or _other(path, content, opened, openssl)
 
 
