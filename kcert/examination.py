@@ -41,7 +41,7 @@ class Setting:
 
 
 OPENSSL = Program(
-    "openssl", ("version",), "everything", "nothing works but init, plan, explain, history, diagnose and this"
+    "openssl", ("version",), "everything", "only init, plan, flags, explain, history, diagnose and doctor work"
 )
 PROGRAMS = (
     Program(

@@ -53,8 +53,8 @@ _CURVES = {
 """Named curves: openssl's name (NIST's where there is one) and the size in bits."""
 
 _OTHER_KEYS = {
-    "1.3.101.110": ("x25519", 253), "1.3.101.111": ("x448", 448), "1.3.101.112": ("ed25519", 253),
-    "1.3.101.113": ("ed448", 456),
+    "1.3.101.110": ("x25519", 253), "1.3.101.111": ("x448", 448),
+    "1.3.101.112": ("ed25519", 253), "1.3.101.113": ("ed448", 456),
 }  # fmt: skip
 RSA, RSA_PSS, EC, _DSA = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10", "1.2.840.10045.2.1", "1.2.840.10040.4.1"
 
@@ -124,11 +124,9 @@ def _certificate(content: bytes, pem: str) -> X509:
     outer = Reader(Reader(content).read(der.SEQUENCE, "malformed certificate"))
     tbs = Reader(outer.read(der.SEQUENCE, "malformed tbs certificate"))
     malformed: list[Refusal] = []
-    version = _version(tbs)
-    if version > 3:
+    if (version := _version(tbs)) > 3:
         malformed.append(_refusal("invalid version", f"its version is {version}, and 3 is the last one"))
-    serial = tbs.read(der.INTEGER, "malformed serial number")
-    number = der.integer(serial, "malformed serial number")
+    number = tbs.integer("malformed serial number")
     if number < 0:
         malformed.append(_refusal("negative serial number", f"its serial number is negative ({number})"))
     algorithm = tbs.read(der.SEQUENCE, "malformed signature algorithm identifier")

@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import time
+import warnings
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,9 @@ def cryptography_fields(certificate: x509.Certificate) -> dict[str, Any]:
 def by_cryptography(der: bytes) -> dict[str, Any] | None:
     """What `cryptography` reads; None where it refuses the certificate or a part of it."""
     try:
-        return cryptography_fields(x509.load_der_x509_certificate(der))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of what it reads all the same
+            return cryptography_fields(x509.load_der_x509_certificate(der))
     except (ValueError, TypeError, x509.UnsupportedGeneralNameType, x509.DuplicateExtension, x509.InvalidVersion):
         return None
 
