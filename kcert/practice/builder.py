@@ -19,6 +19,7 @@ from kcert.errors import ProgramError
 from kcert.issue.plan import kubeconfig_for
 from kcert.kubeconfig import Kubeconfig
 from kcert.openssl import cnf, commands
+from kcert.practice import OWN_FOLDER
 from kcert.practice.rng import as_yaml
 from kcert.shell import Command, Outcome, run_many
 from kcert.store import FOLDER_MODE, INNER_FOLDER_MODE, PUBLIC_MODE, SECRET_MODE
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kcert.practice.lab import Scenario
-
-OWN_FOLDER = ".practice"
-
 
 _SIGNER = """\
 [ ca ]

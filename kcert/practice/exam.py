@@ -11,9 +11,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.practice import labs, session, state
+from kcert.practice import OWN_FOLDER, labs, session, state
 from kcert.practice import seal as seals
-from kcert.practice.builder import OWN_FOLDER
 from kcert.practice.lab_text import words
 from kcert.practice.rng import ScenarioRng
 from kcert.store import FOLDER_MODE

@@ -10,21 +10,22 @@ from typing import Any
 
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
-from kcert.practice.seal import FILE, FOLDER, marker_file
+from kcert.practice import OWN_FOLDER
+from kcert.practice.seal import FILE, marker_file
 
 
 def running() -> Path | None:
     """Return the folder of the sealed exam that this user sits now; None if there is none."""
     marker = marker_file()
     for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / FOLDER / FILE).exists() and (deadline := _deadline(folder)) and _is_ahead(deadline):
+        if (folder / OWN_FOLDER / FILE).exists() and (deadline := _deadline(folder)) and _is_ahead(deadline):
             return folder
     if marker is None:
         return None
     try:
         content: Any = json.loads(read_regular(marker))
         folder, deadline = Path(content["folder"]), str(content["deadline"])
-        return folder if _is_ahead(deadline) and (folder / FOLDER / FILE).exists() else None
+        return folder if _is_ahead(deadline) and (folder / OWN_FOLDER / FILE).exists() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.practice import exam, state
+from kcert.practice import OWN_FOLDER, exam, state
 from kcert.practice import seal as seals
-from kcert.practice.builder import OWN_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kcert.practice.state import State
+    from kcert.practice.state import Solved, State
 
 
 @dataclass(frozen=True)
@@ -65,46 +65,35 @@ def _of(root: Path, folder: Path, openssl: str, word: str | None) -> Iterator[Li
         current = state.load(root, openssl)
     except InputError:
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
-    learner = current.learner or folder.resolve().name
-    score = _score(root.parent, openssl)
+    common = {
+        "learner": current.learner or folder.resolve().name,
+        "folder": str(root),
+        "exam": _score(root.parent, openssl),
+        "seal": state_of_seal,
+    }
     for solved in current.solved:
-        seconds = _seconds(solved.started, solved.when) if solved.started else None
-        minutes = None if seconds is None else seconds // 60
-        yield Line(
-            learner=learner,
-            folder=str(root),
-            lab=solved.lab,
-            seed=solved.seed,
-            solved=solved.when,
-            minutes=minutes,
-            hints=solved.hints,
-            tries=solved.tries,
-            solution=solved.shown,
-            exam=score,
-            seal=state_of_seal,
-        )
+        yield _line(solved, solved.when, solved.started, common)
     if not current.is_solved:
-        yield _unsolved(root, current, learner, score, state_of_seal)
+        yield _line(current, None, current.started, common)
 
 
-def _unsolved(root: Path, current: State, learner: str, score: int | None, seal: str | None) -> Line:
+def _line(entry: Solved | State, when: str | None, started: str, common: dict[str, Any]) -> Line:
+    """Return the line for a lab that was solved *when* (None: not yet); a record of an older kcert has no start."""
     return Line(
-        learner=learner,
-        folder=str(root),
-        lab=current.lab,
-        seed=current.seed,
-        solved=None,
-        minutes=None,
-        hints=current.hints,
-        tries=current.tries,
-        solution=current.shown,
-        exam=score,
-        seal=seal,
+        lab=entry.lab,
+        seed=entry.seed,
+        solved=when,
+        minutes=_seconds(started, when) // 60 if when and started else None,
+        hints=entry.hints,
+        tries=entry.tries,
+        solution=entry.shown,
+        **common,
     )
 
 
+@cache
 def _score(folder: Path, openssl: str) -> int | None:
-    """Return the score of the exam in *folder*, once it is over."""
+    """Return the score of the exam in *folder*, once it is over; asked for each of its labs, and read once."""
     try:
         found = exam.load(folder, openssl)
     except InputError:

@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kcert.errors import InputError, ProgramError
+from kcert.errors import InputError, KcertError, ProgramError
+from kcert.practice import OWN_FOLDER
 
-FOLDER, FILE = ".practice", "seal.json"
+FILE = "seal.json"
 
 WORD_VARIABLE = "KCERT_EXAM_WORD"
 
@@ -85,7 +86,7 @@ def find(root: Path) -> Seal | None:
     from kcert.files import read_regular
 
     try:
-        content = json.loads(read_regular(root / FOLDER / FILE))
+        content = json.loads(read_regular(root / OWN_FOLDER / FILE))
         seal = Seal(str(content["key"]), str(content["wrapped"]))
         bytes.fromhex(seal.key)
     except (OSError, ValueError, KeyError, TypeError):
@@ -95,9 +96,11 @@ def find(root: Path) -> Seal | None:
 
 def put(root: Path, seal: Seal) -> None:
     """Write *seal* into the dot folder of *root*, which exists and is new."""
-    descriptor = os.open(root / FOLDER / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        json.dump(asdict(seal), file)
+    from kcert.store import SECRET_MODE
+    from kcert.store.atomic import atomic_replace
+
+    with atomic_replace(root / OWN_FOLDER / FILE, json.dumps(asdict(seal)).encode("ascii"), SECRET_MODE):
+        pass
 
 
 def marker_file() -> Path | None:
@@ -108,15 +111,17 @@ def marker_file() -> Path | None:
 
 def mark_running(root: Path, deadline: str) -> None:
     """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
+    from kcert.store import FOLDER_MODE, SECRET_MODE
+    from kcert.store.atomic import atomic_replace
+
     marker = marker_file()
     if marker is None:
         return
-    with suppress(OSError):  # no home directory to write to: then only the exam's own folder is watched
-        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = marker.with_name(f".{secrets.token_hex(8)}")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"folder": str(root.absolute()), "deadline": deadline}, file)
-        beside.replace(marker)
+    with suppress(OSError, KcertError):  # no home directory to write to: then only the exam's own folder is watched
+        marker.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        content = json.dumps({"folder": str(root.absolute()), "deadline": deadline})
+        with atomic_replace(marker, content.encode("ascii"), SECRET_MODE):
+            pass
 
 
 def mark_over() -> None:

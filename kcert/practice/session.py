@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.practice import answers, labs, state
+from kcert.practice import OWN_FOLDER, answers, labs, state
 from kcert.practice import seal as seals
-from kcert.practice.builder import OWN_FOLDER, LabBuilder
+from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
 from kcert.practice.lab import Check
 from kcert.practice.lab_text import Words, words, wrapped

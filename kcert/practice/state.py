@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
 from kcert.files import read_regular
+from kcert.practice import OWN_FOLDER
 from kcert.practice import seal as seals
-from kcert.practice.builder import OWN_FOLDER
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
