@@ -19,7 +19,7 @@ _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 def open_at_once(path: Path) -> IO[bytes]:
-    """Open a file, a pipe or a terminal for reading; a FIFO that nobody writes to is empty, and is not waited for.
+    """Open a file, a pipe or a terminal for reading; a FIFO without a writer is empty, and is not waited for.
 
     Raises OSError for a folder, and for a device, which may have no end.
     """

@@ -1,4 +1,4 @@
-"""What a file holds beside a certificate, read anew: for the commands that put another one in its place."""
+"""What a file holds beside a certificate, read again: for the commands that put another one in its place."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def self_signed_leaf(case: RuleContext) -> Iterator[Violation]:
 
 
 def _is_self_made(case: RuleContext, found: CertificateInstance) -> bool:
-    """True for a kubelet's own serving certificate, which nobody verifies unless the API server is told to."""
+    """True for a kubelet's own serving certificate, which is verified only with --kubelet-certificate-authority."""
     return found.roles == {Role.KUBELET_SERVER} and not case.option(
         "kube-apiserver", "--kubelet-certificate-authority", found
     )

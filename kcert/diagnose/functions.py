@@ -26,7 +26,7 @@ _USUAL = {
     *("apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "ca", "front-proxy-ca", "front-proxy-client"),
     *("healthcheck-client", "peer", "sa", "server"),
 }
-"""kubeadm's names without their suffix: some are like each other, and nobody has misspelled them."""
+"""kubeadm's names without their suffix: some are similar, and none is misspelled."""
 
 _KCERT_NAMES = {
     PurePosixPath(spec.kubeadm).name: role.value

@@ -58,7 +58,7 @@ class RenewalPlanner:
         path = self.ctx.root / str(spec.files.crt)
         if found is None:
             raise InputError(
-                f"{path} is no certificate that openssl can read: put a good "
+                f"{path} is not a certificate that openssl can read: put a good "
                 "copy in its place, or move it away and make the CA and its leaves anew."
             )
         if self.renewal.complete_rotation:

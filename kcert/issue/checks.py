@@ -102,7 +102,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
     found = status.found
     if found is None:
         raise InputError(
-            f"{ctx.root / str(crt)} is no certificate that openssl can read: put a good copy in its place."
+            f"{ctx.root / str(crt)} is not a certificate that openssl can read: put a good copy in its place."
         )
     if not found.ca:
         raise InputError(

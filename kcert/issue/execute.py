@@ -225,7 +225,7 @@ class Executor:
                 raise ProgramError(f"openssl left a {files.csr} that is no request of {files.key}.")
             return
         if found is None or self._is_of_another_key(key, certificate, found):
-            raise ProgramError(f"openssl left a {files.crt} that is no certificate of {files.key}.")
+            raise ProgramError(f"openssl left a {files.crt} that is not a certificate of {files.key}.")
         if wrong := drift(certificate, found, self._ca_of(certificate)):
             raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
 

@@ -74,7 +74,7 @@ class EncryptionConfig:
 
 
 class Reporter(Protocol):
-    """Is told of each step."""
+    """Hears of each step."""
 
     def on_lock_wait(self, holder: str) -> None:
         """Another kcert is at work in the folder."""

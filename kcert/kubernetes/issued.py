@@ -143,7 +143,7 @@ def validate_issued(
     pems = certificate_pems(pem)
     found = read_certificate(pems[0]) if pems else None
     if not isinstance(found, X509):
-        raise InputError(f"what was issued for {certificate.name} is no certificate that openssl can read.")
+        raise InputError(f"what was issued for {certificate.name} is not a certificate that openssl can read.")
     assert files.csr
     csr = root / files.csr
     if not csr.is_file():

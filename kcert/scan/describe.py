@@ -209,7 +209,7 @@ def _document(path: Path, content: bytes, openssl: str) -> Description:
 
 def _starts_a_component(path: Path) -> InputError:
     return InputError(
-        f"{path} starts a component; it is no certificate itself. "
+        f"{path} starts a component; it is not a certificate itself. "
         f"`kcert inventory {quote(str(path))}` lists those it names."
     )
 
@@ -256,7 +256,7 @@ def _server(server: Server, openssl: str) -> Description:
     parts = []
     for number, certificate in enumerate(map(read_certificate, shown)):
         if isinstance(certificate, Unreadable):
-            raise VerdictError(f"{server} shows something that is no certificate: it {certificate.reason}.")
+            raise VerdictError(f"{server} shows something that is not a certificate: it {certificate.reason}.")
         commands: tuple[CommandResult, ...] = ()
         extra: tuple[Field, ...] = ()
         if number == 0:

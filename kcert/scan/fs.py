@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes. A bundle of 20,000 certificates has half of that; what is larger is no certificate of a cluster."""
+"""Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
 
 MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 

@@ -87,7 +87,7 @@ class Quiet(Reporter):
 
 
 def without_end(certificate: Certificate) -> str:
-    """What that is which has no date to end on: it is no certificate."""
+    """What that is which has no date to end on: it is not a certificate."""
     return "a request" if certificate.files.csr else "a key pair"
 
 

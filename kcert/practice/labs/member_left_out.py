@@ -42,11 +42,11 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Each member dials each other one, under its address."""
-    for dialling in scenario.cluster.etcd:
+    for connecting in scenario.cluster.etcd:
         for answering in scenario.cluster.etcd:
-            if dialling != answering:
-                what = f"{dialling.name} dials {answering.name} and is let in"
-                names = f"etcd-peer-{answering.name}", f"etcd-peer-{dialling.name}"
+            if connecting != answering:
+                what = f"{connecting.name} dials {answering.name} and is let in"
+                names = f"etcd-peer-{answering.name}", f"etcd-peer-{connecting.name}"
                 yield grader.connects(what, *names, answering.addresses[0])
     yield from grader.all_work(scenario.values["name"])
     yield grader.no_check_errors()

@@ -126,8 +126,8 @@ def _gone_over(before: Grader, after: Grader) -> Check:
 
     def cut_off() -> str | None:
         for one in conversations(before.scenario):
-            for dialling, serving in ((after, after), (before, after), (after, before)):
-                if refusal := _refusal(dialling, serving, one):
+            for connecting, serving in ((after, after), (before, after), (after, before)):
+                if refusal := _refusal(connecting, serving, one):
                     return refusal
         return None
 
@@ -135,15 +135,15 @@ def _gone_over(before: Grader, after: Grader) -> Check:
     return before.check(f"from {old} to {new} nobody is cut off, whichever machine comes first", cut_off)
 
 
-def _refusal(dialling: Grader, serving: Grader, one: Conversation) -> str | None:
+def _refusal(connecting: Grader, serving: Grader, one: Conversation) -> str | None:
     """Why a client with the files of one set and a server with those of another do not come together."""
-    scenario = dialling.scenario
+    scenario = connecting.scenario
     server = Server(serving.shown(scenario.spec(one.server)), serving.trusted())
-    client = Client(dialling.trusted(), dialling.shown(scenario.spec(one.client)))
-    refused = dialling.tls.refusal(server, client, one.server_name)
+    client = Client(connecting.trusted(), connecting.shown(scenario.spec(one.client)))
+    refused = connecting.tls.refusal(server, client, one.server_name)
     if refused is None:
         return None
-    here, there = dialling.name(dialling.pki), serving.name(serving.pki)
+    here, there = connecting.name(connecting.pki), serving.name(serving.pki)
     return f"{one.client} with {here} dials {one.server} with {there}: {refused}"
 
 

@@ -152,7 +152,7 @@ def _not_given(grader: Grader, name: str) -> str | None:
     certificate = read_certificate(found.certificate.decode("ascii", "replace"))
     request = read_request(found.request.decode("ascii", "replace"))
     if not isinstance(certificate, X509) or not isinstance(request, Request):
-        return "what is in the object is no certificate"
+        return "what is in the object is not a certificate"
     if certificate.public_key.material != request.public_key.material:
         return "it is for another key than the request"
     if certificate.subject != request.subject:
