@@ -39,7 +39,8 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 def test_check_writes_nothing_through_a_planted_link(kcert: Kcert, tmp_path: Path) -> None:
-    root = started(tmp_path / "lab").root
+    # A lab whose check shakes hands: that is what needs a file with the key.
+    root = session.begin("pods-stay-pending", tmp_path / "lab", seed=1).root
     victim = tmp_path / "bashrc"
     victim.write_text("# my settings\n", encoding="utf-8")
     for key in root.rglob("*.key"):
