@@ -387,7 +387,7 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     ),
     "certificate cut short": (
         {"ca.crt": lambda own, _other: (own / "ca.crt").read_bytes()[:200]},
-        ("ca.crt", "no certificate"),
+        ("ca.crt", "not a certificate"),
     ),
     "certificate of a leaf": (
         {
