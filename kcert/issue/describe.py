@@ -14,7 +14,7 @@ from kcert.adoption import adopted
 from kcert.certificates import Kind, Role
 from kcert.config import ApiServer, Host, Lifetimes, User, example, names
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import kind_of
 from kcert.issue.discovery import CertificateFile, read_folder
 from kcert.issue.status import State, status_of
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
-_LARGEST_MANIFEST = 1024 * 1024
 
 
 @dataclass
@@ -267,7 +266,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
     paths = (path for place in places for ending in ("*.yaml", "*.service") for path in sorted(place.glob(ending)))
     for path in paths:
         try:
-            content = read_regular(path) if path.stat().st_size <= _LARGEST_MANIFEST else b""
+            content = read_regular(path, LARGEST_DOCUMENT)
         except OSError:
             continue
         for option, value in _OPTIONS.findall(content):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.steps import Step, update_kubeconfigs
-from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in
+from kcert.kubeconfig import Swap, embedded_data, kubeconfigs_in
 from kcert.openssl.pem import pem_blocks
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Kubeconfigs:
         found = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:
-                content = read_regular(path) if path.stat().st_size <= LARGEST else b""
+                content = read_regular(path, LARGEST_DOCUMENT)
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))

@@ -75,7 +75,7 @@ def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bo
 
     cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{WORD_VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    said = read(Command((*argv, "-d") if decrypt else argv), text, {WORD_VARIABLE: passphrase})
+    said = read(Command((*argv, "-d") if decrypt else argv, passphrases={WORD_VARIABLE: passphrase}), text)
     if not said.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {said.status}).")
     return said.stdout

@@ -245,4 +245,4 @@ def test_no_fix_cuts_a_name_off_at_a_nul(tmp_path: Path, change: dict[str, objec
         pasted([finding])
         for path in (tmp_path / "jane.crt", tmp_path / "bundle.pem"):
             subject = x509.load_pem_x509_certificate(path.read_bytes()).subject
-            assert "/".join(f"{part.rfc4514_attribute_name}={part.value}" for part in subject) == change["subject"]
+            assert "/".join(f"{part.rfc4514_attribute_name}={part.value!s}" for part in subject) == change["subject"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.certificates import Kind, Role
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert.files import read_input
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist
@@ -262,11 +262,7 @@ def _key(folder: Folder, one: Certificate) -> str:
 
 
 def _read(folder: Folder, file: PurePosixPath) -> bytes:
-    path = folder.root / file
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    return read_input(folder.root / file, error=MachineError)
 
 
 def _of_authorities(options: Options, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
