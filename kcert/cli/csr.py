@@ -28,26 +28,31 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
-    "with --file without one.",
+    help="Use the Certificates API: create a key and a request, approve it, sign it, fetch the certificate; in a "
+    "cluster, or without one with --file.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The object's name, as `kcert csr list` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
+NewName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
+]
 MaybeName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The object's name, as `kcert csr list` shows it.")
+    str | None, typer.Argument(metavar="[NAME]", help="Name the object, as `kcert csr list` shows it.")
 ]
 File = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Work on this manifest, without a cluster.")
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
 ]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; - is the screen.")]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
+]
 Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
+    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
 ]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 SIGNER_HELP = (
-    "Who signs: kube-apiserver-client for a user, for a kubelet as a client kube-apiserver-client-kubelet, "
-    "kubelet-serving for one as a server, or another's whole name."
+    "Choose the signer: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet as a client, "
+    "kubelet-serving for a kubelet as a server, or the full name of another signer."
 )
 
 MaybeSigner = Annotated[
@@ -84,17 +89,17 @@ class Fetching(ReadOptions):
 def new(
     making: IssueOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who asks: a user's name, a node's, a component's.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the user, node or component that asks.")],
     groups: Annotated[
-        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="A group of the user; repeatable.")
+        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
     ] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--san", metavar="NAME", help="A DNS name or an address to be dialled under; repeatable."),
+        typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
     ] = None,
     signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
 ) -> None:
-    """Make a key and a request, for a cluster to sign; a key that is there is kept."""
+    """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
     from kcert.kubernetes import csr_subject, signers
     from kcert.kubernetes.signing_request import signer_trouble
@@ -118,23 +123,27 @@ def new(
 def manifest(
     looking: ReadOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
+    ],
     signer: MaybeSigner = None,
     usages: Annotated[
         list[str] | None,
-        typer.Option("--usage", metavar="USAGE", help="A usage, such as 'client auth'.", show_default="by the signer"),
+        typer.Option(
+            "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+        ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Valid for so long, at most: 24h, 30d.")
+        str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     output: Output = None,
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Annotated[bool, typer.Option(help="Explain each step.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
+    """Write the CertificateSigningRequest of a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_subject, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
@@ -176,9 +185,9 @@ def manifest(
 def submit(
     fetching: Fetching,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the manifest's file, or what it was made for.")],
 ) -> None:
-    """Give the object to the cluster: `kubectl apply -f`."""
+    """Create the object in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
     from kcert.ui import csr
 
@@ -191,7 +200,7 @@ def submit(
 @app.command("list")
 @takes(Deciding)
 def list_(deciding: Deciding) -> None:
-    """List the objects in the cluster (`kubectl get csr`), and say what those of kubelets are."""
+    """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import kubelet_requests
     from kcert.kubernetes.kubectl import kubectl
     from kcert.openssl.program import openssl
@@ -210,11 +219,12 @@ def show(
     *,
     name: MaybeName = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print text or JSON.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Decode a request, and say what whoever made it would become."""
+    """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
     from kcert.openssl.program import openssl
     from kcert.ui import csr
@@ -276,7 +286,7 @@ def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) ->
 @app.command("deny")
 @takes(Talking)
 def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None:
-    """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
+    """Deny a request: `kubectl certificate deny`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
     from kcert.ui import csr
@@ -301,7 +311,7 @@ def sign(
             "--file",
             "-f",
             metavar="FILE",
-            help="The manifest; or a request (.csr) of one of this cluster's certificates; repeatable.",
+            help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
         ),
     ],
     name: Annotated[
@@ -315,14 +325,14 @@ def sign(
     ] = None,
     longest: Annotated[
         str,
-        typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
+        typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does."),
     ] = "365d",
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Annotated[bool, typer.Option(help="Explain each step.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
+    """Sign a manifest as kube-controller-manager would, or a request as kcert.yaml describes the certificate.
 
-    The certificate of NAME.csr lies beside it afterwards, as NAME.crt.
+    The certificate of NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import is_pem
@@ -344,7 +354,7 @@ def sign(
             csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
             continue
         if name is not None:
-            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
+            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which already names its user.")
         one = manifests.load(file)
         if one.certificate is not None:
             csr.path_alone(file) if quiet else csr.is_signed(file, one)
@@ -359,19 +369,21 @@ def sign(
 def fetch(
     fetching: Fetching,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose certificate, as `kcert csr new` was told.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
+    ],
     file: File = None,
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     signer: MaybeSigner = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
+    """Fetch the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_subject, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl

@@ -70,7 +70,7 @@ class Credentials:
 
 
 def clients(folder: Folder) -> tuple[Certificate, ...]:
-    """The certificates with which somebody dials the API server."""
+    """Return the certificates of the API server's clients."""
     return tuple(
         one
         for one in folder.known.values()
@@ -176,8 +176,10 @@ def _credentials(folder: Folder, one: Certificate, authority: Certificate, stand
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:
-    """What a file that anybody may read holds; raises InputError where a private key lies in it as well."""
+    """Return the content of a public file; raises InputError where it also contains a private key."""
     content = read_regular(root / file)
     if any(block.is_key for block in pem_blocks(content)):
-        raise InputError(f"{root / file} holds a private key besides: it would be handed out with it. Take it out.")
+        raise InputError(
+            f"{root / file} also contains a private key, which would be copied with it. Remove it from the file."
+        )
     return content

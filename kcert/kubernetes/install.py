@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kcert import profiles
+from kcert import plain_yaml, profiles
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
 from kcert.kubernetes import bootstrap, encryption, render
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.config import Cluster, Host
+    from kcert.config.version import Version
     from kcert.kubernetes.components import ComponentInstance, FolderState
     from kcert.kubernetes.credentials import Folder
     from kcert.profiles.profile import KnownIssue
@@ -62,15 +63,15 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
-def generated(folder: Folder, host: Host, state: FolderState) -> Iterator[Generated]:
-    """Yield units or static pods, and the configuration files, of the components on *host*.
+def generated(folder: Folder, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
+    """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
     Raises InputError for a bootstrap token that is missing or expired.
     """
     profile = profiles.PROFILES[folder.cluster.profile]
-    kubelets = {there.name for there in profile.kubelet_hosts(folder.cluster)}
+    kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(folder.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
-    for instance in on_host(folder.cluster, host, state):
+    for instance in on_host(folder.cluster, host, state, version):
         name = instance.component
         if runs_pods and instance.program.pod(instance):
             text = render.manifest(instance)
@@ -138,8 +139,6 @@ def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
 
 
 def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
-    import yaml
-
     content: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -147,7 +146,7 @@ def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
     }
-    return str(yaml.safe_dump(content, sort_keys=False)).encode()
+    return plain_yaml.dump(content).encode()
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,9 @@ Delete the archive and what you unpacked: they hold keys. `kcert flags COMPONENT
 """
 
 
-def instructions(cluster: Cluster, host: Host, rows: Sequence[Row], applied: Sequence[Manifest]) -> str:
+def instructions(
+    cluster: Cluster, host: Host, version: Version, rows: Sequence[Row], applied: Sequence[Manifest]
+) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
     profile = profiles.PROFILES[cluster.profile]
     files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
@@ -201,7 +202,7 @@ def instructions(cluster: Cluster, host: Host, rows: Sequence[Row], applied: Seq
         host=host.name,
         cluster=cluster.name,
         profile=cluster.profile,
-        version=cluster.version,
+        version=version,
         files="\n".join(files),
         backups=BACKUPS,
         commands="\n".join(_by_hand(row) for row in rows),

@@ -102,10 +102,10 @@ class Reporter(Protocol):
         """A kubeconfig comes next."""
 
     def on_command(self, argv: tuple[str, ...]) -> None:
-        """A command is about to run."""
+        """Report a command that is about to run."""
 
     def on_command_done(self, outcome: Outcome) -> None:
-        """It has ended."""
+        """Report its output."""
 
     def on_kept(self, draft: Draft) -> None:
         """The file is there already, as it should be."""

@@ -38,15 +38,18 @@ __all__ = [
 ]
 
 COMPONENTS: dict[str, Component] = {
-    one.NAME: one for one in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
+    program.NAME: program
+    for program in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
 }
 """Every component by its name, in the order in which they are started."""
 
 
 def component(name: str) -> Component:
-    """The component called *name*; raises InputError, with the near ones, where there is none."""
+    """Return the component called *name*; raises InputError, with similar names, where there is none."""
     if name not in COMPONENTS:
-        near = difflib.get_close_matches(name, COMPONENTS, 2) or [one for one in COMPONENTS if name and name in one]
+        near = difflib.get_close_matches(name, COMPONENTS, 2) or [
+            other for other in COMPONENTS if name and name in other
+        ]
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMPONENTS)}."
         raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
     return COMPONENTS[name]
@@ -69,13 +72,15 @@ def instances(  # noqa: PLR0917 - one for each option
     )
 
 
-def on_host(cluster: Cluster, host: Host, state: FolderState) -> tuple[ComponentInstance, ...]:
-    """Return each component that runs on *host*."""
+def on_host(
+    cluster: Cluster, host: Host, state: FolderState, version: Version | None = None
+) -> tuple[ComponentInstance, ...]:
+    """Return each component that runs on *host*; without *version*, of the cluster's release."""
     profile = profiles.PROFILES[cluster.profile]
     known = {cert.name: cert for cert in profiles.certificates(cluster)}
     return tuple(
-        ComponentInstance(component, cluster, profile, there, known, cluster.version, state=state)
+        ComponentInstance(component, cluster, profile, instance_host, known, version or cluster.version, state=state)
         for component in COMPONENTS.values()
-        for there in component.hosts(profile, cluster)
-        if there.name == host.name
+        for instance_host in component.hosts(profile, cluster)
+        if instance_host.name == host.name
     )

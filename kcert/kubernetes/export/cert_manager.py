@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.certificates import Kind, Role
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 NAME = "cert-manager"
 
 NAMESPACE = "cluster-pki"
-"""One of its own: whoever may read its Secrets, or create Certificates in it, can become anybody in the cluster."""
+"""A namespace of its own: a user who may read its Secrets or create Certificates in it can become any user of the
+cluster."""
 
 API_VERSION = "cert-manager.io/v1"
 
@@ -72,7 +74,7 @@ _SERVICE_ACCOUNT = (
     "would be void at once"
 )
 _AUTHORITY = (
-    "it lies in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
+    "it is in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
 )
 
 
@@ -181,7 +183,7 @@ def _on_disk(one: Certificate) -> str | None:
 
 
 def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
-    """Why somebody who is not in kcert.yaml gets no new certificate: an old one that ended has to stay so."""
+    """Return why a user who is not in kcert.yaml gets no new certificate: an expired one has to stay expired."""
     if standing is None:
         return None
     if not standing.usable:
@@ -256,7 +258,7 @@ def _key(folder: Folder, one: Certificate) -> str:
     if not blocks or blocks[0].fault:
         raise InputError(f"{path} holds no private key that can be read{f': {blocks[0].fault}' if blocks else ''}.")
     if blocks[0].encrypted:
-        raise InputError(f"{path} is encrypted, and cert-manager has nobody to ask for the passphrase. {without}")
+        raise InputError(f"{path} is encrypted, and cert-manager cannot ask for a passphrase. {without}")
     # Alone: cert-manager reads the first block, which after `openssl ecparam` would be EC PARAMETERS.
     return blocks[0].pem
 
@@ -351,7 +353,7 @@ def _private_key(one: Certificate) -> dict[str, Any]:
 
 
 def _who(one: Certificate) -> str:
-    """The subject in words, for a comment: whoever made it may have put anything into it, a line feed too."""
+    """Return the subject for a comment; a foreign subject can contain anything, a line feed too."""
     assert one.subject
     groups = ", ".join(one.subject.organizations)
     told = f"CN {one.subject.common_name}" + (f", O {groups}" if groups else "")
@@ -362,9 +364,9 @@ def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterabl
     authorities = tuple(authorities)
     listed = ", ".join(one.name for one in authorities)
     yield (
-        f"Whoever may read Secrets or create Certificates in {options.namespace} can become anybody in the cluster, "
-        "its administrator too. So the Issuers are Issuers and no ClusterIssuers, which would serve every namespace, "
-        "and the namespace should be nobody else's."
+        f"A user who may read Secrets or create Certificates in {options.namespace} can become any user of the "
+        "cluster, an administrator too. That is why these are Issuers and not ClusterIssuers, which would serve every "
+        "namespace. Use the namespace for nothing else."
     )
     if options.secret:
         yield (
@@ -409,12 +411,9 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _text(head: Iterable[str], objects: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    import yaml
-
     parts = ["".join(f"# {line}".rstrip() + "\n" for line in head)]
     for comment, content in objects:
-        dumped = yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
-        parts.append(f"---\n# {comment}.\n{dumped}")
+        parts.append(f"---\n# {comment}.\n{plain_yaml.dump(content)}")
     return "".join(parts)
 
 
