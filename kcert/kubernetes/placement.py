@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
-from kcert.config.version import version
+from kcert.config import version
 from kcert.errors import InputError
 from kcert.issue.status import status_of
 from kcert.kubernetes.components import FolderState, component, instances
