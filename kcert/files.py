@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import os
 import re
@@ -15,6 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+from kcert.errors import nearest
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
@@ -83,7 +84,7 @@ def mistyped(path: Path) -> Path | None:
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]
-    close = difflib.get_close_matches(path.name, others, 1, _NEAR)
+    close = nearest(path.name, others, 1, _NEAR)
     return path.parent / close[0] if close else None
 
 
