@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import re
 import stat
 from pathlib import Path
 from typing import IO
+
+from kcert.errors import nearest
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
@@ -77,7 +78,7 @@ def mistyped(path: Path) -> Path | None:
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]
-    close = difflib.get_close_matches(path.name, others, 1, _NEAR)
+    close = nearest(path.name, others, 1, _NEAR)
     return path.parent / close[0] if close else None
 
 

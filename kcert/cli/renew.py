@@ -72,7 +72,7 @@ def command(  # noqa: PLR0917 - each is an option
             "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
             "stays as it is."
         )
-    within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
+    within = None if expiring_in is None else duration(expiring_in, "--expiring-in", bare="d")
     _renew(options, named, Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only))
 
 

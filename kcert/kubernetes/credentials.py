@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
 from kcert.adoption import adopted
 from kcert.config import names as check_names
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 from kcert.files import read_regular
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
@@ -101,8 +100,7 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
         raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
     if user := _newcomer(folder, name):
         return (user,)
-    close = difflib.get_close_matches(name, choice, 3)
-    hint = f"did you mean {', '.join(close)}?" if close else f"there are {listed}."
+    hint = did_you_mean(name, choice, f"there are {listed}.")
     command = "" if check_names.user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
     raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{command}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import ipaddress
 import pkgutil
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
 from kcert.config import ApiServer, Cluster, Defaults, Host, User, example, file
 from kcert.config import names as check_names
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean, nearest
 from kcert.profiles.profile import kubeconfig_of
 
 if TYPE_CHECKING:
@@ -91,8 +90,8 @@ def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
 def near(name: str, wanted: Iterable[Certificate]) -> str:
     """The end of a sentence: which names are like *name*, or all there are."""
     known = [one.name for one in wanted]
-    close = difflib.get_close_matches(name, known, 3)
-    return f"; did you mean {', '.join(close)}?" if close else f". There are: {', '.join(known)}."
+    question = did_you_mean(name, known, "")
+    return f"; {question}" if question else f". There are: {', '.join(known)}."
 
 
 def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
@@ -170,7 +169,7 @@ def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[s
         if node not in hosts:
             if why := why_absent(cluster, node):
                 raise InputError(f"{node!a}: {why}.")
-            close = difflib.get_close_matches(node, hosts, 3) or hosts
+            close = nearest(node, hosts) or hosts
             raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
     return tuple(one for one in all_of_them if not nodes or one.host in nodes)
 
@@ -241,7 +240,7 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
     if name in made_by:
         raise InputError(f"{name} is made by `{made_by[name]}`.")
     whole = [one for one in made_by if one == f"kube-{name}"]
-    close = whole or difflib.get_close_matches(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
+    close = whole or nearest(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
     if close:
         command = made_by[close[0]]
         elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
