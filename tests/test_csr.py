@@ -974,7 +974,7 @@ def test_the_base64_of_a_request_is_read_as_the_api_server_reads_it(applicant: A
         ({"spec": {"signerName": "kubernetes.io/legacy-unknown"}}, "not allowed via this API version"),
         ({"spec": {"signerName": "mine"}}, "a signer's name is a domain"),
         ({"spec": {"usages": []}}, "spec.usages is missing"),
-        ({"spec": {"usages": ["client auth", "client auth"]}}, "stands there twice"),
+        ({"spec": {"usages": ["client auth", "client auth"]}}, "is a duplicate"),
         ({"spec": {"usages": ["everything"]}}, "'everything' is no usage"),
         ({"spec": {"expirationSeconds": 599}}, "may not specify a duration less than 600 seconds"),
         ({"spec": {"expirationSeconds": "1h"}}, "no whole number"),

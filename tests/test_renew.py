@@ -346,7 +346,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
         (("admin", "--all"), "--all is every certificate"),
         (("--all", "--stale"), "choose among them"),
         (("admin", "--expiring-in", "30d"), "leave --expiring-in out"),
-        (("--expiring-in", "soon"), "no length of time"),
+        (("--expiring-in", "soon"), "is not a duration"),
         (("admin", "--days", "9999"), "nothing can be valid longer"),
         (("ca", "admin"), "a CA is renewed by itself"),
         (("admin", "--finish"), "admin is none"),

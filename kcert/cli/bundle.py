@@ -42,7 +42,7 @@ def command(
     explain: Annotated[bool, typer.Option(help="Explain what each file is for.")] = True,
 ) -> None:
     """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
-    from kcert.config.version import version
+    from kcert.config import version
     from kcert.kubernetes import bundles
     from kcert.ui import bundle, flags
 

@@ -22,8 +22,8 @@ from kcert.kubernetes import credentials, kubeconfigs
 from kcert.kubernetes.components import on_host
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
 from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
-from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import file_of, kubeconfig_of
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
     from kcert.kubernetes.components import FolderState
     from kcert.kubernetes.credentials import Credentials, Folder
     from kcert.kubernetes.install import Generated, Manifest

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
     from kcert.kubernetes.components import ComponentInstance, FolderState
     from kcert.kubernetes.credentials import Folder
     from kcert.profiles.profile import KnownIssue

@@ -446,7 +446,7 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
     [
         (("node1",), "did you mean node01"),
         (("nowhere",), "There are: controlplane01, node01"),
-        (("node01", "--scp", "--output", "x"), "leave one of them out"),
+        (("node01", "--scp", "--output", "x"), "--scp cannot be combined with --output"),
         (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
         (("--output", "-"), "name one host"),
         (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kcert import profiles
-from kcert.config.version import Version
+from kcert.config import Version
 from kcert.kubernetes import components, placement, render
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
