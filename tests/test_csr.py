@@ -1033,7 +1033,7 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
         (("manifest", "nobody"), "`kcert csr new nobody` makes key and request"),
         (("approve",), "name the object"),
-        (("approve", "jane", "--file", "x.yaml"), "leave one of the two out"),
+        (("approve", "jane", "--file", "x.yaml"), "cannot be combined with --file"),
         (("approve", "Jane"), "cannot be the name of an object"),
         (("sign", "--file", "nothing.yaml"), "cannot be read"),
         (("fetch", "jane", "--file", "x.yaml", "--wait", "5s"), "--wait asks a cluster"),

@@ -128,7 +128,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     refused = kcert("csr", "list", "--kubeconfig", cluster.kubeconfig("jane"))
     assert refused.status == 3
     assert "(Forbidden)" in refused.stderr
-    assert "somebody with more rights" in " ".join(refused.stderr.split())
+    assert "A user with more permissions" in " ".join(refused.stderr.split())
 
 
 def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
@@ -297,12 +297,12 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ),
         ("Unable to connect to the server: dial tcp: lookup api: no such host", "No API server answers there"),
         ("error: no configuration has been provided, try setting KUBERNETES_MASTER", "--kubeconfig FILE"),
-        ('Error from server (Forbidden): csr is forbidden: User "jane" cannot list', "somebody with more rights"),
+        ('Error from server (Forbidden): csr is forbidden: User "jane" cannot list', "A user with more permissions"),
         (
             'Error from server (NotFound): certificatesigningrequests.certificates.k8s.io "jane" not found',
             "kcert csr list",
         ),
-        ("Error from server (Conflict): Operation cannot be fulfilled on csr", "do it once more"),
+        ("Error from server (Conflict): Operation cannot be fulfilled on csr", "run the command again"),
         ("Error from server (AlreadyExists): csr jane already exists", "kubectl delete csr"),
         ("error: You must be logged in to the server (Unauthorized)", "does not know who that is"),
         (

@@ -29,7 +29,7 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT",
-            help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            help="Choose kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet or etcd.",
         ),
     ],
     host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Choose the host that it runs on.")] = None,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from kcert import kubeconfig, plain_yaml, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
 from kcert.kubernetes.components import on_host
+from kcert.kubernetes.credentials import read_file
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
 from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
@@ -207,7 +207,7 @@ class _Reader:
             path = self.folder.root / file
             if not path.exists():
                 raise InputError(f"{path} is not here, and {one.reader} reads it: put it there until this is packed.")
-            return _read(path), True
+            return read_file(path), True
         return credentials.public(self.folder.root, file), True
 
     def _kubeconfig(self, one: _Wanted) -> tuple[bytes, bool]:
@@ -216,7 +216,7 @@ class _Reader:
         path = self.folder.root / kubeconfig_of(one.certificate)
         if not path.exists():
             return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
-        content = _read(path)
+        content = read_file(path)
         command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
         inside = kubeconfig.opened(content)
         if inside:
@@ -240,7 +240,7 @@ class _Reader:
         """*one*, and what it names where it is a kubeconfig that names files."""
         yield one
         path = self.folder.root / kubeconfig_of(one.certificate)
-        if one.part != "kubeconfig" or not path.exists() or _links(_read(path)) is None:
+        if one.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
         why = f"named by {self.profile.install_path(one.certificate, 'kubeconfig', one.reader).name}"
         client = self.clients[one.certificate.name]
@@ -267,7 +267,7 @@ class _Reader:
         paths = [
             self.folder.root / one.files.crt for one in self.known.values() if one.kind is Kind.CA and one.files.crt
         ]
-        pems = [pem for path in paths if path.exists() for pem in certificate_pems(_read(path))]
+        pems = [pem for path in paths if path.exists() for pem in certificate_pems(read_file(path))]
         read = map(read_certificate, dict.fromkeys(pems))
         yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
@@ -286,13 +286,6 @@ class _Reader:
 
     def _is_ca_key(self, pem: str) -> bool:
         return any(same_key(self.folder.openssl, pem.encode(), public) for public in self.ca_public_keys)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
-from kcert.kubernetes.server import address_of, server_url
+from kcert.kubernetes.credentials import address_of, server_url
 from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:

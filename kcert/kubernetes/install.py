@@ -11,17 +11,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml, profiles
-from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert.errors import InputError
 from kcert.kubernetes import bootstrap, encryption, render
 from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.credentials import read_file
 from kcert.quoting import quote
 from kcert.roles import CLUSTER_ADMINS, MASTERS
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from kcert.config import Cluster, Host, Version
     from kcert.kubernetes.components import ComponentInstance, FolderState
@@ -85,21 +84,14 @@ def generated(folder: Folder, host: Host, state: FolderState, version: Version) 
             path = PurePosixPath(profile.configurations[name])
             yield _file(path, instance, "its configuration file", render.configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
-            content = _read(folder.root / encryption.FILE)
+            content = read_file(folder.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
             yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
             _check_token(folder, host)
-            content = _read(folder.root / bootstrap.KUBECONFIG)
+            content = read_file(folder.root / bootstrap.KUBECONFIG)
             yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _file(path: PurePosixPath, instance: ComponentInstance, why: str, text: str, form: str) -> Generated:
@@ -132,7 +124,7 @@ def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
         yield Manifest("cluster-admins.yaml", why, _binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS))
     if cluster.bootstrap_nodes:
         _check_token(folder, cluster.bootstrap_nodes[0])
-        token, rbac = (_read(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        token, rbac = (read_file(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
         yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
         yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
 

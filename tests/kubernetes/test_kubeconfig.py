@@ -460,7 +460,7 @@ def test_a_ca_with_a_key_in_its_file_is_not_handed_out(own_pki: Callable[..., Pk
     ended = kcert("kubeconfig", "admin")
 
     assert ended.status == 2
-    assert "ca.crt holds a private key" in " ".join(ended.stderr.split())
+    assert "ca.crt also contains a private key" in " ".join(ended.stderr.split())
     assert not (made.folder / "admin.kubeconfig").exists()
 
 

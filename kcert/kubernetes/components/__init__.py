@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert import profiles
@@ -15,9 +17,10 @@ from kcert.kubernetes.components import (
     kubelet,
 )
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
+from kcert.roles import USER_ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host, Version
@@ -29,10 +32,13 @@ __all__ = [
     "FolderState",
     "Option",
     "Reads",
+    "Restart",
     "Setting",
     "component",
     "instances",
     "on_host",
+    "restarts",
+    "user_certificates",
 ]
 
 COMPONENTS: dict[str, Component] = {
@@ -79,3 +85,31 @@ def on_host(
         for instance_host in component.hosts(profile, cluster)
         if instance_host.name == host.name
     )
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A component that has to be restarted, and on which hosts."""
+
+    component: str
+    hosts: tuple[str, ...]
+
+
+def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> tuple[Restart, ...]:
+    """Return what has to be restarted once new files of *certificates* are on the hosts, in a good order."""
+    renewed = {cert.name for cert in certificates}
+    known = {cert.name: cert for cert in profiles.certificates(cluster)}
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for component in COMPONENTS.values():
+        for instance in instances(cluster, component.NAME, known=known):
+            read = {reads.certificate.name: reads for reads in instance.files()}
+            # A kubeconfig holds the CA as well.
+            issuers = {reads.certificate.issuer for reads in read.values() if reads.part == "kubeconfig"}
+            if renewed & {*read, *issuers}:
+                hosts[component.NAME].append(instance.host.name)
+    return tuple(Restart(name, tuple(hosts[name])) for name in COMPONENTS if name in hosts)
+
+
+def user_certificates(certificates: Iterable[Certificate]) -> tuple[str, ...]:
+    """Return the names of those *certificates* that belong to people, who have to be given the new file."""
+    return tuple(cert.name for cert in certificates if cert.role in USER_ROLES)
