@@ -14,7 +14,7 @@ from kcert.cli import context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
-from kcert.issue.described import describes, undescribed
+from kcert.issue.adopt import describes, undescribed
 from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
 

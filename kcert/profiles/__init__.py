@@ -9,8 +9,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
-from kcert.config import ApiServer, Cluster, Defaults, Host, User, example, file
-from kcert.config import names as check_names
+from kcert.config import (
+    COMMON_NAME_LENGTH,
+    ApiServer,
+    Cluster,
+    Defaults,
+    Host,
+    User,
+    check_address,
+    check_group_name,
+    check_host_name,
+    check_network,
+    check_user_name,
+    example,
+    file,
+)
 from kcert.errors import InputError, did_you_mean, nearest
 from kcert.profiles.profile import kubeconfig_of
 
@@ -18,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kcert.config.version import Version
+    from kcert.config import Version
     from kcert.profiles.profile import Profile
 
 
@@ -96,10 +109,10 @@ def near(name: str, wanted: Iterable[Certificate]) -> str:
 
 def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
     name = certificate.subject.common_name if certificate.subject else ""
-    if len(name) > check_names.COMMON_NAME_LENGTH:
+    if len(name) > COMMON_NAME_LENGTH:
         raise InputError(
             f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate holds "
-            f"{check_names.COMMON_NAME_LENGTH}: a shorter name is needed."
+            f"{COMMON_NAME_LENGTH}: a shorter name is needed."
         )
 
 
@@ -183,7 +196,7 @@ def clients(
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:
-        if why := check_names.group_name(group):
+        if why := check_group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
     known = certificates(cluster)
     if not names:
@@ -216,7 +229,7 @@ def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
 def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     if why := why_absent(cluster, name):
         raise InputError(f"{name!a}: {why}.")
-    if why := check_names.user_name(name):
+    if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     known = certificates(cluster)
     meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
@@ -324,7 +337,7 @@ def _example(profile: Profile, machines: Machines, version: Version | None) -> C
         server = (usual.api_server[0], tuple(filter(None, usual.api_server[1:])))
     nodes = _hosts("--node", machines.nodes) or (() if machines.control_plane else _usual(usual.nodes))
     for cidr in machines.service_cidrs:
-        if why := check_names.network(cidr):
+        if why := check_network(cidr):
             raise InputError(f"--service-cidr {cidr!a} is not accepted: {why}.")
     return Cluster(
         name=usual.cluster,
@@ -354,7 +367,7 @@ def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
         if not equals:
             raise InputError(f"{option} {value!a} is not accepted: expected NAME=IP, for example node01=192.168.56.21.")
         parts = tuple(addresses.split(","))
-        why = check_names.host_name(name) or next(filter(None, map(check_names.address, parts)), None)
+        why = check_host_name(name) or next(filter(None, map(check_address, parts)), None)
         if why:
             raise InputError(f"{option} {value!a} is not accepted: {why}.")
         hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
