@@ -176,7 +176,7 @@ def test_a_file_gets_plain_text(tmp_path: Path) -> None:
     target = tmp_path / "ca.txt"
     on_a_terminal("ca", "--output", str(target), columns=80, rows=20)
     assert "\x1b" not in target.read_text()
-    assert target.read_text().startswith("The certificate authority\n---")
+    assert target.read_text().startswith("The certificate authority (CA)\n---")
 
 
 def test_a_dash_is_the_screen() -> None:
