@@ -283,3 +283,17 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path)
     said = explain("ca", "-o", str(tmp_path / "nowhere" / "ca.txt"), status=2)
     assert "nowhere" in said
     assert "Traceback" not in said
+
+
+def test_the_picture_of_who_presents_what_to_whom_is_that_of_the_example(tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text("key: {algorithm: ecdsa, curve: P-256}\n", encoding="utf-8")
+    kcert = Kcert(tmp_path)
+    kcert.done("all", "--quiet")
+    kcert.done("client", "jane", "--group", "developers", "--quiet")
+
+    drawn = kcert.done("inventory", "pki", "--format", "svg").stdout
+
+    picture = lessons.picture("who-presents-what.svg")
+    assert picture == drawn, "kcert inventory pki --format svg draws it again"
+    assert "".join(drawn.splitlines()) in "".join(explain("tls-in-one-page", "--format", "html").splitlines())
+    assert "who-presents-what.svg" not in explain("tls-in-one-page") + explain("ca", "--format", "markdown")

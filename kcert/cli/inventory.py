@@ -25,7 +25,7 @@ def command(
         typer.Option("--root", metavar="FOLDER", help="A folder that stands for /: a copy of another machine."),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"],
+        Literal["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
         typer.Option("--format", help="How to write it."),
     ] = "table",
     output: Annotated[

@@ -80,7 +80,9 @@ class IssueOptions:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make nothing; print a bash script that does the same by hand.")
     ] = False
-    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")] = False
+    step: Annotated[
+        bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
+    ] = False
     explain: Annotated[bool, typer.Option(help="Say why, before each command.")] = True
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line for each certificate, nothing else.")] = False
     jobs: Annotated[

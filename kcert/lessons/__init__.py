@@ -149,13 +149,24 @@ def export(target: Path) -> int:
     """
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise InputError(f"{target} is not an empty folder. Name a new one: --export FOLDER.")
-    names = [path.relative_to(FOLDER) for path in sorted(FOLDER.rglob("*.md"))]
+    names = [path.relative_to(FOLDER) for path in sorted(FOLDER.rglob("*.*")) if path.suffix in (".md", ".svg")]
     for name in names:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write((FOLDER / name).read_bytes())
     return len(names)
+
+
+def picture(name: str) -> str:
+    """Return the SVG *name* that a lesson shows on a page; raises InputError for a file that cannot be read."""
+    path = file_of(name)
+    try:
+        if path.suffix != ".svg" or len(Path(name).parts) != 1:
+            raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
 
 
 def why(role: str) -> str:

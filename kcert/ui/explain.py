@@ -29,6 +29,7 @@ Chapters = dict[str, tuple["Lesson", ...]]
 
 _BOOK = "The certificates of a Kubernetes cluster"
 _MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _BULLET = re.compile(r"(- |\d+\. )")
 
 
@@ -151,6 +152,8 @@ def blocks(text: str) -> Iterator[Block]:
         if code:
             yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
             code = []
+        if _PICTURE.fullmatch(part):
+            continue  # a page alone shows it
         if _BULLET.match(lines[0]):
             for item in re.split(r"\n(?=- |\d+\. )", part):
                 yield Block("item", (item,))
@@ -259,6 +262,7 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
     """A lesson with its headings as deep as *mark*; backticked topics in *names* become links."""
 
     def linked(text: str) -> str:
+        text = _PICTURE.sub("", text).lstrip("\n")
         return "\n".join(
             line
             if line.startswith(INDENT) or not names
