@@ -263,6 +263,43 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
     assert "ca.md:1: a lesson begins with its title" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "said"),
+    [
+        ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
+        ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
+        ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
+        ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
+    ],
+)
+def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
+    tmp_path: Path, name: str, before: str, after: str, said: str
+) -> None:
+    explain("--export", str(tmp_path / "own"))
+    path = tmp_path / "own" / name
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+    assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
+
+
+def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    path = tmp_path / "own/step-settings.md"
+    path.write_text("# Die Konfiguration\nchapter: Steps\n\nWarum sie da ist.\n", encoding="utf-8")
+    kcert, variables = Kcert(tmp_path), {"KCERT_LESSONS": "own"}
+
+    said = kcert("ca", variables=variables)
+    assert "\nDie Konfiguration: openssl-ca.cnf. Warum sie da ist.\n" in said.stdout
+    path.write_text("no title\n", encoding="utf-8")
+    said = kcert("ca", "--dir", "other", variables=variables)
+
+    assert said.status == 2
+    assert "step-settings.md:1: a lesson begins with its title" in " ".join(said.stderr.split())
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:
     assert "is not a folder. `kcert explain --export FOLDER`" in explain(
         "ca", "--lessons", str(tmp_path / "no"), status=2

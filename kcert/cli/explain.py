@@ -27,16 +27,16 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[TOPIC]...",
-            help="Topics, chapters, or words to search for. Without any: the list of topics.",
+            help="Show these topics or chapters, or search for a word. Without any, list all topics.",
             autocompletion=_topics,
         ),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", "-s", metavar="WORDS", help="List the lessons that contain these words.")
     ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every lesson, in the order of a course.")] = False,  # noqa: A002 - the option's name
+    all: Annotated[bool, typer.Option("--all", help="Show every lesson, in the order of a course.")] = False,  # noqa: A002 - the option's name
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "markdown", "html"], typer.Option("--format", help="How to print it.")
+        Literal["text", "markdown", "html"], typer.Option("--format", help="Print it in this format.")
     ] = "text",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is the screen.")
@@ -45,15 +45,20 @@ def command(
     own: Annotated[
         Path | None,
         typer.Option(
-            "--lessons", envvar="KCERT_LESSONS", metavar="FOLDER", help="Lessons in other words, which come first."
+            "--lessons",
+            envvar="KCERT_LESSONS",
+            metavar="FOLDER",
+            help="Read lessons from this folder first, in other words or another language.",
         ),
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option("--export", metavar="FOLDER", help="Write all lessons into a new folder."),
+        typer.Option(
+            "--export", metavar="FOLDER", help="Write all lessons into a new folder, to edit or translate them."
+        ),
     ] = None,
 ) -> None:
-    """Print the lessons: every command, certificate, step and rule, with the reason for it."""
+    """Print the lessons on every command, certificate, step and rule."""
     import os
 
     from kcert import lessons
@@ -66,6 +71,7 @@ def command(
         raise InputError(f"{chosen[0]} cannot be combined with {chosen[1]}.")
     if own is not None:
         os.environ[lessons.VARIABLE] = str(own)
+        _check_own()
     target = None if output is None or str(output) == "-" else Target(output, force)
     if export is not None:
         explain.show_exported(export, lessons.export(export))
@@ -77,6 +83,20 @@ def command(
         explain.show_course(lessons.by_chapter(), format, target)
     else:
         explain.show_topics(lessons.by_chapter(), format, target)
+
+
+def _check_own() -> None:
+    """Raise InputError for the first lesson, or text of a lab, in KCERT_LESSONS that is not right."""
+    from datetime import datetime, timezone
+
+    from kcert import lessons
+    from kcert.practice import lab_text, labs, session
+
+    lessons.check_own()
+    for name in labs.NAMES:
+        if lessons.file_of(f"labs/{name}.md").parent != lab_text.FOLDER:
+            scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
+            lab_text.words(name).filled(scenario.values)
 
 
 def _show(topics: list[str], form: str, target: Target | None) -> None:

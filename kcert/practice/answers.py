@@ -1,4 +1,4 @@
-"""Answers compared as a person would: case, blanks, the form of a date and of a list do not matter."""
+"""Comparison of answers: case, blanks, the form of a date and the order of a list do not matter."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 
 def agrees(given: str, right: ExpectedAnswer) -> bool:
-    """Whether *given* says what is *right*."""
-    return any(_COMPARED[right.kind](given, one) for one in (right.text, *right.also))
+    """Return True where *given* is the *right* answer."""
+    return any(_COMPARED[right.kind](given, text) for text in (right.text, *right.also))
 
 
 def _words(given: str, right: str) -> bool:
@@ -29,7 +29,7 @@ def _plain(text: str) -> str:
 
 
 def _path(given: str, right: str) -> bool:
-    """From the lab's folder, from /etc, or the end of it; a bare ca.crt could be any of several."""
+    """Compare paths from the lab's folder, from /etc, or their ends; ca.crt alone is ambiguous."""
     parts, wanted = _parts(given), _parts(right)
     return len(parts) > 1 and (wanted[-len(parts) :] == parts or parts[-len(wanted) :] == wanted)
 
@@ -48,7 +48,7 @@ def _names(given: str, right: str) -> bool:
 
 
 def _set(text: str) -> set[str]:
-    return {_plain(one) for one in re.split(r"[,;\s]+|\band\b", text) if one.strip()}
+    return {_plain(name) for name in re.split(r"[,;\s]+|\band\b", text) if name.strip()}
 
 
 def _date(given: str, right: str) -> bool:
@@ -56,7 +56,7 @@ def _date(given: str, right: str) -> bool:
 
 
 def day(text: str) -> tuple[int, int, int] | None:
-    """Year, month and day out of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
+    """Return year, month and day of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
     text = re.sub(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", " ", text.casefold())
     if found := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
         return _real(*(int(part) for part in found.groups()))

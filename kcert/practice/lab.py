@@ -1,6 +1,6 @@
-"""What a lab is, and the types that all labs share.
+"""The types that all labs share.
 
-A lab is a module in ``kcert.practice.labs`` with one ``Lab``; its words (title, story, hints, solution) lie in
+A lab is a module in ``kcert.practice.labs`` with one ``Lab``; its words (title, story, hints, solution) are in
 ``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files, and
 add the name to ``kcert.practice.labs.NAMES``.
 """
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that has to work: ``what`` says so in the present tense, ``why`` the reason if it does not.
+    """A thing that has to work: ``what`` in the present tense, and ``why`` it does not.
 
-    Neither says how to fix it. ``pending``: it cannot be tried yet, because something it needs was not made so far.
+    Neither says how to fix it. ``pending``: it cannot be checked yet, because something it needs does not exist.
     """
 
     what: str
@@ -41,11 +41,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What one start of a lab is about: everything that follows from its seed, and from the day it was started.
+    """One start of a lab: everything that follows from its seed and the time of its start.
 
     ``specs`` are the certificates of the lab as they have to be, a CA before what it signs; ``made`` those among
-    them that are made otherwise, by name. ``values`` stand in for the placeholders of the lab's words. ``folder`` is
-    the PKI folder, below the lab's. ``kept`` are files, relative to the lab's folder, that nobody may change.
+    them that are made with a fault, by name. ``values`` are for the placeholders of the lab's words. ``folder`` is
+    the PKI folder, below the lab's. ``kept`` are files, relative to the lab's folder, that must not change.
     """
 
     cluster: Cluster
@@ -57,7 +57,7 @@ class Scenario:
     kept: tuple[str, ...] = ()
 
     def spec(self, name: str) -> Certificate:
-        """The certificate called *name*, as it has to be."""
+        """Return the certificate called *name*, as it has to be."""
         return next(one for one in self.specs if one.name == name)
 
 
@@ -75,7 +75,7 @@ class ExpectedAnswer:
 
     @property
     def form(self) -> str:
-        """What an answer of this kind looks like, for a learner whose answer is not right."""
+        """The form of an answer of this kind, for a learner whose answer is not right."""
         return _FORMS[self.kind]
 
 
@@ -92,8 +92,8 @@ _FORMS = {
 class Lab:
     """One exercise.
 
-    ``generate`` makes the scene from a seed, ``setup`` the files in the lab's folder with one thing broken in them,
-    ``grade`` tries what has to work. ``asks`` gives the right answers, for a lab that asks questions.
+    ``generate`` makes the scenario from a seed, ``setup`` the files in the lab's folder with one thing broken in them,
+    ``grade`` checks what has to work. ``asks`` returns the right answers, for a lab with questions.
     """
 
     name: str

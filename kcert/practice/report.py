@@ -1,4 +1,4 @@
-"""What the learners of a class have done, read from their lab folders."""
+"""The results of a class, read from the folders of its labs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """What one learner did in one lab.
+    """The result of a learner in a lab.
 
     ``solved`` is when (ISO 8601, UTC; None: not solved), ``minutes`` how long that took from the start. ``solution`` is
     True where the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
-    the lab belongs to (None: no exam, or not over). ``seal`` is "intact" or "broken" for a sealed exam whose word was
-    given, "not checked" for one whose word was not, None where there is no seal.
+    the lab belongs to (None: no exam, or not over). ``seal`` is "intact" or "broken" for a sealed exam whose
+    passphrase was given, "not checked" without it, None where there is no seal.
     """
 
     learner: str
@@ -41,8 +41,8 @@ class Line:
     seal: str | None = None
 
 
-def lines(folders: Iterable[Path], openssl: str, word: str | None = None) -> Iterator[Line]:
-    """Yield a line for each lab in *folders* and the folders below; *word* opens the seals of sealed exams.
+def lines(folders: Iterable[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
+    """Yield a line for each lab in *folders* and the folders below; *passphrase* opens their seals.
 
     Raises InputError for a folder that does not exist, or holds no lab.
     """
@@ -50,17 +50,18 @@ def lines(folders: Iterable[Path], openssl: str, word: str | None = None) -> Ite
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder. Name the folders in which the labs were started.")
         roots = [path.parent for pattern in ("", "*/", "*/*/") for path in sorted(folder.glob(pattern + OWN_FOLDER))]
-        found = [line for root in roots for line in _of(root, folder, openssl, word)]
+        found = [line for root in roots for line in _of(root, folder, openssl, passphrase)]
         if not found:
-            raise InputError(f"{folder} and the folders below hold no lab that can be read.")
+            raise InputError(f"{folder} and the folders below contain no lab that can be read.")
         yield from found
 
 
-def _of(root: Path, folder: Path, openssl: str, word: str | None) -> Iterator[Line]:
+def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Iterator[Line]:
     seal = seals.find(root)
     state_of_seal = None
     if seal:
-        state_of_seal = "not checked" if word is None else "intact" if seal.opens_with(word, openssl) else "broken"
+        opened = passphrase is not None and seal.opens_with(passphrase, openssl)
+        state_of_seal = "intact" if opened else "not checked" if passphrase is None else "broken"
     try:
         current = state.load(root, openssl)
     except InputError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kcert.practice.report import Line
 
-_TITLE = "What the class has solved"
+_TITLE = "Results of the class"
 
 _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2rem; }

@@ -45,6 +45,7 @@ class Lesson(Reporter):
     """Print every step on standard output, with *explain* its reason too; with *step* wait for Enter before each."""
 
     def __init__(self, *, explain: bool, step: bool) -> None:
+        lessons.check_own()
         self._explain = explain
         self._step = step
         self._ctx: Context | None = None

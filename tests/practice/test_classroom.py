@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from tests.running import Ended
 
-WORD = "correct horse"
+PASSPHRASE = "correct horse"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """A user of their own, who has typed the word."""
-    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.WORD_VARIABLE: WORD}
+    """A user of their own, who has typed the passphrase."""
+    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.VARIABLE: PASSPHRASE}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("teacher")
     ended = Kcert(home)(
         *("practice", "exam", "--seal", "--labs", "2", "--name", "Olga"),
-        variables={"HOME": str(home), seals.WORD_VARIABLE: WORD},
+        variables={"HOME": str(home), seals.VARIABLE: PASSPHRASE},
     )
     assert ended.status == 0, ended.stderr
     assert "sealed" in ended.stdout
@@ -127,8 +127,8 @@ def test_the_state_of_one_task_is_none_of_another(sealed: Path, kcert: Kcert, ho
     assert "damaged" in refused(kcert("practice", "hint", "--dir", "lab/1", variables=home))
 
 
-def test_a_short_word_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
-    ended = kcert("practice", "exam", "--seal", variables={**home, seals.WORD_VARIABLE: "short"})
+def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
+    ended = kcert("practice", "exam", "--seal", variables={**home, seals.VARIABLE: "short"})
     assert "5 characters: at least 8" in refused(ended)
     assert not (tmp_path / "lab").exists()
 
@@ -178,18 +178,18 @@ def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> No
 
 def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "empty and the folders below hold no lab" in refused(kcert("practice", "report", "empty"))
+    assert "empty and the folders below contain no lab" in refused(kcert("practice", "report", "empty"))
 
 
 @pytest.mark.usefixtures("sealed")
-def test_the_word_proves_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
-    def seal(word: str) -> set[str]:
-        variables = {**home, seals.WORD_VARIABLE: word}
+def test_the_passphrase_verifies_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
+    def seal(passphrase: str) -> set[str]:
+        variables = {**home, seals.VARIABLE: passphrase}
         ended = kcert("practice", "report", "lab", "--seal", "--format", "json", variables=variables)
         return {line["seal"] for line in json.loads(ended.stdout)}
 
-    assert seal(WORD) == {"intact"}
-    assert seal("another word") == {"broken"}
+    assert seal(PASSPHRASE) == {"intact"}
+    assert seal("another passphrase") == {"broken"}
 
 
 # --- the quiz

@@ -33,8 +33,8 @@ NAMES = (
 
 
 def lab(name: str) -> Lab:
-    """The lab called *name*; raises InputError, with the near ones, where there is none."""
+    """Return the lab called *name*; raises InputError, with similar names, where there is none."""
     if name not in NAMES:
-        raise InputError(f"{name!a} is no lab; {near(name, NAMES)}")
+        raise InputError(f"{name!a} is not a lab; {near(name, NAMES)}")
     found: Lab = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LAB
     return found

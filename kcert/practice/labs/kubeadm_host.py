@@ -1,4 +1,4 @@
-"""What the labs about static pods have in common: the control plane that kubeadm set up, as far as etcd goes."""
+"""The files of a control-plane host that kubeadm set up, for the labs about static pods."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _STATIC_PODS = ("kube-apiserver", "etcd")
 
 
 def specs(cluster: Cluster) -> tuple[Certificate, ...]:
-    """What kube-apiserver and etcd read on the first control-plane host."""
+    """Return the certificates that kube-apiserver and etcd read on the first control-plane host."""
     return select_specs(cluster, *_NAMES)
 
 
 def files(specs: Sequence[Certificate]) -> tuple[str, ...]:
-    """Every file of the host, relative to the lab's folder."""
+    """Return every file of the host, relative to the lab's folder."""
     pki = [path for one in specs for path in (one.files.key, one.files.crt, one.files.public_key) if path]
     return (*(f"{FOLDER}/{path}" for path in pki), *(f"{FOLDER}/manifests/{name}.yaml" for name in _STATIC_PODS))
 
@@ -47,9 +47,9 @@ def lay_out(
     swaps: Mapping[str, Sequence[tuple[str, str]]],
     between: Mapping[str, tuple[datetime, datetime]] | None = None,
 ) -> None:
-    """The files of /etc/kubernetes; in the manifest of a component, *swaps* have a text stand for another.
+    """Write /etc/kubernetes; *swaps* are texts to replace in the manifest of a component, with their replacements.
 
-    *between* is as for ``Ground.lay_out``.
+    *between* is as for ``LabBuilder.lay_out``.
     """
     builder.lay_out(scenario, between)
     shutil.rmtree(builder.root / scenario.folder / "requests")  # kubeadm keeps none
@@ -61,12 +61,12 @@ def lay_out(
 
 
 def no_check_errors(grader: Grader) -> Check:
-    """`kcert check` finds no error in what is read here; a copy of a manifest beside the two folders starts nothing."""
+    """Check that `kcert check` finds no error in the folders that are read; copies elsewhere do not count."""
     return grader.no_check_errors(f"{FOLDER}/pki", f"{FOLDER}/manifests")
 
 
 def reaches_etcd(grader: Grader) -> Check:
-    """kube-apiserver dials etcd, each with the files that its manifest names."""
+    """Check that kube-apiserver connects to etcd, each with the files of its manifest."""
 
     def refused() -> str | None:
         def read(component: str, crt: str, key: str) -> Credentials:
@@ -80,7 +80,7 @@ def reaches_etcd(grader: Grader) -> Check:
 
 
 def meets_peers(grader: Grader) -> Check:
-    """A member of etcd dials another with the files for peers."""
+    """Check that an etcd member connects to another with the files for peers."""
 
     def refused() -> str | None:
         shown = Credentials(grader.named("etcd", "--peer-cert-file"), grader.named("etcd", "--peer-key-file"))
@@ -88,4 +88,4 @@ def meets_peers(grader: Grader) -> Check:
         address = grader.scenario.cluster.control_plane[0].addresses[0]
         return grader.tls.refusal(Server(shown, ca), Client(ca, shown), address)
 
-    return grader.check("etcd's members know each other, with the files that the manifest names", refused)
+    return grader.check("etcd members connect to each other, with the files that the manifest names", refused)

@@ -1,4 +1,4 @@
-"""A kubeconfig still holds the CA that there was before the present one."""
+"""A kubeconfig still contains the previous CA."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Whose kubeconfig it is, and when the CA was changed."""
+    """Choose the user of the kubeconfig, and the folder of the previous CA."""
     cluster = rng.cluster(users=1)
     name = rng.pick(("admin", cluster.users[0].name))
     specs = select_specs(cluster, "ca", "kube-apiserver", name)
@@ -26,7 +26,7 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The new PKI, the old CA's certificate in a folder beside it, and a kubeconfig with that one inside."""
+    """Make the new PKI, the certificate of the previous CA in a folder beside it, and a kubeconfig with that one."""
     name, old = scenario.values["name"], scenario.values["old"]
     builder.lay_out(scenario)
     builder.make([Make(scenario.spec("ca"))], old)
@@ -37,7 +37,7 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """What the kubeconfig holds is enough to reach the API server, and the API server lets it in."""
+    """Check that kubectl connects with the kubeconfig, and verifies the server."""
     name = scenario.values["name"]
     path = grader.pki / f"{name}.kubeconfig"
 
@@ -46,16 +46,16 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
         there = Server(grader.shown(scenario.spec("kube-apiserver")), grader.trusted())
         return grader.tls.refusal(there, grader.kubectl(use), use.server_name or scenario.values["api_ip"])
 
-    def looks_away() -> str | None:
-        return None if grader.kubeconfig(path).verifies else "it was told to look away"
+    def unverified() -> str | None:
+        return None if grader.kubeconfig(path).verifies else "insecure-skip-tls-verify is set"
 
     def elsewhere() -> str | None:
         server = grader.kubeconfig(path).server
-        return None if server == scenario.values["server"] else f"it dials {server!a}"
+        return None if server == scenario.values["server"] else f"it connects to {server!a}"
 
     yield grader.check(f"kubectl with {grader.name(path)} reaches the API server", refused)
-    yield grader.check("it looks at the certificate that it is shown", looks_away)
-    yield grader.check(f"it dials {scenario.values['server']}", elsewhere)
+    yield grader.check("kubectl verifies the certificate of the server", unverified)
+    yield grader.check(f"kubectl connects to {scenario.values['server']}", elsewhere)
     yield from grader.all_work(name)
     yield grader.no_check_errors()
 

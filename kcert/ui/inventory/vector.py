@@ -1,7 +1,7 @@
 """SVG: which component presents which certificate to which, for a browser, a slide or a page.
 
-Each server has a box on the right, each of its clients a box on the left, and between them an arrow for each direction
-with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
+Each server has a box on the right, and each of its clients a box on the left. Between them is an arrow for each
+direction, with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
 """
 
 from __future__ import annotations
