@@ -9,7 +9,6 @@ complete by itself, then sections (``## Command`` and others).
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +123,7 @@ def lesson(topic: str) -> Lesson:
     """
     known = topics()
     if topic not in known:
-        close = difflib.get_close_matches(topic, known, 3) or [one for one in known if topic in one][:5]
-        hint = f"did you mean {', '.join(close)}?" if close else "`kcert explain` lists all topics."
+        hint = did_you_mean(topic, known, "`kcert explain` lists all topics.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
     path = file_of(f"{topic}.md")
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.certificates import Kind
 from kcert.check.dates import ends_late
-from kcert.durations import told
+from kcert.durations import in_words
 from kcert.kubernetes import offline, signers
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.kubelet_requests import purpose_of
@@ -243,7 +243,7 @@ def _becomes(one: SigningRequest, request: Request) -> None:
     purpose = signers.SIGNERS[one.signer].purpose if one.signer in signers.SIGNERS else "a signer of its own"
     say(f"Signer: {clean_line(one.signer)} ({purpose}). Usages: {', '.join(one.usages)}.")
     if one.expires is not None:
-        say(f"It asks to be valid for {told(timedelta(seconds=one.expires))} at most.")
+        say(f"It asks to be valid for {in_words(timedelta(seconds=one.expires))} at most.")
     signer = signers.SIGNERS.get(one.signer)
     if signer and (violation := signer.violation(request, one.usages)):
         say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
