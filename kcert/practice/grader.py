@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.practice.lab import Scenario
-    from kcert.scan.result import Configuration, KubeconfigUse, ScanResult
+    from kcert.scan.result import ScanResult
 
 MIN_REMAINING = timedelta(days=90)
 """The shortest time for which a repair has to last; the 30 days of openssl without -days are too few."""
@@ -158,50 +158,6 @@ class Grader:
         except InputError as error:
             raise AbsentError(str(error).rstrip(".")) from None
 
-    def kubeconfig(self, path: Path) -> KubeconfigUse:
-        """Return what kubectl reads from the kubeconfig at *path*; raises AbsentError."""
-        self.content(path)
-        uses = [use for use in self.survey.kubeconfigs if use.path == path]
-        if not uses or not uses[0].server:
-            raise AbsentError(f"{self.name(path)} is not a kubeconfig that kubectl can use")
-        return next((use for use in uses if use.current), uses[0])
-
-    def kubectl(self, use: KubeconfigUse) -> Client:
-        """Return kubectl with a kubeconfig, embedded or with paths; raises AbsentError where a file is missing."""
-        if not use.authorities:
-            raise AbsentError(f"{self.name(use.path)} names no CA")
-        if use.user is None:
-            raise AbsentError(f"{self.name(use.path)} has no client certificate")
-        # A CA file that is named by its path may have its key beside it, which is not the key that kubectl uses.
-        own = (ref.key for ref in self.survey.uses if ref.kubeconfig == use and ref.certificate == use.user)
-        key = next((key.pem for key in own if key), b"")
-        trusted = "".join(ca.pem for ca in use.authorities).encode("ascii")
-        return Client(trusted, Credentials(use.user.pem.encode("ascii"), key))
-
-    @property
-    def manifests(self) -> Path:
-        """The folder of the static pods."""
-        return self.pki / "manifests"
-
-    def configuration(self, component: str) -> Configuration:
-        """Return how the manifest starts *component*; raises AbsentError without a manifest."""
-        source = self.manifests / f"{component}.yaml"
-        for started in self.survey.configurations:
-            if (started.component, started.source) == (component, source):
-                return started
-        raise AbsentError(f"no manifest starts {component}")
-
-    def named(self, component: str, option: str) -> bytes:
-        """Return the content of the file that an option names; raises AbsentError."""
-        found = self.configuration(component)
-        path = found.resolved.get(option)
-        if path is None:
-            raise AbsentError(f"{component} has no {option}")
-        try:
-            return self.content(path)
-        except AbsentError:
-            raise AbsentError(f"open {found.options[option]}: no such file or directory") from None
-
     def kept(self, what: str) -> Check:
         """Return the check *what*: no file that has to stay was changed."""
 
@@ -213,51 +169,6 @@ class Grader:
             return None
 
         return self.check(what, changed)
-
-    def static_pods(self) -> Check:
-        """Check that the folder of manifests has no file that the kubelet would start as well."""
-
-        def besides() -> str | None:
-            from kcert.kubernetes.components import COMPONENTS
-
-            known = {f"{name}.yaml" for name in COMPONENTS}
-            # The kubelet reads every file there whose name does not begin with a dot, whatever its ending, and looks
-            # into no folder.
-            files = [path.name for path in sorted(self.manifests.glob("*")) if not path.is_dir()]
-            more = [name for name in files if name[0] != "." and name not in known]
-            return f"the kubelet would start {', '.join(more)} as well" if more else None
-
-        return self.check("the kubelet starts each static pod once", besides)
-
-    def as_planned(self, component: str, *free: str) -> Check:
-        """Check that the manifest of *component* has the options it had; the options *free* may differ."""
-
-        def differs() -> str | None:
-            from kcert.kubernetes.components import COMPONENTS, instances
-
-            found = self.configuration(component).options
-            instance = instances(self.scenario.cluster, component)[0]
-            right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
-            wrong = sorted(name for name in {*found, *right} - set(free) if found.get(name) != right.get(name))
-            return f"{', '.join(wrong)} was not so before" if wrong else None
-
-        return self.check(f"the other options of {component} are as they were", differs)
-
-    def kubeadms_own(self, component: str) -> Check:
-        """Check that the manifest names only files that kubeadm keeps and renews."""
-
-        def others() -> str | None:
-            known = {
-                f"/etc/kubernetes/{path}"
-                for spec in self.scenario.specs
-                for path in (spec.files.key, spec.files.crt, spec.files.public_key)
-                if path
-            }
-            found = self.configuration(component)
-            strange = [found.options[name] for name in found.resolved if found.options[name] not in known]
-            return f"kubeadm does not know {', '.join(dict.fromkeys(strange))}" if strange else None
-
-        return self.check(f"{component} reads the files that kubeadm keeps and renews, and no others", others)
 
     def same_ca(self, name: str = "ca") -> Check:
         """Check that the CA is the one that every machine has had since the lab began."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.practice import OWN_FOLDER, answers, labs, state
+from kcert.practice import OWN_FOLDER, labs, state
 from kcert.practice import seal as seals
 from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
@@ -164,7 +164,7 @@ class Session:
 
     def _is_right(self, number: int) -> bool:
         given = self.state.answers.get(str(number))
-        return given is not None and answers.agrees(given, self.expected_answers[number - 1])
+        return given is not None and self.expected_answers[number - 1].is_given_by(given)
 
     def _answer_checks(self) -> Iterator[Check]:
         for number in range(1, len(self.expected_answers) + 1):

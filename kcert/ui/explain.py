@@ -84,7 +84,7 @@ def show_found(words: str, found: Sequence[Lesson], form: str, target: Target | 
             screen().print(
                 Text(lesson.topic, style="code").append(f"  {lesson.title}", style="default"), soft_wrap=True
             )
-            say(_sentence(lesson, words.split(maxsplit=1)[0]), "quiet")
+            say(_sentence(lesson, words.split(maxsplit=1)[0]))
         screen().print()
         more = len(found) - _MOST_FOUND
         say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
@@ -224,7 +224,7 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
     width = min(console.width, MOST_WIDTH) - len(INDENT)
     for line in lines:
         command = commands and not line.startswith("#")
-        style = "command" if command else "quiet"
+        style = "command" if command else "default"
         for part in (broken(line, width) if command else line).split("\n"):
             console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
 

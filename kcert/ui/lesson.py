@@ -69,7 +69,7 @@ class Lesson(Reporter):
             say(f"No kcert.yaml describes {clean_line(str(ctx.root))}: each certificate keeps its content and its CA.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
-            say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
+            say(f"{where}: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             say(remark, "notice")
         if self._total:

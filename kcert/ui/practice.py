@@ -104,8 +104,7 @@ def show_start(session: Session, option: str) -> None:
     which = session.title if session.sealed else f"Lab {words.name}, seed {session.state.seed}"
     say(
         f"The files are in {root}, and so is this story ({story}). "
-        f"{which}: {_DIFFICULTIES[words.difficulty]}, about {words.minutes} minutes.",
-        "quiet",
+        f"{which}: {_DIFFICULTIES[words.difficulty]}, about {words.minutes} minutes."
     )
     tools = "openssl" if session.sealed else "openssl or kcert"
     say(f"Work in {root} with {tools}. Then check the result with `kcert practice check{option}`.")
@@ -222,7 +221,7 @@ def show_solution(words: Words, seed: int, form: str) -> None:
         heading("The same with kcert")
         _actions(words.with_kcert)
     screen().print()
-    say("Run these commands in the folder of the lab.", "quiet")
+    say("Run these commands in the folder of the lab.")
 
 
 def _actions(actions: Sequence[Action]) -> None:

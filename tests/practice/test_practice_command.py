@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert import lessons
-from kcert.practice import answers, exam, session, state
+from kcert.practice import exam, session, state
 from kcert.practice.lab import ExpectedAnswer
 from kcert.practice.lab_text import words
 from kcert.practice.labs import NAMES, lab
@@ -327,7 +327,7 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
     ],
 )
 def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnswer, agrees: bool) -> None:
-    assert answers.agrees(given, right) is agrees
+    assert right.is_given_by(given) is agrees
 
 
 # --- the exam

@@ -34,10 +34,10 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     """Check that it reaches etcd with the files of its manifest, and that nothing else has changed."""
     yield kubeadm_host.reaches_etcd(grader)
-    yield grader.kubeadms_own("kube-apiserver")
-    yield grader.as_planned("kube-apiserver", "--etcd-cafile")
-    yield grader.as_planned("etcd")
-    yield grader.static_pods()
+    yield kubeadm_host.kubeadms_own(grader, "kube-apiserver")
+    yield kubeadm_host.as_planned(grader, "kube-apiserver", "--etcd-cafile")
+    yield kubeadm_host.as_planned(grader, "etcd")
+    yield kubeadm_host.static_pods(grader)
     yield from grader.all_work()
     yield kubeadm_host.no_check_errors(grader)
 

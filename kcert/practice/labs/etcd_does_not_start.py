@@ -57,17 +57,17 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     yield grader.check("etcd finds every file that its manifest names", lambda: _missing(grader))
     yield kubeadm_host.reaches_etcd(grader)
     yield kubeadm_host.meets_peers(grader)
-    yield grader.kubeadms_own("etcd")
-    yield grader.as_planned("etcd", scenario.values["option"])
-    yield grader.as_planned("kube-apiserver")
-    yield grader.static_pods()
+    yield kubeadm_host.kubeadms_own(grader, "etcd")
+    yield kubeadm_host.as_planned(grader, "etcd", scenario.values["option"])
+    yield kubeadm_host.as_planned(grader, "kube-apiserver")
+    yield kubeadm_host.static_pods(grader)
     yield from grader.all_work()
     yield kubeadm_host.no_check_errors(grader)
 
 
 def _missing(grader: Grader) -> None:
     for option in OPTIONS:
-        grader.named("etcd", option)
+        kubeadm_host.named(grader, "etcd", option)
 
 
 LAB = Lab("etcd-does-not-start", generate, setup, grade)

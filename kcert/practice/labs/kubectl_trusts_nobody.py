@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.practice.builder import Make
-from kcert.practice.handshakes import Server
+from kcert.practice.grader import AbsentError
+from kcert.practice.handshakes import Client, Credentials, Server
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Grader
+    from kcert.scan.result import KubeconfigUse
 
 
 def generate(rng: ScenarioRng) -> Scenario:
@@ -42,15 +45,15 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     path = grader.pki / f"{name}.kubeconfig"
 
     def refused() -> str | None:
-        use = grader.kubeconfig(path)
+        use = _kubeconfig(grader, path)
         there = Server(grader.shown(scenario.spec("kube-apiserver")), grader.trusted())
-        return grader.tls.refusal(there, grader.kubectl(use), use.server_name or scenario.values["api_ip"])
+        return grader.tls.refusal(there, _kubectl(grader, use), use.server_name or scenario.values["api_ip"])
 
     def unverified() -> str | None:
-        return None if grader.kubeconfig(path).verifies else "insecure-skip-tls-verify is set"
+        return None if _kubeconfig(grader, path).verifies else "insecure-skip-tls-verify is set"
 
     def elsewhere() -> str | None:
-        server = grader.kubeconfig(path).server
+        server = _kubeconfig(grader, path).server
         return None if server == scenario.values["server"] else f"it connects to {server!a}"
 
     yield grader.check(f"kubectl with {grader.name(path)} reaches the API server", refused)
@@ -58,6 +61,28 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
     yield grader.check(f"kubectl connects to {scenario.values['server']}", elsewhere)
     yield from grader.all_work(name)
     yield grader.no_check_errors()
+
+
+def _kubeconfig(grader: Grader, path: Path) -> KubeconfigUse:
+    """Return what kubectl reads from the kubeconfig at *path*; raises AbsentError."""
+    grader.content(path)
+    uses = [use for use in grader.survey.kubeconfigs if use.path == path]
+    if not uses or not uses[0].server:
+        raise AbsentError(f"{grader.name(path)} is not a kubeconfig that kubectl can use")
+    return next((use for use in uses if use.current), uses[0])
+
+
+def _kubectl(grader: Grader, use: KubeconfigUse) -> Client:
+    """Return kubectl with a kubeconfig, embedded or with paths; raises AbsentError where a file is missing."""
+    if not use.authorities:
+        raise AbsentError(f"{grader.name(use.path)} names no CA")
+    if use.user is None:
+        raise AbsentError(f"{grader.name(use.path)} has no client certificate")
+    # A CA file that is named by its path may have its key beside it, which is not the key that kubectl uses.
+    own = (ref.key for ref in grader.survey.uses if ref.kubeconfig == use and ref.certificate == use.user)
+    key = next((key.pem for key in own if key), b"")
+    trusted = "".join(ca.pem for ca in use.authorities).encode("ascii")
+    return Client(trusted, Credentials(use.user.pem.encode("ascii"), key))
 
 
 LAB = Lab("kubectl-trusts-nobody", generate, setup, grade)
