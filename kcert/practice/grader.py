@@ -231,7 +231,7 @@ class Grader:
             yield self.check(f"{label} is accepted from a client", lambda: self._refused_client(spec))
         if spec.kind is Kind.CLIENT and spec.chapter in ("client", "kubelet", "apiserver"):
             yield self.check(f"{label} is the right user, in the right groups", lambda: self._wrong_user(spec))
-        yield self.check(f"{label} lasts, and is no CA", lambda: self._short_lived(name))
+        yield self.check(f"{label} is not a CA, and does not expire soon", lambda: self._short_lived(name))
 
     def all_work(self, *focus: str) -> Iterator[Check]:
         """Everything about the certificates *focus*; of all others, in one trial, that they still work."""

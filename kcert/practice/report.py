@@ -67,7 +67,7 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Itera
     except InputError:
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
     common = {
-        "learner": current.learner or folder.resolve().name,
+        "learner": current.learner or _folder_of_learner(root, folder),
         "folder": str(root),
         "exam": _score(root.parent, openssl),
         "seal": state_of_seal,
@@ -76,6 +76,13 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Itera
         yield _line(solved, solved.when, solved.started, common)
     if not current.is_solved:
         yield _line(current, None, current.started, common)
+
+
+def _folder_of_learner(root: Path, folder: Path) -> str:
+    """Return the name of *folder*, or, where that holds a whole class, of the folder in it with the lab *root*."""
+    exam_or_lab = root.parent if (root.parent / OWN_FOLDER / state.EXAM_FILE).exists() else root
+    below = exam_or_lab.relative_to(folder).parts if exam_or_lab.is_relative_to(folder) else ()
+    return below[0] if below else folder.resolve().name
 
 
 def _line(entry: Solved | State, when: str | None, started: str, common: dict[str, Any]) -> Line:

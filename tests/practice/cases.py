@@ -458,7 +458,7 @@ CASES = {
         ),
     ),
     "since-this-morning": LabCase(
-        fails=("reaches the API server", "for every name", "lasts", KCERT_CHECK),
+        fails=("reaches the API server", "for every name", "does not expire soon", KCERT_CHECK),
         wrong=(
             BadRepair(signed("kube-apiserver", ""), "within 90 days"),
             BadRepair(signed("{{ user }}"), "has expired"),

@@ -170,6 +170,19 @@ def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
     assert practice(kcert, "report", "class", "--format", "html").count("<td>Carl</td>") == 1
 
 
+def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcert, tmp_path: Path) -> None:
+    session.begin(QUICK, tmp_path / "class/anna", seed=3)
+    session.begin(QUICK, tmp_path / "class/ben/lab", seed=3)
+    exam.begin(tmp_path / "class/carl", seed=1, minutes=5, count=1)
+
+    def learners(*folders: str) -> list[str]:
+        lines = json.loads(practice(kcert, "report", *folders, "--format", "json"))
+        return sorted(line["learner"] for line in lines)
+
+    assert learners("class") == ["anna", "ben", "carl"]
+    assert learners("class/anna", "class/ben", "class/carl") == ["anna", "ben", "carl"]
+
+
 def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:
     session.begin(QUICK, tmp_path / "lab", seed=3, learner="=1+1")
     rows = list(csv.reader(io.StringIO(practice(kcert, "report", "lab", "--format", "csv"))))
