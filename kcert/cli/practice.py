@@ -9,6 +9,7 @@ import typer
 
 from kcert.cli.options import Program
 from kcert.errors import FOUND, InputError
+from kcert.practice import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
@@ -19,7 +20,7 @@ app = typer.Typer(
     help="Practice with labs: fix a small cluster in which one thing is broken.",
 )
 
-DEFAULT_LAB = Path("lab")
+DEFAULT_LAB = Path(DEFAULT_FOLDER)
 
 LONGEST_NAME = 64
 """Characters of a learner's name."""

@@ -8,14 +8,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.practice import OWN_FOLDER, exam, state
+from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
 from kcert.practice import seal as seals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from kcert.practice.state import Solved, State
+
+
+_DEPTHS = ("", "*/", "*/*/", "*/*/*/")
+"""Where labs are below a folder: down to a task of an exam in a learner's folder of a class."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +45,23 @@ class Line:
     seal: str | None = None
 
 
-def lines(folders: Iterable[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
+def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
     """Yield a line for each lab in *folders* and the folders below; *passphrase* opens their seals.
 
-    Raises InputError for a folder that does not exist, or holds no lab.
+    Several folders are of one learner each; a single one can be of a whole class, with a folder for each learner.
+    Raises InputError for a folder that does not exist, or contains no lab.
     """
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder. Name the folders in which the labs were started.")
-        roots = [path.parent for pattern in ("", "*/", "*/*/") for path in sorted(folder.glob(pattern + OWN_FOLDER))]
-        found = [line for root in roots for line in _of(root, folder, openssl, passphrase)]
+        roots = [path.parent for pattern in _DEPTHS for path in sorted(folder.glob(pattern + OWN_FOLDER))]
+        found = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
         if not found:
             raise InputError(f"{folder} and the folders below contain no lab that can be read.")
         yield from found
 
 
-def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Iterator[Line]:
+def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_class: bool) -> Iterator[Line]:
     seal = seals.find(root)
     state_of_seal = None
     if seal:
@@ -67,7 +72,7 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Itera
     except InputError:
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
     common = {
-        "learner": current.learner or _folder_of_learner(root, folder),
+        "learner": current.learner or _folder_of_learner(root, folder, is_class=is_class),
         "folder": str(root),
         "exam": _score(root.parent, openssl),
         "seal": state_of_seal,
@@ -78,11 +83,11 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None) -> Itera
         yield _line(current, None, current.started, common)
 
 
-def _folder_of_learner(root: Path, folder: Path) -> str:
-    """Return the name of *folder*, or, where that holds a whole class, of the folder in it with the lab *root*."""
+def _folder_of_learner(root: Path, folder: Path, *, is_class: bool) -> str:
+    """Return the name of *folder*, or, if it is a whole class's, of the folder in it with the lab *root*."""
     exam_or_lab = root.parent if (root.parent / OWN_FOLDER / state.EXAM_FILE).exists() else root
-    below = exam_or_lab.relative_to(folder).parts if exam_or_lab.is_relative_to(folder) else ()
-    return below[0] if below else folder.resolve().name
+    below = exam_or_lab.relative_to(folder).parts if is_class and exam_or_lab.is_relative_to(folder) else ()
+    return below[0] if below and below != (DEFAULT_FOLDER,) else folder.resolve().name
 
 
 def _line(entry: Solved | State, when: str | None, started: str, common: dict[str, Any]) -> Line:

@@ -173,7 +173,7 @@ def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
 def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcert, tmp_path: Path) -> None:
     session.begin(QUICK, tmp_path / "class/anna", seed=3)
     session.begin(QUICK, tmp_path / "class/ben/lab", seed=3)
-    exam.begin(tmp_path / "class/carl", seed=1, minutes=5, count=1)
+    exam.begin(tmp_path / "class/carl/lab", seed=1, minutes=5, count=1)
 
     def learners(*folders: str) -> list[str]:
         lines = json.loads(practice(kcert, "report", *folders, "--format", "json"))
