@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,14 +28,15 @@ class Line:
 
     ``solved`` is when (ISO 8601, UTC; None: not solved), ``minutes`` how long that took from the start. ``solution`` is
     True where the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
-    the lab belongs to (None: no exam, or not over). ``seal`` is "intact" or "broken" for a sealed exam whose
+    the lab belongs to (None: no exam, or not over). While a sealed exam is running, ``lab`` is the number of the task,
+    and ``seed`` is None. ``seal`` is "intact" or "broken" for a sealed exam whose
     passphrase was given, "not checked" without it, None where there is no seal.
     """
 
     learner: str
     folder: str
     lab: str
-    seed: int
+    seed: int | None
     solved: str | None
     minutes: int | None
     hints: int
@@ -67,20 +68,24 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_cl
     if seal:
         opened = passphrase is not None and seal.opens_with(passphrase, openssl)
         state_of_seal = "intact" if opened else "not checked" if passphrase is None else "broken"
+    learner = _folder_of_learner(root, folder, is_class=is_class)
     try:
         current = state.load(root, openssl)
     except InputError:
+        if seal and (root / OWN_FOLDER / state.FILE).exists():
+            yield Line(learner, str(root), "", None, None, None, 0, 0, solution=False, seal="broken")
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
     common = {
-        "learner": current.learner or _folder_of_learner(root, folder, is_class=is_class),
+        "learner": current.learner or learner,
         "folder": str(root),
         "exam": _score(root.parent, openssl),
         "seal": state_of_seal,
     }
-    for solved in current.solved:
-        yield _line(solved, solved.when, solved.started, common)
+    is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.moment()
+    found = [_line(solved, solved.when, solved.started, common) for solved in current.solved]
     if not current.is_solved:
-        yield _line(current, None, current.started, common)
+        found.append(_line(current, None, current.started, common))
+    yield from (replace(line, lab=current.title or "", seed=None) for line in found) if is_hidden else found
 
 
 def _folder_of_learner(root: Path, folder: Path, *, is_class: bool) -> str:

@@ -78,7 +78,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return (
         line.learner,
         line.lab,
-        str(line.seed),
+        "" if line.seed is None else str(line.seed),
         line.solved[:16].replace("T", " ") if line.solved else "no",
         "" if line.minutes is None else str(line.minutes),
         str(line.hints),

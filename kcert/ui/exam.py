@@ -64,8 +64,8 @@ def _running(result: Result, root: Path) -> None:
     cost = "A hint costs a quarter of a task's points"
     if result.exam.sealed:
         cost += (
-            ", a failed check or a wrong answer a tenth. Solve the tasks with openssl: `kcert check`, `kcert renew` "
-            "and `kcert diagnose` are off until the exam is over"
+            ", a failed check or a wrong answer a tenth. Solve the tasks with openssl: `kcert check`, `kcert renew`, "
+            "`kcert diagnose` and the commands that make certificates are off until the exam is over"
         )
     say(f"Only tasks that are solved before the deadline count. {cost}. Solutions are shown when the exam is over.")
     say("Show the state of the exam, or end it with --finish:")

@@ -76,8 +76,13 @@ def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kce
         ("check", "lab/1", "--format", "json"),
         ("check", "copy", "--format", "json"),
         ("renew", "admin"),
+        ("plan", "--dir", "lab/1/pki"),
+        ("all", "--dir", "lab/1/pki"),
         ("diagnose", "lab/1/story.txt"),
         ("explain", "make-the-ca"),
+        ("explain", "Practice"),
+        ("explain", "--all"),
+        ("explain", "--export", "lessons"),
         ("practice", "start", "make-the-ca", "--dir", "other"),
         ("practice", "solution", "--dir", "other"),
     ],
@@ -103,6 +108,19 @@ def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
     task = exam.Task("1", QUICK, 1)
     points = [exam.Mark(task, "", 2, solved=True, hints=1, wrong=wrong).points for wrong in (0, 2, 20)]
     assert points == pytest.approx([1.5, 1.1, 0.5])
+
+
+def test_a_report_hides_the_tasks_of_a_running_exam_and_shows_a_changed_one(
+    sealed: Path, kcert: Kcert, home: dict[str, str]
+) -> None:
+    def report(*more: str) -> list[tuple[str, int | None, str]]:
+        text = kcert("practice", "report", "lab", "--format", "json", *more, variables=home).stdout
+        return [(line["lab"], line["seed"], line["seal"]) for line in json.loads(text)]
+
+    assert report() == [("Task 1", None, "not checked"), ("Task 2", None, "not checked")]
+    assert {lab for lab, _, _ in report("--seal")} <= set(NAMES)
+    (sealed / "2/.practice/state.json").write_text("{}", encoding="utf-8")
+    assert report("--seal")[1] == ("", None, "broken")
 
 
 def test_handing_in_below_the_pass_mark_ends_with_status_1(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
