@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kcert import profiles
-from kcert.kubernetes.consumers import restarts
+from kcert.kubernetes.components import restarts
 from tests import judge, running
 from tests.test_certificates import conf, parts
 from tests.zoo import kubeadm
