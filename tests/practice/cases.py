@@ -493,13 +493,13 @@ CASES = {
             BadRepair(
                 "sed -i.bak 's|certificate-authority-data: .*|insecure-skip-tls-verify: true|' "
                 "pki/{{ name }}.kubeconfig\n",
-                "told to look away",
+                "insecure-skip-tls-verify is set",
             ),
             BadRepair(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
                 "$(base64 < pki/ca.crt | tr -d '\\n')|; s|server: .*|server: https://127.0.0.1:6443|\" "
                 "pki/{{ name }}.kubeconfig\n",
-                "it dials",
+                "it connects to",
             ),
             BadRepair(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
