@@ -375,7 +375,7 @@ def test_a_leafs_encrypted_key_is_refused_as_ever(own: Path, kcert: Kcert) -> No
 def test_the_option_belongs_to_a_key_that_is_made(own: Path, kcert: Kcert) -> None:
     ended = kcert("renew", "ca", "--encrypt-ca-key", variables=WITH_IT)
 
-    assert_refused(ended, 2, "--encrypt-ca-key is for a CA's new key")
+    assert_refused(ended, 2, "--encrypt-ca-key needs a new CA key")
     assert own.exists()
 
 

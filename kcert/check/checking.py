@@ -53,19 +53,19 @@ def judge(
     root: Path | None,
     *,
     rules: Iterable[str] = RULES,
-    soon: int = 30,
+    soon: timedelta = timedelta(days=30),
     wanted: Mapping[Path, Certificate] | None = None,
     assumed: Mapping[Path, Certificate] | None = None,
     openssl: str = "openssl",
     otherwise: Path | None = None,
 ) -> Judgement:
-    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
+    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
     InputError where there was nothing that could be judged.
     """
     found = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
-    case = RuleContext(found, datetime.now(timezone.utc), timedelta(days=soon), wanted or {}, openssl, assumed or {})
+    case = RuleContext(found, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
     judgement = Judgement(found, len(case.found), check(case, rules))
     if not judgement.checked and not judgement.findings:
         _complain_of_nothing(judgement, looked_around=not where)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import Explain, ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -17,14 +17,16 @@ def command(
     looking: ReadOptions,
     *,
     hosts: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]...", help="The hosts; without a name, all of them.")
+        list[str] | None, typer.Argument(metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.")
     ] = None,
-    scp: Annotated[bool, typer.Option("--scp", help="Pack nothing; print the commands that copy the files.")] = False,
+    scp: Annotated[
+        bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")
+    ] = False,
     certificates_only: Annotated[
         bool,
         typer.Option(
             "--certificates-only",
-            help="Leave out units, manifests and configuration, after a renewal for example.",
+            help="Leave out units, manifests and configuration files, for example after a renewal.",
         ),
     ] = False,
     output: Annotated[
@@ -33,18 +35,18 @@ def command(
             "--output",
             "-o",
             metavar="PATH",
-            help="The folder for the archives, or the file for one; - for standard output.",
+            help="Write the archives to this folder, or a single archive to this file; - is standard output.",
             show_default="bundles/HOST.tar.gz",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say what each file is for.")] = True,
+    explain: Explain = True,
 ) -> None:
-    """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
+    """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.kubernetes import bundles
     from kcert.ui import bundle
 
     if scp and output is not None:
-        raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")
+        raise InputError("--scp cannot be combined with --output: it packs nothing.")
     folder = context.folder(looking)
     made = bundles.bundles(folder, hosts or ())
     if certificates_only:

@@ -15,7 +15,17 @@ from kcert import profiles
 from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cli import context
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, IssueOptions, Program, ReadOptions, Signing, takes
+from kcert.cli.options import (
+    DEFAULT_FOLDER,
+    ConfigFile,
+    Explain,
+    IssueOptions,
+    Program,
+    Quiet,
+    ReadOptions,
+    Signing,
+    takes,
+)
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
@@ -28,26 +38,27 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
-    "with --file without one.",
+    help="Use the Certificates API: make a request, approve it, sign it, fetch the certificate. Works with a cluster, "
+    "and with --file without one.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The object's name, as `kcert csr list` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 MaybeName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The object's name, as `kcert csr list` shows it.")
+    str | None, typer.Argument(metavar="[NAME]", help="Name the object, as `kcert csr list` shows it.")
 ]
 File = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Work on this manifest, without a cluster.")
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
 ]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; - is the screen.")]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
+]
 Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
+    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig for kubectl.")
 ]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
 SIGNER_HELP = (
-    "Who signs: kube-apiserver-client for a user, for a kubelet as a client kube-apiserver-client-kubelet, "
-    "kubelet-serving for one as a server, or another's whole name."
+    "Choose the signer: kube-apiserver-client for a user, kube-apiserver-client-kubelet for a kubelet's client "
+    "certificate, kubelet-serving for its serving certificate, or the full name of another signer."
 )
 
 MaybeSigner = Annotated[
@@ -84,17 +95,19 @@ class Fetching(ReadOptions):
 def new(
     making: IssueOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who asks: a user's name, a node's, a component's.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name the user, node or component that requests the certificate.")
+    ],
     groups: Annotated[
-        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="A group of the user; repeatable.")
+        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add the user to this group; repeatable.")
     ] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--san", metavar="NAME", help="A DNS name or an address to be dialled under; repeatable."),
+        typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
     ] = None,
     signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
 ) -> None:
-    """Make a key and a request, for a cluster to sign; a key that is there is kept."""
+    """Make a key and a request for a cluster to sign. An existing key is kept."""
     from kcert.issue.context import CsrTarget
     from kcert.kubernetes import csr_subject, signers
     from kcert.kubernetes.signing_request import signer_trouble
@@ -107,7 +120,7 @@ def new(
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(making, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
-    if result and not result.stopped and not making.quiet:
+    if result and not result.stopped and not making.terse:
         from kcert.ui import csr
 
         csr.asked(certificate, ctx.folder_option)
@@ -118,23 +131,30 @@ def new(
 def manifest(
     looking: ReadOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Use the request of this name, as in `kcert csr new NAME`.")
+    ],
     signer: MaybeSigner = None,
     usages: Annotated[
         list[str] | None,
-        typer.Option("--usage", metavar="USAGE", help="A usage, such as 'client auth'.", show_default="by the signer"),
+        typer.Option(
+            "--usage",
+            metavar="USAGE",
+            help="Request this key usage, such as 'client auth'; repeatable.",
+            show_default="by the signer",
+        ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Valid for so long, at most: 24h, 30d.")
+        str | None, typer.Option("--expires", metavar="TIME", help="Request at most this lifetime: 24h, 30d.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     output: Output = None,
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
+    """Write the CertificateSigningRequest object for a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_subject, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
@@ -176,9 +196,9 @@ def manifest(
 def submit(
     fetching: Fetching,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Submit the manifest of this name, or this file.")],
 ) -> None:
-    """Give the object to the cluster: `kubectl apply -f`."""
+    """Submit the object to the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
     from kcert.ui import csr
 
@@ -191,7 +211,7 @@ def submit(
 @app.command("list")
 @takes(Deciding)
 def list_(deciding: Deciding) -> None:
-    """List the objects in the cluster (`kubectl get csr`), and say what those of kubelets are."""
+    """List the objects in the cluster (`kubectl get csr`), and explain the requests of kubelets."""
     from kcert.kubernetes import kubelet_requests
     from kcert.kubernetes.kubectl import kubectl
     from kcert.openssl.program import openssl
@@ -210,11 +230,14 @@ def show(
     *,
     name: MaybeName = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="Print the request in this format.")
+    ] = "text",
 ) -> None:
-    """Decode a request, and say what whoever made it would become."""
+    """Decode a request, and explain which user and groups its certificate would have."""
     from kcert.kubernetes import manifests
     from kcert.openssl.program import openssl
     from kcert.ui import csr
@@ -242,9 +265,9 @@ def show(
 @app.command("approve")
 @takes(Deciding)
 def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
-    """Approve a request: `kubectl certificate approve`; with --file as the API server would.
+    """Approve a request: `kubectl certificate approve`; with --file, as the API server would.
 
-    A kubelet's serving request in a cluster is approved only where it has the node's names of kcert.yaml.
+    A kubelet's serving request in a cluster is approved only if its SANs are those of the node in kcert.yaml.
     """
     from kcert.kubernetes import kubelet_requests, manifests, signers, signing
     from kcert.kubernetes.signing_request import requested
@@ -276,7 +299,7 @@ def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) ->
 @app.command("deny")
 @takes(Talking)
 def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None:
-    """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
+    """Deny a request: `kubectl certificate deny`; with --file, as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
     from kcert.ui import csr
@@ -301,7 +324,7 @@ def sign(
             "--file",
             "-f",
             metavar="FILE",
-            help="The manifest; or a request (.csr) of one of this cluster's certificates; repeatable.",
+            help="Sign this manifest, or this request (.csr) of one of the cluster's certificates; repeatable.",
         ),
     ],
     name: Annotated[
@@ -309,20 +332,20 @@ def sign(
         typer.Option(
             "--as",
             metavar="NAME",
-            help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
-            show_default="as the request's file is called",
+            help="Sign the request as this certificate of the cluster, for example admin or a node.",
+            show_default="the name of the request's file",
         ),
     ] = None,
     longest: Annotated[
         str,
-        typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
+        typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime that the signer gives."),
     ] = "365d",
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
+    """Sign a manifest as kube-controller-manager does, or a request (.csr) as kcert.yaml describes the certificate.
 
-    The certificate of NAME.csr lies beside it afterwards, as NAME.crt.
+    The certificate of NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import is_pem
@@ -344,7 +367,7 @@ def sign(
             csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
             continue
         if name is not None:
-            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
+            raise InputError(f"--as is for a request (.csr); {file} is a manifest, which names the user itself.")
         one = manifests.load(file)
         if one.certificate is not None:
             csr.path_alone(file) if quiet else csr.is_signed(file, one)
@@ -359,19 +382,21 @@ def sign(
 def fetch(
     fetching: Fetching,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose certificate, as `kcert csr new` was told.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Fetch the certificate of this name, as in `kcert csr new NAME`.")
+    ],
     file: File = None,
     wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+        str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate, at most this long: 60s.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     signer: MaybeSigner = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
+    """Fetch the certificate, compare it with the key and the request, and save it as NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_subject, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
@@ -380,7 +405,7 @@ def fetch(
     program = openssl(fetching.openssl)
     cluster = context.cluster(fetching.config)
     if file is not None and wait is not None:
-        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+        raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
     certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = adopted(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
@@ -419,14 +444,14 @@ def _cluster(options: Talking | Fetching) -> Cluster:
 
 
 def _object(name: str | None, verb: str = "") -> str:
-    """The name of an object, as it can be one; *verb* is the command that takes a file as well."""
+    """Return *name* as the name of an object; *verb* is the command that takes a file as well."""
     from kcert.kubernetes.signing_request import object_name
 
     if name is None:
         raise InputError("name the object in the cluster, or a manifest with --file FILE.")
     if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
         option = f"kcert csr {verb} --file {quote(name)}"
-        raise InputError(f"{name!a} is a file, and a name is looked for in a cluster: `{option}`.")
+        raise InputError(f"{name!a} is a file, but a name is looked up in a cluster. For the file, run `{option}`.")
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
     return name
@@ -437,7 +462,7 @@ _FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
 
 @contextlib.contextmanager
 def _asking_a_cluster(verb: str, name: str | None) -> Iterator[None]:
-    """Where no cluster answers, the error also names the manifest in the PKI folder that needs none."""
+    """Add the manifest in the PKI folder, which needs no cluster, to the error that no cluster answers."""
     try:
         yield
     except UnansweredError as error:
@@ -451,4 +476,4 @@ def _asking_a_cluster(verb: str, name: str | None) -> Iterator[None]:
 
 def _neither(name: str | None) -> None:
     if name is not None:
-        raise InputError(f"{name!a} is looked for in a cluster, --file in a file: leave one of the two out.")
+        raise InputError(f"--file cannot be combined with the name {name!a}: a name is looked up in a cluster.")

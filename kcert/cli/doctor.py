@@ -6,7 +6,7 @@ from kcert.cli.options import Program
 
 
 def command(openssl: Program = "openssl") -> None:
-    """Which programs are on this machine, and what works without the others."""
+    """Check which programs are installed, and what works without the others."""
     from kcert import examination
     from kcert.ui import doctor
 

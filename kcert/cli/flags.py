@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import Explain, ReadOptions, takes
 from kcert.config.version import STABLE
 
 
@@ -19,15 +19,15 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT",
-            help="etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
         ),
     ],
-    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="The host that it is to run on.")] = None,
-    format: Annotated[  # noqa: A002 - the option's name
+    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Print the options for this host.")] = None,
+    format: Annotated[
         Literal["flags", "systemd", "manifest", "config"] | None,
         typer.Option(
             "--format",
-            help="The bare arguments, a systemd unit, a static pod's manifest, or its configuration file.",
+            help="Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
             show_default="each option with its reason",
         ),
     ] = None,
@@ -45,11 +45,11 @@ def command(
         typer.Option(
             "--path-prefix",
             metavar="FOLDER",
-            help="Name the files as they lie in the PKI folder, below FOLDER (the PKI folder itself, for example).",
-            show_default="where they go on a host",
+            help="Use the paths of the PKI folder, below FOLDER (for example the PKI folder itself).",
+            show_default="the paths on the host",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
+    explain: Explain = True,
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.described import require_described

@@ -16,18 +16,18 @@ from kcert.issue.status import State
 @takes(ReadOptions)
 def command(
     options: ReadOptions,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["table", "json", "markdown"], typer.Option("--format", help="How to print it.")
-    ] = "table",
+    format: Annotated[
+        Literal["text", "table", "json", "markdown"], typer.Option("--format", help="Print the plan in this format.")
+    ] = "text",
     wide: Annotated[
         bool, typer.Option("--wide", help="Print subjects, issuers, files and SANs as well; also -o wide.")
     ] = False,
     output: Annotated[Literal["wide"] | None, typer.Option("--output", "-o", help="Print as --wide does.")] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with status 1 where one is missing, stale or expired.")
+        bool, typer.Option("--strict", help="End with status 1 if a certificate is missing, stale or expired.")
     ] = False,
 ) -> None:
-    """Print every certificate that the cluster needs: its state, when it expires, and why it is not current."""
+    """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
     from kcert.issue.adopt import unmanaged
     from kcert.issue.described import require_described
     from kcert.issue.status import status_of

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli.options import Program
+from kcert.cli.options import Explain, Program
 
 
 def command(
@@ -14,16 +14,17 @@ def command(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT", help="A certificate, key, request, kubeconfig or Secret, or HOST:PORT of a server."
+            metavar="WHAT",
+            help="Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT.",
         ),
     ],
     text: Annotated[
-        bool, typer.Option("--text", help="Print openssl's own output as well, with a note on each line.")
+        bool, typer.Option("--text", help="Print the output of openssl as well, with a note on each line.")
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Say what each field means for Kubernetes.")] = True,
+    explain: Explain = True,
     openssl: Program = "openssl",
 ) -> None:
-    """One certificate, key, request, kubeconfig or running server: field by field, and what each means."""
+    """Show a certificate, key, request, kubeconfig or running server, field by field, with the meaning of each."""
     from kcert.errors import VerdictError
     from kcert.openssl import program
     from kcert.scan.describe import describe

@@ -119,7 +119,7 @@ def stream(made: Export) -> None:
     (piece,) = made.pieces
     if piece.secret and sys.stdout.isatty():
         raise InputError(
-            "--output -: the CA's key would stand on the screen. Lead it into a program "
-            "(`| kubectl apply --server-side -f -`), or leave it out with --no-secret."
+            "--output - would print the CA key on the screen. Pipe it into a program "
+            "(`| kubectl apply --server-side -f -`), or leave the key out with --no-secret."
         )
     sys.stdout.buffer.write(piece.content)

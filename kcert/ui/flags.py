@@ -72,7 +72,7 @@ def warn_of_issues(instance: ComponentInstance) -> None:
 
 
 def warn_of_release(version: Version) -> None:
-    """Say on standard error that nobody knows here what a newer release has removed."""
+    """Warn that kcert does not know what a newer release has removed."""
     if version.minor > STABLE.minor:
         _warning(
             f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "

@@ -41,7 +41,7 @@ class Reporter:
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who works in the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
     def on_plan(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
@@ -52,11 +52,11 @@ class Reporter:
             screen().print()
         if drafts[0].credentials.certificate.files.kubeconfig:
             say(
-                "In this profile `kcert all` has made them already, and the key lies nowhere else: here each is "
-                "compared with what it should be. Four commands make the same:"
+                "In this profile, `kcert all` has already made the kubeconfigs, and only they contain the keys. This "
+                "command compares each with kcert.yaml. Four commands make the same file:"
             )
         else:
-            say("Four commands make each. To repeat them by hand, stand in the PKI folder:")
+            say("Four commands make each kubeconfig. To run them yourself, change to the PKI folder first:")
         screen().print()
         command_line(("cd", folder_argument(self._folder.root)))
         screen().print()
@@ -68,10 +68,10 @@ class Reporter:
             return
         certificate = draft.credentials.certificate
         heading(draft.name)
-        say(f"It shows {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        say(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
         screen().print()
         if certificate.files.kubeconfig:
-            say("First take its certificate and key out of it, into files that nobody else can read:")
+            say("First extract its certificate and key into files that only you can read:")
             screen().print()
             block(unpacking(draft), "command")
             screen().print()
@@ -100,14 +100,14 @@ class Reporter:
             return
         self._commands(draft)
         self._replaced = self._replaced or replaced
-        before = "; the one before is in the backup" if replaced else ""
+        before = "; the old file is in the backup" if replaced else ""
         self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign and not self._quiet:
             files = ", ".join(str(one.files.primary) for one in foreign)
-            say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
+            say(f"Not changed, because kcert did not make them: {files}. Name one to replace it.")
 
     def _line(self, draft: Draft, state: str) -> None:
         sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")

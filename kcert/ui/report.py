@@ -23,9 +23,9 @@ _HEAD = 64 * 1024
 """Bytes at the beginning of a file that say whose it is."""
 
 _REPORT = re.compile(
-    r"component +type +path|component,type,path,|\| component \| type \|"
-    r'|\[\]\n?$|\[\s*\{\s*"component":'
-    r"|# HELP kcert_|[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+    r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+    r"|component +type +path|component,type,path,|\| component \| type \|"
+    r'|\[\]\n?$|\[\s*\{\s*"component":|# HELP kcert_'
 )
 """How the inventory begins, in each of its formats that are text."""
 
@@ -50,8 +50,8 @@ def write_report(target: Target, content: bytes, titles: frozenset[str] = frozen
 
     if not target.force and path.is_file() and not is_report(_head(path)):
         raise InputError(
-            f"{path} is there already and is not a report of kcert. Name another file; or --force replaces it, and "
-            f"keeps what it is beside it as {quote(path.name)}.TIME."
+            f"{path} exists and is not a report of kcert. Name another file, or use --force to replace it and keep "
+            f"a copy as {quote(path.name)}.TIME."
         )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
     return write_file(path, content, mode, may_replace=is_report)
