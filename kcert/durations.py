@@ -1,4 +1,4 @@
-"""Durations as users write them: 30d, 8w, 24h, 1h30m, 90s, 1y."""
+"""Durations as people write them: 30d, 8w, 1y, 24h, 1h30m, 90s."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ _PARTS = re.compile("".join(rf"(?:(\d{{1,9}}){unit})?" for unit in _SECONDS), re
 LONGEST = timedelta(days=36500)
 
 
-def duration(text: str, option: str, *, bare_days: bool = False) -> timedelta:
-    """Return the duration *text*, in whole seconds; *option* names it in errors.
+def duration(text: str, option: str, bare: str = "") -> timedelta:
+    """Return the duration that *text* says, in whole seconds; *option* is the option that it was given with.
 
-    With *bare_days*, a number without a unit is a number of days. Raises InputError for anything other than numbers
-    with units, the largest unit first, and for more than a hundred years.
+    A number without a unit counts in the unit *bare*, if there is one. Raises InputError for anything else than
+    numbers with units, the greatest unit first, and for more than a hundred years.
     """
-    words = text.strip()
-    if bare_days and words.isascii() and words.isdecimal():
-        words += "d"
-    parts = _PARTS.fullmatch(words)
-    if not words or not parts:
-        raise InputError(f"{option} {text!a} is not a duration: expected 30d, 8w, 12h, 1h30m or 1y.")
-    seconds = sum(int(count) * size for size, count in zip(_SECONDS.values(), parts.groups(), strict=True) if count)
+    written = text.strip().lower()
+    parts = _PARTS.fullmatch(f"{written}{bare}" if written.isdecimal() else written)
+    if not written or not parts:
+        raise InputError(f"{option} {text!a} is not a duration: write 30d, 8w, 1y, 24h, 1h30m or 600s.")
+    seconds = sum(int(count or 0) * unit for count, unit in zip(parts.groups(), _SECONDS.values(), strict=True))
     if seconds > LONGEST.total_seconds():
         raise InputError(f"{option} {text!a} is more than a hundred years.")
     return timedelta(seconds=seconds)
 
 
 def in_words(length: timedelta) -> str:
-    """Return *length* in words: in whole days, else in hours, minutes or seconds."""
+    """*length* in words: in days where it is whole days, else in hours, minutes or seconds."""
     seconds = int(length.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds and seconds % size == 0:

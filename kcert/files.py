@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import errno
 import os
 import re
+import signal
 import stat
+import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+from kcert.errors import nearest
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
@@ -77,9 +84,33 @@ def mistyped(path: Path) -> Path | None:
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]
-    close = difflib.get_close_matches(path.name, others, 1, _NEAR)
+    close = nearest(path.name, others, 1, _NEAR)
     return path.parent / close[0] if close else None
 
 
 def _letters(name: str) -> str:
     return re.sub(r"\d+", "", name)
+
+
+@contextlib.contextmanager
+def defer_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
+
+    Between a program's start and its entry in a list it would be left behind, and between two files that belong
+    together there would be half of a pair.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone, and only there their handlers can be set
+        return
+    came: list[int] = []
+    before = {
+        held: signal.signal(held, lambda number, _frame: came.append(number))
+        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+        for number in came:
+            signal.raise_signal(number)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PROMPT = rb"(?:Passphrase[^\n]*|The same again): "
+PROMPT = rb"(?:Passphrase[^\n]*|Repeat the passphrase): "
 
 
 @pytest.fixture(scope="session")
@@ -306,7 +306,7 @@ def test_a_new_one_is_asked_for_twice_for_all_cas_together(kcert: Kcert, tmp_pat
     ended = on_terminal(kcert, "ca", "--encrypt-ca-key", "--quiet", keys=keys, prompt=PROMPT)
 
     assert ended.status == 0
-    assert (ended.plain.count("Passphrase"), ended.plain.count("The same again")) == (1, 1)
+    assert (ended.plain.count("Passphrase"), ended.plain.count("Repeat the passphrase")) == (1, 1)
     assert all(opens(tmp_path / f"pki/{name}.key") for name in AUTHORITIES["kubeadm"])
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert.check import RULES, RuleContext, Severity, check
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 from kcert.scan.discovery import survey
 
 if TYPE_CHECKING:
@@ -93,9 +92,8 @@ def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
     only, skip = tuple(only), frozenset(skip)
     for name in (*only, *sorted(skip)):
         if name not in RULES:
-            close = difflib.get_close_matches(name, RULES, 3)
-            hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(RULES)}."
-            raise InputError(f"{name!a} is no rule; {hint}")
+            hint = did_you_mean(name, RULES, f"the rules are {', '.join(RULES)}.")
+            raise InputError(f"{name!a} is not a rule; {hint}")
     return tuple(name for name in RULES if (not only or name in only) and name not in skip)
 
 

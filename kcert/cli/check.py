@@ -69,7 +69,7 @@ def command(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
-        soon=duration(expiring_in, "--expiring-in", bare_days=True),
+        soon=duration(expiring_in, "--expiring-in", bare="d"),
         wanted=planned if described else {},
         assumed=planned,
         openssl=program.openssl(openssl),

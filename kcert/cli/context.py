@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
@@ -18,9 +17,8 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
-from kcert.issue.context import Context, Passphrases, Reporter
-from kcert.issue.described import require_described
-from kcert.issue.passphrase import ROOT_KEY, Owner, Passphrase, roots
+from kcert.issue.adopt import detect_files, require_described
+from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.permissions import permission_warnings, readable_keys
@@ -89,7 +87,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
     return Context(
         cluster=described,
         root=options.dir,
-        specs=adopted(options.dir, specs),
+        specs=detect_files(options.dir, specs),
         command=f"kcert {command}",
         openssl=openssl(options.openssl),
         templates=options.templates,
@@ -123,7 +121,7 @@ def signing_context(options: ReadOptions, command: str, described: Cluster, prog
     ctx = Context(
         cluster=described,
         root=options.dir,
-        specs=adopted(options.dir, profiles.certificates(described)),
+        specs=detect_files(options.dir, profiles.certificates(described)),
         command=f"kcert {command}",
         openssl=program,
         folder_option=folder_option(options.dir, options.config),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert import profiles
-from kcert.adoption import adopted
 from kcert.certificates import Kind
 from kcert.cli import context
 from kcert.cli.options import (
@@ -28,6 +27,7 @@ from kcert.cli.options import (
 )
 from kcert.durations import duration
 from kcert.errors import InputError, UnansweredError
+from kcert.issue.adopt import detect_files
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -408,7 +408,7 @@ def fetch(
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
     certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
-    (certificate,) = adopted(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
+    (certificate,) = detect_files(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
         if brought:

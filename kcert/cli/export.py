@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer.core
 
 from kcert.cli import context
 from kcert.cli.options import Explain, Quiet, ReadOptions, takes
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 
 
 class _Targets(typer.core.TyperGroup):
@@ -21,10 +20,7 @@ class _Targets(typer.core.TyperGroup):
         """Return the command of the target that *args* begin with; InputError for an unknown target."""
         name = args[0]
         if not name.startswith("-") and name not in self.commands:
-            near = difflib.get_close_matches(name, self.commands, 2) or [
-                one for one in self.commands if name and one.startswith(name)
-            ]
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {' and '.join(self.commands)}."
+            hint = did_you_mean(name, self.commands, f"the targets are {' and '.join(self.commands)}.", 2)
             raise InputError(f"{name!a} is not a target of kcert export; {hint}")
         return super().resolve_command(ctx, args)
 

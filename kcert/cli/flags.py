@@ -8,7 +8,7 @@ import typer
 
 from kcert.cli import context
 from kcert.cli.options import Explain, ReadOptions, takes
-from kcert.config.version import STABLE
+from kcert.config import STABLE
 
 
 @takes(ReadOptions)
@@ -52,7 +52,7 @@ def command(
     explain: Explain = True,
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
-    from kcert.issue.described import require_described
+    from kcert.issue.adopt import require_described
     from kcert.kubernetes import placement
     from kcert.ui import flags
 

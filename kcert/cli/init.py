@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
     from kcert import profiles
-    from kcert.config.version import version
+    from kcert.config import version
     from kcert.ui import messages
 
     if source is not None:

@@ -34,6 +34,6 @@ def completion(
     ~/.bashrc. zsh: `eval "$(kcert completion zsh)"` in ~/.zshrc, after compinit. fish: `kcert completion fish | source`
     in ~/.config/fish/config.fish.
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     typer.echo(get_completion_script(prog_name="kcert", complete_var="_KCERT_COMPLETE", shell=shell).strip())

@@ -14,9 +14,25 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from kcert import plain_yaml
 from kcert.certificates import AltName, Key
-from kcert.config import ApiServer, Cluster, Defaults, Host, Lifetimes, User, names
+from kcert.config import (
+    STABLE,
+    ApiServer,
+    Cluster,
+    Defaults,
+    Host,
+    Lifetimes,
+    User,
+    Version,
+    check_address,
+    check_context_name,
+    check_dns_name,
+    check_group_name,
+    check_host_name,
+    check_network,
+    check_user_name,
+    release,
+)
 from kcert.config.value import Value
-from kcert.config.version import STABLE, Version, release
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
@@ -122,7 +138,7 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
     first_host: tuple[Host, ...] = (Host("controlplane01", local),)
     first_node: tuple[Host, ...] = (Host("node01", local),)
     services: tuple[str, ...] = ("10.96.0.0/16",)
-    name = asked.get("cluster", lambda value: value.text(names.context_name), "kubernetes", "cluster kubernetes")
+    name = asked.get("cluster", lambda value: value.text(check_context_name), "kubernetes", "cluster kubernetes")
     profile = asked.get("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
     control_plane = asked.get(
         "control_plane",
@@ -145,7 +161,7 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
         api_server=api_server,
         service_cidrs=cidrs,
         dns_domain=asked.get(
-            "dns_domain", lambda value: value.text(names.host_name), "cluster.local", "domain cluster.local"
+            "dns_domain", lambda value: value.text(check_host_name), "cluster.local", "domain cluster.local"
         ),
         control_plane=control_plane,
         nodes=nodes,
@@ -183,7 +199,7 @@ def _host(value: Value, keys: tuple[str, ...]) -> Host:
         if key not in found:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
     bootstrap = found["bootstrap"].yes_or_no() if "bootstrap" in found else False
-    return Host(found["name"].text(names.host_name), _addresses(found["ip"]), bootstrap, value.line)
+    return Host(found["name"].text(check_host_name), _addresses(found["ip"]), bootstrap, value.line)
 
 
 def _release(value: Value) -> Version:
@@ -198,7 +214,7 @@ def _release(value: Value) -> Version:
 
 def _addresses(value: Value) -> tuple[str, ...]:
     items = value.one_or_more()
-    addresses = tuple(str(ipaddress.ip_address(item.text(names.address))) for item in items)
+    addresses = tuple(str(ipaddress.ip_address(item.text(check_address))) for item in items)
     _refuse_twins(zip(items, addresses, strict=True), "the address")
     return addresses
 
@@ -218,16 +234,16 @@ def _users(value: Value) -> tuple[User, ...]:
         if "name" not in found:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
         groups = found["groups"].items() if "groups" in found else []
-        named = [(group, group.text(names.group_name)) for group in groups]
+        named = [(group, group.text(check_group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
-        users.append(User(found["name"].text(names.user_name), tuple(group for _, group in named), item.line))
+        users.append(User(found["name"].text(check_user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
     return tuple(users)
 
 
 def _api_server(value: Value, first: Host) -> ApiServer:
     found = value.fields(("host", "ip", "port", "extra_sans"))
-    host = found["host"].text(names.host_name) if "host" in found else None
+    host = found["host"].text(check_host_name) if "host" in found else None
     addresses = _addresses(found["ip"]) if "ip" in found else ()
     if not host and not addresses:
         host, addresses = first.name, first.addresses
@@ -241,14 +257,14 @@ def _api_server(value: Value, first: Host) -> ApiServer:
 
 def _alt_name(value: Value) -> AltName:
     text = str(value.node.value)
-    if names.address(text) is None:
-        return AltName("IP", str(ipaddress.ip_address(value.text(names.address))))
-    return AltName("DNS", value.text(names.alternative_dns_name))
+    if check_address(text) is None:
+        return AltName("IP", str(ipaddress.ip_address(value.text(check_address))))
+    return AltName("DNS", value.text(check_dns_name))
 
 
 def _networks(value: Value) -> tuple[str, ...]:
     items = value.one_or_more()
-    networks = tuple(str(ipaddress.ip_network(item.text(names.network))) for item in items)
+    networks = tuple(str(ipaddress.ip_network(item.text(check_network))) for item in items)
     families = [ipaddress.ip_network(network).version for network in networks]
     if len(set(families)) < len(families):
         raise value.refuse("kube-apiserver takes one range, or two of which one is IPv4 and one IPv6")

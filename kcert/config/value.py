@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError, sentence
+from kcert.errors import InputError, did_you_mean, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,5 +120,5 @@ class Value:
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]}?" if near else f"; accepted are {', '.join(known)}"
+    accepted = ", ".join(known)
+    return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"

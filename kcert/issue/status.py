@@ -335,7 +335,7 @@ def _damage(key: bytes) -> str | None:
 
 
 def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[tuple[str, bool]]:
-    from kcert.openssl.keys import key_belongs
+    from kcert.openssl.program import key_belongs
 
     if content.key is None:
         if certificate.kind is Kind.CA:

@@ -22,8 +22,8 @@ from kcert.kubernetes import credentials, kubeconfigs
 from kcert.kubernetes.components import on_host
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
 from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
-from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import file_of, kubeconfig_of

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
-from kcert.adoption import adopted
-from kcert.config import names as check_names
-from kcert.errors import InputError
+from kcert.config import check_user_name
+from kcert.errors import InputError, did_you_mean
 from kcert.files import read_regular
+from kcert.issue.adopt import detect_files
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
@@ -39,7 +38,7 @@ class Folder:
     @property
     def known(self) -> dict[str, Certificate]:
         """All certificates that the cluster needs, by name."""
-        return {one.name: one for one in adopted(self.root, profiles.certificates(self.cluster))}
+        return {one.name: one for one in detect_files(self.root, profiles.certificates(self.cluster))}
 
 
 @dataclass(frozen=True)
@@ -101,15 +100,14 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
         raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
     if user := _newcomer(folder, name):
         return (user,)
-    close = difflib.get_close_matches(name, choice, 3)
-    hint = f"did you mean {', '.join(close)}?" if close else f"there are {listed}."
-    command = "" if check_names.user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
+    hint = did_you_mean(name, choice, f"there are {listed}.")
+    command = "" if check_user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
     raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{command}")
 
 
 def _newcomer(folder: Folder, name: str) -> Certificate | None:
     """The user called *name*, in the groups that his certificate says; None where it is not there."""
-    if check_names.user_name(name):
+    if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
     found = status_of(folder.root, [folder.known["ca"], bare])[name].found

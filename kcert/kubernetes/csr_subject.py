@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import AltName, Kind, Role, Subject
-from kcert.config import names as check_names
+from kcert.config import check_address, check_dns_name, check_group_name, check_host_name, check_user_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.roles import NODE_PREFIX, NODES
@@ -39,9 +39,9 @@ def subject_for(
         check_signer(known[0], signer)
         return _known(known, groups, alt_names)
     for group in groups:
-        if why := check_names.group_name(group):
+        if why := check_group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
-    if why := check_names.user_name(name):
+    if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     return _unissued(replace(profiles.user(cluster, name, groups), alt_names=alt_names))
 
@@ -56,7 +56,7 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
     if signer in _STEMS:
         name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
     known = profiles.named(profiles.certificates(cluster), name)
-    if not known and (why := check_names.user_name(name)):
+    if not known and (why := check_user_name(name)):
         raise InputError(f"{name!a} is not accepted as a name: {why}.")
     if known and not (by_root and known[0].kind is Kind.CA):
         _check_signable(known[0])
@@ -65,7 +65,7 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
 
 def other_signer(root: Path, cluster: Cluster, name: str) -> str | None:
     """Return the kubelet signer for which a request of the node *name* is in the folder *root*, else None."""
-    if check_names.host_name(name):
+    if check_host_name(name):
         return None
     for signer in _STEMS:
         csr = of_name(cluster, name, signer).files.csr
@@ -88,7 +88,7 @@ def _kubelet(
     cluster: Cluster, node: str, groups: tuple[str, ...], names: tuple[AltName, ...], signer: str
 ) -> Certificate:
     node = node.removeprefix(NODE_PREFIX)
-    if why := check_names.host_name(node):
+    if why := check_host_name(node):
         raise InputError(f"{node!a} is not the name of a node: {why}.")
     if set(groups) - {NODES}:
         raise InputError(f"--group: a kubelet is in {NODES} and in no other group.")
@@ -148,8 +148,8 @@ def _unissued(certificate: Certificate) -> Certificate:
 
 def san(value: str) -> AltName:
     """Return the SAN that *value* is, a DNS name or an address; raises InputError where it is neither."""
-    if check_names.address(value) is None:
+    if check_address(value) is None:
         return AltName("IP", str(ipaddress.ip_address(value)))
-    if why := check_names.alternative_dns_name(value):
+    if why := check_dns_name(value):
         raise InputError(f"--san {value!a} is neither a DNS name nor an address: {why}.")
     return AltName("DNS", value)

@@ -14,9 +14,9 @@ from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_regular
 from kcert.issue import steps
-from kcert.issue.embedded import Kubeconfigs
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
+from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.manifests import contents

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import profiles, shell
-from kcert.config import names as check_names
+from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.adopt import known_files, made_here
@@ -163,7 +163,7 @@ def draft(folder: Folder, one: Credentials, options: KubeconfigOptions) -> Draft
 
 def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
     """Return *options* with its server as a URL; raises InputError for what cannot be."""
-    if options.context is not None and (why := check_names.context_name(options.context)):
+    if options.context is not None and (why := check_context_name(options.context)):
         raise InputError(f"--context {options.context!a} is not accepted: {why}.")
     if options.prefix is not None:
         check_prefix(options.prefix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kcert.config import names
+from kcert.config import check_address, check_host_name
 from kcert.errors import InputError
 
 _URL = re.compile(
@@ -27,7 +27,7 @@ def server_url(value: str) -> str:
     elif found:
         host = found["six"] or found["name"]
         digits = found["six"] or re.fullmatch(r"[0-9.]+", host)
-        unfit = names.address(host) if digits else names.host_name(host.lower())
+        unfit = check_address(host) if digits else check_host_name(host.lower())
         if not unfit:
             return url
         why = unfit

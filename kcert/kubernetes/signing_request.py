@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
-from kcert.config.names import host_name
+from kcert.config import check_host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
-from kcert.openssl.refusals import refusals
+from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
 
@@ -86,7 +86,7 @@ class SigningRequest:
 
 def object_name(value: str) -> str | None:
     """Why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
-    return host_name(value)
+    return check_host_name(value)
 
 
 def parse(content: bytes, source: str) -> SigningRequest:

@@ -65,8 +65,8 @@ def inventory(survey: ScanResult, now: datetime | None = None) -> list[Entry]:
     return [_entry(use, moment, signers) for use in survey.uses]
 
 
-def expiring_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
-    """Return the entries whose certificates have expired or expire *within* this time."""
+def ending_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
+    """Return the entries whose certificates expire *within* this time, or have expired."""
     last = (now or datetime.now(timezone.utc)) + within
     return [entry for entry in entries if entry.not_after <= last]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 from kcert.kubernetes.components import (
     etcd,
     kube_apiserver,
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
 
 __all__ = [
     "COMPONENTS",
@@ -46,8 +44,7 @@ COMPONENTS: dict[str, Component] = {
 def component(name: str) -> Component:
     """The component called *name*; raises InputError, with the near ones, where there is none."""
     if name not in COMPONENTS:
-        near = difflib.get_close_matches(name, COMPONENTS, 2) or [one for one in COMPONENTS if name and name in one]
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMPONENTS)}."
+        hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
         raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
     return COMPONENTS[name]
 

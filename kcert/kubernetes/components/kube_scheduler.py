@@ -9,8 +9,7 @@ from kcert.kubernetes.components.component import ComponentInstance, Option, Pod
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
     from kcert.profiles.profile import Profile
 
 NAME = "kube-scheduler"

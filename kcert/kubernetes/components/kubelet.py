@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from kcert.config.version import DUAL_STACK
+from kcert.config import DUAL_STACK
 from kcert.kubernetes.components.component import CLIENT_CA, ComponentInstance, Option, Pod, Setting, Unit, loopback
 
 if TYPE_CHECKING:
