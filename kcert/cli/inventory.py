@@ -25,7 +25,11 @@ def command(
     ] = None,
     format: Annotated[
         Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"],
-        typer.Option("--format", help="Print the list in this format."),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree or mermaid.",
+        ),
     ] = "text",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
