@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import Explain, ReadOptions, takes
+from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -40,6 +40,8 @@ def command(
         ),
     ] = None,
     explain: Explain = True,
+    quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.kubernetes import bundles
@@ -53,7 +55,14 @@ def command(
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
         bundle.show_commands(folder, made)
-    elif output is not None and str(output) == "-":
+        return
+    if output is not None and str(output) == "-":
         bundle.stream(made)
+        return
+    written = bundles.pack(made, output)
+    if format == "json":
+        bundle.as_json(made, written)
+    elif quiet:
+        bundle.paths(written)
     else:
-        bundle.show(folder, made, bundles.pack(made, output), explain=explain)
+        bundle.show(folder, made, written, explain=explain)

@@ -13,6 +13,8 @@ from kcert.cli.options import (
     WHERE_HELP,
     ConfigFile,
     Folder,
+    Force,
+    Output,
     Program,
 )
 
@@ -34,6 +36,8 @@ def command(
         Literal["text", "short", "json", "markdown", "html"],
         typer.Option("--format", help="Print the findings in this format."),
     ] = "text",
+    output: Output = None,
+    force: Force = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings too.")] = False,
     expiring_in: Annotated[
         str,
@@ -57,6 +61,7 @@ def command(
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
     from kcert.ui import check
+    from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
     planned = {}
@@ -75,5 +80,6 @@ def command(
         openssl=program.openssl(openssl),
         otherwise=dir,
     )
-    check.show(judgement, format, looked_around=not where)
+    with written_to(output, force=force):
+        check.show(judgement, format, looked_around=not where)
     raise typer.Exit(check.status(judgement, strict=strict))

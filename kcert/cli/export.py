@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from kcert.cli import context
-from kcert.cli.options import Explain, Quiet, ReadOptions, takes
+from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError, did_you_mean
 
 
@@ -73,6 +73,7 @@ def cert_manager(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes.export import cert_manager as target
@@ -85,8 +86,8 @@ def cert_manager(
         export.stream(made)
         return
     written = put_file(made, output)
-    if quiet:
-        export.paths((written,))
+    if quiet or format == "json":
+        export.paths((written,), format)
         return
     export.show(made, (written,), explain=explain)
     export.apply(written.path, namespace, secret=secret)
@@ -109,6 +110,7 @@ def ansible(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes.export import ansible as target
@@ -120,8 +122,8 @@ def ansible(
     folder = context.folder(looking)
     made = target.export(folder)
     place, written = put_folder(made, output)
-    if quiet:
-        export.paths(written)
+    if quiet or format == "json":
+        export.paths(written, format)
         return
     export.show(made, written, explain=explain)
     export.play(place, folder, target.signs_with(folder))

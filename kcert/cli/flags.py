@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import Explain, ReadOptions, takes
+from kcert.cli.options import Explain, Force, Output, ReadOptions, takes
 from kcert.config import STABLE
 
 
@@ -24,13 +24,14 @@ def command(
     ],
     host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Print the options for this host.")] = None,
     format: Annotated[
-        Literal["flags", "systemd", "manifest", "config"] | None,
+        Literal["text", "flags", "systemd", "manifest", "config", "json"],
         typer.Option(
             "--format",
             help="Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
-            show_default="each option with its reason",
         ),
-    ] = None,
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
     kubernetes_version: Annotated[
         str | None,
         typer.Option(
@@ -55,15 +56,19 @@ def command(
     from kcert.issue.adopt import require_described
     from kcert.kubernetes import placement
     from kcert.ui import flags
+    from kcert.ui.report import written_to
 
     cluster = context.cluster(looking.config)
     require_described(cluster, looking.dir)
     state = placement.folder_state(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
-    if format:
-        flags.print_form(instance, format)
-    else:
-        flags.show(instance, explain=explain)
+    with written_to(output, force=force):
+        if format == "text":
+            flags.show(instance, explain=explain)
+        elif format == "json":
+            flags.as_json(instance)
+        else:
+            flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
     unfit = placement.unfit(looking.dir, instance)

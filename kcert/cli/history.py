@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli.context import cluster, signing_context
-from kcert.cli.options import Signing, takes
+from kcert.cli.options import Force, Output, Signing, takes
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def command(  # noqa: PLR0917 - options, by name alone
         Literal["text", "table", "sh", "markdown", "html", "json"],
         typer.Option("--format", help="Print the history in this format."),
     ] = "text",
+    output: Output = None,
+    force: Force = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Verify that the record was not changed; status 1 if it was.")
     ] = False,
@@ -42,6 +44,7 @@ def command(  # noqa: PLR0917 - options, by name alone
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
+    from kcert.ui.report import written_to
 
     if since is not None and not verify:
         raise InputError("--since needs --verify.")
@@ -56,7 +59,8 @@ def command(  # noqa: PLR0917 - options, by name alone
     elif head:
         history.print_head(store.head(looking.dir / OWN_FOLDER))
     else:
-        history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
+        with written_to(output, force=force):
+            history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
 
 
 def _verify(looking: Signing, since: str | None) -> None:

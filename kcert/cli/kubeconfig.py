@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context as contexts
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -61,6 +61,7 @@ def command(
     ] = False,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
     dry_run: DryRun = False,
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
@@ -82,7 +83,7 @@ def command(
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
     drafts = kubeconfigs.drafts(folder, names or (), options, left)
-    reporter = Reporter(folder, explain=explain, quiet=quiet)
+    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format)
     if dry_run:
         reporter.dry_run(drafts)
         return
@@ -90,10 +91,13 @@ def command(
         reporter.screen(kubeconfigs.for_screen(folder, drafts))
     elif output is not None:
         reporter.put(drafts, kubeconfigs.put(folder, drafts, output))
+        reporter.records()
     elif merge is not None:
         written, updated = kubeconfigs.merge(folder, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
+        reporter.records()
     else:
         kubeconfigs.keep(folder, drafts, reporter, kubectl=via == "kubectl")
         reporter.left(left)
         reporter.ends()
+        reporter.records()

@@ -57,6 +57,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the resul
 DryRun = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Print a bash script that does the same, and change nothing.")
 ]
+ResultFormat = Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
@@ -101,9 +102,7 @@ class IssueOptions:
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; q stops.")] = False
     explain: Explain = True
     quiet: Quiet = False
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")] = (
-        "text"
-    )
+    format: ResultFormat = "text"
     jobs: Annotated[
         int | None,
         typer.Option(

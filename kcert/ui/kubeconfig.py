@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kcert.ui.console import INDENT, block, clean, clean_line, command_line, err
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
@@ -28,10 +30,11 @@ class Reporter:
     With *quiet* it is a line for each: its name, its file, and whether that was written.
     """
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False) -> None:
+    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False, form: str = "text") -> None:
         self._folder = folder
-        self._explain = explain and not quiet
-        self._quiet = quiet
+        self._quiet = quiet or form == "json"
+        self._explain = explain and not self._quiet
+        self._records: list[dict[str, object]] | None = [] if form == "json" else None
         self._ran = False
         self._replaced = False
 
@@ -109,8 +112,25 @@ class Reporter:
             files = ", ".join(str(one.files.primary) for one in foreign)
             say(f"Not changed, because kcert did not make them: {files}. Name one to replace it.")
 
-    def _line(self, draft: Draft, state: str) -> None:
-        sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+    def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
+        if self._records is None:
+            sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+            return
+        self._records.append(
+            {
+                "name": draft.name,
+                "path": str(file or self._folder.root / draft.file),
+                "state": state,
+                "user": draft.kubeconfig.user,
+                "server": draft.kubeconfig.server,
+                "context": draft.kubeconfig.context,
+            }
+        )
+
+    def records(self) -> None:
+        """Print the JSON list of the kubeconfigs, if that is the format."""
+        if self._records is not None:
+            sys.stdout.write(json.dumps(self._records, indent=2) + "\n")
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
@@ -128,7 +148,7 @@ class Reporter:
     def ends(self) -> None:
         """What to do with them."""
         root = self._folder.root
-        if self._replaced:
+        if self._replaced and not self._quiet:
             say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
         if self._explain:
             say(
@@ -140,7 +160,7 @@ class Reporter:
         """They lie where --output says."""
         for draft, one in zip(drafts, written, strict=True):
             if self._quiet:
-                self._line(draft, "written" if one.changed else "current")
+                self._line(draft, "written" if one.changed else "current", one.path)
                 continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
 
@@ -156,7 +176,7 @@ class Reporter:
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
         if self._quiet:
-            self._line(draft, "written" if written.changed else "current")
+            self._line(draft, "written" if written.changed else "current", written.path)
             return
         context = clean_line(draft.kubeconfig.context)
         if updated:
