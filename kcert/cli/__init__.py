@@ -153,11 +153,17 @@ def load(name: str) -> Any:
         for subcommand in leaves:
             subcommand.rich_markup_mode = None
     for subcommand in leaves:
-        _complete_format(subcommand)
+        _complete_format(subcommand, schema(name, "" if subcommand is command else subcommand.name))
     return command
 
 
-def _complete_format(command: Any) -> None:
+def schema(name: str, subcommand: str = "") -> str:
+    """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
+    issues = COMMANDS[name].module.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    return "issue" if issues else "diagnose" if name == "logs" else name
+
+
+def _complete_format(command: Any, schema: str) -> None:
     """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` where it has that format."""
     option = next((one for one in command.params if one.name == "format"), None)
     if option is None:
@@ -171,7 +177,10 @@ def _complete_format(command: Any) -> None:
     command.params.insert(
         command.params.index(option) + 1,
         typer.core.TyperOption(
-            param_decls=["--json"], is_flag=True, default=False, help="Print JSON: the same as --format json."
+            param_decls=["--json"],
+            is_flag=True,
+            default=False,
+            help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json).",
         ),
     )
     run_command = command.callback
