@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
@@ -17,7 +17,10 @@ def command(
     looking: ReadOptions,
     *,
     hosts: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=completion.hosts
+        ),
     ] = None,
     scp: Annotated[
         bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Explain, Quiet, ReadOptions, takes
 
 
@@ -17,7 +17,12 @@ def command(
     path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
     name: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="Present the certificate of admin, a component, a node or a user."),
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Present the certificate of admin, a component, a node or a user.",
+            autocompletion=completion.clients,
+        ),
     ],
     server: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
@@ -46,10 +47,14 @@ def command(
         ),
     ] = "30d",
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="RULE", help="Check only this rule; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=completion.rules
+        ),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.")
+        list[str] | None,
+        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=completion.rules),
     ] = None,
     dir: Folder = DEFAULT_FOLDER,
     config: ConfigFile = None,

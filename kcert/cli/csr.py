@@ -13,7 +13,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import (
     DEFAULT_FOLDER,
     ConfigFile,
@@ -62,7 +62,10 @@ SIGNER_HELP = (
 )
 
 MaybeSigner = Annotated[
-    str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
+    str | None,
+    typer.Option(
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+    ),
 ]
 
 
@@ -96,7 +99,12 @@ def new(
     making: IssueOptions,
     *,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name the user, node or component that requests the certificate.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name the user, node or component that requests the certificate.",
+            autocompletion=completion.clients,
+        ),
     ],
     groups: Annotated[
         list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add the user to this group; repeatable.")
@@ -105,7 +113,9 @@ def new(
         list[str] | None,
         typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
     ] = None,
-    signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
+    signer: Annotated[
+        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
+    ] = "kube-apiserver-client",
 ) -> None:
     """Make a key and a request for a cluster to sign. An existing key is kept."""
     from kcert.issue.context import CsrTarget
@@ -132,7 +142,12 @@ def manifest(
     looking: ReadOptions,
     *,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Use the request of this name, as in `kcert csr new NAME`.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Use the request of this name, as in `kcert csr new NAME`.",
+            autocompletion=completion.clients,
+        ),
     ],
     signer: MaybeSigner = None,
     usages: Annotated[
@@ -334,6 +349,7 @@ def sign(
             metavar="NAME",
             help="Sign the request as this certificate of the cluster, for example admin or a node.",
             show_default="the name of the request's file",
+            autocompletion=completion.certificates,
         ),
     ] = None,
     longest: Annotated[
@@ -383,7 +399,12 @@ def fetch(
     fetching: Fetching,
     *,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Fetch the certificate of this name, as in `kcert csr new NAME`.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Fetch the certificate of this name, as in `kcert csr new NAME`.",
+            autocompletion=completion.certificates,
+        ),
     ],
     file: File = None,
     wait: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Explain, Force, Output, ReadOptions, takes
 from kcert.config import STABLE
 
@@ -20,9 +20,15 @@ def command(
         typer.Argument(
             metavar="COMPONENT",
             help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            autocompletion=completion.components,
         ),
     ],
-    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Print the options for this host.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", metavar="NAME", help="Print the options for this host.", autocompletion=completion.hosts
+        ),
+    ] = None,
     format: Annotated[
         Literal["text", "flags", "systemd", "manifest", "config", "json"],
         typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli.options import DEFAULT_FILE
 
 
@@ -20,7 +21,10 @@ def command(
     profile: Annotated[
         str,
         typer.Option(
-            "--profile", help="Use the file names and subjects of course, hardway, kelsey or kubeadm.", metavar="NAME"
+            "--profile",
+            help="Use the file names and subjects of course, hardway, kelsey or kubeadm.",
+            metavar="NAME",
+            autocompletion=completion.profiles,
         ),
     ] = "course",
     control_plane: Annotated[

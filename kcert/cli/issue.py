@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind, Role
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
@@ -39,6 +39,7 @@ def client(
             metavar="[NAME]...",
             help="Make the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
+            autocompletion=completion.clients,
         ),
     ] = None,
     groups: Annotated[
@@ -100,7 +101,11 @@ def kubelet(
     options: Chapter,
     nodes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NODE]...", help="Make the certificates of these nodes. Default: all nodes."),
+        typer.Argument(
+            metavar="[NODE]...",
+            help="Make the certificates of these nodes. Default: all nodes.",
+            autocompletion=completion.nodes,
+        ),
     ] = None,
 ) -> None:
     """Make the certificates of the kubelets."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli import context as contexts
 from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
@@ -21,6 +22,7 @@ def command(
         typer.Argument(
             metavar="[NAME]...",
             help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
+            autocompletion=completion.clients,
         ),
     ] = None,
     server: Annotated[

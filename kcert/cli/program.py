@@ -30,9 +30,13 @@ def completion(
 ) -> None:
     """Print the script that completes commands, options and names in a shell.
 
-    To turn completion on, add a line to the start file of the shell. bash: `eval "$(kcert completion bash)"` in
-    ~/.bashrc. zsh: `eval "$(kcert completion zsh)"` in ~/.zshrc, after compinit. fish: `kcert completion fish | source`
-    in ~/.config/fish/config.fish.
+    Add a line to the start file of your shell.
+
+    bash, in ~/.bashrc: `eval "$(kcert completion bash)"`
+
+    zsh, in ~/.zshrc, after compinit: `eval "$(kcert completion zsh)"`
+
+    fish, in ~/.config/fish/config.fish: `kcert completion fish | source`
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 

@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
@@ -33,7 +33,11 @@ def command(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Renew these certificates, by the names of `kcert plan`."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Renew these certificates, by the names of `kcert plan`.",
+            autocompletion=completion.certificates,
+        ),
     ] = None,
     expiring_in: Annotated[
         str | None,
