@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import completion, context
+from kcert.cli.flags import KubernetesVersion
 from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
@@ -42,18 +43,21 @@ def command(
             show_default="bundles/HOST.tar.gz",
         ),
     ] = None,
+    kubernetes_version: KubernetesVersion = None,
     explain: Explain = True,
     quiet: Quiet = False,
     format: ResultFormat = "text",
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
+    from kcert.config import version
     from kcert.kubernetes import bundles
-    from kcert.ui import bundle
+    from kcert.ui import bundle, flags
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
     folder = context.folder(looking)
-    made = bundles.bundles(folder, hosts or ())
+    release = version(kubernetes_version) if kubernetes_version else folder.cluster.version
+    made = bundles.bundles(folder, hosts or (), release)
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
@@ -69,3 +73,4 @@ def command(
         bundle.paths(written)
     else:
         bundle.show(folder, made, written, explain=explain)
+    flags.warn_of_release(release)

@@ -10,6 +10,16 @@ from kcert.cli import completion, context
 from kcert.cli.options import Explain, Force, Output, ReadOptions, takes
 from kcert.config import STABLE
 
+KubernetesVersion = Annotated[
+    str | None,
+    typer.Option(
+        "--kubernetes-version",
+        metavar="1.X",
+        help="Print the options and formats of this release.",
+        show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
+    ),
+]
+
 
 @takes(ReadOptions)
 def command(
@@ -38,15 +48,7 @@ def command(
     ] = "text",
     output: Output = None,
     force: Force = False,
-    kubernetes_version: Annotated[
-        str | None,
-        typer.Option(
-            "--kubernetes-version",
-            metavar="1.X",
-            help="Print the options and formats of this release.",
-            show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
-        ),
-    ] = None,
+    kubernetes_version: KubernetesVersion = None,
     path_prefix: Annotated[
         str | None,
         typer.Option(

@@ -143,7 +143,7 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         requests[spec.name] = {name: value for name, value in common.items() if value is not None}
     if options.cn is not None or options.san:
         from kcert.config import check_user_name
-        from kcert.kubernetes.csr_subject import san
+        from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
         one = leaves if len(leaves) == 1 else servers
@@ -193,11 +193,11 @@ def _issue(
         if command == "all" and result and not (result.stopped or options.terse or options.dry_run):
             messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
-    from kcert.kubernetes import offline
+    from kcert.kubernetes import csr_requests
 
     if options.ca_dir is not None:
         raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
-    result = context.run(*offline.for_requests(ctx, specs))
+    result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.terse:
         from kcert.ui import csr
 
