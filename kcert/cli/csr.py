@@ -355,7 +355,7 @@ def fetch(
     program = openssl(options.openssl)
     cluster = context.cluster(options.config)
     if file is not None and wait is not None:
-        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+        raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)

@@ -94,7 +94,7 @@ def checked_name(name: str | None, verb: str = "") -> str:
         raise InputError("name the object in the cluster, or a manifest with --file FILE.")
     if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
         option = f"kcert csr {verb} --file {quote(name)}"
-        raise InputError(f"{name!a} is a file, and a name is looked for in a cluster: `{option}`.")
+        raise InputError(f"{name!a} is a file, but a name is looked up in a cluster. For the file, run `{option}`.")
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
     return name
