@@ -133,7 +133,7 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         requests[spec.name] = {name: value for name, value in common.items() if value is not None}
     if options.cn is not None or options.san:
         from kcert.config import check_user_name
-        from kcert.kubernetes.csr_subject import san
+        from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
         one = leaves if len(leaves) == 1 else servers
@@ -183,11 +183,11 @@ def _issue(
         if command == "all" and result and not (result.stopped or options.quiet or options.dry_run):
             messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
-    from kcert.kubernetes import offline
+    from kcert.kubernetes import csr_requests
 
     if options.ca_dir is not None:
         raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
-    result = context.run(*offline.for_requests(ctx, specs))
+    result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.quiet:
         from kcert.ui import csr
 

@@ -80,7 +80,7 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise InputError for a folder that cannot stand in a configuration."""
+    """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 

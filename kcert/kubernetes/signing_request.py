@@ -125,7 +125,6 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 def text(one: SigningRequest) -> str:
     """The object as a manifest: YAML, the request and the certificate each on one line."""
-    import yaml
 
     document: dict[str, Any] = dict(one.document or {})
     document |= {"apiVersion": API_VERSION, "kind": KIND}
@@ -155,7 +154,7 @@ def text(one: SigningRequest) -> str:
         ]
     if status:
         document["status"] = status
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=2**31)
+    return plain_yaml.dump(document)
 
 
 def requested(openssl: str, one: SigningRequest) -> Request:
@@ -295,7 +294,7 @@ def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
         if one not in known:
             raise InputError(f"{where} {one!a} is no usage. There are: {', '.join(known)}.")
         if usages.count(one) > 1:
-            raise InputError(f"{where} {one!a} stands there twice.")
+            raise InputError(f"{where} {one!a} is a duplicate.")
     return tuple(usages)
 
 

@@ -9,7 +9,7 @@ from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
-from kcert.kubernetes.consumers import restarts, user_certificates
+from kcert.kubernetes.components import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context, Issued, Renewal, Result
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.consumers import Restart
+    from kcert.kubernetes.components import Restart
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
