@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: 30d, 24h, 1h30m, 90s."""
+"""Durations as people write them: 30d, 8w, 1y, 24h, 1h30m, 90s."""
 
 from __future__ import annotations
 
@@ -7,31 +7,28 @@ from datetime import timedelta
 
 from kcert.errors import InputError
 
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_PARTS = re.compile(r"(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_SECONDS = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_PARTS = re.compile("".join(rf"(?:(\d{{1,9}}){unit})?" for unit in _SECONDS), re.ASCII)
 LONGEST = timedelta(days=36500)
 
 
-def duration(text: str, option: str) -> timedelta:
-    """The length of time that *text* says, in whole seconds; *option* is who asks, for the error.
+def duration(text: str, option: str, bare: str = "") -> timedelta:
+    """Return the duration that *text* says, in whole seconds; *option* is the option that it was given with.
 
-    Raises InputError for anything else than numbers with units, the greatest unit first, and for more than a
-    hundred years.
+    A number without a unit counts in the unit *bare*, if there is one. Raises InputError for anything else than
+    numbers with units, the greatest unit first, and for more than a hundred years.
     """
-    found = _PARTS.fullmatch(text.strip())
-    if not text.strip() or not found:
-        raise InputError(f"{option} {text!a} is no length of time: write 30d, 24h, 1h30m or 600s.")
-    given = {unit: int(count) for unit, count in zip(_UNITS.values(), found.groups(), strict=True) if count}
-    try:
-        length = timedelta(**given)
-    except OverflowError:
-        length = LONGEST + timedelta(1)
-    if length > LONGEST:
+    written = text.strip().lower()
+    parts = _PARTS.fullmatch(f"{written}{bare}" if written.isdecimal() else written)
+    if not written or not parts:
+        raise InputError(f"{option} {text!a} is not a duration: write 30d, 8w, 1y, 24h, 1h30m or 600s.")
+    seconds = sum(int(count or 0) * unit for count, unit in zip(parts.groups(), _SECONDS.values(), strict=True))
+    if seconds > LONGEST.total_seconds():
         raise InputError(f"{option} {text!a} is more than a hundred years.")
-    return length
+    return timedelta(seconds=seconds)
 
 
-def told(length: timedelta) -> str:
+def in_words(length: timedelta) -> str:
     """*length* in words: in days where it is whole days, else in hours, minutes or seconds."""
     seconds = int(length.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 FOUND = 1
 INPUT = 2
@@ -71,6 +71,27 @@ class TooSlowError(ProgramError):
 
 class UnansweredError(ProgramError):
     """No cluster answers, or there is no kubectl to ask one with: work without one may go on."""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3, likeness: float | None = None) -> list[str]:
+    """Return at most *most* of the *known* names that *name* may have been meant to be, the most similar first.
+
+    Without a *likeness* (difflib, 0 to 1) these can also be names that contain *name*.
+    """
+    import difflib  # only for a mistake
+
+    known = list(known)
+    near = difflib.get_close_matches(name, known, most, likeness or _LIKENESS)
+    return near or [other for other in known if name and name in other and likeness is None][:most]
+
+
+_LIKENESS = 0.6
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str, most: int = 3) -> str:
+    """Return the question that names what *name* may have been meant to be; *otherwise* where nothing is similar."""
+    near = nearest(name, known, most)
+    return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
 def sentence(words: str) -> str:

@@ -6,7 +6,6 @@ the API server answers; when it does not, the container runtime on the host stil
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kcert.diagnose.reading import log_lines
-from kcert.errors import InputError, ProgramError
+from kcert.errors import InputError, ProgramError, did_you_mean
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
 
@@ -93,10 +92,8 @@ def component(name: str) -> str:
     """Return *name*, if it is a component or the path of a file; InputError with the near ones if not."""
     if name in COMPONENTS or _is_file(name):
         return name
-    near = difflib.get_close_matches(name, COMPONENTS, 2, 0.5) or [one for one in COMPONENTS if name and name in one]
-    hint = f"did you mean {' or '.join(near)}?" if near else "there are"
-    known = "" if near else f" {', '.join(COMPONENTS)}."
-    raise InputError(f"{name!a} is not a component of a cluster, nor a file; {hint}{known}")
+    hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
+    raise InputError(f"{name!a} is not a component of a cluster, nor a file; {hint}")
 
 
 def _is_file(name: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import judge
-from tests.running import Kcert, free_port, kill_group, output, program, wait_until
+from tests.running import Kcert, free_port, kill_group, output, program, representatives, wait_until
 from tests.test_certificates import conf
 from tests.test_handshakes import Side, client, server, shake_hands
 from tests.test_renew import files_of, recorded
@@ -114,7 +114,7 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert judge.matches((folder / "ca.key").read_bytes(), judge.load(folder / "ca.crt"))
 
 
-@pytest.mark.parametrize("profile", ["course", "kubeadm"])
+@pytest.mark.parametrize("profile", representatives(["kubeadm", "course"], lambda _: None))
 def test_the_hosts_can_be_given_what_each_stage_made(own_pki: Callable[..., Pki], kcert: Kcert, profile: str) -> None:
     """Both CAs go out while the leaves are still the old one's; who signs with one CA alone gets the new one alone."""
     own = own_pki(profile)
@@ -144,7 +144,7 @@ def test_the_hosts_can_be_given_what_each_stage_made(own_pki: Callable[..., Pki]
     assert signs_with() == f"/{place}/ca.crt"
 
 
-@pytest.mark.parametrize("name", ["ca", "etcd-ca", "front-proxy-ca"])
+@pytest.mark.parametrize("name", representatives(["ca", "etcd-ca", "front-proxy-ca"], lambda _: None))
 def test_each_of_kubeadms_cas_changes_over_by_itself(own_pki: Callable[..., Pki], kcert: Kcert, name: str) -> None:
     folder = own_pki("kubeadm").folder
     file = {"ca": "pki/ca.crt", "etcd-ca": "pki/etcd/ca.crt", "front-proxy-ca": "pki/front-proxy-ca.crt"}[name]
@@ -340,6 +340,7 @@ def roll(cluster: Cluster, *clients: Path) -> None:
             cluster.wait_for(one, name)
 
 
+@pytest.mark.thorough
 def test_etcd_serves_its_clients_while_its_ca_is_changed_over(cluster: Cluster, kcert: Kcert) -> None:
     first = keep(cluster.pki, cluster.home / "client-before")
 

@@ -14,7 +14,7 @@ from tests import judge
 from tests.clusters import PROFILES, SMALL, Pki
 from tests.guarded import AUTHORITIES, PASSPHRASE, WITH_IT, copied, encrypted_pki, opens
 from tests.refusals import assert_refused, snapshot
-from tests.running import Kcert, output
+from tests.running import Kcert, output, representatives
 from tests.test_certificates import parts
 from tests.test_terminal import on_terminal
 
@@ -411,7 +411,7 @@ def test_csr_sign_opens_the_key(own: Path, kcert: Kcert) -> None:
 # --- scripts
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", representatives(PROFILES, lambda _: None))
 def test_the_script_makes_the_same(kcert: Kcert, tmp_path: Path, profile: str) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile=profile))
     script = kcert.done("all", "--dry-run", "--no-explain", "--encrypt-ca-key", variables=WITH_IT).stdout

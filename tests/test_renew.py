@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kcert import profiles
-from kcert.kubernetes.consumers import restarts
+from kcert.kubernetes.components import restarts
 from tests import judge, running
 from tests.test_certificates import conf, parts
 from tests.zoo import kubeadm
@@ -127,7 +127,7 @@ def test_in_a_conf_the_new_key_takes_the_place_of_the_old_one(own_pki: Callable[
     assert not (folder / "admin.crt").exists()
 
 
-@pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
+@pytest.mark.parametrize("profile", running.representatives(["kubeadm", "course", "hardway"], lambda _: None))
 def test_all_is_every_certificate_but_the_cas(own_pki: Callable[..., Pki], kcert: Kcert, profile: str) -> None:
     folder = own_pki(profile).folder
     before = {path: path.read_bytes() for path in (*folder.rglob("*.crt"), *folder.rglob("*.conf"))}
@@ -346,7 +346,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
         (("admin", "--all"), "--all is every certificate"),
         (("--all", "--stale"), "choose among them"),
         (("admin", "--expiring-in", "30d"), "leave --expiring-in out"),
-        (("--expiring-in", "soon"), "no length of time"),
+        (("--expiring-in", "soon"), "is not a duration"),
         (("admin", "--days", "9999"), "nothing can be valid longer"),
         (("ca", "admin"), "a CA is renewed by itself"),
         (("admin", "--finish"), "admin is none"),

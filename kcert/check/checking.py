@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from kcert.check import RULES, RuleContext, Severity, check
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 from kcert.scan.discovery import survey
 
 if TYPE_CHECKING:
@@ -53,19 +52,19 @@ def judge(
     root: Path | None,
     *,
     rules: Iterable[str] = RULES,
-    soon: int = 30,
+    soon: timedelta = timedelta(days=30),
     wanted: Mapping[Path, Certificate] | None = None,
     assumed: Mapping[Path, Certificate] | None = None,
     openssl: str = "openssl",
     otherwise: Path | None = None,
 ) -> Judgement:
-    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
+    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
     InputError where there was nothing that could be judged.
     """
     found = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
-    case = RuleContext(found, datetime.now(timezone.utc), timedelta(days=soon), wanted or {}, openssl, assumed or {})
+    case = RuleContext(found, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
     judgement = Judgement(found, len(case.found), check(case, rules))
     if not judgement.checked and not judgement.findings:
         _complain_of_nothing(judgement, looked_around=not where)
@@ -93,9 +92,8 @@ def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
     only, skip = tuple(only), frozenset(skip)
     for name in (*only, *sorted(skip)):
         if name not in RULES:
-            close = difflib.get_close_matches(name, RULES, 3)
-            hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(RULES)}."
-            raise InputError(f"{name!a} is no rule; {hint}")
+            hint = did_you_mean(name, RULES, f"the rules are {', '.join(RULES)}.")
+            raise InputError(f"{name!a} is not a rule; {hint}")
     return tuple(name for name in RULES if (not only or name in only) and name not in skip)
 
 

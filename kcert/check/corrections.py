@@ -10,7 +10,7 @@ from kcert.certificates import AltName, Role
 from kcert.check import bash
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
-from kcert.openssl.cnf import AUTHORITY_KEY
+from kcert.openssl.commands import AUTHORITY_KEY
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def subject(case: RuleContext, found: CertificateInstance) -> Parts:
         ("O", value) if kind == "OU" and is_group(found, value) else (kind, value)
         for kind, value in found.certificate.subject.parts
     ]
-    if not may_be_powerful(found):
+    if not may_be_powerful(case, found):
         parts = [part for part in parts if part != ("O", MASTERS)]
     parts = _with_group(found, parts)
     name = right_common_name(case, found)
@@ -85,11 +85,11 @@ def is_group(found: CertificateInstance, unit: str) -> bool:
     return unit.startswith(("system:", "kubeadm:")) or any(unit in demand.groups for demand in found.demands)
 
 
-def may_be_powerful(found: CertificateInstance) -> bool:
+def may_be_powerful(case: RuleContext, found: CertificateInstance) -> bool:
     """True for those whom nobody would wonder to see in system:masters: administrators, the API server, etcd's own."""
     if any(demand.masters for demand in found.demands):
         return True
-    kind = cluster_kind_of(found.path)
+    kind = cluster_kind_of(found.path) or case.survey.kind
     if kind is not None and found.certificate.subject.common_name in kind.powerful:
         return True
     if found.wanted is not None:

@@ -80,7 +80,11 @@ def powerful_user(case: RuleContext) -> Iterator[Violation]:
     """It may do everything, for as long as it lasts, and nobody can take that away."""
     for found in case.leaves:
         subject = found.certificate.subject
-        if MASTERS not in subject.organizations or corrections.may_be_powerful(found) or found.only_service_account:
+        if (
+            MASTERS not in subject.organizations
+            or corrections.may_be_powerful(case, found)
+            or found.only_service_account
+        ):
             continue
         message = (
             f"{found.description} makes {subject.common_name} a member of system:masters, who may do everything: no "

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
+from kcert.cli.flags import KubernetesVersion
 from kcert.cli.options import ReadOptions, takes
 from kcert.errors import InputError
 
@@ -17,7 +18,7 @@ def command(
     looking: ReadOptions,
     *,
     hosts: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]...", help="The hosts; without a name, all of them.")
+        list[str] | None, typer.Argument(metavar="[HOST]...", help="Pack for these hosts; without a name, for all.")
     ] = None,
     scp: Annotated[bool, typer.Option("--scp", help="Pack nothing; print the commands that copy the files.")] = False,
     certificates_only: Annotated[
@@ -33,20 +34,23 @@ def command(
             "--output",
             "-o",
             metavar="PATH",
-            help="The folder for the archives, or the file for one; - for standard output.",
+            help="Write to this folder, or one archive to this file; - is standard output.",
             show_default="bundles/HOST.tar.gz",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say what each file is for.")] = True,
+    kubernetes_version: KubernetesVersion = None,
+    explain: Annotated[bool, typer.Option(help="Explain what each file is for.")] = True,
 ) -> None:
     """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
+    from kcert.config import version
     from kcert.kubernetes import bundles
-    from kcert.ui import bundle
+    from kcert.ui import bundle, flags
 
     if scp and output is not None:
-        raise InputError("--scp packs nothing, so there is nothing to put to --output: leave one of them out.")
+        raise InputError("--scp cannot be combined with --output: it packs nothing.")
     folder = context.folder(looking)
-    made = bundles.bundles(folder, hosts or ())
+    release = version(kubernetes_version) if kubernetes_version else folder.cluster.version
+    made = bundles.bundles(folder, hosts or (), release)
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
@@ -55,3 +59,4 @@ def command(
         bundle.stream(made)
     else:
         bundle.show(folder, made, bundles.pack(made, output), explain=explain)
+    flags.warn_of_release(release)

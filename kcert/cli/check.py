@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Judge certificates: what is wrong, why, and the commands that mend it. Nothing is changed."""
     from kcert.check.checking import chosen, judge, wanted_at
+    from kcert.durations import duration
     from kcert.openssl import program
-    from kcert.scan.inventory import days_in
     from kcert.store import OWN_FOLDER
     from kcert.ui import check
 
@@ -66,7 +66,7 @@ def command(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
-        soon=days_in(expiring_in),
+        soon=duration(expiring_in, "--expiring-in", bare="d"),
         wanted=planned if described else {},
         assumed=planned,
         openssl=program.openssl(openssl),

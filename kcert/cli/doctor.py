@@ -7,7 +7,7 @@ from kcert.cli.options import Program
 
 def command(openssl: Program = "openssl") -> None:
     """Which programs are on this machine, and what works without the others."""
-    from kcert import examination
+    from kcert import doctor as checks
     from kcert.ui import doctor
 
-    doctor.show(examination.examine(openssl), examination.steered())
+    doctor.show(checks.check_tools(openssl), checks.openssl_env_overrides())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer.core
 
 from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 
 
 class _Targets(typer.core.TyperGroup):
@@ -21,10 +20,7 @@ class _Targets(typer.core.TyperGroup):
         """Return the command of the target that *args* begin with; InputError for an unknown target."""
         name = args[0]
         if not name.startswith("-") and name not in self.commands:
-            near = difflib.get_close_matches(name, self.commands, 2) or [
-                one for one in self.commands if name and one.startswith(name)
-            ]
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {' and '.join(self.commands)}."
+            hint = did_you_mean(name, self.commands, f"the targets are {' and '.join(self.commands)}.", 2)
             raise InputError(f"{name!a} is not a target of kcert export; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -33,10 +29,10 @@ app = typer.Typer(
     cls=_Targets,
     add_completion=False,
     no_args_is_help=True,
-    help="Hand the cluster's certificates over to what runs all day: cert-manager in the cluster, Ansible outside it.",
+    help="Export the cluster's certificates to cert-manager or to Ansible.",
 )
 
-Explain = Annotated[bool, typer.Option(help="Say what is in it, what is not, and why.")]
+Explain = Annotated[bool, typer.Option(help="Explain what is included, what is not, and why.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 
 
@@ -46,22 +42,23 @@ def cert_manager(
     looking: ReadOptions,
     *,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace of everything that is written.")
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="Put everything into this namespace.")
     ] = "cluster-pki",
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             metavar="NAME",
-            help="What the objects' names begin with.",
+            help="Start the objects' names with this.",
             show_default="cluster in kcert.yaml",
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what components read from their host's disk, where no Secret comes.")
+        bool,
+        typer.Option("--all", help="Include what components read from their host's disk, not from Secrets."),
     ] = False,
     secret: Annotated[
-        bool, typer.Option(help="The CAs' keys, as Secrets; without them it is fit for a repository.")
+        bool, typer.Option(help="Include the CAs' keys as Secrets; without them the file can go into a repository.")
     ] = True,
     output: Annotated[
         Path | None,
@@ -69,14 +66,14 @@ def cert_manager(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write it there, - for another program.",
+            help="Write to this file; - is standard output.",
             show_default="export/cert-manager.yaml",
         ),
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """Each CA as a Secret with an Issuer, and a Certificate for each of what cert-manager can hold."""
+    """Write each CA as a Secret with an Issuer, and a Certificate for each that cert-manager can manage."""
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export.target import put_file
     from kcert.ui import export
@@ -105,14 +102,14 @@ def ansible(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write the files there.",
+            help="Write to this folder.",
             show_default="export/ansible",
         ),
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """An inventory of the hosts, a play that installs each host's bundle, and the bundles."""
+    """Write an inventory of the hosts, a play that installs each host's bundle, and the bundles."""
     from kcert.kubernetes.export import ansible as target
     from kcert.kubernetes.export.target import put_folder
     from kcert.ui import export

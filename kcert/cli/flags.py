@@ -8,7 +8,17 @@ import typer
 
 from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
-from kcert.config.version import STABLE
+from kcert.config import STABLE
+
+KubernetesVersion = Annotated[
+    str | None,
+    typer.Option(
+        "--kubernetes-version",
+        metavar="1.X",
+        help="Print the options and formats of this release.",
+        show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
+    ),
+]
 
 
 @takes(ReadOptions)
@@ -19,40 +29,32 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT",
-            help="etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            help="Choose kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet or etcd.",
         ),
     ],
-    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="The host that it is to run on.")] = None,
+    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Choose the host that it runs on.")] = None,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["flags", "systemd", "manifest", "config"] | None,
         typer.Option(
             "--format",
-            help="The bare arguments, a systemd unit, a static pod's manifest, or its configuration file.",
+            help="Print bare arguments, a systemd unit, a static pod's manifest, or the configuration file.",
             show_default="each option with its reason",
         ),
     ] = None,
-    kubernetes_version: Annotated[
-        str | None,
-        typer.Option(
-            "--kubernetes-version",
-            metavar="1.X",
-            help="Print the options and formats of this release.",
-            show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
-        ),
-    ] = None,
+    kubernetes_version: KubernetesVersion = None,
     path_prefix: Annotated[
         str | None,
         typer.Option(
             "--path-prefix",
             metavar="FOLDER",
-            help="Name the files as they lie in the PKI folder, below FOLDER (the PKI folder itself, for example).",
+            help="Use the file names of the PKI folder, below FOLDER (the PKI folder itself, for example).",
             show_default="where they go on a host",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say why, with each option.")] = True,
+    explain: Annotated[bool, typer.Option(help="Explain each option.")] = True,
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
-    from kcert.issue.described import require_described
+    from kcert.issue.adopt import require_described
     from kcert.kubernetes import placement
     from kcert.ui import flags
 

@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Write a commented kcert.yaml, which describes an example cluster or the machines given; never replace one."""
     from kcert import profiles
-    from kcert.config.version import version
+    from kcert.config import version
     from kcert.ui import messages
 
     if source is not None:

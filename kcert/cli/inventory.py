@@ -44,17 +44,18 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """All certificates of a cluster: whose they are, what they say, how long they last."""
+    from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
-    from kcert.scan.inventory import ORDERS, days_in, ending_within, inventory
+    from kcert.scan.inventory import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import Target
 
-    days = days_in(expiring_in) if expiring_in is not None else None
+    within = duration(expiring_in, "--expiring-in", bare="d") if expiring_in is not None else None
     found = survey(where or (), root, program.openssl(openssl), otherwise=dir)
     entries = inventory(found)
-    if days is not None:
-        entries = ending_within(entries, days)
+    if within is not None:
+        entries = ending_within(entries, within)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
     present(entries, found, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)

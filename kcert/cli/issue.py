@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kcert import profiles
-from kcert.adoption import key_of_text, with_request
 from kcert.certificates import Kind, Role
 from kcert.cli import context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
+from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
-from kcert.issue.described import describes, undescribed
 from kcert.roles import MASTERS
 from kcert.ui import messages
 from kcert.ui.messages import warning
@@ -133,8 +132,8 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         common = {"key": options.key, "days": options.days}
         requests[spec.name] = {name: value for name, value in common.items() if value is not None}
     if options.cn is not None or options.san:
-        from kcert.config.names import user_name
-        from kcert.kubernetes.csr_subject import san
+        from kcert.config import check_user_name
+        from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
         one = leaves if len(leaves) == 1 else servers
@@ -142,7 +141,7 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
             listed = ", ".join(spec.name for spec in leaves)
             raise InputError(f"--cn and --san are for one certificate, and this command makes {listed}: name one.")
         if options.cn is not None:
-            if why := user_name(options.cn):
+            if why := check_user_name(options.cn):
                 raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")
             requests[one[0].name]["cn"] = options.cn
         if options.san and one[0].kind is Kind.CA:
@@ -184,11 +183,11 @@ def _issue(
         if command == "all" and result and not (result.stopped or options.quiet or options.dry_run):
             messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
-    from kcert.kubernetes import offline
+    from kcert.kubernetes import csr_requests
 
     if options.ca_dir is not None:
         raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
-    result = context.run(*offline.for_requests(ctx, specs))
+    result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.quiet:
         from kcert.ui import csr
 

@@ -49,6 +49,9 @@ ConfigFile = Annotated[
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="The openssl to run.", metavar="PATH")]
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Make nothing; print a bash script that does the same by hand.")
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace a file that is not a report; a copy of it is kept beside it.")
 ]
@@ -77,9 +80,7 @@ class IssueOptions:
 
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Make nothing; print a bash script that does the same by hand.")
-    ] = False
+    dry_run: DryRun = False
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; q stops.")] = False
     explain: Annotated[bool, typer.Option(help="Say why, before each command.")] = True
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line for each certificate, nothing else.")] = False

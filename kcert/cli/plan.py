@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from kcert import profiles
-from kcert.adoption import adopted
 from kcert.cli import context
 from kcert.cli.options import ReadOptions, takes
+from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
 
@@ -28,8 +28,7 @@ def command(
     ] = False,
 ) -> None:
     """Print every certificate that the cluster needs: its state, when it expires, and why it is not current."""
-    from kcert.issue.adopt import unmanaged
-    from kcert.issue.described import require_described
+    from kcert.issue.adopt import require_described, unmanaged
     from kcert.issue.status import status_of
     from kcert.store import OWN_FOLDER
     from kcert.store.memory import recall
@@ -40,7 +39,7 @@ def command(
     require_described(cluster, options.dir)
     known = profiles.certificates(cluster)
     known += unmanaged(options.dir, cluster, known, ())
-    found = tuple(status_of(options.dir, adopted(options.dir, known)).values())
+    found = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
     option = context.folder_option(options.dir, options.config)
     plan.show(cluster, options.dir, found, format, option, wide or output == "wide", recall(options.dir / OWN_FOLDER))
     if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in found):

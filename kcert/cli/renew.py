@@ -14,7 +14,7 @@ from kcert.cli import context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
-from kcert.issue.described import describes, undescribed
+from kcert.issue.adopt import describes, undescribed
 from kcert.issue.status import status_of
 from kcert.openssl.program import openssl
 
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0917 - each is an option
             "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
             "stays as it is."
         )
-    within = None if expiring_in is None else duration(expiring_in, "--expiring-in")
+    within = None if expiring_in is None else duration(expiring_in, "--expiring-in", bare="d")
     _renew(options, named, Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only))
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from kcert.durations import told
+from kcert.durations import in_words
 from kcert.errors import MachineError
-from kcert.files import read_regular
-from kcert.interruptions import defer_signals
+from kcert.files import defer_signals, read_regular
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def locked(path: Path, on_wait: Callable[[Lock], None]) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise MachineError(
                     f"{path} was not changed: {lock.file} says that {lock.holder} is changing it, and has been there "
-                    f"for {told(lock.age)}. A program that was killed leaves it behind: if none is at work there, "
+                    f"for {in_words(lock.age)}. A program that was killed leaves it behind: if none is at work there, "
                     f"delete it with `rm -f {quote(str(lock.file))}`, which kubectl needs as well, and run this again."
                 )
             if not waiting:

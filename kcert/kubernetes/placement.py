@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
-from kcert.config.version import version
-from kcert.errors import InputError
+from kcert.config import version
+from kcert.errors import InputError, did_you_mean
 from kcert.issue.status import status_of
 from kcert.kubernetes.components import FolderState, component, instances
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
@@ -74,15 +73,14 @@ def placement(  # noqa: PLR0917 - one for each option
 def near_hosts(host: str, hosts: Iterable[str]) -> str:
     """The end of a sentence: which of *hosts* are like *host*, or all there are."""
     hosts = list(hosts)
-    close = difflib.get_close_matches(host, hosts, 3)
-    if close:
-        return f"; did you mean {', '.join(close)}?"
+    if question := did_you_mean(host, hosts, ""):
+        return f"; {question}"
     listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
     return f". There are: {listed}." if hosts else ": the cluster has no host for it."
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise InputError for a folder that cannot stand in a configuration."""
+    """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 

@@ -11,7 +11,6 @@ sections (``## Command`` and others). Files are read when they are asked for, an
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError
+from kcert.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,8 +102,7 @@ def lesson(topic: str) -> Lesson:
     """
     known = topics()
     if topic not in known:
-        close = difflib.get_close_matches(topic, known, 3) or [one for one in known if topic in one][:5]
-        hint = f"did you mean {', '.join(close)}?" if close else "`kcert explain` lists what there is."
+        hint = did_you_mean(topic, known, "`kcert explain` lists the lessons.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
     path = file_of(f"{topic}.md")
     try:

@@ -147,11 +147,3 @@ def wrapped(text: str) -> str:
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), STORY_WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def near(name: str, known: tuple[str, ...]) -> str:
-    """The end of a sentence: which labs are like *name*, or where they are listed."""
-    import difflib
-
-    close = difflib.get_close_matches(name, known, 3) or [one for one in known if name and name in one][:3]
-    return f"did you mean {', '.join(close)}?" if close else "`kcert practice list` lists them."

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
-
-from kcert.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,21 +65,10 @@ def inventory(survey: ScanResult, now: datetime | None = None) -> list[Entry]:
     return [_entry(use, moment, signers) for use in survey.uses]
 
 
-def ending_within(entries: Iterable[Entry], days: int, now: datetime | None = None) -> list[Entry]:
-    """The entries whose certificates end within so many days, or have ended."""
-    last = (now or datetime.now(timezone.utc)) + timedelta(days=days)
+def ending_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
+    """Return the entries whose certificates expire *within* this time, or have expired."""
+    last = (now or datetime.now(timezone.utc)) + within
     return [entry for entry in entries if entry.not_after <= last]
-
-
-_UNITS = {"d": 1, "w": 7, "y": 365}
-
-
-def days_in(text: str) -> int:
-    """The whole days in ``30d``, ``8w``, ``1y`` or ``30``; anything else raises InputError."""
-    found = re.fullmatch(r"(\d{1,6})([dwy]?)", text.strip().lower())
-    if not found:
-        raise InputError(f"{text!r} is no span of time: write days as 30d, weeks as 8w, years as 1y.")
-    return int(found[1]) * _UNITS[found[2] or "d"]
 
 
 ORDERS: dict[str, Callable[[Entry], tuple[Any, ...]]] = {

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
-from kcert.clusters import K3S, RKE1, ClusterKind, cluster_kind_of
+from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
 from kcert.roles import CA_ROLES, NODE_PREFIX, ROLES
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ _OF_ONE_KIND: dict[str, ClusterKind] = {
     "client-supervisor": K3S,
     "kube-apiserver-requestheader-ca": RKE1,
     "kube-apiserver-proxy-client": RKE1,
+    "etcd-client-ca": TYPHOON,
+    "aggregation-ca": TYPHOON,
 }
 """Names that only one kind of cluster gives: they tell a folder that was copied out of its place."""
 TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})

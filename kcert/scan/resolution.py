@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
-from kcert.openssl.keys import same_key
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES
@@ -117,6 +117,7 @@ class _Linker:
         self.known = [(draft, certificate, self._role(draft, certificate)) for draft, certificate in known]
         self.openssl = openssl
         self.inside: dict[Path, dict[str, X509]] = defaultdict(dict)
+        self.key_ids: dict[tuple[Path, Name], set[str | None]] = defaultdict(set)
         self.fields: dict[tuple[Path, str | None, str | None], list[tuple[int, X509]]] = defaultdict(list)
         self.by_name: dict[Name, list[_Authority]] = defaultdict(list)
         self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
@@ -129,6 +130,7 @@ class _Linker:
             self.fields[draft.path, draft.option, draft.live].append((draft.position, certificate))
             if not draft.live:
                 self.inside[draft.path].setdefault(certificate.sha256, certificate)
+                self.key_ids[draft.path, certificate.subject].add(certificate.subject_key_id)
             if self._kind(draft, certificate, role) is Kind.CA:
                 found = _Authority(draft.path, certificate, draft.group, role)
                 self.by_name[certificate.subject].append(found)
@@ -323,10 +325,8 @@ class _Linker:
 
     def _unlikeliness(self, path: Path, certificate: X509) -> int:
         """0 for a file with the CA that the certificate names by name and key, 1 by the name alone, or _APART."""
-        named = [one for one in self.inside.get(path, {}).values() if one.subject == certificate.issuer]
-        wanted = certificate.authority_key_id
-        keys = {one.subject_key_id for one in named}
-        return _APART if not named else int(wanted is not None and wanted not in keys and None not in keys)
+        key_ids, wanted = self.key_ids.get((path, certificate.issuer)), certificate.authority_key_id
+        return _APART if not key_ids else int(wanted is not None and not key_ids & {wanted, None})
 
     def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
         """True for a CA that has the right name alone, and lies in another cluster's home."""

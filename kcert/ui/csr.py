@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.certificates import Kind
 from kcert.check.dates import ends_late
-from kcert.durations import told
-from kcert.kubernetes import offline, signers
+from kcert.durations import in_words
+from kcert.kubernetes import csr_requests, signers
+from kcert.kubernetes.csr_requests import purpose_of
 from kcert.kubernetes.kubectl import kubectl
-from kcert.kubernetes.kubelet_requests import purpose_of
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, KIND, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
@@ -243,7 +243,7 @@ def _becomes(one: SigningRequest, request: Request) -> None:
     purpose = signers.SIGNERS[one.signer].purpose if one.signer in signers.SIGNERS else "a signer of its own"
     say(f"Signer: {clean_line(one.signer)} ({purpose}). Usages: {', '.join(one.usages)}.")
     if one.expires is not None:
-        say(f"It asks to be valid for {told(timedelta(seconds=one.expires))} at most.")
+        say(f"It asks to be valid for {in_words(timedelta(seconds=one.expires))} at most.")
     signer = signers.SIGNERS.get(one.signer)
     if signer and (violation := signer.violation(request, one.usages)):
         say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
@@ -415,7 +415,7 @@ def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
     if one.issuer:
         say(f"Or by hand, with its settings {one.files.cnf} beside it; {one.name}, for example:")
         screen().print()
-        command_line(offline.manual(one, known[one.issuer], ctx.openssl))
+        command_line(csr_requests.manual(one, known[one.issuer], ctx.openssl))
         screen().print()
     _authorities_come(ctx, [known[name] for name in dict.fromkeys(one.issuer for one in wanted) if name])
     _back_here(ctx, wanted)
@@ -458,7 +458,7 @@ def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     )
     screen().print()
     for one in wanted:
-        command_line(offline.by_root(one, ctx.openssl))
+        command_line(csr_requests.by_root(one, ctx.openssl))
     screen().print()
     say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
     screen().print()

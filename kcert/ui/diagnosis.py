@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from kcert.interruptions import defer_signals
+from kcert.files import defer_signals
 from kcert.ui.console import block, clean_line, heading, say, screen
 
 if TYPE_CHECKING:

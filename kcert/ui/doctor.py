@@ -14,10 +14,10 @@ from kcert.ui.console import clean_line, draw, say, screen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.examination import Setting, ToolCheck
+    from kcert.doctor import EnvOverride, ToolCheck
 
 
-def show(found: Sequence[ToolCheck], steered: Sequence[Setting]) -> None:
+def show(found: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
     """Print every program, and what steers openssl.
 
     Raises VerdictError where openssl, the only one needed, will not do.
@@ -29,9 +29,9 @@ def show(found: Sequence[ToolCheck], steered: Sequence[Setting]) -> None:
     for one in found:
         table.add_row(Text(one.program.name, style="heading"), *_verdict(one))
     draw(table)
-    for setting in steered:
+    for override in overrides:
         screen().print()
-        say(f"{setting.name} is set ({quote(setting.value)}): {setting.effect}. Is that your wish?", "notice")
+        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is that your wish?", "notice")
     openssl = found[0]
     if openssl.trouble:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")

@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.config.version import STABLE
+from kcert.config import STABLE
 from kcert.issue.status import State
 from kcert.kubernetes import render
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
@@ -15,7 +15,7 @@ from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kcert.config.version import Version
+    from kcert.config import Version
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from kcert.issue.passphrase import Owner
+    from kcert.issue.context import Owner
 
 
 def ask(owner: Owner, key: str, *, twice: bool) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.clusters import cluster_kind_of
-from kcert.durations import told
-from kcert.kubernetes.consumers import restarts, user_certificates
+from kcert.durations import in_words
+from kcert.kubernetes.components import restarts, user_certificates
 from kcert.kubernetes.placement import unusable_key
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context, Issued, Renewal, Result
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.consumers import Restart
+    from kcert.kubernetes.components import Restart
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
@@ -53,7 +53,7 @@ def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> No
 
 
 def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) -> None:
-    what = [f"ends within {told(renewal.within)}"] if renewal.within is not None else []
+    what = [f"ends within {in_words(renewal.within)}"] if renewal.within is not None else []
     what += ["differs from kcert.yaml"] if renewal.stale else []
     say(f"Nothing to renew: no certificate in {ctx.root} {' or '.join(what) or 'is there'}.", "good")
     if first and first.found:

@@ -7,8 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import Reporter
-from kcert.issue.passphrase import CA_KEY, OWNERS, ROOT_KEY
+from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Reporter
 from kcert.issue.steps import WIDTH
 from kcert.quoting import folder_argument, quote
 from kcert.ui.console import clean
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
-    from kcert.issue.context import Context, Work
-    from kcert.issue.passphrase import Owner
+    from kcert.issue.context import Context, Owner, Work
     from kcert.issue.plan import IssuancePlan
 
 _LOCKING = {"-passout", "-pass"}

@@ -107,8 +107,8 @@ def test_warnings_end_with_status_1_only_if_strict(kcert: Kcert, sick: Path) -> 
     [
         (["nowhere"], "nowhere is not there"),
         (["pki", "--only", "expird"], "did you mean expired?"),
-        (["pki", "--skip", "everything"], "is no rule; there are missing-file"),
-        (["pki", "--expiring-in", "soon"], "no span of time"),
+        (["pki", "--skip", "everything"], "is not a rule; the rules are missing-file"),
+        (["pki", "--expiring-in", "soon"], "--expiring-in 'soon' is not a duration"),
         (["pki", "--format", "yaml"], "yaml"),
         (["--root", "pki/ca.crt"], "is not a folder"),
         (["--root", "empty"], "no certificate lies where clusters keep them"),

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kcert.clusters import K0S, K3S, KINDS, KUBEADM
+from kcert.scan.discovery import survey
 from tests.check.conftest import judged, mend
-from tests.zoo import kubeadm
+from tests.zoo import kinds, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
 CLIENT, SERVER, BOTH = ("clientAuth",), ("serverAuth",), ("serverAuth", "clientAuth")
@@ -97,6 +98,16 @@ def test_what_is_in_a_backup_is_not_judged_and_hides_nothing(folder: str, tmp_pa
     old = Workshop({"ca": Recipe("CN=elsewhere", None, ca=True), "x": Recipe("CN=kube-apiserver", begins=-400)})
     put(pki / folder / "apiserver.crt", old["x"].crt)
     put(pki / folder / "apiserver.key", b"damaged", 0o600)
+    assert judged(root=tmp_path) == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_machine_of_each_kind_is_found_without_a_path_and_healthy(kind: str, tmp_path: Path) -> None:
+    kinds.lay_out(kind, tmp_path)
+    result = survey([], tmp_path)
+    assert result.kind is KINDS[kind]
+    assert len({use.path for use in result.uses}) > 5
+    assert result.problems == ()
     assert judged(root=tmp_path) == ()
 
 

@@ -175,9 +175,9 @@ def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["start", "rotate-ca"], "'rotate-ca' is no lab; did you mean rotate-the-ca"),
+        (["start", "rotate-ca"], "'rotate-ca' is not a lab; did you mean rotate-the-ca"),
         (["start", "xyz"], "`kcert practice list` lists them"),
-        (["start", "../../etc"], "is no lab"),
+        (["start", "../../etc"], "is not a lab"),
         (["start", QUICK, "--seed", "-1"], "a number from 0 to"),
         (["start", QUICK, "--seed", "4294967296"], "a number from 0 to"),
         (["check"], "lab holds no lab: `kcert practice start LAB --dir lab` begins one"),
@@ -243,7 +243,7 @@ def test_a_damaged_state_is_an_error_in_words(kcert: Kcert, tmp_path: Path, dama
 def test_a_state_of_a_lab_that_this_kcert_does_not_have(kcert: Kcert, tmp_path: Path) -> None:
     begun = started(tmp_path / "lab")
     state.save(begun.root, replace(begun.state, lab="from-the-future"))
-    assert_refused(kcert("practice", "check"), 2, "'from-the-future' is no lab")
+    assert_refused(kcert("practice", "check"), 2, "'from-the-future' is not a lab")
 
 
 def test_whatever_lies_in_the_folder_a_check_ends_in_words(kcert: Kcert, tmp_path: Path) -> None:

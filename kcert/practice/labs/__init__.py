@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError
-from kcert.practice.lab_text import near
+from kcert.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from kcert.practice.lab import Lab
@@ -35,6 +34,6 @@ NAMES = (
 def lab(name: str) -> Lab:
     """The lab called *name*; raises InputError, with the near ones, where there is none."""
     if name not in NAMES:
-        raise InputError(f"{name!a} is no lab; {near(name, NAMES)}")
+        raise InputError(f"{name!a} is not a lab; {did_you_mean(name, NAMES, '`kcert practice list` lists them.')}")
     found: Lab = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LAB
     return found
