@@ -51,7 +51,7 @@ def _labs(incomplete: str) -> list[str]:
 
 
 @app.command("list")
-def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
+def list_(*, format: Format = "text") -> None:
     """List the labs, with their level and time, and which were solved in the folders here."""
     from kcert.practice import session
     from kcert.ui import practice
@@ -65,7 +65,7 @@ def start(
     lab: Annotated[
         str, typer.Argument(metavar="LAB", help="Name a lab of `kcert practice list`.", autocompletion=_labs)
     ],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
     seed: Seed = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Delete the lab that is in the folder, with all changes.")
@@ -86,7 +86,7 @@ def start(
 
 
 @app.command("hint")
-def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's name
+def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
     """Print the next hint, from a nudge to the answer; each hint is counted."""
     from kcert.ui import practice
 
@@ -96,7 +96,7 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 
 
 @app.command("check")
-def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
+def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:
     """Check what has to work: status 0 if the lab is solved, 1 if not."""
     from kcert.openssl import program
     from kcert.ui import practice
@@ -110,8 +110,8 @@ def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Pro
 @app.command("solution")
 def solution(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
-    format: Annotated[  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
+    format: Annotated[
         Literal["text", "sh"],
         typer.Option("--format", help="Print it in this format; sh is a bash script for the lab's folder."),
     ] = "text",
@@ -129,7 +129,7 @@ def answer(
     *,
     number: Annotated[int, typer.Argument(metavar="N", help="Choose the question by its number.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Give the answer, in quotes if it has blanks.")],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
 ) -> None:
     """Answer a question: status 0 if the answer is right, 1 if not."""
     from kcert.ui import practice
@@ -141,7 +141,7 @@ def answer(
 
 
 @app.command("reset")
-def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:  # noqa: A002 - the option's name
+def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:
     """Start the same lab again, with the same seed; all changes in its folder are deleted."""
     from kcert.openssl import program
     from kcert.practice import session
@@ -153,7 +153,7 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
 @app.command("exam")
 def exam(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
     minutes: Annotated[
         int | None, typer.Option("--minutes", metavar="N", help="Set the time limit.", show_default="30")
     ] = None,
@@ -177,7 +177,7 @@ def exam(
         bool,
         typer.Option("--seal", help="Hide which labs the tasks are, and sign the results; asks for a passphrase."),
     ] = False,
-    format: Format = "text",  # noqa: A002 - the option's name
+    format: Format = "text",
     openssl: Program = "openssl",
 ) -> None:
     """Start several labs with a time limit; run it again for the time that is left, or the score."""
@@ -220,7 +220,7 @@ def report(
     seal: Annotated[
         bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")
     ] = False,
-    format: Annotated[  # noqa: A002 - the option's name
+    format: Annotated[
         Literal["text", "csv", "json", "html"], typer.Option("--format", help="Print it in this format.")
     ] = "text",
     openssl: Program = "openssl",
