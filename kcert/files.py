@@ -12,12 +12,10 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from kcert.errors import nearest
+from kcert.errors import InputError, KcertError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-from kcert.errors import InputError, KcertError
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of the largest file that is read; some 50,000 certificates fit into one."""
@@ -150,7 +148,7 @@ ROOT = 0
 
 
 def is_writable_by_others(status: os.stat_result) -> bool:
-    """True where everybody, or a group other than the user's own, may write."""
+    """Return whether all users may write, or a group other than the user's own."""
     by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
     return by_group or bool(status.st_mode & stat.S_IWOTH)
 

@@ -208,7 +208,7 @@ def sign_object(
     argv = commands.signature_between(
         ctx.openssl,
         csr,
-        authority=files,
+        ca=files,
         out=out,
         between=_validity(one, longest, ca, now),
         cnf=config,
