@@ -416,30 +416,30 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> list[Outcome]:
     """Wait until one of *running* says something or ends; those that ended are taken out of it."""
-    left = min(one.deadline for one in running.values()) - time.monotonic()
+    left = min(process.deadline for process in running.values()) - time.monotonic()
     ready = selector.select(max(left, 0))
     outcomes = []
     for key, _ in ready:
-        one = running[key.fd]
+        process = running[key.fd]
         if text := os.read(key.fd, 65536):
-            one.output += text
+            process.output += text
             continue
-        selector.unregister(one.pipe)
+        selector.unregister(process.pipe)
         del running[key.fd]
-        one.pipe.close()
-        status = one.process.wait()
+        process.pipe.close()
+        status = process.process.wait()
         outcomes.append(
             Outcome(
-                one.command,
+                process.command,
                 status,
-                one.output.decode(errors="replace"),
-                one.started,
-                time.monotonic() - one.clock,
+                process.output.decode(errors="replace"),
+                process.started,
+                time.monotonic() - process.clock,
             )
         )
-    for one in running.values():
-        if time.monotonic() > one.deadline:
-            raise _too_slow(one.command)
+    for process in running.values():
+        if time.monotonic() > process.deadline:
+            raise _too_slow(process.command)
     return outcomes
 
 

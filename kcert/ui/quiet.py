@@ -49,7 +49,7 @@ class Quiet(Reporter):
     def on_issued(self, issued: Issued) -> None:
         """A line, once all before it have theirs."""
         plan, certificate = issued.plan, issued.plan.certificate
-        until = f"until {issued.found.not_after:%Y-%m-%d}" if issued.found else without_end(certificate)
+        until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
         cut = f"  (all that its CA has left: {plan.days} days)" if plan.days < certificate.days else ""
         verb = "renewed" if plan.replaces else "made"
         self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.primary}{cut}"
