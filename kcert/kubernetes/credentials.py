@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
+from kcert.certificates import Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
 from kcert.files import read_regular
-from kcert.issue.adopt import detect_files
+from kcert.issue.adopt import detect_files, unmanaged
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
@@ -70,12 +71,19 @@ class Credentials:
 
 
 def clients(folder: Folder) -> tuple[Certificate, ...]:
-    """Return the certificates of the API server's clients."""
+    """Return the client certificates for the API server: those of the cluster, and of users that kcert made."""
+    known = tuple(folder.known.values())
     return tuple(
-        one
-        for one in folder.known.values()
-        if one.kind.is_client and one.chapter in ("client", "kubelet") and one.subject
+        spec
+        for spec in (*known, *users(folder))
+        if spec.kind.is_client and spec.chapter in ("client", "kubelet") and spec.subject
     )
+
+
+def users(folder: Folder) -> tuple[Certificate, ...]:
+    """Return the certificates of users that kcert made and that kcert.yaml does not name."""
+    others = unmanaged(folder.root, folder.cluster, folder.known.values(), ())
+    return tuple(spec for spec in others if spec.role == Role.USER)
 
 
 def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
