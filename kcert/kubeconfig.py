@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
+from kcert.files import LARGEST_DOCUMENT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path, PurePosixPath
@@ -76,10 +78,6 @@ def scalar(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-LARGEST = 1024 * 1024
-"""Bytes; the largest kubeconfig that is read. The largest seen in the wild hold some hundred clusters."""
-
-
 @dataclass(frozen=True)
 class Embedded:
     """What a kubeconfig with one cluster and one user holds: the server, and three PEM files as bytes."""
@@ -92,7 +90,7 @@ class Embedded:
 
 def opened(content: bytes) -> Embedded | None:
     """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
-    if len(content) > LARGEST:
+    if len(content) > LARGEST_DOCUMENT:
         return None
     from kcert import plain_yaml  # most certificates are not in kubeconfigs
 

@@ -34,7 +34,7 @@ from kcert.config import (
     release,
 )
 from kcert.errors import InputError, did_you_mean, sentence
-from kcert.files import open_at_once
+from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -154,7 +154,6 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"
 
 
-LARGEST_FILE = 4 * 1024 * 1024  # bytes; a cluster of thousands of nodes fits into one
 LONGEST_LIFE = 36500  # days: a hundred years
 CURVES = ("P-256", "P-384")
 
@@ -180,10 +179,10 @@ def _read(path: Path) -> str:
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
         with open_at_once(path) as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(LARGEST_DOCUMENT + 1)
             piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
-        if len(content) > LARGEST_FILE:
-            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is not a kcert.yaml.")
+        if len(content) > LARGEST_DOCUMENT:
+            raise InputError(f"{path} is larger than {LARGEST_DOCUMENT} bytes: that is not a kcert.yaml.")
         if piped and not content:
             # An empty file means the built-in example; a program that failed, or was never started, does not.
             raise InputError(f"{path} is a pipe without content: expected a cluster's description.")

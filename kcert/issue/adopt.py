@@ -11,7 +11,7 @@ from kcert import profiles
 from kcert.certificates import AltName, Key, Kind, Subject, Usages
 from kcert.config import check_user_name
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -102,10 +102,7 @@ def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bo
     """Whether what lies there is among the *known* files, those that kcert made."""
     files = certificate.files
     path = root / files.primary
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    content = read_input(path, error=MachineError)
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""

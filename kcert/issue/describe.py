@@ -13,7 +13,7 @@ from kcert import plain_yaml, profiles
 from kcert.certificates import Kind, Role
 from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
 from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
-_LARGEST_MANIFEST = 1024 * 1024
 
 
 @dataclass
@@ -265,7 +264,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
     paths = (path for each in folders for ending in ("*.yaml", "*.service") for path in sorted(each.glob(ending)))
     for path in paths:
         try:
-            content = read_regular(path) if path.stat().st_size <= _LARGEST_MANIFEST else b""
+            content = read_regular(path, LARGEST_DOCUMENT)
         except OSError:
             continue
         for option, value in _OPTIONS.findall(content):

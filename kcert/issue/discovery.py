@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
-from kcert.kubeconfig import LARGEST, opened
+from kcert.kubeconfig import opened
 from kcert.openssl.commands import writable
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.verify import Signatures
@@ -197,7 +197,8 @@ def _names(root: Path) -> list[PurePosixPath]:
         folders[:] = [] if ends else sorted(n for n in folders if n not in _UNUSED_FOLDERS and not n.startswith("."))
         for name in files:
             path = Path(folder, name)
-            if name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS)) and path.is_file() and path.stat().st_size <= LARGEST:
+            is_named_so = name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS))
+            if is_named_so and path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT:
                 names.append(below / name)
     return sorted(names, key=lambda path: (len(path.parts), path))[:MOST_FILES]
 

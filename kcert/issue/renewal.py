@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
@@ -251,7 +251,7 @@ class _LeafPlanner(RenewalPlanner):
     def _key(self, spec: Certificate) -> bytes | None:
         """Return the private key that is there, whole where it is kept; None where there is none."""
         path = self.ctx.root / spec.files.secret
-        content = checks.read_key(path)
+        content = read_optional(path)
         if content is not None and spec.files.kubeconfig:
             inside = opened(content)
             content = inside.key if inside else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate
 def _read(root: Path, certificate: Certificate) -> _Content:
     files = certificate.files
     if files.kubeconfig:
-        content = _bytes(root / files.kubeconfig)
+        content = read_optional(root / files.kubeconfig, error=MachineError)
         if content is None:
             return _Content(None, None)
         inside = kubeconfig.opened(content)
@@ -160,16 +160,9 @@ def _read(root: Path, certificate: Certificate) -> _Content:
         return _Content(inside.key, inside.crt, inside.server)
     public = files.crt or files.public_key
     assert public
-    return _Content(_bytes(root / files.key), _bytes(root / public))
-
-
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return read_regular(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    return _Content(
+        read_optional(root / files.key, error=MachineError), read_optional(root / public, error=MachineError)
+    )
 
 
 def _standing(

@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-from kcert.files import read_regular
-from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in, opened, swapped
+from kcert.files import LARGEST_DOCUMENT, read_regular
+from kcert.kubeconfig import Swap, embedded_data, kubeconfigs_in, opened, swapped
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import format_command, quote
@@ -293,7 +293,7 @@ class Kubeconfigs:
         kubeconfigs = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:
-                content = read_regular(path) if path.stat().st_size <= LARGEST else b""
+                content = read_regular(path, LARGEST_DOCUMENT)
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
-from kcert.files import read_descriptor, read_regular
+from kcert.files import LARGEST_HISTORY, read_descriptor, read_optional, read_regular
 from kcert.openssl.pem import pem_blocks
 from kcert.store.directory import Directory
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """What the first line has as the hash of the line before it."""
-
-LARGEST = 256 * 1024 * 1024
-"""Bytes of a history: some 400,000 commands."""
 
 _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
@@ -74,7 +71,7 @@ class History:
             own = folder or stack.enter_context(Directory.open(self.path.parent))
             self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
-        content = read_descriptor(os.dup(self._file), self.path, LARGEST)
+        content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
         whole = content[: content.rfind(b"\n") + 1]
         if _is_half_a_record(content[len(whole) :]):
             os.ftruncate(self._file, len(whole))
@@ -260,13 +257,7 @@ def _check_head(own: Path, written: bytes, hashes: list[str]) -> None:
 
 
 def _lines(own: Path) -> list[bytes]:
-    path = own / "history.jsonl"
-    try:
-        return read_regular(path, LARGEST).splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    return (read_optional(own / "history.jsonl", LARGEST_HISTORY) or b"").splitlines(keepends=True)
 
 
 def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[bytes, str]]]:

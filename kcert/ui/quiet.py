@@ -120,7 +120,7 @@ class Json(Quiet):
 def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
     """Return a certificate as JSON: what was done, its state before, and its files."""
     spec = issued.plan.certificate if issued else status.certificate
-    found = issued.found if issued else status.found
+    found = issued.x509 if issued else status.x509
     action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
     return {
         "name": spec.name,
