@@ -107,7 +107,7 @@ def mistyped(path: Path) -> Path | None:
     try:
         if path.exists():
             return None
-        names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+        names = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]

@@ -95,8 +95,8 @@ def opened(content: bytes) -> Embedded | None:
     from kcert import plain_yaml  # most certificates are not in kubeconfigs
 
     try:
-        found = plain_yaml.load(content)
-        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        document = plain_yaml.load(content)
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
         return Embedded(
             server=str(cluster["server"]),
             ca=base64.b64decode(cluster["certificate-authority-data"], validate=True),
@@ -126,18 +126,18 @@ class Swap:
 
 def embedded_data(content: bytes) -> list[tuple[Part, str]]:
     """Every embedded file of a kubeconfig, YAML or JSON: which part it is, and its base64, in the order of the file."""
-    return [(cast("Part", found[1].decode()), found[2].decode()) for found in _DATA.finditer(content)]
+    return [(cast("Part", match[1].decode()), match[2].decode()) for match in _DATA.finditer(content)]
 
 
 def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosixPath], str]) -> bytes:
     """*content* with new files, as *base64_of* gives them, in the place of old ones; no other byte changes."""
     new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
 
-    def replaced(found: re.Match[bytes]) -> bytes:
-        path = new.get((cast("Part", found[1].decode()), found[2].decode()))
+    def replaced(match: re.Match[bytes]) -> bytes:
+        path = new.get((cast("Part", match[1].decode()), match[2].decode()))
         if path is None:
-            return found[0]
-        return found[0][: -len(found[2])] + base64_of(path).encode("ascii")
+            return match[0]
+        return match[0][: -len(match[2])] + base64_of(path).encode("ascii")
 
     return _DATA.sub(replaced, content)
 

@@ -218,7 +218,7 @@ def read_many(commands: Sequence[Command]) -> list[Reading]:
         stdout, stderr = map(bytes, process.outputs.values())
         readings[process.number] = _reading(process.command, process.status, stdout, stderr)
 
-    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, apart=True)
+    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, separate=True)
     return [readings[number] for number in sorted(readings)]
 
 
@@ -277,12 +277,12 @@ def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcom
 
 
 class _Running:
-    """A program at work; ``outputs`` holds what its standard output, and its standard error if *apart*, printed."""
+    """A program at work; ``outputs`` holds what its standard output, and its standard error if *separate*, printed."""
 
-    def __init__(self, command: Command, number: int, *, apart: bool) -> None:
+    def __init__(self, command: Command, number: int, *, separate: bool) -> None:
         self.command, self.number, self.status = command, number, 0
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
-        self.process = _begin(command, subprocess.PIPE, subprocess.PIPE if apart else subprocess.STDOUT)
+        self.process = _begin(command, subprocess.PIPE, subprocess.PIPE if separate else subprocess.STDOUT)
         pipes = [pipe for pipe in (self.process.stdout, self.process.stderr) if pipe is not None]
         self.outputs = {pipe: bytearray() for pipe in pipes}
         self.left = len(pipes)
@@ -293,7 +293,7 @@ class _Running:
 
 
 def _run_parallel(
-    next_command: Callable[[], Command | None], ended: Callable[[_Running], None], jobs: int, *, apart: bool = False
+    next_command: Callable[[], Command | None], ended: Callable[[_Running], None], jobs: int, *, separate: bool = False
 ) -> None:
     """As ``run_many``; whatever goes wrong, no process that was started here is left behind."""
     running: list[_Running] = []
@@ -303,7 +303,7 @@ def _run_parallel(
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
                     with defer_signals():
-                        running.append(new := _Running(command, number, apart=apart))
+                        running.append(new := _Running(command, number, separate=separate))
                     for pipe in new.outputs:
                         selector.register(pipe, selectors.EVENT_READ, (new, pipe))
                     number += 1

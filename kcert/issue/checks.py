@@ -99,25 +99,25 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
     refuse_pending_ca(ctx, status)
     if status.state is State.MISSING:
         raise InputError(f"{leaf.name} is signed by {crt}, and {ctx.root} has none yet: {command} makes it.")
-    found = status.found
-    if found is None:
+    x509 = status.x509
+    if x509 is None:
         raise InputError(
             f"{ctx.root / str(crt)} is not a certificate that openssl can read: put a good copy in its place."
         )
-    if not found.ca:
+    if not x509.ca:
         raise InputError(
             f"{ctx.root / str(crt)} is not the certificate of a CA (no CA:TRUE): it cannot sign {leaf.name}."
         )
-    if found.not_after <= now:
+    if x509.not_after <= now:
         raise InputError(
-            f"the CA {ca.name} ended on {found.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
+            f"the CA {ca.name} ended on {x509.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
             f"`kcert renew {ca.name}{ctx.folder_option}` gives it new dates."
         )
-    _check_ca_key(ctx, leaf, ca, found)
-    return found
+    _check_ca_key(ctx, leaf, ca, x509)
+    return x509
 
 
-def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509) -> None:
+def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) -> None:
     path = ctx.root / ca.files.key
     content = read_optional(path, advice="Without the CA's key nothing can be signed.")
     if content is None:
@@ -126,10 +126,10 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509)
             f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
         )
     check_key_content(path, content, may_be_encrypted=True)
-    belongs = key_belongs(content, found.public_key)
+    belongs = key_belongs(content, x509.public_key)
     if belongs is None:
         material = open_key(ctx, ca, content)
-        belongs = material in (None, found.public_key.material)
+        belongs = material in (None, x509.public_key.material)
     if not belongs:
         raise InputError(
             f"{path} is not the key of {ca.files.crt}: what it signs would be refused. Put the right one there."

@@ -119,7 +119,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations

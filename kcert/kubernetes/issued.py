@@ -318,7 +318,7 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
 
     Raises InputError where the certificates that it signed would not find their issuer any more.
     """
-    old = status.found
+    old = status.x509
     if status.previous_cas:
         raise InputError(
             f"{path} holds two CAs, because a CA rotation is under way: complete it first. It is not kept."

@@ -102,11 +102,11 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
 
-    def filled(found: re.Match[str]) -> str:
-        name = found.group(1)
+    def filled(match: re.Match[str]) -> str:
+        name = match.group(1)
         if name not in values:
-            line = template[: found.start()].count("\n") + 1
-            raise InputError(f"{path}:{line}: {found.group()} is not known; there are {', '.join(values)}.")
+            line = template[: match.start()].count("\n") + 1
+            raise InputError(f"{path}:{line}: {match.group()} is not known; there are {', '.join(values)}.")
         return values[name]
 
     return _PLACEHOLDER.sub(filled, template)

@@ -146,8 +146,8 @@ class _Head:
     @classmethod
     def read(cls, written: bytes) -> _Head | None:
         """Parse the file; None where it is not one that kcert wrote."""
-        found = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
-        return cls(int(found[1]), found[2].decode(), (found[3] or b"").decode()) if found else None
+        match = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
+        return cls(int(match[1]), match[2].decode(), (match[3] or b"").decode()) if match else None
 
     def fits(self, hashes: Sequence[str]) -> bool:
         """True where the lines with these *hashes*, the first that of no line, are those that were written."""
@@ -264,16 +264,16 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
     path = own / "history.jsonl"
     for number, line in enumerate(lines, 1):
         try:
-            found = json.loads(line)
+            record = json.loads(line)
             entry = Entry(
-                time=str(found["time"]),
-                argv=tuple(str(word) for word in found["argv"]),
-                folder=str(found["folder"]),
-                status=int(found["status"]),
-                seconds=float(found["seconds"]),
-                files={str(name): digest for name, digest in found["files"].items()},
+                time=str(record["time"]),
+                argv=tuple(str(word) for word in record["argv"]),
+                folder=str(record["folder"]),
+                status=int(record["status"]),
+                seconds=float(record["seconds"]),
+                files={str(name): digest for name, digest in record["files"].items()},
             )
-            previous = str(found["previous"])
+            previous = str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if number == len(lines) and _is_half_a_record(line):
                 return  # a kill in the middle of writing it: it never was a record
