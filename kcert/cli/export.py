@@ -118,9 +118,9 @@ def ansible(
         raise InputError("--output -: an inventory, a play and bundles are several files. Name a folder.")
     folder = context.folder(looking)
     made = target.export(folder)
-    place, written = put_folder(made, output)
+    target_folder, written = put_folder(made, output)
     if quiet:
         export.paths(written)
         return
     export.show(made, written, explain=explain)
-    export.play(place, folder, target.signs_with(folder))
+    export.play(target_folder, folder, target.signs_with(folder))

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 
 def _profiles() -> Iterator[Profile]:
-    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
-        profile = getattr(importlib.import_module(f"{__name__}.{module}"), "PROFILE", None)
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        profile = getattr(importlib.import_module(f"{__name__}.{name}"), "PROFILE", None)
         if profile is not None:
             yield profile
 
@@ -71,7 +71,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     """The certificate of a user who is not in kcert.yaml, but made as if he were."""
     widened = replace(cluster, users=(*cluster.users, User(name, groups)))
-    return next(one for one in certificates(widened) if one.role is Role.USER and one.name == name)
+    return next(cert for cert in certificates(widened) if cert.role is Role.USER and cert.name == name)
 
 
 def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
@@ -83,26 +83,26 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     wanted = tuple(wanted)
     chosen: dict[str, Certificate] = {}
     for name in names:
-        found = named(wanted, name)
-        if not found:
+        matches = named(wanted, name)
+        if not matches:
             why = why_absent(cluster, name)
             raise InputError(
                 f"{name!a}: {why}." if why else f"{name!a} is not a certificate of this cluster{near(name, wanted)}"
             )
-        chosen.update((one.name, one) for one in found)
-    return tuple(one for one in wanted if one.name in chosen)
+        chosen.update((cert.name, cert) for cert in matches)
+    return tuple(cert for cert in wanted if cert.name in chosen)
 
 
 def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
     """Those of *wanted* that *name* can mean; none if it means nothing."""
     wanted = tuple(wanted)
-    exact = tuple(one for one in wanted if name in (one.name, f"{one.name}.conf"))
-    return exact or tuple(one for one in wanted if one.role == name and name != Role.USER)
+    exact = tuple(cert for cert in wanted if name in (cert.name, f"{cert.name}.conf"))
+    return exact or tuple(cert for cert in wanted if cert.role == name and name != Role.USER)
 
 
 def near(name: str, wanted: Iterable[Certificate]) -> str:
     """The end of a sentence: which names are like *name*, or all there are."""
-    known = [one.name for one in wanted]
+    known = [cert.name for cert in wanted]
     question = did_you_mean(name, known, "")
     return f"; {question}" if question else f". There are: {', '.join(known)}."
 
@@ -175,16 +175,16 @@ def why_absent(cluster: Cluster, name: str) -> str | None:
 
 def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
     """Return the certificates of the kubelets on *nodes*; of all where none is named."""
-    all_of_them = tuple(one for one in known if one.chapter == "kubelet")
+    all_of_them = tuple(cert for cert in known if cert.chapter == "kubelet")
     nodes = tuple(nodes)
-    hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
+    hosts = list(dict.fromkeys(cert.host for cert in all_of_them if cert.host))
     for node in nodes:
         if node not in hosts:
             if why := why_absent(cluster, node):
                 raise InputError(f"{node!a}: {why}.")
             close = nearest(node, hosts) or hosts
             raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
-    return tuple(one for one in all_of_them if not nodes or one.host in nodes)
+    return tuple(cert for cert in all_of_them if not nodes or cert.host in nodes)
 
 
 def clients(
@@ -202,16 +202,16 @@ def clients(
     if not names:
         if groups:
             raise InputError("--group says which groups a user is in, but no user is named.")
-        return known, tuple(one for one in known if one.chapter == "client")
+        return known, tuple(cert for cert in known if cert.chapter == "client")
     wanted: list[Certificate] = []
     for name in names:
-        found = named(known, name)
-        for one in found:
-            _check_client(one, groups)
-        if not found:
+        matches = named(known, name)
+        for cert in matches:
+            _check_client(cert, groups)
+        if not matches:
             newcomer = _newcomer(cluster, name, groups)
-            known, found = (*known, newcomer), (newcomer,)
-        wanted += found
+            known, matches = (*known, newcomer), (newcomer,)
+        wanted += matches
     return known, tuple(wanted)
 
 
@@ -232,7 +232,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     known = certificates(cluster)
-    meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
+    meant = next((cert for cert in known if cert.subject and cert.subject.common_name == name), None)
     if meant and not groups:
         made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
         raise InputError(
@@ -252,8 +252,8 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
     made_by = _makers(known)
     if name in made_by:
         raise InputError(f"{name} is made by `{made_by[name]}`.")
-    whole = [one for one in made_by if one == f"kube-{name}"]
-    close = whole or nearest(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
+    whole = [candidate for candidate in made_by if candidate == f"kube-{name}"]
+    close = whole or nearest(name, [candidate for candidate in made_by if len(candidate) >= _SHORTEST], 1, _NEAR)
     if close:
         command = made_by[close[0]]
         elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
@@ -273,17 +273,17 @@ _SHORTEST = 4
 def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     """The command that makes it, for each name under which a certificate of the cluster could be asked for."""
     made_by: dict[str, str] = {}
-    for one in known:
-        if one.role is Role.USER:
+    for cert in known:
+        if cert.role is Role.USER:
             continue
-        client = one.chapter == "client"
-        command = f"kcert client {one.name}" if client else f"kcert {one.chapter}"
-        common_name = one.subject.common_name if one.subject else None
-        for name in (one.name, one.role, common_name, None if client else one.chapter):
+        client = cert.chapter == "client"
+        command = f"kcert client {cert.name}" if client else f"kcert {cert.chapter}"
+        common_name = cert.subject.common_name if cert.subject else None
+        for name in (cert.name, cert.role, common_name, None if client else cert.chapter):
             if name:
                 made_by.setdefault(name, command)
-        if one.host and one.chapter == "kubelet":
-            made_by.setdefault(one.host, f"kcert kubelet {one.host}")
+        if cert.host and cert.chapter == "kubelet":
+            made_by.setdefault(cert.host, f"kcert kubelet {cert.host}")
     return made_by
 
 
