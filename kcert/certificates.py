@@ -104,8 +104,8 @@ class Subject:
 _SEPARATOR = re.compile(r"[/+\\]")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[0]}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,11 @@ class Certificate:
     passphrase: str = ""
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
+
+    @property
+    def is_external_ca(self) -> bool:
+        """True for a CA whose key is outside the PKI folder."""
+        return self.files.key.is_absolute()
 
 
 ROOT = "root"
