@@ -432,7 +432,9 @@ def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcer
     assert "    cp ca.crt pki/ca.crt" in said
     assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
     assert not (folder / "admin.crt").exists()
-    assert_refused(kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "its certificate to pki/ca.crt")
+    assert_refused(
+        kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "its certificate to pki/ca.crt"
+    )
 
 
 def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
@@ -508,7 +510,9 @@ def test_a_key_in_the_certificates_file_there_does_not_come_along(kcert: Kcert, 
     with (tmp_path / "stick/ca.crt").open("ab") as crt:
         crt.write((tmp_path / "stick/ca.key").read_bytes())
 
-    assert_refused(kcert("client", "admin", "--quiet", "--ca-dir", "stick"), 2, "stick/ca.crt also contains a private key")
+    assert_refused(
+        kcert("client", "admin", "--quiet", "--ca-dir", "stick"), 2, "stick/ca.crt also contains a private key"
+    )
 
     assert not (tmp_path / "pki/ca.crt").exists()
 

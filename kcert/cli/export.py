@@ -126,4 +126,4 @@ def ansible(
         export.paths(written, format)
         return
     export.show(made, written, explain=explain)
-    export.play(target_folder, folder, target.signs_with(folder))
+    export.play(place, folder, target.signs_with(folder))

@@ -77,10 +77,10 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
     known = (*folder.known.values(), *credentials.users(folder))
-    found = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
-    if len(found) > 1:
-        raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
-    one = credentials.credentials(folder, found)[0]
+    matches = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
+    if len(matches) > 1:
+        raise InputError(f"{name} can be {' or '.join(cert.name for cert in matches)}: name one of them.")
+    client = credentials.credentials(folder, matches)[0]
     profile = profiles.PROFILES[folder.cluster.profile]
     server = server or profile.server(folder.cluster, matches[0]) or folder.cluster.endpoint
     url = f"{server.rstrip('/')}{path}"

@@ -119,8 +119,8 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
-    if found is None or found.subject.common_name != name:
+    x509 = status_of(folder.root, [folder.known["ca"], bare])[name].x509
+    if x509 is None or x509.subject.common_name != name:
         return None
     groups = x509.subject.organizations
     assert bare.subject

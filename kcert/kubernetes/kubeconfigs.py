@@ -213,9 +213,9 @@ def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: 
 
 def is_there(root: Path, draft: Draft) -> bool:
     """True where the PKI folder has this kubeconfig already, closed to others."""
-    path = root / one.file
+    path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
-    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, one.text().encode())
+    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
 
 
 def _check_own(draft: Draft) -> None:

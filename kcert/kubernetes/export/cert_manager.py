@@ -221,11 +221,11 @@ def _read_cas(folder: Folder, options: Options, names: Mapping[str, str], wanted
     statuses = status_of(folder.root, wanted)
     insist(folder, statuses.values())
     now = datetime.now(timezone.utc)
-    for one in wanted:
-        standing = found[one.name]
-        assert standing.x509
-        assert one.files.crt
-        ends = standing.x509.not_after
+    for cert in wanted:
+        status = statuses[cert.name]
+        assert status.x509
+        assert cert.files.crt
+        ends = status.x509.not_after
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {cert.name}{folder.option}`"
             raise InputError(f"{cert.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
