@@ -412,7 +412,7 @@ def test_what_has_rights_is_signed_only_by_its_name(here: Callable[[str], Path],
 
     (command,) = re.findall(r"`kcert (.*)`", " ".join(refused.stderr.split()))
     said = " ".join(kcert.done(*shlex.split(command)).stdout.split())
-    assert "Whoever has the key becomes the user kube-admin, in: system:masters" in said
+    assert "Anyone with the key becomes the user kube-admin, in: system:masters" in said
     assert "Attention: system:masters has all rights" in said
     assert (tmp_path / "admin.crt").is_file()
     shutil.copy(folder / "kube-proxy.csr", tmp_path)

@@ -704,7 +704,7 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
 
     said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
 
-    assert "Whoever has the key becomes the user jane, in: developers, system:masters" in said
+    assert "Anyone with the key becomes the user jane, in: developers, system:masters" in said
     assert "Attention: system:masters has all rights" in said
     assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said

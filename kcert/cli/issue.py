@@ -189,7 +189,7 @@ def _issue(
         raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
     result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.quiet:
-        from kcert.ui import csr
+        from kcert.ui import csr_only
 
         issued = [issued.plan.certificate for issued in result.issued]
-        csr.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
+        csr_only.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
