@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import profiles
@@ -17,15 +19,17 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
+from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
 from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
-from kcert.permissions import permission_warnings, readable_keys
 from kcert.quoting import quote
+from kcert.shell import find
 from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -172,3 +176,44 @@ def warn_of_permissions(ctx: Context) -> None:
         *readable_keys(dict.fromkeys(keys)),
     ):
         warning(sentence)
+
+
+_CONTENT = "keys and certificates in it"
+
+
+def permission_warnings(folders: Iterable[Path], config: Path | None, openssl: str) -> Iterator[str]:
+    """Yield a sentence for each way in which others could change *folders* of keys, their *config* or the program."""
+    paths = [*((folder, _CONTENT) for folder in folders), (config, "who is in which group")]
+    for path, what in paths:
+        if path is None or not path.exists():
+            continue
+        if is_writable_by_others(path.stat()):
+            yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
+        elif owner := foreign_owner(path):
+            user = "you are root, and " if os.geteuid() == ROOT else ""
+            yield f"{user}{path} belongs to {owner}, who can change {what} at any time."
+    if os.geteuid() == ROOT and (program := find(openssl)) is not None:
+        yield from _replaceable(Path(program).absolute())
+
+
+def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each of these *keys* of CAs that others can read or write; missing ones are skipped."""
+    for key in keys:
+        try:
+            mode = stat.S_IMODE(key.stat().st_mode)
+        except OSError:
+            continue
+        if mode & 0o077:
+            yield (
+                f"others can get at {key} (mode {mode:04o}), and whoever has a CA's key can be anybody in the cluster: "
+                f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
+            )
+
+
+def _replaceable(program: Path) -> Iterator[str]:
+    """Yield a sentence where another user could replace the program that root starts."""
+    real = program.resolve()
+    for path in dict.fromkeys((program.parent, real.parent, real)):
+        if is_writable_by_others(path.stat()) or foreign_owner(path):
+            yield f"you are root, and others can replace {program}, which root starts: they can write to {path}."
+            return

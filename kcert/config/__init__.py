@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
 
@@ -100,11 +100,10 @@ class Lifetimes:
     leaf: int
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Protocol):
     """What a profile fills in where kcert.yaml says nothing."""
 
-    days: Lifetimes
+    lifetimes: Lifetimes
     key: Key
 
 
@@ -264,3 +263,34 @@ def _looks_like_address(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_machines(cluster: Cluster) -> None:
+    """Raise InputError where a machine that is in several lists has other addresses in each of them."""
+    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+    seen: dict[str, tuple[str, Host]] = {}
+    for key, hosts in lists.items():
+        for host in hosts:
+            first, other = seen.setdefault(host.name, (key, host))
+            if set(other.addresses) != set(host.addresses):
+                line = f"line {other.line}" if other.line else "kcert's defaults"
+                raise InputError(
+                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
+                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
+                    "have to be the same, or the names others."
+                )
+
+
+def check_services(cluster: Cluster, where: str) -> None:
+    """Raise InputError for a service address that is also the address of a host; *where* is the place in the file."""
+    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
+    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
+    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
+    for host in hosts:
+        for address in host.addresses:
+            for network in networks:
+                if ipaddress.ip_address(address) in network:
+                    raise InputError(
+                        f"{where or cluster.place(host.line)}the services' range {network} contains {address}, the "
+                        f"address of {host.name}; use a range without any host."
+                    )

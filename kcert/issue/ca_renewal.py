@@ -63,7 +63,7 @@ class RenewalPlanner:
             )
         if self.renewal.complete_rotation:
             return self._complete_rotation(status, found)
-        if external_ca.is_external_ca(spec):
+        if spec.is_external_ca:
             return self._import(spec, found)
         if not (found.ca or found.self_issued):
             raise InputError(

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kcert.certificates import ROOT
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import foreign_owner, is_writable_by_others, read_regular
 from kcert.issue.plan import ToolConfig
 from kcert.issue.status import CertificateStatus, State
-from kcert.permissions import foreign_owner, is_writable_by_others
 from kcert.quoting import quote
 from kcert.shell import PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue import checks, external_ca
+from kcert.issue import checks
 from kcert.issue.checks import with_passphrases
 from kcert.issue.context import Context, CsrTarget, Result, StoppedError, Work
 from kcert.issue.execute import Executor
 from kcert.issue.plan import RenewalSource as Old
 from kcert.issue.plan import plan_import, plan_new, plan_request
-from kcert.issue.status import CertificateStatus, State, status_of
+from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
@@ -49,18 +49,23 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
     issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
     found = status_of(ctx.root, needed.values(), now)
-    found |= {
-        name: external_ca.status_in_ca_dir(ctx, status.certificate)
-        for name, status in found.items()
-        if external_ca.is_external_ca(status.certificate) and status.found is None
-    }
+    remarks: tuple[str, ...] = ()
+    if any(spec.is_external_ca for spec in ctx.specs):
+        from kcert.issue import external_ca
+
+        found |= {
+            name: external_ca.status_in_ca_dir(ctx, status.certificate)
+            for name, status in found.items()
+            if status.certificate.is_external_ca and status.found is None
+        }
+        remarks = tuple(external_ca.remarks(ctx))
     # The certificate of a CA that signs has to be in the PKI folder, to be handed on.
-    external = [ca for ca in issuers.values() if external_ca.is_external_ca(ca) and ca not in specs]
+    external = [ca for ca in issuers.values() if ca.is_external_ca and ca not in specs]
     plans: list[IssuancePlan] = []
     planned: set[str] = set()
     for spec in (*external, *specs):
         status = found[spec.name]
-        if external_ca.is_external_ca(spec):
+        if spec.is_external_ca:
             if not (ctx.root / str(spec.files.crt)).exists():
                 plans.append(_plan_import(ctx, spec, status, planned, spec in specs))
         elif status.state is State.MISSING:
@@ -68,7 +73,7 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
             checks.refuse_pending_ca(ctx, status)
             plans.append(_plan_one(ctx, spec, found, planned, now))
             planned.add(spec.name)
-    return Work(tuple(found[spec.name] for spec in specs), tuple(plans), tuple(external_ca.remarks(ctx)))
+    return Work(tuple(found[spec.name] for spec in specs), tuple(plans), remarks)
 
 
 def _plan_one(
@@ -78,7 +83,7 @@ def _plan_one(
     days, issuer = spec.days, None
     if spec.issuer:
         status = found[spec.issuer]
-        issuer = external_ca.mark_intermediate(status.certificate, status)
+        issuer = mark_intermediate(status.certificate, status)
         if spec.issuer not in planned:
             days = checks.days_within(spec, checks.require_ca(ctx, spec, status, now), now)
     has_key = found[spec.name].has_key
@@ -92,6 +97,8 @@ def _plan_one(
 def _plan_import(
     ctx: Context, ca: Certificate, status: CertificateStatus, planned: set[str], requested: bool
 ) -> IssuancePlan:
+    from kcert.issue import external_ca
+
     if status.state is State.MISSING:
         if not requested and ca.name != ROOT:
             raise InputError(
@@ -162,6 +169,11 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     What concerns the CAs themselves is done in their folder first; the end of a rotation there comes last, because
     the leaves that may stand in its way are in the PKI folder.
     """
+    if ctx.root_dir is None and ctx.ca_dir is None:
+        yield ctx, specs
+        return
+    from kcert.issue import external_ca  # most clusters' CAs are in their PKI folder
+
     if ctx.root_dir is not None:
         above, roots = external_ca.root_context(ctx, specs, ctx.root_dir)
         ctx, specs = external_ca.with_root(ctx, specs, above)

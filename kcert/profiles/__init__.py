@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from kcert.config import (
     COMMON_NAME_LENGTH,
     ApiServer,
     Cluster,
-    Defaults,
     Host,
     User,
     check_address,
@@ -21,7 +21,6 @@ from kcert.config import (
     check_host_name,
     check_network,
     check_user_name,
-    example,
     file,
 )
 from kcert.errors import InputError, did_you_mean, nearest
@@ -35,15 +34,27 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 
-def _profiles() -> Iterator[Profile]:
-    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-        profile = getattr(importlib.import_module(f"{__name__}.{name}"), "PROFILE", None)
-        if profile is not None:
-            yield profile
+class _Profiles(Mapping[str, "Profile"]):
+    """The profiles by name, in alphabetical order: ``PROFILE`` of each module, which is imported when it is needed."""
+
+    def __init__(self) -> None:
+        self._names = sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"profile"})
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._names:
+            raise KeyError(name)
+        profile: Profile = importlib.import_module(f"{__name__}.{name}").PROFILE
+        return profile
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in _profiles()}
-"""Every profile by its name, in alphabetical order: one for each module of this package that has a ``PROFILE``."""
+PROFILES = _Profiles()
+"""Every profile: one for each module of this package but ``profile``, under the module's name."""
 
 DEFAULT = "course"
 """The profile of a kcert.yaml that names none."""
@@ -54,7 +65,7 @@ def load(path: Path | None) -> Cluster:
 
     Raises InputError for what the file has wrong, and for names that would share a file.
     """
-    cluster = file.read(path, _defaults())
+    cluster = file.read(path, PROFILES)
     certificates(cluster)
     return cluster
 
@@ -307,6 +318,8 @@ def write_example(
 
     Raises InputError for a profile or a machine that is not valid, and where *path* exists.
     """
+    from kcert.config import example  # kcert init alone writes one
+
     if name not in PROFILES:
         raise InputError(f"--profile {name!a} is not known; there are {', '.join(PROFILES)}.")
     cluster = _example(PROFILES[name], machines, version)
@@ -314,7 +327,7 @@ def write_example(
     if fix_known_issues and not has_issues:
         raise InputError(f"--fix-known-issues: kcert knows no mistakes of the profile {name}.")
     content = example.text(replace(cluster, fix_known_issues=fix_known_issues), PROFILES, has_issues=has_issues)
-    written = file.parse(content, path, _defaults())
+    written = file.parse(content, path, PROFILES)
     certificates(written)
     example.write(path, content)
     return written
@@ -372,7 +385,3 @@ def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
             raise InputError(f"{option} {value!a} is not accepted: {why}.")
         hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
     return tuple(hosts)
-
-
-def _defaults() -> dict[str, Defaults]:
-    return {name: Defaults(profile.lifetimes, profile.key) for name, profile in PROFILES.items()}

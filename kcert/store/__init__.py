@@ -20,8 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.files import defer_signals
-from kcert.permissions import ROOT
+from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
 from kcert.store.history import History
 from kcert.store.memory import Memory, recall, remember
