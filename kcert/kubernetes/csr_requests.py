@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml, profiles
 from kcert.certificates import AltName, Files, Kind, Role, Subject
@@ -15,7 +15,7 @@ from kcert.issue import steps
 from kcert.issue.context import CsrTarget
 from kcert.issue.status import State, status_of
 from kcert.kubernetes import signers
-from kcert.kubernetes.signing_request import SigningRequest, parse_object, requested
+from kcert.kubernetes.signing_request import KIND, SigningRequest, parse_object, requested
 from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
 
@@ -205,6 +205,32 @@ def purpose_of(csr: SigningRequest, request: Request) -> str | None:
             "is bound to the ClusterRole system:certificates.k8s.io:certificatesigningrequests:nodeclient."
         )
     return f"The kubelet of {node} {'renews its' if user == name else 'asks for a'} client certificate.{foreign}"
+
+
+def summary(csr: SigningRequest, request: Request) -> dict[str, Any]:
+    """Return what an object, or a bare request, asks for, as plain values."""
+    signer = signers.SIGNERS.get(csr.signer)
+    return {
+        "kind": KIND if csr.document is not None else "CertificateRequest",
+        "name": csr.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": csr.signer or None,
+        "usages": list(csr.usages),
+        "expiration_seconds": csr.expires,
+        "username": csr.username or None,
+        "purpose": purpose_of(csr, request),
+        "violation": signer.violation(request, csr.usages) if signer else None,
+        "conditions": [
+            {"type": condition.type, "reason": condition.reason, "message": condition.message}
+            for condition in csr.conditions
+            if condition.status == "True"
+        ],
+        "issued": csr.certificate is not None,
+    }
 
 
 def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import read_optional
-from kcert.kubeconfig import scalar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +79,7 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
     before = _parsed(path, content)
     context = _entry(path, before, "contexts", new["contexts"][0]["name"])
     if context is None:
-        return Merged(_dumped(_with_context(path, before, new)))
+        return Merged(plain_yaml.dump(_with_context(path, before, new)).encode())
     name = context["name"]
     if not replace:
         raise InputError(
@@ -99,7 +98,7 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
         entries = before.get(key) or []
         after[key] = [entry if named is old else named for named in entries] if old else [*entries, entry]
         updated.append(f"{kind} {ascii(called)[1:-1]}")
-    return Merged(_dumped(after) if updated else content, tuple(updated))
+    return Merged(plain_yaml.dump(after).encode() if updated else content, tuple(updated))
 
 
 def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -182,19 +181,3 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
                     "number, a date or yes is text in quotes."
                 )
     return config
-
-
-def _dumped(config: dict[str, Any]) -> bytes:
-    """Return a kubeconfig as YAML; text that YAML 1.1 or Go could take for something else is quoted."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """PyYAML's dumper with kcert's own quoting."""
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        style = None if scalar(value) == value else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-    Dumper.add_representer(str, text)
-    dumped: str = yaml.dump(config, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=2**31)
-    return dumped.encode()

@@ -11,9 +11,9 @@ from kcert import lessons
 from kcert.check.dates import ends_late
 from kcert.durations import in_words
 from kcert.kubernetes import signers
-from kcert.kubernetes.csr_requests import purpose_of
+from kcert.kubernetes.csr_requests import purpose_of, summary
 from kcert.kubernetes.kubectl import kubectl
-from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, KIND, SigningRequest, requested, text
+from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
@@ -167,30 +167,7 @@ def path_alone(path: Path) -> None:
 
 def as_json(csr: SigningRequest, openssl: str) -> None:
     """Print an object, or a bare request, and what it asks for, as JSON."""
-    request = requested(openssl, csr)
-    signer = signers.SIGNERS.get(csr.signer)
-    content = {
-        "kind": KIND if csr.document is not None else "CertificateRequest",
-        "name": csr.name,
-        "common_name": request.subject.common_name,
-        "organizations": list(request.subject.organizations),
-        "subject": str(request.subject),
-        "sans": [str(name) for name in request.alt_names],
-        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
-        "signer": csr.signer or None,
-        "usages": list(csr.usages),
-        "expiration_seconds": csr.expires,
-        "username": csr.username or None,
-        "purpose": purpose_of(csr, request),
-        "violation": signer.violation(request, csr.usages) if signer else None,
-        "conditions": [
-            {"type": condition.type, "reason": condition.reason, "message": condition.message}
-            for condition in csr.conditions
-            if condition.status == "True"
-        ],
-        "issued": csr.certificate is not None,
-    }
-    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
+    sys.stdout.write(f"{json.dumps(summary(csr, requested(openssl, csr)), indent=2)}\n")
 
 
 def _paragraphs(topic: str) -> None:
