@@ -510,9 +510,7 @@ def test_a_key_in_the_certificates_file_there_does_not_come_along(kcert: Kcert, 
     with (tmp_path / "stick/ca.crt").open("ab") as crt:
         crt.write((tmp_path / "stick/ca.key").read_bytes())
 
-    assert_refused(
-        kcert("client", "admin", "--quiet", "--ca-dir", "stick"), 2, "stick/ca.crt also contains a private key"
-    )
+    assert_refused(kcert("client", "admin", "--quiet", "--ca-dir", "stick"), 2, "stick/ca.crt holds a private key")
 
     assert not (tmp_path / "pki/ca.crt").exists()
 
