@@ -166,7 +166,7 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
         "hints": session.state.hints,
         "solution_shown": session.state.shown,
         "tries": session.state.tries,
-        "trials": [
+        "checks": [
             {"what": check.what, "works": check.works, "status": check.status, "why": check.why or None}
             for check in result.checks
         ],
