@@ -104,8 +104,8 @@ class Subject:
 _SEPARATOR = re.compile(r"[/+\\]")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[0]}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
 
 
 @dataclass(frozen=True)

@@ -44,19 +44,19 @@ OLDEST = Version(16)
 
 def release(text: str) -> Version | str:
     """Return the release that *text* names (1.34, v1.34.2), or the reason why it is refused."""
-    found = _FORM.fullmatch(text)
-    if not found:
+    match = _FORM.fullmatch(text)
+    if not match:
         return f"expected a release of Kubernetes, for example {STABLE} or v1.29.4"
-    version = Version(int(found[1]), int(found[2] or 0))
+    version = Version(int(match[1]), int(match[2] or 0))
     return version if version >= OLDEST else f"kcert knows the options of Kubernetes {OLDEST} and newer"
 
 
 def version(text: str) -> Version:
     """Return the release that --kubernetes-version names; raises InputError for any other text."""
-    found = release(text)
-    if isinstance(found, str):
-        raise InputError(f"--kubernetes-version {text!a} is not accepted: {found}.")
-    return found
+    parsed = release(text)
+    if isinstance(parsed, str):
+        raise InputError(f"--kubernetes-version {text!a} is not accepted: {parsed}.")
+    return parsed
 
 
 @dataclass(frozen=True)

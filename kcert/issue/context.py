@@ -162,10 +162,10 @@ def _exposed(path: Path) -> Iterator[str]:
     if mode & 0o077:
         yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
     folders = dict.fromkeys((*real.parents, *named.parents))
-    for one in dict.fromkeys((real, named, *folders)):
-        what = "it" if one in (real, named) else f"its folder {one}"
-        if owner := foreign_owner(one, follow=one != named, sudo=True):
-            yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(one))}`, or take a file of your own"
+    for exposed in dict.fromkeys((real, named, *folders)):
+        what = "it" if exposed in (real, named) else f"its folder {exposed}"
+        if owner := foreign_owner(exposed, follow=exposed != named, sudo=True):
+            yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(exposed))}`, or use your own file"
     for folder in folders:
         status = folder.stat()
         # With the sticky bit, as in /tmp, nobody can replace what is another's (unlink(2)).
@@ -329,10 +329,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate that is in place; ``found`` is what is read back (None: a bare key pair, or a request)."""
+    """A certificate that is in place; ``x509`` is what is read back (None: a bare key pair, or a request)."""
 
     plan: IssuancePlan
-    found: X509 | None
+    x509: X509 | None
 
 
 @dataclass(frozen=True)

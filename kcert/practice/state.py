@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.practice import OWN_FOLDER
 from kcert.practice import seal as seals
 from kcert.quoting import quote
@@ -166,12 +166,9 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
     Raises InputError where it is damaged.
     """
     _refuse_links(root, name)
-    try:
-        text = read_regular(root / OWN_FOLDER / name)
-    except (FileNotFoundError, NotADirectoryError):
+    text = read_optional(root / OWN_FOLDER / name)
+    if text is None:
         return None
-    except OSError as error:
-        raise InputError(f"{root / OWN_FOLDER / name} cannot be read: {error.strerror or error}.") from None
     seal = seals.find(root)
     try:
         whole = json.loads(text)
