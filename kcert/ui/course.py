@@ -72,8 +72,8 @@ def _book(chapters: Chapters) -> Iterator[str]:
     yield from _contents(chapters)
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         yield f"<h2>{number}. {html.escape(chapter)}</h2>"
-        for place, lesson in enumerate(members, 1):
-            yield from _lesson(lesson, names, f"{number}.{place} ")
+        for position, lesson in enumerate(members, 1):
+            yield from _lesson(lesson, names, f"{number}.{position} ")
 
 
 def some(chosen: Sequence[Lesson]) -> str:
@@ -101,8 +101,8 @@ def _contents(chapters: Chapters) -> Iterator[str]:
     for number, (chapter, members) in enumerate(chapters.items(), 1):
         yield f"<h4>{number}. {html.escape(chapter)}</h4>"
         yield from _listed(
-            f'{number}.{place} <a href="#{lesson.topic}">{html.escape(lesson.title)}</a>'
-            for place, lesson in enumerate(members, 1)
+            f'{number}.{position} <a href="#{lesson.topic}">{html.escape(lesson.title)}</a>'
+            for position, lesson in enumerate(members, 1)
         )
     yield "</nav>"
 
