@@ -67,7 +67,7 @@ def _not_a_ca(grader: Grader) -> str | None:
     """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
     ca = grader.certificate("ca")
     if ca.version != 3:
-        return f"it is version {ca.version}, without extensions: name the openssl.cnf and its section when you sign it"
+        return f"it is version {ca.version}, which has no extensions"
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
