@@ -1,7 +1,7 @@
 """kcert.yaml: read, checked value by value, and turned into a ``Cluster``.
 
-The file is read as YAML's node graph rather than as plain values, because each error names the line, and
-because YAML's own reading would silently take the last of two equal keys.
+The file is read as YAML's node graph: each error names its line, and YAML's own reading would silently take the last
+of two equal keys.
 """
 
 from __future__ import annotations

@@ -144,9 +144,8 @@ class Executor:
         path = self.ctx.root / key
         if path.is_symlink():
             raise InputError(
-                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would lie here in "
-                "the place of the link. Take the link away if it may; a CA whose key lies elsewhere is what --ca-dir "
-                "is for."
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would replace the "
+                "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
             )
 
     def command(self, job: Job, step: Step) -> shell.Command:

@@ -129,6 +129,8 @@ class Lesson(Reporter):
                 screen().print()
         if self._step:
             self._wait(plan, step, "runs it" if step.argv else "writes it")
+            if not step.argv:
+                screen().print()
         if step.argv:
             self._elapsed.start()
 
