@@ -45,7 +45,7 @@ PASSPHRASE_VARIABLE = "KCERT_CA_PASSPHRASE"  # noqa: S105 - a name, and no passp
 ROOT_PASSPHRASE_VARIABLE = "KCERT_ROOT_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
 """The same for the key of the root that signs the CA."""
 
-_SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE)
+_SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, "KCERT_EXAM_PASSPHRASE")
 
 LONGEST_LIMIT = 86400.0
 """Seconds; the system's own clocks for waiting take no infinite time, nor what is no number (`nan`)."""

@@ -188,6 +188,10 @@ class StoppedError(Exception):
     """The user stops the run; raised by a reporter, and not an error."""
 
 
+class SkippedError(Exception):
+    """The user leaves out a certificate; raised by a reporter, and not an error."""
+
+
 class CsrTarget(enum.Enum):
     """Who signs a request: one of the cluster's signers, who learns the usages otherwise, or the CA's own machine."""
 
@@ -234,7 +238,7 @@ class Passphrases:
 
 
 class Reporter:
-    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError.
+    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError or SkippedError.
 
     One with ``executes`` False is given the plans, and nothing runs: it prints what would.
     """

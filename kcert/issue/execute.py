@@ -15,7 +15,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Issued
+from kcert.issue.context import Issued, SkippedError
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
@@ -72,15 +72,26 @@ class Executor:
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
         jobs = self._generate_keys(plans) if self.ctx.jobs > 1 else {}
+        skipped: set[str | None] = set()
         for plan in plans:
-            job = jobs.get(plan.certificate.name) or self.stage(plan)
-            while (step := job.step) is not None:
-                self.ctx.reporter.on_step(plan, step)
-                if step.argv:
-                    self.complete([job], shell.run(self.command(job, step)))
-                else:
-                    self.perform(job, step)
-            self.publish([job])
+            if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
+                continue
+            try:
+                self._carry_out(jobs.get(plan.certificate.name) or self.stage(plan))
+            except SkippedError:
+                skipped.add(plan.certificate.name)
+
+    def _is_in_place(self, ca: Certificate | None) -> bool:
+        return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
+
+    def _carry_out(self, job: Job) -> None:
+        while (step := job.step) is not None:
+            self.ctx.reporter.on_step(job.plan, step)
+            if step.argv:
+                self.complete([job], shell.run(self.command(job, step)))
+            else:
+                self.perform(job, step)
+        self.publish([job])
 
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""

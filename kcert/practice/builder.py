@@ -1,7 +1,7 @@
-"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written.
+"""The folder of a lab while it is being built: certificates made quickly, in parallel, and files written.
 
-This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.store`` does it: a
-history would tell what was broken, and what is interrupted is thrown away and built anew.
+Nothing is staged or recorded as ``kcert.store`` does it: a history would show what was broken, and an interrupted lab
+is deleted and built from the start.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ x509_extensions = {extensions}
 commonName = optional
 
 """
-"""How `openssl ca` is to sign; the certificate's own section comes after it."""
+"""The config with which `openssl ca` signs; the certificate's own section comes after it."""
 
 
 @dataclass(frozen=True)
 class Make:
-    """A certificate to be made: who signs it (None: itself), and for which time (None: its days, from now on)."""
+    """A certificate to make: its issuer (None: itself), and for which time (None: its days, from now on)."""
 
     certificate: Certificate
     issuer: Certificate | None = None
@@ -68,7 +68,7 @@ class LabBuilder:
     openssl: str = "openssl"
 
     def lay_out(self, scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
-        """Write kcert.yaml, and make every certificate of *scenario*: those that are made otherwise, so.
+        """Write kcert.yaml, and make every certificate of *scenario*, the broken ones as they have to be broken.
 
         *between* gives the time for which some of them are valid, by name.
         """
@@ -76,7 +76,7 @@ class LabBuilder:
         self.make(made_in(scenario, between or {}), scenario.folder)
 
     def describe(self, scenario: Scenario) -> None:
-        """Write kcert.yaml: how the cluster was planned."""
+        """Write kcert.yaml, the plan of the cluster."""
         self.write("kcert.yaml", as_yaml(scenario.cluster))
 
     def write(self, name: str, text: str, mode: int = PUBLIC_MODE) -> Path:
@@ -84,7 +84,7 @@ class LabBuilder:
         return self.put(name, text.encode("utf-8"), mode)
 
     def put(self, name: str, content: bytes, mode: int = PUBLIC_MODE) -> Path:
-        """Write a file below the lab's folder; a secret one is closed to others from its first byte."""
+        """Write a file below the lab's folder; its mode is set before its content."""
         path = self.root / name
         self._folder(path.parent)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -106,7 +106,7 @@ class LabBuilder:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def ask(self, certificate: Certificate, folder: str = "pki") -> None:
-        """Make key and request of *certificate*, and leave it to others to sign it."""
+        """Make the key and the request of *certificate*, which the learner signs."""
         base = self.root / folder
         self._folder(base)
         one = Make(certificate, certificate)
@@ -150,7 +150,7 @@ class LabBuilder:
             self.write(str((base / files.cnf).relative_to(self.root)), render(one.certificate))
 
     def _first(self, one: Make) -> Iterator[tuple[str, ...]]:
-        """A CA is whole at once; of the others, key and request."""
+        """Yield the command that makes a CA, or the key and the request of another certificate."""
         certificate, files = one.certificate, one.certificate.files
         if certificate.kind is Kind.KEY_PAIR:
             # kubeadm's is RSA, which can take a second; nothing in a lab asks for that.
@@ -190,7 +190,7 @@ class LabBuilder:
         )
 
     def _dated(self, one: Make, base: Path) -> tuple[str, ...]:
-        """`openssl ca` alone signs for a time that has passed; it wants a folder with its list in it."""
+        """Return the command that signs for given dates: only `openssl ca` can, with a database in a folder."""
         files, issuer = one.certificate.files, one.issuer
         assert one.between
         assert issuer
@@ -200,7 +200,7 @@ class LabBuilder:
         folder = self._scratch / str(files.csr).replace("/", "-")
         folder.mkdir(parents=True)
         (folder / "index.txt").touch()
-        # From where the command runs: the lab's own path may hold anything, and stands in no settings.
+        # From where the command runs: the lab's own path may contain anything, and is not written into the config.
         there = PurePosixPath(os.path.relpath(folder, base))
         settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {EXTENSIONS} ]")[2]
         text = _SIGNER.format(folder=there, extensions=EXTENSIONS)
@@ -247,7 +247,7 @@ class LabBuilder:
 
 
 def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
-    """Every certificate of *scenario* with who signs it."""
+    """Yield every certificate of *scenario* with its issuer."""
     by_name = {one.name: one for one in scenario.specs}
     for spec in scenario.specs:
         certificate = scenario.made.get(spec.name, spec)
@@ -256,5 +256,5 @@ def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]
 
 
 def _serial() -> str:
-    """A serial number of its own for each (RFC 5280, section 4.1.2.2: positive, at most 20 bytes)."""
+    """Return a random serial number (RFC 5280, section 4.1.2.2: positive, at most 20 bytes)."""
     return f"0x{secrets.randbits(126) | 1 << 126:x}"

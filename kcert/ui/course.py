@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from kcert import lessons
 from kcert.ui.page import page
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ pre, code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, mono
 pre { background: #f5f5f2; border: 1px solid #ddd; padding: .6rem .8rem; white-space: pre-wrap;
       overflow-wrap: anywhere; line-height: 1.45; }
 pre code { font-size: 1em; }
+figure { margin: 1rem 0; }
+figure svg { max-width: 100%; height: auto; }
 pre .line { display: block; padding-left: 2em; text-indent: -2em; }
 pre .word { white-space: nowrap; }
 code { overflow-wrap: anywhere; }
@@ -141,11 +144,15 @@ def _renderer(names: Container[str], own: str) -> Callable[[str], str]:
         lines = "".join(f'<span class="line">{_whole_words(one)}\n</span>' for one in tokens[at].content.splitlines())
         return f"<pre><code>{lines}</code></pre>\n"
 
+    def picture(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
+        return f"<figure>{lessons.picture(str(tokens[at].attrs['src']))}</figure>"
+
     markdown = MarkdownIt("commonmark", {"html": False})
     markdown.add_render_rule("code_block", block)
     markdown.add_render_rule("fence", block)
     markdown.add_render_rule("code_inline", code)
     markdown.add_render_rule("text", text)
+    markdown.add_render_rule("image", picture)
 
     def render(words: str) -> str:
         return str(markdown.render(words)).strip()

@@ -26,6 +26,7 @@ Chapters = dict[str, tuple["Lesson", ...]]
 
 _BOOK = "The certificates of a Kubernetes cluster"
 _MARK = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _BULLET = re.compile(r"(- |\d+\. )")
 
 
@@ -80,7 +81,7 @@ def show_found(words: str, found: Sequence[Lesson], form: str, target: Target | 
             screen().print(
                 Text(lesson.topic, style="code").append(f"  {lesson.title}", style="default"), soft_wrap=True
             )
-            say(_sentence(lesson, words.split(maxsplit=1)[0]), "quiet")
+            say(_sentence(lesson, words.split(maxsplit=1)[0]))
         screen().print()
         more = len(found) - _MOST_FOUND
         say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
@@ -148,6 +149,8 @@ def blocks(text: str) -> Iterator[Block]:
         if code:
             yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
             code = []
+        if _PICTURE.fullmatch(part):
+            continue  # a page alone shows it
         if _BULLET.match(lines[0]):
             for item in re.split(r"\n(?=- |\d+\. )", part):
                 yield Block("item", (item,))
@@ -218,7 +221,7 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
     width = min(console.width, MOST_WIDTH) - len(INDENT)
     for line in lines:
         command = commands and not line.startswith("#")
-        style = "command" if command else "quiet"
+        style = "command" if command else "default"
         for part in (broken(line, width) if command else line).split("\n"):
             console.print(Text(f"{INDENT}{part}".rstrip(), style=style), soft_wrap=True)
 
@@ -237,6 +240,7 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
     """A lesson with its headings as deep as *mark*; backticked topics in *names* become links."""
 
     def linked(text: str) -> str:
+        text = _PICTURE.sub("", text).lstrip("\n")
         return "\n".join(
             line
             if line.startswith(INDENT) or not names

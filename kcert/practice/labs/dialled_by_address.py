@@ -1,4 +1,4 @@
-"""An address stands under DNS, where nobody who dials an address looks."""
+"""An address is under DNS, where a client that connects to an address does not look."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """A kubelet's certificate, or etcd's."""
+    """Choose a kubelet's certificate, or etcd's."""
     cluster = rng.cluster()
     values = values_of(cluster)
     server, address = rng.pick(((values["node"], values["node_ip"]), ("etcd-server", values["plane_ip"])))
@@ -48,12 +48,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The certificate, and the settings that it was made with."""
+    """Make the certificate, and its config."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It is found by its address, and still by its name."""
+    """Check that it is accepted by its address, and still by its name."""
     server, address = scenario.values["server"], scenario.values["address"]
     client = "apiserver-etcd-client" if server == "etcd-server" else "apiserver-kubelet-client"
     yield grader.connects(f"the API server reaches {server} at {address}", server, client, address)

@@ -1,4 +1,4 @@
-"""The kubelet's name is written otherwise than the node's."""
+"""The user name of a kubelet is not exactly the name of its node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Which of the nodes, and how its name is written."""
+    """Choose the node, and how its name is written."""
     cluster = rng.cluster(nodes=2)
     node = rng.pick(cluster.nodes)
     name = f"kubelet-client-{node.name}"
@@ -31,12 +31,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The kubelets' client certificates."""
+    """Make the client certificates of the kubelets."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The kubelet is let in, and is its own node."""
+    """Check that the API server accepts the kubelet as its own node."""
     name, node = scenario.values["name"], scenario.values["node"]
     yield grader.connects(
         f"the kubelet of {node} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"]

@@ -1,4 +1,4 @@
-"""The API server's certificate lacks the address under which every pod dials it."""
+"""The API server's certificate lacks the address to which every pod connects."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Grader
 
-_EVERYBODYS = AltName("IP", "10.96.0.1")
-"""The service address of kubeadm's default range, which stands in every tutorial."""
+_DEFAULT = AltName("IP", "10.96.0.1")
+"""The service address of kubeadm's default range, which most tutorials have."""
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """The address is missing, or it is the one of another cluster's range."""
+    """Choose whether the address is missing, or replaced by that of another range."""
     cluster = rng.cluster()
     specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
     spec = next(one for one in specs if one.name == "kube-apiserver")
     service = AltName("IP", service_address(cluster))
     others = tuple(one for one in spec.alt_names if one != service)
-    names = rng.pick((others, (*others, _EVERYBODYS)))
+    names = rng.pick((others, (*others, _DEFAULT)))
     if service in names:
         names = others
     values = {
@@ -39,12 +39,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The certificate, and the settings that it was made with."""
+    """Make the certificate, and its config."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It answers to those inside and to those outside."""
+    """Check that it is accepted inside and outside of the cluster."""
     yield grader.connects(
         "a pod reaches the API server at the service address", "kube-apiserver", None, scenario.values["service_ip"]
     )

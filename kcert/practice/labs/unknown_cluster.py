@@ -1,4 +1,4 @@
-"""Somebody else's cluster: what is there, who signed it, and what ends first?"""
+"""A cluster without documentation: which certificates it has, who signed them, which expires first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ISSUERS = ("root", "authority", "issuing-ca", "trust", "ca-2", "platform-ca", "ca-g1")
 _LIFETIMES = (200, 240, 275, 300, 330, 355, 190, 215)
-"""Days that leaves have left; each is given once, so that one of them ends first."""
+"""Days that certificates have left; each is given once, so that one of them expires first."""
 
 _SERVING = ("pki/apiserver", "pki/kube-apiserver", "pki/server", "pki/api", "pki/tls")
 _ETCD_CA = ("pki/etcd/ca", "pki/etcd-ca", "pki/etcd/etcd-ca", "pki/etcd/root")
@@ -32,7 +32,7 @@ _FOLDER = "/etc/kubernetes"
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Whose CAs they are, how long each certificate lasts, and which of them is asked about."""
+    """Choose the names of the CAs, how long each certificate is valid, and which ones the questions are about."""
     cluster = rng.cluster("kubeadm")
     owners = rng.several(_ISSUERS, 3)
     named = {
@@ -80,7 +80,7 @@ def _renamed(one: Certificate, named: dict[str, str], client: str) -> Certificat
 
 
 def _moved(one: Certificate, places: dict[str, str]) -> Certificate:
-    """The same under another name than kubeadm's: it was set up by hand, after all."""
+    """Return the certificate with other file names than kubeadm's: the cluster was set up by hand."""
     if one.name not in places:
         return one
     stem = PurePosixPath(places[one.name])
@@ -96,7 +96,7 @@ def _end(now: datetime, days: int) -> datetime:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """A host with its manifests, each certificate with an end of its own."""
+    """Make a host with its manifests, where each certificate expires at another time."""
     prefix = "days_"
     begin = scenario.now - timedelta(days=20)
     between = {
@@ -114,14 +114,14 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """Looking changes nothing; the rest is answers."""
+    """Check that nothing was changed; the rest are answers."""
     yield grader.kept("nothing in etc/kubernetes was changed")
     yield grader.no_check_errors()
     yield grader.private_keys_protected()
 
 
 def asks(scenario: Scenario) -> tuple[ExpectedAnswer, ...]:
-    """The answers, in the order of the questions."""
+    """Return the answers, in the order of the questions."""
     values = scenario.values
     return (
         ExpectedAnswer(values["serving"], "path"),
