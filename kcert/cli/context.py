@@ -121,7 +121,7 @@ def _reporter(options: IssueOptions) -> Reporter:
         return quiet.Json() if options.format == "json" else quiet.Quiet()
     from kcert.ui.lesson import Lesson
 
-    return Lesson(explain=options.explain, step=options.step)
+    return Lesson(explain=options.explain, step=options.step, full=options.full)
 
 
 def signing_context(options: ReadOptions, command: str, described: Cluster, program: str) -> Context:
@@ -215,7 +215,8 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
             continue
         if mode & 0o077:
             yield (
-                f"others can get at {key} (mode {mode:04o}), and whoever has a CA's key can be anybody in the cluster: "
+                f"others can get at {key} (mode {mode:04o}), and anyone with a CA key can act as any user "
+                "of the cluster: "
                 f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
             )
 
