@@ -76,7 +76,7 @@ def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bo
 
     cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    said = read(Command((*argv, "-d") if decrypt else argv), text, {VARIABLE: passphrase})
+    said = read(Command((*argv, "-d") if decrypt else argv, passphrases={VARIABLE: passphrase}), text)
     if not said.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {said.status}).")
     return said.stdout

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.practice import OWN_FOLDER
 from kcert.practice import seal as seals
 from kcert.quoting import quote
@@ -138,10 +138,10 @@ def _has_type(value: object, annotation: str) -> bool:
 
 def timestamp(text: str) -> datetime:
     """Return the moment *text* (ISO 8601 with a time zone); raises ValueError for anything else."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None or not 2000 <= found.year < 9999:
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
         raise ValueError(text)
-    return found
+    return parsed
 
 
 def _no_lab(root: Path) -> InputError:
@@ -166,12 +166,9 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
     Raises InputError where it is damaged.
     """
     _refuse_links(root, name)
-    try:
-        text = read_regular(root / OWN_FOLDER / name)
-    except (FileNotFoundError, NotADirectoryError):
+    text = read_optional(root / OWN_FOLDER / name)
+    if text is None:
         return None
-    except OSError as error:
-        raise InputError(f"{root / OWN_FOLDER / name} cannot be read: {error.strerror or error}.") from None
     seal = seals.find(root)
     try:
         whole = json.loads(text)
@@ -186,8 +183,8 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
         good = False
     if not good:
         raise damaged(root, name)
-    found: dict[str, Any] = content
-    return found
+    record: dict[str, Any] = content
+    return record
 
 
 def _refuse_links(root: Path, name: str) -> None:

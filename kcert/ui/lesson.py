@@ -131,6 +131,8 @@ class Lesson(Reporter):
                 self._config(step)
         if self._step:
             self._wait(plan, step, "runs it" if step.argv else "writes it")
+            if not step.argv:
+                screen().print()
         if step.argv:
             self._elapsed.start()
 
