@@ -487,7 +487,7 @@ def test_a_lesson_is_printed_as_a_document(kcert: Kcert, tmp_path: Path) -> None
     text = kcert.done("ca", "--format", "markdown").stdout
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
 
-    assert text.startswith("# The certificates of kubernetes\n\n## ca: The certificate authority\n")
+    assert text.startswith("# The certificates of kubernetes\n\n## ca: The certificate authority")
     assert [argv for block in blocks for argv in _taken_apart(block)] == [
         record["argv"] for record in history(tmp_path / "pki")
     ]
