@@ -61,7 +61,7 @@ COMMANDS = {
     "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
     "diagnose": Entry(
         "diagnose",
-        "Explain log lines about TLS, certificates and access, with a proof and a fix.",
+        "Explain log lines about TLS, certificates and access, with commands that verify and fix the cause.",
         _LOOK,
     ),
     "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),

@@ -15,6 +15,22 @@ def kinds() -> tuple[str, ...]:
     return ("kcert", *KINDS)
 
 
+def roles_here(machine: str) -> list[str]:
+    """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
+    from kcert import profiles
+    from kcert.cli.context import cluster
+    from kcert.diagnose.context import KCERT_FOLDER
+    from kcert.errors import KcertError
+
+    if machine != KCERT_FOLDER:
+        return []
+
+    try:
+        return [certificate.role.value for certificate in profiles.certificates(cluster(None))]
+    except KcertError:
+        return []
+
+
 def _complete_kinds(incomplete: str) -> list[str]:
     return [name for name in kinds() if name.startswith(incomplete)]
 
@@ -24,7 +40,7 @@ def command(
         str,
         typer.Argument(
             metavar="[FILE|LINE|-]",
-            help="A log of any component, or a line of it in quotation marks; - is standard input.",
+            help="Read this log file, this line in quotation marks, or standard input (-).",
         ),
     ] = "-",
     *,
@@ -33,13 +49,13 @@ def command(
         typer.Option(
             "--cluster",
             metavar="KIND",
-            help="The kind of cluster that chooses the fixes: kubeadm, k3s, rke2, hardway, kcert, ...",
+            help="Print the fixes for this kind of cluster: kubeadm, k3s, rke2, hardway, kcert, ...",
             autocompletion=_complete_kinds,
         ),
     ] = "",
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print as text or JSON.")] = "text",  # noqa: A002 - the option's name
 ) -> None:
-    """Explain log lines about TLS, certificates and access, with a proof and a fix."""
+    """Explain log lines about TLS, certificates and access, with commands that verify and fix the cause."""
     import contextlib
     import sys
 
@@ -51,7 +67,8 @@ def command(
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
-    diagnoser = Diagnoser(cluster, kind_of_machine())
+    machine = kind_of_machine()
+    diagnoser = Diagnoser(cluster, machine, roles_here(machine))
     if log != "-":
         lines = _lines(log) if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):

@@ -19,27 +19,28 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT|FILE",
-            help="etcd, kubelet, kube-apiserver, ... or a log file.",
+            help="Show the log of this component (etcd, kubelet, kube-apiserver, ...), or this log file.",
             autocompletion=_components,
         ),
     ],
     *,
     via: Annotated[
         Via | None,
-        typer.Option("--via", help="The program to ask, whatever the installation looks like."),
+        typer.Option("--via", help="Use this program to read the log, whatever the installation looks like."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines; Ctrl-C ends it.")] = False,
     since: Annotated[
-        str | None, typer.Option("--since", help="No further back than this: 30s, 10m, 1h, 2d.", metavar="TIME")
+        str | None,
+        typer.Option("--since", help="Show only the lines of the last 30s, 10m, 1h, 2d, ...", metavar="TIME"),
     ] = None,
     tail: Annotated[
-        int | None, typer.Option("--tail", min=0, help="Only so many lines at its end.", metavar="LINES")
+        int | None, typer.Option("--tail", min=0, help="Show only so many lines at the end.", metavar="LINES")
     ] = None,
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Print what the log means in place of the log, as `kcert diagnose`.")
     ] = False,
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "json"], typer.Option("--format", help="How to print what --diagnose finds.")
+        Literal["text", "json"], typer.Option("--format", help="Print what --diagnose finds as text or JSON.")
     ] = "text",
 ) -> None:
     """Print the log of a component, with the command that is right for this installation."""
@@ -60,13 +61,15 @@ def command(
         view.announce(request, source)
         logs.show(source.command)
         return
+    from kcert.cli.diagnose import roles_here
     from kcert.diagnose import diagnose as diagnose_log
     from kcert.diagnose.context import kind_of_machine
     from kcert.ui import diagnosis
 
     if format == "text":
         view.announce(request, source)
-    result = diagnose_log(logs.read_lines(source.command), machine=kind_of_machine())
+    machine = kind_of_machine()
+    result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
     diagnosis.show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)
