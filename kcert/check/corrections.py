@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.cnf import AUTHORITY_KEY
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
+from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,6 +201,8 @@ def missing_names(case: RuleContext, found: CertificateInstance, here: set[str])
     wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in found.demands for name in demand.names]
     wanted += service_addresses(case, found)
+    wanted += [meant for _, meant in misspelled_names(found)]
+    wanted += [name for _, name in kubelet_demand(case, found) if name]
     if name := allowed_hostname(case, found):
         wanted.append(name)
     if found.serves and not here:
@@ -209,6 +213,66 @@ def missing_names(case: RuleContext, found: CertificateInstance, here: set[str])
     if Role.ETCD_SERVER in found.roles:
         missing += _etcd_names(case, found, here | {name.value for name in missing})
     return list(dict.fromkeys(missing))
+
+
+_SERVICE_NAMES = ("kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+"""What clients in pods call the API server, shortest first; "kubernetes" alone is too short for a comparison."""
+
+
+def misspelled_names(found: CertificateInstance) -> list[tuple[AltName, AltName]]:
+    """Return the SANs of an API server that only resemble a usual name that is missing, each with that name.
+
+    Kelsey Hightower's pages have kubernetes.svc.cluster.local, in a cluster in which no pod needs the right name.
+    """
+    values = {name.value.lower() for name in found.certificate.alt_names if name.type == "DNS"}
+    if Role.APISERVER not in found.roles or any(value.endswith(".kubernetes.local") for value in values):
+        return []
+    known = {*_SERVICE_NAMES, "kubernetes.default.svc.cluster", "kubernetes.svc", "kubernetes.cluster.local"}
+    other_domain = any(value.startswith("kubernetes.default.svc.") for value in values - known)
+    pairs = []
+    for value in sorted(value for value in values - known if value.startswith("kube")):
+        domain = value.removeprefix("kubernetes.svc.") if value.startswith("kubernetes.svc.") else ""
+        near = difflib.get_close_matches(value, _SERVICE_NAMES, 1, 0.9)
+        meant = f"kubernetes.default.svc.{domain}" if domain else next(iter(near), "")
+        if meant and meant not in values and not (other_domain and meant == _SERVICE_NAMES[-1]):
+            pairs.append((AltName("DNS", value), AltName("DNS", meant)))
+    return pairs
+
+
+def kubelet_demand(case: RuleContext, found: CertificateInstance) -> list[tuple[str, AltName | None]]:
+    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, where it has none.
+
+    With the type comes the SAN, where the node's address or name is known. The API server connects to a kubelet at the
+    first of --kubelet-preferred-address-types that the node has: every node has a Hostname and an InternalIP.
+    """
+    if not found.roles & {Role.KUBELET, Role.KUBELET_SERVER} or found.wanted or not found.certificate.alt_names:
+        return []
+    if not case.option("kube-apiserver", "--kubelet-certificate-authority", found):
+        return []
+    order = case.option("kube-apiserver", "--kubelet-preferred-address-types", found) or "Hostname"
+    first = next((kind for kind in order.split(",") if kind in ("Hostname", "InternalIP")), "")
+    if first == "InternalIP":
+        if any(name.type == "IP" and not _is_loopback(name.value) for name in found.certificate.alt_names):
+            return []
+        address = case.option("kubelet", "--node-ip", found) or _address_of_static_pods(case, found)
+        return [("IP", AltName("IP", address) if is_address(address) else None)]
+    hosts = [name for name in found.certificate.alt_names if name.type == "DNS" and name.value != "localhost"]
+    if first != "Hostname" or hosts:
+        return []
+    node = (found.nodes or ((found.certificate.subject.common_name or "").removeprefix(NODE_PREFIX),))[0]
+    return [("DNS", AltName("DNS", node) if node and not is_address(node) else None)]
+
+
+def _address_of_static_pods(case: RuleContext, found: CertificateInstance) -> str:
+    """Return the address of the API server that the kubelet itself starts: it is the node's."""
+    home = cluster_root_of(found.path)
+    servers = (one for one in case.survey.configurations if one.component == "kube-apiserver")
+    own = (one for one in servers if one.source.parent.name == "manifests" and cluster_root_of(one.source) == home)
+    return next((one.options.get("--advertise-address", "") for one in own), "")
+
+
+def _is_loopback(value: str) -> bool:
+    return is_address(value) and ipaddress.ip_address(value).is_loopback
 
 
 def usual_names(case: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:

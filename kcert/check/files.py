@@ -88,7 +88,7 @@ def unreadable(case: RuleContext) -> Iterator[Violation]:
         reason = problem.reason
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
         message = f"{where}. Who needs the {what} in it cannot read it."
-        fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
+        fix = _converted(problem) or _reencoded(case, problem) or _made(case, problem) or _set_aside(problem)
         yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(case, problem))
     yield from refusals.refused_certificates(case)
     yield from refusals.encrypted_keys(case)
@@ -312,7 +312,7 @@ def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> s
     right = case.belonging(problem.source or problem.path).get(role) if role else None
     place = _origin(case, problem, right) if right else None
     if problem.path == problem.source:
-        return _written_into_kubeconfig(case, problem, place) if place is not None else ""
+        return _written_into_kubeconfig(case, problem, [place.certificate.pem]) if place is not None else ""
     path = bash.word(problem.path)
     if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
         others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
@@ -341,17 +341,33 @@ def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> s
     )
 
 
-def _written_into_kubeconfig(case: RuleContext, problem: Problem, place: CertificateInstance) -> str:
-    """Put the CA into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
-    users = [one for one in case.survey.kubeconfigs if one.path == problem.path]
-    clusters = dict.fromkeys(one.cluster for one in users if one.ca_embedded)
-    if len(clusters) != 1:
+def _reencoded(case: RuleContext, problem: Problem) -> str:
+    """Write the certificates of a field, which nothing but their encoding keeps kubectl from reading, as it reads them.
+
+    A key is printed nowhere.
+    """
+    values = fields.values(problem.path, problem.option or "") if problem.path == problem.source else []
+    if len(values) != 1 or "key" in (problem.option or ""):
         return ""
-    if not problem.reason.endswith(_NOT_FOR_KUBECTL):
-        cluster = bash.word(next(iter(clusters)))
-        content = f"cat {bash.literal(place.certificate.pem)}"
-        return bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
-    return _field_replaced(problem, base64.b64encode(place.certificate.pem.encode()).decode())
+    pems = fields.recovered(values[0])
+    return _written_into_kubeconfig(case, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
+
+
+def _written_into_kubeconfig(case: RuleContext, problem: Problem, pems: list[str]) -> str:
+    """Put certificates into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
+    if problem.reason.endswith(_NOT_FOR_KUBECTL):
+        return _field_replaced(problem, base64.b64encode("".join(pems).encode()).decode())
+    contexts = [context for context in case.survey.kubeconfigs if context.path == problem.path]
+    content = f"cat {bash.literal(*pems)}"
+    if (problem.option or "").startswith("client-certificate"):
+        users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
+        user = bash.word(next(iter(users), ""))
+        embedded = bash.embedded(problem.path, "set-credentials", user, client_certificate=content)
+        return embedded if len(users) == 1 else ""
+    clusters = dict.fromkeys(context.cluster for context in contexts if context.ca_embedded)
+    cluster = bash.word(next(iter(clusters), ""))
+    embedded = bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
+    return embedded if len(clusters) == 1 else ""
 
 
 _NOT_FOR_KUBECTL = ("is not base64", "does not read it")
@@ -362,10 +378,15 @@ def _field_replaced(problem: Problem, new: str) -> str:
     """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
-    damaged = fields.values(problem.path, problem.option or "")
-    if len(damaged) != 1 or text.count(damaged[0]) != 1 or "key" in (problem.option or ""):
+    option = problem.option or ""
+    found = fields.field_lines(text, option)
+    if found is None or "key" in option:
         return ""
-    return bash.patched(problem.path, text, text.replace(damaged[0], new), context=0)
+    lines = text.split("\n")
+    before = lines[found[0]].partition(f"{option}:")[0]
+    carriage_return = "\r" if lines[found[0]].endswith("\r") else ""
+    changed = [*lines[: found[0]], f"{before}{option}: {new}{carriage_return}", *lines[found[1] :]]
+    return bash.patched(problem.path, text, "\n".join(changed), context=0)
 
 
 def _origin(case: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:

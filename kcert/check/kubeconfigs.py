@@ -122,10 +122,9 @@ def insecure(case: RuleContext) -> Iterator[Violation]:
                 "signed the API server's certificate instead (certificate-authority); that turns the option off."
             )
             signer = next((place for place in case.authorities if _has_signed_api_server(case, place)), None)
-            fix = (
-                _cluster_set(one, f"--certificate-authority={bash.word(str(signer.path))}", "--embed-certs=true")
-                if signer and not signer.embedded and case.holdings[signer.holder] == (signer,)
-                else ""
+            content = f"cat {bash.literal(signer.certificate.pem)}" if signer and one.cluster else ""
+            fix = content and bash.embedded(
+                one.path, "set-cluster", bash.word(one.cluster), certificate_authority=content
             )
             yield Violation(one.path, message, "insecure-skip-tls-verify: true", fix)
 

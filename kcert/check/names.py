@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import corrections, refusals
+from kcert.check.options import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 
@@ -31,12 +32,26 @@ def missing_san(case: RuleContext) -> Iterator[Violation]:
             # Another range's address stands in the place of this one's: service-cidr-mismatch says it.
             needed = corrections.service_addresses(case, found)
             missing = [name for name in missing if name not in needed]
-        if not missing:
+        demand = corrections.kubelet_demand(case, found)
+        if not missing and not demand:
             continue
+        misspelled = corrections.misspelled_names(found)
         if client_name in missing and not found.serves:
             message = (
                 f"{found.description} has no SAN {client_name}, and etcd accepts no other clients "
                 "(--client-cert-allowed-hostname): the API server cannot connect to etcd."
+            )
+        elif demand:
+            kind, name = demand[0]
+            message = (
+                f"{found.description} has no {name or kind} among its SANs, and the API server "
+                "connects to the kubelet there (--kubelet-preferred-address-types) and checks the certificate "
+                "(--kubelet-certificate-authority): kubectl logs and kubectl exec fail."
+            )
+        elif misspelled:
+            message = (
+                f"{found.description} has the SAN {misspelled[0][0].value}, which no client uses: "
+                f"{misspelled[0][1].value} was meant, and clients that connect to that name reject the certificate."
             )
         elif names:
             message = (
@@ -49,7 +64,10 @@ def missing_san(case: RuleContext) -> Iterator[Violation]:
                 "these alone, never with the CN."
             )
         yield Violation(
-            found.path, message, f"subjectAltName: {listed(names) or 'none'}", reissue_commands(case, found)
+            found.path,
+            message,
+            f"subjectAltName: {listed(names) or 'none'}",
+            reissue_commands(case, found) if missing else "",
         )
 
 
@@ -121,7 +139,10 @@ def service_range_not_set(case: RuleContext) -> Iterator[Violation]:
             f"{others}. Pods connect to it at {address}, which is not among the SANs of {found.path}. Set "
             f"--service-cluster-ip-range{f'={other}' if other else ''} for the API server."
         )
-        yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", "")
+        fits = other is not None and corrections.first_address(other) in values
+        added = f"--service-cluster-ip-range={other}"
+        fix = option_added(own[0].source, "--tls-cert-file", added) if fits else ""
+        yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", fix)
 
 
 def listed(names: tuple[AltName, ...] | list[AltName]) -> str:

@@ -132,6 +132,19 @@ def option_changed(source: Path, option: str, old: str, new: str) -> str:
     return bash.patched(source, text, changed, context=0 if "-data" in text else 1) if changed != text else ""
 
 
+def option_added(source: Path, beside: str, added: str) -> str:
+    """The command that adds an option, ``--name=value``, before *beside*; empty where that is not alone on its line."""
+    read = read_file(source)
+    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
+    lines = text.split("\n")
+    places = [number for number, line in enumerate(lines) if f"{beside}=" in line]
+    if len(places) != 1 or lines[places[0]].count("--") != 1:
+        return ""
+    new = re.sub(rf"{re.escape(beside)}=[^\s\"']+", lambda _: added, lines[places[0]])
+    changed = [*lines[: places[0]], new, *lines[places[0] :]]
+    return bash.patched(source, text, "\n".join(changed))
+
+
 def right_authority(case: RuleContext, found: CertificateInstance) -> str:
     """For an option that names a certificate which is no CA at all: the CA that it should name."""
     for use in found.uses:

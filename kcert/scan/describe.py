@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kcert.errors import InputError, VerdictError
 from kcert.openssl.keys import public_part
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
 from kcert.openssl.refusals import key_refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
@@ -181,7 +181,7 @@ def _public_key(path: Path, block: Block, openssl: str) -> Description:
 def _request(path: Path, block: Block, openssl: str) -> Description:
     run = _run((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
     fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
-    fields = request_fields(_readable(path, read_request(block.pem)), run)
+    fields = request_fields(_readable(path, read_request(armoured(block.der, "CERTIFICATE REQUEST"))), run)
     return Description(str(path), (Part(str(path), (*fault, *fields), (run,)),))
 
 
