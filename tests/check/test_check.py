@@ -111,7 +111,7 @@ def test_warnings_end_with_status_1_only_if_strict(kcert: Kcert, sick: Path) -> 
         (["pki", "--expiring-in", "soon"], "--expiring-in 'soon' is not a duration"),
         (["pki", "--format", "yaml"], "yaml"),
         (["--root", "pki/ca.crt"], "is not a folder"),
-        (["--root", "empty"], "no certificate lies where clusters keep them"),
+        (["--root", "empty"], "there is no certificate where clusters keep them"),
         (["pki", "--openssl", "/nowhere/openssl"], "is not here"),
     ],
 )

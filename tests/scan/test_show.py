@@ -19,6 +19,7 @@ from kcert import lessons
 from kcert.scan import describe, fields, formats
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name, new_key
+from tests.zoo import kinds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -375,3 +376,10 @@ def test_a_request_with_java_s_label_is_read(tmp_path: Path) -> None:
     text = shown("r.csr", folder=tmp_path)
     assert "labelled NEW CERTIFICATE REQUEST" in text
     assert "user (CN): jane" in text
+
+
+def test_the_kind_of_cluster_and_its_command_are_shown(tmp_path: Path) -> None:
+    kinds.lay_out("k3s", tmp_path)
+    text = shown("serving-kube-apiserver.crt", folder=tmp_path / "var/lib/rancher/k3s/server/tls")
+    assert "cluster: K3s, kube-apiserver" in text
+    assert "k3s certificate rotate --service api-server" in text

@@ -129,7 +129,7 @@ class Finder:
             kind
             for kind in KINDS.values()
             if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
-            and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
+            and kind.is_on(top, homes)
         )
         self.findings.kind = next(marked, None)
         if self.findings.kind is not None and self.findings.kind.options:
@@ -161,7 +161,7 @@ class Finder:
         return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
 
     def look_beside(self, path: Path) -> None:
-        """Look at *path* and at what lies around it."""
+        """Look at *path* and at the files around it."""
         above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
         beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
         private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there

@@ -99,4 +99,4 @@ def _complain(survey: ScanResult) -> None:
     for problem in survey.problems[:MOST_PROBLEMS]:
         say(f"kcert: {described(problem)}", to=error_screen())
     if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
-        say(f"kcert: {left} more could not be read; `kcert check` judges them all.", to=error_screen())
+        say(f"kcert: {left} more could not be read; `kcert check` reports each of them.", to=error_screen())

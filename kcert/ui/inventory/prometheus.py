@@ -21,7 +21,7 @@ BINARY = False
 
 def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:
     """When each certificate begins and ends, and how many files could not be read."""
-    series = {_labels(entry): entry for entry in entries}  # a series may stand in the file but once
+    series = {_labels(entry): entry for entry in entries}  # a series may occur only once in a file
     lines = [
         *_metric("not_after_timestamp_seconds", "When the certificate ends."),
         *(_sample("not_after_timestamp_seconds", labels, entry.not_after) for labels, entry in series.items()),
