@@ -10,7 +10,7 @@ WORKERS = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 # What pytest is given, for example: make test TESTS='tests/test_faults.py -k disk'
 TESTS  ?= tests
 
-.PHONY: help demo test check labs bench endurance platforms man picture hooks format clean
+.PHONY: help demo test check thorough labs bench endurance platforms man picture hooks format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
@@ -26,6 +26,9 @@ check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.lint
+
+thorough: $(VENV)/.developer  ## the tests that `make test` leaves out: more of the same, and what takes long
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m thorough $(TESTS)
 
 labs: $(VENV)/.developer  ## every lab with 20 seeds, each way: broken, wrongly repaired, solved by hand and by kcert
 	KCERT_TESTS_THOROUGH=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/practice

@@ -210,6 +210,11 @@ class Certificate:
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
 
+    @property
+    def is_external_ca(self) -> bool:
+        """True for a CA whose key is outside the PKI folder."""
+        return self.files.key.is_absolute()
+
 
 ROOT = "root"
 """What a CA above the cluster's own is called."""

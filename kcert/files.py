@@ -1,15 +1,21 @@
-"""Reading files that may be anything: a FIFO that never answers, a device without end, a folder."""
+"""Reading files that may be anything (a FIFO, a device, a folder), their owners, and delaying signals."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import signal
 import stat
+import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from kcert.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; no key, certificate or kubeconfig comes near it."""
@@ -84,3 +90,58 @@ def mistyped(path: Path) -> Path | None:
 
 def _letters(name: str) -> str:
     return re.sub(r"\d+", "", name)
+
+
+@contextlib.contextmanager
+def defer_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP take effect behind the block.
+
+    Between a program's start and its entry in a list it would be left behind, and between two files that belong
+    together there would be half of a pair.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread alone, and only there their handlers can be set
+        return
+    came: list[int] = []
+    before = {
+        held: signal.signal(held, lambda number, _frame: came.append(number))
+        for held in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+ROOT = 0
+"""The user who may do everything (credentials(7)), and so has most to lose."""
+
+
+def is_writable_by_others(status: os.stat_result) -> bool:
+    """True where everybody, or a group other than the user's own, may write."""
+    by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
+    return by_group or bool(status.st_mode & stat.S_IWOTH)
+
+
+def foreign_owner(path: Path, *, follow: bool = True, sudo: bool = False) -> str | None:
+    """The name of the owner of *path* where that is neither kcert's user nor root.
+
+    Without *follow* a link is looked at itself. With *sudo* the user who became root by sudo(8) is not foreign either.
+    """
+    owner = path.stat(follow_symlinks=follow).st_uid
+    if owner in (ROOT, os.geteuid()) or (sudo and str(owner) == os.environ.get("SUDO_UID")):
+        return None
+    return user_name(owner)
+
+
+def user_name(user: int) -> str:
+    """The name of a user by number, for messages."""
+    import pwd  # most folders are one's own
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

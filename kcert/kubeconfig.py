@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
-from kcert import plain_yaml
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path, PurePosixPath
@@ -96,6 +94,8 @@ def opened(content: bytes) -> Embedded | None:
     """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
     if len(content) > LARGEST:
         return None
+    from kcert import plain_yaml  # most certificates are not in kubeconfigs
+
     try:
         found = plain_yaml.load(content)
         cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]

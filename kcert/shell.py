@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
-from kcert.interruptions import defer_signals
+from kcert.files import defer_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

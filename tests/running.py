@@ -14,14 +14,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from tests import starting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from _pytest.mark.structures import ParameterSet
+
+_T = TypeVar("_T")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -50,6 +54,17 @@ def program(name: str, *elsewhere: str) -> str:
     if os.environ.get(NEED_PROGRAMS) == "1":
         pytest.fail(f"{reason}, and {NEED_PROGRAMS}=1 says that it has to be", pytrace=False)
     pytest.skip(reason)
+
+
+def representatives(values: Iterable[_T], kind: Callable[[_T], object]) -> list[ParameterSet]:
+    """The parameters *values*, of which `make test` runs the first of each *kind*, and `make thorough` the others."""
+    seen: set[object] = set()
+    marked = []
+    for value in values:
+        of_kind = kind(value)
+        marked.append(pytest.param(value, marks=pytest.mark.thorough if of_kind in seen else ()))
+        seen.add(of_kind)
+    return marked
 
 
 def needs_openssl_3(why: str) -> None:

@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,6 +33,23 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 STREAMS = 3
 LONGEST_INPUT = 60_000
 """Bytes that fit into a pipe which nobody reads yet, on Linux and macOS."""
+
+CLIENT = """\
+#!{python} -IS
+import array, json, os, socket, sys
+
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect({address!r})
+    order = json.dumps({{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}).encode()
+    streams = array.array("i", [0, 1, 2])
+    connection.sendmsg([len(order).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
+    connection.sendall(order)
+    _, status = map(int, connection.makefile("rb"))
+if status < 0:
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+"""A kcert for scripts that run it many times: it has the forking process run each, with its own streams."""
 
 OTHERS = ("markdown_it", "rich.live", "rich.table", "sh", "typer.rich_utils", "yaml")
 """What kcert imports when it needs it."""
@@ -61,8 +79,7 @@ def _forker(environment: tuple[tuple[str, str], ...]) -> Path:
         assert process.stdin
         process.stdin.close()
         process.wait()
-        address.unlink()
-        address.parent.rmdir()
+        shutil.rmtree(address.parent)
 
     atexit.register(end)
     return address
@@ -82,8 +99,7 @@ def run(
     *stdout* is a descriptor for its standard output, whose text is not returned then. Raises
     subprocess.TimeoutExpired where that takes longer than *seconds*.
     """
-    base = {name: environment[name] for name in ("PATH", "LC_ALL", "PYTHONPATH") if name in environment}
-    address = _forker(tuple(base.items()))
+    address = _forker(_base(environment))
     pipes = [os.pipe() for _ in range(STREAMS)]
     (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
     with socket.socket(socket.AF_UNIX) as connection, contextlib.ExitStack() as ours:
@@ -108,6 +124,21 @@ def run(
             os.kill(process, signal.SIGKILL)
             raise subprocess.TimeoutExpired(["kcert", *arguments], seconds) from None
         return int(answers.readline()), out, err
+
+
+def program(environment: dict[str, str]) -> Path:
+    """The path of a program ``kcert`` for scripts, whose process in turn forks for each call."""
+    address = _forker(_base(environment))
+    path = address.with_name("kcert")
+    if not path.exists():
+        path.write_text(CLIENT.format(python=sys.executable, address=str(address)), encoding="utf-8")
+        path.chmod(0o755)
+    return path
+
+
+def _base(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """What the forking process itself has to have of an *environment*."""
+    return tuple((name, environment[name]) for name in ("PATH", "LC_ALL", "PYTHONPATH") if name in environment)
 
 
 def _read(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:

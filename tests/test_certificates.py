@@ -35,9 +35,13 @@ if TYPE_CHECKING:
 
     from tests.clusters import Pki
 
-PKIS = list(TABLES)
+PKIS = [pytest.param(*pair, marks=pytest.mark.thorough if pair[1] == "fixed" else ()) for pair in TABLES]
 EVERY = [
-    pytest.param(profile, size, one, id=f"{profile}-{size}-{one.file}")
+    pytest.param(
+        *(profile, size, one),
+        id=f"{profile}-{size}-{one.file}",
+        marks=pytest.mark.thorough if size == "fixed" else (),
+    )
     for (profile, size), table in TABLES.items()
     for one in table
 ]
@@ -179,7 +183,7 @@ def test_a_request_carries_the_subject_and_the_names(pki: Callable[[str, str], P
 FLAT_ENDINGS = (".crt", ".csr", ".key")
 
 
-@pytest.mark.parametrize(("profile", "size"), [pair for pair in PKIS if pair[0] != "kubeadm"])
+@pytest.mark.parametrize(("profile", "size"), [pair for pair in PKIS if pair.values[0] != "kubeadm"])
 def test_a_flat_folder_holds_four_files_a_certificate_and_nothing_else(
     pki: Callable[[str, str], Pki], profile: str, size: str
 ) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 LESSONS = HERE.parent / "kcert" / "lessons"
-RULES = HERE.parent / "kcert" / "inspect" / "rules"
+RULES = HERE.parent / "kcert" / "check"
 
 OPTIONS = {
     command: frozenset(options.split())
@@ -86,7 +86,9 @@ def test_every_command_that_runs_is_one_for_openssl_1_1_1(
 
 
 def _quoted() -> Iterator[tuple[str, str]]:
-    for path in [*sorted(LESSONS.glob("*.md")), *sorted(RULES.glob("*.py"))]:
+    files = [*sorted(LESSONS.glob("*.md")), *sorted(RULES.glob("*.py"))]
+    assert {path.suffix for path in files} == {".md", ".py"}
+    for path in files:
         for found in SHOWN.finditer(path.read_text(encoding="utf-8")):
             yield path.name, found[1]
 

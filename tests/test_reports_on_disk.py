@@ -31,7 +31,7 @@ def test_a_report_takes_the_place_of_no_other_file(
 
     ended = kcert(*command, "-o", folder / there)
 
-    assert_refused(ended, 2, f"{there} is there already and is not a report of kcert", "--force")
+    assert_refused(ended, 2, f"{there} exists and is not a report of kcert", "--force")
     assert snapshot(folder) == before
 
 

@@ -131,7 +131,9 @@ def assert_closed(found: Watched, home: Path, *expected: str) -> None:
             assert path.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.parametrize(("profile", "mask"), [("course", 0o022), ("kubeadm", 0o000)])
+@pytest.mark.parametrize(
+    ("profile", "mask"), [("course", 0o022), pytest.param("kubeadm", 0o000, marks=pytest.mark.thorough)]
+)
 def test_no_key_is_open_to_others_while_it_is_written(tmp_path: Path, profile: str, mask: int) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -11,7 +11,7 @@ from kcert.certificates import AltName, Role
 from kcert.check import bash
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
-from kcert.openssl.cnf import AUTHORITY_KEY
+from kcert.openssl.commands import AUTHORITY_KEY
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX
 from kcert.scan.fs import cluster_root_of
 

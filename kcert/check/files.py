@@ -11,8 +11,8 @@ from kcert.check import bash, corrections, fields, refusals, repairs, standards
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
-from kcert.openssl.keys import key_belongs
 from kcert.openssl.pem import Block, announced_length, armoured, pem_blocks
+from kcert.openssl.program import key_belongs
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import Content, lexists, read_file

@@ -9,8 +9,8 @@ from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
-from kcert.openssl.keys import key_belongs, public_part
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import key_belongs, public_part
 from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.check import bash
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation
-from kcert.openssl.refusals import refusals
+from kcert.openssl.verify import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

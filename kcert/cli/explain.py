@@ -27,25 +27,28 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[TOPIC]...",
-            help="Topics, chapters, or words to search for. Without any: the list of topics.",
+            help="Explain these topics or chapters, or search for a word. Default: list all topics.",
             autocompletion=_topics,
         ),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", "-s", metavar="WORDS", help="List the lessons that contain these words.")
     ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every lesson, in the order of a course.")] = False,  # noqa: A002 - the option's name
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "markdown", "html"], typer.Option("--format", help="How to print it.")
+    all: Annotated[bool, typer.Option("--all", help="Print every lesson, in the order of a course.")] = False,
+    format: Annotated[
+        Literal["text", "markdown", "html"], typer.Option("--format", help="Print the lessons in this format.")
     ] = "text",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is the screen.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
     ] = None,
     force: Force = False,
     own: Annotated[
         Path | None,
         typer.Option(
-            "--lessons", envvar="KCERT_LESSONS", metavar="FOLDER", help="Lessons in other words, which come first."
+            "--lessons",
+            envvar="KCERT_LESSONS",
+            metavar="FOLDER",
+            help="Use the lessons in this folder before the built-in ones.",
         ),
     ] = None,
     export: Annotated[

@@ -43,7 +43,7 @@ def _labs(incomplete: str) -> list[str]:
 
 
 @app.command("list")
-def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
+def list_(*, format: Format = "text") -> None:
     """Every lab: what it is about, how hard, how long, and whether it was solved in a folder below this one."""
     from kcert.practice import session
     from kcert.ui import practice
@@ -55,7 +55,7 @@ def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
 def start(
     *,
     lab: Annotated[str, typer.Argument(metavar="LAB", help="A name from `kcert practice list`.", autocompletion=_labs)],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
     seed: Seed = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Let the lab that is in the folder go, with all that was done in it.")
@@ -76,7 +76,7 @@ def start(
 
 
 @app.command("hint")
-def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's name
+def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
     """The next hint, from a nudge to the answer; each is counted."""
     from kcert.ui import practice
 
@@ -86,7 +86,7 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's 
 
 
 @app.command("check")
-def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
+def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:
     """Try what has to work: status 0 where the lab is solved, 1 where not."""
     from kcert.openssl import program
     from kcert.ui import practice
@@ -100,8 +100,8 @@ def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Pro
 @app.command("solution")
 def solution(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
-    format: Annotated[  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
+    format: Annotated[
         Literal["text", "sh"], typer.Option("--format", help="sh: a bash script to be run in the lab's folder.")
     ] = "text",
 ) -> None:
@@ -118,7 +118,7 @@ def answer(
     *,
     number: Annotated[int, typer.Argument(metavar="N", help="The question's number.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The answer, in quotes where it has blanks.")],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
 ) -> None:
     """Answer a question: status 0 where it is right, 1 where not."""
     from kcert.ui import practice
@@ -130,7 +130,7 @@ def answer(
 
 
 @app.command("reset")
-def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:  # noqa: A002 - the option's name
+def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:
     """Begin the same lab again: same seed, all files as they were; what you added is gone."""
     from kcert.openssl import program
     from kcert.practice import session
@@ -142,7 +142,7 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
 @app.command("exam")
 def exam(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
     minutes: Annotated[
         int | None, typer.Option("--minutes", metavar="N", help="How long it goes on.", show_default="30")
     ] = None,
@@ -162,7 +162,7 @@ def exam(
             "--seal", help="Hide what the tasks are until the exam is over; asks for a word that proves the results."
         ),
     ] = False,
-    format: Format = "text",  # noqa: A002 - the option's name
+    format: Format = "text",
     openssl: Program = "openssl",
 ) -> None:
     """Several labs against the clock; run it again to see what is left, and in the end the score."""
@@ -202,7 +202,7 @@ def report(
     seal: Annotated[
         bool, typer.Option("--seal", help="Ask for the word of the sealed exams, and check their seals with it.")
     ] = False,
-    format: Annotated[  # noqa: A002 - the option's name
+    format: Annotated[
         Literal["text", "csv", "json", "html"], typer.Option("--format", help="How to print it.")
     ] = "text",
     openssl: Program = "openssl",

@@ -5,15 +5,58 @@ A ``Cluster`` is always valid: ``kcert.config.file`` builds it from kcert.yaml a
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from kcert.config.version import STABLE, Version
+from kcert.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.certificates import AltName, Key
+
+_FORM = re.compile(r"v?1\.(0|[1-9][0-9]{0,2})(?:\.(0|[1-9][0-9]{0,2}))?")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """A release of Kubernetes 1: the minor number, and the patch."""
+
+    minor: int
+    patch: int = 0
+
+    def __str__(self) -> str:
+        return f"1.{self.minor}" + (f".{self.patch}" if self.patch else "")
+
+
+STABLE = Version(37)
+"""What is printed for where nobody says otherwise; the newest release whose options are known here."""
+
+DUAL_STACK = Version(21)
+"""From here on two ranges of services and two addresses of a node are taken as they are; before, a feature gate is in
+the way (https://kubernetes.io/docs/concepts/services-networking/dual-stack/, "Feature gates")."""
+
+OLDEST = Version(16)
+"""Older releases have options that are not known here."""
+
+
+def release(text: str) -> Version | str:
+    """Return the release that *text* names (1.34, v1.34.2), or the reason why it is refused."""
+    found = _FORM.fullmatch(text)
+    if not found:
+        return f"expected a release of Kubernetes, for example {STABLE} or v1.29.4"
+    version = Version(int(found[1]), int(found[2] or 0))
+    return version if version >= OLDEST else f"kcert knows the options of Kubernetes {OLDEST} and newer"
+
+
+def version(text: str) -> Version:
+    """Return the release that --kubernetes-version names; raises InputError for any other text."""
+    found = release(text)
+    if isinstance(found, str):
+        raise InputError(f"--kubernetes-version {text!a} is not accepted: {found}.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -57,11 +100,10 @@ class Lifetimes:
     leaf: int
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Protocol):
     """What a profile fills in where kcert.yaml says nothing."""
 
-    days: Lifetimes
+    lifetimes: Lifetimes
     key: Key
 
 
@@ -121,3 +163,134 @@ class Cluster:
 def url(address: str, port: int) -> str:
     """An https URL; an IPv6 address goes into brackets (RFC 3986, section 3.2.2)."""
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+
+
+COMMON_NAME_LENGTH = 64
+"""Longest common name and organization: RFC 5280, appendix A.1 (ub-common-name, ub-organization-name)."""
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.@:-]*[A-Za-z0-9_])?")
+_CONTEXT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.@-]*[A-Za-z0-9])?")
+
+
+def check_host_name(value: str) -> str | None:
+    """Return why *value* is not a DNS subdomain in lower case (RFC 1123), as node names are; None if it is."""
+    if value != value.lower():
+        return f"Kubernetes takes host names in lower case only: write {value.lower()!a}"
+    if len(value) > 253 or not all(_LABEL.fullmatch(label) for label in value.split(".")):
+        return (
+            "a host name is made of a-z, 0-9 and -, in parts joined by dots, each beginning and ending with a-z or 0-9"
+        )
+    if _looks_like_address(value):
+        return "an address is not a name: give the host a name, and put the address under ip"
+    return None
+
+
+def check_dns_name(value: str) -> str | None:
+    """Return why *value* cannot be among extra_sans: a host name, or ``*.`` and a host name; None if it can."""
+    return check_host_name(value.removeprefix("*."))
+
+
+def check_user_name(value: str) -> str | None:
+    """Return why *value* cannot be a user or a group; None if it can. The subject and a file name hold it."""
+    if not _USER.fullmatch(value) or ".." in value:
+        return (
+            "letters, digits and _ . @ : - are accepted, and the first and last are a letter, a digit or _"
+            " (anything else could mean something to openssl's -subj, to an openssl.cnf or to a path)"
+        )
+    if len(value) > COMMON_NAME_LENGTH:
+        return f"a subject holds at most {COMMON_NAME_LENGTH} characters for it, this has {len(value)}"
+    return None
+
+
+def check_group_name(value: str) -> str | None:
+    """Return why *value* cannot be a group; None if it can. It goes into the subject alone, so blanks may be in it."""
+    if "  " in value:
+        return "two blanks in a row are not accepted, because they are easily lost"
+    if value != value.strip():
+        return "blanks at its beginning and end are not accepted"
+    return check_user_name(value.replace(" ", ""))
+
+
+def check_context_name(value: str) -> str | None:
+    """Return why *value* cannot be the name of a cluster or a context in kubeconfigs; None if it can."""
+    if not _CONTEXT.fullmatch(value) or len(value) > 253:
+        return "letters, digits and _ . @ - are accepted, and the first and last are a letter or a digit"
+    return None
+
+
+def check_address(value: str) -> str | None:
+    """Return why *value* is not an IPv4 or IPv6 address that a host can have; None if it is."""
+    try:
+        parsed = ipaddress.ip_address(value)
+    except ValueError:
+        return "an address looks like 192.168.56.11 or fd00::11"
+    if getattr(parsed, "scope_id", None):
+        return "an address with a zone (%) is known on one machine only and cannot stand in a certificate"
+    if parsed.version == 6 and parsed.ipv4_mapped:
+        return f"this is an IPv4 address in disguise: write {str(parsed.ipv4_mapped)!a}"
+    if parsed.is_unspecified or parsed.is_multicast:
+        return "no host can be reached at this address"
+    return None
+
+
+def check_network(value: str) -> str | None:
+    """Return why *value* is not a range of at least eight service addresses, as kube-apiserver requires."""
+    try:
+        parsed = ipaddress.ip_network(value)
+    except ValueError:
+        return _why_no_network(value)
+    if "/" not in value:
+        length = 112 if parsed.version == 6 else 16
+        begins = ipaddress.ip_network(f"{value}/{length}", strict=False)
+        return f"a range says behind a slash how long its prefix is: write {str(begins)!a}"
+    if parsed.num_addresses < 8:
+        return "kube-apiserver wants a range of eight addresses or more"
+    return None
+
+
+def _why_no_network(value: str) -> str:
+    try:
+        begins = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return "a range looks like 10.96.0.0/16 or fd00:10:96::/112"
+    return f"the range that holds it begins at its first address: write {str(begins)!a}"
+
+
+def _looks_like_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def check_machines(cluster: Cluster) -> None:
+    """Raise InputError where a machine that is in several lists has other addresses in each of them."""
+    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+    seen: dict[str, tuple[str, Host]] = {}
+    for key, hosts in lists.items():
+        for host in hosts:
+            first, other = seen.setdefault(host.name, (key, host))
+            if set(other.addresses) != set(host.addresses):
+                line = f"line {other.line}" if other.line else "kcert's defaults"
+                raise InputError(
+                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
+                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
+                    "have to be the same, or the names others."
+                )
+
+
+def check_services(cluster: Cluster, where: str) -> None:
+    """Raise InputError for a service address that is also the address of a host; *where* is the place in the file."""
+    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
+    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
+    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
+    for host in hosts:
+        for address in host.addresses:
+            for network in networks:
+                if ipaddress.ip_address(address) in network:
+                    raise InputError(
+                        f"{where or cluster.place(host.line)}the services' range {network} contains {address}, the "
+                        f"address of {host.name}; use a range without any host."
+                    )

@@ -9,21 +9,149 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from kcert import plain_yaml
 from kcert.certificates import AltName, Key
-from kcert.config import ApiServer, Cluster, Defaults, Host, Lifetimes, User, names
-from kcert.config.value import Value
-from kcert.config.version import STABLE, Version, release
-from kcert.errors import InputError
+from kcert.config import (
+    STABLE,
+    ApiServer,
+    Cluster,
+    Defaults,
+    Host,
+    Lifetimes,
+    User,
+    Version,
+    check_address,
+    check_context_name,
+    check_dns_name,
+    check_group_name,
+    check_host_name,
+    check_machines,
+    check_network,
+    check_services,
+    check_user_name,
+    release,
+)
+from kcert.errors import InputError, did_you_mean, sentence
 from kcert.files import open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    import yaml
+
+_TYPES = {
+    "tag:yaml.org,2002:str": "text",
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number with a fraction",
+    "tag:yaml.org,2002:bool": "yes or no",
+    "tag:yaml.org,2002:null": "nothing",
+    "tag:yaml.org,2002:seq": "a list",
+    "tag:yaml.org,2002:map": "a group of keys",
+    "tag:yaml.org,2002:timestamp": "a date",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One place in the file: the YAML node, where it stands, and how it is called in messages."""
+
+    node: yaml.Node
+    path: str
+    file: Path
+
+    @property
+    def line(self) -> int:
+        """The line of the file, counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def kind(self) -> str:
+        """What YAML takes it for, in words."""
+        return _TYPES.get(self.node.tag, self.node.tag)
+
+    @property
+    def shown(self) -> str:
+        """The value as messages show it, with nothing in it that could upset a terminal."""
+        text = str(self.node.value) if isinstance(self.node.value, str) else self.kind
+        return ascii(text if len(text) <= 80 else text[:77] + "...")
+
+    def refuse(self, why: str) -> InputError:
+        """The error that this value cannot be taken."""
+        where = f"{self.path}: " if self.path else ""
+        return InputError(f"{self.file}:{self.line}: {where}{sentence(why)}")
+
+    def text(self, reason: Callable[[str], str | None]) -> str:
+        """The value as text for which *reason* finds nothing to say."""
+        if self.kind in ("a list", "a group of keys"):
+            raise self.refuse(f"one value belongs here, this is {self.kind}")
+        value = str(self.node.value)
+        if self.kind != "text":
+            raise self.refuse(f"{self.shown} is read by YAML as {self.kind}, text belongs here (write it in quotes)")
+        if why := reason(value):
+            raise self.refuse(f"{self.shown} is not accepted: {why}")
+        return value
+
+    def number(self, least: int, most: int, unit: str) -> int:
+        """The value as a whole number from *least* to *most*."""
+        accepted = f"a whole number from {least} to {most} belongs here ({unit})"
+        if self.kind != "a number":
+            raise self.refuse(f"{self.shown} is {self.kind}; {accepted}")
+        digits = str(self.node.value)
+        # YAML 1.1 also reads 017, 0x1F, 1_000 and 1:30 as numbers, and not as they look: only plain ones are taken.
+        plain = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+        if not plain or len(digits) > 9 or not least <= int(digits) <= most:
+            raise self.refuse(f"{self.shown} is not accepted; {accepted}")
+        return int(digits)
+
+    def yes_or_no(self) -> bool:
+        """The value as true or false."""
+        if self.kind != "yes or no":
+            raise self.refuse(f"{self.shown} is not accepted: expected true or false")
+        return str(self.node.value).lower() in ("true", "yes", "on", "y")
+
+    def choice(self, accepted: tuple[str, ...]) -> str:
+        """The value as one of *accepted*."""
+        return self.text(lambda value: None if value in accepted else f"accepted are {', '.join(accepted)}")
+
+    def items(self) -> list[Value]:
+        """The values of a list; none for a key that is there without a value."""
+        if self.kind == "nothing":
+            return []
+        if self.kind != "a list":
+            raise self.refuse(f"a list belongs here, this is {self.kind}")
+        return [Value(node, f"{self.path}[{count}]", self.file) for count, node in enumerate(self.node.value)]
+
+    def one_or_more(self) -> list[Value]:
+        """One value or a list of them."""
+        values = self.items() if self.kind == "a list" else [self]
+        if not values:
+            raise self.refuse("the list is empty, at least one value belongs here")
+        return values
+
+    def fields(self, known: tuple[str, ...]) -> dict[str, Value]:
+        """The values of a group of keys, of which only those in *known* may occur, each once."""
+        if self.kind != "a group of keys":
+            raise self.refuse(f"a group of keys belongs here ({', '.join(known)}), this is {self.kind}")
+        found: dict[str, Value] = {}
+        for key_node, value_node in self.node.value:
+            key = Value(key_node, self.path or "key", self.file)
+            name = str(key_node.value)
+            if key.kind != "text" or name not in known:
+                raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
+            path = f"{self.path}.{name}" if self.path else name
+            if name in found:
+                raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {found[name].line}")
+            found[name] = Value(value_node, path, self.file)
+        return found
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    accepted = ", ".join(known)
+    return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"
 
 
 LARGEST_FILE = 4 * 1024 * 1024  # bytes; a cluster of thousands of nodes fits into one
@@ -72,6 +200,8 @@ def _read(path: Path) -> str:
 
 
 def _composed(text: str, path: Path) -> Value | None:
+    from kcert import plain_yaml  # the built-in example needs none
+
     try:
         node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
@@ -84,19 +214,8 @@ def _composed(text: str, path: Path) -> Value | None:
 
 
 _KEYS = (
-    "cluster",
-    "profile",
-    "api_server",
-    "service_cidr",
-    "dns_domain",
-    "control_plane",
-    "nodes",
-    "etcd",
-    "users",
-    "key",
-    "days",
-    "kubernetes_version",
-    "fix_known_issues",
+    *("cluster", "profile", "api_server", "service_cidr", "dns_domain", "control_plane", "nodes"),
+    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues"),
 )
 
 
@@ -122,7 +241,7 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
     first_host: tuple[Host, ...] = (Host("controlplane01", local),)
     first_node: tuple[Host, ...] = (Host("node01", local),)
     services: tuple[str, ...] = ("10.96.0.0/16",)
-    name = asked.get("cluster", lambda value: value.text(names.context_name), "kubernetes", "cluster kubernetes")
+    name = asked.get("cluster", lambda value: value.text(check_context_name), "kubernetes", "cluster kubernetes")
     profile = asked.get("profile", lambda value: value.choice(tuple(defaults)), "course", "profile course")
     control_plane = asked.get(
         "control_plane",
@@ -145,20 +264,21 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
         api_server=api_server,
         service_cidrs=cidrs,
         dns_domain=asked.get(
-            "dns_domain", lambda value: value.text(names.host_name), "cluster.local", "domain cluster.local"
+            "dns_domain", lambda value: value.text(check_host_name), "cluster.local", "domain cluster.local"
         ),
         control_plane=control_plane,
         nodes=nodes,
         etcd=asked.get("etcd", _hosts, (), "") or control_plane,
         users=asked.get("users", _users, (), ""),
         key=asked.get("key", _key, own.key, f"{own.key.algorithm.upper()} keys of {own.key.bits} bits"),
-        days=asked.get("days", lambda value: _days(value, own.days), own.days, ""),
+        days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
         kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
         fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
         source=source,
     )
-    _check_machines(cluster)
-    _check_services_apart(cluster, found.get("service_cidr"))
+    check_machines(cluster)
+    cidr = found.get("service_cidr")
+    check_services(cluster, f"{cidr.file}:{cidr.line}: service_cidr: " if cidr else "")
     return replace(cluster, defaults=tuple(asked.taken))
 
 
@@ -183,7 +303,7 @@ def _host(value: Value, keys: tuple[str, ...]) -> Host:
         if key not in found:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
     bootstrap = found["bootstrap"].yes_or_no() if "bootstrap" in found else False
-    return Host(found["name"].text(names.host_name), _addresses(found["ip"]), bootstrap, value.line)
+    return Host(found["name"].text(check_host_name), _addresses(found["ip"]), bootstrap, value.line)
 
 
 def _release(value: Value) -> Version:
@@ -198,7 +318,7 @@ def _release(value: Value) -> Version:
 
 def _addresses(value: Value) -> tuple[str, ...]:
     items = value.one_or_more()
-    addresses = tuple(str(ipaddress.ip_address(item.text(names.address))) for item in items)
+    addresses = tuple(str(ipaddress.ip_address(item.text(check_address))) for item in items)
     _refuse_twins(zip(items, addresses, strict=True), "the address")
     return addresses
 
@@ -218,16 +338,16 @@ def _users(value: Value) -> tuple[User, ...]:
         if "name" not in found:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
         groups = found["groups"].items() if "groups" in found else []
-        named = [(group, group.text(names.group_name)) for group in groups]
+        named = [(group, group.text(check_group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
-        users.append(User(found["name"].text(names.user_name), tuple(group for _, group in named), item.line))
+        users.append(User(found["name"].text(check_user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
     return tuple(users)
 
 
 def _api_server(value: Value, first: Host) -> ApiServer:
     found = value.fields(("host", "ip", "port", "extra_sans"))
-    host = found["host"].text(names.host_name) if "host" in found else None
+    host = found["host"].text(check_host_name) if "host" in found else None
     addresses = _addresses(found["ip"]) if "ip" in found else ()
     if not host and not addresses:
         host, addresses = first.name, first.addresses
@@ -241,14 +361,14 @@ def _api_server(value: Value, first: Host) -> ApiServer:
 
 def _alt_name(value: Value) -> AltName:
     text = str(value.node.value)
-    if names.address(text) is None:
-        return AltName("IP", str(ipaddress.ip_address(value.text(names.address))))
-    return AltName("DNS", value.text(names.alternative_dns_name))
+    if check_address(text) is None:
+        return AltName("IP", str(ipaddress.ip_address(value.text(check_address))))
+    return AltName("DNS", value.text(check_dns_name))
 
 
 def _networks(value: Value) -> tuple[str, ...]:
     items = value.one_or_more()
-    networks = tuple(str(ipaddress.ip_network(item.text(names.network))) for item in items)
+    networks = tuple(str(ipaddress.ip_network(item.text(check_network))) for item in items)
     families = [ipaddress.ip_network(network).version for network in networks]
     if len(set(families)) < len(families):
         raise value.refuse("kube-apiserver takes one range, or two of which one is IPv4 and one IPv6")
@@ -279,35 +399,3 @@ def _days(value: Value, default: Lifetimes) -> Lifetimes:
             f" or ca at least {leaf}"
         )
     return Lifetimes(ca, leaf)
-
-
-def _check_machines(cluster: Cluster) -> None:
-    """A machine may be in several lists, but then it is the same one in each of them."""
-    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
-    seen: dict[str, tuple[str, Host]] = {}
-    for key, hosts in lists.items():
-        for host in hosts:
-            first, other = seen.setdefault(host.name, (key, host))
-            if set(other.addresses) != set(host.addresses):
-                line = f"line {other.line}" if other.line else "kcert's defaults"
-                raise InputError(
-                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
-                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
-                    "have to be the same, or the names others."
-                )
-
-
-def _check_services_apart(cluster: Cluster, value: Value | None) -> None:
-    """A service address that is also a host's could reach either of them."""
-    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
-    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
-    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
-    for host in hosts:
-        for address in host.addresses:
-            for network in networks:
-                if ipaddress.ip_address(address) in network:
-                    where = f"{value.file}:{value.line}: service_cidr: " if value else cluster.place(host.line)
-                    raise InputError(
-                        f"{where}the services' range {network} holds {address}, which is {host.name}'s own address;"
-                        " a range that no host is in belongs here."
-                    )

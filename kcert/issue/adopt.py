@@ -5,61 +5,91 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kcert import profiles
-from kcert.adoption import adopted
-from kcert.certificates import Key, Kind, Subject, Usages
-from kcert.config import names as config_names
+from kcert.certificates import AltName, Key, Kind, Subject, Usages
+from kcert.config import check_user_name
 from kcert.errors import InputError, MachineError
 from kcert.files import read_regular
+from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
-from kcert.openssl.cnf import writable
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
+from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries
+from kcert.store.memory import recall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from kcert.certificates import AltName, Certificate
+    from kcert.certificates import Certificate, Files
     from kcert.config import Cluster
-    from kcert.openssl.x509 import PublicKey
-
-_CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
 
-def spec_from_x509(certificate: Certificate, found: X509) -> Certificate:
-    """*certificate* with subject, names, usages and key as *found*, the old one, has them.
+def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """Return *certificates* with the files that are theirs in the PKI folder *root*, whatever tool named them.
 
-    Raises InputError for an old one that is of another nature than it should be, or that cannot be written
-    down for openssl again.
+    What was asked for on the command line, and is remembered in the folder, takes the place of what kcert.yaml says.
     """
-    name = certificate.name
-    if bool(found.ca) and certificate.kind is not Kind.CA:
-        raise InputError(
-            f"what lies there as {name} is the certificate of a CA, which {name} must not be: "
-            f"`kcert renew {name} --stale` makes it as kcert.yaml wants it."
-        )
-    for one in found.alt_names:
-        _check(name, one)
-    kind = kind_of(found) if certificate.kind is not Kind.CA else Kind.CA
-    taken = replace(
-        certificate,
-        kind=kind,
-        subject=subject_of(found),
-        alt_names=tuple(dict.fromkeys(found.alt_names)),
-        key=key_of(found),
+    requests = recall(root / OWN_FOLDER).requests
+    named = (
+        replace(spec, files=_files_at(root, spec)) if spec.files.crt and not spec.files.kubeconfig else spec
+        for spec in certificates
     )
-    return taken if _is_usual(taken, found) else replace(taken, usages=_usages(taken, found))
+    return tuple(with_request(spec, requests[spec.name]) if spec.name in requests else spec for spec in named)
 
 
-def key_of(found: X509) -> Key:
-    """The key of a certificate, as one would ask for it."""
-    public = found.public_key
-    return Key("rsa", public.bits) if public.algorithm == "rsa" else Key("ecdsa", curve=str(public.curve))
+def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
+    """Return *spec* with what was asked for on the command line: ``cn``, ``sans``, ``key`` and ``days``.
+
+    A value that no option accepts is left out: the file may have been changed by hand.
+    """
+    subject, cn, days = spec.subject, request.get("cn"), request.get("days")
+    if subject and isinstance(cn, str):
+        subject = Subject(cn, subject.organizations)
+    sans = [AltName(*map(str, san)) for san in request.get("sans", ()) if isinstance(san, list) and len(san) == 2]
+    key = key_of_text(str(request.get("key"))) or spec.key
+    usages = spec.usages
+    if sans and spec.kind is Kind.CLIENT and usages is None:
+        # The openssl.cnf of a client has no SANs.
+        encrypts = ("keyEncipherment",) if key.algorithm == "rsa" else ()
+        usages = Usages(("digitalSignature", *encrypts), ("clientAuth",))
+    return replace(
+        spec,
+        usages=usages,
+        subject=subject,
+        alt_names=tuple(dict.fromkeys((*spec.alt_names, *sans))),
+        key=key,
+        days=days if isinstance(days, int) and days > 0 else spec.days,
+    )
+
+
+def key_of_text(text: str) -> Key | None:
+    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None where it is neither."""
+    algorithm, _, size = text.partition(":")
+    if algorithm == "rsa" and size.isascii() and size.isdecimal() and 2048 <= int(size) <= 8192:
+        return Key("rsa", int(size))
+    return Key("ecdsa", curve=size) if algorithm == "ecdsa" and size in ("P-256", "P-384") else None
+
+
+def _files_at(root: Path, certificate: Certificate) -> Files:
+    files = certificate.files
+    crt, private = files.crt, files.key.parent / "private" / files.key.name
+    assert crt and files.csr
+    if (root / crt).exists() or (root / files.key).exists():
+        away = not (root / files.key).exists() and (root / private).exists()
+        return replace(files, key=private) if away else files
+    pem, pem_key = crt.with_suffix(".pem"), crt.with_name(f"{crt.stem}-key.pem")
+    # A CA's key is often somewhere else; a leaf in one file with its key is not cfssl's.
+    if (root / pem).exists() and (certificate.kind is Kind.CA or (root / pem_key).exists()):
+        return replace(files, crt=pem, key=pem_key)
+    issued = crt.parent / "issued" / crt.name
+    if (root / issued).exists():
+        return replace(files, crt=issued, key=private, csr=crt.parent / "reqs" / f"{crt.stem}.req")
+    return files
 
 
 def known_files(root: Path) -> frozenset[str]:
@@ -80,70 +110,6 @@ def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bo
         inside = opened(content)
         content = inside.crt if inside else b""
     return hashlib.sha256(content).hexdigest() in known
-
-
-def _check(name: str, one: AltName) -> None:
-    if not writable(one):
-        raise InputError(
-            f"the old certificate of {name} has the name {str(one)!a}, which cannot be written into an openssl.cnf: "
-            "renew it with the tool that made it."
-        )
-
-
-def subject_of(found: X509) -> Subject:
-    """Return the subject of a certificate, with parts that kcert does not make word for word."""
-    subject = Subject(found.subject.common_name or "", found.subject.organizations)
-    return subject if subject.parts == found.subject.parts else replace(subject, given=found.subject.parts)
-
-
-def kind_of(found: X509) -> Kind:
-    """Return the kind of a leaf by what it may be used for."""
-    if found.may_serve and found.may_dial:
-        return Kind.PEER
-    return Kind.SERVER if found.may_serve else Kind.CLIENT
-
-
-def _is_usual(taken: Certificate, found: X509) -> bool:
-    """Whether the template of its kind says just what *found* says."""
-    if not (found.basic_constraints_critical and found.key_usage_critical and found.path_length is None):
-        return False
-    uses, extended = set(found.key_usage or ()), set(found.extended_key_usage or ())
-    if taken.kind is Kind.CA:
-        # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
-        usual = uses == set(_CA_USES) and found.subject_key_id == _identifier(found.public_key)
-        return usual and not extended and not taken.alt_names
-    return (
-        uses == ({"digitalSignature", "keyEncipherment"} if taken.key.algorithm == "rsa" else {"digitalSignature"})
-        and extended == {use for use, has in _EXTENDED.items() if getattr(taken.kind, has)}
-        and bool(taken.alt_names) == taken.kind.is_server
-    )
-
-
-_EXTENDED = {"serverAuth": "is_server", "clientAuth": "is_client"}
-
-
-def _identifier(public: PublicKey) -> str:
-    """The subject key identifier that openssl writes: SHA-1 of the public key (RFC 5280, section 4.2.1.2, method 1)."""
-    material = bytes.fromhex(public.material)
-    if public.algorithm == "rsa":
-        # A list of modulus and exponent, which nearly always is 65537; of another the identifier is kept as it is.
-        material = _der(0x30, _der(0x02, b"\0" + material) + _der(0x02, b"\x01\0\x01"))
-    return hashlib.sha1(material, usedforsecurity=False).hexdigest()
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
-
-
-def _usages(taken: Certificate, found: X509) -> Usages:
-    if taken.kind is Kind.CA:
-        uses = found.key_usage if found.key_usage and "keyCertSign" in found.key_usage else _CA_USES
-        return Usages(uses, found.extended_key_usage, True, found.path_length, found.subject_key_id)
-    return Usages(found.key_usage, found.extended_key_usage, found.key_usage_critical, None)
 
 
 def unmanaged(
@@ -199,10 +165,12 @@ def unmanaged_users(
 
 
 def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
-    if config_names.user_name(name):
+    if check_user_name(name):
         return None
+    from kcert.issue.discovery import spec_from_x509
+
     try:
-        (certificate,) = adopted(root, (profiles.user(cluster, name, ()),))
+        (certificate,) = detect_files(root, (profiles.user(cluster, name, ()),))
     except InputError:
         return None  # a name that something else has here
     files = certificate.files
@@ -218,3 +186,49 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
     if not isinstance(one, X509) or one.ca:
         return None
     return spec_from_x509(certificate, one)
+
+
+def describes(cluster: Cluster, root: Path) -> bool:
+    """Whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
+
+    A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
+    made for it, and for one whose certificates are as the example wants them; a server's certificate with other SANs,
+    or a CA or server that the example does not have, belongs to another cluster.
+    """
+    if cluster.source is not None or not _holds_anything(root) or recall(root / OWN_FOLDER).example:
+        return True
+    from kcert.issue.discovery import read_folder
+
+    specs = detect_files(root, profiles.certificates(cluster))
+    found = [status for status in status_of(root, specs).values() if status.found]
+    if any(status.lacks_sans for status in found):
+        return False
+    files = read_folder(root)
+    known, made = {str(spec.files.primary) for spec in specs}, known_files(root)
+    others = [file for file in files if str(file.name) not in known and file.sha256 not in made]
+    uses = [file.x509.extended_key_usage or () for file in others]
+    if any(file.x509.ca for file in others) or any("serverAuth" in use for use in uses):
+        return False
+    return bool(found) or not files
+
+
+def _holds_anything(root: Path) -> bool:
+    """Whether there is anything in *root* besides kcert's own folder."""
+    try:
+        return any(path.name != OWN_FOLDER for path in root.iterdir())
+    except OSError:
+        return False
+
+
+def require_described(cluster: Cluster, root: Path) -> None:
+    """Raise InputError where there is no kcert.yaml, and *root* holds the certificates of another cluster."""
+    if not describes(cluster, root):
+        raise InputError(undescribed(root))
+
+
+def undescribed(root: Path) -> str:
+    """Return what to do about a PKI folder that no kcert.yaml describes."""
+    return (
+        f"the certificates in {root} are not those of the built-in example, and there is no kcert.yaml that describes "
+        f"them. Use --config FILE to name it, or write one: `kcert init --from {quote(str(root))}`."
+    )

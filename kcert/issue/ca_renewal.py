@@ -9,8 +9,7 @@ from kcert.certificates import Kind, new_ca_only_path
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import checks, external_ca
-from kcert.issue.adopt import key_of, spec_from_x509
-from kcert.issue.embedded import Kubeconfigs
+from kcert.issue.discovery import key_of, spec_from_x509
 from kcert.issue.plan import (
     RenewalSource,
     plan_import,
@@ -20,7 +19,8 @@ from kcert.issue.plan import (
     plan_rotation_start,
 )
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
-from kcert.openssl.keys import same_key
+from kcert.issue.steps import Kubeconfigs
+from kcert.openssl.program import same_key
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,7 +63,7 @@ class RenewalPlanner:
             )
         if self.renewal.complete_rotation:
             return self._complete_rotation(status, found)
-        if external_ca.is_external_ca(spec):
+        if spec.is_external_ca:
             return self._import(spec, found)
         if not (found.ca or found.self_issued):
             raise InputError(

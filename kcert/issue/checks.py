@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue.passphrase import CA_KEY, ROOT_KEY
+from kcert.issue.context import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
-from kcert.openssl.keys import key_belongs, public_material
 from kcert.openssl.pem import is_encrypted, pem_blocks
+from kcert.openssl.program import key_belongs, public_material
 from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kcert import plain_yaml, profiles
-from kcert.adoption import adopted
 from kcert.certificates import Kind, Role
-from kcert.config import ApiServer, Host, Lifetimes, User, example, names
+from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue.adopt import kind_of
-from kcert.issue.discovery import CertificateFile, read_folder
+from kcert.issue.adopt import detect_files
+from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
 
@@ -55,7 +54,7 @@ class Description:
 
     def matching(self) -> tuple[int, list[str]]:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
-        specs = adopted(self.root, profiles.certificates(self.cluster))
+        specs = detect_files(self.root, profiles.certificates(self.cluster))
         found = [status for status in status_of(self.root, specs).values() if status.found]
         other = [f"{status.certificate.name}: {status.blocking}" for status in found if status.blocking]
         return len(found) - len(other), other
@@ -129,7 +128,7 @@ class _Describer:
             url = urlsplit(file.server)
             if url.hostname and not _is_loopback(url.hostname):
                 servers[f"{url.hostname} {url.port or 443}"] += 1
-        name = next((name for name, _ in clusters.most_common() if not names.context_name(name)), "")
+        name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
         if not servers:
             self.unknown.append("no kubeconfig names the API server, so its address is an example.")
             return self.example.api_server, name
@@ -142,7 +141,7 @@ class _Describer:
         found = [host for file in self.leaves if (host := self._etcd_host(file))]
         if found:
             return tuple({host.name: host for host in found}.values())
-        given = [san.value for san in sans if san.type == "DNS" and not names.host_name(san.value)]
+        given = [san.value for san in sans if san.type == "DNS" and not check_host_name(san.value)]
         hosts = [name for name in given if name not in ("kubernetes", "localhost", api.host) and "." not in name]
         all_of_them = [san.value for san in sans if san.type == "IP" and not _is_loopback(san.value)]
         addresses = [address for address in all_of_them if address not in others] or list(api.addresses)
@@ -158,7 +157,7 @@ class _Describer:
             return None
         if not kind_of(file.x509).is_server:
             return None
-        dns = [san.value for san in file.x509.alt_names if san.type == "DNS" and not names.host_name(san.value)]
+        dns = [san.value for san in file.x509.alt_names if san.type == "DNS" and not check_host_name(san.value)]
         addresses, own = _addresses(file), [name for name in dns if name != "localhost"]
         return Host(own[0], addresses) if len(own) == 1 and addresses else None
 
@@ -194,12 +193,11 @@ class _Describer:
         for name, addresses in found.items():
             if not addresses and name not in own:
                 self.unknown.append(f"the node {name!a} is left out, because no certificate has its address.")
-        return tuple(
-            Host(name, addresses) for name, addresses in found.items() if addresses and not names.host_name(name)
-        )
+        hosts = ((name, ips) for name, ips in found.items() if ips and not check_host_name(name))
+        return tuple(Host(name, ips) for name, ips in hosts)
 
     def _key(self) -> Key:
-        from kcert.issue.adopt import key_of
+        from kcert.issue.discovery import key_of
 
         keys = Counter(key_of(file.x509) for file in self.leaves or self.files)
         usual = [key for key, _ in keys.most_common() if key.algorithm == "rsa" or key.curve in ("P-256", "P-384")]
@@ -224,7 +222,7 @@ class _Describer:
             except InputError:
                 continue
             for folder in folders:
-                found = status_of(folder, adopted(folder, specs)).values()
+                found = status_of(folder, detect_files(folder, specs)).values()
                 there = sum(status.state is not State.MISSING for status in found)
                 score = there, sum(there and not status.reasons for status in found)
                 if score > best:
@@ -237,17 +235,17 @@ class _Describer:
 
     def _users(self, root: Path, cluster: Cluster) -> Iterator[User]:
         """Yield the users of client certificates that the profile does not have."""
-        known = {str(spec.files.primary) for spec in adopted(root, profiles.certificates(cluster))}
+        known = {str(spec.files.primary) for spec in detect_files(root, profiles.certificates(cluster))}
         seen: set[str] = set()
         for file in self.leaves:
             subject = file.x509.subject
             name = subject.common_name or ""
             path = str((self.folder / file.name).relative_to(root))
             mine = path in known or name in seen or name.startswith(_COMPONENT_USERS) or file.server
-            if mine or kind_of(file.x509) is not Kind.CLIENT or names.user_name(name) or file.name.stem != name:
+            if mine or kind_of(file.x509) is not Kind.CLIENT or check_user_name(name) or file.name.stem != name:
                 continue
             seen.add(name)
-            yield User(name, tuple(group for group in subject.organizations if not names.user_name(group)))
+            yield User(name, tuple(group for group in subject.organizations if not check_user_name(group)))
 
     def _with_extra_sans(self, cluster: Cluster, sans: tuple[AltName, ...]) -> Cluster:
         spec = self._spec_of(cluster, Role.APISERVER)

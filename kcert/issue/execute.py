@@ -18,8 +18,8 @@ from kcert.issue.checks import open_key
 from kcert.issue.context import Issued
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
-from kcert.openssl.keys import key_belongs
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 

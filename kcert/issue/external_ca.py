@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Certificate, Files, Kind, Role, Subject, chain_of, root_beside
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue.status import State, status_of
+from kcert.issue.status import State, mark_intermediate, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
 
@@ -69,11 +69,6 @@ def _external(ca: Certificate, folder: Path) -> Certificate:
     return replace(ca, issuer=None, files=replace(files, key=key, cnf=None, csr=None))
 
 
-def is_external_ca(certificate: Certificate) -> bool:
-    """Whether it is a CA whose key is outside the PKI folder."""
-    return certificate.files.key.is_absolute()
-
-
 def source(ca: Certificate) -> PurePosixPath:
     """Return where the certificate of an external CA is: beside its key."""
     return ca.files.key.with_suffix(".crt")
@@ -106,13 +101,6 @@ def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
     there = replace(ca, files=replace(ca.files, crt=source(ca)))
     status = status_of(ctx.root, [there])[ca.name]
     return replace(status, certificate=mark_intermediate(ca, status))
-
-
-def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
-    """Return *ca* as an intermediate CA where its certificate says that another one signed it."""
-    if ca.kind is Kind.CA and status.found and not status.found.self_issued:
-        return replace(ca, intermediate=True)
-    return ca
 
 
 def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
@@ -233,7 +221,7 @@ def remarks(ctx: Context) -> Iterable[str]:
     """Return what has to be said of a PKI folder that has a key which belongs elsewhere."""
     for spec in ctx.specs:
         crt = spec.files.crt
-        if is_external_ca(spec) and crt and (left := ctx.root / crt.with_suffix(".key")).exists():
+        if spec.is_external_ca and crt and (left := ctx.root / crt.with_suffix(".key")).exists():
             yield (
                 f"{left} lies in the PKI folder as well. With --ca-dir it is not used: take it away, if it is to be "
                 f"kept as {spec.files.key} alone."

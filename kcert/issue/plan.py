@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind, chain_of, new_ca_only_path
 from kcert.issue import steps
 from kcert.kubeconfig import Kubeconfig, context_of
-from kcert.openssl import cnf
+from kcert.openssl.commands import render, render_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ def plan_new(
     assert files.cnf and files.crt
     made = [
         *key,
-        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        steps.write_config(files.cnf, render(certificate, tools.templates)),
         steps.request(certificate, tools.openssl),
         steps.sign(certificate, ca, tools.openssl, lifetime),
         steps.verify(tools.openssl, ca, files.crt),
@@ -191,7 +191,7 @@ def plan_request(
     files, names = certificate.files, certificate.alt_names
     assert files.cnf
     whole = usages_in_config or not names
-    text = cnf.render(certificate, tools.templates) if whole else cnf.render_request(names)
+    text = render(certificate, tools.templates) if whole else render_request(names)
     key = () if keeps_key else (steps.generate_key(certificate, tools.openssl),)
     made = (*key, steps.write_config(files.cnf, text), steps.request(certificate, tools.openssl))
     return IssuancePlan(certificate, None, made, certificate.days, keeps_key)
@@ -216,7 +216,7 @@ def plan_renewal(
     if not old.keeps_key:
         made.append(steps.generate_key(certificate, tools.openssl))
     made += [
-        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        steps.write_config(files.cnf, render(certificate, tools.templates)),
         (steps.request_again if old.again else steps.request)(certificate, tools.openssl),
         steps.sign(certificate, ca, tools.openssl, days, serial=old.serial),
     ]
@@ -252,7 +252,7 @@ def plan_renewal_request(certificate: Certificate, found: X509, tools: ToolConfi
     files = certificate.files
     assert files.crt and files.cnf
     made = (
-        steps.write_config(files.cnf, cnf.render(certificate, tools.templates)),
+        steps.write_config(files.cnf, render(certificate, tools.templates)),
         steps.request_again(certificate, tools.openssl),
     )
     issuer = str(found.issuer)
@@ -275,7 +275,7 @@ def plan_rotation_start(
     new = replace(certificate, files=replace(certificate.files, crt=alone))
     made = (
         steps.generate_key(new, tools.openssl),
-        steps.write_config(certificate.files.cnf, cnf.render(new, tools.templates)),
+        steps.write_config(certificate.files.cnf, render(new, tools.templates)),
         steps.request(new, tools.openssl),
         steps.sign(new, issuer or new, tools.openssl, days),
         *((steps.verify(tools.openssl, issuer, alone),) if issuer else ()),

@@ -14,14 +14,14 @@ from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import checks, external_ca
-from kcert.issue.adopt import key_of, known_files, made_here, spec_from_x509
+from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
 from kcert.issue.context import Work
-from kcert.issue.discovery import FolderContent
+from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
 from kcert.issue.plan import RenewalSource, plan_import, plan_new, plan_renewal
-from kcert.issue.status import CertificateStatus, State, issuer_mismatch, status_of
+from kcert.issue.status import CertificateStatus, State, issuer_mismatch, mark_intermediate, status_of
 from kcert.kubeconfig import opened
-from kcert.openssl.keys import same_key
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
 
@@ -51,7 +51,7 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
         plans.append(plan_import(root.certificate, names, ctx.tools, RenewalSource(None, keeps_key=True)))
     # The certificates themselves say which CA is an intermediate one.
     found = {
-        name: replace(status, certificate=external_ca.mark_intermediate(status.certificate, status))
+        name: replace(status, certificate=mark_intermediate(status.certificate, status))
         for name, status in found.items()
     }
     planner = _LeafPlanner(ctx, renewal, now, found)

@@ -4,19 +4,147 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from kcert.issue import external_ca
+from kcert.certificates import ROOT, Kind
+from kcert.errors import InputError
+from kcert.files import read_regular
+from kcert.issue import checks
 from kcert.issue.checks import with_passphrases
-from kcert.issue.context import Context, Result, StoppedError
+from kcert.issue.context import Context, CsrTarget, Result, StoppedError, Work
 from kcert.issue.execute import Executor
-from kcert.issue.planner import plan
+from kcert.issue.plan import RenewalSource as Old
+from kcert.issue.plan import plan_import, plan_new, plan_request
+from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
+from kcert.openssl.program import same_key
+from kcert.openssl.reader import read_request
+from kcert.openssl.x509 import Request
 from kcert.store import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from kcert.certificates import Certificate
+    from kcert.issue.plan import IssuancePlan
+
+
+def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
+    """Plan what *specs* need: what is missing, or what *ctx* says about a renewal or about requests.
+
+    Raises InputError for a CA or a key that cannot be used, and for a template that cannot.
+    """
+    moment = now or datetime.now(timezone.utc)
+    ctx, specs = checks.with_passphrases(ctx, specs)
+    if ctx.renewal:
+        from kcert.issue.renewal import plan_renewals  # most commands renew nothing
+
+        return plan_renewals(ctx, specs, ctx.renewal, moment)
+    return _plan_requests(ctx, specs) if ctx.csr_target else _plan_missing(ctx, specs, moment)
+
+
+def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -> Work:
+    """Plan what is missing of *specs*; what is there already is kept as it is."""
+    by_name = {spec.name: spec for spec in ctx.specs}
+    issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
+    needed = {**issuers, **{spec.name: spec for spec in specs}}
+    found = status_of(ctx.root, needed.values(), now)
+    remarks: tuple[str, ...] = ()
+    if any(spec.is_external_ca for spec in ctx.specs):
+        from kcert.issue import external_ca
+
+        found |= {
+            name: external_ca.status_in_ca_dir(ctx, status.certificate)
+            for name, status in found.items()
+            if status.certificate.is_external_ca and status.found is None
+        }
+        remarks = tuple(external_ca.remarks(ctx))
+    # The certificate of a CA that signs has to be in the PKI folder, to be handed on.
+    external = [ca for ca in issuers.values() if ca.is_external_ca and ca not in specs]
+    plans: list[IssuancePlan] = []
+    planned: set[str] = set()
+    for spec in (*external, *specs):
+        status = found[spec.name]
+        if spec.is_external_ca:
+            if not (ctx.root / str(spec.files.crt)).exists():
+                plans.append(_plan_import(ctx, spec, status, planned, spec in specs))
+        elif status.state is State.MISSING:
+            checks.refuse_orphans(ctx, status)
+            checks.refuse_pending_ca(ctx, status)
+            plans.append(_plan_one(ctx, spec, found, planned, now))
+            planned.add(spec.name)
+    return Work(tuple(found[spec.name] for spec in specs), tuple(plans), remarks)
+
+
+def _plan_one(
+    ctx: Context, spec: Certificate, found: Mapping[str, CertificateStatus], planned: set[str], now: datetime
+) -> IssuancePlan:
+    """Plan one that is missing; *planned* are the CAs that will be there by then."""
+    days, issuer = spec.days, None
+    if spec.issuer:
+        status = found[spec.issuer]
+        issuer = mark_intermediate(status.certificate, status)
+        if spec.issuer not in planned:
+            days = checks.days_within(spec, checks.require_ca(ctx, spec, status, now), now)
+    has_key = found[spec.name].has_key
+    if has_key:
+        checks.check_kept_key(ctx, spec)
+    elif spec.passphrase:
+        ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+    return plan_new(spec, issuer, ctx.tools, days=days, keeps_key=has_key)
+
+
+def _plan_import(
+    ctx: Context, ca: Certificate, status: CertificateStatus, planned: set[str], requested: bool
+) -> IssuancePlan:
+    from kcert.issue import external_ca
+
+    if status.state is State.MISSING:
+        if not requested and ca.name != ROOT:
+            raise InputError(
+                f"{ca.files.key.parent} has no {external_ca.source(ca).name}: it is not the folder of this cluster's "
+                f"CA, or nothing is mounted there. `kcert ca --ca-dir FOLDER{ctx.folder_option}` makes a CA in a "
+                "folder."
+            )
+        planned.add(ca.name)  # a script makes it there first
+    ca = status.certificate
+    return plan_import(ca, external_ca.public_files(ctx, ca), ctx.tools, Old(None, keeps_key=True))
+
+
+def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
+    """Plan a request for each of *specs*, except where one like it is there; a key is kept."""
+    statuses, plans = [], []
+    for spec in specs:
+        if spec.kind is Kind.KEY_PAIR:
+            statuses.append(CertificateStatus(spec, State.MISSING))
+            plans.append(plan_new(spec, None, ctx.tools))
+            continue
+        key = checks.check_kept_key(ctx, spec)
+        if key is not None and _has_request(ctx, spec, key):
+            statuses.append(CertificateStatus(spec, State.CURRENT, has_key=True))
+            continue
+        if key is None and spec.passphrase:
+            ctx.passphrases.of(spec).locking(ctx.root / spec.files.key)
+        statuses.append(CertificateStatus(spec, State.MISSING, has_key=key is not None))
+        usages_in_config = ctx.csr_target is CsrTarget.CA
+        plans.append(plan_request(spec, ctx.tools, keeps_key=key is not None, usages_in_config=usages_in_config))
+    return Work(tuple(statuses), tuple(plans))
+
+
+def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
+    """Whether the request that is there has the same subject, names and key."""
+    assert spec.files.csr and spec.subject
+    path = ctx.root / spec.files.csr
+    if not path.is_file():
+        return False
+    found = read_request(read_regular(path).decode("ascii", "replace"))
+    if not isinstance(found, Request) or found.subject.parts != spec.subject.parts:
+        return False
+    if set(found.alt_names) != set(spec.alt_names):
+        return False
+    if spec.passphrase:
+        return checks.open_key(ctx, spec, key) == found.public_key.material
+    return same_key(ctx.openssl, key, found.public_key) is True
 
 
 def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
@@ -41,6 +169,11 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     What concerns the CAs themselves is done in their folder first; the end of a rotation there comes last, because
     the leaves that may stand in its way are in the PKI folder.
     """
+    if ctx.root_dir is None and ctx.ca_dir is None:
+        yield ctx, specs
+        return
+    from kcert.issue import external_ca  # most clusters' CAs are in their PKI folder
+
     if ctx.root_dir is not None:
         above, roots = external_ca.root_context(ctx, specs, ctx.root_dir)
         ctx, specs = external_ca.with_root(ctx, specs, above)

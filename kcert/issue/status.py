@@ -6,7 +6,7 @@ Nothing here writes. Certificates are read in batches, so that a thousand of the
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -141,6 +141,13 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
             previous_cas[name] = (*previous_cas.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
     return {one.name: _standing(root, one, contents[one.name], (found, previous_cas), moment) for one in wanted}
+
+
+def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
+    """Return *ca* as an intermediate CA where its certificate says that another one signed it."""
+    if ca.kind is Kind.CA and status.found and not status.found.self_issued:
+        return replace(ca, intermediate=True)
+    return ca
 
 
 def _read(root: Path, certificate: Certificate) -> _Content:
@@ -335,7 +342,7 @@ def _damage(key: bytes) -> str | None:
 
 
 def _key_trouble(certificate: Certificate, content: _Content, one: X509) -> list[tuple[str, bool]]:
-    from kcert.openssl.keys import key_belongs
+    from kcert.openssl.program import key_belongs
 
     if content.key is None:
         if certificate.kind is Kind.CA:

@@ -14,9 +14,9 @@ from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_regular
 from kcert.issue import steps
-from kcert.issue.embedded import Kubeconfigs
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
+from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.manifests import contents
@@ -72,9 +72,9 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(one.source)}` does that."
         )
     raise PendingError(
-        f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
-        "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
-        f"--controllers; and whether {ascii(one.signer)[1:-1]} is one of its signers."
+        f"{name} is approved, but not signed. kube-controller-manager signs it: check that it runs, has "
+        "--cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
+        f"--controllers; and that {ascii(one.signer)[1:-1]} is one of its signers."
     )
 
 
@@ -150,7 +150,7 @@ def validate_issued(
         makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
-            besides = f" (A CA that asks nobody needs no answer: its certificate is copied to {root / str(files.crt)}.)"
+            besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
         raise InputError(
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
             f"request was made, or make one with {makes}.{besides}"
@@ -191,8 +191,7 @@ def _missing_usages(found: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
 def _check_dates(found: X509, now: datetime) -> None:
     if found.not_after <= now:
         raise InputError(
-            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: whoever is shown it refuses the "
-            "connection. It is not kept."
+            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It is not kept."
         )
     if found.not_before > now:
         raise InputError(

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.durations import in_words
 from kcert.errors import MachineError
-from kcert.files import read_regular
-from kcert.interruptions import defer_signals
+from kcert.files import defer_signals, read_regular
 from kcert.quoting import quote
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import profiles, shell
-from kcert.config import names as check_names
+from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.adopt import known_files, made_here
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
+from kcert.kubernetes.credentials import server_url
 from kcert.kubernetes.kubeconfig_lock import locked
 from kcert.kubernetes.placement import check_prefix
-from kcert.kubernetes.server import server_url
 from kcert.profiles.profile import kubeconfig_of
 from kcert.store import SECRET_MODE, Workspace
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
@@ -102,10 +102,10 @@ class Reporter(Protocol):
         """A kubeconfig comes next."""
 
     def on_command(self, argv: tuple[str, ...]) -> None:
-        """A command is about to run."""
+        """Report a command that is about to run."""
 
     def on_command_done(self, outcome: Outcome) -> None:
-        """It has ended."""
+        """Report its output."""
 
     def on_kept(self, draft: Draft) -> None:
         """The file is there already, as it should be."""
@@ -163,7 +163,7 @@ def draft(folder: Folder, one: Credentials, options: KubeconfigOptions) -> Draft
 
 def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
     """Return *options* with its server as a URL; raises InputError for what cannot be."""
-    if options.context is not None and (why := check_names.context_name(options.context)):
+    if options.context is not None and (why := check_context_name(options.context)):
         raise InputError(f"--context {options.context!a} is not accepted: {why}.")
     if options.prefix is not None:
         check_prefix(options.prefix)

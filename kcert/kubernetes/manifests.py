@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.kubernetes import signers
-from kcert.kubernetes.csr_subject import check_signer
+from kcert.kubernetes.csr_requests import check_signer
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     LARGEST,

@@ -1,6 +1,6 @@
 """A kubeconfig with one more context, or with one brought up to date, changed as ``kubectl config`` does it.
 
-The whole file is read, changed and rewritten: comments and layout go, values stay. Whoever calls this holds
+The whole file is read, changed and rewritten: comments and layout go, values stay. The caller holds
 kubectl's lock, and keeps a copy of the file before.
 """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import chain_of, new_ca_only_path
-from kcert.config.version import version
+from kcert.config import version
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.status import status_of
 from kcert.kubernetes.components import FolderState, component, instances
@@ -80,7 +80,7 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise InputError for a folder that cannot stand in a configuration."""
+    """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 

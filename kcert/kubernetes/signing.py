@@ -17,8 +17,7 @@ from kcert.certificates import Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
-from kcert.issue.external_ca import mark_intermediate
-from kcert.issue.status import drift, status_of
+from kcert.issue.status import drift, mark_intermediate, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.manifests import by_hand, contents
@@ -32,9 +31,9 @@ from kcert.kubernetes.signing_request import (
     requested,
     text,
 )
-from kcert.openssl import cnf, commands
-from kcert.openssl.keys import key_belongs
-from kcert.openssl.program import adds_identifiers
+from kcert.openssl import commands
+from kcert.openssl.commands import render, render_signer, writable
+from kcert.openssl.program import adds_identifiers, key_belongs
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
@@ -198,7 +197,7 @@ def sign_object(
     # A real signer copies these four kinds and drops all others.
     names = tuple(name for name in request.alt_names if name.type in ("DNS", "IP", "email", "URI"))
     for name in names:
-        if not cnf.writable(name):
+        if not writable(name):
             raise InputError(
                 f"{one.source} asks for the name {str(name)!a}, which cannot be written into an openssl.cnf, so kcert "
                 "cannot sign it; a cluster would."
@@ -216,7 +215,7 @@ def sign_object(
         passphrase=spec.passphrase,
     )
     nothing = "none" if adds_identifiers(ctx.openssl) else ""
-    settings = cnf.render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
+    settings = render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
     made = (
         steps.write_config(config, settings),
         _signer_files(one, csr, by_hand(path, one, "request", ctx.root)),
@@ -338,7 +337,7 @@ def sign_request(
     assert spec.files.crt
     made = (
         Step("request", (csr,), perform=lambda staging, _root: staging.put(csr, pem)),
-        steps.write_config(files.cnf, cnf.render(certificate)),
+        steps.write_config(files.cnf, render(certificate)),
         steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
         steps.verify(ctx.openssl, spec, files.crt),
     )

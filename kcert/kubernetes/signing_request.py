@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
-from kcert.config.names import host_name
+from kcert.config import check_host_name
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
-from kcert.openssl.refusals import refusals
+from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
 
@@ -86,7 +86,7 @@ class SigningRequest:
 
 def object_name(value: str) -> str | None:
     """Why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
-    return host_name(value)
+    return check_host_name(value)
 
 
 def parse(content: bytes, source: str) -> SigningRequest:
@@ -125,7 +125,6 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 def text(one: SigningRequest) -> str:
     """The object as a manifest: YAML, the request and the certificate each on one line."""
-    import yaml
 
     document: dict[str, Any] = dict(one.document or {})
     document |= {"apiVersion": API_VERSION, "kind": KIND}
@@ -155,7 +154,7 @@ def text(one: SigningRequest) -> str:
         ]
     if status:
         document["status"] = status
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=2**31)
+    return plain_yaml.dump(document)
 
 
 def requested(openssl: str, one: SigningRequest) -> Request:
@@ -295,7 +294,7 @@ def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
         if one not in known:
             raise InputError(f"{where} {one!a} is no usage. There are: {', '.join(known)}.")
         if usages.count(one) > 1:
-            raise InputError(f"{where} {one!a} stands there twice.")
+            raise InputError(f"{where} {one!a} is a duplicate.")
     return tuple(usages)
 
 

@@ -110,7 +110,7 @@ class X509:
     (``digitalSignature``, ``serverAuth``), or a dotted OID where there is none. Alternative names are in the
     certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
     lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1. ``critical`` are the
-    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.refusals`` tells what
+    OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.verify`` tells what
     else it refuses.
     """
 

@@ -18,7 +18,8 @@ from kcert.certificates import Certificate, Key, Kind
 from kcert.errors import ProgramError
 from kcert.issue.plan import kubeconfig_for
 from kcert.kubeconfig import Kubeconfig
-from kcert.openssl import cnf, commands
+from kcert.openssl import commands
+from kcert.openssl.commands import EXTENSIONS, render
 from kcert.practice import OWN_FOLDER
 from kcert.practice.rng import as_yaml
 from kcert.shell import Command, Outcome, run_many
@@ -146,7 +147,7 @@ class LabBuilder:
             if path:
                 self._folder((base / path).parent)
         if files.cnf:
-            self.write(str((base / files.cnf).relative_to(self.root)), cnf.render(one.certificate))
+            self.write(str((base / files.cnf).relative_to(self.root)), render(one.certificate))
 
     def _first(self, one: Make) -> Iterator[tuple[str, ...]]:
         """A CA is whole at once; of the others, key and request."""
@@ -162,7 +163,7 @@ class LabBuilder:
         )
         if one.issuer is None:
             yield (
-                *(self.openssl, "req", "-new", "-x509", *fresh, "-extensions", cnf.EXTENSIONS),
+                *(self.openssl, "req", "-new", "-x509", *fresh, "-extensions", EXTENSIONS),
                 *("-days", str(certificate.days), "-set_serial", _serial(), "-out", str(files.crt)),
             )
         else:
@@ -185,7 +186,7 @@ class LabBuilder:
             *(self.openssl, "x509", "-req", "-in", str(files.csr)),
             *("-CA", str(issuer.files.crt), "-CAkey", str(issuer.files.key), "-set_serial", _serial()),
             *("-out", str(files.crt), "-days", str(one.certificate.days)),
-            *("-extensions", cnf.EXTENSIONS, "-extfile", str(files.cnf)),
+            *("-extensions", EXTENSIONS, "-extfile", str(files.cnf)),
         )
 
     def _dated(self, one: Make, base: Path) -> tuple[str, ...]:
@@ -201,9 +202,9 @@ class LabBuilder:
         (folder / "index.txt").touch()
         # From where the command runs: the lab's own path may hold anything, and stands in no settings.
         there = PurePosixPath(os.path.relpath(folder, base))
-        settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {cnf.EXTENSIONS} ]")[2]
-        text = _SIGNER.format(folder=there, extensions=cnf.EXTENSIONS)
-        (folder / "ca.cnf").write_text(f"{text}[ {cnf.EXTENSIONS} ]{settings}", encoding="utf-8")
+        settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {EXTENSIONS} ]")[2]
+        text = _SIGNER.format(folder=there, extensions=EXTENSIONS)
+        (folder / "ca.cnf").write_text(f"{text}[ {EXTENSIONS} ]{settings}", encoding="utf-8")
         return commands.signature_between(
             self.openssl,
             files.csr,

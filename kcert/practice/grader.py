@@ -17,8 +17,8 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.openssl.keys import same_key
 from kcert.openssl.pem import pem_blocks
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.practice.handshakes import Client, Credentials, Server, TlsPair

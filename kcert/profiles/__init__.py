@@ -5,12 +5,24 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
-from kcert.config import ApiServer, Cluster, Defaults, Host, User, example, file
-from kcert.config import names as check_names
+from kcert.config import (
+    COMMON_NAME_LENGTH,
+    ApiServer,
+    Cluster,
+    Host,
+    User,
+    check_address,
+    check_group_name,
+    check_host_name,
+    check_network,
+    check_user_name,
+    file,
+)
 from kcert.errors import InputError, did_you_mean, nearest
 from kcert.profiles.profile import kubeconfig_of
 
@@ -18,19 +30,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kcert.config.version import Version
+    from kcert.config import Version
     from kcert.profiles.profile import Profile
 
 
-def _profiles() -> Iterator[Profile]:
-    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
-        profile = getattr(importlib.import_module(f"{__name__}.{module}"), "PROFILE", None)
-        if profile is not None:
-            yield profile
+class _Profiles(Mapping[str, "Profile"]):
+    """The profiles by name, in alphabetical order: ``PROFILE`` of each module, which is imported when it is needed."""
+
+    def __init__(self) -> None:
+        self._names = sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"profile"})
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._names:
+            raise KeyError(name)
+        profile: Profile = importlib.import_module(f"{__name__}.{name}").PROFILE
+        return profile
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in _profiles()}
-"""Every profile by its name, in alphabetical order: one for each module of this package that has a ``PROFILE``."""
+PROFILES = _Profiles()
+"""Every profile: one for each module of this package but ``profile``, under the module's name."""
 
 DEFAULT = "course"
 """The profile of a kcert.yaml that names none."""
@@ -41,7 +65,7 @@ def load(path: Path | None) -> Cluster:
 
     Raises InputError for what the file has wrong, and for names that would share a file.
     """
-    cluster = file.read(path, _defaults())
+    cluster = file.read(path, PROFILES)
     certificates(cluster)
     return cluster
 
@@ -96,10 +120,10 @@ def near(name: str, wanted: Iterable[Certificate]) -> str:
 
 def _check_lengths(cluster: Cluster, certificate: Certificate) -> None:
     name = certificate.subject.common_name if certificate.subject else ""
-    if len(name) > check_names.COMMON_NAME_LENGTH:
+    if len(name) > COMMON_NAME_LENGTH:
         raise InputError(
             f"{_place(cluster, certificate)}the common name {name!a} has {len(name)} characters, a certificate holds "
-            f"{check_names.COMMON_NAME_LENGTH}: a shorter name is needed."
+            f"{COMMON_NAME_LENGTH}: a shorter name is needed."
         )
 
 
@@ -183,7 +207,7 @@ def clients(
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:
-        if why := check_names.group_name(group):
+        if why := check_group_name(group):
             raise InputError(f"--group {group!a} is not accepted: {why}.")
     known = certificates(cluster)
     if not names:
@@ -216,7 +240,7 @@ def _check_client(certificate: Certificate, groups: tuple[str, ...]) -> None:
 def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     if why := why_absent(cluster, name):
         raise InputError(f"{name!a}: {why}.")
-    if why := check_names.user_name(name):
+    if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     known = certificates(cluster)
     meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
@@ -294,6 +318,8 @@ def write_example(
 
     Raises InputError for a profile or a machine that is not valid, and where *path* exists.
     """
+    from kcert.config import example  # kcert init alone writes one
+
     if name not in PROFILES:
         raise InputError(f"--profile {name!a} is not known; there are {', '.join(PROFILES)}.")
     cluster = _example(PROFILES[name], machines, version)
@@ -301,7 +327,7 @@ def write_example(
     if fix_known_issues and not has_issues:
         raise InputError(f"--fix-known-issues: kcert knows no mistakes of the profile {name}.")
     content = example.text(replace(cluster, fix_known_issues=fix_known_issues), PROFILES, has_issues=has_issues)
-    written = file.parse(content, path, _defaults())
+    written = file.parse(content, path, PROFILES)
     certificates(written)
     example.write(path, content)
     return written
@@ -324,7 +350,7 @@ def _example(profile: Profile, machines: Machines, version: Version | None) -> C
         server = (usual.api_server[0], tuple(filter(None, usual.api_server[1:])))
     nodes = _hosts("--node", machines.nodes) or (() if machines.control_plane else _usual(usual.nodes))
     for cidr in machines.service_cidrs:
-        if why := check_names.network(cidr):
+        if why := check_network(cidr):
             raise InputError(f"--service-cidr {cidr!a} is not accepted: {why}.")
     return Cluster(
         name=usual.cluster,
@@ -354,12 +380,8 @@ def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
         if not equals:
             raise InputError(f"{option} {value!a} is not accepted: expected NAME=IP, for example node01=192.168.56.21.")
         parts = tuple(addresses.split(","))
-        why = check_names.host_name(name) or next(filter(None, map(check_names.address, parts)), None)
+        why = check_host_name(name) or next(filter(None, map(check_address, parts)), None)
         if why:
             raise InputError(f"{option} {value!a} is not accepted: {why}.")
         hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
     return tuple(hosts)
-
-
-def _defaults() -> dict[str, Defaults]:
-    return {name: Defaults(profile.lifetimes, profile.key) for name, profile in PROFILES.items()}

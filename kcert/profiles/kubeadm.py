@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from kcert.certificates import AltName
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
 
 
 class Kubeadm(Profile):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
-from kcert.openssl.keys import public_part
 from kcert.openssl.pem import armoured, pem_blocks
+from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
-from kcert.openssl.refusals import key_refusals
+from kcert.openssl.verify import key_refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES

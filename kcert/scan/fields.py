@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from kcert.openssl.refusals import refusals
+from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import X509, Request, listed
 from kcert.scan.inventory import SOON
 

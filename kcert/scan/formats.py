@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kcert.openssl.der import BIT_STRING, INTEGER, OID, SEQUENCE, DerError, Reader
-from kcert.openssl.keys import public_part
 from kcert.openssl.pem import Block, is_der
+from kcert.openssl.program import public_part
 from kcert.openssl.reader import read_certificate, read_public_key, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote

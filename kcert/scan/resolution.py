@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
-from kcert.openssl.keys import same_key
+from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES

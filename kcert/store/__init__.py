@@ -20,11 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError, warn
-from kcert.interruptions import defer_signals
-from kcert.permissions import ROOT
-from kcert.store.directory import Directory
+from kcert.files import ROOT, defer_signals
+from kcert.store.directory import Directory, locked
 from kcert.store.history import History
-from kcert.store.lock import locked
 from kcert.store.memory import Memory, recall, remember
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
-from kcert.permissions import ROOT, foreign_owner
+from kcert.files import ROOT, foreign_owner, read_regular
 from kcert.store import FOLDER_MODE, backup_name
 from kcert.store.directory import Directory, refuse_foreign_link
 

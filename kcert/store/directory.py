@@ -9,20 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import stat
 import struct
 import sys
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
-from kcert.files import read_descriptor
-from kcert.permissions import is_writable_by_others, user_name
+from kcert.files import is_writable_by_others, read_descriptor, user_name
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -308,3 +309,36 @@ def check_own(status: os.stat_result, path: Path) -> None:
             f"others can write to {path}, and what they put there could have kcert write anywhere: check what is in "
             f"it, then `chmod go-w {quote(str(path))}`."
         )
+
+
+_LONGEST = 4096
+"""Bytes of what a lock says of its holder; kcert writes a hundred or two."""
+
+
+@contextlib.contextmanager
+def locked(own: Directory, doing: str, waits_for: Callable[[str], None]) -> Iterator[None]:
+    """Hold the file ``lock`` of the folder *own* until the block ends.
+
+    The kernel releases it when the process ends, however it ends; the file stays, because a lock file
+    that is removed can be held twice. It says who holds it.
+    """
+    with os.fdopen(own.open_own("lock", os.O_RDWR | os.O_CREAT), "rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits_for(_holder(file.read(_LONGEST)))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        holder = {"pid": os.getpid(), "doing": doing, "since": datetime.now(timezone.utc).isoformat("T", "seconds")}
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(holder).encode())
+        file.flush()
+        yield
+
+
+def _holder(written: bytes) -> str:
+    try:
+        holder = json.loads(written)
+        return f"{holder['doing']} (process {int(holder['pid'])}, since {holder['since']})"
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return "another kcert that has just begun"

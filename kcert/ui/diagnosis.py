@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from kcert.interruptions import defer_signals
+from kcert.files import defer_signals
 from kcert.ui.console import block, clean_line, heading, say, screen
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _record(finding: Finding) -> dict[str, object]:
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,
         "cause": finding.explanation.cause,
-        "proof": finding.explanation.proof,
+        "evidence": finding.explanation.proof,
+        "fix": finding.explanation.repair,
+        "proof": finding.explanation.proof,  # the names of evidence and fix until the next release
         "repair": finding.explanation.repair,
         "lesson": finding.lesson,
     }

@@ -9,8 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import Reporter, StoppedError
-from kcert.issue.passphrase import OWNERS
+from kcert.issue.context import OWNERS, Reporter, StoppedError
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
-    from kcert.issue.passphrase import Owner
+    from kcert.issue.context import Owner
 
 
 def ask(owner: Owner, key: str, *, twice: bool) -> str:
@@ -25,7 +25,7 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
             f"environment, or {owner.option} FILE, tells it. (To take it off: `openssl pkey -in OLD -out NEW`.)"
         )
     first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
-    if twice and _typed(owner, "The same again: ") != first:
+    if twice and _typed(owner, "Repeat the passphrase: ") != first:
         raise InputError("the two passphrases differ: nothing was made. Try again.")
     return first
 
@@ -39,7 +39,7 @@ def ask_word(variable: str, *, twice: bool) -> str:
         raise InputError(f"--seal needs a word, and there is no terminal to type it: set {variable}.")
     try:
         word = getpass.getpass("Word for the sealed exam: ")
-        if twice and getpass.getpass("The same again: ") != word:
+        if twice and getpass.getpass("Repeat the passphrase: ") != word:
             raise InputError("the two words differ, so no exam was started. Try again.")
     except EOFError:
         raise InputError(f"no word was typed. Without a terminal, set {variable}.") from None

@@ -9,6 +9,7 @@ import pytest
 from kcert.check import RULES
 from tests.check.conftest import judged, mend
 from tests.check.sick import FOLDER, SICK, Sick
+from tests.running import representatives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ def look(sick: Sick, root: Path) -> tuple[Finding, ...]:
     return judged(root) if sick.place == FOLDER else judged(root=root)
 
 
-@pytest.mark.parametrize("sick", SICK, ids=str)
+@pytest.mark.parametrize("sick", representatives(SICK, lambda sick: (sick.rule, sick.place)), ids=str)
 def test_the_fault_is_named_and_its_repair_clears_it(sick: Sick, tmp_path: Path) -> None:
     root = tmp_path / "a host"  # a blank in every path: what is printed has to be quoted
     root.mkdir()

@@ -204,7 +204,7 @@ bad_line = st.one_of(
     st.tuples(st.just("kubeconfig"), st.just("admin"), st.just("--server"), words.map("ftp://{}".format)),
     st.tuples(st.just("csr"), st.just("new"), st.just("--"), no_user_name),
     st.tuples(st.just("csr"), st.just("sign"), st.just("--file"), words.filter(bool).map("no such {}".format)),
-    st.tuples(st.just("diagnose"), words.filter(bool).map("no such {}".format)),
+    st.tuples(st.just("diagnose"), words.filter(lambda word: word and " " not in word).map("nowhere/{}".format)),
 )
 
 wild_line = st.lists(

@@ -250,6 +250,7 @@ def test_a_host_that_is_called_like_a_group_is_not_confused_with_it(kcert: Kcert
     assert inventory(machine.export)["hosts"]["etcd-host-host"]["kcert_bundle"] == "etcd.tar.gz"
 
 
+@pytest.mark.thorough
 def test_ansible_installs_a_bundle_once(machine: Ansible) -> None:
     """Only what reads a changed file is started anew: kube-proxy's was there. The second run changes nothing."""
     with tarfile.open(machine.export / "bundles" / "node01.tar.gz") as tar:
@@ -289,6 +290,7 @@ def test_a_static_pod_is_started_anew_by_stopping_its_container(machine: Ansible
     assert "etcd reads files that have changed" not in ended.stdout
 
 
+@pytest.mark.thorough
 def test_a_check_of_ansible_changes_nothing(machine: Ansible) -> None:
     ended = machine.play("--limit", "node01", "--check")
 
@@ -298,6 +300,7 @@ def test_a_check_of_ansible_changes_nothing(machine: Ansible) -> None:
     assert machine.commands == []
 
 
+@pytest.mark.thorough
 def test_a_bundle_that_does_not_fit_the_inventory_is_refused_before_anything_changes(
     own_pki: Callable[..., Pki], kcert: Kcert, machine: Ansible
 ) -> None:

@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ import typer.main
 
 from kcert.cli import app
 from kcert.practice import session
+from tests import starting
 from tests.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -78,11 +78,12 @@ class Started:
             (self.root / target).write_bytes(printed.buffer.getvalue())
 
     def _bash(self, script: str) -> None:
-        kcert = f'kcert() {{ {shlex.quote(sys.executable)} -m kcert "$@"; }}'
+        variables = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        kcert = f'kcert() {{ {shlex.quote(str(starting.program(variables)))} "$@"; }}'
         ended = subprocess.run(
             ["bash", "-c", f"set -euo pipefail\numask 077\n{kcert}\n{script}"],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env=variables,
             capture_output=True,
             text=True,
             check=False,

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from kcert.openssl.extensions import KEY_USAGES
 from kcert.openssl.pem import armoured
 from kcert.openssl.reader import read_certificate, read_request
-from kcert.openssl.refusals import refusals, violation
+from kcert.openssl.verify import refusals, violation
 from kcert.openssl.x509 import X509, Request, Unreadable
 from tests.scan.made import SERVER, authority, certificate, name
 from tests.scan.odd import encode, mutated, parse, sound, sound_requests, tlv

@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from kcert.certificates import AltName
-from kcert.openssl import keys as read
-from kcert.openssl.keys import same_key
 from kcert.openssl.pem import armoured
+from kcert.openssl.program import key_belongs, same_key
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request, Unreadable
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
@@ -300,14 +299,14 @@ def test_a_key_knows_its_certificate_and_no_other(ca: Pair, form: str, kind: str
 
     mine, other = certificate(name("mine"), ca, key=key()), certificate(name("other"), ca, key=key())
     pem = mine.key_in(getattr(serialization.PrivateFormat, form))
-    assert read.key_belongs(pem, known(mine.pem).public_key) is True
-    assert read.key_belongs(pem, known(other.pem).public_key) is False
-    assert read.key_belongs(pem, known(ca.pem).public_key) is False
+    assert key_belongs(pem, known(mine.pem).public_key) is True
+    assert key_belongs(pem, known(other.pem).public_key) is False
+    assert key_belongs(pem, known(ca.pem).public_key) is False
 
 
 def test_an_encrypted_key_cannot_be_told(ca: Pair) -> None:
     pem = ca.key_in(serialization.PrivateFormat.PKCS8, b"secret")
-    assert read.key_belongs(pem, known(ca.pem).public_key) is None
+    assert key_belongs(pem, known(ca.pem).public_key) is None
     assert same_key("openssl", pem, known(ca.pem).public_key) is None
 
 
@@ -316,7 +315,7 @@ def test_a_key_without_its_public_part_is_asked_of_openssl(ca: Pair, tmp_path: P
     key.write_bytes(ca.key_pem)
     argv = ["openssl", "ec", "-in", str(key), "-no_public", "-out", str(bare)]
     subprocess.run(argv, check=True, capture_output=True)
-    assert read.key_belongs(bare.read_bytes(), known(ca.pem).public_key) is None
+    assert key_belongs(bare.read_bytes(), known(ca.pem).public_key) is None
     assert same_key("openssl", bare.read_bytes(), known(ca.pem).public_key) is True
     assert same_key("openssl", bare.read_bytes(), known(authority().pem).public_key) is False
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from kcert.config.version import DUAL_STACK
+from kcert.config import DUAL_STACK
 from kcert.profiles.profile import file_of
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
     from kcert.profiles.profile import Part, Profile, RoleBindings
 
 

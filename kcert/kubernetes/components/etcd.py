@@ -11,8 +11,7 @@ from kcert.profiles.profile import ETCD_PORT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.config import Cluster, Host
-    from kcert.config.version import Version
+    from kcert.config import Cluster, Host, Version
     from kcert.profiles.profile import Profile
 
 NAME = "etcd"

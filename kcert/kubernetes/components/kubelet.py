@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from kcert.config.version import DUAL_STACK
+from kcert.config import DUAL_STACK
 from kcert.kubernetes.components.component import CLIENT_CA, ComponentInstance, Option, Pod, Setting, Unit, loopback
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 
 
 def options(instance: ComponentInstance) -> Iterator[Option]:
-    """What cannot stand in its configuration file."""
+    """Yield what its configuration file has no field for."""
     yield Option(
         "--config", instance.profile.configurations[NAME], "its KubeletConfiguration: --format config prints it"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
-from kcert.openssl import cnf
+from kcert.openssl.commands import render
 from kcert.practice.builder import Make
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
@@ -38,7 +38,7 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
     builder.describe(scenario)
     ca = scenario.spec("ca")
     builder.make([Make(one, None if one.kind is Kind.CA else ca) for one in scenario.specs if one.name != "admin"])
-    builder.write("pki/openssl-client.cnf", cnf.render(scenario.spec("admin")))
+    builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.openssl.keys import same_key
+from kcert.openssl.program import same_key
 from kcert.practice.lab import Check, Lab, Scenario
 from kcert.practice.rng import ScenarioRng, select_specs, values_of
 from kcert.store import SECRET_MODE

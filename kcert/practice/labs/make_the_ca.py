@@ -39,10 +39,10 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The settings, and somebody's request that waits."""
-    from kcert.openssl import cnf
+    from kcert.openssl.commands import render
 
     builder.describe(scenario)
-    builder.write("pki/openssl-ca.cnf", cnf.render(scenario.spec("ca")))
+    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
     builder.ask(scenario.spec(scenario.values["user"]))
     (builder.root / "pki").chmod(0o700)
 
@@ -100,7 +100,8 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
 
     It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
     """
-    from kcert.openssl import cnf
+
+    from kcert.openssl.commands import render
     from kcert.shell import Command, read
 
     spec = scenario.spec(scenario.values["user"])
@@ -110,7 +111,7 @@ def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
         folder = Path(name)
         for file in ("ca.crt", "ca.key"):
             (folder / file).write_bytes(grader.content(grader.pki / file))
-        (folder / "openssl.cnf").write_text(cnf.render(spec), encoding="utf-8")
+        (folder / "openssl.cnf").write_text(render(spec), encoding="utf-8")
         argv = (
             *(grader.openssl, "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90"),
             *("-set_serial", str(secrets.randbits(60)), "-extensions", "v3_req", "-extfile", "openssl.cnf"),

@@ -10,7 +10,7 @@ from kcert.certificates import Subject
 from kcert.errors import InputError
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
-from kcert.openssl import cnf
+from kcert.openssl.commands import render
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.practice.builder import Make
@@ -86,7 +86,7 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
     """The CA, and the two objects as kubectl gives them. The keys are not here: their owners have them."""
     builder.describe(scenario)
     builder.make([Make(scenario.spec("ca"))])
-    builder.write("pki/openssl-client.cnf", cnf.render(scenario.spec(scenario.values["user"])))
+    builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
     requests = builder.root / FOLDER
     for one in asked(scenario):
         builder.ask(one, FOLDER)

@@ -32,7 +32,7 @@ class ToolCheck:
 
 
 @dataclass(frozen=True)
-class Setting:
+class EnvOverride:
     """A variable of the environment that changes what openssl does, and how."""
 
     name: str
@@ -61,15 +61,17 @@ PROGRAMS = (
 )
 
 
-def examine(openssl: str) -> tuple[ToolCheck, ...]:
+def check_tools(openssl: str) -> tuple[ToolCheck, ...]:
     """Look for every program; *openssl* is the name or path of the one that kcert uses."""
-    return (_openssl(openssl), *(_examine(program) for program in PROGRAMS))
+    return (_openssl(openssl), *(_check_tool(program) for program in PROGRAMS))
 
 
-def steered() -> tuple[Setting, ...]:
+def openssl_env_overrides() -> tuple[EnvOverride, ...]:
     """What in the environment steers openssl."""
     return tuple(
-        Setting(name, os.environ[name], effect) for name, effect in environment.OPENSSL.items() if name in os.environ
+        EnvOverride(name, os.environ[name], effect)
+        for name, effect in environment.OPENSSL.items()
+        if name in os.environ
     )
 
 
@@ -84,7 +86,7 @@ def _openssl(name: str) -> ToolCheck:
     return ToolCheck(OPENSSL, path, said, unusable(said))
 
 
-def _examine(program: Program) -> ToolCheck:
+def _check_tool(program: Program) -> ToolCheck:
     path = find(program.name)
     if path is None:
         return ToolCheck(program, None)
