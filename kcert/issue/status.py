@@ -14,7 +14,7 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
 from kcert.files import read_regular
-from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES
+from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -189,6 +189,8 @@ def _standing(
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
     one = found.get(certificate.name)
+    if one is None and certificate.adopted and content.links:
+        return CertificateStatus(certificate, State.CURRENT, has_key=True)  # a kubelet that renews its own
     if one is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
@@ -199,6 +201,8 @@ def _standing(
     ]
     reasons = [said for said, _ in differs]
     cosmetic = tuple(said for said, harms in differs if not harms)
+    if certificate.adopted:
+        reasons = [reason for reason in reasons if reason not in cosmetic]
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     others = previous_cas.get(certificate.name, ())
@@ -250,7 +254,7 @@ def _unlike(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
     reasons += _unlike_names(certificate, one)
     if bool(one.ca) != (certificate.kind is Kind.CA):
         reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
-    reasons += ((said, True) for said in _unlike_usages(certificate, one))
+    reasons += _unlike_usages(certificate, one)
     key = one.public_key
     is_now = _kind_of(key)
     if is_now != str(certificate.key):
@@ -295,17 +299,18 @@ def is_equivalent(certificate: Certificate, one: X509) -> bool:
     return same_name and groups & {NODES} <= has
 
 
-def _unlike_usages(certificate: Certificate, one: X509) -> list[str]:
+def _unlike_usages(certificate: Certificate, one: X509) -> list[tuple[str, bool]]:
     if given := certificate.usages:
         pairs = ((given.key, one.key_usage), (given.extended, one.extended_key_usage))
         if any(sorted(asked or ()) != sorted(has or ()) for asked, has in pairs):
-            return ["it has other usages than were asked for"]
+            return [("it has other usages than were asked for", True)]
         return []
     reasons = []
     if certificate.kind.is_server and not one.may_serve:
-        reasons.append("it may not be used by a server")
+        # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
+        reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
     if certificate.kind.is_client and not one.may_dial:
-        reasons.append("it may not be used by a client")
+        reasons.append(("it may not be used by a client", True))
     return reasons
 
 
