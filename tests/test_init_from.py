@@ -10,7 +10,7 @@ from kcert import profiles
 from kcert.issue.adopt import detect_files
 from kcert.issue.describe import describe
 from kcert.issue.status import CertificateStatus, State, status_of
-from tests.running import kcert
+from tests.scan.conftest import kcert
 from tests.zoo import kinds, makers
 
 if TYPE_CHECKING:
