@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import codecs
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kcert.check import bash, corrections, fields, refusals, repairs, standards
+from kcert.check import bash, corrections, fields, placing, refusals, repairs, standards
+from kcert.check.encoding import (
+    NOT_FOR_KUBECTL,
+    converted,
+    field_replaced,
+    reencoded,
+    set_aside,
+    written_into_kubeconfig,
+)
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
-from kcert.openssl.pem import Block, announced_length, armoured, pem_blocks
 from kcert.openssl.program import key_belongs
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
-from kcert.scan.fs import Content, lexists, read_file
+from kcert.scan.fs import lexists
 from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
 from kcert.scan.result import Problem
 from kcert.store import OWN_FOLDER
@@ -29,11 +34,6 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import X509
     from kcert.scan.result import KeyFile
 
-_DER = 0x30
-"""The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
-
-_MOST_WRITTEN = 8
-"""So many certificates of a file are written down in a command."""
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
@@ -53,7 +53,7 @@ def missing_file(ctx: RuleContext) -> Iterator[Violation]:
             yield Violation(problem.source, message, f"{problem.path}: {problem.reason}", fix)
             continue
         message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
-        fix = _made(ctx, problem) or _set_aside(problem)
+        fix = _made(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(ctx, problem))
     yield from key_without_certificate(ctx)
 
@@ -87,8 +87,8 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
         reason = problem.reason
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
-        message = f"{where}. Who needs the {what} in it cannot read it."
-        fix = _converted(problem) or _reencoded(ctx, problem) or _made(ctx, problem) or _set_aside(problem)
+        message = f"{where}. No component can read the {what} in it."
+        fix = converted(ctx, problem) or reencoded(ctx, problem) or _made(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(ctx, problem))
     yield from refusals.refused_certificates(ctx)
     yield from refusals.encrypted_keys(ctx)
@@ -174,37 +174,6 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 # ---------------------------------------------------------------- what can be re-created
 
 
-def _converted(problem: Problem) -> str:
-    """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
-    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
-    read = read_file(problem.path)
-    if not isinstance(read, Content) or problem.path == problem.source:
-        return ""
-    path = bash.word(problem.path)
-    program = "pkey" if problem.expects == "key" else "x509"
-    into_place = f"mv {path}.new {path}"
-    if read.data[:1] == bytes([_DER]):
-        return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}"
-    text = read.data
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = text.decode("utf-16", "replace").encode("ascii", "replace")
-    blocks = pem_blocks(text)
-    if any(block.is_key for block in blocks):
-        only_indented = all("indented" in block.fault for block in blocks if block.fault)
-        # The key itself is printed nowhere: grep writes each line without the blanks at its beginning.
-        indented = f"(umask 077; grep -o '[^[:space:]].*' {path} > {path}.new) &&\n  {into_place}"
-        return indented if only_indented and any(block.fault for block in blocks) else ""
-    if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
-        return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
-    if not blocks or len(blocks) > _MOST_WRITTEN or not all(_is_whole(block) for block in blocks):
-        return ""
-    return f"cat {bash.literal(*(armoured(block.der) for block in blocks))} > {path}.new &&\n  {into_place}"
-
-
-def _is_whole(block: Block) -> bool:
-    return block.is_certificate and bool(block.der) and announced_length(block.der) == len(block.der)
-
-
 def _made(ctx: RuleContext, problem: Problem) -> str:
     """Return the commands that re-create it; empty where nothing tells what it was."""
     if problem.expects == "key":
@@ -224,9 +193,9 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if key is None:
         return _with_new_key(ctx, problem, found)
     made = repairs.reissue_commands(ctx, found)
-    if made and problem.path == problem.source and problem.reason.endswith(_NOT_FOR_KUBECTL):
+    if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
-        emptied = _field_replaced(problem, '""')
+        emptied = field_replaced(problem, '""')
         return f"{emptied} &&\n{made}" if emptied else ""
     return made
 
@@ -300,8 +269,8 @@ def _signing_key_made(path: Path) -> str:
     """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
-    new, public = f"{bash.word(repairs.target_of(path))}.new", path.with_suffix(".pub")
-    commands = [f"openssl genrsa -out {new} 2048", f"  {repairs.key_into_place(path)}"]
+    new, public = f"{bash.word(placing.target_of(path))}.new", path.with_suffix(".pub")
+    commands = [f"openssl genrsa -out {new} 2048", f"  {placing.key_into_place(path)}"]
     if public.exists():
         word = bash.word(public)
         commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
@@ -314,11 +283,11 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
     place = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
-        return _written_into_kubeconfig(ctx, problem, [place.certificate.pem]) if place is not None else ""
+        return written_into_kubeconfig(ctx, problem, [place.certificate.pem]) if place is not None else ""
     path = bash.word(problem.path)
     if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
         others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
-        if len(others) > repairs.MOST_BESIDE:
+        if len(others) > placing.MOST_BESIDE:
             return ""
         whole = bash.joined(bash.literal(place.certificate.pem, *others))
         return f"{whole} > {path}.new &&\n  mv {path}.new {path}"
@@ -341,54 +310,6 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
         f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
         f"    -out {path}.new &&\n  mv {path}.new {path}"
     )
-
-
-def _reencoded(ctx: RuleContext, problem: Problem) -> str:
-    """Write the certificates of a field, which nothing but their encoding keeps kubectl from reading, as it reads them.
-
-    A key is printed nowhere.
-    """
-    values = fields.values(problem.path, problem.option or "") if problem.path == problem.source else []
-    if len(values) != 1 or "key" in (problem.option or ""):
-        return ""
-    pems = fields.recovered(values[0])
-    return _written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
-
-
-def _written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str]) -> str:
-    """Put certificates into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
-    if problem.reason.endswith(_NOT_FOR_KUBECTL):
-        return _field_replaced(problem, base64.b64encode("".join(pems).encode()).decode())
-    contexts = [context for context in ctx.survey.kubeconfigs if context.path == problem.path]
-    content = f"cat {bash.literal(*pems)}"
-    if (problem.option or "").startswith("client-certificate"):
-        users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
-        user = bash.word(next(iter(users), ""))
-        embedded = bash.embedded(problem.path, "set-credentials", user, client_certificate=content)
-        return embedded if len(users) == 1 else ""
-    clusters = dict.fromkeys(context.cluster for context in contexts if context.ca_embedded)
-    cluster = bash.word(next(iter(clusters), ""))
-    embedded = bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
-    return embedded if len(clusters) == 1 else ""
-
-
-_NOT_FOR_KUBECTL = ("is not base64", "does not read it")
-"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
-
-
-def _field_replaced(problem: Problem, new: str) -> str:
-    """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
-    read = read_file(problem.path)
-    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
-    option = problem.option or ""
-    found = fields.field_lines(text, option)
-    if found is None or "key" in option:
-        return ""
-    lines = text.split("\n")
-    before = lines[found[0]].partition(f"{option}:")[0]
-    carriage_return = "\r" if lines[found[0]].endswith("\r") else ""
-    changed = [*lines[: found[0]], f"{before}{option}: {new}{carriage_return}", *lines[found[1] :]]
-    return bash.patched(problem.path, text, "\n".join(changed), context=0)
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
@@ -424,27 +345,15 @@ def _copied(ctx: RuleContext, problem: Problem, place: CertificateInstance) -> s
     """
     company = ctx.holdings[place.holder]
     if not all(cert.is_authority for cert in company):
-        return repairs.alone(ctx, place)
+        return placing.alone(ctx, place)
     one_name = all(_is_named_as(place.certificate, cert) for cert in company)
     if place.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
         return bash.word(place.path)
-    return repairs.alone(ctx, place)
+    return placing.alone(ctx, place)
 
 
 def _is_named_as(authority: X509, cert: CertificateInstance) -> bool:
     return cert.is_authority and cert.certificate.subject == authority.subject
-
-
-def _set_aside(problem: Problem) -> str:
-    """Return the command that moves away a file of which nothing tells what it was."""
-    if (
-        problem.source is not None
-        or problem.expects not in ("certificate", "key")
-        or not (problem.path.is_symlink() or problem.path.exists())
-    ):
-        return ""
-    path = bash.word(problem.path)
-    return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"
 
 
 RULES = (

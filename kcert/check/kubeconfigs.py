@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kcert.check import bash, corrections
+from kcert.check import bash, sans
 from kcert.check.names import listed
 from kcert.check.rule import Violation, error, warning
 from kcert.scan.fs import cluster_root_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs that connect to the API server at a name that its certificate does not have."""
     for one in _once(ctx):
-        host = one.server_name or corrections.host_of(one.server or "")
+        host = one.server_name or sans.host_of(one.server or "")
         own = [cert for cert in ctx.api_servers if one.verifies and _trusts(ctx, one, cert)]
         if not host or not own or any(answers_to(found.certificate, host) for found in own):
             continue
@@ -60,14 +60,14 @@ def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[Certifica
 def _reachable(ctx: RuleContext, own: list[CertificateInstance]) -> str | None:
     """Return the name that fits best: that of other kubeconfigs, then the API server's own address, then any other."""
     certificates = [found.certificate for found in own]
-    dialled = [corrections.host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs]
+    dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs]
     dialled.append(ctx.option("kube-apiserver", "--advertise-address", own[0]) or "")
     for host in dialled:
         if host and any(answers_to(certificate, host) for certificate in certificates):
             return host
-    service = {name.value for found in own for name in corrections.service_addresses(ctx, found)}
+    service = {name.value for found in own for name in sans.service_addresses(ctx, found)}
     names = [name for certificate in certificates for name in certificate.alt_names]
-    addresses = [name.value for name in names if name.type == "IP" and corrections.is_address(name.value)]
+    addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
     outside = [value for value in addresses if value not in service and not ipaddress.ip_address(value).is_loopback]
     return next(iter([*outside, *hosts, *addresses]), None)
@@ -80,7 +80,7 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
             continue
         if any(_trusts(ctx, one, cert) or _is_to_blame(ctx, one, cert) for cert in ctx.api_servers):
             continue
-        host = one.server_name or corrections.host_of(one.server or "")
+        host = one.server_name or sans.host_of(one.server or "")
         same_cluster = any(answers_to(cert.certificate, host) for cert in ctx.api_servers)
         if one.component in (None, "kubectl") and not same_cluster:
             continue  # a person's kubeconfig may be for another cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import corrections, refusals
+from kcert.check import refusals, sans
 from kcert.check.options import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
@@ -23,19 +23,19 @@ _SHOWN = 6
 def missing_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield servers whose certificate lacks a name that clients connect to."""
     for cert in ctx.leaves:
-        client_name = corrections.allowed_hostname(ctx, cert)
+        client_name = sans.allowed_hostname(ctx, cert)
         if not (cert.serves or cert.wanted or client_name) or cert.live or cert.only_service_account:
             continue
         names = cert.certificate.alt_names
-        missing = corrections.missing_names(ctx, cert, {name.value for name in names})
-        if corrections.stale_service_addresses(ctx, cert):
+        missing = sans.missing_names(ctx, cert, {name.value for name in names})
+        if sans.stale_service_addresses(ctx, cert):
             # It has the address of another range: service-cidr-mismatch reports that.
-            needed = corrections.service_addresses(ctx, cert)
+            needed = sans.service_addresses(ctx, cert)
             missing = [name for name in missing if name not in needed]
-        demand = corrections.kubelet_demand(ctx, cert)
+        demand = sans.kubelet_demand(ctx, cert)
         if not missing and not demand:
             continue
-        misspelled = corrections.misspelled_names(cert)
+        misspelled = sans.misspelled_names(cert)
         if client_name in missing and not cert.serves:
             message = (
                 f"{cert.description} has no SAN {client_name}, and etcd accepts no other clients "
@@ -80,7 +80,7 @@ def san_type(ctx: RuleContext) -> Iterator[Violation]:
         wrong = [
             name
             for name in names
-            if (right := corrections.right_type(name)) != name and (right is None or right.value not in addresses)
+            if (right := sans.right_type(name)) != name and (right is None or right.value not in addresses)
         ]
         if not wrong:
             continue
@@ -99,10 +99,10 @@ def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     for cert in ctx.leaves:
         if Role.APISERVER not in cert.roles or cert.live:
             continue
-        stale = corrections.stale_service_addresses(ctx, cert)
+        stale = sans.stale_service_addresses(ctx, cert)
         if not stale:
             continue
-        address = corrections.service_addresses(ctx, cert)[0].value
+        address = sans.service_addresses(ctx, cert)[0].value
         component = "kube-apiserver"
         value = ctx.option(component, "--service-cluster-ip-range", cert)
         if value is None:
@@ -128,7 +128,7 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
         own = [use.configuration for use in cert.uses if use.configuration and use.option == "--tls-cert-file"]
         if not own or any(one.options.get("--service-cluster-ip-range") for one in own):
             continue
-        address = corrections.first_address(_DEFAULT_RANGE)
+        address = sans.first_address(_DEFAULT_RANGE)
         values = {name.value for name in cert.certificate.alt_names}
         if address in values:
             continue
@@ -139,7 +139,7 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
             f"{others}. Pods connect to it at {address}, which is not among the SANs of {cert.path}. Set "
             f"--service-cluster-ip-range{f'={other}' if other else ''} for the API server."
         )
-        fits = other is not None and corrections.first_address(other) in values
+        fits = other is not None and sans.first_address(other) in values
         added = f"--service-cluster-ip-range={other}"
         fix = option_added(own[0].source, "--tls-cert-file", added) if fits else ""
         yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", fix)

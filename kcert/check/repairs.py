@@ -8,10 +8,8 @@ the one before it (``&&``): pasted into a terminal, nothing runs after a failure
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
-import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, fields
+from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import PublicKey
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -115,11 +113,6 @@ def _key_of(authority: CertificateInstance) -> Path | None:
     return next((use.key_path for use in authority.uses if use.key and use.key_path and not authority.embedded), None)
 
 
-def usual_key(crt: Path) -> Path:
-    """Return where the key of the CA at *crt* usually is: beside it, as openssl's users or cfssl name it."""
-    return crt.with_name(f"{crt.stem}-key.pem") if crt.suffix == ".pem" else crt.with_suffix(".key")
-
-
 def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
     """As long as usual, and longer where that would count as near; no longer than the CA."""
     wanted = max(usual, math.ceil(ctx.soon / timedelta(days=1)) + 1)
@@ -161,11 +154,6 @@ def _with_new_key(ctx: RuleContext, cert: CertificateInstance, signer: Signer, k
     return f"{generated(cert.certificate.public_key, new)} &&\n{made}"
 
 
-def target_of(path: Path) -> Path:
-    """The file itself: ``mv`` onto a link would replace the link."""
-    return path.resolve() if path.is_symlink() and path.exists() else path
-
-
 def _issue(
     ctx: RuleContext,
     cert: CertificateInstance,
@@ -184,88 +172,8 @@ def _issue(
     return (
         f"{settings} > {cnf} &&\n{request} -out {csr} &&\n"
         f"{signing} \\\n    -in {csr} -out {crt}.new &&\n"
-        f"{_into_place(ctx, cert, crt, key)} && rm {cnf} {csr}"
+        f"{into_place(ctx, cert, crt, key)} && rm {cnf} {csr}"
     )
-
-
-MOST_BESIDE = 8
-"""So many other certificates of a file are written down in a command that changes one of them."""
-
-
-def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list[str]] | None:
-    """Return the certificates (PEM) before and behind *cert* in its file, or in its field of a kubeconfig.
-
-    None where they are too many to be written down, or where the file holds more than that: then no command is certain
-    to keep everything.
-    """
-    if cert.live or not ctx.has_company(cert):
-        return [], []
-    if cert.embedded:
-        here = {cert.use.position: cert.certificate.pem for cert in ctx.holdings.get(cert.holder, ())}
-        here.pop(cert.use.position, None)
-    else:
-        texts = fields.certificate_texts(cert.path)
-        if texts is None:
-            return None
-        own = ctx.number_of(cert) - 1
-        here = {number: text for number, text in enumerate(texts) if number != own}
-    if len(here) > MOST_BESIDE:
-        return None
-    position = cert.use.position if cert.embedded else ctx.number_of(cert) - 1
-    numbers = sorted(here)
-    before = [here[number] for number in numbers if number < position]
-    return before, [here[number] for number in numbers if number > position]
-
-
-def _with_others(ctx: RuleContext, cert: CertificateInstance, new: str) -> str:
-    """The command that prints the file argument *new* among the certificates that *cert* has beside it."""
-    before, after = beside(ctx, cert) or ([], [])
-    whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
-    if cert.embedded or not fields.holds_a_key(cert.path):
-        return whole
-    return f"{{ {whole} && openssl pkey -in {bash.word(target_of(cert.path))}; }}"
-
-
-def _into_place(ctx: RuleContext, cert: CertificateInstance, crt: str, key: Path | None = None) -> str:
-    """Put *crt*.new in the place of *cert* in the file *crt*; what else that file holds stays as it is.
-
-    Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
-    """
-    first = f"{key_into_place(key)} &&\n  " if key else ""
-    if not ctx.has_company(cert):
-        return f"{first}mv {crt}.new {crt}"
-    # The new file may hold a key: it is readable by its owner alone until it has the old file's mode.
-    return (
-        f"(umask 077; {_with_others(ctx, cert, f'{crt}.new')} > {crt}.whole) &&\n"
-        f"  chmod {_mode(cert.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
-    )
-
-
-def key_into_place(key: Path) -> str:
-    """The commands that put *key*.new in the place of *key*; the old one is kept beside it, for its owner alone.
-
-    With a CA's key goes all that it signed, and with a service account's its tokens: somebody may want it back.
-    """
-    target = target_of(key)
-    path = bash.word(target)
-    if not target.is_file():
-        return f"mv {path}.new {path}"
-    # noclobber (-C): pasted a second time, it stops rather than writing over the old key.
-    return f"(set -C; umask 077; cat {path} > {bash.word(_not_taken(target))}) &&\n  mv {path}.new {path}"
-
-
-def _not_taken(key: Path) -> Path:
-    """Where an old key goes: beside the new one, under a name that no file has."""
-    names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
-    return next(path for path in names if not path.is_symlink() and not path.exists())
-
-
-def _mode(path: Path) -> str:
-    """The permission bits that the file has now, as chmod takes them."""
-    try:
-        return f"{stat.S_IMODE(path.stat().st_mode):o}"
-    except OSError:  # it went away meanwhile
-        return "600"
 
 
 def _signing(
@@ -294,20 +202,6 @@ def _request_for(cert: CertificateInstance) -> str:
 
 def _same_key(ctx: RuleContext, cert: CertificateInstance) -> str:
     return f" \\\n    -force_pubkey <(openssl x509 -in {alone(ctx, cert)} -noout -pubkey)"
-
-
-def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """The certificate as a file argument, without the others that may lie in its file."""
-    return bash.literal(cert.certificate.pem) if ctx.has_company(cert) else bash.word(cert.path)
-
-
-def generated(key: PublicKey, out: str = "") -> str:
-    """The command for a key of the same sort, strong enough; openssl writes it readable by its owner alone."""
-    where = f" -out {out}" if out else ""
-    if key.algorithm.startswith("rsa"):
-        return f"openssl genrsa{where} {max(2048, key.bits)}"
-    curve = {"P-384": "secp384r1", "P-521": "secp521r1"}.get(key.curve or "", "prime256v1")
-    return f"openssl ecparam -name {curve} -genkey -noout{where}"
 
 
 def _in_one_file(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
@@ -339,7 +233,7 @@ def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, 
     held = f"{bash.kubectl_config(cert.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
     make = generated(cert.certificate.public_key) if new_key else held
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
-    files = {"client_certificate": _with_others(ctx, cert, _CRT)}
+    files = {"client_certificate": with_others(ctx, cert, _CRT)}
     if new_key:
         files["client_key"] = "printf '%s\\n' \"$key\""
     return (
@@ -386,7 +280,7 @@ def authority_made_again(
     days = _days(ctx, AUTHORITY_DAYS, None)
     made = (
         f"openssl x509 -in {alone(ctx, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
-        f"    -out {crt}.new &&\n  {_into_place(ctx, origin, crt)}"
+        f"    -out {crt}.new &&\n  {into_place(ctx, origin, crt)}"
     )
     return remark + bash.one_after_the_other([made, *copied(ctx, origin)])
 
@@ -412,12 +306,14 @@ def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     if not copy.embedded:
         if not ctx.has_company(copy):
             return f"cp {source} {file}" if not source.startswith("<") else f"cat {source} > {file}"
-        changed = _with_others(ctx, copy, source)
-        return f"(umask 077; {changed} > {file}.new) &&\n  chmod {_mode(copy.path)} {file}.new && mv {file}.new {file}"
+        changed = with_others(ctx, copy, source)
+        return (
+            f"(umask 077; {changed} > {file}.new) &&\n  chmod {mode_of(copy.path)} {file}.new && mv {file}.new {file}"
+        )
     option, kubeconfig = copy.use.option or "", copy.use.kubeconfig
     if kubeconfig is None:
         return ""
-    content = _with_others(ctx, copy, source)
+    content = with_others(ctx, copy, source)
     if option.startswith("certificate-authority"):
         cluster = bash.word(kubeconfig.cluster)
         return bash.embedded(copy.path, "set-cluster", cluster, certificate_authority=content)
@@ -439,7 +335,7 @@ def authority_replaced(ctx: RuleContext, cert: CertificateInstance, *, new_key: 
             f"openssl req -new -key {own} -subj {subject} |\n"
             f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
             f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  {_into_place(ctx, cert, crt, key if new_key else None)}"
+            f"    -out {crt}.new &&\n  {into_place(ctx, cert, crt, key if new_key else None)}"
         ),
         *copied(ctx, cert),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind, Role
-from kcert.check import corrections
+from kcert.check import sans
 from kcert.check.context import CertificateInstance
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
@@ -103,7 +103,7 @@ def _node(problem: Problem, role: Role) -> str:
 def _names(ctx: RuleContext, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
     if role is None or not ROLES[role].kind.is_server:
         return ()
-    hosts = corrections.usual_names(ctx, role, problem.path)
+    hosts = sans.usual_names(ctx, role, problem.path)
     return hosts or (AltName("DNS", _node(problem, role)),)
 
 

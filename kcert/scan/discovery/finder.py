@@ -15,7 +15,7 @@ from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery import loose as loose_files
 from kcert.scan.discovery.collector import Collector, Draft, Findings
-from kcert.scan.discovery.objects import follow_object, objects_in
+from kcert.scan.discovery.objects import follow_embedded, follow_object, objects_in
 from kcert.scan.discovery.options import follow_options
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import inside
@@ -203,6 +203,11 @@ class Finder:
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
+        opened = self.collector.opened(path)
+        if not (opened.text or opened.labels or opened.nothing or opened.trouble):
+            read = read_file(path)
+            if isinstance(read, Content) and follow_embedded(self.collector, path, read.data):
+                return
         self._classified(path, loose)
         # The CA beside a certificate says whether it signed it.
         wanted = self.with_cas and path.suffix.lower() in loose_files.CERTIFICATE_ENDINGS
