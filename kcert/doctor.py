@@ -67,7 +67,7 @@ def check_tools(openssl: str) -> tuple[ToolCheck, ...]:
 
 
 def openssl_env_overrides() -> tuple[EnvOverride, ...]:
-    """What in the environment steers openssl."""
+    """Return the environment variables that change what openssl does."""
     return tuple(
         EnvOverride(name, os.environ[name], effect)
         for name, effect in environment.OPENSSL.items()

@@ -24,7 +24,7 @@ VARIABLES = {
     "KCERT_LAB": "The folder of a lab, as --dir of kcert practice.",
     "KCERT_LESSONS": "A folder with lessons that replace the built-in ones, as --lessons of kcert explain, for "
     "every command.",
-    "KCERT_EXAM_WORD": "The word that seals an exam, as typed for --seal.",
+    "KCERT_EXAM_PASSPHRASE": "The passphrase that seals an exam, as typed for --seal.",
     "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
     "KCERT_DEBUG": "With any value: print the traceback of an internal error.",
     "PAGER": "The program that shows a long lesson on a terminal; less by default.",

@@ -74,7 +74,9 @@ def _command(path: str, command: Any) -> Iterator[str]:
 
 
 def _usage(command: Any) -> str:
-    arguments = [f"\\fI{escaped(one.make_metavar(_context(command)))}\\fR" for one in _parameters(command, "argument")]
+    arguments = [
+        f"\\fI{escaped(param.make_metavar(_context(command)))}\\fR" for param in _parameters(command, "argument")
+    ]
     return " ".join(["[\\fIoptions\\fR]", *arguments, *(["\\fIcommand\\fR"] if hasattr(command, "commands") else [])])
 
 
@@ -93,7 +95,7 @@ def _options(command: Any) -> Iterator[str]:
 def _parameters(command: Any, kind: str) -> list[Any]:
     """The parameters of a kind, but for ``--help``, which every command has."""
     every = command.get_params(_context(command))
-    return [one for one in every if one.param_type_name == kind and one.name != "help" and not one.hidden]
+    return [param for param in every if param.param_type_name == kind and param.name != "help" and not param.hidden]
 
 
 def _context(command: Any) -> Any:

@@ -220,6 +220,16 @@ def test_a_file_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tm
     assert not (own / "bob.key").exists()
 
 
+def test_a_file_below_a_folder_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    file = passphrase_in(above / "closed")
+    above.chmod(0o777)
+
+    assert_refused(kcert("client", "bob", "--ca-passphrase-file", file), 2, f"(its folder {above} has mode 0777)")
+    assert not (own / "bob.key").exists()
+
+
 def test_a_secret_as_kubernetes_mounts_it_is_taken(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     """A folder like /tmp, in it a link to a link to a folder: https://kubernetes.io/docs/concepts/configuration/secret/."""
     mount = tmp_path / "mount"

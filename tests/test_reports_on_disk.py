@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
     from tests.running import Kcert
 
-FORMS = ["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"]
+FORMS = ["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"]
 
 
 @pytest.mark.parametrize("command", [("inventory", "pki", "--format", "csv"), ("explain", "ca")], ids=["csv", "lesson"])

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.check import (
+    bash,
     dates,
     files,
     forms,
@@ -60,7 +61,7 @@ def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation)
         fault.path,
         fault.message,
         fault.evidence,
-        fault.fix,
+        bash.without_nul(fault.fix),
         authority=fault.authority,
         cluster_fix=own,
         cluster=kind.title if kind and own else "",

@@ -85,8 +85,11 @@ _MAKING = (
     "export",
     "practice",
 )
-_OFF_IN_EXAM = ("check", "diagnose", "renew")
-"""Commands that would solve a task by themselves; a sealed exam is solved with openssl alone."""
+_OFF_IN_EXAM = (
+    *("check", "diagnose", "renew", "plan", "kubeconfig"),
+    *("ca", "client", "etcd", "apiserver", "kubelet", "service-account", "all"),
+)
+"""Commands that would solve a task of a sealed exam. `kcert csr approve` stays: a lab has no cluster to approve in."""
 
 _READING = ("list", "show", "report")
 """Subcommands of those that make nothing."""
@@ -160,6 +163,8 @@ def load(name: str) -> Any:
 def schema(name: str, subcommand: str = "") -> str:
     """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
     issues = COMMANDS[name].module.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    if name == "practice":
+        return f"practice-{subcommand}"
     return "issue" if issues else "diagnose" if name == "logs" else name
 
 

@@ -24,11 +24,11 @@ def command(
         typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
     ] = None,
     format: Annotated[
-        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"],
+        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree or mermaid.",
+            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
         ),
     ] = "text",
     output: Annotated[

@@ -99,7 +99,9 @@ class IssueOptions:
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
     dry_run: DryRun = False
-    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; q stops.")] = False
+    step: Annotated[
+        bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
+    ] = False
     explain: Explain = True
     quiet: Quiet = False
     format: ResultFormat = "text"

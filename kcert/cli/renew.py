@@ -153,7 +153,7 @@ def _why_not(content: FolderContent, name: str) -> str:
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:
     found = status_of(ctx.root, ctx.specs).values()
-    expiries = [(status.found.not_after, status.certificate.name, status) for status in found if status.found]
+    expiries = [(status.x509.not_after, status.certificate.name, status) for status in found if status.x509]
     return min(expiries)[2] if expiries else None
 
 

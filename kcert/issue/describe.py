@@ -13,7 +13,7 @@ from kcert import plain_yaml, profiles
 from kcert.certificates import Kind, Role
 from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
 from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
@@ -31,7 +31,6 @@ _CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
 _BOOK = ".kubernetes.local"
 """The domain of the machines in Kelsey Hightower's book."""
-_LARGEST_MANIFEST = 1024 * 1024
 
 
 _ADOPTED = """\
@@ -63,9 +62,9 @@ class Description:
     def matching(self) -> tuple[int, list[str]]:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
         specs = detect_files(self.root, profiles.certificates(self.cluster))
-        found = [status for status in status_of(self.root, specs).values() if status.found]
-        other = [f"{status.certificate.name}: {status.blocking}" for status in found if status.blocking]
-        return len(found) - len(other), other
+        present = [status for status in status_of(self.root, specs).values() if status.x509]
+        other = [f"{status.certificate.name}: {status.blocking}" for status in present if status.blocking]
+        return len(present) - len(other), other
 
 
 def describe(folder: Path, cluster: Cluster) -> Description:
@@ -216,7 +215,7 @@ class _Describer:
 
     def _nodes(self, control_plane: tuple[Host, ...]) -> tuple[Host, ...]:
         """Return the nodes whose kubelets have certificates here, with the addresses of their serving certificates."""
-        found: dict[str, tuple[str, ...]] = {}
+        by_name: dict[str, tuple[str, ...]] = {}
         for file in self.leaves:
             common_name = file.x509.subject.common_name or ""
             addresses = tuple(
@@ -224,15 +223,15 @@ class _Describer:
             )
             if common_name.startswith(NODE_PREFIX):
                 name = common_name.removeprefix(NODE_PREFIX)
-                found[name] = found.get(name) or addresses
-            elif common_name in found or file.name.stem in found:
-                found[common_name] = found.get(common_name) or addresses
+                by_name[name] = by_name.get(name) or addresses
+            elif common_name in by_name or file.name.stem in by_name:
+                by_name[common_name] = by_name.get(common_name) or addresses
         own = {host.name: host.addresses for host in control_plane}
-        found = {name: own.get(name, addresses) if addresses else () for name, addresses in found.items()}
-        for name, addresses in found.items():
+        by_name = {name: own.get(name, addresses) if addresses else () for name, addresses in by_name.items()}
+        for name, addresses in by_name.items():
             if not addresses and name not in own:
                 self.unknown.append(f"the node {name!a} is left out, because no certificate has its address.")
-        hosts = ((name, ips) for name, ips in found.items() if ips and not check_host_name(name))
+        hosts = ((name, ips) for name, ips in by_name.items() if ips and not check_host_name(name))
         return tuple(Host(name, ips) for name, ips in hosts)
 
     def _key(self) -> Key:
@@ -261,9 +260,9 @@ class _Describer:
             except InputError:
                 continue
             for folder in folders:
-                found = status_of(folder, detect_files(folder, specs)).values()
-                there = sum(status.state is not State.MISSING for status in found)
-                score = there, sum(there and not status.reasons for status in found)
+                statuses = status_of(folder, detect_files(folder, specs)).values()
+                there = sum(status.state is not State.MISSING for status in statuses)
+                score = there, sum(there and not status.reasons for status in statuses)
                 if score > best:
                     best, chosen = score, (folder, replace(candidate, adopted=True))
         if chosen[0] != self.folder:
@@ -300,11 +299,11 @@ class _Describer:
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the options that manifests and units in *folder*, and beside it, set."""
-    places: Iterable[Path] = (folder, folder / "manifests", folder.parent / "manifests")
-    paths = (path for place in places for ending in ("*.yaml", "*.service") for path in sorted(place.glob(ending)))
+    folders: Iterable[Path] = (folder, folder / "manifests", folder.parent / "manifests")
+    paths = (path for each in folders for ending in ("*.yaml", "*.service") for path in sorted(each.glob(ending)))
     for path in paths:
         try:
-            content = read_regular(path) if path.stat().st_size <= _LARGEST_MANIFEST else b""
+            content = read_regular(path, LARGEST_DOCUMENT)
         except OSError:
             continue
         for option, value in _OPTIONS.findall(content):

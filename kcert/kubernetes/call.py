@@ -26,9 +26,6 @@ SECONDS = 15
 RATE = "2M"
 """Bytes per second that curl reads at most: a body without end is cut off at SECONDS times this, not by the memory."""
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
-
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
 

@@ -10,7 +10,7 @@ from kcert import kubeconfig, profiles
 from kcert.certificates import Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
-from kcert.files import read_regular
+from kcert.files import read_input, read_regular
 from kcert.issue.adopt import detect_files, unmanaged
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
@@ -119,7 +119,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations
@@ -228,7 +228,4 @@ def address_of(url: str) -> str:
 
 def read_file(path: Path) -> bytes:
     """Return the content of a file; raises MachineError where it cannot be read."""
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    return read_input(path, error=MachineError)

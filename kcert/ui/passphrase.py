@@ -30,20 +30,20 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
     return first
 
 
-def ask_word(variable: str, *, twice: bool) -> str:
-    """Return the word that a teacher seals an exam with, typed twice where it is new.
+def ask_for_seal(variable: str, *, twice: bool) -> str:
+    """Return the passphrase that seals an exam, typed twice if it is new.
 
     Raises InputError where there is no terminal, or where the two differ.
     """
     if not sys.stdin.isatty():
-        raise InputError(f"--seal needs a word, and there is no terminal to type it: set {variable}.")
+        raise InputError(f"--seal needs a passphrase, and there is no terminal to type it: set {variable}.")
     try:
-        word = getpass.getpass("Word for the sealed exam: ")
-        if twice and getpass.getpass("Repeat the passphrase: ") != word:
-            raise InputError("the two words differ, so no exam was started. Try again.")
+        passphrase = getpass.getpass("Passphrase for the sealed exam: ")
+        if twice and getpass.getpass("Repeat the passphrase: ") != passphrase:
+            raise InputError("the two passphrases differ, so no exam was started. Try again.")
     except EOFError:
-        raise InputError(f"no word was typed. Without a terminal, set {variable}.") from None
-    return word
+        raise InputError(f"no passphrase was typed. Without a terminal, set {variable}.") from None
+    return passphrase
 
 
 def _typed(owner: Owner, prompt: str) -> str:

@@ -81,7 +81,7 @@ def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object
         "key": str(certificate.key),
         "days": certificate.days or None,
         "files": [str(path) for path in certificate.files.kept],
-        "not_after": f"{standing.found.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.found else None,
+        "not_after": f"{standing.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.x509 else None,
         "made_by": f"kcert {certificate.chapter}",
     }
 
@@ -132,7 +132,7 @@ def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_SHORT_COLUMNS]
     now = datetime.now(timezone.utc)
     for status in statuses:
-        expires = status.found.not_after if status.found else None
+        expires = status.x509.not_after if status.x509 else None
         days = str((expires - now).days) if expires else "-"
         date = f"{expires:%Y-%m-%d}" if expires else "-"
         rows.append((status.state.value, status.certificate.name, date, days, status.reason or "-"))

@@ -52,7 +52,7 @@ class Quiet(Reporter):
     def on_issued(self, issued: Issued) -> None:
         """A line, once all before it have theirs."""
         plan, certificate = issued.plan, issued.plan.certificate
-        until = f"until {issued.found.not_after:%Y-%m-%d}" if issued.found else without_end(certificate)
+        until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
         cut = f"  (the rest of its CA's lifetime: {plan.days} days)" if plan.days < certificate.days else ""
         verb = "renewed" if plan.replaces else "made"
         self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.primary}{cut}"
@@ -120,7 +120,7 @@ class Json(Quiet):
 def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
     """Return a certificate as JSON: what was done, its state before, and its files."""
     spec = issued.plan.certificate if issued else status.certificate
-    found = issued.found if issued else status.found
+    found = issued.x509 if issued else status.x509
     action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
     return {
         "name": spec.name,

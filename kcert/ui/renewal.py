@@ -56,8 +56,8 @@ def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) ->
     what = [f"expires within {in_words(renewal.within)}"] if renewal.within is not None else []
     what += ["differs from kcert.yaml"] if renewal.stale else []
     say(f"Nothing to renew: no certificate in {ctx.root} {' or '.join(what) or 'is there'}.", "good")
-    if first and first.found:
-        say(f"The first to expire is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
+    if first and first.x509:
+        say(f"The first to expire is {first.certificate.name}, on {first.x509.not_after:%Y-%m-%d}.")
 
 
 def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:

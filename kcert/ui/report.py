@@ -31,6 +31,7 @@ _REPORT = re.compile(
     r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
     r"|component +type +path|component,type,path,|\| component \| type \|"
     r'|\[\]\n?$|\[\s*\{\s*"component":|# HELP kcert_'
+    r"|<svg [^\n]*>\n<!-- kcert -->"
 )
 """How the inventory begins, in each of its formats that are text."""
 

@@ -33,7 +33,7 @@ def show_issued(issued: Sequence[Issued]) -> None:
         rows.columns[0].min_width = longest
     for one in issued:
         certificate = one.plan.certificate
-        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
+        until = f"{one.x509.not_after:%Y-%m-%d}" if one.x509 else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.primary), _what(certificate), until)
     draw(rows)
     screen().print()

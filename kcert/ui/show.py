@@ -99,11 +99,11 @@ def _annotated(output: str) -> None:
         if not note:
             block([line], "said")
         elif len(beside) <= width:
-            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "quiet")), soft_wrap=True)
+            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "code")), soft_wrap=True)
         else:
             block([line], "said")
             indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
-            _wrapped(Text(note, style="quiet"), max(width - len(indent), 20), indent)
+            _wrapped(Text(note, style="code"), max(width - len(indent), 20), indent)
 
 
 def _note(line: str, notes: dict[str, str]) -> str:
@@ -123,7 +123,7 @@ def _field(field: Field, *, explain: bool) -> None:
     width = min(screen().width, MOST_WIDTH)
     _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
     if explain and field.meaning:
-        _wrapped(Text(_meaning(field), style="quiet"), width - len(INDENT), INDENT)
+        _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
 
 
 def _wrapped(text: Text, width: int, indent: str = "") -> None:

@@ -39,6 +39,7 @@ FORMATS = {
     "prometheus": "prometheus",
     "tree": "tree",
     "mermaid": "mermaid",
+    "svg": "vector",
 }
 
 MOST_PROBLEMS = 10
