@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.logs import COMPONENTS, Via
+from kcert.clusters import COMPONENTS
+from kcert.logs import Via
 
 
 def _components(incomplete: str) -> list[str]:
