@@ -20,7 +20,8 @@ from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Set
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from kcert.certificates import AltName, Certificate, Key
@@ -318,7 +319,7 @@ def _cluster_name(path: Path) -> str:
         return ""
 
 
-def _hosts(sans: tuple[AltName, ...], others: Set[str] = frozenset()) -> tuple[Host, ...]:
+def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) -> tuple[Host, ...]:
     """Return the hosts among SANs but *others*: a name with the addresses behind it, else names and addresses in order.
 
     What kcert makes has each host's addresses behind its name; other tools write all names before all addresses.
