@@ -146,15 +146,15 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
 
 def _of_kind(request: LogRequest, machine: Machine, kind: ClusterKind) -> LogSource:
     """Return the command for a kind of cluster that runs the component inside another program, or logs to a file."""
-    places = kind.logs[request.component]
-    place = next((unit for unit in places if machine.has_unit(unit)), places[0])
-    if place.startswith("/"):
-        return _file(replace(request, component=place), f"{kind.title} writes the log of {request.component} there")
-    if place.startswith("docker "):
-        name = place.removeprefix("docker ")
+    targets = kind.logs[request.component]
+    target = next((unit for unit in targets if machine.has_unit(unit)), targets[0])
+    if target.startswith("/"):
+        return _file(replace(request, component=target), f"{kind.title} writes the log of {request.component} there")
+    if target.startswith("docker "):
+        name = target.removeprefix("docker ")
         argv = ("docker", "logs", *_go_since(request), *_tail(request), *_follow(request), name)
         return LogSource(Command(argv), f"{kind.title} runs {request.component} as a container of this name")
-    return _journal(replace(request, component=place), machine, f"{kind.title} runs {request.component} in this unit")
+    return _journal(replace(request, component=target), machine, f"{kind.title} runs {request.component} in this unit")
 
 
 def _file(request: LogRequest, why: str = "you named a file") -> LogSource:

@@ -185,8 +185,8 @@ class _Describer:
     def _named_by_the_book(self, sans: tuple[AltName, ...]) -> Host | None:
         """Return the host of Kelsey Hightower's book, whose certificate has its name but not its address."""
         own = (san.value for san in sans if san.value.endswith(_BOOK) and san.value != f"api-server{_BOOK}")
-        found = next(own, "").removesuffix(_BOOK)
-        return Host(found, self.example.control_plane[0].addresses) if found and not check_host_name(found) else None
+        name = next(own, "").removesuffix(_BOOK)
+        return Host(name, self.example.control_plane[0].addresses) if name and not check_host_name(name) else None
 
     @staticmethod
     def _is_etcd(file: CertificateFile) -> bool:
@@ -195,8 +195,8 @@ class _Describer:
         return named and kind_of(file.x509).is_server
 
     def _service_cidrs(self, sans: tuple[AltName, ...], others: set[str]) -> tuple[str, ...]:
-        if told := self.options.get("service-cluster-ip-range"):
-            return tuple(told.split(","))
+        if ranges := self.options.get("service-cluster-ip-range"):
+            return tuple(ranges.split(","))
         first: dict[int, str] = {}
         for address in (san.value for san in sans if san.type == "IP" and san.value not in others):
             if _is_first(address):
