@@ -1,16 +1,27 @@
-"""Where kcert starts, and where every error ends: as one paragraph and an exit status."""
+"""Where kcert starts, where its output is written and flushed, and where every error ends: with an exit status.
+
+Every line is written at once, also into a pipe or a file. So the interpreter has nothing left to flush at its exit,
+where it could only print "Exception ignored" and exit with status 120.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
+import select
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from kcert import environment, errors, output
+from kcert import environment, errors
+from kcert.errors import OutputError, ReaderGoneError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from _typeshed import ReadableBuffer
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of a program whose reader has gone
 
@@ -22,7 +33,7 @@ _NO_MEMORY = (
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
-    output.set_up()
+    _open_streams()
     environment.clean_up()
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asked for that
@@ -30,7 +41,7 @@ def main() -> NoReturn:
     try:
         status = _status()
     finally:
-        fault = output.finish()
+        fault = _close_streams()
     if fault and status <= errors.FOUND:  # any other status has been explained already
         status = _reported(fault)
     sys.exit(status)
@@ -93,6 +104,82 @@ def _said(message: str, status: int) -> int:
 def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
     """SIGTERM, or a terminal that is closed, ends kcert as Ctrl-C does: programs are stopped, staging is cleared."""
     raise SystemExit(128 + number)
+
+
+class _Stream(io.FileIO):
+    """A standard stream that reports the first fault and ignores what is written after it.
+
+    ``fault`` is the exception that the first failed write of standard output raised, else None. Standard error never
+    raises: there is no other stream to report the fault to.
+    """
+
+    def __init__(self, number: int, *, reports: bool) -> None:
+        super().__init__(number, "w", closefd=False)
+        self.reports = reports
+        self.fault: Exception | None = None
+        self.is_done = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write *data* or part of it and return the number of bytes; wait where a non-blocking pipe is full."""
+        if self.is_done:
+            return memoryview(data).nbytes
+        try:
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
+            return written
+        except OSError as error:
+            self.is_done = True
+            self.fault = _explained(error)
+            if self.reports:
+                raise self.fault from None
+            return memoryview(data).nbytes
+        except BaseException:  # Ctrl-C while nothing reads the pipe: a later flush would block again
+            self.is_done = True
+            raise
+
+
+def _explained(error: OSError) -> Exception:
+    if error.errno == errno.EPIPE:
+        return ReaderGoneError()
+    if error.errno == errno.EBADF:
+        return OutputError("standard output is closed, so the result cannot be printed.")
+    return OutputError(f"standard output: {error.strerror}.")
+
+
+def _open_streams() -> None:
+    """Replace ``sys.stdout`` and ``sys.stderr`` with streams that write each line at once and report faults."""
+    _open_closed_streams()
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        text = io.TextIOWrapper(
+            io.BufferedWriter(_Stream(number, reports=name == "stdout")),
+            encoding=getattr(sys, name).encoding,
+            errors="backslashreplace",  # a locale without UTF-8 must not turn a name or a dash into a traceback
+            line_buffering=True,
+        )
+        setattr(sys, name, text)
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that was closed (``>&-``).
+
+    Otherwise the next file to be opened, the lock or the history, would get its number. For standard output it is
+    opened for reading only, so that writing to it still fails.
+    """
+    for number, (name, flags) in enumerate((("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203 - three rounds
+            os.open(os.devnull, flags)  # gets the lowest free number: this one
+            stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+
+
+def _close_streams() -> Exception | None:
+    """Write what is left, and return the fault of standard output, None where everything was written."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OutputError, ReaderGoneError):
+            stream.flush()
+    return cast("_Stream", cast("io.BufferedWriter", sys.stdout.buffer).raw).fault
 
 
 if __name__ == "__main__":

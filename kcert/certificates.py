@@ -104,8 +104,8 @@ class Subject:
 _SEPARATOR = re.compile(r"[/+\\]")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[0]}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
 
 
 @dataclass(frozen=True)
@@ -210,13 +210,18 @@ class Certificate:
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
 
+    @property
+    def is_external_ca(self) -> bool:
+        """True for a CA whose key is outside the PKI folder."""
+        return self.files.key.is_absolute()
+
 
 ROOT = "root"
 """What a CA above the cluster's own is called."""
 
 
 def root_beside(crt: PurePosixPath) -> PurePosixPath:
-    """Where the certificate of a root lies that signed the CA with the certificate *crt*."""
+    """Return the path of the certificate of the root that signed the CA with the certificate *crt*."""
     return crt.with_name(f"{ROOT}.crt")
 
 
@@ -226,5 +231,5 @@ def chain_of(crt: PurePosixPath) -> PurePosixPath:
 
 
 def new_ca_only_path(crt: PurePosixPath) -> PurePosixPath:
-    """Where the new CA lies alone while the CA's own file *crt* holds two."""
+    """Return the path of the new CA alone while the CA's own file *crt* holds two."""
     return crt.with_name(f"{crt.stem}-new{crt.suffix}")

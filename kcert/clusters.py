@@ -512,6 +512,6 @@ def _kind_of(path: str) -> ClusterKind | None:
     return _HOMES[match[0]] if match else None
 
 
-def at_root(place: str, root: Path, home: Path) -> Path:
-    """Return where *place* of the table is below *root*; ``~`` is the user's home."""
-    return home / place[2:] if place.startswith("~/") else root / place.lstrip("/")
+def at_root(path: str, root: Path, home: Path) -> Path:
+    """Return where *path* of the table is below *root*; ``~`` is the user's home."""
+    return home / path[2:] if path.startswith("~/") else root / path.lstrip("/")

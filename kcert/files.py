@@ -1,4 +1,4 @@
-"""Reading files that may be anything: a FIFO that never answers, a device without end, a folder."""
+"""Reading files that may be anything (a FIFO, a device, a folder), their owners, and delaying signals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from kcert.errors import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-from kcert.errors import nearest
+from kcert.errors import InputError, KcertError
 
-LARGEST = 16 * 1024 * 1024
-"""Bytes; no key, certificate or kubeconfig comes near it."""
+LARGEST = 64 * 1024 * 1024
+"""Bytes of the largest file that is read; some 50,000 certificates fit into one."""
 
+LARGEST_DOCUMENT = 1024 * 1024
+"""Bytes of the largest YAML document that is parsed: Kubernetes accepts no larger Secret or ConfigMap."""
+
+LARGEST_HISTORY = 256 * 1024 * 1024
+"""Bytes of a history: some 400,000 commands."""
 
 _PIECE = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -68,6 +75,28 @@ def read_descriptor(descriptor: int, path: Path, limit: int = LARGEST) -> bytes:
     return b"".join(pieces)
 
 
+def read_input(path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = "") -> bytes:
+    """As ``read_regular``; raises an *error* in words, with *advice* (a sentence), where the file cannot be read."""
+    try:
+        return read_regular(path, limit)
+    except OSError as reason:
+        hint = f" {advice}" if advice else ""
+        raise error(f"{path} cannot be read: {reason.strerror or reason}.{hint}") from None
+
+
+def read_optional(
+    path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = ""
+) -> bytes | None:
+    """As ``read_input``; None where the file does not exist."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:  # ``read_input`` says it in words
+        pass
+    return read_input(path, limit, error, advice)
+
+
 _NEAR = 0.8
 """Likeness (difflib) from which on a name is another one, mistyped."""
 
@@ -80,7 +109,7 @@ def mistyped(path: Path) -> Path | None:
     try:
         if path.exists():
             return None
-        names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+        names = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]
@@ -114,3 +143,34 @@ def defer_signals() -> Iterator[None]:
             signal.signal(held, handler)
         for number in came:
             signal.raise_signal(number)
+
+
+ROOT = 0
+"""The user who may do everything (credentials(7)), and so has most to lose."""
+
+
+def is_writable_by_others(status: os.stat_result) -> bool:
+    """Return True where every user, or a group other than the user's own, may write."""
+    by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
+    return by_group or bool(status.st_mode & stat.S_IWOTH)
+
+
+def foreign_owner(path: Path, *, follow: bool = True, sudo: bool = False) -> str | None:
+    """The name of the owner of *path* where that is neither kcert's user nor root.
+
+    Without *follow* a link is looked at itself. With *sudo* the user who became root by sudo(8) is not foreign either.
+    """
+    owner = path.stat(follow_symlinks=follow).st_uid
+    if owner in (ROOT, os.geteuid()) or (sudo and str(owner) == os.environ.get("SUDO_UID")):
+        return None
+    return user_name(owner)
+
+
+def user_name(user: int) -> str:
+    """The name of a user by number, for messages."""
+    import pwd  # most folders are one's own
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

@@ -9,6 +9,7 @@ text to be read.
 from __future__ import annotations
 
 import contextlib
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,28 @@ class TooDeepError(NotPlainError):
 
 class AliasError(NotPlainError):
     """The text has aliases (``*name``), a few lines of which can stand for gigabytes."""
+
+
+_OTHER_IN_GO = re.compile(
+    r"[yYnN]|[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?0[xob][0-9a-f_]+", re.IGNORECASE
+)
+"""Text that Kubernetes reads as a number or a boolean where it is not quoted, and PyYAML would not always quote:
+12e456 is a number in Go's YAML."""
+
+
+def dump(content: Any) -> str:
+    """Return *content* as YAML in which Kubernetes finds the same values; keys keep their order, lines their length."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar(f"{_TAG}str", value, "'" if _OTHER_IN_GO.fullmatch(value) else None)
+
+    Dumper.add_representer(str, text)
+    return str(yaml.dump(content, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=2**31))
 
 
 def load_all(text: str | bytes, *, aliases: bool = False) -> list[Any]:

@@ -118,7 +118,7 @@ def test_a_lesson_is_added_as_the_text_says(checkout: Checkout) -> None:
     listed, told = checkout("explain"), checkout("explain", "long-lived")
 
     assert re.search(r"^long-lived +A certificate that outlives its cluster$", listed.stdout, re.MULTILINE)
-    assert "the last day is the only lock" in " ".join(told.stdout.split())
+    assert "a stolen certificate works until it expires" in " ".join(told.stdout.split())
 
 
 @pytest.mark.skipif(not HAS_LABS, reason="the labs are not here yet")

@@ -108,7 +108,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed
-    assert "becomes the user jane, in: developers" in looked
+    assert "is the user jane, in: developers" in looked
     assert early.status == 1
     assert "not approved yet" in early.stderr
     assert "approved" in approved
@@ -128,7 +128,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     refused = kcert("csr", "list", "--kubeconfig", cluster.kubeconfig("jane"))
     assert refused.status == 3
     assert "(Forbidden)" in refused.stderr
-    assert "somebody with more rights" in " ".join(refused.stderr.split())
+    assert "A user with more permissions" in " ".join(refused.stderr.split())
 
 
 def test_what_was_denied_stays_denied(cluster: Cluster, kcert: Kcert) -> None:
@@ -159,8 +159,8 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
 
     assert ended.status == 1
     said = " ".join(ended.stderr.split())
-    assert said.count("Asking again every second") == 1
-    assert "approved, but nobody has signed it" in said
+    assert said.count("Trying again every second") == 1
+    assert "approved, but not signed" in said
     assert "--cluster-signing-cert-file" in said
 
 
@@ -184,7 +184,7 @@ def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluste
     ended = kcert("csr", "submit", "jane", "--kubeconfig", cluster.kubeconfig("admin"))
 
     assert ended.status == 3
-    assert "system:masters group is not allowed. That goes for everybody" in " ".join(ended.stderr.split())
+    assert "system:masters group is not allowed. No user may ask for this group" in " ".join(ended.stderr.split())
 
 
 def _submitted(cluster: Cluster, name: str, signer: str, user: str, sans: tuple[str, ...] = ()) -> None:
@@ -297,12 +297,12 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ),
         ("Unable to connect to the server: dial tcp: lookup api: no such host", "No API server answers there"),
         ("error: no configuration has been provided, try setting KUBERNETES_MASTER", "--kubeconfig FILE"),
-        ('Error from server (Forbidden): csr is forbidden: User "jane" cannot list', "somebody with more rights"),
+        ('Error from server (Forbidden): csr is forbidden: User "jane" cannot list', "A user with more permissions"),
         (
             'Error from server (NotFound): certificatesigningrequests.certificates.k8s.io "jane" not found',
             "kcert csr list",
         ),
-        ("Error from server (Conflict): Operation cannot be fulfilled on csr", "do it once more"),
+        ("Error from server (Conflict): Operation cannot be fulfilled on csr", "run the command again"),
         ("Error from server (AlreadyExists): csr jane already exists", "kubectl delete csr"),
         ("error: You must be logged in to the server (Unauthorized)", "does not know who that is"),
         (

@@ -169,7 +169,7 @@ ADDRESSES = {
     "services of one address": bad("service_cidr: 10.96.0.0/32\n", 1, "eight"),
     "two ranges of one family": bad("service_cidr: [10.96.0.0/16, 10.97.0.0/16]\n", 1, "IPv6"),
     "services over a node": bad(
-        "service_cidr: 192.0.2.0/24\nnodes:\n  - {name: a, ip: 192.0.2.1}\n", 1, "192.0.2.1", "a's own"
+        "service_cidr: 192.0.2.0/24\nnodes:\n  - {name: a, ip: 192.0.2.1}\n", 1, "192.0.2.1, the address of a;"
     ),
     "services over the load balancer": bad("service_cidr: 192.0.2.0/24\napi_server: {ip: 192.0.2.9}\n", 1, "192.0.2.9"),
     "services over the loopback": bad("service_cidr: 127.0.0.0/8\n", 1, "127.0.0.1"),

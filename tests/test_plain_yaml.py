@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import shutil
 from itertools import product
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from kcert import plain_yaml
+from tests.running import output, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,3 +128,21 @@ def test_hostile_files_among_others_stop_no_command(kcert: Kcert, own_pki: Calla
     assert (listed.status, "apiserver" in listed.stdout) == (0, True), listed.stderr
     assert (planned.status, "apiserver" in planned.stdout) == (0, True), planned.stderr
     assert (renewed.status, "apiserver" in renewed.stdout) == (0, True), renewed.stderr
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl here")
+def test_kubernetes_reads_the_same_text_from_what_is_dumped(tmp_path: Path) -> None:
+    """Go's YAML has numbers and booleans that PyYAML leaves without quotes; a token is hexadecimal and random."""
+    random = Random(7)  # noqa: S311
+    names = ["12e456", "1E5", ".5e3", "0o17", "0x1f", "0b01", "1_000", "y", "N", "yes", "null", "~", "", "2026-01-01"]
+    names += ["1e", "e1", "10.0.0.1", "a: b", "@id", "- x", "# x", "'", '"', "\t", "é", "1:30", "=", "<<", "0755"]
+    names += ["".join(random.choices("0123456789abcdef", k=6)) for _ in range(300)]
+    kubeconfig = {"apiVersion": "v1", "kind": "Config", "users": [{"name": x, "user": {"token": x}} for x in names]}
+    (tmp_path / "config").write_text(plain_yaml.dump(kubeconfig), encoding="utf-8")
+
+    ended = output([program("kubectl"), "config", "view", "--raw", "-o", "json", "--kubeconfig", tmp_path / "config"])
+
+    assert ended.stderr == ""
+    read = {user["name"]: user["user"].get("token", "") for user in json.loads(ended.stdout)["users"]}
+    assert read == {name: name for name in names}
+    assert plain_yaml.load(plain_yaml.dump(kubeconfig)) == kubeconfig

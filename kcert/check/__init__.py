@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.check import (
+    bash,
     dates,
     files,
     forms,
@@ -66,7 +67,7 @@ def _finding(case: RuleContext, rule: Rule, fault: Violation) -> Finding:
         fault.path,
         fault.message,
         fault.evidence,
-        fault.fix,
+        bash.without_nul(fault.fix),
         authority=fault.authority,
         cluster_fix=own or "",
         cluster=kind.title if kind and own else "",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -15,20 +15,27 @@ from kcert.errors import InputError
 def command(
     looking: ReadOptions,
     *,
-    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="How long a new token is valid.")] = "24h",
+    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Make a new token valid for this long.")] = "24h",
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Say why, and show the manifests.")] = True,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Write the token, the RBAC and the kubeconfig with which nodes get their certificates from the cluster."""
+    """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
     from kcert.kubernetes import bootstrap
-    from kcert.ui.bootstrap import Telling
+    from kcert.ui.bootstrap import BootstrapReporter
 
+    if quiet and dry_run:
+        raise InputError("--dry-run cannot be combined with --quiet.")
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
     folder = context.folder(looking)
-    telling = Telling(folder, explain=explain)
-    telling.ends(bootstrap.make(folder, lifetime, telling, new_token=new_token))
+    if dry_run:
+        typer.echo("\n".join(bootstrap.script(folder, lifetime, new_token=new_token)))
+        return
+    reporter = BootstrapReporter(folder, explain=explain, quiet=quiet)
+    reporter.ends(bootstrap.make(folder, lifetime, reporter, new_token=new_token))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import profiles
@@ -17,15 +19,17 @@ from kcert.cli.options import (
     Signing,
 )
 from kcert.errors import InputError
+from kcert.files import ROOT, foreign_owner, is_writable_by_others
 from kcert.issue.adopt import detect_files, require_described
 from kcert.issue.context import ROOT_KEY, Context, Owner, Passphrase, Passphrases, Reporter, roots
 from kcert.issue.service import issue
 from kcert.openssl.program import openssl
-from kcert.permissions import permission_warnings, readable_keys
 from kcert.quoting import quote
+from kcert.shell import find
 from kcert.ui.messages import warning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from kcert.certificates import Certificate
@@ -72,11 +76,17 @@ def folder_option(folder: Path, config: Path | None) -> str:
 
 def issue_context(options: IssueOptions, command: str, described: Cluster, specs: tuple[Certificate, ...]) -> Context:
     """Return the context of ``kcert COMMAND``, which issues certificates; raises InputError for options that clash."""
-    if options.step and (options.quiet or options.dry_run or (options.jobs or 1) > 1):
-        other = "--quiet" if options.quiet else "--dry-run" if options.dry_run else "--jobs"
-        raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
-    if options.quiet and options.dry_run:
-        raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    modes = {
+        "--step": options.step,
+        "--dry-run": options.dry_run,
+        "--quiet": options.quiet,
+        "--format json": options.format == "json",
+    }
+    chosen = [name for name, is_set in modes.items() if is_set]
+    if chosen[1:] and chosen != ["--quiet", "--format json"]:
+        raise InputError(f"{chosen[0]} cannot be combined with {chosen[1]}.")
+    if options.step and (options.jobs or 1) > 1:
+        raise InputError("--step cannot be combined with --jobs: it waits before each command.")
     require_folder_path(options.dir)
     return Context(
         cluster=described,
@@ -89,7 +99,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         ca_dir=options.ca_dir,
         root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
         jobs=options.processes,
-        parallel=options.quiet,
+        parallel=options.terse,
         passphrases=_passphrases(options),
         reporter=_reporter(options),
     )
@@ -101,10 +111,10 @@ def _reporter(options: IssueOptions) -> Reporter:
 
         parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))
-    if options.quiet:
-        from kcert.ui.quiet import Quiet
+    if options.terse:
+        from kcert.ui import quiet
 
-        return Quiet()
+        return quiet.Json() if options.format == "json" else quiet.Quiet()
     from kcert.ui.lesson import Lesson
 
     return Lesson(explain=options.explain, step=options.step)
@@ -172,3 +182,44 @@ def warn_of_permissions(ctx: Context) -> None:
         *readable_keys(dict.fromkeys(keys)),
     ):
         warning(sentence)
+
+
+_CONTENT = "keys and certificates in it"
+
+
+def permission_warnings(folders: Iterable[Path], config: Path | None, openssl: str) -> Iterator[str]:
+    """Yield a sentence for each way in which others could change *folders* of keys, their *config* or the program."""
+    paths = [*((folder, _CONTENT) for folder in folders), (config, "who is in which group")]
+    for path, what in paths:
+        if path is None or not path.exists():
+            continue
+        if is_writable_by_others(path.stat()):
+            yield f"others can write to {path}, and so change {what}: `chmod go-w {quote(str(path))}`."
+        elif owner := foreign_owner(path):
+            user = "you are root, and " if os.geteuid() == ROOT else ""
+            yield f"{user}{path} belongs to {owner}, who can change {what} at any time."
+    if os.geteuid() == ROOT and (program := find(openssl)) is not None:
+        yield from _replaceable(Path(program).absolute())
+
+
+def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each of these *keys* of CAs that others can read or write; missing ones are skipped."""
+    for key in keys:
+        try:
+            mode = stat.S_IMODE(key.stat().st_mode)
+        except OSError:
+            continue
+        if mode & 0o077:
+            yield (
+                f"others can get at {key} (mode {mode:04o}), and whoever has a CA's key can be anybody in the cluster: "
+                f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
+            )
+
+
+def _replaceable(program: Path) -> Iterator[str]:
+    """Yield a sentence where another user could replace the program that root starts."""
+    real = program.resolve()
+    for path in dict.fromkeys((program.parent, real.parent, real)):
+        if is_writable_by_others(path.stat()) or foreign_owner(path):
+            yield f"you are root, and others can replace {program}, which root starts: they can write to {path}."
+            return

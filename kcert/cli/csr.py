@@ -2,112 +2,83 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import context
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, IssueOptions, Program, ReadOptions, Signing, takes
+from kcert.cli import completion, context
+from kcert.cli.csr_options import (
+    SIGNER_HELP,
+    ClusterOptions,
+    FetchOptions,
+    File,
+    MaybeName,
+    MaybeSigner,
+    NewName,
+    Output,
+    RequestOptions,
+    checked_name,
+    cluster_of,
+    require_no_name,
+    suggesting_file,
+)
+from kcert.cli.options import Explain, IssueOptions, Quiet, ReadOptions, Signing, takes
 from kcert.durations import duration
-from kcert.errors import InputError, UnansweredError
+from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.kubernetes.kubectl import Cluster
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The Certificates API: a key and a request, an administrator's word, and a certificate; with a cluster, or "
-    "with --file without one.",
+    help="Use the Certificates API: create a key and a request, approve it, sign it, fetch the certificate; in a "
+    "cluster, or without one with --file.",
 )
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The object's name, as `kcert csr list` shows it.")]
-MaybeName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The object's name, as `kcert csr list` shows it.")
-]
-File = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Work on this manifest, without a cluster.")
-]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; - is the screen.")]
-Kubeconfig = Annotated[
-    str | None, typer.Option("--kubeconfig", metavar="FILE", help="The kubeconfig for kubectl to use.")
-]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context in it.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
-SIGNER_HELP = (
-    "Who signs: kube-apiserver-client for a user, for a kubelet as a client kube-apiserver-client-kubelet, "
-    "kubelet-serving for one as a server, or another's whole name."
-)
-
-MaybeSigner = Annotated[
-    str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
-]
-
-
-@dataclass(frozen=True)
-class Talking:
-    """Options of what talks to a cluster."""
-
-    kubeconfig: Kubeconfig = None
-    context: Context = None
-
-
-@dataclass(frozen=True)
-class Deciding(Talking):
-    """Options of commands that read a request, in a cluster or in a manifest."""
-
-    config: ConfigFile = None
-    openssl: Program = "openssl"
-
-
-@dataclass(frozen=True)
-class Fetching(ReadOptions):
-    """Options of what talks to a cluster and works in a PKI folder."""
-
-    kubeconfig: Kubeconfig = None
-    context: Context = None
 
 
 @app.command("new")
 @takes(IssueOptions)
 def new(
-    making: IssueOptions,
+    options: IssueOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who asks: a user's name, a node's, a component's.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name the user, node or component that requests the certificate.",
+            autocompletion=completion.clients,
+        ),
+    ],
     groups: Annotated[
-        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="A group of the user; repeatable.")
+        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
     ] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--san", metavar="NAME", help="A DNS name or an address to be dialled under; repeatable."),
+        typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
     ] = None,
-    signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
+    signer: Annotated[
+        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
+    ] = "kube-apiserver-client",
 ) -> None:
-    """Make a key and a request, for a cluster to sign; a key that is there is kept."""
+    """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
-    from kcert.kubernetes import csr_subject, signers
+    from kcert.kubernetes import csr_requests, signers
     from kcert.kubernetes.signing_request import signer_trouble
 
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
-    cluster = context.cluster(making.config)
-    certificate = csr_subject.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
+    cluster = context.cluster(options.config)
+    certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
-    ctx = replace(context.issue_context(making, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
+    ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
-    if result and not result.stopped and not making.quiet:
+    if result and not result.stopped and not options.terse:
         from kcert.ui import csr
 
         csr.asked(certificate, ctx.folder_option)
@@ -116,176 +87,179 @@ def new(
 @app.command("manifest")
 @takes(ReadOptions)
 def manifest(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose request, as `kcert csr new` was told.")],
+    name: NewName,
     signer: MaybeSigner = None,
     usages: Annotated[
         list[str] | None,
-        typer.Option("--usage", metavar="USAGE", help="A usage, such as 'client auth'.", show_default="by the signer"),
+        typer.Option(
+            "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+        ),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Valid for so long, at most: 24h, 30d.")
+        str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     output: Output = None,
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """Write the object CertificateSigningRequest for a request: NAME-csr.yaml in the PKI folder."""
-    from kcert.kubernetes import csr_subject, manifests, signers
+    """Write the CertificateSigningRequest of a request: NAME-csr.yaml in the PKI folder."""
+    from kcert.kubernetes import csr_requests, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = context.cluster(looking.config)
-    certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer))
+    cluster = context.cluster(options.config)
+    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
     asked = manifests.ObjectOptions(
         signer=signer,
         usages=tuple(usages or ()),
         expires=None if expires is None else int(duration(expires, "--expires").total_seconds()),
         name=called,
     )
-    option = context.folder_option(looking.dir, looking.config)
+    option = context.folder_option(options.dir, options.config)
     assert certificate.files.csr
-    if not (looking.dir / certificate.files.csr).is_file() and (
-        other := csr_subject.other_signer(looking.dir, cluster, name)
+    if not (options.dir / certificate.files.csr).is_file() and (
+        other := csr_requests.other_signer(options.dir, cluster, name)
     ):
         raise InputError(
-            f"{looking.dir / certificate.files.csr} is not there, but a request for the signer {other} is: `kcert csr "
+            f"{options.dir / certificate.files.csr} is not there, but a request for the signer {other} is: `kcert csr "
             f"manifest {quote(name)} --signer {other}{option}` makes the object for it."
         )
-    written = manifests.compose(looking.dir, certificate, asked, openssl(looking.openssl), option)
+    written = manifests.compose(options.dir, certificate, asked, openssl(options.openssl), option)
     if output == "-":
         csr.bare(written)
         return
     path, there = manifests.write(
-        looking.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
+        options.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
     )
     if quiet:
         csr.path_alone(path)
     elif there:
         csr.stays(there, path)
     else:
-        csr.wrote(looking.dir, certificate, written, path, explain=explain)
+        csr.wrote(options.dir, certificate, written, path, explain=explain)
 
 
 @app.command("submit")
-@takes(Fetching)
+@takes(FetchOptions)
 def submit(
-    fetching: Fetching,
+    options: FetchOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the manifest was made for, or a file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the manifest's file, or what it was made for.")],
 ) -> None:
-    """Give the object to the cluster: `kubectl apply -f`."""
+    """Create the object in the cluster: `kubectl apply -f`."""
     from kcert.kubernetes import manifests
     from kcert.ui import csr
 
-    path = manifests.named(fetching.dir, name, context.folder_option(fetching.dir, fetching.config))
+    path = manifests.named(options.dir, name, context.folder_option(options.dir, options.config))
     found = manifests.load(path)
-    csr.ran(_cluster(fetching).command("apply", "-f", str(path)))
+    csr.ran(cluster_of(options).command("apply", "-f", str(path)))
     csr.submitted(found)
 
 
 @app.command("list")
-@takes(Deciding)
-def list_(deciding: Deciding) -> None:
-    """List the objects in the cluster (`kubectl get csr`), and say what those of kubelets are."""
-    from kcert.kubernetes import kubelet_requests
+@takes(RequestOptions)
+def list_(options: RequestOptions) -> None:
+    """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
+    from kcert.kubernetes import csr_requests
     from kcert.kubernetes.kubectl import kubectl
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = _cluster(deciding)
+    cluster = cluster_of(options)
     csr.ran(cluster.command("get", "csr"))
     everything = kubectl(cluster.command("get", "csr", "-o", "yaml")).stdout
-    csr.listed_kubelets(kubelet_requests.described(everything, openssl(deciding.openssl)))
+    csr.listed_kubelets(csr_requests.described(everything, openssl(options.openssl)))
 
 
 @app.command("show")
-@takes(Deciding)
+@takes(RequestOptions)
 def show(
-    deciding: Deciding,
+    options: RequestOptions,
     *,
     name: MaybeName = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A manifest or a request, without a cluster.")
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print text or JSON.")] = "text",
 ) -> None:
-    """Decode a request, and say what whoever made it would become."""
+    """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
     if file is not None:
-        _neither(name)
+        require_no_name(name)
         found = manifests.looked_at(file)
         if format == "json":
-            csr.as_json(found, openssl(deciding.openssl))
+            csr.as_json(found, openssl(options.openssl))
             return
-        csr.decoded(found, openssl(deciding.openssl), manifests.by_hand(file, found, "request"))
+        csr.decoded(found, openssl(options.openssl), manifests.by_hand(file, found, "request"))
     else:
-        cluster = _cluster(deciding)
-        argv = cluster.command("get", "csr", _object(name, "show"), "-o", "yaml")
+        cluster = cluster_of(options)
+        argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
         if format == "text":
             csr.shows(argv)
-        with _asking_a_cluster("show", name):
-            found = manifests.looked_up(argv, _object(name))
+        with suggesting_file("show", name):
+            found = manifests.looked_up(argv, checked_name(name))
         if format == "json":
-            csr.as_json(found, openssl(deciding.openssl))
+            csr.as_json(found, openssl(options.openssl))
             return
-        csr.decoded(found, openssl(deciding.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
+        csr.decoded(found, openssl(options.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
 
 
 @app.command("approve")
-@takes(Deciding)
-def approve(deciding: Deciding, *, name: MaybeName = None, file: File = None) -> None:
+@takes(RequestOptions)
+def approve(options: RequestOptions, *, name: MaybeName = None, file: File = None) -> None:
     """Approve a request: `kubectl certificate approve`; with --file as the API server would.
 
     A kubelet's serving request in a cluster is approved only where it has the node's names of kcert.yaml.
     """
-    from kcert.kubernetes import kubelet_requests, manifests, signers, signing
+    from kcert.kubernetes import csr_requests, manifests, signers, signing
     from kcert.kubernetes.signing_request import requested
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    program = openssl(deciding.openssl)
+    program = openssl(options.openssl)
     if file is None:
-        cluster, called = _cluster(deciding), _object(name, "approve")
+        cluster, called = cluster_of(options), checked_name(name, "approve")
         argv = cluster.command("get", "csr", called, "-o", "yaml")
         csr.shows(argv)
-        with _asking_a_cluster("approve", name):
+        with suggesting_file("approve", name):
             found = manifests.looked_up(argv, called)
         request = requested(program, found)
         csr.identity(found, request)
         if found.signer == signers.KUBELET_SERVING:
-            described = context.cluster(deciding.config)
+            described = context.cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
-                kubelet_requests.check_serving(described, found, request)
+                csr_requests.check_serving(described, found, request)
         csr.ran(cluster.command("certificate", "approve", called))
         return
-    _neither(name)
+    require_no_name(name)
     before, after = manifests.decide(file, lambda one: signing.approve(one, program))
     csr.approved(file, before, after, program)
 
 
 @app.command("deny")
-@takes(Talking)
-def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None:
-    """Say that a request may not be signed: `kubectl certificate deny`; with --file as the API server would."""
+@takes(ClusterOptions)
+def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None) -> None:
+    """Deny a request: `kubectl certificate deny`; with --file as the API server would."""
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import DENIED
     from kcert.ui import csr
 
     if file is None:
-        with _asking_a_cluster("deny", name):
-            csr.ran(_cluster(talking).command("certificate", "deny", _object(name, "deny")))
+        with suggesting_file("deny", name):
+            csr.ran(cluster_of(options).command("certificate", "deny", checked_name(name, "deny")))
         return
-    _neither(name)
+    require_no_name(name)
     before, after = manifests.decide(file, signing.deny)
     csr.decided(file, before, after, DENIED)
 
@@ -293,7 +267,7 @@ def deny(talking: Talking, *, name: MaybeName = None, file: File = None) -> None
 @app.command("sign")
 @takes(Signing)
 def sign(
-    looking: Signing,
+    options: Signing,
     *,
     files: Annotated[
         list[Path],
@@ -301,13 +275,14 @@ def sign(
             "--file",
             "-f",
             metavar="FILE",
-            help="The manifest; or a request (.csr) of one of this cluster's certificates; repeatable.",
+            help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
         ),
     ],
     name: Annotated[
         str | None,
         typer.Option(
             "--as",
+            autocompletion=completion.certificates,
             metavar="NAME",
             help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
             show_default="as the request's file is called",
@@ -315,14 +290,14 @@ def sign(
     ] = None,
     longest: Annotated[
         str,
-        typer.Option("--cluster-signing-duration", metavar="TIME", help="The longest lifetime that the signer gives."),
+        typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does."),
     ] = "365d",
-    explain: Annotated[bool, typer.Option(help="Say why.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
-    """Sign: a manifest as kube-controller-manager would, a bare request as kcert.yaml wants the certificate.
+    """Sign a manifest as kube-controller-manager would, or a request as kcert.yaml describes the certificate.
 
-    The certificate of NAME.csr lies beside it afterwards, as NAME.crt.
+    The certificate of NAME.csr is written beside it, as NAME.crt.
     """
     from kcert.kubernetes import manifests, signing
     from kcert.kubernetes.signing_request import is_pem
@@ -331,10 +306,10 @@ def sign(
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
-    program = openssl(looking.openssl)
-    cluster = context.cluster(looking.config)
+    program = openssl(options.openssl)
+    cluster = context.cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
-    ctx = context.signing_context(looking, "csr sign", cluster, program)
+    ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
     for file in files:
         if is_pem(manifests.contents(file)):
@@ -344,7 +319,7 @@ def sign(
             csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
             continue
         if name is not None:
-            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which says itself who asks.")
+            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which already names its user.")
         one = manifests.load(file)
         if one.certificate is not None:
             csr.path_alone(file) if quiet else csr.is_signed(file, one)
@@ -355,35 +330,35 @@ def sign(
 
 
 @app.command("fetch")
-@takes(Fetching)
+@takes(FetchOptions)
 def fetch(
-    fetching: Fetching,
+    options: FetchOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose certificate, as `kcert csr new` was told.")],
+    name: NewName,
     file: File = None,
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The object's name.", show_default="NAME")
+        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     signer: MaybeSigner = None,
     output: Output = None,
     quiet: Quiet = False,
 ) -> None:
-    """Get the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
-    from kcert.kubernetes import csr_subject, issued, manifests, signers
+    """Fetch the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
+    from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    program = openssl(fetching.openssl)
-    cluster = context.cluster(fetching.config)
+    program = openssl(options.openssl)
+    cluster = context.cluster(options.config)
     if file is not None and wait is not None:
-        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+        raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
-    certificate = csr_subject.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
-    (certificate,) = detect_files(fetching.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
+    certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
+    (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)
     usages = None
     if file is not None:
         if brought:
@@ -394,61 +369,19 @@ def fetch(
             by_hand = manifests.by_hand(file, found, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
-        called = _object(called or manifests.object_name_of(certificate))
+        called = checked_name(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
         shows = csr.hides if quiet or output == "-" else csr.shows
-        pem = issued.from_cluster(called, _cluster(fetching), seconds, shows, csr.waits_for_it)
-        usages = manifests.usages_asked(fetching.dir, called)
-        by_hand = csr.out_of_cluster(_cluster(fetching), called, "status.certificate")
-    ctx = context.signing_context(fetching, "csr fetch", cluster, program)
+        pem = issued.from_cluster(called, cluster_of(options), seconds, shows, csr.waits_for_it)
+        usages = manifests.usages_asked(options.dir, called)
+        by_hand = csr.out_of_cluster(cluster_of(options), called, "status.certificate")
+    ctx = context.signing_context(options, "csr fetch", cluster, program)
     answer = issued.validate_issued(pem, certificate, ctx, usages)
     if output == "-":
         csr.bare(pem.decode("ascii", "replace"))
         return
     if not brought and not quiet:
-        csr.unpacked(by_hand, certificate, fetching.dir, output)
+        csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
     kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
     csr.path_alone(kept.path) if quiet else csr.kept(certificate, answer, kept, ctx.folder_option)
-
-
-def _cluster(options: Talking | Fetching) -> Cluster:
-    from kcert.kubernetes.kubectl import Cluster
-
-    return Cluster(options.kubeconfig, options.context)
-
-
-def _object(name: str | None, verb: str = "") -> str:
-    """The name of an object, as it can be one; *verb* is the command that takes a file as well."""
-    from kcert.kubernetes.signing_request import object_name
-
-    if name is None:
-        raise InputError("name the object in the cluster, or a manifest with --file FILE.")
-    if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
-        option = f"kcert csr {verb} --file {quote(name)}"
-        raise InputError(f"{name!a} is a file, and a name is looked for in a cluster: `{option}`.")
-    if why := object_name(name):
-        raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
-    return name
-
-
-_FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
-
-
-@contextlib.contextmanager
-def _asking_a_cluster(verb: str, name: str | None) -> Iterator[None]:
-    """Where no cluster answers, the error also names the manifest in the PKI folder that needs none."""
-    try:
-        yield
-    except UnansweredError as error:
-        folder = Path(os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
-        made = folder / f"{name}-csr.yaml"
-        if not made.is_file():
-            raise
-        option = f"kcert csr {verb} --file {quote(str(made))}"
-        raise UnansweredError(f"{error} Without a cluster: `{option}`.") from None
-
-
-def _neither(name: str | None) -> None:
-    if name is not None:
-        raise InputError(f"{name!a} is looked for in a cluster, --file in a file: leave one of the two out.")

@@ -24,7 +24,7 @@ def command(
         str,
         typer.Argument(
             metavar="[FILE|LINE|-]",
-            help="A log of any component, or a line of it in quotation marks; - is standard input.",
+            help="Read this log, or explain this line of a log, in quotes; - is standard input.",
         ),
     ] = "-",
     *,
@@ -33,13 +33,15 @@ def command(
         typer.Option(
             "--cluster",
             metavar="KIND",
-            help="The kind of cluster that chooses the fixes: kubeadm, k3s, rke2, hardway, kcert, ...",
+            help="Print the fixes for this kind of cluster: kubeadm, k3s, rke2, hardway, kcert, ...",
             autocompletion=_complete_kinds,
         ),
     ] = "",
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
+    ] = "text",
 ) -> None:
-    """Explain log lines about TLS, certificates and access, with a proof and a fix."""
+    """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
     import contextlib
     import sys
 

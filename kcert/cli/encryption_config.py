@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -17,32 +17,36 @@ def command(
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
-        typer.Option("--provider", help="The cipher of a new file.", show_default="aescbc, as the books"),
+        typer.Option("--provider", help="Use this cipher in a new file.", show_default="aescbc"),
     ] = None,
     rotate: Annotated[
-        bool, typer.Option("--rotate", help="Replace the key, a step at a time: add a new one, then make it first.")
+        bool,
+        typer.Option(
+            "--rotate", help="Rotate the key in two steps: the first run adds a new key, the second puts it first."
+        ),
     ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Remove the old key, after all Secrets were rewritten.")
+        bool, typer.Option("--finish", help="Remove the old key, after all Secrets have been rewritten.")
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Say why, and what comes next.")] = True,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Write the configuration with which the API server encrypts Secrets in etcd, or rotate its key."""
+    """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
-    from kcert.openssl.program import openssl
-    from kcert.ui.encryption import Telling
+    from kcert.ui.encryption import EncryptionReporter
 
     if rotate and finish:
-        raise InputError("--rotate cannot be combined with --finish: the steps of a rotation are taken one by one.")
+        raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
     if provider and (rotate or finish):
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
+    if quiet and dry_run:
+        raise InputError("--dry-run cannot be combined with --quiet.")
     folder = context.folder(looking)
-    telling = Telling(folder, explain=explain)
-    program = openssl(looking.openssl)
-    if rotate:
-        config, change = encryption.rotate(folder.root, program, telling)
-    elif finish:
-        config, change = encryption.finish(folder.root, program, telling)
-    else:
-        config, change = encryption.create(folder.root, program, provider or "aescbc", telling)
-    telling.ends(config, change)
+    action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
+    asked = (folder.root, folder.openssl, action, provider or "aescbc")
+    if dry_run:
+        typer.echo("\n".join(encryption.script(*asked)))
+        return
+    reporter = EncryptionReporter(folder, explain=explain, quiet=quiet)
+    reporter.ends(encryption.update(*asked, reporter))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kcert.errors import InputError
 
@@ -32,7 +32,7 @@ class Version:
 
 
 STABLE = Version(37)
-"""What is printed for where nobody says otherwise; the newest release whose options are known here."""
+"""The release that kcert assumes where none is given: the newest whose options it knows."""
 
 DUAL_STACK = Version(21)
 """From here on two ranges of services and two addresses of a node are taken as they are; before, a feature gate is in
@@ -44,19 +44,19 @@ OLDEST = Version(16)
 
 def release(text: str) -> Version | str:
     """Return the release that *text* names (1.34, v1.34.2), or the reason why it is refused."""
-    found = _FORM.fullmatch(text)
-    if not found:
+    match = _FORM.fullmatch(text)
+    if not match:
         return f"expected a release of Kubernetes, for example {STABLE} or v1.29.4"
-    version = Version(int(found[1]), int(found[2] or 0))
+    version = Version(int(match[1]), int(match[2] or 0))
     return version if version >= OLDEST else f"kcert knows the options of Kubernetes {OLDEST} and newer"
 
 
 def version(text: str) -> Version:
     """Return the release that --kubernetes-version names; raises InputError for any other text."""
-    found = release(text)
-    if isinstance(found, str):
-        raise InputError(f"--kubernetes-version {text!a} is not accepted: {found}.")
-    return found
+    parsed = release(text)
+    if isinstance(parsed, str):
+        raise InputError(f"--kubernetes-version {text!a} is not accepted: {parsed}.")
+    return parsed
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,10 @@ class Lifetimes:
     leaf: int
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Protocol):
     """What a profile fills in where kcert.yaml says nothing."""
 
-    days: Lifetimes
+    lifetimes: Lifetimes
     key: Key
 
 
@@ -157,12 +156,12 @@ class Cluster:
         return url(address, self.api_server.port)
 
     def place(self, line: int) -> str:
-        """Where an error lies, to begin its message with: ``kcert.yaml:12: ``, or nothing without a file."""
+        """Return the place of an error as messages begin with it: ``kcert.yaml:12: ``, or nothing without a file."""
         return f"{self.source}:{line}: " if self.source and line else ""
 
 
 def url(address: str, port: int) -> str:
-    """An https URL; an IPv6 address goes into brackets (RFC 3986, section 3.2.2)."""
+    """Return an https URL; an IPv6 address goes into brackets (RFC 3986, section 3.2.2)."""
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
@@ -227,9 +226,9 @@ def check_address(value: str) -> str | None:
     except ValueError:
         return "an address looks like 192.168.56.11 or fd00::11"
     if getattr(parsed, "scope_id", None):
-        return "an address with a zone (%) is known on one machine only and cannot stand in a certificate"
+        return "an address with a zone (%) is known on one machine only and cannot be in a certificate"
     if parsed.version == 6 and parsed.ipv4_mapped:
-        return f"this is an IPv4 address in disguise: write {str(parsed.ipv4_mapped)!a}"
+        return f"this is an IPv4 address in IPv6 form: write {str(parsed.ipv4_mapped)!a}"
     if parsed.is_unspecified or parsed.is_multicast:
         return "no host can be reached at this address"
     return None
@@ -264,3 +263,34 @@ def _looks_like_address(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_machines(cluster: Cluster) -> None:
+    """Raise InputError where a machine that is in several lists has other addresses in each of them."""
+    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
+    seen: dict[str, tuple[str, Host]] = {}
+    for key, hosts in lists.items():
+        for host in hosts:
+            first, other = seen.setdefault(host.name, (key, host))
+            if set(other.addresses) != set(host.addresses):
+                line = f"line {other.line}" if other.line else "kcert's defaults"
+                raise InputError(
+                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
+                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
+                    "have to be the same, or the names others."
+                )
+
+
+def check_services(cluster: Cluster, where: str) -> None:
+    """Raise InputError for a service address that is also the address of a host; *where* is the place in the file."""
+    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
+    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
+    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
+    for host in hosts:
+        for address in host.addresses:
+            for network in networks:
+                if ipaddress.ip_address(address) in network:
+                    raise InputError(
+                        f"{where or cluster.place(host.line)}the services' range {network} contains {address}, the "
+                        f"address of {host.name}; use a range without any host."
+                    )

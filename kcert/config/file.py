@@ -1,7 +1,7 @@
 """kcert.yaml: read, checked value by value, and turned into a ``Cluster``.
 
-The file is read as YAML's node graph rather than as plain values, because each error names the line, and
-because YAML's own reading would silently take the last of two equal keys.
+The file is read as YAML's node graph: each error names its line, and YAML's own reading would silently take the last
+of two equal keys.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from kcert import plain_yaml
 from kcert.certificates import AltName, Key
 from kcert.config import (
     STABLE,
@@ -28,21 +27,133 @@ from kcert.config import (
     check_dns_name,
     check_group_name,
     check_host_name,
+    check_machines,
     check_network,
+    check_services,
     check_user_name,
     release,
 )
-from kcert.config.value import Value
-from kcert.errors import InputError
-from kcert.files import open_at_once
+from kcert.errors import InputError, did_you_mean, sentence
+from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import yaml
 
-LARGEST_FILE = 4 * 1024 * 1024  # bytes; a cluster of thousands of nodes fits into one
+_TYPES = {
+    "tag:yaml.org,2002:str": "text",
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number with a fraction",
+    "tag:yaml.org,2002:bool": "yes or no",
+    "tag:yaml.org,2002:null": "nothing",
+    "tag:yaml.org,2002:seq": "a list",
+    "tag:yaml.org,2002:map": "a group of keys",
+    "tag:yaml.org,2002:timestamp": "a date",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One place in the file: the YAML node, where it stands, and how it is called in messages."""
+
+    node: yaml.Node
+    path: str
+    file: Path
+
+    @property
+    def line(self) -> int:
+        """The line of the file, counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def kind(self) -> str:
+        """What YAML takes it for, in words."""
+        return _TYPES.get(self.node.tag, self.node.tag)
+
+    @property
+    def shown(self) -> str:
+        """The value as messages show it, with nothing in it that could upset a terminal."""
+        text = str(self.node.value) if isinstance(self.node.value, str) else self.kind
+        return ascii(text if len(text) <= 80 else text[:77] + "...")
+
+    def refuse(self, why: str) -> InputError:
+        """The error that this value cannot be taken."""
+        where = f"{self.path}: " if self.path else ""
+        return InputError(f"{self.file}:{self.line}: {where}{sentence(why)}")
+
+    def text(self, reason: Callable[[str], str | None]) -> str:
+        """The value as text for which *reason* finds nothing to say."""
+        if self.kind in ("a list", "a group of keys"):
+            raise self.refuse(f"one value belongs here, this is {self.kind}")
+        value = str(self.node.value)
+        if self.kind != "text":
+            raise self.refuse(f"{self.shown} is read by YAML as {self.kind}, text belongs here (write it in quotes)")
+        if why := reason(value):
+            raise self.refuse(f"{self.shown} is not accepted: {why}")
+        return value
+
+    def number(self, least: int, most: int, unit: str) -> int:
+        """The value as a whole number from *least* to *most*."""
+        accepted = f"a whole number from {least} to {most} belongs here ({unit})"
+        if self.kind != "a number":
+            raise self.refuse(f"{self.shown} is {self.kind}; {accepted}")
+        digits = str(self.node.value)
+        # YAML 1.1 also reads 017, 0x1F, 1_000 and 1:30 as numbers, and not as they look: only plain ones are taken.
+        plain = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
+        if not plain or len(digits) > 9 or not least <= int(digits) <= most:
+            raise self.refuse(f"{self.shown} is not accepted; {accepted}")
+        return int(digits)
+
+    def yes_or_no(self) -> bool:
+        """The value as true or false."""
+        if self.kind != "yes or no":
+            raise self.refuse(f"{self.shown} is not accepted: expected true or false")
+        return str(self.node.value).lower() in ("true", "yes", "on", "y")
+
+    def choice(self, accepted: tuple[str, ...]) -> str:
+        """The value as one of *accepted*."""
+        return self.text(lambda value: None if value in accepted else f"accepted are {', '.join(accepted)}")
+
+    def items(self) -> list[Value]:
+        """The values of a list; none for a key that is there without a value."""
+        if self.kind == "nothing":
+            return []
+        if self.kind != "a list":
+            raise self.refuse(f"a list belongs here, this is {self.kind}")
+        return [Value(node, f"{self.path}[{count}]", self.file) for count, node in enumerate(self.node.value)]
+
+    def one_or_more(self) -> list[Value]:
+        """One value or a list of them."""
+        values = self.items() if self.kind == "a list" else [self]
+        if not values:
+            raise self.refuse("the list is empty, at least one value belongs here")
+        return values
+
+    def fields(self, known: tuple[str, ...]) -> dict[str, Value]:
+        """The values of a group of keys, of which only those in *known* may occur, each once."""
+        if self.kind != "a group of keys":
+            raise self.refuse(f"a group of keys belongs here ({', '.join(known)}), this is {self.kind}")
+        fields: dict[str, Value] = {}
+        for key_node, value_node in self.node.value:
+            key = Value(key_node, self.path or "key", self.file)
+            name = str(key_node.value)
+            if key.kind != "text" or name not in known:
+                raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
+            path = f"{self.path}.{name}" if self.path else name
+            if name in fields:
+                raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {fields[name].line}")
+            fields[name] = Value(value_node, path, self.file)
+        return fields
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    accepted = ", ".join(known)
+    return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"
+
+
 LONGEST_LIFE = 36500  # days: a hundred years
 CURVES = ("P-256", "P-384")
 
@@ -68,10 +179,10 @@ def _read(path: Path) -> str:
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
         with open_at_once(path) as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(LARGEST_DOCUMENT + 1)
             piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
-        if len(content) > LARGEST_FILE:
-            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is not a kcert.yaml.")
+        if len(content) > LARGEST_DOCUMENT:
+            raise InputError(f"{path} is larger than {LARGEST_DOCUMENT} bytes: that is not a kcert.yaml.")
         if piped and not content:
             # An empty file means the built-in example; a program that failed, or was never started, does not.
             raise InputError(f"{path} is a pipe without content: expected a cluster's description.")
@@ -88,6 +199,8 @@ def _read(path: Path) -> str:
 
 
 def _composed(text: str, path: Path) -> Value | None:
+    from kcert import plain_yaml  # the built-in example needs none
+
     try:
         node = plain_yaml.compose(text)
     except plain_yaml.TooDeepError:
@@ -100,27 +213,16 @@ def _composed(text: str, path: Path) -> Value | None:
 
 
 _KEYS = (
-    "cluster",
-    "profile",
-    "api_server",
-    "service_cidr",
-    "dns_domain",
-    "control_plane",
-    "nodes",
-    "etcd",
-    "users",
-    "key",
-    "days",
-    "kubernetes_version",
-    "fix_known_issues",
+    *("cluster", "profile", "api_server", "service_cidr", "dns_domain", "control_plane", "nodes"),
+    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues"),
 )
 
 
 class _Defaults:
     """Remembers, for the reader of the screen, what was taken because the file says nothing of it."""
 
-    def __init__(self, found: dict[str, Value]) -> None:
-        self.found = found
+    def __init__(self, fields: dict[str, Value]) -> None:
+        self.found = fields
         self.taken: list[str] = []
 
     def get(self, key: str, build: Callable[[Value], Built], default: Built, phrase: str) -> Built:
@@ -132,8 +234,8 @@ class _Defaults:
         return default
 
 
-def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
-    asked = _Defaults(found)
+def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
+    asked = _Defaults(fields)
     local = ("127.0.0.1",)
     first_host: tuple[Host, ...] = (Host("controlplane01", local),)
     first_node: tuple[Host, ...] = (Host("node01", local),)
@@ -168,13 +270,14 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
         etcd=asked.get("etcd", _hosts, (), "") or control_plane,
         users=asked.get("users", _users, (), ""),
         key=asked.get("key", _key, own.key, f"{own.key.algorithm.upper()} keys of {own.key.bits} bits"),
-        days=asked.get("days", lambda value: _days(value, own.days), own.days, ""),
+        days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
         kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
         fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
         source=source,
     )
-    _check_machines(cluster)
-    _check_services_apart(cluster, found.get("service_cidr"))
+    check_machines(cluster)
+    cidr = fields.get("service_cidr")
+    check_services(cluster, f"{cidr.file}:{cidr.line}: service_cidr: " if cidr else "")
     return replace(cluster, defaults=tuple(asked.taken))
 
 
@@ -187,19 +290,18 @@ def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip"))
     if len(hosts) < least:
         raise value.refuse("the list is empty, at least one host belongs here")
     _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
-    _refuse_twins(
-        ((item, one) for item, host in zip(value.items(), hosts, strict=True) for one in host.addresses), "the address"
-    )
+    addresses = ((item, address) for item, host in zip(value.items(), hosts, strict=True) for address in host.addresses)
+    _refuse_twins(addresses, "the address")
     return hosts
 
 
 def _host(value: Value, keys: tuple[str, ...]) -> Host:
-    found = value.fields(keys)
+    fields = value.fields(keys)
     for key in ("name", "ip"):
-        if key not in found:
+        if key not in fields:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
-    bootstrap = found["bootstrap"].yes_or_no() if "bootstrap" in found else False
-    return Host(found["name"].text(check_host_name), _addresses(found["ip"]), bootstrap, value.line)
+    bootstrap = fields["bootstrap"].yes_or_no() if "bootstrap" in fields else False
+    return Host(fields["name"].text(check_host_name), _addresses(fields["ip"]), bootstrap, value.line)
 
 
 def _release(value: Value) -> Version:
@@ -230,28 +332,28 @@ def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
 def _users(value: Value) -> tuple[User, ...]:
     users = []
     for item in value.items():
-        found = item.fields(("name", "groups"))
-        if "name" not in found:
+        fields = item.fields(("name", "groups"))
+        if "name" not in fields:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
-        groups = found["groups"].items() if "groups" in found else []
+        groups = fields["groups"].items() if "groups" in fields else []
         named = [(group, group.text(check_group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
-        users.append(User(found["name"].text(check_user_name), tuple(group for _, group in named), item.line))
+        users.append(User(fields["name"].text(check_user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
     return tuple(users)
 
 
 def _api_server(value: Value, first: Host) -> ApiServer:
-    found = value.fields(("host", "ip", "port", "extra_sans"))
-    host = found["host"].text(check_host_name) if "host" in found else None
-    addresses = _addresses(found["ip"]) if "ip" in found else ()
+    fields = value.fields(("host", "ip", "port", "extra_sans"))
+    host = fields["host"].text(check_host_name) if "host" in fields else None
+    addresses = _addresses(fields["ip"]) if "ip" in fields else ()
     if not host and not addresses:
         host, addresses = first.name, first.addresses
     return ApiServer(
         host=host,
         addresses=addresses,
-        port=found["port"].number(1, 65535, "a TCP port") if "port" in found else 6443,
-        extra_sans=tuple(_alt_name(item) for item in found["extra_sans"].items()) if "extra_sans" in found else (),
+        port=fields["port"].number(1, 65535, "a TCP port") if "port" in fields else 6443,
+        extra_sans=tuple(_alt_name(item) for item in fields["extra_sans"].items()) if "extra_sans" in fields else (),
     )
 
 
@@ -272,58 +374,26 @@ def _networks(value: Value) -> tuple[str, ...]:
 
 
 def _key(value: Value) -> Key:
-    found = value.fields(("algorithm", "bits", "curve"))
-    algorithm = found["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in found else "rsa"
+    fields = value.fields(("algorithm", "bits", "curve"))
+    algorithm = fields["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in fields else "rsa"
     foreign = "curve" if algorithm == "rsa" else "bits"
-    if foreign in found:
-        raise found[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
+    if foreign in fields:
+        raise fields[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
     return Key(
         algorithm=cast("Literal['rsa', 'ecdsa']", algorithm),
-        bits=found["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in found else 2048,
-        curve=found["curve"].choice(CURVES) if "curve" in found else CURVES[0],
+        bits=fields["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in fields else 2048,
+        curve=fields["curve"].choice(CURVES) if "curve" in fields else CURVES[0],
     )
 
 
 def _days(value: Value, default: Lifetimes) -> Lifetimes:
-    found = value.fields(("ca", "leaf"))
-    days = {key: item.number(1, LONGEST_LIFE, "days") for key, item in found.items()}
+    fields = value.fields(("ca", "leaf"))
+    days = {key: item.number(1, LONGEST_LIFE, "days") for key, item in fields.items()}
     ca, leaf = days.get("ca", default.ca), days.get("leaf", default.leaf)
     if leaf > ca:
-        blamed = found.get("leaf", found.get("ca", value))
+        blamed = fields.get("leaf", fields.get("ca", value))
         raise blamed.refuse(
             f"a leaf of {leaf} days would outlive its CA of {ca} days; leaf has to be at most {ca},"
             f" or ca at least {leaf}"
         )
     return Lifetimes(ca, leaf)
-
-
-def _check_machines(cluster: Cluster) -> None:
-    """A machine may be in several lists, but then it is the same one in each of them."""
-    lists = {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
-    seen: dict[str, tuple[str, Host]] = {}
-    for key, hosts in lists.items():
-        for host in hosts:
-            first, other = seen.setdefault(host.name, (key, host))
-            if set(other.addresses) != set(host.addresses):
-                line = f"line {other.line}" if other.line else "kcert's defaults"
-                raise InputError(
-                    f"{cluster.place(host.line)}{key}: {host.name!a} has {', '.join(host.addresses)} here and "
-                    f"{', '.join(other.addresses)} in {first} ({line}): one name is one machine, so the addresses "
-                    "have to be the same, or the names others."
-                )
-
-
-def _check_services_apart(cluster: Cluster, value: Value | None) -> None:
-    """A service address that is also a host's could reach either of them."""
-    networks = [ipaddress.ip_network(text) for text in cluster.service_cidrs]
-    hosts = [*cluster.control_plane, *cluster.nodes, *cluster.etcd]
-    hosts.append(Host(cluster.api_server.host or "api_server", cluster.api_server.addresses))
-    for host in hosts:
-        for address in host.addresses:
-            for network in networks:
-                if ipaddress.ip_address(address) in network:
-                    where = f"{value.file}:{value.line}: service_cidr: " if value else cluster.place(host.line)
-                    raise InputError(
-                        f"{where}the services' range {network} holds {address}, which is {host.name}'s own address;"
-                        " a range that no host is in belongs here."
-                    )

@@ -28,6 +28,7 @@ MOST_FINDINGS = 500
 _NO_WORD = bytes(byte if chr(byte).isalnum() and byte < 128 else ord(" ") for byte in range(256))
 _CUT_TAIL = 100
 _SHORTEST_CUT = 12
+_GAP = re.compile(rb"\.\.\.(?=\w)|\xe2\x80\xa6(?=\w)")
 _MAY_BE_CUT = re.compile(rb"x509|tls:|[Cc]ertificat|SSL|bearer|authenticat|PEM|signature")
 
 
@@ -191,6 +192,8 @@ def explain(
             explanation = candidate.cause.explain(log_match, cluster)
             if explanation is not None:
                 return candidate.cause, explanation
+    if whole := _with_middle(line):
+        return explain(whole, before, after, known, cluster)
     cut = _cut_off(line)
     return (None, cut) if cut else None
 
@@ -220,10 +223,34 @@ CUT_LINE = "cut-line"
 
 
 @cache
-def _literals() -> dict[str, str]:
+def _literals() -> dict[str, tuple[str, ...]]:
     """The plain texts of errors by their beginnings."""
-    literals = (pattern.literal for cause in causes().values() for pattern in cause.patterns)
-    return {text[:_SHORTEST_CUT]: text for text in literals if len(text) > _SHORTEST_CUT + 3 and " " in text}
+    by_beginning: dict[str, tuple[str, ...]] = {}
+    for text in dict.fromkeys(pattern.literal for cause in causes().values() for pattern in cause.patterns):
+        if len(text) > _SHORTEST_CUT + 3 and " " in text:
+            by_beginning[text[:_SHORTEST_CUT]] = (*by_beginning.get(text[:_SHORTEST_CUT], ()), text)
+    return by_beginning
+
+
+def _with_middle(line: bytes) -> bytes:
+    """Put back the words that `systemctl status` replaced with three dots; empty where no error has them."""
+    gap = _GAP.search(line) if _MAY_BE_CUT.search(line) else None
+    if not gap:
+        return b""
+    left, right = clean(line[: gap.start()]), clean(line[gap.end() :])
+    for rest, _ in _begun(left):
+        size = next((size for size in range(len(rest) - 2) if right.startswith(rest[size:])), -1)
+        if size >= 0:
+            return f"{left}{rest[:size]}{right}".encode()
+    return b""
+
+
+def _begun(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what is missing of each error whose beginning *text* ends with, and the whole error."""
+    for start in range(max(0, len(text) - _CUT_TAIL), len(text) - _SHORTEST_CUT + 1):
+        for whole in _literals().get(text[start : start + _SHORTEST_CUT], ()):
+            if whole.startswith(text[start:]):
+                yield whole.removeprefix(text[start:]), whole
 
 
 def _cut_off(line: bytes) -> Explanation | None:
@@ -233,13 +260,11 @@ def _cut_off(line: bytes) -> Explanation | None:
     text = clean(line).rstrip("\r\n ")
     tail = text.rstrip(" >\u2026").removesuffix("...")[-_CUT_TAIL:]
     marked = len(tail) < min(len(text), _CUT_TAIL)
-    for start in range(max(0, len(tail) - _CUT_TAIL), len(tail) - _SHORTEST_CUT + 1):
-        whole = _literals().get(tail[start : start + _SHORTEST_CUT])
-        rest = whole.removeprefix(tail[start:]) if whole else ""
-        if whole and rest != whole and rest and (marked or (rest[0].isalpha() and tail[-1].isalpha())):
+    for rest, whole in _begun(tail):
+        if rest and (marked or (rest[0].isalpha() and tail[-1].isalpha())):
             return Explanation(
-                f'The line is cut off: it ends with "{tail[start:]}". An error that begins like this is "{whole}"; '
-                "only the whole line says what it means here.",
+                f'The line is cut off: it ends with "{whole.removesuffix(rest)}". An error that begins like this is '
+                f'"{whole}"; only the whole line says what it means here.',
                 "journalctl -u COMPONENT -l --no-pager   # -l and --no-pager: nothing is cut off\n"
                 "# COMPONENT: the unit that writes this log\n"
                 "kubectl logs -n kube-system POD   # POD: where the component is a pod",

@@ -32,6 +32,9 @@ _SERVER_LOG = re.compile(
 )
 """A server writes about the certificate of its client; everything else is a client's view of a server."""
 
+_ABOUT_PROVIDER = re.compile(r"openid-configuration|fetching keys|get keys failed")
+"""The API server writes about its identity provider, which is a server, in the same line as about a token."""
+
 _CALLER = re.compile(
     r"(?:rejected connection(?: on \w+ endpoint)? from|TLS handshake error from|remote-addr=)\s*\"?"
     r"(\d[\d.]+|\[?[0-9a-fA-F:]*:[0-9a-fA-F:]*\]?):\d+\b"
@@ -50,6 +53,9 @@ _ADDRESSES = (
 _PORT = re.compile(r"port=(\d{1,5})")
 _KUBECTL = "Unable to connect to the server"
 """kubectl's last words name no server, and the lines before them do."""
+
+_ONE_PORT = ("kubelet", "etcd", "etcd-peer")
+"""Targets whose port is the same in every cluster, so that an IP address in an error is enough to reach them."""
 
 _CHECKED = re.compile(r"error (\S.*): verification failed\s*")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
@@ -128,6 +134,8 @@ class LogMatch:
     @cached_property
     def server_log(self) -> bool:
         """True where a server writes about a client's certificate."""
+        if _ABOUT_PROVIDER.search(self.text):
+            return False
         return bool(_SERVER_LOG.search(self.text) or "tls_process_client_certificate" in self.around[1])
 
     @cached_property
@@ -150,8 +158,10 @@ class LogMatch:
     @cached_property
     def target(self) -> Target:
         """The first target of the table that the message, or the program that wrote it, speaks of."""
+        address = address_of(self.text)
+        context = f"{self.context} https://{address}/" if address else self.context
         for target in self.targets:
-            if any(pattern.search(self.context) for pattern in target.patterns):
+            if any(pattern.search(context) for pattern in target.patterns):
                 return target
         return Target("server")
 
@@ -163,7 +173,7 @@ class LogMatch:
         if self.text.startswith(_KUBECTL):
             return self.known.get(ADDRESS, "")
         name, port = self.word("name"), self.target.port
-        if port and is_ip(name) and not self.server_log:
+        if port and self.target.name in _ONE_PORT and is_ip(name) and not self.server_log:
             return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         return ""
 

@@ -13,7 +13,7 @@ from kcert import plain_yaml, profiles
 from kcert.certificates import Kind, Role
 from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
 from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
-_LARGEST_MANIFEST = 1024 * 1024
 
 
 @dataclass
@@ -55,9 +54,9 @@ class Description:
     def matching(self) -> tuple[int, list[str]]:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
         specs = detect_files(self.root, profiles.certificates(self.cluster))
-        found = [status for status in status_of(self.root, specs).values() if status.found]
-        other = [f"{status.certificate.name}: {status.blocking}" for status in found if status.blocking]
-        return len(found) - len(other), other
+        present = [status for status in status_of(self.root, specs).values() if status.x509]
+        other = [f"{status.certificate.name}: {status.blocking}" for status in present if status.blocking]
+        return len(present) - len(other), other
 
 
 def describe(folder: Path, cluster: Cluster) -> Description:
@@ -138,9 +137,9 @@ class _Describer:
 
     def _control_plane(self, sans: tuple[AltName, ...], others: set[str], api: ApiServer) -> tuple[Host, ...]:
         """Return the control-plane hosts: those of etcd's certificates, else what the API server's SANs leave."""
-        found = [host for file in self.leaves if (host := self._etcd_host(file))]
-        if found:
-            return tuple({host.name: host for host in found}.values())
+        etcd_hosts = [host for file in self.leaves if (host := self._etcd_host(file))]
+        if etcd_hosts:
+            return tuple({host.name: host for host in etcd_hosts}.values())
         given = [san.value for san in sans if san.type == "DNS" and not check_host_name(san.value)]
         hosts = [name for name in given if name not in ("kubernetes", "localhost", api.host) and "." not in name]
         all_of_them = [san.value for san in sans if san.type == "IP" and not _is_loopback(san.value)]
@@ -162,8 +161,8 @@ class _Describer:
         return Host(own[0], addresses) if len(own) == 1 and addresses else None
 
     def _service_cidrs(self, sans: tuple[AltName, ...], api: ApiServer) -> tuple[str, ...]:
-        if told := self.options.get("service-cluster-ip-range"):
-            return tuple(told.split(","))
+        if ranges := self.options.get("service-cluster-ip-range"):
+            return tuple(ranges.split(","))
         addresses = [san.value for san in sans if san.type == "IP" and san.value not in api.addresses]
         first = [address for address in addresses if _is_first(address)]
         if not first:
@@ -172,13 +171,13 @@ class _Describer:
         return tuple(_network(address) for address in first[:1])
 
     def _dns_domain(self, sans: tuple[AltName, ...]) -> str:
-        told = [san.value.removeprefix(_CLUSTER_NAME) for san in sans if san.value.startswith(_CLUSTER_NAME)]
+        domains = [san.value.removeprefix(_CLUSTER_NAME) for san in sans if san.value.startswith(_CLUSTER_NAME)]
         # Some certificates have shorter forms of the name as well.
-        return self.options.get("cluster-domain") or max(told, key=len, default=self.example.dns_domain)
+        return self.options.get("cluster-domain") or max(domains, key=len, default=self.example.dns_domain)
 
     def _nodes(self, control_plane: tuple[Host, ...]) -> tuple[Host, ...]:
         """Return the nodes whose kubelets have certificates here, with the addresses of their serving certificates."""
-        found: dict[str, tuple[str, ...]] = {}
+        by_name: dict[str, tuple[str, ...]] = {}
         for file in self.leaves:
             common_name = file.x509.subject.common_name or ""
             addresses = tuple(
@@ -186,14 +185,14 @@ class _Describer:
             )
             if common_name.startswith(NODE_PREFIX):
                 name = common_name.removeprefix(NODE_PREFIX)
-                found[name] = found.get(name) or addresses
-            elif common_name in found or file.name.stem in found:
-                found[common_name] = found.get(common_name) or addresses
+                by_name[name] = by_name.get(name) or addresses
+            elif common_name in by_name or file.name.stem in by_name:
+                by_name[common_name] = by_name.get(common_name) or addresses
         own = {host.name for host in control_plane}
-        for name, addresses in found.items():
+        for name, addresses in by_name.items():
             if not addresses and name not in own:
                 self.unknown.append(f"the node {name!a} is left out, because no certificate has its address.")
-        hosts = ((name, ips) for name, ips in found.items() if ips and not check_host_name(name))
+        hosts = ((name, ips) for name, ips in by_name.items() if ips and not check_host_name(name))
         return tuple(Host(name, ips) for name, ips in hosts)
 
     def _key(self) -> Key:
@@ -222,9 +221,9 @@ class _Describer:
             except InputError:
                 continue
             for folder in folders:
-                found = status_of(folder, detect_files(folder, specs)).values()
-                there = sum(status.state is not State.MISSING for status in found)
-                score = there, sum(there and not status.reasons for status in found)
+                statuses = status_of(folder, detect_files(folder, specs)).values()
+                there = sum(status.state is not State.MISSING for status in statuses)
+                score = there, sum(there and not status.reasons for status in statuses)
                 if score > best:
                     best, chosen = score, (folder, candidate)
         if chosen[0] != self.folder:
@@ -261,11 +260,11 @@ class _Describer:
 
 def _options(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the options that manifests and units in *folder*, and beside it, set."""
-    places: Iterable[Path] = (folder, folder / "manifests", folder.parent / "manifests")
-    paths = (path for place in places for ending in ("*.yaml", "*.service") for path in sorted(place.glob(ending)))
+    folders: Iterable[Path] = (folder, folder / "manifests", folder.parent / "manifests")
+    paths = (path for each in folders for ending in ("*.yaml", "*.service") for path in sorted(each.glob(ending)))
     for path in paths:
         try:
-            content = read_regular(path) if path.stat().st_size <= _LARGEST_MANIFEST else b""
+            content = read_regular(path, LARGEST_DOCUMENT)
         except OSError:
             continue
         for option, value in _OPTIONS.findall(content):

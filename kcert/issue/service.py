@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
-from kcert.issue import checks, external_ca
+from kcert.issue import checks
 from kcert.issue.checks import with_passphrases
 from kcert.issue.context import Context, CsrTarget, Result, StoppedError, Work
 from kcert.issue.execute import Executor
 from kcert.issue.plan import RenewalSource as Old
 from kcert.issue.plan import plan_import, plan_new, plan_request
-from kcert.issue.status import CertificateStatus, State, status_of
+from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
@@ -48,40 +48,45 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
     by_name = {spec.name: spec for spec in ctx.specs}
     issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
-    found = status_of(ctx.root, needed.values(), now)
-    found |= {
-        name: external_ca.status_in_ca_dir(ctx, status.certificate)
-        for name, status in found.items()
-        if external_ca.is_external_ca(status.certificate) and status.found is None
-    }
+    statuses = status_of(ctx.root, needed.values(), now)
+    remarks: tuple[str, ...] = ()
+    if any(spec.is_external_ca for spec in ctx.specs):
+        from kcert.issue import external_ca
+
+        statuses |= {
+            name: external_ca.status_in_ca_dir(ctx, status.certificate)
+            for name, status in statuses.items()
+            if status.certificate.is_external_ca and status.x509 is None
+        }
+        remarks = tuple(external_ca.remarks(ctx))
     # The certificate of a CA that signs has to be in the PKI folder, to be handed on.
-    external = [ca for ca in issuers.values() if external_ca.is_external_ca(ca) and ca not in specs]
+    external = [ca for ca in issuers.values() if ca.is_external_ca and ca not in specs]
     plans: list[IssuancePlan] = []
     planned: set[str] = set()
     for spec in (*external, *specs):
-        status = found[spec.name]
-        if external_ca.is_external_ca(spec):
+        status = statuses[spec.name]
+        if spec.is_external_ca:
             if not (ctx.root / str(spec.files.crt)).exists():
                 plans.append(_plan_import(ctx, spec, status, planned, spec in specs))
         elif status.state is State.MISSING:
             checks.refuse_orphans(ctx, status)
             checks.refuse_pending_ca(ctx, status)
-            plans.append(_plan_one(ctx, spec, found, planned, now))
+            plans.append(_plan_one(ctx, spec, statuses, planned, now))
             planned.add(spec.name)
-    return Work(tuple(found[spec.name] for spec in specs), tuple(plans), tuple(external_ca.remarks(ctx)))
+    return Work(tuple(statuses[spec.name] for spec in specs), tuple(plans), remarks)
 
 
 def _plan_one(
-    ctx: Context, spec: Certificate, found: Mapping[str, CertificateStatus], planned: set[str], now: datetime
+    ctx: Context, spec: Certificate, statuses: Mapping[str, CertificateStatus], planned: set[str], now: datetime
 ) -> IssuancePlan:
     """Plan one that is missing; *planned* are the CAs that will be there by then."""
     days, issuer = spec.days, None
     if spec.issuer:
-        status = found[spec.issuer]
-        issuer = external_ca.mark_intermediate(status.certificate, status)
+        status = statuses[spec.issuer]
+        issuer = mark_intermediate(status.certificate, status)
         if spec.issuer not in planned:
             days = checks.days_within(spec, checks.require_ca(ctx, spec, status, now), now)
-    has_key = found[spec.name].has_key
+    has_key = statuses[spec.name].has_key
     if has_key:
         checks.check_kept_key(ctx, spec)
     elif spec.passphrase:
@@ -92,6 +97,8 @@ def _plan_one(
 def _plan_import(
     ctx: Context, ca: Certificate, status: CertificateStatus, planned: set[str], requested: bool
 ) -> IssuancePlan:
+    from kcert.issue import external_ca
+
     if status.state is State.MISSING:
         if not requested and ca.name != ROOT:
             raise InputError(
@@ -130,14 +137,14 @@ def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
     path = ctx.root / spec.files.csr
     if not path.is_file():
         return False
-    found = read_request(read_regular(path).decode("ascii", "replace"))
-    if not isinstance(found, Request) or found.subject.parts != spec.subject.parts:
+    request = read_request(read_regular(path).decode("ascii", "replace"))
+    if not isinstance(request, Request) or request.subject.parts != spec.subject.parts:
         return False
-    if set(found.alt_names) != set(spec.alt_names):
+    if set(request.alt_names) != set(spec.alt_names):
         return False
     if spec.passphrase:
-        return checks.open_key(ctx, spec, key) == found.public_key.material
-    return same_key(ctx.openssl, key, found.public_key) is True
+        return checks.open_key(ctx, spec, key) == request.public_key.material
+    return same_key(ctx.openssl, key, request.public_key) is True
 
 
 def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
@@ -162,6 +169,11 @@ def _parts(ctx: Context, specs: tuple[Certificate, ...]) -> Iterator[tuple[Conte
     What concerns the CAs themselves is done in their folder first; the end of a rotation there comes last, because
     the leaves that may stand in its way are in the PKI folder.
     """
+    if ctx.root_dir is None and ctx.ca_dir is None:
+        yield ctx, specs
+        return
+    from kcert.issue import external_ca  # most clusters' CAs are in their PKI folder
+
     if ctx.root_dir is not None:
         above, roots = external_ca.root_context(ctx, specs, ctx.root_dir)
         ctx, specs = external_ca.with_root(ctx, specs, above)
@@ -195,7 +207,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
             with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait):
                 pass  # what was stopped half-way is completed before the status is read
         if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
-            # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
+            # No empty folder is left behind, and no other kcert waits until a passphrase is typed.
             plan(ctx, specs)
         with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
             work = plan(ctx, specs)

@@ -11,16 +11,19 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
+from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
+from kcert.quoting import folder_argument, format_command, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kcert.kubernetes.credentials import Folder
@@ -30,6 +33,7 @@ FOLDER = PurePosixPath("bootstrap")
 TOKEN = FOLDER / "bootstrap-token.yaml"
 RBAC = FOLDER / "bootstrap-rbac.yaml"
 KUBECONFIG = FOLDER / "bootstrap.kubeconfig"
+FILES = (TOKEN, RBAC, KUBECONFIG)
 
 BOOTSTRAPPERS = "system:bootstrappers"
 """The group of every client that presents a bootstrap token."""
@@ -39,7 +43,8 @@ _SIGNER = "system:certificates.k8s.io:certificatesigningrequests"
 _USER = "kubelet-bootstrap"
 _ID = re.compile(r"[a-z0-9]{6}")
 _SECRET = re.compile(r"[a-z0-9]{16}")
-_LARGEST = 1024 * 1024
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_PLACEHOLDER = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 SHORTEST = 600
 """Seconds that a token has to be valid, to be of use."""
@@ -97,44 +102,48 @@ class Token:
     secret: str = field(repr=False)
     expires: datetime
 
-    def manifest(self, hide: bool = False) -> dict[str, Any]:
-        """Return the Secret that makes the token known to the cluster; *hide* leaves the secret part out."""
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": f"bootstrap-token-{self.id}", "namespace": "kube-system"},
-            "type": "bootstrap.kubernetes.io/token",
-            "stringData": {
-                "description": "For nodes that join with TLS bootstrapping.",
-                "token-id": self.id,
-                "token-secret": "(hidden)" if hide else self.secret,
-                "expiration": f"{self.expires:%Y-%m-%dT%H:%M:%SZ}",
-                "usage-bootstrap-authentication": "true",
-                "usage-bootstrap-signing": "true",
-                "auth-extra-groups": _EXTRA_GROUP,
-            },
-        }
+    def manifest(self, hide: bool = False) -> str:
+        """Return the Secret that makes the token known to the cluster; *hide* leaves the secret part out.
+
+        All of its data is in quotes: 12e456 would be a number.
+        """
+        return f"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: bootstrap-token-{self.id}
+  namespace: kube-system
+type: bootstrap.kubernetes.io/token
+stringData:
+  description: For nodes that join with TLS bootstrapping.
+  token-id: "{self.id}"
+  token-secret: "{"(hidden)" if hide else self.secret}"
+  expiration: "{self.expires:{_TIME}}"
+  usage-bootstrap-authentication: "true"
+  usage-bootstrap-signing: "true"
+  auth-extra-groups: {_EXTRA_GROUP}
+"""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The token of a PKI folder; ``created`` tells whether it is new."""
+    """The token of a PKI folder; ``created`` is true for a new one, and ``changed`` are the files that were written."""
 
     token: Token
     created: bool
+    changed: tuple[PurePosixPath, ...]
 
 
 def read(root: Path) -> Token | None:
     """Return the token of the PKI folder *root*; None where there is none. Raises InputError for a damaged file."""
     path = root / TOKEN
-    try:
-        data = plain_yaml.load(read_regular(path, _LARGEST))["stringData"]
-        expires = datetime.strptime(data["expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-        token = Token(data["token-id"], data["token-secret"], expires)
-    except FileNotFoundError:
+    content = read_optional(path, LARGEST_DOCUMENT)
+    if content is None:
         return None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        data = plain_yaml.load(content)["stringData"]
+        expires = datetime.strptime(data["expiration"], _TIME).replace(tzinfo=timezone.utc)
+        token = Token(data["token-id"], data["token-secret"], expires)
     except (plain_yaml.NotPlainError, KeyError, TypeError, ValueError):
         token = Token("", "", datetime.now(timezone.utc))
     if not _ID.fullmatch(str(token.id)) or not _SECRET.fullmatch(str(token.secret)):
@@ -160,22 +169,60 @@ def make(folder: Folder, lifetime: timedelta, reporter: Reporter, *, new_token: 
                 random_text(workspace, staging, (*command, "token-secret", "8"), reporter),
                 now + lifetime,
             )
-        files = {
-            TOKEN: _yaml(token.manifest()),
-            RBAC: rbac(),
-            KUBECONFIG: kubeconfig(folder, token, ca),
-        }
+        files = _files(folder, token, base64.b64encode(ca).decode("ascii"))
         changed = [name for name, text in files.items() if _content(folder.root / name) != text.encode()]
         for name in changed:
             staging.write(name, files[name], secret=name != RBAC)
         if changed:
             workspace.publish(staging, changed, [TOKEN, KUBECONFIG])
-    return Bootstrap(token, created)
+    return Bootstrap(token, created, tuple(changed))
+
+
+def script(folder: Folder, lifetime: timedelta, *, new_token: bool = False) -> Iterator[str]:
+    """Yield a bash script that writes the same files by hand, with a token that only the script's own shell knows.
+
+    Raises InputError where the CA's certificate is missing.
+    """
+    ca = folder.known["ca"].files.crt
+    assert ca
+    ca_certificate(folder)
+    yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
+    yield format_command(("cd", folder_argument(folder.root)))
+    present = None if new_token else read(folder.root)
+    if present and present.expires > datetime.now(timezone.utc):
+        yield f"# The token {present.id} is valid until {present.expires:%Y-%m-%d %H:%M} UTC and is kept."
+        for variable, key in (("id", "token-id"), ("secret", "token-secret"), ("expires", "expiration")):
+            yield f"{variable}=$(sed -n 's/^ *{key}: //p' {TOKEN} | tr -d '\"')"
+    else:
+        yield f"id=$({format_command((folder.openssl, 'rand', '-hex', '3'))})"
+        yield f"secret=$({format_command((folder.openssl, 'rand', '-hex', '8'))})"
+        yield f"expires=$(date -u -d '+{lifetime.total_seconds():.0f} seconds' +{_TIME})"
+    yield f"ca=$(base64 < {quote(str(ca))} | tr -d '\\n')"
+    if (folder.root / FOLDER).is_dir():
+        yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
+        yield f'mkdir -p "$backup" && cp -pR {FOLDER} "$backup"/'
+    yield f"mkdir -p {FOLDER}"
+    token = Token("@id@", "@secret@", _PLACEHOLDER)
+    for name, text in _files(folder, token, "@ca@").items():
+        yield f"cat > {name} <<EOF\n{_with_variables(text)}EOF"
+    yield f"chmod 600 {TOKEN} {KUBECONFIG}"
+    yield f"chmod 644 {RBAC}"
+
+
+def _files(folder: Folder, token: Token, ca: str) -> dict[PurePosixPath, str]:
+    """Return the content of each file; *ca* is the base64 of the CA's PEM file."""
+    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: kubeconfig(folder, token, ca)}
+
+
+def _with_variables(text: str) -> str:
+    """Return *text* for a here-document of bash: the placeholders are variables, and everything else is literal."""
+    literal = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"{_PLACEHOLDER:{_TIME}}", "$expires")
+    return re.sub(r"@(id|secret|ca)@", r"$\1", literal)
 
 
 def _content(path: Path) -> bytes | None:
     try:
-        return read_regular(path, _LARGEST)
+        return read_regular(path, LARGEST_DOCUMENT)
     except OSError:
         return None
 
@@ -184,18 +231,13 @@ def ca_certificate(folder: Folder) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError where it is missing."""
     crt = folder.known["ca"].files.crt
     assert crt
-    try:
-        return read_regular(folder.root / crt)
-    except OSError as error:
-        raise InputError(
-            f"{folder.root / crt} cannot be read: {error.strerror}. `kcert ca{folder.option}` makes it."
-        ) from None
+    return read_input(folder.root / crt, advice=f"`kcert ca{folder.option}` makes it.")
 
 
 def rbac() -> str:
     """Return the manifests of the three ClusterRoleBindings."""
     return "---\n".join(
-        _yaml(
+        plain_yaml.dump(
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "ClusterRoleBinding",
@@ -208,30 +250,27 @@ def rbac() -> str:
     )
 
 
-def kubeconfig(folder: Folder, token: Token, ca: bytes) -> str:
-    """Return the kubeconfig that a kubelet asks for its first certificate with."""
+def kubeconfig(folder: Folder, token: Token, ca: str) -> str:
+    """Return the kubeconfig that a kubelet asks for its first certificate with; *ca* is the base64 of the PEM file."""
     cluster = folder.cluster
     server = profiles.PROFILES[cluster.profile].node_server(cluster)
-    data = base64.b64encode(ca).decode("ascii")
-    return _yaml(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": cluster.name, "cluster": {"certificate-authority-data": data, "server": server}}],
-            "users": [{"name": _USER, "user": {"token": f"{token.id}.{token.secret}"}}],
-            "contexts": [{"name": "bootstrap", "context": {"cluster": cluster.name, "user": _USER}}],
-            "current-context": "bootstrap",
-        }
-    )
-
-
-def shown(token: Token) -> str:
-    """Return the Secret as it may be shown, without the secret part."""
-    return _yaml(token.manifest(hide=True))
-
-
-def _yaml(content: dict[str, Any]) -> str:
-    import yaml
-
-    text: str = yaml.safe_dump(content, sort_keys=False, width=1_000_000)
-    return text
+    name = scalar(cluster.name)
+    return f"""\
+apiVersion: v1
+kind: Config
+clusters:
+- name: {name}
+  cluster:
+    certificate-authority-data: {ca}
+    server: {scalar(server)}
+users:
+- name: {_USER}
+  user:
+    token: "{token.id}.{token.secret}"
+contexts:
+- name: bootstrap
+  context:
+    cluster: {name}
+    user: {_USER}
+current-context: bootstrap
+"""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from kcert import kubeconfig, plain_yaml, profiles
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
 from kcert.kubernetes.components import on_host
+from kcert.kubernetes.credentials import read_file
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
 from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
+    from kcert.config import Cluster, Host, Version
     from kcert.kubernetes.components import FolderState
     from kcert.kubernetes.credentials import Credentials, Folder
     from kcert.kubernetes.install import Generated, Manifest
@@ -74,11 +74,13 @@ class Packed:
 class Bundle:
     """All that one host gets: files of the PKI folder, files that kcert writes, and objects to apply with kubectl.
 
-    ``unsigning`` is why its kube-controller-manager gets no key to sign with.
+    ``version`` is the release that options and formats are for; ``unsigning`` is why its kube-controller-manager gets
+    no key to sign with.
     """
 
     host: Host
     cluster: Cluster
+    version: Version
     files: tuple[Packed, ...]
     generated: tuple[Generated, ...] = ()
     manifests: tuple[Manifest, ...] = ()
@@ -108,32 +110,34 @@ class Bundle:
 
 
 def hosts(cluster: Cluster) -> tuple[Host, ...]:
-    """Every host of the cluster, once."""
-    everybody = (*cluster.control_plane, *cluster.etcd, *cluster.nodes)
-    return tuple({host.name: host for host in reversed(everybody)}.values())[::-1]
+    """Return every host of the cluster, once."""
+    hosts_of_roles = (*cluster.control_plane, *cluster.etcd, *cluster.nodes)
+    return tuple({host.name: host for host in reversed(hosts_of_roles)}.values())[::-1]
 
 
-def bundles(folder: Folder, names: Iterable[str]) -> tuple[Bundle, ...]:
-    """The bundles of the hosts called *names*, of all where none is named.
+def bundles(folder: Folder, names: Iterable[str], version: Version | None = None) -> tuple[Bundle, ...]:
+    """Return the bundles of the hosts called *names*, or of all; without *version*, for the cluster's release.
 
     Raises InputError for a host that is none, and for certificates and kubeconfigs that are missing, stale
     or expired, with the command that makes them.
     """
-    everybody = {host.name: host for host in hosts(folder.cluster)}
-    chosen = list(dict.fromkeys(names)) or list(everybody)
+    all_hosts = {host.name: host for host in hosts(folder.cluster)}
+    chosen = list(dict.fromkeys(names)) or list(all_hosts)
     for name in chosen:
-        if name not in everybody:
-            raise InputError(f"{name!a} is not a host of this cluster{near_hosts(name, everybody)}")
+        if name not in all_hosts:
+            raise InputError(f"{name!a} is not a host of this cluster{near_hosts(name, all_hosts)}")
     state = folder_state(folder.root, folder.cluster)
-    wanted = {name: tuple(_wanted(folder, everybody[name], state)) for name in chosen}
-    reader = _Reader(folder, [one for items in wanted.values() for one in items])
+    version = version or folder.cluster.version
+    wanted = {name: tuple(_wanted(folder, all_hosts[name], state, version)) for name in chosen}
+    reader = _Reader(folder, [file for files in wanted.values() for file in files])
     return tuple(
         Bundle(
-            everybody[name],
+            all_hosts[name],
             folder.cluster,
-            reader.files(everybody[name], wanted[name]),
-            tuple(generated(folder, everybody[name], state)),
-            tuple(manifests(folder, everybody[name])),
+            version,
+            reader.files(all_hosts[name], wanted[name]),
+            tuple(generated(folder, all_hosts[name], state, version)),
+            tuple(manifests(folder, all_hosts[name])),
             state.ca_unusable,
         )
         for name in chosen
@@ -149,8 +153,8 @@ class _Wanted:
     why: str
 
 
-def _wanted(folder: Folder, host: Host, state: FolderState) -> Iterator[_Wanted]:
-    for instance in on_host(folder.cluster, host, state):
+def _wanted(folder: Folder, host: Host, state: FolderState, version: Version) -> Iterator[_Wanted]:
+    for instance in on_host(folder.cluster, host, state, version):
         for option in instance.given():
             if reads := option.reads:
                 path = PurePosixPath(reads.path)
@@ -203,16 +207,16 @@ class _Reader:
             path = self.folder.root / file
             if not path.exists():
                 raise InputError(f"{path} is not here, and {one.reader} reads it: put it there until this is packed.")
-            return _read(path), True
+            return read_file(path), True
         return credentials.public(self.folder.root, file), True
 
     def _kubeconfig(self, one: _Wanted) -> tuple[bytes, bool]:
-        """The kubeconfig as it lies in the PKI folder, if it is of use on this host; a new one where it is missing."""
+        """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one where it is missing."""
         client = self.clients[one.certificate.name]
         path = self.folder.root / kubeconfig_of(one.certificate)
         if not path.exists():
             return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
-        content = _read(path)
+        content = read_file(path)
         command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
         inside = kubeconfig.opened(content)
         if inside:
@@ -236,7 +240,7 @@ class _Reader:
         """*one*, and what it names where it is a kubeconfig that names files."""
         yield one
         path = self.folder.root / kubeconfig_of(one.certificate)
-        if one.part != "kubeconfig" or not path.exists() or _links(_read(path)) is None:
+        if one.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
         why = f"named by {self.profile.install_path(one.certificate, 'kubeconfig', one.reader).name}"
         client = self.clients[one.certificate.name]
@@ -263,7 +267,7 @@ class _Reader:
         paths = [
             self.folder.root / one.files.crt for one in self.known.values() if one.kind is Kind.CA and one.files.crt
         ]
-        pems = [pem for path in paths if path.exists() for pem in certificate_pems(_read(path))]
+        pems = [pem for path in paths if path.exists() for pem in certificate_pems(read_file(path))]
         read = map(read_certificate, dict.fromkeys(pems))
         yield from (cert.public_key for cert in read if isinstance(cert, X509) and cert.ca)
 
@@ -282,13 +286,6 @@ class _Reader:
 
     def _is_ca_key(self, pem: str) -> bool:
         return any(same_key(self.folder.openssl, pem.encode(), public) for public in self.ca_public_keys)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
@@ -310,7 +307,7 @@ def archive(bundle: Bundle) -> bytes:
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         rows = bundle.rows
-        _add(tar, LIST, PUBLIC_MODE, instructions(bundle.cluster, bundle.host, rows, bundle.manifests).encode())
+        _add(tar, LIST, PUBLIC_MODE, _instructions(bundle))
         _add(tar, SCRIPT, EXECUTABLE_MODE, script(bundle.cluster, bundle.host, rows).encode())
         for manifest in bundle.manifests:
             _add(tar, f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content)
@@ -319,6 +316,15 @@ def archive(bundle: Bundle) -> bytes:
         for row in rows:
             _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
     return packed.getvalue()
+
+
+def _instructions(bundle: Bundle) -> bytes:
+    return instructions(bundle.cluster, bundle.host, bundle.version, bundle.rows, bundle.manifests).encode()
+
+
+def _release(bundle: Bundle) -> tuple[str, ...]:
+    """Return what `kcert flags` needs to print options of the same release."""
+    return () if bundle.version == bundle.cluster.version else ("--kubernetes-version", str(bundle.version))
 
 
 def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
@@ -352,7 +358,7 @@ def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
         if made.source:
             yield ("scp", "-p", _here(folder.root / made.source), f"{host}:{made.path}")
         else:
-            where = ("--host", bundle.host.name, "--format", made.form, *shlex.split(folder.option))
+            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *shlex.split(folder.option))
             prints = format_command(("kcert", "flags", made.component, *where))
             yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
     yield ("ssh", host, " && ".join(_modes(bundle)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kcert import profiles, shell
 from kcert.errors import InputError, ProgramError
 from kcert.kubernetes import credentials
-from kcert.kubernetes.server import address_of, server_url
+from kcert.kubernetes.credentials import address_of, server_url
 from kcert.quoting import format_command, quote
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ SECONDS = 15
 
 RATE = "2M"
 """Bytes per second that curl reads at most: a body without end is cut off at SECONDS times this, not by the memory."""
-
-LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
 
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
@@ -79,7 +76,8 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     if not _PATH.fullmatch(path):
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
-    found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.is_client))
+    known = (*folder.known.values(), *credentials.users(folder))
+    found = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
     if len(found) > 1:
         raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
     one = credentials.credentials(folder, found)[0]
@@ -113,7 +111,7 @@ def _rest(url: str) -> tuple[str, ...]:
 
 
 def _curl_file(path: Path) -> str:
-    """A path for --cert, which takes what stands behind a colon for a passphrase (curl's manual)."""
+    """Return a path for --cert, which reads a passphrase after a colon (curl's manual)."""
     return str(path).replace("\\", "\\\\").replace(":", "\\:")
 
 
@@ -197,9 +195,9 @@ _CAUSES = (
     _Cause(
         _SERVER,
         r"subject name|does not match|hostname|ip address mismatch",
-        "Wrong name: the server's certificate does not hold the address that it was dialled by. `kcert show {address}` "
-        "shows its names. Dial one of these with --server, or add this one to extra_sans in kcert.yaml and run `kcert "
-        "renew kube-apiserver --stale`.",
+        "Wrong name: the address is not a SAN of the server's certificate. `kcert show {address}` shows its SANs. "
+        "Connect to one of these with --server, or add this one to extra_sans in kcert.yaml and run `kcert renew "
+        "kube-apiserver --stale`.",
     ),
     _Cause(
         _SERVER,
@@ -220,7 +218,7 @@ _CAUSES = (
     ),
     _Cause(
         (35, 60, 77),
-        r"local issuer|self[- ]signed|signature|unable to get issuer|unknown authority|verify failed|not trusted",
+        r"local issuer|self[- ]signed|signature|unable to get issuer|unknown auth|verify failed|not trusted",
         "Wrong CA: {ca} did not sign the server's certificate. `kcert show {address}` shows who did. If that is an "
         "earlier CA, bring the server its new certificate (`kcert bundle`).",
     ),
@@ -250,27 +248,27 @@ _CAUSES = (
     _Cause(
         (58,),
         "",
-        "curl could not use {crt} with {key}: they do not belong together, or are damaged. `kcert check` tells which.",
+        "curl could not use {crt} with {key}: they do not belong together, or are damaged. `kcert check` shows which.",
     ),
-    _Cause((6,), "", "The server's name is not known here: correct it, or dial an address with --server."),
+    _Cause((6,), "", "The server's name is not known here: correct it, or connect to an address with --server."),
     _Cause(
         (7,),
         "",
         "Nothing answers at {address}: the API server is not running, or another address is meant (--server).",
     ),
-    _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that nobody has."),
+    _Cause((28,), "", "There was no answer within {seconds} seconds: a firewall, or an address that no host has."),
     _Cause(
         (35, 52, 55, 56),
         "",
-        "{address} hung up in the middle. It does so when it does not take the certificate of {name} and ends before "
-        "it says why, when it is only just starting, or when it is no API server.",
+        "{address} closed the connection. An API server does so when it rejects the certificate of {name}, and stops "
+        "before it says why, or while it is starting. A server that is not an API server does so too.",
     ),
 )
 
 MEANINGS = {
     400: "The server did not understand the request.",
-    401: "It does not know you: the certificate is not of its client CA, or it names nobody.",
-    403: "It knows you, and does not let you: RBAC has no rule for this user or his groups.",
+    401: "The API server does not know this client: its client CA did not sign the certificate, or the CN is empty.",
+    403: "The API server authenticated this user, but RBAC has no rule for the user or its groups.",
     404: "There is nothing at this path.",
     405: "This path is not there to be read.",
     429: "It has too much to do: try again.",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
-from kcert.config import check_user_name
-from kcert.errors import InputError, did_you_mean
-from kcert.files import read_regular
-from kcert.issue.adopt import detect_files
+from kcert.certificates import Role
+from kcert.config import check_address, check_host_name, check_user_name
+from kcert.errors import InputError, MachineError, did_you_mean
+from kcert.files import read_input, read_regular
+from kcert.issue.adopt import detect_files, unmanaged
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
@@ -69,12 +71,19 @@ class Credentials:
 
 
 def clients(folder: Folder) -> tuple[Certificate, ...]:
-    """The certificates with which somebody dials the API server."""
+    """Return the client certificates for the API server: those of the cluster, and of users that kcert made."""
+    known = tuple(folder.known.values())
     return tuple(
-        one
-        for one in folder.known.values()
-        if one.kind.is_client and one.chapter in ("client", "kubelet") and one.subject
+        spec
+        for spec in (*known, *users(folder))
+        if spec.kind.is_client and spec.chapter in ("client", "kubelet") and spec.subject
     )
+
+
+def users(folder: Folder) -> tuple[Certificate, ...]:
+    """Return the certificates of users that kcert made and that kcert.yaml does not name."""
+    others = unmanaged(folder.root, folder.cluster, folder.known.values(), ())
+    return tuple(spec for spec in others if spec.role == Role.USER)
 
 
 def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
@@ -110,7 +119,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations
@@ -174,8 +183,49 @@ def _credentials(folder: Folder, one: Certificate, authority: Certificate, stand
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:
-    """What a file that anybody may read holds; raises InputError where a private key lies in it as well."""
+    """Return the content of a public file; raises InputError where it also contains a private key."""
     content = read_regular(root / file)
     if any(block.is_key for block in pem_blocks(content)):
-        raise InputError(f"{root / file} holds a private key besides: it would be handed out with it. Take it out.")
+        raise InputError(
+            f"{root / file} also contains a private key, which would be copied with it. Remove it from the file."
+        )
     return content
+
+
+_URL = re.compile(
+    r"https://(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(:(?P<port>[0-9]{1,5}))?(/[\w./~-]*)?"
+)
+
+
+def server_url(value: str) -> str:
+    """Return *value*, a URL or HOST:PORT, as a URL.
+
+    Raises InputError for what no API server can be reached at with a client certificate.
+    """
+    url = value if "://" in value else f"https://{value}"
+    found = _URL.fullmatch(url)
+    why = "https://HOST:PORT or HOST:PORT is expected"
+    if url.startswith("http://"):
+        why = "without TLS no certificate is presented; https:// is expected"
+    elif found and not 0 < int(found["port"] or 443) < 65536:
+        why = f"{found['port']} is not a TCP port"
+    elif found:
+        host = found["six"] or found["name"]
+        digits = found["six"] or re.fullmatch(r"[0-9.]+", host)
+        unfit = check_address(host) if digits else check_host_name(host.lower())
+        if not unfit:
+            return url
+        why = unfit
+    raise InputError(f"--server {value!a} is not accepted: {why}.")
+
+
+def address_of(url: str) -> str:
+    """Return HOST:PORT of a URL that was checked."""
+    found = _URL.fullmatch(url)
+    assert found
+    return f"{found[1]}:{found['port'] or 443}"
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file; raises MachineError where it cannot be read."""
+    return read_input(path, error=MachineError)

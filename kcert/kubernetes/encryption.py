@@ -11,15 +11,16 @@ import enum
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kcert import plain_yaml, shell
 from kcert.errors import InputError, ProgramError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_optional
+from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from kcert.shell import Outcome
@@ -29,11 +30,13 @@ FILE = PurePosixPath("encryption-config.yaml")
 PROVIDERS = ("aescbc", "secretbox")
 KEY_BYTES = 32
 _KEY_NAME = re.compile(r"key([1-9][0-9]{0,5})")
-_LARGEST = 1024 * 1024
+
+
+Action = Literal["create", "rotate", "finish"]
 
 
 class Change(enum.Enum):
-    """What became of the file."""
+    """The effect of a step on the file."""
 
     CREATED = "created"
     KEPT = "kept"
@@ -58,7 +61,7 @@ class EncryptionConfig:
         """Return the file's content; without *secrets* the keys are hidden."""
         hidden = "(hidden)"
         keys = "".join(
-            f"          - name: {name}\n            secret: {secret if secrets else hidden}\n"
+            f"            - name: {name}\n              secret: {secret if secrets else hidden}\n"
             for name, secret in self.keys
         )
         return (
@@ -69,21 +72,30 @@ class EncryptionConfig:
             "      - secrets\n"
             "    providers:\n"
             f"      - {self.provider}:\n"
-            "          keys:\n" + "".join(f"  {line}\n" for line in keys.splitlines()) + "      - identity: {}\n"
+            f"          keys:\n{keys}"
+            "      - identity: {}\n"
         )
 
 
+@dataclass(frozen=True)
+class Update:
+    """The encryption config after a step, and what the step changed."""
+
+    config: EncryptionConfig
+    change: Change
+
+
 class Reporter(Protocol):
-    """Hears of each step."""
+    """Reports each step."""
 
     def on_lock_wait(self, holder: str) -> None:
-        """Another kcert is at work in the folder."""
+        """Report that another kcert is at work in the folder."""
 
     def before(self, argv: tuple[str, ...]) -> None:
-        """A command is about to run."""
+        """Report a command that is about to run."""
 
     def after(self, outcome: Outcome) -> None:
-        """It has ended."""
+        """Report its output."""
 
 
 def read(root: Path) -> EncryptionConfig | None:
@@ -92,12 +104,9 @@ def read(root: Path) -> EncryptionConfig | None:
     Raises InputError for a file that kcert cannot have written.
     """
     path = root / FILE
-    try:
-        content = read_regular(path, _LARGEST)
-    except FileNotFoundError:
+    content = read_optional(path, LARGEST_DOCUMENT)
+    if content is None:
         return None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     try:
         (resource,) = plain_yaml.load(content)["resources"]
         first, last = resource["providers"]
@@ -121,76 +130,77 @@ def _is_key(name: Any, secret: Any) -> bool:
     return isinstance(name, str) and bool(_KEY_NAME.fullmatch(name)) and len(decoded) == KEY_BYTES
 
 
-def create(root: Path, openssl: str, provider: str, reporter: Reporter) -> tuple[EncryptionConfig, Change]:
-    """Write an encryption config with a new key; one that exists is kept."""
+def update(root: Path, openssl: str, action: Action, provider: str, reporter: Reporter) -> Update:
+    """Take one step of *action* in the PKI folder *root*; an encryption config that exists is not created again.
 
-    def change(before: EncryptionConfig | None, new_key: Callable[[], str]) -> tuple[EncryptionConfig, Change]:
-        if before:
-            return before, Change.KEPT
-        return EncryptionConfig(provider, (("key1", new_key()),)), Change.CREATED
-
-    return _update(root, openssl, reporter, change)
-
-
-def rotate(root: Path, openssl: str, reporter: Reporter) -> tuple[EncryptionConfig, Change]:
-    """Take the next step of a rotation: add a new key second, then make it first.
-
-    Raises InputError without a config, and once the new key is first: ``finish`` comes next.
+    Raises InputError where the step is out of order.
     """
+    with Workspace.open(root, "kcert encryption-config", reporter.on_lock_wait) as workspace:
+        staging = workspace.stage((), [FILE])
+        step = _next(root, action, provider, lambda: _new_key(workspace, staging, openssl, reporter))
+        if step.change is not Change.KEPT:
+            staging.write(FILE, step.config.text(), secret=True)
+            workspace.publish(staging, [FILE], [FILE])
+        return step
 
-    def change(before: EncryptionConfig | None, new_key: Callable[[], str]) -> tuple[EncryptionConfig, Change]:
-        config = _existing(root, before)
-        if len(config.keys) == 1:
-            number = int(config.names[0].removeprefix("key")) + 1
-            return replace(config, keys=(*config.keys, (f"key{number}", new_key()))), Change.ADDED
-        if _new_is_first(config):
+
+def script(root: Path, openssl: str, action: Action, provider: str) -> Iterator[str]:
+    """Yield a bash script that takes the same step by hand: it reads the keys from the file, so it shows none.
+
+    Raises InputError where the step is out of order.
+    """
+    step = _next(root, action, provider, str)
+    file = quote(str(FILE))
+    yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
+    if step.change is Change.KEPT:
+        yield f"# {file} exists and is kept."
+        return
+    if not root.exists():
+        yield format_command(("mkdir", "-p", folder_argument(root)))
+    yield format_command(("cd", folder_argument(root)))
+    for name, secret in step.config.keys:
+        if secret:
+            yield f"{name}=$(sed -n '/name: {name}$/{{n;s/^ *secret: //p;}}' {file})"
+            yield f': "${{{name}:?is not in {file}}}"'
+        else:
+            yield f"{name}=$({format_command((openssl, 'rand', '-base64', str(KEY_BYTES)))})"
+    if step.change is not Change.CREATED:
+        yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
+        yield f'mkdir -p "$backup" && cp -p {file} "$backup"/'
+    variables = EncryptionConfig(step.config.provider, tuple((name, f"${name}") for name in step.config.names))
+    yield f"cat > {file} <<EOF\n{variables.text()}EOF"
+    yield f"chmod 600 {file}"
+
+
+def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str]) -> Update:
+    """Return the next step: add a new key second, then make it first, then remove the old key."""
+    config = read(root)
+    if action == "create":
+        if config:
+            return Update(config, Change.KEPT)
+        return Update(EncryptionConfig(provider, (("key1", new_key()),)), Change.CREATED)
+    if config is None:
+        raise InputError(f"{root / FILE} does not exist. `kcert encryption-config` creates it.")
+    numbers = [int(name.removeprefix("key")) for name in config.names]
+    rotating = len(numbers) > 1
+    new_is_first = rotating and numbers[0] > numbers[1]
+    if action == "rotate":
+        if not rotating:
+            return Update(
+                replace(config, keys=(*config.keys, (f"key{numbers[0] + 1}", new_key()))),
+                Change.ADDED,
+            )
+        if new_is_first:
             raise InputError(
                 f"{root / FILE}: {config.names[0]} is first already. Rewrite all Secrets, then remove the old key with "
                 "--finish."
             )
-        return replace(config, keys=config.keys[::-1]), Change.SWAPPED
-
-    return _update(root, openssl, reporter, change)
-
-
-def finish(root: Path, openssl: str, reporter: Reporter) -> tuple[EncryptionConfig, Change]:
-    """Remove the old key, the last step of a rotation; raises InputError where the new key is not first yet."""
-
-    def change(before: EncryptionConfig | None, _new_key: Callable[[], str]) -> tuple[EncryptionConfig, Change]:
-        config = _existing(root, before)
-        if len(config.keys) == 1:
-            raise InputError(f"--finish: {root / FILE} has one key: no rotation is under way. Use --rotate to begin.")
-        if not _new_is_first(config):
-            raise InputError(f"--finish: {config.names[0]} still encrypts. Use --rotate to make the new key first.")
-        return replace(config, keys=config.keys[:1]), Change.FINISHED
-
-    return _update(root, openssl, reporter, change)
-
-
-def _existing(root: Path, config: EncryptionConfig | None) -> EncryptionConfig:
-    if config is None:
-        raise InputError(f"{root / FILE} does not exist. `kcert encryption-config` creates it.")
-    return config
-
-
-def _new_is_first(config: EncryptionConfig) -> bool:
-    first, second = (int(name.removeprefix("key")) for name in config.names[:2])
-    return first > second
-
-
-def _update(
-    root: Path,
-    openssl: str,
-    reporter: Reporter,
-    change: Callable[[EncryptionConfig | None, Callable[[], str]], tuple[EncryptionConfig, Change]],
-) -> tuple[EncryptionConfig, Change]:
-    with Workspace.open(root, "kcert encryption-config", reporter.on_lock_wait) as workspace:
-        staging = workspace.stage((), [FILE])
-        config, what = change(read(root), lambda: _new_key(workspace, staging, openssl, reporter))
-        if what is not Change.KEPT:
-            staging.write(FILE, config.text(), secret=True)
-            workspace.publish(staging, [FILE], [FILE])
-        return config, what
+        return Update(replace(config, keys=config.keys[::-1]), Change.SWAPPED)
+    if not rotating:
+        raise InputError(f"--finish: {root / FILE} has one key: no rotation is under way. Use --rotate to begin.")
+    if not new_is_first:
+        raise InputError(f"--finish: {config.names[0]} still encrypts. Use --rotate to make the new key first.")
+    return Update(replace(config, keys=config.keys[:1]), Change.FINISHED)
 
 
 def _new_key(workspace: Workspace, staging: Staging, openssl: str, reporter: Reporter) -> str:

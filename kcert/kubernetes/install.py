@@ -10,20 +10,19 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kcert import profiles
-from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert import plain_yaml, profiles
+from kcert.errors import InputError
 from kcert.kubernetes import bootstrap, encryption, render
 from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.credentials import read_file
 from kcert.quoting import quote
 from kcert.roles import CLUSTER_ADMINS, MASTERS
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
-    from kcert.config import Cluster, Host
+    from kcert.config import Cluster, Host, Version
     from kcert.kubernetes.components import ComponentInstance, FolderState
     from kcert.kubernetes.credentials import Folder
     from kcert.profiles.profile import KnownIssue
@@ -62,15 +61,15 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
-def generated(folder: Folder, host: Host, state: FolderState) -> Iterator[Generated]:
-    """Yield units or static pods, and the configuration files, of the components on *host*.
+def generated(folder: Folder, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
+    """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
     Raises InputError for a bootstrap token that is missing or expired.
     """
     profile = profiles.PROFILES[folder.cluster.profile]
-    kubelets = {there.name for there in profile.kubelet_hosts(folder.cluster)}
+    kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(folder.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
-    for instance in on_host(folder.cluster, host, state):
+    for instance in on_host(folder.cluster, host, state, version):
         name = instance.component
         if runs_pods and instance.program.pod(instance):
             text = render.manifest(instance)
@@ -85,21 +84,14 @@ def generated(folder: Folder, host: Host, state: FolderState) -> Iterator[Genera
             path = PurePosixPath(profile.configurations[name])
             yield _file(path, instance, "its configuration file", render.configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
-            content = _read(folder.root / encryption.FILE)
+            content = read_file(folder.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
             yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
             _check_token(folder, host)
-            content = _read(folder.root / bootstrap.KUBECONFIG)
+            content = read_file(folder.root / bootstrap.KUBECONFIG)
             yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _file(path: PurePosixPath, instance: ComponentInstance, why: str, text: str, form: str) -> Generated:
@@ -132,14 +124,12 @@ def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
         yield Manifest("cluster-admins.yaml", why, _binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS))
     if cluster.bootstrap_nodes:
         _check_token(folder, cluster.bootstrap_nodes[0])
-        token, rbac = (_read(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        token, rbac = (read_file(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
         yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
         yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
 
 
 def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
-    import yaml
-
     content: dict[str, Any] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -147,7 +137,7 @@ def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
     }
-    return str(yaml.safe_dump(content, sort_keys=False)).encode()
+    return plain_yaml.dump(content).encode()
 
 
 @dataclass(frozen=True)
@@ -193,7 +183,9 @@ Delete the archive and what you unpacked: they hold keys. `kcert flags COMPONENT
 """
 
 
-def instructions(cluster: Cluster, host: Host, rows: Sequence[Row], applied: Sequence[Manifest]) -> str:
+def instructions(
+    cluster: Cluster, host: Host, version: Version, rows: Sequence[Row], applied: Sequence[Manifest]
+) -> str:
     """Return INSTALL.md: each file, who reads it and what for, and the commands that install and start everything."""
     profile = profiles.PROFILES[cluster.profile]
     files = (f"| `{row.path}` | {row.mode:04o} | {', '.join(row.readers)} | {'; '.join(row.reasons)} |" for row in rows)
@@ -201,7 +193,7 @@ def instructions(cluster: Cluster, host: Host, rows: Sequence[Row], applied: Seq
         host=host.name,
         cluster=cluster.name,
         profile=cluster.profile,
-        version=cluster.version,
+        version=version,
         files="\n".join(files),
         backups=BACKUPS,
         commands="\n".join(_by_hand(row) for row in rows),

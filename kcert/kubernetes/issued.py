@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
-from kcert.files import read_regular
+from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
@@ -72,9 +72,9 @@ def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
             f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(one.source)}` does that."
         )
     raise PendingError(
-        f"{name} is approved, but nobody has signed it. That is kube-controller-manager's part: look whether it runs, "
-        "has --cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
-        f"--controllers; and whether {ascii(one.signer)[1:-1]} is one of its signers."
+        f"{name} is approved, but not signed. kube-controller-manager signs it: check that it runs, has "
+        "--cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
+        f"--controllers; and that {ascii(one.signer)[1:-1]} is one of its signers."
     )
 
 
@@ -150,7 +150,7 @@ def validate_issued(
         makes, besides = f"`kcert csr new {quote(certificate.name)}{option}`", ""
         if certificate.kind is Kind.CA:
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
-            besides = f" (A CA that asks nobody needs no answer: its certificate is copied to {root / str(files.crt)}.)"
+            besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
         raise InputError(
             f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
             f"request was made, or make one with {makes}.{besides}"
@@ -191,8 +191,7 @@ def _missing_usages(found: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
 def _check_dates(found: X509, now: datetime) -> None:
     if found.not_after <= now:
         raise InputError(
-            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: whoever is shown it refuses the "
-            "connection. It is not kept."
+            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It is not kept."
         )
     if found.not_before > now:
         raise InputError(
@@ -203,15 +202,10 @@ def _check_dates(found: X509, now: datetime) -> None:
 
 def _key(path: Path, inside: Path | None) -> bytes | None:
     """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
-    try:
-        if inside is not None and not path.exists() and inside.is_file():
-            found = opened(read_regular(inside))
-            return found.key if found else None
-        return read_regular(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    if inside is not None and not path.exists() and inside.is_file():
+        found = opened(read_input(inside, error=MachineError))
+        return found.key if found else None
+    return read_optional(path, error=MachineError)
 
 
 @dataclass(frozen=True)
@@ -324,7 +318,7 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
 
     Raises InputError where the certificates that it signed would not find their issuer any more.
     """
-    old = status.found
+    old = status.x509
     if status.previous_cas:
         raise InputError(
             f"{path} holds two CAs, because a CA rotation is under way: complete it first. It is not kept."

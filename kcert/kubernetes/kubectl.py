@@ -18,7 +18,7 @@ _FAILURES = (
     ("(NotFound)", "The cluster has no object of that name; `kcert csr list` shows which there are."),
     (
         "group is not allowed",
-        "That goes for everybody, whatever his rights: ask for another group, and give that one its rights with RBAC.",
+        "No user may ask for this group, with any permissions: ask for another group, and bind that one with RBAC.",
     ),
     (
         "user not permitted to",
@@ -26,9 +26,9 @@ _FAILURES = (
     ),
     (
         "(Forbidden)",
-        "This user may not do that: `kubectl auth whoami` says who it is, and somebody with more rights has to do it.",
+        "This user may not do that: `kubectl auth whoami` shows the user. A user with more permissions has to do it.",
     ),
-    ("(Conflict)", "Somebody else changed the object at the same time: do it once more."),
+    ("(Conflict)", "Another client changed the object at the same time: run the command again."),
     (
         "(AlreadyExists)",
         "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",

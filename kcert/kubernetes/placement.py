@@ -31,7 +31,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)
     standing = status_of(root, [ca])[ca.name]
-    found = standing.found
+    found = standing.x509
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)
@@ -80,7 +80,7 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise InputError for a folder that cannot stand in a configuration."""
+    """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 

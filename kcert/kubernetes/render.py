@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def manifest(instance: ComponentInstance) -> str:
                 else "where it is a pod, a DaemonSet starts it. Use --format config."
             )
         )
-    return _yaml(_pod_object(instance, pod))
+    return plain_yaml.dump(_pod_object(instance, pod))
 
 
 def _pod_object(instance: ComponentInstance, pod: Pod) -> dict[str, Any]:
@@ -147,14 +148,7 @@ def configuration(instance: ComponentInstance) -> str:
             f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "
             "kubelet and kube-proxy have a configuration file."
         )
-    return _yaml(root)
-
-
-def _yaml(content: dict[str, Any]) -> str:
-    import yaml
-
-    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
-    return text
+    return plain_yaml.dump(root)
 
 
 _FORMS: dict[str, Callable[[ComponentInstance], str]] = {

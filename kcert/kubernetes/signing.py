@@ -17,8 +17,7 @@ from kcert.certificates import Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
-from kcert.issue.external_ca import mark_intermediate
-from kcert.issue.status import drift, status_of
+from kcert.issue.status import drift, mark_intermediate, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
 from kcert.kubernetes.manifests import by_hand, contents

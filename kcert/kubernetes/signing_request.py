@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kcert import plain_yaml
 from kcert.config import check_host_name
 from kcert.errors import InputError
+from kcert.files import LARGEST_DOCUMENT
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
-LARGEST = 1024 * 1024
 """Bytes; etcd takes no larger object."""
 
 _LABEL = "CERTIFICATE REQUEST"
@@ -125,7 +125,6 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
 
 def text(one: SigningRequest) -> str:
     """The object as a manifest: YAML, the request and the certificate each on one line."""
-    import yaml
 
     document: dict[str, Any] = dict(one.document or {})
     document |= {"apiVersion": API_VERSION, "kind": KIND}
@@ -155,7 +154,7 @@ def text(one: SigningRequest) -> str:
         ]
     if status:
         document["status"] = status
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=2**31)
+    return plain_yaml.dump(document)
 
 
 def requested(openssl: str, one: SigningRequest) -> Request:
@@ -215,8 +214,8 @@ def _only_request(content: bytes, source: str) -> str:
         raise InputError(f"{source}: {expected}, but there is no PEM block.")
     if labels != [_LABEL]:
         listed = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
-        counted = "a block of type" if len(labels) == 1 else f"{len(labels)} blocks:"
-        raise InputError(f"{source}: {expected}, but there is {counted} {listed}.")
+        counted = "is a block of type" if len(labels) == 1 else f"are {len(labels)} blocks:"
+        raise InputError(f"{source}: {expected}, but there {counted} {listed}.")
     raise InputError(
         f"{source}: {expected}, in the form that openssl writes: without other text, in lines of 64 characters. In "
         "any other form, kcert, openssl and the API server could each read a different request."
@@ -225,8 +224,10 @@ def _only_request(content: bytes, source: str) -> str:
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
     """Return the manifest *content* as plain values: small, one document, no aliases, no key twice."""
-    if len(content) > LARGEST:
-        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is not a CertificateSigningRequest.")
+    if len(content) > LARGEST_DOCUMENT:
+        raise InputError(
+            f"{source} has more than {LARGEST_DOCUMENT // 1024} KiB: that is not a CertificateSigningRequest."
+        )
     try:
         documents = plain_yaml.load_all(content)
         if len(documents) != 1 or not isinstance(documents[0], dict):
@@ -295,7 +296,7 @@ def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
         if one not in known:
             raise InputError(f"{where} {one!a} is no usage. There are: {', '.join(known)}.")
         if usages.count(one) > 1:
-            raise InputError(f"{where} {one!a} stands there twice.")
+            raise InputError(f"{where} {one!a} is a duplicate.")
     return tuple(usages)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from kcert.config import (
     COMMON_NAME_LENGTH,
     ApiServer,
     Cluster,
-    Defaults,
     Host,
     User,
     check_address,
@@ -21,7 +21,6 @@ from kcert.config import (
     check_host_name,
     check_network,
     check_user_name,
-    example,
     file,
 )
 from kcert.errors import InputError, did_you_mean, nearest
@@ -35,15 +34,27 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 
-def _profiles() -> Iterator[Profile]:
-    for module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
-        profile = getattr(importlib.import_module(f"{__name__}.{module}"), "PROFILE", None)
-        if profile is not None:
-            yield profile
+class _Profiles(Mapping[str, "Profile"]):
+    """The profiles by name, in alphabetical order: ``PROFILE`` of each module, which is imported when it is needed."""
+
+    def __init__(self) -> None:
+        self._names = sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"profile"})
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._names:
+            raise KeyError(name)
+        profile: Profile = importlib.import_module(f"{__name__}.{name}").PROFILE
+        return profile
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in _profiles()}
-"""Every profile by its name, in alphabetical order: one for each module of this package that has a ``PROFILE``."""
+PROFILES = _Profiles()
+"""Every profile: one for each module of this package but ``profile``, under the module's name."""
 
 DEFAULT = "course"
 """The profile of a kcert.yaml that names none."""
@@ -54,7 +65,7 @@ def load(path: Path | None) -> Cluster:
 
     Raises InputError for what the file has wrong, and for names that would share a file.
     """
-    cluster = file.read(path, _defaults())
+    cluster = file.read(path, PROFILES)
     certificates(cluster)
     return cluster
 
@@ -71,7 +82,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     """The certificate of a user who is not in kcert.yaml, but made as if he were."""
     widened = replace(cluster, users=(*cluster.users, User(name, groups)))
-    return next(one for one in certificates(widened) if one.role is Role.USER and one.name == name)
+    return next(spec for spec in certificates(widened) if spec.role is Role.USER and spec.name == name)
 
 
 def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
@@ -83,26 +94,26 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     wanted = tuple(wanted)
     chosen: dict[str, Certificate] = {}
     for name in names:
-        found = named(wanted, name)
-        if not found:
+        matching = named(wanted, name)
+        if not matching:
             why = why_absent(cluster, name)
             raise InputError(
                 f"{name!a}: {why}." if why else f"{name!a} is not a certificate of this cluster{near(name, wanted)}"
             )
-        chosen.update((one.name, one) for one in found)
-    return tuple(one for one in wanted if one.name in chosen)
+        chosen.update((spec.name, spec) for spec in matching)
+    return tuple(spec for spec in wanted if spec.name in chosen)
 
 
 def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
     """Those of *wanted* that *name* can mean; none if it means nothing."""
     wanted = tuple(wanted)
-    exact = tuple(one for one in wanted if name in (one.name, f"{one.name}.conf"))
-    return exact or tuple(one for one in wanted if one.role == name and name != Role.USER)
+    exact = tuple(spec for spec in wanted if name in (spec.name, f"{spec.name}.conf"))
+    return exact or tuple(spec for spec in wanted if spec.role == name and name != Role.USER)
 
 
 def near(name: str, wanted: Iterable[Certificate]) -> str:
     """The end of a sentence: which names are like *name*, or all there are."""
-    known = [one.name for one in wanted]
+    known = [spec.name for spec in wanted]
     question = did_you_mean(name, known, "")
     return f"; {question}" if question else f". There are: {', '.join(known)}."
 
@@ -175,16 +186,16 @@ def why_absent(cluster: Cluster, name: str) -> str | None:
 
 def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
     """Return the certificates of the kubelets on *nodes*; of all where none is named."""
-    all_of_them = tuple(one for one in known if one.chapter == "kubelet")
+    all_of_them = tuple(spec for spec in known if spec.chapter == "kubelet")
     nodes = tuple(nodes)
-    hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
+    hosts = list(dict.fromkeys(spec.host for spec in all_of_them if spec.host))
     for node in nodes:
         if node not in hosts:
             if why := why_absent(cluster, node):
                 raise InputError(f"{node!a}: {why}.")
             close = nearest(node, hosts) or hosts
             raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
-    return tuple(one for one in all_of_them if not nodes or one.host in nodes)
+    return tuple(spec for spec in all_of_them if not nodes or spec.host in nodes)
 
 
 def clients(
@@ -202,16 +213,16 @@ def clients(
     if not names:
         if groups:
             raise InputError("--group says which groups a user is in, but no user is named.")
-        return known, tuple(one for one in known if one.chapter == "client")
+        return known, tuple(spec for spec in known if spec.chapter == "client")
     wanted: list[Certificate] = []
     for name in names:
-        found = named(known, name)
-        for one in found:
-            _check_client(one, groups)
-        if not found:
+        matching = named(known, name)
+        for spec in matching:
+            _check_client(spec, groups)
+        if not matching:
             newcomer = _newcomer(cluster, name, groups)
-            known, found = (*known, newcomer), (newcomer,)
-        wanted += found
+            known, matching = (*known, newcomer), (newcomer,)
+        wanted += matching
     return known, tuple(wanted)
 
 
@@ -232,7 +243,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     known = certificates(cluster)
-    meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
+    meant = next((spec for spec in known if spec.subject and spec.subject.common_name == name), None)
     if meant and not groups:
         made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
         raise InputError(
@@ -252,8 +263,8 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
     made_by = _makers(known)
     if name in made_by:
         raise InputError(f"{name} is made by `{made_by[name]}`.")
-    whole = [one for one in made_by if one == f"kube-{name}"]
-    close = whole or nearest(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
+    whole = [known_name for known_name in made_by if known_name == f"kube-{name}"]
+    close = whole or nearest(name, [known_name for known_name in made_by if len(known_name) >= _SHORTEST], 1, _NEAR)
     if close:
         command = made_by[close[0]]
         elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
@@ -273,17 +284,17 @@ _SHORTEST = 4
 def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     """The command that makes it, for each name under which a certificate of the cluster could be asked for."""
     made_by: dict[str, str] = {}
-    for one in known:
-        if one.role is Role.USER:
+    for spec in known:
+        if spec.role is Role.USER:
             continue
-        client = one.chapter == "client"
-        command = f"kcert client {one.name}" if client else f"kcert {one.chapter}"
-        common_name = one.subject.common_name if one.subject else None
-        for name in (one.name, one.role, common_name, None if client else one.chapter):
+        client = spec.chapter == "client"
+        command = f"kcert client {spec.name}" if client else f"kcert {spec.chapter}"
+        common_name = spec.subject.common_name if spec.subject else None
+        for name in (spec.name, spec.role, common_name, None if client else spec.chapter):
             if name:
                 made_by.setdefault(name, command)
-        if one.host and one.chapter == "kubelet":
-            made_by.setdefault(one.host, f"kcert kubelet {one.host}")
+        if spec.host and spec.chapter == "kubelet":
+            made_by.setdefault(spec.host, f"kcert kubelet {spec.host}")
     return made_by
 
 
@@ -307,6 +318,8 @@ def write_example(
 
     Raises InputError for a profile or a machine that is not valid, and where *path* exists.
     """
+    from kcert.config import example  # kcert init alone writes one
+
     if name not in PROFILES:
         raise InputError(f"--profile {name!a} is not known; there are {', '.join(PROFILES)}.")
     cluster = _example(PROFILES[name], machines, version)
@@ -314,7 +327,7 @@ def write_example(
     if fix_known_issues and not has_issues:
         raise InputError(f"--fix-known-issues: kcert knows no mistakes of the profile {name}.")
     content = example.text(replace(cluster, fix_known_issues=fix_known_issues), PROFILES, has_issues=has_issues)
-    written = file.parse(content, path, _defaults())
+    written = file.parse(content, path, PROFILES)
     certificates(written)
     example.write(path, content)
     return written
@@ -372,7 +385,3 @@ def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
             raise InputError(f"{option} {value!a} is not accepted: {why}.")
         hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
     return tuple(hosts)
-
-
-def _defaults() -> dict[str, Defaults]:
-    return {name: Defaults(profile.lifetimes, profile.key) for name, profile in PROFILES.items()}

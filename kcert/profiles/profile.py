@@ -85,11 +85,11 @@ class Extra:
 
 Part = Literal["crt", "key", "public_key", "kubeconfig", "chain", "new"]
 """The parts of a certificate that lie in files of their own; a chain is a CA's, where another CA signed it, and
-new is a CA alone, while its own file holds the one that goes out as well."""
+new is a CA alone, while its own file also contains the outgoing one."""
 
 
 ETCD_PORT = 2379
-"""Where etcd's clients dial it (IANA: etcd-client)."""
+"""The port that etcd's clients connect to (IANA: etcd-client)."""
 
 
 class Profile(abc.ABC):
@@ -182,10 +182,10 @@ def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
 def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     """The file in the PKI folder that is a part of the certificate."""
     files = certificate.files
-    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
+    paths = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
     if files.crt:
-        found |= {"chain": chain_of(files.crt), "new": new_ca_only_path(files.crt)}
-    path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
+        paths |= {"chain": chain_of(files.crt), "new": new_ca_only_path(files.crt)}
+    path = kubeconfig_of(certificate) if part == "kubeconfig" else paths[part]
     assert path is not None
     return path
 
@@ -206,7 +206,7 @@ def stem_of(user: str) -> str:
 
 
 def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
-    """Every name and address under which something in the cluster, or outside it, dials the API server."""
+    """Return every name and address that clients in the cluster, or outside it, connect to the API server by."""
     service = "kubernetes.default.svc"
     return unique(
         [
@@ -223,21 +223,21 @@ def api_server_names(cluster: Cluster) -> tuple[AltName, ...]:
     )
 
 
-def optional_sans(cluster: Cluster, names: Iterable[AltName], *dialled: str) -> tuple[AltName, ...]:
-    """Those of a server's *names* that it can do without, unless they are among what is *dialled* in this profile.
+def optional_sans(cluster: Cluster, names: Iterable[AltName], *connected: str) -> tuple[AltName, ...]:
+    """Return those of a server's *names* that may be missing, unless clients of this profile are *connected* by them.
 
-    kubeadm leaves out the loopback, and the service addresses of the second family: clients in pods dial the first.
+    kubeadm leaves out the loopback, and the service addresses of the second family: pods connect to the first.
     """
     later = {str(ipaddress.ip_network(cidr)[1]) for cidr in cluster.service_cidrs[1:]}
     server = cluster.api_server
     hosts = {name.value for host in cluster.control_plane for name in host_names(host)}
-    asked = {*dialled, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
+    asked = {*connected, *hosts, server.host, *server.addresses, *(name.value for name in server.extra_sans)}
     spare = {"localhost", "127.0.0.1", "::1", "kubernetes.default.svc.cluster", *later} - asked
     return tuple(name for name in names if name.value in spare)
 
 
 def etcd_names(members: Iterable[Host], *loopback: str) -> tuple[AltName, ...]:
-    """The names of etcd *members*, and of the loopback that health checks and etcdctl on the same host dial."""
+    """Return the SANs of etcd *members*, with the loopback for health checks and etcdctl on the same host."""
     names = [name for member in members for name in host_names(member)]
     return unique([*names, *_dns("localhost"), *_ip("127.0.0.1", *loopback)])
 
@@ -267,7 +267,7 @@ class FlatLayout:
         self.cluster = cluster
 
     def ca(self, subject: Subject, usages: Usages | None = None) -> Certificate:
-        """Return the cluster's CA; *usages* stand in for those of its kind."""
+        """Return the cluster's CA; *usages* replace those of its kind."""
         return Certificate(
             name="ca",
             role=Role.CLUSTER_CA,

@@ -15,12 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kcert.files import read_descriptor
+from kcert.files import LARGEST, read_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LARGEST = 64 * 1024 * 1024
 """Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
 
 MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))

@@ -19,8 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
-from kcert.files import read_descriptor
-from kcert.permissions import is_writable_by_others, user_name
+from kcert.files import is_writable_by_others, read_descriptor, user_name
 from kcert.quoting import quote
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Folder
 
 
-class Telling(OutputOfCommands):
-    """Says each step as it happens."""
+class BootstrapReporter(OutputOfCommands):
+    """Shows each step as it happens; when *quiet*, one line for each file at the end."""
 
-    def __init__(self, folder: Folder, *, explain: bool) -> None:
-        super().__init__(explain=explain)
+    def __init__(self, folder: Folder, *, explain: bool, quiet: bool) -> None:
+        super().__init__(explain=explain and not quiet)
         self._folder = folder
-        if explain:
+        self._quiet = quiet
+        if self._explain:
             for paragraph in lessons.lesson("bootstrap").opening.split("\n\n")[:2]:
                 say(paragraph)
                 screen().print()
@@ -28,6 +30,10 @@ class Telling(OutputOfCommands):
     def ends(self, made: Bootstrap) -> None:
         """Say which files there are, which commands apply them, and which nodes need them."""
         root, token = self._folder.root, made.token
+        if self._quiet:
+            for name in bootstrap.FILES:
+                sys.stdout.write(f"{name}  {'written' if name in made.changed else 'current'}\n")
+            return
         state = "created" if made.created else "kept; --new-token replaces it"
         say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
         secret = (root / name for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG))
@@ -49,7 +55,7 @@ class Telling(OutputOfCommands):
 
     def _show_manifests(self, made: Bootstrap) -> None:
         heading(str(bootstrap.TOKEN))
-        block(bootstrap.shown(made.token).splitlines())
+        block(made.token.manifest(hide=True).splitlines())
         heading(str(bootstrap.RBAC))
         block(bootstrap.rbac().splitlines())
 

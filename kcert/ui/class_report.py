@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kcert.practice.report import Line
 
-_TITLE = "What the class has solved"
+_TITLE = "Results of the class"
 
 _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2rem; }
@@ -78,7 +78,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return (
         line.learner,
         line.lab,
-        str(line.seed),
+        "" if line.seed is None else str(line.seed),
         line.solved[:16].replace("T", " ") if line.solved else "no",
         "" if line.minutes is None else str(line.minutes),
         str(line.hints),

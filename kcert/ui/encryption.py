@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons, profiles
@@ -12,24 +13,29 @@ from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.encryption import EncryptionConfig
+    from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 _REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
 
 
-class Telling(OutputOfCommands):
-    """Says each step as it happens."""
+class EncryptionReporter(OutputOfCommands):
+    """Shows each step as it happens; when *quiet*, one line at the end."""
 
-    def __init__(self, folder: Folder, *, explain: bool) -> None:
-        super().__init__(explain=explain)
+    def __init__(self, folder: Folder, *, explain: bool, quiet: bool) -> None:
+        super().__init__(explain=explain and not quiet)
         self._folder = folder
-        if explain:
+        self._quiet = quiet
+        if self._explain:
             for paragraph in lessons.lesson("encryption-config").opening.split("\n\n")[:3]:
                 say(paragraph)
                 screen().print()
 
-    def ends(self, config: EncryptionConfig, change: Change) -> None:
+    def ends(self, step: Update) -> None:
         """Show the file without its keys, and say what comes next."""
+        config, change = step.config, step.change
+        if self._quiet:
+            sys.stdout.write(f"{encryption.FILE}  {change.value}  {' '.join(config.names)}\n")
+            return
         path = clean_line(str(self._folder.root / encryption.FILE))
         if self._explain:
             heading(str(encryption.FILE))

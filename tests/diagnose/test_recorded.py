@@ -92,7 +92,7 @@ SEVERAL_FAULTS = {
     ],
     "openssl-verify": [
         *("unknown-authority", "signature-of-another-ca", "self-signed", "unknown-root", "expired", "not-yet-valid"),
-        *("no-client-auth", "name-not-in-certificate", "unknown-authority", "missing-file-openssl"),
+        *("no-client-auth", "name-not-in-certificate", "issuer-of-the-ca-missing", "missing-file-openssl"),
         "openssl-cannot-use-file",
     ],
     "openssl-files": [

@@ -284,6 +284,29 @@ def test_scp_brings_the_same_files(
         }
 
 
+def test_a_bundle_is_for_the_release_that_is_asked_for(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("kubeadm")
+
+    def packed(*options: str) -> tuple[str, str]:
+        kcert.done("bundle", "node01", "--no-explain", *options)
+        with tarfile.open(kcert.folder / "bundles/node01.tar.gz") as tar:
+            unit, text = (tar.extractfile(name) for name in ("etc/systemd/system/kubelet.service", "INSTALL.md"))
+            assert unit
+            assert text
+            return unit.read().decode(), text.read().decode()
+
+    new, old = packed(), packed("--kubernetes-version", "1.23.4")
+
+    assert ("--container-runtime=remote" in new[0], "--container-runtime=remote" in old[0]) == (False, True)
+    assert "Kubernetes 1.23.4." in old[1]
+    scp = kcert.done("bundle", "node01", "--scp", "--kubernetes-version", "1.23.4").stdout
+    assert scp.count("--kubernetes-version 1.23.4") == scp.count("kcert flags ") > 0
+    assert "compare with its release notes" in " ".join(
+        kcert.done("bundle", "node01", "--kubernetes-version", "1.99").stderr.split()
+    )
+    assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is not accepted")
+
+
 def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:
     own_pki().folder.rename(tmp_path / "lab:1")
 
@@ -425,7 +448,7 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
     [
         (("node1",), "did you mean node01"),
         (("nowhere",), "There are: controlplane01, node01"),
-        (("node01", "--scp", "--output", "x"), "leave one of them out"),
+        (("node01", "--scp", "--output", "x"), "--scp cannot be combined with --output"),
         (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
         (("--output", "-"), "name one host"),
         (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),

@@ -113,7 +113,9 @@ def test_what_the_user_may_not_is_found_wrong(
     )
 
     assert ended.status == 1
-    assert "answered jane (developers, team:blue) with 403. It knows you, and does not let you" in told(ended.stderr)
+    assert "answered jane (developers, team:blue) with 403. The API server authenticated this user, but" in told(
+        ended.stderr
+    )
     assert '"reason": "Forbidden"' in ended.stdout
 
 
@@ -160,7 +162,7 @@ def certificate(folder: Path, *, days: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("days", "words"), [(10, "Wrong name: the server's certificate does not hold"), (-10, "Expired: the server's")]
+    ("days", "words"), [(10, "Wrong name: the address is not a SAN of"), (-10, "Expired: the server's")]
 )
 def test_a_server_with_a_bad_certificate_is_explained(
     own_pki: Callable[..., Pki], kcert: Kcert, days: int, words: str
@@ -234,7 +236,7 @@ def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str
 
 @pytest.mark.parametrize(
     ("said", "words"),
-    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), (b"", "hung up in the middle")],
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"), (b"", "closed the connection")],
 )
 def test_a_server_that_is_none_is_explained(pki: Callable[[str, str], Pki], said: bytes, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

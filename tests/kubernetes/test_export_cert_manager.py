@@ -275,7 +275,7 @@ def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kc
     os.close(ours)
 
     assert ended.returncode == 2
-    assert b"would stand on the screen" in b" ".join(ended.stderr.split())
+    assert b"would print the CA key" in b" ".join(ended.stderr.split())
     assert shown == b""
 
 
@@ -426,7 +426,7 @@ def test_bad_input_is_refused_and_nothing_is_written(
     ("name", "said"),
     [
         ("cert-manger", "did you mean cert-manager?"),
-        ("helm", "there are cert-manager and ansible"),
+        ("helm", "the targets are cert-manager and ansible"),
     ],
 )
 def test_what_is_no_target_is_answered_with_those_that_are(kcert: Kcert, name: str, said: str) -> None:

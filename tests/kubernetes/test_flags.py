@@ -11,14 +11,18 @@ import pytest
 import yaml
 
 from kcert import profiles
-from kcert.kubernetes import placement, render
-from tests.clusters import PROFILES
+from kcert.config import Version
+from kcert.kubernetes import components, placement, render
+from tests.clusters import PROFILES, SIZES
+from tests.kubernetes import accepted
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from kcert.config import Cluster
+    from kcert.kubernetes.components import ComponentInstance
     from tests.clusters import Pki
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
@@ -33,6 +37,9 @@ etcd:
   - {{name: etcd3, ip: 127.0.0.3}}
 key: {{algorithm: ecdsa}}
 """
+
+BOOTSTRAPS = {"small": "nodes: [{name: node01, ip: 192.0.2.21, bootstrap: true}]\n", "book": "", "fixed": ""}
+"""A line that lets a node of the cluster get its certificates from the cluster itself."""
 
 PLACES = {"course": "etc/kubernetes/pki", "hardway": "etc/etcd", "kubeadm": "etc/kubernetes"}
 """Where etcd's files lie in an unpacked bundle, laid out as in the PKI folder."""
@@ -457,29 +464,45 @@ def test_the_front_proxy_and_the_kubelets_ca_belong_to_their_profiles(pki: Calla
     assert "--kubelet-certificate-authority" not in options(pki("kubeadm", "small").home, "kube-apiserver")
 
 
-REMOVED = (
-    "--insecure-port",
-    "--insecure-bind-address",
-    "--port",
-    "--address",
-    "--kubelet-https",
-    "--container-runtime",
-    "--network-plugin",
-    "--basic-auth-file",
-    "--enable-v2",
-    "--cloud-provider",
-    "--pod-infra-container-image",
-)
-"""Options that releases up to now have removed."""
+def instances_of(cluster: Cluster, component: str, minor: int) -> tuple[ComponentInstance, ...]:
+    """The component on each of its hosts, with an encryption config in the PKI folder."""
+    return components.instances(cluster, component, Version(minor), state=components.FolderState(encrypts=True))
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_nothing_is_printed_that_newer_releases_removed(pki: Callable[[str, str], Pki], profile: str) -> None:
-    home = pki(profile, "small").home
-    for component in COMPONENTS:
-        host = ("--host", "node01") if component in ("kubelet", "kube-proxy") else ()
-        assert set(options(home, component, *host)).isdisjoint(REMOVED)
-        assert "--container-runtime-endpoint" not in options(home, component, *host)
+@pytest.mark.parametrize("size", ["small", "large", "book", "fixed"])
+@pytest.mark.parametrize("profile", [*PROFILES, "kelsey"])
+def test_every_release_accepts_what_is_printed_for_it(tmp_path: Path, profile: str, size: str) -> None:
+    """Options and fields of every component on every host, of a node that bootstraps too, in each release."""
+    (tmp_path / "kcert.yaml").write_text(
+        SIZES[size].format(profile=profile) + ("" if size == "large" else BOOTSTRAPS[size]), encoding="utf-8"
+    )
+    cluster = profiles.load(tmp_path / "kcert.yaml")
+    documents = set()
+    for minor in range(accepted.OLDEST, accepted.NEWEST + 1):
+        for component in COMPONENTS:
+            for instance in instances_of(cluster, component, minor):
+                program = instance.program
+                printed = {option.name for option in (*program.options(instance), *program.pod_options(instance))}
+                assert printed <= accepted.options(component, minor), (component, minor)
+                if tuple(program.settings(instance)):
+                    document = yaml.safe_load(render.configuration(instance))
+                    documents.add((document["kind"], document["apiVersion"]))
+                    assert accepted.unknown_fields(document, minor) == [], (component, minor)
+
+    assert len(documents) == (4 if profile == "kelsey" else 2)
+
+
+def test_a_scheduler_with_the_port_without_tls_is_configured_with_options(pki: Callable[[str, str], Pki]) -> None:
+    """With --config, releases before 1.23 take that port from the file, and --port=0 does not close it."""
+    home = pki("kelsey", "book").home
+
+    old = options(home, "kube-scheduler", "--kubernetes-version", "1.22")
+    new = options(home, "kube-scheduler", "--kubernetes-version", "1.23")
+
+    assert (old["--port"], old["--kubeconfig"]) == ("0", "/var/lib/kubernetes/kube-scheduler.kubeconfig")
+    assert "--config" not in old
+    assert new["--config"] == "/etc/kubernetes/config/kube-scheduler.yaml"
+    assert not {"--port", "--kubeconfig"} & set(new)
 
 
 @pytest.mark.parametrize(

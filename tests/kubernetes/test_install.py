@@ -377,6 +377,77 @@ def test_a_key_is_rotated_in_the_right_order(own_pki: Callable[..., Pki], kcert:
     assert "kubectl get secrets --all-namespaces -o json | kubectl replace -f -" in said[3]
 
 
+def files_of(home: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def by_hand(kcert: Kcert, *command: str) -> str:
+    """Run the script that *command* prints with --dry-run, which itself changes nothing; return the script."""
+    before = files_of(kcert.folder)
+    script = kcert.done(*command, "--dry-run").stdout
+    assert files_of(kcert.folder) == before
+    ended = output([program("bash"), "-c", script], kcert.folder)
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "", "")
+    return script
+
+
+def test_the_script_of_bootstrap_writes_the_same_files(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    folder = own_pki().folder / "bootstrap"
+
+    first = by_hand(kcert, "bootstrap")
+    made = yaml.safe_load((folder / "bootstrap-token.yaml").read_text(encoding="utf-8"))["stringData"]
+    quiet = kcert.done("bootstrap", "-q")
+    again = by_hand(kcert, "bootstrap")
+
+    names = ("bootstrap-token.yaml", "bootstrap-rbac.yaml", "bootstrap.kubeconfig")
+    assert quiet.stdout == "".join(f"bootstrap/{name}  current\n" for name in names)
+    assert kcert.done("bootstrap", "-q").stdout == quiet.stdout, "the second script keeps the token"
+    assert made["token-secret"] not in first + again + quiet.stdout
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict(
+        zip(names, (0o600, 0o644, 0o600), strict=True)
+    )
+
+
+def test_the_scripts_of_a_rotation_keep_each_key(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    home = own_pki().home
+
+    scripts, steps = "", []
+    for options in ((), ("--rotate",), ("--rotate",), ("--finish",)):
+        scripts += by_hand(kcert, "encryption-config", *options)
+        steps.append(keys_of(home))
+        said = kcert.done("encryption-config", "-q").stdout
+        assert said == f"encryption-config.yaml  kept  {' '.join(steps[-1])}\n"
+
+    first, added, swapped, last = steps
+    assert [list(step) for step in steps] == [["key1"], ["key1", "key2"], ["key2", "key1"], ["key2"]]
+    assert added == swapped == first | last
+    assert not [secret for secret in added.values() if secret in scripts]
+    assert (home / "pki/encryption-config.yaml").stat().st_mode & 0o777 == 0o600
+    assert_refused(kcert("encryption-config", "-n", "--finish"), 2, "no rotation is under way")
+
+
+def test_a_script_does_not_write_an_empty_key(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    """The file means the same when it is laid out in another way; then the script cannot find the key, and stops."""
+    path = own_pki().folder / "encryption-config.yaml"
+    kcert.done("encryption-config", "-q")
+    path.write_text(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))), encoding="utf-8")
+    before = path.read_bytes()
+
+    script = kcert.done("encryption-config", "--rotate", "-n").stdout
+
+    ended = output([program("bash"), "-c", script], kcert.folder)
+    assert ended.status != 0
+    assert "key1: is not in encryption-config.yaml" in ended.stderr
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "encryption-config"])
+def test_quiet_and_dry_run_exclude_each_other(own_pki: Callable[..., Pki], kcert: Kcert, command: str) -> None:
+    own_pki()
+
+    assert_refused(kcert(command, "-q", "-n"), 2, "--dry-run cannot be combined with --quiet")
+
+
 @pytest.mark.parametrize("provider", ["aescbc", "secretbox"])
 def test_the_api_server_is_given_the_file_once_it_is_there(
     own_pki: Callable[..., Pki], kcert: Kcert, provider: str

@@ -374,14 +374,14 @@ def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
         (("admin", "--context", "no/slash"), ["--context 'no/slash'"]),
         (("admin", "--path-prefix", "/x"), ["--no-embed"]),
         (("admin", "--no-embed", "--path-prefix", "a\nb"), ["--path-prefix 'a\\nb'"]),
-        (("admin", "--output", "a", "--merge", "b"), ["leave one of them out"]),
+        (("admin", "--output", "a", "--merge", "b"), ["--output cannot be combined with --merge"]),
         (("admin", "kube-proxy", "--output", "one-file"), ["2 kubeconfigs do not fit into one file"]),
         (("--output", "-"), ["name one of them"]),
         (("admin", "--output", "no/such/folder/config"), ["there is no folder no/such/folder"]),
         (("admin", "--output", "/dev/null"), ["/dev/null is no regular file"]),
         (("admin", "--merge", "pki"), ["pki is a folder"]),
         (("kube-apiserver",), ["kube-apiserver is not a client of the API server. The clients are: admin, "]),
-        (("admin", "--via", "kubectl", "--output", "x"), ["--via kubectl makes the file in the PKI folder"]),
+        (("admin", "--via", "kubectl", "--output", "x"), ["--via kubectl cannot be combined with"]),
     ],
 )
 def test_bad_input_is_refused_with_words(
@@ -460,7 +460,7 @@ def test_a_ca_with_a_key_in_its_file_is_not_handed_out(own_pki: Callable[..., Pk
     ended = kcert("kubeconfig", "admin")
 
     assert ended.status == 2
-    assert "ca.crt holds a private key" in " ".join(ended.stderr.split())
+    assert "ca.crt also contains a private key" in " ".join(ended.stderr.split())
     assert not (made.folder / "admin.kubeconfig").exists()
 
 

@@ -36,7 +36,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 
 
 def options(instance: ComponentInstance) -> Iterator[Option]:
-    """Towards callers, towards etcd, towards the kubelets, tokens, and what the rest of the cluster has to agree on."""
+    """Yield what concerns its clients, etcd, the kubelets, tokens, and what the whole cluster has to agree on."""
     yield from _serving(instance)
     yield from _etcd(instance)
     yield from _kubelets(instance)
@@ -65,13 +65,11 @@ def _encryption(instance: ComponentInstance) -> Iterator[Option]:
 
 def _serving(instance: ComponentInstance) -> Iterator[Option]:
     bindings = instance.bindings
-    yield Option(
-        "--advertise-address", instance.host.addresses[0], "the address it announces to the cluster, one of its SANs"
-    )
+    yield Option("--advertise-address", instance.host.addresses[0], "the address that it announces to the cluster")
     yield Option(
         "--secure-port", str(instance.profile.secure_port(instance.cluster)), "the port it serves on, with TLS only"
     )
-    if instance.version.minor < 20:
+    if instance.version.minor < 20:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/95856)
         yield Option("--insecure-port", "0", "closes the port without TLS, which releases before 1.20 still open")
     yield from instance.pair(
         ("--tls-cert-file", "--tls-private-key-file"),

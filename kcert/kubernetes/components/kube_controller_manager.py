@@ -66,7 +66,7 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
     yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
     yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
-    if instance.version.minor < 22:
+    if instance.version.minor < 22:  # a no-op since (https://github.com/kubernetes/kubernetes/pull/96216)
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.22 still open")
     yield Option("--leader-elect", "true", "of several instances, one works at a time")
     yield Option("--cluster-name", instance.cluster.name, "the cluster's name")

@@ -20,6 +20,10 @@ UNIT = Unit(
     after=("network-online.target", "kube-apiserver.service"),
 )
 
+_NO_INSECURE_PORT = 23
+"""The minor release that removed the port without TLS, and made --port a no-op until 1.24 removed the option
+(https://github.com/kubernetes/kubernetes/pull/96345)."""
+
 
 def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
     """The control plane."""
@@ -27,9 +31,9 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 
 
 def options(instance: ComponentInstance) -> Iterator[Option]:
-    """Its kubeconfig, three times over, and how it is itself asked for metrics."""
+    """Yield its kubeconfig, three times over, and how its metrics are protected."""
     own = instance.bindings.scheduler
-    configuration = instance.profile.configurations.get(NAME)
+    configuration = _configuration(instance)
     if configuration:
         yield Option("--config", configuration, "its KubeSchedulerConfiguration (--format config)")
     else:
@@ -37,7 +41,7 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield instance.file("--authentication-kubeconfig", own, "kubeconfig", "the API server authenticates its clients")
     yield instance.file("--authorization-kubeconfig", own, "kubeconfig", "the API server authorizes its clients")
     yield Option("--bind-address", "127.0.0.1", "reachable from its own host only")
-    if instance.version.minor < 23:
+    if instance.version.minor < _NO_INSECURE_PORT:
         yield Option("--port", "0", "closes the port without TLS, which releases before 1.23 still open")
     if not configuration:
         yield Option("--leader-elect", "true", "of several instances, one works at a time")
@@ -48,7 +52,7 @@ pod_options = options
 
 def settings(instance: ComponentInstance) -> Iterator[Setting]:
     """Yield its kubeconfig, in the profiles that give it a configuration file."""
-    if NAME not in instance.profile.configurations:
+    if not _configuration(instance):
         return
     yield Setting(("apiVersion",), f"kubescheduler.config.k8s.io/{_api_version(instance.version)}", "")
     yield Setting(("kind",), "KubeSchedulerConfiguration", "")
@@ -57,10 +61,18 @@ def settings(instance: ComponentInstance) -> Iterator[Setting]:
     yield Setting(("leaderElection", "leaderElect"), True, "of several instances, one works at a time")
 
 
+def _configuration(instance: ComponentInstance) -> str | None:
+    """Return the path of its configuration file; None where it is configured with options alone.
+
+    With --config, a release that still has the port without TLS reads that port from the file and ignores --port=0
+    (https://github.com/kubernetes/kubernetes/issues/109900); the file cannot close it.
+    """
+    return instance.profile.configurations.get(NAME) if instance.version.minor >= _NO_INSECURE_PORT else None
+
+
 def _api_version(version: Version) -> str:
-    """Return the newest version of KubeSchedulerConfiguration that the release has."""
-    since = {25: "v1", 23: "v1beta3", 22: "v1beta2", 19: "v1beta1", 18: "v1alpha2", 0: "v1alpha1"}
-    return next(name for minor, name in since.items() if version.minor >= minor)
+    """Return the newest version of KubeSchedulerConfiguration that the release accepts (1.29 removed v1beta3)."""
+    return "v1" if version.minor >= 25 else "v1beta3"
 
 
 def pod(instance: ComponentInstance) -> Pod:

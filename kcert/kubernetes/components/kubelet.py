@@ -31,7 +31,7 @@ def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
 
 
 def options(instance: ComponentInstance) -> Iterator[Option]:
-    """What cannot stand in its configuration file."""
+    """Yield what its configuration file has no field for."""
     yield Option(
         "--config", instance.profile.configurations[NAME], "its KubeletConfiguration: --format config prints it"
     )

@@ -1,7 +1,7 @@
 """For Ansible: an inventory of the cluster's hosts, a play that installs their bundles, and the bundles.
 
-The play is a file that is the same for every cluster, to be read and changed by whoever runs it; all that
-differs from cluster to cluster stands in the inventory.
+The play is the same for every cluster, for the administrator to read and change; the inventory contains all that
+differs from cluster to cluster.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kcert import profiles
+from kcert import plain_yaml, profiles
 from kcert.kubernetes import bundles
 from kcert.kubernetes.components import COMPONENTS
 from kcert.kubernetes.export.target import Export, Piece
@@ -70,7 +70,6 @@ def signs_with(folder: Folder) -> PurePosixPath | None:
 
 def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
     """The inventory, as YAML."""
-    import yaml
 
     called = _called(cluster)
     ports = {"etcd": ETCD_PORT, "kube-apiserver": profiles.PROFILES[cluster.profile].secure_port(cluster)}
@@ -92,7 +91,7 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
         }
     }
     head = _HEAD.format(cluster=cluster.name, profile=cluster.profile)
-    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
+    return head + plain_yaml.dump(content)
 
 
 def _called(cluster: Cluster) -> Mapping[str, str]:

@@ -14,12 +14,12 @@ from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from kcert import plain_yaml
 from kcert.certificates import Kind, Role
-from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
-from kcert.kubernetes.credentials import insist
+from kcert.kubernetes.credentials import insist, read_file
 from kcert.kubernetes.export.target import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from kcert.kubernetes.credentials import Folder
 
 NAME = "cert-manager"
-
 NAMESPACE = "cluster-pki"
-"""One of its own: whoever may read its Secrets, or create Certificates in it, can become anybody in the cluster."""
+"""A namespace of its own: a user who may read its Secrets or create Certificates in it can become any user of the
+cluster."""
 
 API_VERSION = "cert-manager.io/v1"
 
@@ -56,8 +56,7 @@ _OF_KUBELETS = (
     "a kubelet needs them to fetch anything, Secrets among it; their renewal is the work of the Certificates API "
     "(rotateCertificates)"
 )
-_FOR_REPAIRS = "it is for the day when the cluster does not let anybody in, so it has to lie outside"
-
+_FOR_REPAIRS = "it is for the day when the cluster does not let anybody in, so it has to be outside"
 _ON_DISK = {
     "kube-apiserver": _BEFORE_THE_API,
     "etcd": _OF_ETCD,
@@ -72,7 +71,7 @@ _SERVICE_ACCOUNT = (
     "would be void at once"
 )
 _AUTHORITY = (
-    "it lies in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
+    "it is in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
 )
 
 
@@ -108,11 +107,17 @@ def export(folder: Folder, options: Options) -> Export:
     Raises InputError for names that no object can have, for a CA that is missing, stale or expired, and for a
     key that is not here or is encrypted.
     """
-    if why := _no_namespace(options.namespace):
+    why = object_name(options.namespace)
+    if len(options.namespace) > _NAMESPACE_LENGTH or "." in options.namespace:
+        why = f"a namespace is one name without dots, of at most {_NAMESPACE_LENGTH} characters"
+    if why:
         raise InputError(f"--namespace {options.namespace!a} is not accepted: {why}.")
+    if options.name is not None and (why := object_name(options.name)):
+        raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
     wanted, left = _sorted_out(folder, options)
-    names = _names(_beginning(folder.cluster, options), [*folder.known.values(), *wanted])
-    used = [one for one in _every_authority(folder) if any(leaf.issuer == one.name for leaf in wanted)]
+    prefix = options.name or _as_object(folder.cluster.name)
+    names = _names(prefix, [*folder.known.values(), *wanted])
+    used = [one for one in _cas(folder) if any(leaf.issuer == one.name for leaf in wanted)]
     authorities = {one.certificate.name: one for one in _authorities(folder, options, names, used)}
     left = (*left, *_authorities_left(folder, used))
     notes = tuple(_notes(options, wanted, authorities.values()))
@@ -148,13 +153,13 @@ def _sorted_out(folder: Folder, options: Options) -> tuple[tuple[Certificate, ..
     return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
 
 
-def _every_authority(folder: Folder) -> list[Certificate]:
-    return [one for one in folder.known.values() if one.kind is Kind.CA]
+def _cas(folder: Folder) -> list[Certificate]:
+    return [spec for spec in folder.known.values() if spec.kind is Kind.CA]
 
 
 def _authorities_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside]:
     yield Aside(tuple(one.name for one in used), _AUTHORITY)
-    unused = tuple(one.name for one in _every_authority(folder) if one not in used)
+    unused = tuple(one.name for one in _cas(folder) if one not in used)
     if unused:
         yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
 
@@ -175,13 +180,12 @@ def _why_not(one: Certificate, options: Options) -> str | None:
 
 
 def _on_disk(one: Certificate) -> str | None:
-    if one.role == Role.ETCD_CLIENT:
-        return None
-    return _FOR_REPAIRS if one.role == Role.SUPER_ADMIN else _ON_DISK.get(ROLES[one.role].component)
+    special = {Role.ETCD_CLIENT: None, Role.SUPER_ADMIN: _FOR_REPAIRS}
+    return special[one.role] if one.role in special else _ON_DISK.get(ROLES[one.role].component)
 
 
 def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
-    """Why somebody who is not in kcert.yaml gets no new certificate: an old one that ended has to stay so."""
+    """Return why a user who is not in kcert.yaml gets no new certificate: an expired one has to stay expired."""
     if standing is None:
         return None
     if not standing.usable:
@@ -191,26 +195,12 @@ def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
     return f"its subject has parts that kcert does not translate: {', '.join(others)}" if others else None
 
 
-def _no_namespace(value: str) -> str | None:
-    if len(value) > _NAMESPACE_LENGTH or "." in value:
-        return f"a namespace is one name without dots, of at most {_NAMESPACE_LENGTH} characters"
-    return object_name(value)
-
-
-def _beginning(cluster: Cluster, options: Options) -> str:
-    if options.name is None:
-        return _as_object(cluster.name)
-    if why := object_name(options.name):
-        raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
-    return options.name
-
-
-def _names(beginning: str, certificates: Iterable[Certificate]) -> Mapping[str, str]:
+def _names(prefix: str, certificates: Iterable[Certificate]) -> Mapping[str, str]:
     """What the objects of each certificate are called; Secret, Issuer and Certificate share a name."""
     names: dict[str, str] = {}
     owners: dict[str, str] = {}
     for one in certificates:
-        name = f"{beginning}-{_as_object(one.name)}"
+        name = f"{prefix}-{_as_object(one.name)}"
         other = owners.setdefault(name, one.name)
         if other != one.name:
             raise InputError(
@@ -235,14 +225,14 @@ def _authorities(
     now = datetime.now(timezone.utc)
     for one in wanted:
         standing = found[one.name]
-        assert standing.found
+        assert standing.x509
         assert one.files.crt
-        ends = standing.found.not_after
+        ends = standing.x509.not_after
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {one.name}{folder.option}`"
             raise InputError(f"{one.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
         # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
-        crt = next(block.pem for block in pem_blocks(_read(folder, one.files.crt)) if block.is_certificate)
+        crt = next(block.pem for block in pem_blocks(read_file(folder.root / one.files.crt)) if block.is_certificate)
         key = _key(folder, one) if options.secret else ""
         yield _Authority(one, names[one.name], crt, key, ends, days)
 
@@ -252,30 +242,27 @@ def _key(folder: Folder, one: Certificate) -> str:
     without = "--no-secret leaves it out: then its Secret has to be made where the key is."
     if not path.exists():
         raise InputError(f"{path} is not here, and cert-manager signs with it. {without}")
-    blocks = [block for block in pem_blocks(_read(folder, one.files.key)) if block.is_key]
+    blocks = [block for block in pem_blocks(read_file(path)) if block.is_key]
     if not blocks or blocks[0].fault:
         raise InputError(f"{path} holds no private key that can be read{f': {blocks[0].fault}' if blocks else ''}.")
     if blocks[0].encrypted:
-        raise InputError(f"{path} is encrypted, and cert-manager has nobody to ask for the passphrase. {without}")
+        raise InputError(f"{path} is encrypted, and cert-manager cannot ask for a passphrase. {without}")
     # Alone: cert-manager reads the first block, which after `openssl ecparam` would be EC PARAMETERS.
     return blocks[0].pem
 
 
-def _read(folder: Folder, file: PurePosixPath) -> bytes:
-    path = folder.root / file
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+def _object(version: str, kind: str, name: str, options: Options) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": options.namespace}}
 
 
 def _of_authorities(options: Options, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in authorities:
         if options.secret:
-            data = {"tls.crt": _base64(one.crt), "tls.key": _base64(one.key)}
-            head = _object("v1", "Secret", one.name, options.namespace)
+            pems = {"tls.crt": one.crt, "tls.key": one.key}
+            data = {name: base64.b64encode(pem.encode("ascii")).decode("ascii") for name, pem in pems.items()}
+            head = _object("v1", "Secret", one.name, options)
             yield f"{one.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
-        head = _object(API_VERSION, "Issuer", one.name, options.namespace)
+        head = _object(API_VERSION, "Issuer", one.name, options)
         yield (
             f"Signs with {one.certificate.name}, which ends on {one.ends:%Y-%m-%d}",
             {**head, "spec": {"ca": {"secretName": one.name}}},
@@ -290,7 +277,7 @@ def _of_certificates(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in wanted:
         authority = authorities[one.issuer or ""]
-        head = _object(API_VERSION, "Certificate", names[one.name], options.namespace)
+        head = _object(API_VERSION, "Certificate", names[one.name], options)
         comment = f"{one.name}: {_who(one)}"
         if _on_disk(one):
             comment += ". Read from a host's disk: something has to bring it there"
@@ -351,7 +338,7 @@ def _private_key(one: Certificate) -> dict[str, Any]:
 
 
 def _who(one: Certificate) -> str:
-    """The subject in words, for a comment: whoever made it may have put anything into it, a line feed too."""
+    """Return the subject for a comment; a foreign subject can contain anything, a line feed too."""
     assert one.subject
     groups = ", ".join(one.subject.organizations)
     told = f"CN {one.subject.common_name}" + (f", O {groups}" if groups else "")
@@ -362,9 +349,9 @@ def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterabl
     authorities = tuple(authorities)
     listed = ", ".join(one.name for one in authorities)
     yield (
-        f"Whoever may read Secrets or create Certificates in {options.namespace} can become anybody in the cluster, "
-        "its administrator too. So the Issuers are Issuers and no ClusterIssuers, which would serve every namespace, "
-        "and the namespace should be nobody else's."
+        f"A user who may read Secrets or create Certificates in {options.namespace} can become any user of the "
+        "cluster, an administrator too. That is why these are Issuers and not ClusterIssuers, which would serve every "
+        "namespace. Use the namespace for nothing else."
     )
     if options.secret:
         yield (
@@ -373,7 +360,8 @@ def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterabl
         )
     else:
         yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
-    short = [one.name for one in wanted if any(_cut(one, authority) for authority in authorities)]
+    days_left = {ca.certificate.name: ca.days_left for ca in authorities}
+    short = [cert.name for cert in wanted if cert.days > days_left.get(cert.issuer or "", cert.days)]
     if short:
         yield f"Shorter than kcert.yaml says, because the CA ends first: {', '.join(short)}."
     first = min(authorities, key=lambda one: one.ends)
@@ -383,10 +371,6 @@ def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterabl
         "and export anew."
     )
     yield "Each Certificate gets a new key; the certificates of before stay valid until they end."
-
-
-def _cut(one: Certificate, authority: _Authority) -> bool:
-    return one.issuer == authority.certificate.name and one.days > authority.days_left
 
 
 def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:
@@ -409,18 +393,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _text(head: Iterable[str], objects: Iterable[tuple[str, dict[str, Any]]]) -> str:
-    import yaml
-
     parts = ["".join(f"# {line}".rstrip() + "\n" for line in head)]
     for comment, content in objects:
-        dumped = yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=1_000_000)
-        parts.append(f"---\n# {comment}.\n{dumped}")
+        parts.append(f"---\n# {comment}.\n{plain_yaml.dump(content)}")
     return "".join(parts)
-
-
-def _object(version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
-
-
-def _base64(pem: str) -> str:
-    return base64.b64encode(pem.encode("ascii")).decode("ascii")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kcert.certificates import Kind
 from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
 from kcert.errors import InputError
+from kcert.files import LARGEST
 from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery import loose as loose_files
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 USUAL = ("/etc/ssl/etcd",)
 """Folders that belong to no kind of cluster alone."""
-LARGEST_INPUT = 64 * 1024 * 1024
 """Bytes: all Secrets of a large cluster, those of Helm among them."""
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -73,7 +73,7 @@ class Finder:
         """Look at one WHERE of the command line."""
         self.collector.group = group
         if where == "-":
-            self._look_at_input(sys.stdin.buffer.read(LARGEST_INPUT + 1))
+            self._look_at_input(sys.stdin.buffer.read(LARGEST + 1))
             return
         path = self.places.absolute(where)
         server = None if lexists(path) else server_in(where)
@@ -96,7 +96,7 @@ class Finder:
         for position, pem in enumerate(opened.certificates):
             self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
         try:
-            found = documents(data, LARGEST_INPUT) if opened.text is not None else []
+            found = documents(data, LARGEST) if opened.text is not None else []
         except NotADocumentError as error:
             raise InputError(f"standard input {error}.") from None
         if not found and not opened.certificates:

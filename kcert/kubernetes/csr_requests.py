@@ -1,23 +1,32 @@
-"""Subject and SANs of a request for the Certificates API: of a user, a component, a kubelet."""
+"""Requests: subject and SANs for the Certificates API, those of kubelets, and those for a CA on another machine."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert import profiles
-from kcert.certificates import AltName, Kind, Role, Subject
+from kcert import plain_yaml, profiles
+from kcert.certificates import AltName, Files, Kind, Role, Subject
 from kcert.config import check_address, check_dns_name, check_group_name, check_host_name, check_user_name
-from kcert.errors import InputError
+from kcert.errors import InputError, ProgramError, VerdictError
+from kcert.issue import steps
+from kcert.issue.context import CsrTarget
+from kcert.issue.status import State, status_of
 from kcert.kubernetes import signers
+from kcert.kubernetes.signing_request import SigningRequest, parse_object, requested
+from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host
+    from kcert.issue.context import Context
+    from kcert.openssl.x509 import Request
 
 _STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
 """What the files of a kubelet's request are called, before the node's name, by signer."""
@@ -142,7 +151,9 @@ def _check_signable(certificate: Certificate) -> None:
 
 
 def _unissued(certificate: Certificate) -> Certificate:
-    """Return the same without a certificate file and without a kubeconfig: both come with the answer."""
+    """Return the same without a certificate file and a kubeconfig, which come with the answer; a key pair has none."""
+    if certificate.kind is Kind.KEY_PAIR:
+        return certificate
     return replace(certificate, files=replace(certificate.files, crt=None, kubeconfig=None))
 
 
@@ -153,3 +164,93 @@ def san(value: str) -> AltName:
     if why := check_dns_name(value):
         raise InputError(f"--san {value!a} is neither a DNS name nor an address: {why}.")
     return AltName("DNS", value)
+
+
+# --- Requests that kubelets make themselves
+
+
+_BOOTSTRAP_PREFIX = "system:bootstrap:"
+"""What the user name of a bootstrap token begins with; the token's ID follows."""
+
+
+def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
+    """Yield name and purpose of each object of a kubelet in *content*, what ``kubectl get csr -o yaml`` printed."""
+    try:
+        items = plain_yaml.load(content)["items"]
+    except (plain_yaml.NotPlainError, KeyError, TypeError):
+        raise ProgramError("kubectl printed something other than a list of objects.") from None
+    for item in items:
+        try:
+            one = parse_object(item, "the object")
+            purpose = purpose_of(one, requested(openssl, one))
+        except InputError:  # a signer of its own may take what kcert does not
+            continue
+        if purpose:
+            yield one.name, purpose
+
+
+def purpose_of(one: SigningRequest, request: Request) -> str | None:
+    """Return what a request of a kubelet is for, as a sentence; None for any other request."""
+    name = request.subject.common_name or ""
+    node, user = name.removeprefix(NODE_PREFIX), one.username
+    foreign = f" {user} created it, not this kubelet." if user not in ("", name) else ""
+    if one.signer == signers.KUBELET_SERVING:
+        return f"The kubelet of {node} asks for a serving certificate, which an administrator has to approve.{foreign}"
+    if one.signer != signers.KUBELET_CLIENT:
+        return None
+    if user.startswith(_BOOTSTRAP_PREFIX):
+        return (
+            f"TLS bootstrapping: a kubelet asks for its first client certificate, as the node {node}, with the "
+            f"bootstrap token {user.removeprefix(_BOOTSTRAP_PREFIX)}. The cluster approves it where the token's group "
+            "is bound to the ClusterRole system:certificates.k8s.io:certificatesigningrequests:nodeclient."
+        )
+    return f"The kubelet of {node} {'renews its' if user == name else 'asks for a'} client certificate.{foreign}"
+
+
+def check_serving(cluster: Cluster, one: SigningRequest, request: Request) -> None:
+    """Raise VerdictError where a kubelet's serving request is not its own, or asks for foreign SANs."""
+    name = request.subject.common_name or ""
+    host = host_of(cluster, name.removeprefix(NODE_PREFIX))
+    if not name.startswith(NODE_PREFIX) or host is None:
+        why = f"it is for {name!a}, which is not a node of kcert.yaml"
+    elif one.username != name:
+        why = f"it is for {name!a}, and {one.username!a} created it"
+    elif more := [ascii(str(san))[1:-1] for san in request.alt_names if san not in host_sans(host)]:
+        has = ", ".join(str(san) for san in host_sans(host))
+        why = f"it asks for {', '.join(more)}, and in kcert.yaml {host.name} has {has}"
+    else:
+        return
+    command = format_command(("kubectl", "certificate", "approve", one.name))
+    raise VerdictError(f"{one.name} is not approved: {why}. If this is intended, `{command}` approves it.")
+
+
+# --- Requests for a CA on another machine
+
+
+def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
+    """Return *ctx* and *specs* for requests in place of certificates: of all that is wanted and not current.
+
+    A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
+    """
+    everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
+    found = status_of(ctx.root, everything.values())
+    leaves = [spec for spec in specs if spec.kind is not Kind.CA]
+    requested = leaves or [replace(spec, intermediate=True) for spec in specs]
+    wanted = tuple(_unissued(spec) for spec in requested if found[spec.name].state is not State.CURRENT)
+    return replace(ctx, csr_target=CsrTarget.CA, command=f"{ctx.command} --csr-only"), wanted
+
+
+def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tuple[str, ...]:
+    """Return the command that signs its request by hand, where CA, request and openssl.cnf are in one folder."""
+    files, ca = certificate.files, authority.files
+    assert files.csr and files.cnf and files.crt and ca.crt
+    csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
+    flat = replace(files, csr=csr, cnf=config, crt=crt)
+    there = replace(authority, files=replace(ca, crt=PurePosixPath(ca.crt.name), key=PurePosixPath(ca.key.name)))
+    return steps.sign(replace(certificate, files=flat), there, openssl, certificate.days).argv
+
+
+def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:
+    """Return the command with which an external root CA signs a CA of the cluster."""
+    files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
+    return manual(authority, replace(authority, name="root", files=files, passphrase=""), openssl)

@@ -1,0 +1,123 @@
+"""The options that the commands of `kcert csr` share, and the names of objects."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kcert.cli import completion
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
+from kcert.errors import InputError, UnansweredError
+from kcert.quoting import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.kubernetes.kubectl import Cluster
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
+NewName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name the user, node or component, as for `kcert csr new`.",
+        autocompletion=completion.certificates,
+    ),
+]
+MaybeName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="Name the object, as `kcert csr list` shows it.")
+]
+File = Annotated[
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="Use this manifest, without a cluster.")
+]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
+]
+Kubeconfig = Annotated[
+    str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
+]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
+SIGNER_HELP = (
+    "Choose the signer: kube-apiserver-client for a user, kubelet-serving for a kubelet as a server, as a client "
+    "kube-apiserver-client-kubelet, or another by its full name."
+)
+
+MaybeSigner = Annotated[
+    str | None,
+    typer.Option(
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Options of commands that connect to a cluster."""
+
+    kubeconfig: Kubeconfig = None
+    context: Context = None
+
+
+@dataclass(frozen=True)
+class RequestOptions(ClusterOptions):
+    """Options of commands that read a request, in a cluster or in a manifest."""
+
+    config: ConfigFile = None
+    openssl: Program = "openssl"
+
+
+@dataclass(frozen=True)
+class FetchOptions(ReadOptions):
+    """Options of commands that connect to a cluster and work in a PKI folder."""
+
+    kubeconfig: Kubeconfig = None
+    context: Context = None
+
+
+def cluster_of(options: ClusterOptions | FetchOptions) -> Cluster:
+    """Return the cluster that the options choose."""
+    from kcert.kubernetes.kubectl import Cluster
+
+    return Cluster(options.kubeconfig, options.context)
+
+
+def checked_name(name: str | None, verb: str = "") -> str:
+    """Return *name*, checked as the name of an object; *verb* is the command that also takes a file."""
+    from kcert.kubernetes.signing_request import object_name
+
+    if name is None:
+        raise InputError("name the object in the cluster, or a manifest with --file FILE.")
+    if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
+        option = f"kcert csr {verb} --file {quote(name)}"
+        raise InputError(f"{name!a} is a file, but a name is looked up in a cluster. For the file, run `{option}`.")
+    if why := object_name(name):
+        raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
+    return name
+
+
+_FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
+
+
+@contextlib.contextmanager
+def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
+    """Where no cluster answers, have the error name the manifest in the PKI folder, which needs no cluster."""
+    try:
+        yield
+    except UnansweredError as error:
+        folder = Path(os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+        made = folder / f"{name}-csr.yaml"
+        if not made.is_file():
+            raise
+        option = f"kcert csr {verb} --file {quote(str(made))}"
+        raise UnansweredError(f"{error} Without a cluster: `{option}`.") from None
+
+
+def require_no_name(name: str | None) -> None:
+    """Raise InputError where both an object in the cluster and a file are named."""
+    if name is not None:
+        raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")
