@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 OPENSSL = {
-    "OPENSSL_CONF": "openssl takes its settings from there, and loads what they name",
-    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its settings include",
+    "OPENSSL_CONF": "openssl reads its config from there, and loads what it names",
+    "OPENSSL_CONF_INCLUDE": "openssl looks there for what its config includes",
     "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
     "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
 }
@@ -19,9 +19,12 @@ VARIABLES = {
     "KCERT_CA_PASSPHRASE": "The passphrase of the CA keys. Only openssl gets it.",
     "KCERT_ROOT_PASSPHRASE": "The passphrase of the root CA key, which signs an intermediate CA. Only openssl gets it.",
     "KCERT_OPENSSL": "The openssl to run, as --openssl.",
+    "KCERT_EXPLAIN": "no: print no explanations, as --no-explain.",
+    "KCERT_FORMAT": "The format, as --format, for every command that has it: text, json, csv, markdown or html.",
     "KCERT_LAB": "The folder of a lab, as --dir of kcert practice.",
-    "KCERT_LESSONS": "A folder with lessons in other words, as --lessons of kcert explain, for every command.",
-    "KCERT_EXAM_WORD": "The word that seals an exam, as typed for --seal.",
+    "KCERT_LESSONS": "A folder with lessons that replace the built-in ones, as --lessons of kcert explain, for "
+    "every command.",
+    "KCERT_EXAM_PASSPHRASE": "The passphrase that seals an exam, as typed for --seal.",
     "KCERT_TIMEOUT": "Seconds after which a program that kcert has started is stopped.",
     "KCERT_DEBUG": "With any value: print the traceback of an internal error.",
     "PAGER": "The program that shows a long lesson on a terminal; less by default.",

@@ -17,9 +17,16 @@ from kcert.errors import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LARGEST = 16 * 1024 * 1024
-"""Bytes; no key, certificate or kubeconfig comes near it."""
+from kcert.errors import InputError, KcertError
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of the largest file that is read; some 50,000 certificates fit into one."""
+
+LARGEST_DOCUMENT = 1024 * 1024
+"""Bytes of the largest YAML document that is parsed: Kubernetes accepts no larger Secret or ConfigMap."""
+
+LARGEST_HISTORY = 256 * 1024 * 1024
+"""Bytes of a history: some 400,000 commands."""
 
 _PIECE = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -68,6 +75,28 @@ def read_descriptor(descriptor: int, path: Path, limit: int = LARGEST) -> bytes:
     return b"".join(pieces)
 
 
+def read_input(path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = "") -> bytes:
+    """As ``read_regular``; raises an *error* in words, with *advice* (a sentence), where the file cannot be read."""
+    try:
+        return read_regular(path, limit)
+    except OSError as reason:
+        hint = f" {advice}" if advice else ""
+        raise error(f"{path} cannot be read: {reason.strerror or reason}.{hint}") from None
+
+
+def read_optional(
+    path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = ""
+) -> bytes | None:
+    """As ``read_input``; None where the file does not exist."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:  # ``read_input`` says it in words
+        pass
+    return read_input(path, limit, error, advice)
+
+
 _NEAR = 0.8
 """Likeness (difflib) from which on a name is another one, mistyped."""
 
@@ -80,7 +109,7 @@ def mistyped(path: Path) -> Path | None:
     try:
         if path.exists():
             return None
-        names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+        names = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
     except OSError:
         return None
     others = [name for name in names if _letters(name) != _letters(path.name)]
@@ -121,7 +150,7 @@ ROOT = 0
 
 
 def is_writable_by_others(status: os.stat_result) -> bool:
-    """True where everybody, or a group other than the user's own, may write."""
+    """Return True where every user, or a group other than the user's own, may write."""
     by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
     return by_group or bool(status.st_mode & stat.S_IWOTH)
 

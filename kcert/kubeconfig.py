@@ -1,7 +1,7 @@
-"""What a kubeconfig holds, as text: where the API server is, and who shows which certificate to it.
+"""What a kubeconfig holds, as text: where the API server is, and which certificate its user presents.
 
 The reference is "Organizing Cluster Access Using kubeconfig Files" of the Kubernetes documentation; keys
-stand in the order in which `kubectl config` writes them.
+are in the order in which `kubectl config` writes them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
+
+from kcert.files import LARGEST_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,10 +78,6 @@ def scalar(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-LARGEST = 1024 * 1024
-"""Bytes; the largest kubeconfig that is read. The largest seen in the wild hold some hundred clusters."""
-
-
 @dataclass(frozen=True)
 class Embedded:
     """What a kubeconfig with one cluster and one user holds: the server, and three PEM files as bytes."""
@@ -92,13 +90,13 @@ class Embedded:
 
 def opened(content: bytes) -> Embedded | None:
     """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
-    if len(content) > LARGEST:
+    if len(content) > LARGEST_DOCUMENT:
         return None
     from kcert import plain_yaml  # most certificates are not in kubeconfigs
 
     try:
-        found = plain_yaml.load(content)
-        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        document = plain_yaml.load(content)
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
         return Embedded(
             server=str(cluster["server"]),
             ca=base64.b64decode(cluster["certificate-authority-data"], validate=True),
@@ -128,18 +126,18 @@ class Swap:
 
 def embedded_data(content: bytes) -> list[tuple[Part, str]]:
     """Every embedded file of a kubeconfig, YAML or JSON: which part it is, and its base64, in the order of the file."""
-    return [(cast("Part", found[1].decode()), found[2].decode()) for found in _DATA.finditer(content)]
+    return [(cast("Part", match[1].decode()), match[2].decode()) for match in _DATA.finditer(content)]
 
 
 def swapped(content: bytes, swaps: Iterable[Swap], base64_of: Callable[[PurePosixPath], str]) -> bytes:
     """*content* with new files, as *base64_of* gives them, in the place of old ones; no other byte changes."""
     new = {(swap.part, old): swap.new for swap in swaps for old in swap.old}
 
-    def replaced(found: re.Match[bytes]) -> bytes:
-        path = new.get((cast("Part", found[1].decode()), found[2].decode()))
+    def replaced(match: re.Match[bytes]) -> bytes:
+        path = new.get((cast("Part", match[1].decode()), match[2].decode()))
         if path is None:
-            return found[0]
-        return found[0][: -len(found[2])] + base64_of(path).encode("ascii")
+            return match[0]
+        return match[0][: -len(match[2])] + base64_of(path).encode("ascii")
 
     return _DATA.sub(replaced, content)
 

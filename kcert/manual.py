@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 EXIT_STATUSES = {
     "0": "Done.",
-    "1": "What was asked about was found wrong.",
-    "2": "Wrong use or bad input: options, kcert.yaml, a CA that is missing or damaged.",
-    "3": "A program that kcert ran failed, or the machine did: a full disk, a missing permission, a closed output.",
+    "1": "A problem was found.",
+    "2": "Wrong usage or bad input: options, kcert.yaml, a CA that is missing or damaged.",
+    "3": "A program that kcert ran failed, or the machine: a full disk, a missing permission, a closed output.",
     "130": "Interrupted.",
-    "141": "The reader of the output is gone.",
+    "141": "The reader of the output closed the pipe.",
 }
 
 FILES = {
-    "kcert.yaml": "What the cluster looks like; kcert init writes one with comments.",
+    "kcert.yaml": "The description of the cluster; kcert init writes one with comments.",
     "pki/": "The PKI folder: keys, requests, certificates, and the openssl.cnf files that made them.",
-    "pki/.kcert/": "The lock, backups, and the history of every command that was run.",
+    "pki/.kcert/": "The lock, the backups, and the history of every command.",
 }
 
 
@@ -53,14 +53,14 @@ def _lines() -> Iterator[str]:
     yield from (".SH NAME", f"kcert \\- {escaped(program.help[0].lower() + program.help[1:].rstrip('.'))}")
     yield from (".SH SYNOPSIS", ".B kcert", "[\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]")
     yield from (".SH DESCRIPTION", escaped(_OPENING), ".SH OPTIONS", *_options(program))
-    yield from _terms({"--help": "What kcert, or a command, takes; every command has it."})
+    yield from _terms({"--help": "Print the options of kcert or of a command; also -h."})
     yield ".SH COMMANDS"
     for name in cli.COMMANDS:
         yield from _command(f"kcert {name}", cli.load(name))
     yield from (".SH ENVIRONMENT", *_terms(environment.VARIABLES))
     yield from (".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(EXIT_STATUSES))
     yield from (".SH SEE ALSO", ".BR openssl (1),", ".BR openssl-x509 (1),", ".BR kubectl (1)", ".PP")
-    yield escaped("kcert explain lists the lessons, and kcert explain TOPIC tells one.")
+    yield escaped("kcert explain lists the lessons, and kcert explain TOPIC prints one.")
 
 
 def _command(path: str, command: Any) -> Iterator[str]:
@@ -74,7 +74,9 @@ def _command(path: str, command: Any) -> Iterator[str]:
 
 
 def _usage(command: Any) -> str:
-    arguments = [f"\\fI{escaped(one.make_metavar(_context(command)))}\\fR" for one in _parameters(command, "argument")]
+    arguments = [
+        f"\\fI{escaped(param.make_metavar(_context(command)))}\\fR" for param in _parameters(command, "argument")
+    ]
     return " ".join(["[\\fIoptions\\fR]", *arguments, *(["\\fIcommand\\fR"] if hasattr(command, "commands") else [])])
 
 
@@ -93,7 +95,7 @@ def _options(command: Any) -> Iterator[str]:
 def _parameters(command: Any, kind: str) -> list[Any]:
     """The parameters of a kind, but for ``--help``, which every command has."""
     every = command.get_params(_context(command))
-    return [one for one in every if one.param_type_name == kind and one.name != "help" and not one.hidden]
+    return [param for param in every if param.param_type_name == kind and param.name != "help" and not param.hidden]
 
 
 def _context(command: Any) -> Any:
@@ -115,7 +117,7 @@ def _terms(terms: dict[str, str]) -> Iterator[str]:
 
 
 def _day() -> str:
-    """The day of the build, or the one that whoever builds asks for (reproducible-builds.org: SOURCE_DATE_EPOCH)."""
+    """Return the day of the build, or of SOURCE_DATE_EPOCH (reproducible-builds.org)."""
     seconds = os.environ.get("SOURCE_DATE_EPOCH")
     day = datetime.fromtimestamp(int(seconds), timezone.utc) if seconds else datetime.now(timezone.utc)
     return f"{day:%Y-%m-%d}"

@@ -1,13 +1,13 @@
 """The only module that starts a program.
 
-There are two ways. ``run`` goes through ``sh``: captured, one command at a time; every openssl step of a
-lesson runs like that. ``read``, ``run_many`` and ``exec_interactive`` go through ``subprocess``: for reading what
-lies on the disk, for several keys at once, and for programs that take the terminal over. ``sh`` forks in
-Python and starts threads, so no other thread may live while ``run`` is at work.
+- ``run``, through ``sh``: one command, captured; every step of a lesson. ``sh`` forks in Python and starts threads, so
+  no other thread may run meanwhile.
+- ``run_many``: several steps in parallel.
+- ``read``, ``read_many``, ``stream``: what a program prints.
+- ``exec_interactive``: a program that takes over the terminal.
 
-Commands are argv lists throughout; nothing here is ever given to a shell. All but what is handed over, or may ask at
-the terminal, has a session of its own: Ctrl-C reaches kcert alone, which ends what is running together with all that it
-has started.
+Commands are argv lists; nothing is ever passed to a shell. A program that does not need the terminal gets a session of
+its own: Ctrl-C reaches kcert alone, which ends what is running together with all that it has started.
 """
 
 from __future__ import annotations
@@ -34,32 +34,31 @@ if TYPE_CHECKING:
     import sh
 
 DEFAULT_TIMEOUT = 60.0
-"""No openssl command takes this long but the generation of a very long key, which brings its own limit."""
+"""Seconds. Only the generation of a very long key takes more, and has a limit of its own."""
 
 LIMIT_VARIABLE = "KCERT_TIMEOUT"
-"""Environment variable with another limit, in seconds, for machines that are slower than any we know."""
+"""Environment variable with another limit, in seconds, for slow machines."""
 
 PASSPHRASE_VARIABLE = "KCERT_CA_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
-"""Environment variable with the passphrase of the CA's key; no program gets it but those that are meant to."""
+"""Environment variable with the passphrase of the CA's key; only the programs that need it get it."""
 
 ROOT_PASSPHRASE_VARIABLE = "KCERT_ROOT_PASSPHRASE"  # noqa: S105 - a name, and no passphrase
 """The same for the key of the root that signs the CA."""
 
-_SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE)
+_SECRET = (PASSPHRASE_VARIABLE, ROOT_PASSPHRASE_VARIABLE, "KCERT_EXAM_PASSPHRASE")
 
 LONGEST_LIMIT = 86400.0
-"""Seconds; the system's own clocks for waiting take no infinite time, nor what is no number (`nan`)."""
+"""Seconds; the system's timers accept neither infinity nor `nan`."""
 
 
 @dataclass(frozen=True)
 class Command:
     """A program with its arguments, and the folder that it runs in.
 
-    ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are what it finds in
-    its environment, by the names of the variables, which are not there otherwise. ``asks`` is for a program that may
-    have to ask its user something at the terminal (curl does, for the passphrase of a client's key): it keeps the
-    terminal, and what it starts may outlive it where it is ended. ``descriptors`` are open files that it inherits, for
-    arguments such as /dev/fd/5.
+    ``limit`` is in seconds; a command that takes longer is killed and reported. ``passphrases`` are added to its
+    environment, by the names of the variables. ``asks`` is for a program that may have to ask the user at the terminal
+    (curl does, for the passphrase of a client's key): it keeps the terminal, and what it starts may outlive it.
+    ``descriptors`` are open files that it inherits, for arguments such as /dev/fd/5.
     """
 
     argv: tuple[str, ...]
@@ -86,7 +85,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: its exit status (negative: the signal that ended it) and all that it said."""
+    """The result of a command: its exit status (negative: the signal that ended it) and both outputs together."""
 
     command: Command
     status: int
@@ -102,8 +101,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a command that ended by itself printed, its two outputs apart; ``stdout`` is bytes because a file may hold
-    anything."""
+    """What a command printed that ended by itself, its two outputs apart."""
 
     status: int
     stdout: bytes
@@ -178,7 +176,7 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
 
     def stop() -> None:
         expired.set()
-        with contextlib.suppress(OSError):  # it has ended just now
+        with contextlib.suppress(OSError):  # it exited just now
             running.process.kill_group()
 
     timer = threading.Timer(seconds, stop)
@@ -192,92 +190,37 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
             timer.join()  # sh forks for the next command: no thread may live then
 
 
-def read(
-    command: Command, stdin: bytes = b"", environment: Mapping[str, str] | None = None, most: int | None = None
-) -> Reading:
+def read(command: Command, stdin: bytes = b"") -> Reading:
     """Run *command* for what it prints, with *stdin* as its input.
 
-    *environment* is added to kcert's own; *most* is how many bytes a program may print that another machine can have
-    print anything. Raises ProgramError as ``run`` does, where it prints more, and where a signal ended the program:
-    what it did not print then tells nothing.
+    Raises ProgramError as ``run`` does, and where a signal ended the program: half of an answer proves nothing.
     """
     pipe = subprocess.PIPE
     with contextlib.ExitStack() as stack:
         with defer_signals():
-            process = stack.enter_context(_begin(command, pipe, pipe, pipe, environment))
+            process = stack.enter_context(_begin(command, pipe, pipe, pipe))
             stack.callback(_stop, process)
         try:
-            if most is None:
-                stdout, stderr = process.communicate(stdin, command.seconds_allowed)
-            else:
-                stdout, stderr = _read_at_most(process, command, most)
+            stdout, stderr = process.communicate(stdin, command.seconds_allowed)
         except subprocess.TimeoutExpired:
             raise _too_slow(command) from None
     return _reading(command, process.returncode, stdout, stderr)
 
 
-def _read_at_most(process: subprocess.Popen[bytes], command: Command, most: int) -> tuple[bytes, bytes]:
-    """What *process* prints to its two outputs, without any input."""
-    assert process.stdin and process.stdout and process.stderr
-    process.stdin.close()
-    deadline = time.monotonic() + command.seconds_allowed
-    printed = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    with selectors.DefaultSelector() as selector:
-        for output in printed:
-            selector.register(output, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(max(deadline - time.monotonic(), 0))
-            if not ready:
-                raise subprocess.TimeoutExpired(command.argv, command.seconds_allowed)
-            for key, _ in ready:
-                if piece := os.read(key.fd, 65536):
-                    printed[key.fd] += piece
-                else:
-                    selector.unregister(key.fd)
-            if sum(map(len, printed.values())) > most:
-                raise ProgramError(f"{command.argv[0]} was stopped: the answer has more than {most >> 20} MiB.")
-    process.wait(max(deadline - time.monotonic(), 0.1))
-    return bytes(printed[process.stdout.fileno()]), bytes(printed[process.stderr.fileno()])
-
-
-def run_subprocess(command: Command) -> Outcome:
-    """As ``run``, but through ``subprocess``: for a program that a machine may lack, and for the history."""
-    waiting, outcomes = [command], list[Outcome]()
-    run_many(lambda: waiting.pop() if waiting else None, outcomes.append, 1)
-    return outcomes[0]
-
-
 def read_many(commands: Sequence[Command]) -> list[Reading]:
-    """Run *commands* side by side, as many at a time as there are processors, for what they print.
+    """Run *commands* in parallel, as many at a time as there are processors, for what they print.
 
-    What they print goes through files: several pipes would have to be emptied at once. Raises ProgramError as
-    ``read`` does, and then leaves no process behind.
+    Raises ProgramError as ``read`` does.
     """
-    import tempfile
+    waiting = iter(commands)
+    readings: dict[int, Reading] = {}
 
-    readings: list[Reading] = []
-    at_once = os.cpu_count() or 1
-    for start in range(0, len(commands), at_once):
-        with contextlib.ExitStack() as stack:
-            running = []
-            for command in commands[start : start + at_once]:
-                outputs = (
-                    stack.enter_context(tempfile.TemporaryFile()),
-                    stack.enter_context(tempfile.TemporaryFile()),
-                )
-                with defer_signals():
-                    process = _begin(command, *outputs)
-                    stack.callback(_stop, process)
-                running.append((command, process, outputs))
-            for command, process, (stdout, stderr) in running:
-                try:
-                    status = process.wait(command.seconds_allowed)
-                except subprocess.TimeoutExpired:
-                    raise _too_slow(command) from None
-                stdout.seek(0)
-                stderr.seek(0)
-                readings.append(_reading(command, status, stdout.read(), stderr.read()))
-    return readings
+    def ended(process: _Running) -> None:
+        stdout, stderr = map(bytes, process.outputs.values())
+        readings[process.number] = _reading(process.command, process.status, stdout, stderr)
+
+    _run_parallel(lambda: next(waiting, None), ended, os.cpu_count() or 1, separate=True)
+    return [readings[number] for number in sorted(readings)]
 
 
 def _reading(command: Command, status: int, stdout: bytes, stderr: bytes) -> Reading:
@@ -331,54 +274,84 @@ def stream(command: Command) -> Iterator[Stream]:
         running.status = process.wait()
 
 
-@dataclass
-class _Running:
-    command: Command
-    process: subprocess.Popen[bytes]
-    started: datetime
-    clock: float
-    output: bytearray = field(default_factory=bytearray)
+def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcome], None], jobs: int) -> None:
+    """Run commands, at most *jobs* at a time, without threads.
 
-    @property
-    def pipe(self) -> IO[bytes]:
-        assert self.process.stdout is not None
-        return self.process.stdout
+    *next_command* is called whenever there is room, and returns None while nothing can be started; *ended* gets the
+    outcome of each command, in the order in which they end, and may make more commands ready. Returns when nothing
+    runs and nothing is ready.
+    """
+
+    def outcome(process: _Running) -> None:
+        (output,) = process.outputs.values()
+        seconds = time.monotonic() - process.clock
+        ended(Outcome(process.command, process.status, output.decode(errors="replace"), process.started, seconds))
+
+    _run_parallel(next_command, outcome, jobs)
+
+
+class _Running:
+    """A program at work; ``outputs`` holds what its standard output, and its standard error if *separate*, printed."""
+
+    def __init__(self, command: Command, number: int, *, separate: bool) -> None:
+        self.command, self.number, self.status = command, number, 0
+        self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
+        self.process = _begin(command, subprocess.PIPE, subprocess.PIPE if separate else subprocess.STDOUT)
+        pipes = [pipe for pipe in (self.process.stdout, self.process.stderr) if pipe is not None]
+        self.outputs = {pipe: bytearray() for pipe in pipes}
+        self.left = len(pipes)
 
     @property
     def deadline(self) -> float:
         return self.clock + self.command.seconds_allowed
 
 
-def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcome], None], jobs: int) -> None:
-    """Run commands, at most *jobs* at a time, without threads.
-
-    *next_command* is asked whenever there is room, and answers None while nothing can be started;
-    *ended* hears of each command in the order in which they end, and what it learns may make more
-    commands ready. Returns when nothing runs and nothing is ready. Whatever goes wrong, no process
-    that was started here is left behind.
-    """
-    running: dict[int, _Running] = {}
+def _run_parallel(
+    next_command: Callable[[], Command | None], ended: Callable[[_Running], None], jobs: int, *, separate: bool = False
+) -> None:
+    """As ``run_many``; whatever goes wrong, no process that was started here is left behind."""
+    running: list[_Running] = []
     with selectors.DefaultSelector() as selector:
         try:
+            number = 0
             while True:
                 while len(running) < jobs and (command := next_command()) is not None:
                     with defer_signals():
-                        new = _start(command)
-                        running[new.pipe.fileno()] = new
-                    selector.register(new.pipe, selectors.EVENT_READ)
+                        running.append(new := _Running(command, number, separate=separate))
+                    for pipe in new.outputs:
+                        selector.register(pipe, selectors.EVENT_READ, (new, pipe))
+                    number += 1
                 if not running:
                     return
-                for outcome in _wait(selector, running):
-                    ended(outcome)
+                for process in _wait(selector, running):
+                    running.remove(process)
+                    ended(process)
         finally:
-            for left in running.values():
-                _stop(left.process)
-                left.pipe.close()
+            for process in running:
+                _stop(process.process)
+                for pipe in process.outputs:
+                    pipe.close()
 
 
-def _start(command: Command) -> _Running:
-    started, clock = datetime.now(timezone.utc), time.monotonic()
-    return _Running(command, _begin(command, subprocess.PIPE, subprocess.STDOUT), started, clock)
+def _wait(selector: selectors.BaseSelector, running: list[_Running]) -> list[_Running]:
+    """Wait until one of *running* prints something or ends; return those that ended."""
+    left = min(process.deadline for process in running) - time.monotonic()
+    ended = []
+    for key, _ in selector.select(max(left, 0)):
+        process, pipe = key.data
+        if text := os.read(key.fd, 65536):
+            process.outputs[pipe] += text
+            continue
+        selector.unregister(pipe)
+        pipe.close()
+        process.left -= 1
+        if not process.left:
+            process.status = process.process.wait()
+            ended.append(process)
+    for process in running:
+        if process not in ended and time.monotonic() > process.deadline:
+            raise _too_slow(process.command)
+    return ended
 
 
 def _begin(
@@ -386,7 +359,6 @@ def _begin(
     stdout: IO[bytes] | int,
     stderr: IO[bytes] | int,
     stdin: int = subprocess.DEVNULL,
-    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start *command* in a session of its own, so that it can be ended together with all that it starts."""
     program = command.argv[0]
@@ -394,7 +366,7 @@ def _begin(
         return subprocess.Popen(
             [_located(program), *command.argv[1:]],
             cwd=command.folder,
-            env={**command.environment, **(environment or {})},
+            env=command.environment,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -406,41 +378,12 @@ def _begin(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Make sure that a process and what it started are gone; one that has ended, and was waited for, is left alone."""
+    """Make sure that a process and what it started are gone; one that exited, and was waited for, is left alone."""
     if process.returncode is None:
         with contextlib.suppress(OSError):
             leads = os.getpgid(process.pid) == process.pid
             (os.killpg if leads else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _wait(selector: selectors.BaseSelector, running: dict[int, _Running]) -> list[Outcome]:
-    """Wait until one of *running* says something or ends; those that ended are taken out of it."""
-    left = min(one.deadline for one in running.values()) - time.monotonic()
-    ready = selector.select(max(left, 0))
-    outcomes = []
-    for key, _ in ready:
-        one = running[key.fd]
-        if text := os.read(key.fd, 65536):
-            one.output += text
-            continue
-        selector.unregister(one.pipe)
-        del running[key.fd]
-        one.pipe.close()
-        status = one.process.wait()
-        outcomes.append(
-            Outcome(
-                one.command,
-                status,
-                one.output.decode(errors="replace"),
-                one.started,
-                time.monotonic() - one.clock,
-            )
-        )
-    for one in running.values():
-        if time.monotonic() > one.deadline:
-            raise _too_slow(one.command)
-    return outcomes
 
 
 def _located(program: str) -> str:

@@ -19,6 +19,14 @@ TESTS = Path(__file__).resolve().parent
 WHERE_TIME_PASSES = {"running.py"}
 """The one module with a `time.sleep`: in `wait_until`."""
 
+PACKAGE = TESTS.parent / "kcert"
+
+VAGUE = {"one", "found", "told", "case", "survey", "wish", "place", "apart"}
+"""Names that do not say what a variable holds: a certificate is `cert`, a CA `ca`, a path `path`."""
+
+STILL_VAGUE = ("check", "cli", "diagnose", "kubernetes", "scan", "ui")
+"""Packages in which such names are left; a package that is clean is deleted here."""
+
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -38,6 +46,15 @@ def findings(path: Path) -> Iterator[str]:
             yield f"{where} asserts nothing: it cannot fail"
         elif _looks_at_status_only(test):
             yield f"{where} looks at an exit status alone: say what was printed, written or left alone"
+
+
+def vague_names(path: Path) -> Iterator[str]:
+    """Yield the variables, parameters and fields of kcert's module at *path* whose names do not say what they hold."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name = node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else ""
+        name = node.arg if isinstance(node, ast.arg) else name
+        if name in VAGUE:
+            yield f"{path}:{getattr(node, 'lineno', 0)}: {name!r} does not say what it holds"
 
 
 def _tests(tree: ast.Module) -> Iterator[_Function]:
@@ -113,6 +130,8 @@ def _is_status(test: ast.expr) -> bool:
 def main() -> int:
     """Print what is wrong with the tests; the exit status."""
     found = [finding for path in sorted(TESTS.rglob("*.py")) for finding in findings(path)]
+    named = (path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in STILL_VAGUE)
+    found += [finding for path in named for finding in vague_names(path)]
     for finding in found:
         print(finding)  # noqa: T201 - this is a program
     return 1 if found else 0

@@ -78,7 +78,7 @@ def test_plan_says_what_differs_and_that_it_works(tmp_path: Path, kcert: Kcert) 
 
     assert (found["ca"]["state"], found["ca"]["usable"]) == ("stale", True)
     assert all(one["usable"] for one in found.values())
-    assert "ca is stale, and works as it is: its subject is 'O=Here, CN=Our own CA'" in said
+    assert "ca is stale, but works: its subject is 'O=Here, CN=Our own CA'" in said
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,13 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert (folder / "ca.crt").read_text(encoding="ascii").count("BEGIN CERTIFICATE") == 2
     stale = [line for line in kcert.done("plan").lines[1:] if line.startswith("stale")]
     assert len(stale) == leaves
-    assert "the CA that goes out signed it" in kcert.done("all").stdout.replace("\n", " ")
+    assert "the outgoing CA signed it" in kcert.done("all").stdout.replace("\n", " ")
     too_early = kcert("renew", "ca", "--finish")
     assert too_early.status == 2
-    assert "still vouches for admin" in " ".join(too_early.stderr.split())
+    assert "the outgoing CA has signed admin" in " ".join(too_early.stderr.split())
     again = kcert("renew", "ca")
     assert again.status == 2
-    assert "a change-over is under way" in " ".join(again.stderr.split())
+    assert "a CA rotation is under way" in " ".join(again.stderr.split())
 
     kcert.done("renew", "--all", "--quiet")
     assert all(line.startswith("current") for line in kcert.done("plan").lines[1:])
@@ -199,7 +199,7 @@ def test_the_history_tells_the_story_and_its_script_repeats_it(
     assert "-signkey ca.key -out ca-new.crt" in story[2]
     assert story[4] == "openssl x509 -x509toreq -in admin.crt -signkey admin.key -out admin.csr"
     assert story[-2] == "openssl x509 -in ca-new.crt -out ca.crt"
-    assert "was written" in kcert.done("history", "--verify").stdout
+    assert "is unchanged" in kcert.done("history", "--verify").stdout
     script = kcert.done("history", "--format", "sh").stdout
     again = output(["bash", "-s", "again"], tmp_path, stdin=script)
     assert again.status == 0, again.stderr
@@ -369,10 +369,12 @@ def test_whoever_has_a_kubeconfig_is_named_before_the_leaves_change(own_pki: Cal
     changed = kcert.done("renew", "ca", "--new-key", "--no-explain")
     said = " ".join(changed.stdout.split())
 
-    assert "to be handed to their owners, with the CA as it is now: admin.kubeconfig, jane.kubeconfig." in said
-    assert "before the leaves are renewed, start those anew that talk to the API server" in said
+    assert (
+        "Hand these kubeconfigs, which contain the new CA, to their owners: admin.kubeconfig, jane.kubeconfig." in said
+    )
+    assert "Before the other certificates are renewed, restart the pods that connect to the API server" in said
     leaf = kcert.done("renew", "jane", "--no-explain")
-    assert leaf.stdout.count("handed to their owners") == 1
+    assert leaf.stdout.count("to their owners") == 1
     assert "    kcert kubeconfig NAME --merge ~/.kube/config --replace" in changed.lines
     assert "    kcert kubeconfig jane --merge ~/.kube/config --replace" in leaf.lines
     assert "--merge" not in kcert.done("renew", "kube-scheduler", "--no-explain").stdout
@@ -412,6 +414,6 @@ def test_where_the_cluster_itself_holds_its_ca_is_told(
 
     said = " ".join(kcert.done("renew", "ca", "--new-key").stdout.split())
 
-    assert "the caBundle of webhooks and APIServices whose servers it signed" in said
-    assert "kube-root-ca.crt in each namespace, and ca.crt in Secrets of service accounts' tokens, are" in said
+    assert "the caBundle of webhooks and APIServices whose certificates it signed" in said
+    assert "kube-controller-manager updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets" in said
     assert ("cluster-info in kube-public, from which `kubeadm join` takes it" in said) is joins

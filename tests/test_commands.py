@@ -145,8 +145,8 @@ def test_whoever_is_made_without_a_group_is_told_of(kcert: Kcert, tmp_path: Path
         for words in (("client", "dora", "--group", "a"), ("client", "carla"), ("renew", "carla"), ("client", "admin"))
     ]
 
-    assert "bob and developers are in no group: --group GROUP puts whoever is made into one." in lesson
-    assert quiet.stderr == "kcert: carla is in no group: --group GROUP puts whoever is made into one.\n"
+    assert "bob and developers are not in any group. Use --group GROUP to add one." in lesson
+    assert quiet.stderr == "kcert: carla is not in any group. Use --group GROUP to add one.\n"
     assert not [one.stderr for one in others if "no group" in one.stderr or one.status]
 
 
@@ -248,7 +248,7 @@ def test_a_leaf_gets_what_its_ca_has_left_and_kcert_says_so(own_pki: Callable[..
     lines = kcert.done("client", "admin", "--quiet").lines
 
     authority, leaf = judge.load(own.folder / "ca.crt"), judge.load(own.folder / "admin.crt")
-    assert any("all that its CA has left" in line for line in lines)
+    assert any("the rest of its CA" in line for line in lines)
     assert leaf.not_valid_after_utc <= authority.not_valid_after_utc
     assert judge.judged(leaf).days in (39, 40)
 

@@ -174,7 +174,7 @@ def test_a_second_time_the_key_is_kept_and_an_equal_request_too(pki_folder: Path
     kcert.done("csr", "new", "jane")
     key, request = ((pki_folder / f"jane.{end}").read_bytes() for end in ("key", "csr"))
 
-    assert "Kept as they are" in kcert.done("csr", "new", "jane").stdout
+    assert "Kept, because" in kcert.done("csr", "new", "jane").stdout
     assert (pki_folder / "jane.csr").read_bytes() == request
     kcert.done("csr", "new", "jane", "--group", "developers")
 
@@ -598,7 +598,7 @@ def test_a_manifest_that_was_decided_stays_when_it_is_made_again(pki_folder: Pat
 
     said = " ".join(inside.done("csr", "manifest", "jane").stdout.split())
     assert file.read_bytes() == approved
-    assert "holds this request already (Approved), and stays as it is" in said
+    assert "already contains this request (Approved) and is not changed" in said
 
     inside.done("csr", "manifest", "jane", "--expires", "24h")
     assert not conditions(file)
@@ -610,7 +610,7 @@ def test_approved_and_failed_is_approved_already(applicant: Applicant, inside: I
     inside.done("csr", "approve", "--file", path)
     inside("csr", "sign", "--file", path)
 
-    assert "asks is Approved already" in inside.done("csr", "approve", "--file", path).stdout
+    assert "asks is already Approved" in inside.done("csr", "approve", "--file", path).stdout
 
 
 def test_no_servers_certificate_becomes_a_clients(pki_folder: Path, inside: InProcess, applicant: Applicant) -> None:
@@ -704,9 +704,9 @@ def test_show_says_who_it_would_be_and_warns(applicant: Applicant, inside: InPro
 
     said = " ".join(inside.done("csr", "show", "--file", path).stdout.split())
 
-    assert "Whoever has the key becomes the user jane, in: developers, system:masters" in said
-    assert "Attention: system:masters has all rights" in said
-    assert "Attention: the signer would refuse it: invalid usage for client certificate: any" in said
+    assert "Anyone with the key is the user jane, in: developers, system:masters" in said
+    assert "Attention: system:masters has all permissions" in said
+    assert "Attention: the signer rejects this request: invalid usage for client certificate: any" in said
     assert "Subject: CN = jane" in said or "Subject: CN=jane" in said
 
 
@@ -747,7 +747,7 @@ def test_the_command_of_show_prints_what_is_shown(applicant: Applicant, inside: 
 def test_a_uid_in_the_subject_is_told_wherever_it_says_who_this_becomes(
     applicant: Applicant, inside: InProcess
 ) -> None:
-    told = "It also carries a UID: root-uid. From 1.33 on, Kubernetes takes that for the user's own UID."
+    told = "The subject also contains a UID: root-uid. Kubernetes 1.33 and later use it as the UID of the user."
     path = applicant.object(applicant.request("CN=eve/O=developers/UID=root-uid"))
 
     for command in ("show", "approve", "sign"):
@@ -930,8 +930,7 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
             assert inside("csr", command, "--file", bare).status == 2, (name, command)
     for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
         assert (
-            "becomes the user jane, in: developers"
-            in inside.done("csr", "show", "--file", applicant.object(content)).stdout
+            "is the user jane, in: developers" in inside.done("csr", "show", "--file", applicant.object(content)).stdout
         )
     # A manifest that somebody approved elsewhere.
     path = applicant.object(b" " + mine + other)
@@ -1036,7 +1035,7 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("approve", "jane", "--file", "x.yaml"), "cannot be combined with --file"),
         (("approve", "Jane"), "cannot be the name of an object"),
         (("sign", "--file", "nothing.yaml"), "cannot be read"),
-        (("fetch", "jane", "--file", "x.yaml", "--wait", "5s"), "--wait asks a cluster"),
+        (("fetch", "jane", "--file", "x.yaml", "--wait", "5s"), "--wait cannot be combined with --file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -108,7 +108,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed
-    assert "becomes the user jane, in: developers" in looked
+    assert "is the user jane, in: developers" in looked
     assert early.status == 1
     assert "not approved yet" in early.stderr
     assert "approved" in approved
@@ -159,7 +159,7 @@ def test_approved_and_never_signed_says_what_to_look_at(cluster: Cluster, kcert:
 
     assert ended.status == 1
     said = " ".join(ended.stderr.split())
-    assert said.count("Asking again every second") == 1
+    assert said.count("Trying again every second") == 1
     assert "approved, but not signed" in said
     assert "--cluster-signing-cert-file" in said
 

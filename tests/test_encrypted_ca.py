@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PROMPT = rb"(?:Passphrase[^\n]*|The same again): "
+PROMPT = rb"(?:Passphrase[^\n]*|Repeat the passphrase): "
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +220,16 @@ def test_a_file_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tm
     assert not (own / "bob.key").exists()
 
 
+def test_a_file_below_a_folder_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    file = passphrase_in(above / "closed")
+    above.chmod(0o777)
+
+    assert_refused(kcert("client", "bob", "--ca-passphrase-file", file), 2, f"(its folder {above} has mode 0777)")
+    assert not (own / "bob.key").exists()
+
+
 def test_a_secret_as_kubernetes_mounts_it_is_taken(own: Path, kcert: Kcert, tmp_path: Path) -> None:
     """A folder like /tmp, in it a link to a link to a folder: https://kubernetes.io/docs/concepts/configuration/secret/."""
     mount = tmp_path / "mount"
@@ -306,7 +316,7 @@ def test_a_new_one_is_asked_for_twice_for_all_cas_together(kcert: Kcert, tmp_pat
     ended = on_terminal(kcert, "ca", "--encrypt-ca-key", "--quiet", keys=keys, prompt=PROMPT)
 
     assert ended.status == 0
-    assert (ended.plain.count("Passphrase"), ended.plain.count("The same again")) == (1, 1)
+    assert (ended.plain.count("Passphrase"), ended.plain.count("Repeat the passphrase")) == (1, 1)
     assert all(opens(tmp_path / f"pki/{name}.key") for name in AUTHORITIES["kubeadm"])
 
 
@@ -375,7 +385,7 @@ def test_a_leafs_encrypted_key_is_refused_as_ever(own: Path, kcert: Kcert) -> No
 def test_the_option_belongs_to_a_key_that_is_made(own: Path, kcert: Kcert) -> None:
     ended = kcert("renew", "ca", "--encrypt-ca-key", variables=WITH_IT)
 
-    assert_refused(ended, 2, "--encrypt-ca-key is for a CA's new key")
+    assert_refused(ended, 2, "--encrypt-ca-key needs a new CA key")
     assert own.exists()
 
 

@@ -152,6 +152,6 @@ def test_no_mixture_of_them_does(home: Kcert, variables: dict[str, str], argumen
 def test_a_terminal_without_a_sensible_size_in_the_environment_has_its_own(
     home: Kcert, variables: dict[str, str]
 ) -> None:
-    odd = on_terminal(home, "plan", columns=80, keys="", prompt=b"q", **variables)
+    odd = on_terminal(home, "plan", columns=80, rows=40, keys="", prompt=b"q", **variables)
 
     assert odd == on_terminal(home, "plan")

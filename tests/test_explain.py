@@ -176,7 +176,7 @@ def test_a_file_gets_plain_text(tmp_path: Path) -> None:
     target = tmp_path / "ca.txt"
     on_a_terminal("ca", "--output", str(target), columns=80, rows=20)
     assert "\x1b" not in target.read_text()
-    assert target.read_text().startswith("The certificate authority\n---")
+    assert target.read_text().startswith("The certificate authority (CA)\n---")
 
 
 def test_a_dash_is_the_screen() -> None:
@@ -263,6 +263,48 @@ def test_a_lesson_of_the_teachers_is_checked_as_kcerts_are(tmp_path: Path) -> No
     assert "ca.md:1: a lesson begins with its title" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "said"),
+    [
+        ("ca.md", "## Key\n", "## Schluessel\n", 'ca.md: the section "## Key" is missing'),
+        ("openssl-text.md", "## Subject\n", "## Betreff\n", 'openssl-text.md: the section "## Subject" is missing'),
+        ("labs/make-the-ca.md", "{{ subject }}", "{{ betreff }}", "make-the-ca.md: {{ betreff }} is not known"),
+        ("labs/make-the-ca.md", "## Hints", "## Tipps", "make-the-ca.md is not a lab: ## Hints is missing"),
+    ],
+)
+def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
+    tmp_path: Path, name: str, before: str, after: str, said: str
+) -> None:
+    explain("--export", str(tmp_path / "own"))
+    path = tmp_path / "own" / name
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after), encoding="utf-8")
+
+    assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
+
+
+def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    path = tmp_path / "own/step-settings.md"
+    path.write_text("# Die Konfiguration\nchapter: Steps\n\nWarum sie da ist.\n", encoding="utf-8")
+    kcert, variables = Kcert(tmp_path), {"KCERT_LESSONS": "own"}
+
+    said = kcert("ca", variables=variables)
+    assert "\nDie Konfiguration: openssl-ca.cnf. Warum sie da ist.\n" in said.stdout
+    path.write_text("no title\n", encoding="utf-8")
+    said = kcert("ca", "--dir", "other", variables=variables)
+
+    assert said.status == 2
+    assert "step-settings.md:1: a lesson begins with its title" in " ".join(said.stderr.split())
+    assert not (tmp_path / "other").exists()
+    path.unlink()
+    (tmp_path / "own/reading-a-certificate.md").write_text("# Lesen\nchapter: Ideas\n\nText.\n", encoding="utf-8")
+    said = kcert("show", "pki/ca.crt", variables=variables)
+    assert said.status == 2
+    assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())
+
+
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:
     assert "is not a folder. `kcert explain --export FOLDER`" in explain(
         "ca", "--lessons", str(tmp_path / "no"), status=2
@@ -283,3 +325,17 @@ def test_a_folder_that_is_not_there_is_an_error_and_no_traceback(tmp_path: Path)
     said = explain("ca", "-o", str(tmp_path / "nowhere" / "ca.txt"), status=2)
     assert "nowhere" in said
     assert "Traceback" not in said
+
+
+def test_the_picture_of_who_presents_what_to_whom_is_that_of_the_example(tmp_path: Path) -> None:
+    (tmp_path / "kcert.yaml").write_text("key: {algorithm: ecdsa, curve: P-256}\n", encoding="utf-8")
+    kcert = Kcert(tmp_path)
+    kcert.done("all", "--quiet")
+    kcert.done("client", "jane", "--group", "developers", "--quiet")
+
+    drawn = kcert.done("inventory", "pki", "--format", "svg").stdout
+
+    picture = lessons.picture("who-presents-what.svg")
+    assert picture == drawn, "kcert inventory pki --format svg draws it again"
+    assert "".join(drawn.splitlines()) in "".join(explain("tls-in-one-page", "--format", "html").splitlines())
+    assert "who-presents-what.svg" not in explain("tls-in-one-page") + explain("ca", "--format", "markdown")

@@ -73,7 +73,7 @@ def test_an_option_before_its_command_is_put_behind_it(kcert: Kcert, words: str,
 def test_an_option_that_no_command_there_knows_is_left_to_the_help(kcert: Kcert, words: str) -> None:
     ended = kcert(*words.split())
 
-    assert_refused(ended, 2, f"No such option: {words.split(maxsplit=1)[0]}", "`kcert --help` tells what it takes.")
+    assert_refused(ended, 2, f"No such option: {words.split(maxsplit=1)[0]}", "`kcert --help` lists what it accepts.")
     assert "come after" not in ended.stderr
 
 

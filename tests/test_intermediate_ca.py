@@ -373,8 +373,8 @@ def test_a_ca_in_use_asks_the_root_that_is_elsewhere(
     fetched = kcert.done("csr", "fetch", "ca", "--file", answer).stdout
     again = kcert.done("csr", "fetch", "ca", "--file", answer).stdout
 
-    assert "It has the same key as the CA that was here" in fetched
-    assert "is this certificate already, and stays as it is" in " ".join(again.split())
+    assert "The new CA certificate has the same key" in fetched
+    assert "already is this certificate and is not changed" in " ".join(again.split())
     new, root = judge.load(crt), judge.load(tmp_path / "away/root.crt")
     new.verify_directly_issued_by(root)
     assert new.public_key() == old.public_key()
@@ -404,16 +404,16 @@ def test_an_answer_that_calls_the_key_otherwise_is_not_taken_in(own: Path, kcert
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("admin",), "admin is none"),
+        (("admin",), "admin is not a CA"),
         (("ca", "--new-key"), "--new-key"),
-        (("--all",), "for a CA by its name"),
+        (("--all",), "needs the name of a CA"),
         (("ca", "--root-dir", "safe"), "--root-dir"),
     ],
 )
 def test_only_a_ca_asks_and_only_for_what_it_is(own: Path, kcert: Kcert, arguments: tuple[str, ...], said: str) -> None:
     before = snapshot(own)
 
-    assert_refused(kcert("renew", *arguments, "--csr-only"), 2, "--csr-only is for a CA", said)
+    assert_refused(kcert("renew", *arguments, "--csr-only"), 2, "--csr-only", said)
     assert snapshot(own) == before
 
 
@@ -454,7 +454,7 @@ def test_what_a_ca_of_another_name_is_offered_works(own_pki: Callable[..., Pki],
 
     said = " ".join(kcert.done("ca").stdout.split())
 
-    assert "`kcert renew ca --new-key --stale` would change the cluster over to another CA" in said
+    assert "`kcert renew ca --new-key --stale` would rotate the cluster to another CA" in said
     assert "`kcert renew ca --stale`" not in said
     assert "(kcert renew ca --new-key --stale)" in kcert.done("ca", "--quiet").stdout
     kcert.done("renew", "ca", "--new-key", "--stale", "--quiet")

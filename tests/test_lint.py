@@ -60,3 +60,13 @@ def test_the_one_module_where_time_passes_may_sleep(tmp_path: Path) -> None:
     module.write_text("import time\ntime.sleep(1)\n", encoding="utf-8")
 
     assert list(lint.findings(module)) == []
+
+
+def test_a_variable_whose_name_says_nothing_is_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("def f(found: int) -> None:\n    one = found\n    path = one\n", encoding="utf-8")
+
+    assert [finding.partition("module.py:")[2] for finding in lint.vague_names(module)] == [
+        "1: 'found' does not say what it holds",
+        "2: 'one' does not say what it holds",
+    ]

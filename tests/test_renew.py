@@ -273,7 +273,7 @@ def test_those_that_end_soon_are_renewed_and_no_others(own_pki: Callable[..., Pk
     assert judge.judged(judge.load(folder / "admin.crt")).days == pytest.approx(365)
     quiet = kcert.done("renew", "--expiring-in", "30d").stdout
     assert "Nothing to renew" in quiet
-    assert "The first to end is" in quiet
+    assert "The first to expire is" in quiet
 
 
 def test_somebody_who_is_not_in_kcert_yaml_is_renewed_by_his_name(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -343,10 +343,10 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
     [
         (("nobody",), "'nobody' is not a certificate of this cluster"),
         ((), "say what to renew"),
-        (("admin", "--all"), "--all is every certificate"),
-        (("--all", "--stale"), "choose among them"),
-        (("admin", "--expiring-in", "30d"), "leave --expiring-in out"),
-        (("--expiring-in", "soon"), "is not a duration"),
+        (("admin", "--all"), "--all cannot be combined with names"),
+        (("--all", "--stale"), "--all cannot be combined with --stale"),
+        (("admin", "--expiring-in", "30d"), "--expiring-in cannot be combined with names"),
+        (("--expiring-in", "soon"), "not a duration"),
         (("admin", "--days", "9999"), "nothing can be valid longer"),
         (("ca", "admin"), "a CA is renewed by itself"),
         (("admin", "--finish"), "admin is none"),
@@ -621,10 +621,10 @@ def test_what_notices_a_new_certificate_is_started_anew_only_to_be_sure(
     noticed = " ".join(kcert.done("renew", "etcd-server", "kube-apiserver").stdout.split())
     both = " ".join(kcert.done("renew", "kube-apiserver", "kube-scheduler").stdout.split())
 
-    assert "only when it starts:" not in noticed
-    assert "start these anew in a quiet hour: etcd on controlplane01 kube-apiserver on controlplane01" in noticed
-    assert "only when it starts: kube-scheduler on controlplane01" in both
-    assert "in a quiet hour: kube-apiserver on controlplane01" in both
+    assert "only at start:" not in noticed
+    assert "restart these in a maintenance window: etcd on controlplane01 kube-apiserver on controlplane01" in noticed
+    assert "only at start: kube-scheduler on controlplane01" in both
+    assert "in a maintenance window: kube-apiserver on controlplane01" in both
 
 
 def test_a_component_is_listed_once_as_to_be_started_anew(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
@@ -633,7 +633,7 @@ def test_a_component_is_listed_once_as_to_be_started_anew(own_pki: Callable[...,
 
     said = " ".join(kcert.done("renew", "node01", "kubelet-client-node01").stdout.split())
 
-    assert "only when it starts: kubelet on node01" in said
+    assert "only at start: kubelet on node01" in said
     assert "in a quiet hour" not in said
 
 

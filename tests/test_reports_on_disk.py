@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.clusters import Pki
     from tests.running import Kcert
 
-FORMS = ["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"]
+FORMS = ["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"]
 
 
 @pytest.mark.parametrize("command", [("inventory", "pki", "--format", "csv"), ("explain", "ca")], ids=["csv", "lesson"])
@@ -31,7 +31,7 @@ def test_a_report_takes_the_place_of_no_other_file(
 
     ended = kcert(*command, "-o", folder / there)
 
-    assert_refused(ended, 2, f"{there} is there already and is not a report of kcert", "--force")
+    assert_refused(ended, 2, f"{there} exists and is not a report of kcert", "--force")
     assert snapshot(folder) == before
 
 

@@ -304,6 +304,19 @@ def test_what_others_can_write_to_is_told(tmp_path: Path, what: str) -> None:
     assert "chmod go-w" in ended.stderr
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o703], ids=oct)
+def test_a_subfolder_that_others_can_write_to_is_told(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="kubeadm"))
+    (tmp_path / "pki/pki/etcd").mkdir(0o700, parents=True)
+    (tmp_path / "pki/pki/etcd").chmod(mode)
+
+    said = " ".join(Kcert(tmp_path).done("all", "--quiet").stderr.split())
+
+    assert "others can write to pki/pki/etcd, and so change" in said
+    assert "`chmod go-w pki/pki/etcd`" in said
+    assert said.count("others can") == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_root_is_told_whose_folder_and_whose_openssl_it_is(tmp_path: Path) -> None:
     (tmp_path / "kcert.yaml").write_text(SMALL.format(profile="course"))

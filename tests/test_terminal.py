@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.refusals import assert_refused, snapshot, staged
-from tests.running import Kcert, output, program
+from tests.running import Kcert, output, program, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,13 +51,17 @@ def on_terminal(
     kcert: Kcert,
     *arguments: str,
     columns: int = 80,
-    keys: Sequence[str] = "",
-    prompt: bytes = rb"q stops\] ",
+    rows: int = 40,
+    keys: Sequence[str | Callable[[], object]] = "",
+    prompt: bytes = rb"lists the keys\] ",
     **variables: str,
 ) -> OnTerminal:
-    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a *prompt*, a pattern."""
+    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a *prompt*, a pattern.
+
+    What can be called in place of a key is called.
+    """
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
         kcert.argv(*arguments),
         cwd=kcert.folder,
@@ -76,7 +80,8 @@ def on_terminal(
                 if select.select([master], [], [], 1)[0]:
                     text += os.read(master, 65536)
                 if len(re.findall(prompt, text)) > typed and typed < len(keys):
-                    os.write(master, os.fsencode(keys[typed]))
+                    key = keys[typed]
+                    key() if callable(key) else os.write(master, os.fsencode(key))
                     typed += 1
         return OnTerminal(process.wait(10), text.decode())
     finally:
@@ -149,10 +154,69 @@ def test_into_a_pipe_there_is_no_colour_whatever_the_terminal(course: Pki, kcert
 
 
 def test_step_waits_before_each_command_and_enter_runs_it(course: Pki, kcert: Kcert) -> None:
-    ended = on_terminal(kcert, "client", "admin", "--step", keys="\n" * 4)
+    ended = on_terminal(kcert, "client", "admin", "--step", rows=24, keys="\n" * 6)
 
     assert ended.status == 0
-    assert ended.plain.count("[Enter runs it, q stops]") == 4
+    prompts = re.findall(r"\[Enter (\w+) it, q stops, \? lists the keys\]", ended.plain)
+    assert prompts == ["runs", "shows", "writes", "runs", "runs", "runs"], "the openssl.cnf has stops of its own"
+    assert (course.folder / "admin.crt").exists()
+    *shown, _result = ended.plain.partition("[1/1]")[2].split("lists the keys]")
+    assert max(text.count("\n") for text in shown) < 24, "what is new since the last stop fits the screen"
+
+
+def test_step_discards_what_was_typed_before_the_prompt(course: Pki, kcert: Kcert) -> None:
+    ended = on_terminal(kcert, "client", "admin", "--step", rows=24, keys=["\n\n\n\n\n\n", "q\n"])
+
+    assert ended.status == 0
+    assert ended.plain.count("lists the keys]") == 2
+    assert not (course.folder / "admin.crt").exists()
+
+
+def test_step_runs_nothing_for_an_unknown_key_and_lists_and_explains(course: Pki, kcert: Kcert) -> None:
+    keys = ["yes\n", "?\n", "e\n", "q\n"]
+    ended = on_terminal(kcert, "client", "admin", "--step", rows=24, keys=keys)
+
+    assert ended.status == 0
+    refused, listed, explained = ended.plain.split("lists the keys]")[1:4]
+    for listing in (refused, listed):
+        assert [line.split()[0] for line in listing.splitlines()[1:-1]] == ["Enter", "s", "r", "e", "q"]
+    assert "Keys come in pairs." in explained
+    assert "kcert explain step-key, kcert explain admin." in explained
+    assert "openssl ecparam " in explained, "the command, again above its prompt"
+    assert "Not made: admin." in ended.plain
+    assert not (course.folder / "admin.key").exists()
+
+
+def test_step_skips_a_certificate_and_what_its_ca_would_sign(kcert: Kcert, tmp_path: Path) -> None:
+    ended = on_terminal(kcert, "all", "--step", rows=24, keys=["s\n"])
+
+    assert ended.status == 0
+    assert ended.plain.count("lists the keys]") == 1
+    assert "Not made: ca, admin, kube-scheduler," in ended.plain
+    assert list((tmp_path / "pki").glob("*.c*")) == []
+    kcert.done("ca", "--quiet")
+
+    ended = on_terminal(kcert, "client", "jane", "bob", "-g", "dev", "--step", rows=24, keys=["\n", "s\n", "r\n"])
+
+    assert ended.status == 0
+    assert ended.plain.count("lists the keys]") == 3
+    assert "Not made: jane." in ended.plain
+    assert sorted(path.name for path in (tmp_path / "pki").glob("*.crt")) == ["bob.crt", "ca.crt"]
+    assert staged(tmp_path / "pki") == []
+
+
+def test_a_long_command_shows_how_long_it_has_been_running(course: Pki, kcert: Kcert, tmp_path: Path) -> None:
+    openssl, go = tmp_path / "openssl", tmp_path / "go"
+    os.mkfifo(go)
+    openssl.write_text(f'#!/bin/sh\n[ "$1" = ecparam ] && cat {go}\nexec {program("openssl")} "$@"\n', encoding="utf-8")
+    openssl.chmod(0o755)
+
+    ended = on_terminal(
+        kcert, "client", "admin", "--openssl", str(openssl), prompt=rb"running: 1 s", keys=[lambda: go.write_text("")]
+    )
+
+    assert ended.status == 0
+    assert re.search(r"running: \d+ s\r\x1b\[K\x1b\[36m    -> admin.key", ended.text)
     assert (course.folder / "admin.crt").exists()
 
 
@@ -188,7 +252,7 @@ def test_q_stops_cleanly_and_says_how_to_go_on(course: Pki, kcert: Kcert) -> Non
     ended = kcert(*command, "--step", stdin="\nq\n")
 
     assert ended.status == 0
-    assert "Not made: jane. The same command goes on from here." in " ".join(ended.stdout.split())
+    assert "Not made: jane. The same command continues from here." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
     assert staged(course.folder) == []
     assert "made  jane" in kcert.done(*command, "--quiet").stdout
@@ -200,7 +264,7 @@ def test_step_without_a_terminal_ends_with_the_input(course: Pki, kcert: Kcert) 
     ended = kcert("client", "admin", "--step", stdin="\n\n")
 
     assert ended.status == 0
-    assert "Stopped. Not made: admin." in " ".join(ended.stdout.split())
+    assert "Not made: admin." in " ".join(ended.stdout.split())
     assert snapshot(course.folder) == before
 
 
@@ -225,14 +289,17 @@ def test_step_goes_with_nobody_who_does_not_wait(kcert: Kcert, other: list[str],
 
 @pytest.mark.parametrize(
     "variables",
-    [
-        {"LC_ALL": "C"},
-        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-        {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
-        {"PYTHONIOENCODING": "latin-1"},
-        {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
-        {"LC_ALL": "nonsense"},
-    ],
+    representatives(
+        [
+            {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+            {"PYTHONIOENCODING": "latin-1"},
+            {"LC_ALL": "C"},
+            {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
+            {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
+            {"LC_ALL": "nonsense"},
+        ],
+        lambda variables: "LC_ALL" in variables,
+    ),
     ids=str,
 )
 def test_a_locale_without_utf8_is_no_trouble(kcert: Kcert, variables: dict[str, str], tmp_path: Path) -> None:

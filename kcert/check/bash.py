@@ -36,6 +36,18 @@ def _escaped(found: re.Match[str]) -> str:
     return "".join(f"\\x{octet:02x}" for octet in octets)
 
 
+_NUL = re.compile(r"\$'(?:[^'\\]|\\.)*?\\x00")
+_CUT_OFF = (
+    "# A name in the certificate holds a NUL character. Arguments end at a NUL, so the command would give the new "
+    "certificate\n# another name. Request a new certificate for a name without it."
+)
+
+
+def without_nul(commands: str) -> str:
+    """Return *commands*, or the reason why there are none: an argument in them would hold a NUL, and end there."""
+    return _CUT_OFF if _NUL.search(commands) else commands
+
+
 def subject(parts: Iterable[tuple[str, str]]) -> str:
     """A name for ``-subj``, in which ``/`` and ``+`` would end a value."""
     escaped = [(kind, _ENDS_VALUE.sub(r"\\\1", value)) for kind, value in parts]

@@ -7,8 +7,10 @@ know the others from ``COMMANDS`` alone.
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -31,43 +33,49 @@ class Entry(NamedTuple):
     panel: str
 
 
+FORMATS = ("text", "json", "csv", "markdown", "html")
+"""What KCERT_FORMAT may be; a command without that format prints its default."""
+
 ROOM_FOR_TABLES = 120
 """Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
 
-_MAKE, _USE, _LOOK, _LEARN = "Make", "Use", "Look", "Learn"
+_MAKE, _USE, _LOOK, _LEARN, _HELP = "Make", "Use", "Look", "Learn", "Help"
 
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
-    "plan": Entry("plan", "Every certificate the cluster needs, and how each stands.", _LOOK),
-    "ca": Entry("issue:ca", "Make the certificate authority.", _MAKE),
-    "client": Entry("issue:client", "Make client certificates: admin, components, people.", _MAKE),
+    "plan": Entry("plan", "List every certificate that the cluster needs, and its state.", _LOOK),
+    "ca": Entry("issue:ca", "Make the CA certificates.", _MAKE),
+    "client": Entry("issue:client", "Make client certificates: admin, components, users.", _MAKE),
     "etcd": Entry("issue:etcd", "Make the certificates of etcd.", _MAKE),
     "apiserver": Entry("issue:apiserver", "Make the certificates of the API server.", _MAKE),
     "kubelet": Entry("issue:kubelet", "Make the certificates of the nodes.", _MAKE),
-    "service-account": Entry("issue:service_account", "Make the key pair that signs service accounts' tokens.", _MAKE),
+    "service-account": Entry("issue:service_account", "Make the key pair that signs service account tokens.", _MAKE),
     "all": Entry("issue:everything", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
-    "kubeconfig": Entry("kubeconfig", "Write kubeconfigs: who shows which certificate to which API server.", _USE),
+    "kubeconfig": Entry("kubeconfig", "Write kubeconfigs for users and components.", _USE),
     "flags": Entry("flags", "Print the options that each component needs, with the reason.", _USE),
-    "bundle": Entry("bundle", "Pack for each host just the files that it needs.", _USE),
-    "bootstrap": Entry("bootstrap", "Let nodes get their certificates from the cluster, with a token.", _MAKE),
+    "bundle": Entry("bundle", "Pack the files that each host needs.", _USE),
+    "bootstrap": Entry("bootstrap", "Let nodes request their certificates with a bootstrap token.", _MAKE),
     "encryption-config": Entry("encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
-    "export": Entry("export", "Hand the cluster's certificates over to cert-manager or Ansible.", _USE),
+    "export": Entry("export", "Export the certificates for cert-manager or Ansible.", _USE),
     "call": Entry("call", "Call the API with curl and a certificate.", _USE),
-    "renew": Entry("renew", "New dates for certificates; also new keys, and a new CA.", _MAKE),
-    "csr": Entry("csr", "The Certificates API, from a request to a signed certificate.", _MAKE),
-    "show": Entry("show", "One certificate, key, request, kubeconfig or server, field by field.", _LOOK),
-    "inventory": Entry("inventory", "All certificates of a cluster, as a table, a spreadsheet, a web page …", _LOOK),
-    "check": Entry("check", "What is wrong with them, why, and the commands that mend it.", _LOOK),
-    "logs": Entry("logs", "Find and show the log of a component, however the cluster is installed.", _LOOK),
+    "renew": Entry("renew", "Renew certificates, and rotate keys and CAs.", _MAKE),
+    "csr": Entry("csr", "Use the Certificates API, from a request to a signed certificate.", _MAKE),
+    "show": Entry("show", "Show a certificate, key, request, kubeconfig or server, field by field.", _LOOK),
+    "inventory": Entry("inventory", "List all certificates of a cluster, as a table, spreadsheet or web page.", _LOOK),
+    "check": Entry("check", "Check certificates, explain the problems and print the commands that fix them.", _LOOK),
+    "logs": Entry("logs", "Show the log of a component, with the command for this installation.", _LOOK),
     "diagnose": Entry(
         "diagnose",
-        "Explain log lines about TLS, certificates and access, with commands that verify and fix the cause.",
+        "Explain log lines about TLS, certificates and access, and print the fix.",
         _LOOK,
     ),
-    "history": Entry("history", "What was run here, and whether the record of it is untouched.", _LOOK),
-    "practice": Entry("practice", "Labs: repair what is broken, and be told whether it works.", _LEARN),
-    "explain": Entry("explain", "The lessons: every command, certificate and step, and why it is so.", _LEARN),
-    "doctor": Entry("doctor", "Which programs are here, and what works without the others.", _LOOK),
+    "history": Entry("history", "Show the commands that were run here, and verify the record.", _LOOK),
+    "practice": Entry("practice", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
+    "explain": Entry("explain", "Explain every command, certificate and step: the lessons.", _LEARN),
+    "doctor": Entry("doctor", "Check which programs are installed, and what works without the others.", _LOOK),
+    "completion": Entry("program:completion", "Print the script for completion in bash, zsh or fish.", _HELP),
+    "help": Entry("program:help_", "Show the help of kcert, or of a command.", _HELP),
+    "version": Entry("program:version", "Print the version.", _HELP),
 }
 
 _MAKING = (
@@ -77,20 +85,23 @@ _MAKING = (
     "export",
     "practice",
 )
-_OFF_IN_EXAM = ("check", "diagnose", "renew")
-"""Commands that would solve a task by themselves: the tasks of a sealed exam are for openssl."""
+_OFF_IN_EXAM = (
+    *("check", "diagnose", "renew", "plan", "kubeconfig"),
+    *("ca", "client", "etcd", "apiserver", "kubelet", "service-account", "all"),
+)
+"""Commands that would solve a task of a sealed exam. `kcert csr approve` stays: a lab has no cluster to approve in."""
 
 _READING = ("list", "show", "report")
 """Subcommands of those that make nothing."""
 
 
 def only_reads(words: Sequence[str]) -> bool:
-    """Whether a command line looks at what there is, and would leave nothing finished behind."""
+    """Return True for a command line that only reads."""
     return not set(words[:1]) & set(_MAKING) or bool(set(words[1:2]) & set(_READING))
 
 
 class _Commands(typer.core.TyperGroup):
-    """All commands by name and help; the one that runs is loaded."""
+    """The commands by name and help; only the command that runs is loaded."""
 
     def __init__(self, **settings: Any) -> None:
         settings["commands"] = {
@@ -100,8 +111,10 @@ class _Commands(typer.core.TyperGroup):
         super().__init__(**settings)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that *args* begin with, with all its options."""
+        """Return the command that *args* begin with, with all its options."""
         _refuse_empty_words(args)
+        if (wanted := os.environ.get("KCERT_FORMAT", "text")) not in FORMATS:
+            raise InputError(f"KCERT_FORMAT {wanted!a} is not a format: expected {', '.join(FORMATS)}.")
         name, command, rest = super().resolve_command(ctx, args)
         if name in _OFF_IN_EXAM:
             from kcert.practice import guard
@@ -111,7 +124,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 def _refuse_empty_words(words: list[str]) -> None:
-    """``--dir "$PKI"`` without a PKI would be the current folder, and keys would lie where nobody meant them to."""
+    """Raise InputError for an empty word: ``--dir "$PKI"`` with PKI unset would put keys into the current folder."""
     for before, word in zip(["", *words], words, strict=False):
         if word.startswith("--") and word.endswith("="):
             raise InputError(f"{word} has no value: is a variable not set?")
@@ -121,7 +134,7 @@ def _refuse_empty_words(words: list[str]) -> None:
 
 
 def load(name: str) -> Any:
-    """The command *name* with all its options, as typer runs it.
+    """Return the command *name* with all its options, as typer runs it.
 
     Its module holds its function, or, for a command with subcommands, a ``typer.Typer`` ``app``.
     """
@@ -136,13 +149,62 @@ def load(name: str) -> Any:
         app.command(name, help=function.__doc__)(function)
     command: Any = typer.main.get_command(app)
     command.name = name
+    leaves = list(getattr(command, "commands", {"": command}).values())
     if shutil.get_terminal_size().columns < ROOM_FOR_TABLES:
-        for one in getattr(command, "commands", {"": command}).values():
-            one.rich_markup_mode = None
+        # typer's plain help would break names like kube-controller-manager at their hyphens.
+        textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
+        for subcommand in leaves:
+            subcommand.rich_markup_mode = None
+    for subcommand in leaves:
+        _complete_format(subcommand, schema(name, "" if subcommand is command else subcommand.name))
     return command
 
 
-app = typer.Typer(name="kcert", cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+def schema(name: str, subcommand: str = "") -> str:
+    """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
+    issues = COMMANDS[name].module.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    if name == "practice":
+        return f"practice-{subcommand}"
+    return "issue" if issues else "diagnose" if name == "logs" else name
+
+
+def _complete_format(command: Any, schema: str) -> None:
+    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` where it has that format."""
+    option = next((one for one in command.params if one.name == "format"), None)
+    if option is None:
+        return
+    choices = option.type.choices
+    wanted = os.environ.get("KCERT_FORMAT", "")
+    if wanted in choices:
+        option.default = wanted
+    if "json" not in choices:
+        return
+    command.params.insert(
+        command.params.index(option) + 1,
+        typer.core.TyperOption(
+            param_decls=["--json"],
+            is_flag=True,
+            default=False,
+            help=f"Print JSON, as --format json does (kcert/schemas/{schema}.json).",
+        ),
+    )
+    run_command = command.callback
+
+    def with_json(json: bool, **given: Any) -> Any:
+        if json and given["format"] not in {"json", option.default}:
+            raise InputError(f"--json cannot be combined with --format {given['format']}.")
+        return run_command(**given | ({"format": "json"} if json else {}))
+
+    command.callback = with_json
+
+
+app = typer.Typer(
+    name="kcert",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _version(value: bool) -> None:
@@ -152,18 +214,18 @@ def _version(value: bool) -> None:
 
 
 @app.callback(
-    epilog="Run `kcert all` in an empty folder to see it work; `kcert COMMAND --help` tells each command's options."
+    epilog="Run `kcert all` in an empty folder to see it work; `kcert COMMAND --help` lists the options of a command."
 )
 def _kcert(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The TLS certificates of a Kubernetes cluster: made, explained, inspected and repaired with openssl, out loud."""
+    """Make, explain, inspect and fix the TLS certificates of a Kubernetes cluster, showing every openssl command."""
 
 
 def run() -> int:
-    """Run the command line that kcert was started with; its exit status."""
+    """Run the command line that kcert was started with, and return the exit status."""
     warning_listeners[:] = [warning]
     try:
         status = typer.main.get_command(app)(prog_name="kcert", standalone_mode=False)
@@ -175,7 +237,7 @@ def run() -> int:
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"
-        hint = f"`{path} --help` tells what it takes."
+        hint = f"`{path} --help` lists what it accepts."
         if path == "kcert" and (meant := _in_order(sys.argv[1:])):
             hint = f"Options come after the command: `{meant}`."
         raise InputError(f"{sentence(error.format_message())} {hint}") from None
@@ -183,7 +245,7 @@ def run() -> int:
 
 
 def _in_order(words: list[str]) -> str:
-    """The command line that was meant where options stand before the command that knows them; nothing if none does."""
+    """Return the corrected command line where options precede the command that accepts them; "" if none does."""
     from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""

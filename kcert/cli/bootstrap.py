@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import DryRun, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -15,17 +15,15 @@ from kcert.errors import InputError
 def command(
     looking: ReadOptions,
     *,
-    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Set how long a new token is valid.")] = "24h",
+    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Make a new token valid for this long.")] = "24h",
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Explain each step, and show the manifests.")] = True,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print one line for each file, and nothing else.")
-    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the token, the RBAC and the kubeconfig with which nodes get their certificates from the cluster."""
+    """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
     from kcert.kubernetes import bootstrap
     from kcert.ui.bootstrap import BootstrapReporter

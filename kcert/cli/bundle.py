@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.flags import KubernetesVersion
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -18,14 +18,19 @@ def command(
     looking: ReadOptions,
     *,
     hosts: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]...", help="Pack for these hosts; without a name, for all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=completion.hosts
+        ),
     ] = None,
-    scp: Annotated[bool, typer.Option("--scp", help="Pack nothing; print the commands that copy the files.")] = False,
+    scp: Annotated[
+        bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")
+    ] = False,
     certificates_only: Annotated[
         bool,
         typer.Option(
             "--certificates-only",
-            help="Leave out units, manifests and configuration, after a renewal for example.",
+            help="Leave out units, manifests and configuration files, for example after a renewal.",
         ),
     ] = False,
     output: Annotated[
@@ -34,14 +39,16 @@ def command(
             "--output",
             "-o",
             metavar="PATH",
-            help="Write to this folder, or one archive to this file; - is standard output.",
+            help="Write the archives to this folder, or a single archive to this file; - is standard output.",
             show_default="bundles/HOST.tar.gz",
         ),
     ] = None,
     kubernetes_version: KubernetesVersion = None,
-    explain: Annotated[bool, typer.Option(help="Explain what each file is for.")] = True,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
-    """Pack for each host one archive with just the files that it needs, where they go, and their modes."""
+    """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
     from kcert.kubernetes import bundles
     from kcert.ui import bundle, flags
@@ -55,8 +62,15 @@ def command(
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
         bundle.show_commands(folder, made)
-    elif output is not None and str(output) == "-":
+        return
+    if output is not None and str(output) == "-":
         bundle.stream(made)
+        return
+    written = bundles.pack(made, output)
+    if format == "json":
+        bundle.as_json(made, written)
+    elif quiet:
+        bundle.paths(written)
     else:
-        bundle.show(folder, made, bundles.pack(made, output), explain=explain)
+        bundle.show(folder, made, written, explain=explain)
     flags.warn_of_release(release)

@@ -6,26 +6,32 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli import completion, context
+from kcert.cli.options import Explain, Quiet, ReadOptions, takes
 
 
 @takes(ReadOptions)
 def command(
     looking: ReadOptions,
     *,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="What to read: /version, /api/v1/namespaces …")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
     name: Annotated[
-        str, typer.Option("--as", metavar="NAME", help="Whose certificate to show: admin, a component, a node, a user.")
+        str,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Present the certificate of admin, a component, a node or a user.",
+            autocompletion=completion.clients,
+        ),
     ],
     server: Annotated[
         str | None,
-        typer.Option("--server", metavar="URL", help="The server to call.", show_default="as in NAME's kubeconfig"),
+        typer.Option("--server", metavar="URL", help="Call this server.", show_default="as in NAME's kubeconfig"),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Say what happens.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer, and nothing else.")] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
 ) -> None:
-    """Call the API with curl and a certificate, and explain what went wrong, if anything did.
+    """Call the API with curl and a certificate, and explain a failure.
 
     Status 1: the server answered, but not with what was asked for (401, 403, 404 …). Status 3: no answer came.
     """

@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
+    WHERE_HELP,
     ConfigFile,
     Folder,
+    Force,
+    Output,
     Program,
 )
 
@@ -22,38 +26,47 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, HOST:PORT of running servers, or - for the output of kubectl get -o yaml; without "
-            "any, where clusters keep such things, and where they keep none, the PKI folder.",
+            help=WHERE_HELP,
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option("--root", metavar="FOLDER", help="A folder that stands for /: a copy of another machine."),
+        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
     ] = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "short", "json", "markdown", "html"], typer.Option("--format", help="How to print it.")
+    format: Annotated[
+        Literal["text", "short", "json", "markdown", "html"],
+        typer.Option("--format", help="Print the findings in this format."),
     ] = "text",
+    output: Output = None,
+    force: Force = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings too.")] = False,
     expiring_in: Annotated[
         str,
-        typer.Option("--expiring-in", metavar="TIME", help="What ends within 30d, 8w … is expiring-soon."),
+        typer.Option(
+            "--expiring-in", metavar="TIME", help="Report what expires within this time: 30, 30d, 8w, 12h, 1y."
+        ),
     ] = "30d",
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="RULE", help="Judge by this rule alone; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=completion.rules
+        ),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option("--skip", metavar="RULE", help="Leave this rule out; may be repeated.")
+        list[str] | None,
+        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=completion.rules),
     ] = None,
-    dir: Folder = DEFAULT_FOLDER,  # noqa: A002 - the option's name
+    dir: Folder = DEFAULT_FOLDER,
     config: ConfigFile = None,
     openssl: Program = "openssl",
 ) -> None:
-    """Judge certificates: what is wrong, why, and the commands that mend it. Nothing is changed."""
+    """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
     from kcert.check.checking import chosen, judge, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
     from kcert.ui import check
+    from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
     planned = {}
@@ -72,5 +85,6 @@ def command(
         openssl=program.openssl(openssl),
         otherwise=dir,
     )
-    check.show(judgement, format, looked_around=not where)
+    with written_to(output, force=force):
+        check.show(judgement, format, looked_around=not where)
     raise typer.Exit(check.status(judgement, strict=strict))

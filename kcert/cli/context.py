@@ -76,11 +76,17 @@ def folder_option(folder: Path, config: Path | None) -> str:
 
 def issue_context(options: IssueOptions, command: str, described: Cluster, specs: tuple[Certificate, ...]) -> Context:
     """Return the context of ``kcert COMMAND``, which issues certificates; raises InputError for options that clash."""
-    if options.step and (options.quiet or options.dry_run or (options.jobs or 1) > 1):
-        other = "--quiet" if options.quiet else "--dry-run" if options.dry_run else "--jobs"
-        raise InputError(f"--step waits before each command, which {other} does not go with: leave one of them out.")
-    if options.quiet and options.dry_run:
-        raise InputError("--dry-run prints a script, and --quiet nothing: leave one of them out.")
+    modes = {
+        "--step": options.step,
+        "--dry-run": options.dry_run,
+        "--quiet": options.quiet,
+        "--format json": options.format == "json",
+    }
+    chosen = [name for name, is_set in modes.items() if is_set]
+    if chosen[1:] and chosen != ["--quiet", "--format json"]:
+        raise InputError(f"{chosen[0]} cannot be combined with {chosen[1]}.")
+    if options.step and (options.jobs or 1) > 1:
+        raise InputError("--step cannot be combined with --jobs: it waits before each command.")
     require_folder_path(options.dir)
     return Context(
         cluster=described,
@@ -93,7 +99,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         ca_dir=options.ca_dir,
         root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
         jobs=options.processes,
-        parallel=options.quiet,
+        parallel=options.terse,
         passphrases=_passphrases(options),
         reporter=_reporter(options),
     )
@@ -105,10 +111,10 @@ def _reporter(options: IssueOptions) -> Reporter:
 
         parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))
-    if options.quiet:
-        from kcert.ui.quiet import Quiet
+    if options.terse:
+        from kcert.ui import quiet
 
-        return Quiet()
+        return quiet.Json() if options.format == "json" else quiet.Quiet()
     from kcert.ui.lesson import Lesson
 
     return Lesson(explain=options.explain, step=options.step)

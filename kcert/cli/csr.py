@@ -11,7 +11,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.csr_options import (
     SIGNER_HELP,
     ClusterOptions,
@@ -19,15 +19,15 @@ from kcert.cli.csr_options import (
     File,
     MaybeName,
     MaybeSigner,
+    NewName,
     Output,
-    Quiet,
     RequestOptions,
     checked_name,
     cluster_of,
     require_no_name,
     suggesting_file,
 )
-from kcert.cli.options import IssueOptions, ReadOptions, Signing, takes
+from kcert.cli.options import Explain, IssueOptions, Quiet, ReadOptions, Signing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
@@ -46,7 +46,14 @@ app = typer.Typer(
 def new(
     options: IssueOptions,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name the user, node or component that asks.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name the user, node or component that requests the certificate.",
+            autocompletion=completion.clients,
+        ),
+    ],
     groups: Annotated[
         list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
     ] = None,
@@ -54,7 +61,9 @@ def new(
         list[str] | None,
         typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
     ] = None,
-    signer: Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP)] = "kube-apiserver-client",
+    signer: Annotated[
+        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
+    ] = "kube-apiserver-client",
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
@@ -69,7 +78,7 @@ def new(
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
     result = context.run(ctx, (certificate,))
-    if result and not result.stopped and not options.quiet:
+    if result and not result.stopped and not options.terse:
         from kcert.ui import csr
 
         csr.asked(certificate, ctx.folder_option)
@@ -80,9 +89,7 @@ def new(
 def manifest(
     options: ReadOptions,
     *,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
-    ],
+    name: NewName,
     signer: MaybeSigner = None,
     usages: Annotated[
         list[str] | None,
@@ -97,7 +104,7 @@ def manifest(
         str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
     ] = None,
     output: Output = None,
-    explain: Annotated[bool, typer.Option(help="Explain each step.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
     """Write the CertificateSigningRequest of a request: NAME-csr.yaml in the PKI folder."""
@@ -179,7 +186,7 @@ def show(
         Path | None,
         typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print text or JSON.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print text or JSON.")] = "text",
 ) -> None:
     """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
@@ -275,6 +282,7 @@ def sign(
         str | None,
         typer.Option(
             "--as",
+            autocompletion=completion.certificates,
             metavar="NAME",
             help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
             show_default="as the request's file is called",
@@ -284,7 +292,7 @@ def sign(
         str,
         typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does."),
     ] = "365d",
-    explain: Annotated[bool, typer.Option(help="Explain each step.")] = True,
+    explain: Explain = True,
     quiet: Quiet = False,
 ) -> None:
     """Sign a manifest as kube-controller-manager would, or a request as kcert.yaml describes the certificate.
@@ -326,9 +334,7 @@ def sign(
 def fetch(
     options: FetchOptions,
     *,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
-    ],
+    name: NewName,
     file: File = None,
     wait: Annotated[
         str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
@@ -349,7 +355,7 @@ def fetch(
     program = openssl(options.openssl)
     cluster = context.cluster(options.config)
     if file is not None and wait is not None:
-        raise InputError("--wait asks a cluster again and again; a file of --file is read once.")
+        raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer), by_root=brought)
     (certificate,) = detect_files(options.dir, (certificate,)) if certificate.kind is Kind.CA else (certificate,)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 NewName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name the user, node or component, as for `kcert csr new`.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="Name the user, node or component, as for `kcert csr new`.",
+        autocompletion=completion.certificates,
+    ),
 ]
 MaybeName = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="Name the object, as `kcert csr list` shows it.")
@@ -36,14 +42,16 @@ Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 SIGNER_HELP = (
     "Choose the signer: kube-apiserver-client for a user, kubelet-serving for a kubelet as a server, as a client "
     "kube-apiserver-client-kubelet, or another by its full name."
 )
 
 MaybeSigner = Annotated[
-    str | None, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, show_default="by the subject")
+    str | None,
+    typer.Option(
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+    ),
 ]
 
 
@@ -86,7 +94,7 @@ def checked_name(name: str | None, verb: str = "") -> str:
         raise InputError("name the object in the cluster, or a manifest with --file FILE.")
     if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
         option = f"kcert csr {verb} --file {quote(name)}"
-        raise InputError(f"{name!a} is a file, and a name is looked for in a cluster: `{option}`.")
+        raise InputError(f"{name!a} is a file, but a name is looked up in a cluster. For the file, run `{option}`.")
     if why := object_name(name):
         raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}.")
     return name

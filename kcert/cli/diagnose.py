@@ -40,7 +40,7 @@ def command(
         str,
         typer.Argument(
             metavar="[FILE|LINE|-]",
-            help="Read this log file, this line in quotation marks, or standard input (-).",
+            help="Read this log, or explain this line of a log, in quotes; - is standard input.",
         ),
     ] = "-",
     *,
@@ -53,9 +53,11 @@ def command(
             autocompletion=_complete_kinds,
         ),
     ] = "",
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print as text or JSON.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
+    ] = "text",
 ) -> None:
-    """Explain log lines about TLS, certificates and access, with commands that verify and fix the cause."""
+    """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
     import contextlib
     import sys
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import DryRun, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
 from kcert.errors import InputError
 
 
@@ -17,28 +17,27 @@ def command(
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
-        typer.Option(
-            "--provider", help="Encrypt with this cipher, in a new file.", show_default="aescbc, as the books"
-        ),
+        typer.Option("--provider", help="Use this cipher in a new file.", show_default="aescbc"),
     ] = None,
     rotate: Annotated[
-        bool, typer.Option("--rotate", help="Replace the key, a step at a time: add a new one, then make it first.")
+        bool,
+        typer.Option(
+            "--rotate", help="Rotate the key in two steps: the first run adds a new key, the second puts it first."
+        ),
     ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Remove the old key, after all Secrets were rewritten.")
+        bool, typer.Option("--finish", help="Remove the old key, after all Secrets have been rewritten.")
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Explain each step, and what comes next.")] = True,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print one line for the file, and nothing else.")
-    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write the configuration with which the API server encrypts Secrets in etcd, or rotate its key."""
+    """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
     from kcert.ui.encryption import EncryptionReporter
 
     if rotate and finish:
-        raise InputError("--rotate cannot be combined with --finish: the steps of a rotation are taken one by one.")
+        raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
     if provider and (rotate or finish):
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
     if quiet and dry_run:

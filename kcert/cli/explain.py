@@ -10,6 +10,8 @@ import typer
 from kcert.cli.options import Force
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kcert.lessons import Lesson
     from kcert.ui.report import Target
 
@@ -27,37 +29,43 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[TOPIC]...",
-            help="Topics, chapters, or words to search for. Without any: the list of topics.",
+            help="Explain these topics or chapters, or search for a word. Default: list all topics.",
             autocompletion=_topics,
         ),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", "-s", metavar="WORDS", help="List the lessons that contain these words.")
     ] = None,
-    all: Annotated[bool, typer.Option("--all", help="Every lesson, in the order of a course.")] = False,  # noqa: A002 - the option's name
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "markdown", "html"], typer.Option("--format", help="How to print it.")
+    all: Annotated[bool, typer.Option("--all", help="Print every lesson, in the order of a course.")] = False,
+    format: Annotated[
+        Literal["text", "markdown", "html"], typer.Option("--format", help="Print the lessons in this format.")
     ] = "text",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is the screen.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
     ] = None,
     force: Force = False,
     own: Annotated[
         Path | None,
         typer.Option(
-            "--lessons", envvar="KCERT_LESSONS", metavar="FOLDER", help="Lessons in other words, which come first."
+            "--lessons",
+            envvar="KCERT_LESSONS",
+            metavar="FOLDER",
+            help="Use the lessons in this folder before the built-in ones.",
         ),
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option("--export", metavar="FOLDER", help="Write all lessons into a new folder."),
+        typer.Option(
+            "--export", metavar="FOLDER", help="Write all lessons into a new folder, to edit or translate them."
+        ),
     ] = None,
 ) -> None:
-    """Print the lessons: every command, certificate, step and rule, with the reason for it."""
+    """Print the lessons on every command, certificate, step and rule."""
     import os
 
     from kcert import lessons
     from kcert.errors import InputError
+    from kcert.practice import guard
     from kcert.ui import explain
     from kcert.ui.report import Target
 
@@ -66,7 +74,10 @@ def command(
         raise InputError(f"{chosen[0]} cannot be combined with {chosen[1]}.")
     if own is not None:
         os.environ[lessons.VARIABLE] = str(own)
+        _check_own()
     target = None if output is None or str(output) == "-" else Target(output, force)
+    if all or export is not None:
+        guard.refuse_if_running("explain --all" if all else "explain --export")
     if export is not None:
         explain.show_exported(export, lessons.export(export))
     elif search is not None:
@@ -79,31 +90,53 @@ def command(
         explain.show_topics(lessons.by_chapter(), format, target)
 
 
+def _check_own() -> None:
+    """Raise InputError for the first lesson, or text of a lab, in KCERT_LESSONS that is not right."""
+    from datetime import datetime, timezone
+
+    from kcert import lessons
+    from kcert.practice import lab_text, labs, session
+
+    lessons.check_own()
+    for name in labs.NAMES:
+        if lessons.file_of(f"labs/{name}.md").parent != lab_text.FOLDER:
+            scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
+            lab_text.words(name).filled(scenario.values)
+
+
 def _show(topics: list[str], form: str, target: Target | None) -> None:
     """Show the lessons of topics and chapters; a single word that is neither is searched for."""
     from kcert import lessons
-    from kcert.practice import guard, labs
     from kcert.ui import explain
 
-    for topic in topics:
-        if topic in labs.NAMES:
-            guard.refuse_if_running(f"explain {topic}")
     known = lessons.topics()
     is_word = len(topics) == 1 and topics[0] not in known and not lessons.chapter(topics[0])
     if is_word and (results := lessons.search(topics[0])):
-        explain.show_found(topics[0], results, form, target)
+        explain.show_found(topics[0], _allowed(results, topics[0]), form, target)
         return
-    found: list[Lesson] = []
+    chosen: list[Lesson] = []
     for topic in topics:
-        found += (topic not in known and lessons.chapter(topic)) or (lessons.lesson(topic),)
-    explain.show(found, form, target)
+        chosen += (topic not in known and lessons.chapter(topic)) or (lessons.lesson(topic),)
+    explain.show(_allowed(chosen, topics[0]), form, target)
 
 
-def _searched(words: str) -> tuple[Lesson, ...]:
+def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
+    """Return *chosen*, without the lessons of labs during a sealed exam; raises InputError if none is left."""
+    from kcert.practice import guard, labs
+
+    others = [lesson for lesson in chosen if lesson.topic not in labs.NAMES]
+    if len(others) == len(chosen) or not guard.running():
+        return chosen
+    if not others:
+        guard.refuse_if_running(f"explain {topic}")
+    return others
+
+
+def _searched(words: str) -> Sequence[Lesson]:
     """Return the lessons with *words*; raises InputError where there is none."""
     from kcert import lessons
     from kcert.errors import InputError
 
-    if found := lessons.search(words):
-        return found
+    if results := lessons.search(words):
+        return _allowed(results, f"--search {words}")
     raise InputError(f"no lesson contains {words!a}. `kcert explain` lists all topics.")

@@ -9,12 +9,12 @@ import typer
 import typer.core
 
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError, did_you_mean
 
 
 class _Targets(typer.core.TyperGroup):
-    """The targets; an unknown one is answered with those that there are."""
+    """The targets; the error for an unknown one lists them."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command of the target that *args* begin with; InputError for an unknown target."""
@@ -29,11 +29,8 @@ app = typer.Typer(
     cls=_Targets,
     add_completion=False,
     no_args_is_help=True,
-    help="Export the cluster's certificates to cert-manager or to Ansible.",
+    help="Export the cluster's certificates for cert-manager, which renews them in the cluster, or for Ansible.",
 )
-
-Explain = Annotated[bool, typer.Option(help="Explain what is included, what is not, and why.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the path of each file that is written, no more.")]
 
 
 @app.command("cert-manager")
@@ -42,23 +39,27 @@ def cert_manager(
     looking: ReadOptions,
     *,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NAME", help="Put everything into this namespace.")
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="Put every object into this namespace.")
     ] = "cluster-pki",
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             metavar="NAME",
-            help="Start the objects' names with this.",
+            help="Start the names of the objects with this prefix.",
             show_default="cluster in kcert.yaml",
         ),
     ] = None,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Include what components read from their host's disk, not from Secrets."),
+        typer.Option(
+            "--all",
+            help="Include certificates that components read from the host's disk, which a Secret does not reach.",
+        ),
     ] = False,
     secret: Annotated[
-        bool, typer.Option(help="Include the CAs' keys as Secrets; without them the file can go into a repository.")
+        bool,
+        typer.Option(help="Include the CA keys as Secrets. Without them, the file can be committed to a repository."),
     ] = True,
     output: Annotated[
         Path | None,
@@ -72,8 +73,9 @@ def cert_manager(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
-    """Write each CA as a Secret with an Issuer, and a Certificate for each that cert-manager can manage."""
+    """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export.target import put_file
     from kcert.ui import export
@@ -84,8 +86,8 @@ def cert_manager(
         export.stream(made)
         return
     written = put_file(made, output)
-    if quiet:
-        export.paths((written,))
+    if quiet or format == "json":
+        export.paths((written,), format)
         return
     export.show(made, (written,), explain=explain)
     export.apply(written.path, namespace, secret=secret)
@@ -102,25 +104,26 @@ def ansible(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write to this folder.",
+            help="Write the files to this folder.",
             show_default="export/ansible",
         ),
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
-    """Write an inventory of the hosts, a play that installs each host's bundle, and the bundles."""
+    """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes.export import ansible as target
     from kcert.kubernetes.export.target import put_folder
     from kcert.ui import export
 
     if output is not None and str(output) == "-":
-        raise InputError("--output -: an inventory, a play and bundles are several files. Name a folder.")
+        raise InputError("--output - is not accepted: the export consists of several files. Name a folder.")
     folder = context.folder(looking)
     made = target.export(folder)
     place, written = put_folder(made, output)
-    if quiet:
-        export.paths(written)
+    if quiet or format == "json":
+        export.paths(written, format)
         return
     export.show(made, written, explain=explain)
     export.play(place, folder, target.signs_with(folder))

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli import completion, context
+from kcert.cli.options import Explain, Force, Output, ReadOptions, takes
 from kcert.config import STABLE
 
 KubernetesVersion = Annotated[
@@ -29,43 +29,54 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT",
-            help="Choose kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet or etcd.",
+            help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            autocompletion=completion.components,
         ),
     ],
-    host: Annotated[str | None, typer.Option("--host", metavar="NAME", help="Choose the host that it runs on.")] = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["flags", "systemd", "manifest", "config"] | None,
+    host: Annotated[
+        str | None,
         typer.Option(
-            "--format",
-            help="Print bare arguments, a systemd unit, a static pod's manifest, or the configuration file.",
-            show_default="each option with its reason",
+            "--host", metavar="NAME", help="Print the options for this host.", autocompletion=completion.hosts
         ),
     ] = None,
+    format: Annotated[
+        Literal["text", "flags", "systemd", "manifest", "config", "json"],
+        typer.Option(
+            "--format",
+            help="Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
+        ),
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
     kubernetes_version: KubernetesVersion = None,
     path_prefix: Annotated[
         str | None,
         typer.Option(
             "--path-prefix",
             metavar="FOLDER",
-            help="Use the file names of the PKI folder, below FOLDER (the PKI folder itself, for example).",
-            show_default="where they go on a host",
+            help="Use the paths of the PKI folder, below FOLDER (for example the PKI folder itself).",
+            show_default="the paths on the host",
         ),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Explain each option.")] = True,
+    explain: Explain = True,
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.adopt import require_described
     from kcert.kubernetes import placement
     from kcert.ui import flags
+    from kcert.ui.report import written_to
 
     cluster = context.cluster(looking.config)
     require_described(cluster, looking.dir)
     state = placement.folder_state(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
-    if format:
-        flags.print_form(instance, format)
-    else:
-        flags.show(instance, explain=explain)
+    with written_to(output, force=force):
+        if format == "text":
+            flags.show(instance, explain=explain)
+        elif format == "json":
+            flags.as_json(instance)
+        else:
+            flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
     unfit = placement.unfit(looking.dir, instance)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kcert.cli.context import cluster, signing_context
-from kcert.cli.options import Signing, takes
+from kcert.cli.options import Force, Output, Signing, takes
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,32 +17,37 @@ if TYPE_CHECKING:
 @takes(Signing)
 def command(  # noqa: PLR0917 - options, by name alone
     looking: Signing,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["table", "sh", "markdown", "html", "json"], typer.Option("--format", help="How to print it.")
-    ] = "table",
+    format: Annotated[
+        Literal["text", "table", "sh", "markdown", "html", "json"],
+        typer.Option("--format", help="Print the history in this format."),
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check that nothing in the record was changed; status 1 if it was.")
+        bool, typer.Option("--verify", help="Verify that the record was not changed; status 1 if it was.")
     ] = False,
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="HASH", help="With --verify: all up to this hash, which --head printed, has to be there."
+            "--since", metavar="HASH", help="Require, with --verify, all records up to this hash, which --head printed."
         ),
     ] = None,
     head: Annotated[
-        bool, typer.Option("--head", help="Print the hash of the last record, to be kept elsewhere.")
+        bool, typer.Option("--head", help="Print the hash of the last record, to be stored on another machine.")
     ] = False,
     sign: Annotated[
-        bool, typer.Option("--sign", help="Sign that hash with the CA's key; --verify checks the signature.")
+        bool,
+        typer.Option("--sign", help="Sign the hash of the last record with the CA key; --verify checks the signature."),
     ] = False,
 ) -> None:
-    """What was run in a PKI folder, command by command."""
+    """Show the commands that were run in a PKI folder."""
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
+    from kcert.ui.report import written_to
 
     if since is not None and not verify:
-        raise InputError("--since goes with --verify.")
+        raise InputError("--since needs --verify.")
     if verify + head + sign > 1:
         raise InputError("--verify, --head and --sign cannot be combined.")
     if sign:
@@ -54,7 +59,8 @@ def command(  # noqa: PLR0917 - options, by name alone
     elif head:
         history.print_head(store.head(looking.dir / OWN_FOLDER))
     else:
-        history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
+        with written_to(output, force=force):
+            history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
 
 
 def _verify(looking: Signing, since: str | None) -> None:

@@ -7,42 +7,49 @@ from typing import Annotated
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli.options import DEFAULT_FILE
 
 
 def command(
     *,
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.", metavar="FILE")] = DEFAULT_FILE,
+    config: Annotated[Path, typer.Option("--config", "-c", help="Write to this file.", metavar="FILE")] = DEFAULT_FILE,
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Describe the PKI that is in this folder."),
     ] = None,
     profile: Annotated[
-        str, typer.Option("--profile", help="course, hardway, kelsey or kubeadm.", metavar="NAME")
+        str,
+        typer.Option(
+            "--profile",
+            help="Use the file names and subjects of course, hardway, kelsey or kubeadm.",
+            metavar="NAME",
+            autocompletion=completion.profiles,
+        ),
     ] = "course",
     control_plane: Annotated[
         list[str] | None,
-        typer.Option("--control-plane", metavar="NAME=IP", help="A control-plane host. May be given several times."),
+        typer.Option("--control-plane", metavar="NAME=IP", help="Add a control-plane host; repeatable."),
     ] = None,
-    node: Annotated[
-        list[str] | None, typer.Option("--node", metavar="NAME=IP", help="A node. May be given several times.")
-    ] = None,
+    node: Annotated[list[str] | None, typer.Option("--node", metavar="NAME=IP", help="Add a node; repeatable.")] = None,
     load_balancer: Annotated[
         str | None,
-        typer.Option("--load-balancer", metavar="NAME=IP", help="Where clients reach the API server of several hosts."),
+        typer.Option(
+            "--load-balancer", metavar="NAME=IP", help="Set the load balancer in front of several API servers."
+        ),
     ] = None,
     service_cidr: Annotated[
         list[str] | None,
-        typer.Option("--service-cidr", metavar="CIDR", help="The addresses of services; twice for dual stack."),
+        typer.Option("--service-cidr", metavar="CIDR", help="Set the IP addresses of Services; twice for dual stack."),
     ] = None,
     kubernetes_version: Annotated[
-        str | None, typer.Option("--kubernetes-version", metavar="1.X", help="The release of Kubernetes.")
+        str | None, typer.Option("--kubernetes-version", metavar="1.X", help="Set the release of Kubernetes.")
     ] = None,
     fix_known_issues: Annotated[
-        bool, typer.Option("--fix-known-issues", help="Correct the mistakes of the book that the profile follows.")
+        bool, typer.Option("--fix-known-issues", help="Fix the known mistakes of the guide that the profile follows.")
     ] = False,
 ) -> None:
-    """Write a commented kcert.yaml, which describes an example cluster or the machines given; never replace one."""
+    """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
     from kcert import profiles
     from kcert.config import version
     from kcert.ui import messages
@@ -60,7 +67,7 @@ def command(
 
 
 def _describe(config: Path, source: Path) -> None:
-    """Write the kcert.yaml that describes the PKI folder *source*, and say how well it fits."""
+    """Write the kcert.yaml that describes the PKI folder *source*, and report how well it fits."""
     from kcert import profiles
     from kcert.config import example
     from kcert.issue.describe import describe

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.options import DEFAULT_FOLDER, Folder, Force, Program
+from kcert.cli.options import DEFAULT_FOLDER, WHERE_HELP, Folder, Force, Program
 
 
 def command(
@@ -16,34 +16,41 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[WHERE]...",
-            help="Files, folders, HOST:PORT of running servers, or - for the output of kubectl get -o yaml; without "
-            "any, where clusters keep such things, and where they keep none, the PKI folder.",
+            help=WHERE_HELP,
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option("--root", metavar="FOLDER", help="A folder that stands for /: a copy of another machine."),
+        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
     ] = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid"],
-        typer.Option("--format", help="How to write it."),
-    ] = "table",
+    format: Annotated[
+        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
+        ),
+    ] = "text",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; - is the screen.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
     ] = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
-        typer.Option("--sort", help="What to sort by.", show_default="the order in which they are found"),
+        typer.Option("--sort", help="Sort by this field.", show_default="the order of discovery"),
     ] = None,
     expiring_in: Annotated[
         str | None,
-        typer.Option("--expiring-in", metavar="TIME", help="Only what ends within 30d, 8w …, or has ended."),
+        typer.Option(
+            "--expiring-in",
+            metavar="TIME",
+            help="List only what has expired or expires within this time: 30, 30d, 8w, 12h, 1y.",
+        ),
     ] = None,
-    dir: Folder = DEFAULT_FOLDER,  # noqa: A002 - the option's name
+    dir: Folder = DEFAULT_FOLDER,
     openssl: Program = "openssl",
 ) -> None:
-    """All certificates of a cluster: whose they are, what they say, how long they last."""
+    """List all certificates of a cluster: the owner, the names and the expiry of each."""
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey

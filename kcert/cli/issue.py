@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind, Role
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Chapter, MakingAuthorities, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @takes(MakingAuthorities)
 def ca(options: MakingAuthorities) -> None:
-    """Make the certificate authority, which everyone in the cluster trusts."""
+    """Make the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
 
@@ -37,19 +37,22 @@ def client(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="admin, kube-scheduler, kube-controller-manager, kube-proxy, or anybody else; without a name, "
-            "all clients that the cluster needs.",
+            help="Make the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
+            "user. Default: all clients that the cluster needs.",
+            autocompletion=completion.clients,
         ),
     ] = None,
     groups: Annotated[
         list[str] | None,
-        typer.Option("--group", "-g", metavar="GROUP", help="A group of the user (an O of the subject); repeatable."),
+        typer.Option(
+            "--group", "-g", metavar="GROUP", help="Add the user to this group (an O of the subject); repeatable."
+        ),
     ] = None,
     replace_groups: Annotated[
         bool, typer.Option("--replace", help="Replace the certificate of a user who is in other groups.")
     ] = False,
 ) -> None:
-    """Make client certificates: for the components by their names, for people with their groups."""
+    """Make client certificates for components and users."""
     from kcert.issue.adopt import unmanaged_users
 
     cluster = context.cluster(options.config)
@@ -65,7 +68,7 @@ def client(
     def replaces(name: str, groups: tuple[str, ...]) -> bool:
         listed = ", ".join(groups) or "no group"
         question = f"{name} has a certificate already, in {listed}. Replace it by one in {', '.join(wanted_groups)}?"
-        if replace_groups or (sys.stdin.isatty() and not options.quiet and typer.confirm(question)):
+        if replace_groups or (sys.stdin.isatty() and not options.terse and typer.confirm(question)):
             replaced.append(name)
             return True
         return False
@@ -83,20 +86,27 @@ def client(
 
 @takes(Chapter)
 def etcd(options: Chapter) -> None:
-    """Make the certificates of etcd: its server's, and its peers' where it has several members."""
+    """Make the certificates of etcd: the serving certificate, and the peer certificates of several members."""
     _issue_chapter(options, "etcd")
 
 
 @takes(Chapter)
 def apiserver(options: Chapter) -> None:
-    """Make the API server's own certificate, and those with which it dials etcd and the kubelets."""
+    """Make the API server's serving certificate, and its client certificates for etcd and the kubelets."""
     _issue_chapter(options, "apiserver")
 
 
 @takes(Chapter)
 def kubelet(
     options: Chapter,
-    nodes: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", help="The nodes; without any, all.")] = None,
+    nodes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NODE]...",
+            help="Make the certificates of these nodes. Default: all nodes.",
+            autocompletion=completion.nodes,
+        ),
+    ] = None,
 ) -> None:
     """Make the certificates of the kubelets."""
     cluster = context.cluster(options.config)
@@ -106,7 +116,7 @@ def kubelet(
 
 @takes(Chapter)
 def service_account(options: Chapter) -> None:
-    """Make the key pair with which service accounts' tokens are signed and checked."""
+    """Make the key pair that signs and verifies the tokens of service accounts."""
     _issue_chapter(options, "service-account")
 
 
@@ -180,15 +190,15 @@ def _issue(
         )
     if not options.csr_only:
         result = context.run(ctx, specs)
-        if command == "all" and result and not (result.stopped or options.quiet or options.dry_run):
+        if command == "all" and result and not (result.stopped or options.terse or options.dry_run):
             messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
     from kcert.kubernetes import csr_requests
 
     if options.ca_dir is not None:
-        raise InputError("--csr-only is for a CA that is not here, --ca-dir for one that is: leave one of them out.")
+        raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
     result = context.run(*csr_requests.for_requests(ctx, specs))
-    if result and not result.stopped and not options.quiet:
+    if result and not result.stopped and not options.terse:
         from kcert.ui import csr
 
         issued = [issued.plan.certificate for issued in result.issued]

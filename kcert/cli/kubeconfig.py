@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli import completion
 from kcert.cli import context as contexts
-from kcert.cli.options import DryRun, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -18,7 +19,11 @@ def command(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Choose admin, a component, a node, a user; without a name, all."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
+            autocompletion=completion.clients,
+        ),
     ] = None,
     server: Annotated[
         str | None,
@@ -30,16 +35,14 @@ def command(
         str | None,
         typer.Option("--context", metavar="NAME", help="Name the context.", show_default="NAME@CLUSTER"),
     ] = None,
-    embed: Annotated[bool, typer.Option(help="Put CA, certificate and key inside, or name their paths.")] = True,
+    embed: Annotated[bool, typer.Option(help="Put the CA, certificate and key inside, or only their paths.")] = True,
     path_prefix: Annotated[
         str | None,
-        typer.Option(
-            "--path-prefix", metavar="FOLDER", help="Set the folder of the files on the host, for --no-embed."
-        ),
+        typer.Option("--path-prefix", metavar="FOLDER", help="Use this folder in the paths of --no-embed."),
     ] = None,
     via: Annotated[
         Literal["kcert", "kubectl"],
-        typer.Option("--via", help="Choose what writes the file: kcert, or the kubectl commands shown."),
+        typer.Option("--via", help="Write the file with kcert, or by running the kubectl commands shown."),
     ] = "kcert",
     output: Annotated[
         Path | None,
@@ -47,7 +50,7 @@ def command(
             "--output",
             "-o",
             metavar="PATH",
-            help="Write to this file; - is standard output.",
+            help="Write to this file or folder; - is standard output.",
             show_default="NAME.kubeconfig in the PKI folder",
         ),
     ] = None,
@@ -56,32 +59,33 @@ def command(
     ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Update a context that exists already, with --merge."),
+        typer.Option("--replace", help="Update an existing context of the file of --merge."),
     ] = False,
-    explain: Annotated[bool, typer.Option(help="Explain each step, and show the kubectl commands.")] = True,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print one line for each kubeconfig, and nothing else.")
-    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    format: ResultFormat = "text",
     dry_run: DryRun = False,
 ) -> None:
-    """Write kubeconfigs: the API server, the CA that verifies it, and the certificate and key of the client."""
+    """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
     from kcert.ui.kubeconfig import Reporter
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
-        raise InputError("--output cannot be combined with --merge.")
+        raise InputError("--output cannot be combined with --merge: --output writes a new file, --merge changes one.")
     if replace and merge is None:
-        raise InputError("--replace updates a context of another kubeconfig: use it with --merge FILE.")
+        raise InputError("--replace needs --merge FILE: it updates a context of that file.")
     if elsewhere and via == "kubectl":
         raise InputError("--via kubectl cannot be combined with --output or --merge: it writes to the PKI folder.")
     if dry_run and (elsewhere or quiet):
-        raise InputError("--dry-run cannot be combined with --output, --merge or --quiet.")
+        raise InputError(
+            "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
+        )
     folder = contexts.folder(looking)
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
     drafts = kubeconfigs.drafts(folder, names or (), options, left)
-    reporter = Reporter(folder, explain=explain, quiet=quiet)
+    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format)
     if dry_run:
         reporter.dry_run(drafts)
         return
@@ -89,10 +93,13 @@ def command(
         reporter.screen(kubeconfigs.for_screen(folder, drafts))
     elif output is not None:
         reporter.put(drafts, kubeconfigs.put(folder, drafts, output))
+        reporter.records()
     elif merge is not None:
         written, updated = kubeconfigs.merge(folder, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
+        reporter.records()
     else:
         kubeconfigs.keep(folder, drafts, reporter, kubectl=via == "kubectl")
         reporter.left(left)
         reporter.ends()
+        reporter.records()

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.logs import COMPONENTS, Via
+from kcert.clusters import COMPONENTS
+from kcert.logs import Via
 
 
 def _components(incomplete: str) -> list[str]:
@@ -19,31 +20,30 @@ def command(
         str,
         typer.Argument(
             metavar="COMPONENT|FILE",
-            help="Show the log of this component (etcd, kubelet, kube-apiserver, ...), or this log file.",
+            help="Show the log of etcd, kubelet, kube-apiserver, ... or this log file.",
             autocompletion=_components,
         ),
     ],
     *,
     via: Annotated[
         Via | None,
-        typer.Option("--via", help="Use this program to read the log, whatever the installation looks like."),
+        typer.Option("--via", help="Read the log with this program, whatever the installation."),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines; Ctrl-C ends it.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until Ctrl-C.")] = False,
     since: Annotated[
-        str | None,
-        typer.Option("--since", help="Show only the lines of the last 30s, 10m, 1h, 2d, ...", metavar="TIME"),
+        str | None, typer.Option("--since", help="Show only lines of the last 30s, 10m, 1h, 2d.", metavar="TIME")
     ] = None,
     tail: Annotated[
-        int | None, typer.Option("--tail", min=0, help="Show only so many lines at the end.", metavar="LINES")
+        int | None, typer.Option("--tail", min=0, help="Show only this many lines at the end.", metavar="LINES")
     ] = None,
     diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Print what the log means in place of the log, as `kcert diagnose`.")
+        bool, typer.Option("--diagnose", help="Explain the log instead of printing it, as `kcert diagnose` does.")
     ] = False,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "json"], typer.Option("--format", help="Print what --diagnose finds as text or JSON.")
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="Print the findings of --diagnose in this format.")
     ] = "text",
 ) -> None:
-    """Print the log of a component, with the command that is right for this installation."""
+    """Print the log of a component, with the command for this installation."""
     from kcert import logs
     from kcert.errors import FOUND, InputError
     from kcert.ui import logs as view

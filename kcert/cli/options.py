@@ -1,4 +1,4 @@
-"""The options that several commands share, each said once.
+"""The options that several commands share, each defined once.
 
 A command takes a frozen dataclass of options as its first parameter; ``takes`` turns the dataclass's fields
 into options of the command line, so that no command has to list them.
@@ -12,7 +12,7 @@ import os
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import typer
 
@@ -22,15 +22,15 @@ Rest = ParamSpec("Rest")
 DEFAULT_FOLDER = Path("pki")
 DEFAULT_FILE = Path("kcert.yaml")
 
-Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="The PKI folder.", metavar="FOLDER")]
+Folder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_DIR", help="Use this PKI folder.", metavar="FOLDER")]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         "--ca-passphrase-file",
         envvar="KCERT_CA_PASSPHRASE_FILE",
         metavar="FILE",
-        help="The passphrase of an encrypted CA key is the first line of this file.",
-        show_default="KCERT_CA_PASSPHRASE in the environment, else it is asked for",
+        help="Read the passphrase of an encrypted CA key from the first line of this file.",
+        show_default="KCERT_CA_PASSPHRASE, else a prompt",
     ),
 ]
 AuthorityFolder = Annotated[
@@ -39,27 +39,45 @@ AuthorityFolder = Annotated[
         "--ca-dir",
         envvar="KCERT_CA_DIR",
         metavar="FOLDER",
-        help="The CA is kept there, apart from the PKI folder, which gets its certificate and never its key.",
+        help="Use the CA in this folder. Its key is never copied to the PKI folder.",
     ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The cluster's description; ./kcert.yaml where there is one.", metavar="FILE"),
+    typer.Option(
+        "--config",
+        "-c",
+        help="Read the description of the cluster from this file.",
+        metavar="FILE",
+        show_default="kcert.yaml, if it exists",
+    ),
 ]
-Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="The openssl to run.", metavar="PATH")]
-
-
+Explain = Annotated[bool, typer.Option(envvar="KCERT_EXPLAIN", help="Explain each step.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", "-n", help="Make nothing; print a bash script that does the same by hand.")
+    bool, typer.Option("--dry-run", "-n", help="Print a bash script that does the same, and change nothing.")
 ]
+ResultFormat = Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
+]
+Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
+
+
+WHERE_HELP = (
+    "Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: the "
+    "places where clusters keep certificates; if there are none, the PKI folder."
+)
+"""The help of the argument of `kcert check` and `kcert inventory`."""
+
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace a file that is not a report; a copy of it is kept beside it.")
+    bool, typer.Option("--force", help="Replace a file that is not a report. A copy of the file is kept beside it.")
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """Options of commands that look at a PKI folder."""
+    """Options of commands that read a PKI folder."""
 
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
@@ -81,9 +99,12 @@ class IssueOptions:
     dir: Folder = DEFAULT_FOLDER
     config: ConfigFile = None
     dry_run: DryRun = False
-    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each command; q stops.")] = False
-    explain: Annotated[bool, typer.Option(help="Say why, before each command.")] = True
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line for each certificate, nothing else.")] = False
+    step: Annotated[
+        bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
+    ] = False
+    explain: Explain = True
+    quiet: Quiet = False
+    format: ResultFormat = "text"
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -92,8 +113,8 @@ class IssueOptions:
             metavar="N",
             min=1,
             max=256,
-            help="How many programs may run at once: in a lesson the keys are then generated first.",
-            show_default="1; with --quiet one for each processor",
+            help="Run up to N programs at once. In a lesson, the keys are then generated first.",
+            show_default="1; with --quiet, the number of processors",
         ),
     ] = None
     openssl: Program = "openssl"
@@ -105,9 +126,14 @@ class IssueOptions:
     ca_passphrase_file: PassphraseFile = None
 
     @property
+    def terse(self) -> bool:
+        """True where only the result is printed."""
+        return self.quiet or self.format == "json"
+
+    @property
     def processes(self) -> int:
-        """How many programs may run at once."""
-        return self.jobs or (os.cpu_count() or 1 if self.quiet else 1)
+        """The number of programs that may run at once."""
+        return self.jobs or (os.cpu_count() or 1 if self.terse else 1)
 
 
 RootFolder = Annotated[
@@ -115,7 +141,7 @@ RootFolder = Annotated[
     typer.Option(
         "--root-dir",
         metavar="FOLDER",
-        help="Let a root sign the cluster's CA: the one in this folder (root.crt, root.key), made where there is none.",
+        help="Sign the cluster's CA with the root CA in this folder (root.crt, root.key), which is made if missing.",
     ),
 ]
 RootPassphraseFile = Annotated[
@@ -123,39 +149,39 @@ RootPassphraseFile = Annotated[
     typer.Option(
         "--root-passphrase-file",
         metavar="FILE",
-        help="The passphrase of the root's encrypted key is the first line of this file.",
-        show_default="KCERT_ROOT_PASSPHRASE in the environment, else the CA's where that is told, else it is asked for",
+        help="Read the passphrase of the encrypted root CA key from the first line of this file.",
+        show_default="KCERT_ROOT_PASSPHRASE, else the passphrase of the CA key, else a prompt",
     ),
 ]
-EncryptKey = Annotated[
-    bool, typer.Option("--encrypt-ca-key", help="Lock the key of a CA that is made with a passphrase (AES-256).")
-]
+EncryptKey = Annotated[bool, typer.Option("--encrypt-ca-key", help="Encrypt a new CA key with a passphrase (AES-256).")]
 
 
 @dataclasses.dataclass(frozen=True)
 class Chapter(IssueOptions):
-    """Options of commands that make what the cluster lacks."""
+    """Options of commands that make missing certificates."""
 
     csr_only: Annotated[
         bool,
-        typer.Option("--csr-only", help="Make keys and requests alone, for a CA on another machine to sign."),
+        typer.Option("--csr-only", help="Make only keys and requests, for a CA on another machine to sign."),
     ] = False
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Valid for so many days.")
+        int | None,
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Make the certificates valid for N days."),
     ] = None
     key: Annotated[
-        str | None, typer.Option("--key", metavar="KEY", help="The key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384.")
+        str | None,
+        typer.Option("--key", metavar="KEY", help="Generate this kind of key: rsa:BITS, ecdsa:P-256 or ecdsa:P-384."),
     ] = None
     san: Annotated[
         list[str] | None,
-        typer.Option("--san", metavar="NAME", help="One more DNS name or address among the SANs; repeatable."),
+        typer.Option("--san", metavar="NAME", help="Add a DNS name or IP address to the SANs; repeatable."),
     ] = None
-    cn: Annotated[str | None, typer.Option("--cn", metavar="NAME", help="Another common name.")] = None
+    cn: Annotated[str | None, typer.Option("--cn", metavar="NAME", help="Set the common name.")] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class MakingAuthorities(Chapter):
-    """Options of commands that make a CA as well."""
+    """Options of commands that also make a CA."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
@@ -164,7 +190,7 @@ class MakingAuthorities(Chapter):
 
 @dataclasses.dataclass(frozen=True)
 class Renewing(IssueOptions):
-    """Options of the command that renews."""
+    """Options of `kcert renew`."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None

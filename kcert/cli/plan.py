@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from kcert import profiles
 from kcert.cli import context
-from kcert.cli.options import ReadOptions, takes
+from kcert.cli.options import Force, ReadOptions, takes
 from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
@@ -16,23 +17,31 @@ from kcert.issue.status import State
 @takes(ReadOptions)
 def command(
     options: ReadOptions,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["table", "json", "markdown"], typer.Option("--format", help="How to print it.")
-    ] = "table",
+    *,
+    format: Annotated[
+        Literal["text", "table", "json", "markdown"], typer.Option("--format", help="Print the plan in this format.")
+    ] = "text",
     wide: Annotated[
         bool, typer.Option("--wide", help="Print subjects, issuers, files and SANs as well; also -o wide.")
     ] = False,
-    output: Annotated[Literal["wide"] | None, typer.Option("--output", "-o", help="Print as --wide does.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="wide|FILE", help="Print as --wide does, or write to this file; - is the screen."
+        ),
+    ] = None,
+    force: Force = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with status 1 where one is missing, stale or expired.")
+        bool, typer.Option("--strict", help="End with status 1 if a certificate is missing, stale or expired.")
     ] = False,
 ) -> None:
-    """Print every certificate that the cluster needs: its state, when it expires, and why it is not current."""
+    """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""
     from kcert.issue.adopt import require_described, unmanaged
     from kcert.issue.status import status_of
     from kcert.store import OWN_FOLDER
     from kcert.store.memory import recall
     from kcert.ui import plan
+    from kcert.ui.report import written_to
 
     context.require_folder_path(options.dir)
     cluster = context.cluster(options.config)
@@ -41,6 +50,9 @@ def command(
     known += unmanaged(options.dir, cluster, known, ())
     found = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
     option = context.folder_option(options.dir, options.config)
-    plan.show(cluster, options.dir, found, format, option, wide or output == "wide", recall(options.dir / OWN_FOLDER))
+    wide = wide or output == "wide"
+    file = Path(output) if output not in {None, "wide"} else None
+    with written_to(file, force=force):
+        plan.show(cluster, options.dir, found, format, option, wide, recall(options.dir / OWN_FOLDER))
     if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in found):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`kcert practice`: labs, from the list to the solution, and the exam."""
+"""`kcert practice`: labs, exams, the report on a class, and the quiz."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from kcert.cli.options import Program
 from kcert.errors import FOUND, InputError
+from kcert.practice import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from kcert.practice.session import Session
@@ -16,35 +17,42 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Labs: a small cluster with one thing broken, a story, hints, and a judge who tries your repair.",
+    help="Practice with labs: fix a small cluster in which one thing is broken.",
 )
 
-DEFAULT_LAB = Path("lab")
+DEFAULT_LAB = Path(DEFAULT_FOLDER)
 
 LONGEST_NAME = 64
 """Characters of a learner's name."""
 
-LabFolder = Annotated[Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="The lab's folder.")]
+LabFolder = Annotated[
+    Path, typer.Option("--dir", "-d", envvar="KCERT_LAB", metavar="FOLDER", help="Use this folder for the lab.")
+]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Names, addresses and what is broken.", show_default="a random one"),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Choose the names, the addresses and the fault by number.",
+        show_default="a random one",
+    ),
 ]
 Learner = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="Who works on it, for `kcert practice report`.")
+    str | None, typer.Option("--name", metavar="NAME", help="Name the learner, for `kcert practice report`.")
 ]
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Print it in this format.")]
 
 
 def _labs(incomplete: str) -> list[str]:
-    """The labs that the shell may complete what was typed to."""
+    """Return the labs that the shell may complete *incomplete* to."""
     from kcert.practice.labs import NAMES
 
     return [name for name in NAMES if name.startswith(incomplete)]
 
 
 @app.command("list")
-def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
-    """Every lab: what it is about, how hard, how long, and whether it was solved in a folder below this one."""
+def list_(*, format: Format = "text") -> None:
+    """List the labs, with their level and time, and which were solved in the folders here."""
     from kcert.practice import session
     from kcert.ui import practice
 
@@ -54,16 +62,18 @@ def list_(*, format: Format = "text") -> None:  # noqa: A002 - the option's name
 @app.command("start")
 def start(
     *,
-    lab: Annotated[str, typer.Argument(metavar="LAB", help="A name from `kcert practice list`.", autocompletion=_labs)],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    lab: Annotated[
+        str, typer.Argument(metavar="LAB", help="Name a lab of `kcert practice list`.", autocompletion=_labs)
+    ],
+    dir: LabFolder = DEFAULT_LAB,
     seed: Seed = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let the lab that is in the folder go, with all that was done in it.")
+        bool, typer.Option("--replace", help="Delete the lab that is in the folder, with all changes.")
     ] = False,
     name: Learner = None,
     openssl: Program = "openssl",
 ) -> None:
-    """Build a lab in a folder, and tell its story."""
+    """Build a lab in a folder, and print its story."""
     from kcert.openssl import program
     from kcert.practice import session
     from kcert.ui import practice
@@ -76,62 +86,63 @@ def start(
 
 
 @app.command("hint")
-def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:  # noqa: A002 - the option's name
-    """The next hint, from a nudge to the answer; each is counted."""
+def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
+    """Print the next hint, from a nudge to the answer; each hint is counted."""
     from kcert.ui import practice
 
-    found = _resumed(dir)
-    number, text = found.hint()
-    practice.show_hint(found, number, text, _option(dir))
+    lab = _resumed(dir)
+    number, text = lab.hint()
+    practice.show_hint(lab, number, text, _option(dir))
 
 
 @app.command("check")
-def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:  # noqa: A002
-    """Try what has to work: status 0 where the lab is solved, 1 where not."""
+def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Program = "openssl") -> None:
+    """Check what has to work: status 0 if the lab is solved, 1 if not."""
     from kcert.openssl import program
     from kcert.ui import practice
 
-    found = _resumed(dir, program.openssl(openssl))
-    judged = found.check()
-    practice.show_check(found, judged, format, _option(dir))
-    raise typer.Exit(0 if judged.solved else FOUND)
+    lab = _resumed(dir, program.openssl(openssl))
+    result = lab.check()
+    practice.show_check(lab, result, format, _option(dir))
+    raise typer.Exit(0 if result.solved else FOUND)
 
 
 @app.command("solution")
 def solution(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "sh"], typer.Option("--format", help="sh: a bash script to be run in the lab's folder.")
+    dir: LabFolder = DEFAULT_LAB,
+    format: Annotated[
+        Literal["text", "sh"],
+        typer.Option("--format", help="Print it in this format; sh is a bash script for the lab's folder."),
     ] = "text",
 ) -> None:
-    """The commands that solve it, each with its reason."""
+    """Print the commands that solve the lab, each with its reason."""
     from kcert.ui import practice
 
     _refuse_in_exam("practice solution")
-    found = _resumed(dir)
-    practice.show_solution(found.show_solution(), found.state.seed, format)
+    lab = _resumed(dir)
+    practice.show_solution(lab.show_solution(), lab.state.seed, format)
 
 
 @app.command("answer")
 def answer(
     *,
-    number: Annotated[int, typer.Argument(metavar="N", help="The question's number.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The answer, in quotes where it has blanks.")],
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    number: Annotated[int, typer.Argument(metavar="N", help="Choose the question by its number.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Give the answer, in quotes if it has blanks.")],
+    dir: LabFolder = DEFAULT_LAB,
 ) -> None:
-    """Answer a question: status 0 where it is right, 1 where not."""
+    """Answer a question: status 0 if the answer is right, 1 if not."""
     from kcert.ui import practice
 
-    found = _resumed(dir)
-    answered = found.answer(number, text)
+    lab = _resumed(dir)
+    answered = lab.answer(number, text)
     practice.show_answer(answered, _option(dir))
     raise typer.Exit(0 if answered.right else FOUND)
 
 
 @app.command("reset")
-def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:  # noqa: A002 - the option's name
-    """Begin the same lab again: same seed, all files as they were; what you added is gone."""
+def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None:
+    """Start the same lab again, with the same seed; all changes in its folder are deleted."""
     from kcert.openssl import program
     from kcert.practice import session
     from kcert.ui import practice
@@ -142,30 +153,34 @@ def reset(*, dir: LabFolder = DEFAULT_LAB, openssl: Program = "openssl") -> None
 @app.command("exam")
 def exam(
     *,
-    dir: LabFolder = DEFAULT_LAB,  # noqa: A002 - the option's name
+    dir: LabFolder = DEFAULT_LAB,
     minutes: Annotated[
-        int | None, typer.Option("--minutes", metavar="N", help="How long it goes on.", show_default="30")
+        int | None, typer.Option("--minutes", metavar="N", help="Set the time limit.", show_default="30")
     ] = None,
-    labs: Annotated[int | None, typer.Option("--labs", metavar="N", help="How many labs.", show_default="6")] = None,
+    labs: Annotated[
+        int | None, typer.Option("--labs", metavar="N", help="Set the number of labs.", show_default="6")
+    ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="Which labs, and their seeds.", show_default="a random one"),
+        typer.Option(
+            "--seed", metavar="N", help="Choose the labs and their seeds by number.", show_default="a random one"
+        ),
     ] = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Hand it in before the time is up.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End the exam before the deadline: status 1 below the pass mark.")
+    ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let what was begun in the folder go, and begin a new exam.")
+        bool, typer.Option("--replace", help="Delete the labs or the exam in the folder, and start a new exam.")
     ] = False,
     name: Learner = None,
     seal: Annotated[
         bool,
-        typer.Option(
-            "--seal", help="Hide what the tasks are until the exam is over; asks for a word that proves the results."
-        ),
+        typer.Option("--seal", help="Hide which labs the tasks are, and sign the results; asks for a passphrase."),
     ] = False,
-    format: Format = "text",  # noqa: A002 - the option's name
+    format: Format = "text",
     openssl: Program = "openssl",
 ) -> None:
-    """Several labs against the clock; run it again to see what is left, and in the end the score."""
+    """Start several labs with a time limit; run it again for the time that is left, or the score."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
     from kcert.practice import seal as seals
@@ -173,14 +188,14 @@ def exam(
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
-    found = None if replace else exams.load(dir, openssl)
-    if found:
-        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=None if found.sealed else seed)
-        result = exams.look(dir, found, openssl, hand_in=finish)
+    running = None if replace else exams.load(dir, openssl)
+    if running:
+        exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
+        result = exams.look(dir, running, openssl, hand_in=finish)
         view.show(result, dir, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
-        raise InputError(f"there is no exam in {dir} that could be handed in.")
+        raise InputError(f"--finish: {dir} contains no exam.")
     begun = exams.begin(
         dir,
         seed=session.random_seed() if seed is None else seed,
@@ -190,7 +205,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=seals.new(_word(new=True), openssl) if seal else None,
+        seal=seals.new(_passphrase(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
 
@@ -198,34 +213,38 @@ def exam(
 @app.command("report")
 def report(
     *,
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders with labs, one for each learner.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER", help="Read the labs in these folders, one folder for each learner."),
+    ],
     seal: Annotated[
-        bool, typer.Option("--seal", help="Ask for the word of the sealed exams, and check their seals with it.")
+        bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")
     ] = False,
-    format: Annotated[  # noqa: A002 - the option's name
-        Literal["text", "csv", "json", "html"], typer.Option("--format", help="How to print it.")
+    format: Annotated[
+        Literal["text", "csv", "json", "html"], typer.Option("--format", help="Print it in this format.")
     ] = "text",
     openssl: Program = "openssl",
 ) -> None:
-    """List who solved which lab, when, how fast, and with how much help."""
+    """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
     from kcert.ui import class_report as view
 
-    found = reports.lines(folders, program.openssl(openssl), _word(new=False) if seal else None)
-    view.show(list(found), format)
+    results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
+    view.show(list(results), format)
 
 
 @app.command("quiz")
 def quiz(
     *,
-    count: Annotated[int, typer.Option("--count", metavar="N", help="How many questions.")] = 6,
+    count: Annotated[int, typer.Option("--count", metavar="N", help="Set the number of questions.")] = 6,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Which questions.", show_default="a random one")
+        int | None,
+        typer.Option("--seed", metavar="N", help="Choose the questions by number.", show_default="a random one"),
     ] = None,
     openssl: Program = "openssl",
 ) -> None:
-    """Answer short questions about certificates: status 0 where all answers are right, 1 where not."""
+    """Answer short questions about certificates: status 0 if all answers are right, 1 if not."""
     from kcert.openssl import program
     from kcert.practice import quiz as quizzes
     from kcert.practice import session
@@ -246,33 +265,33 @@ def _refuse_in_exam(command: str) -> None:
 
 
 def _learner(name: str | None) -> str | None:
-    """Return *name* as it is; raises InputError for one that could not stand in a report."""
+    """Return *name*; raises InputError for a name that a report cannot contain."""
     if name is not None and (not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME):
         raise InputError(f"--name {name!a} is not accepted: 1 to {LONGEST_NAME} printable characters.")
     return name
 
 
-def _word(*, new: bool) -> str:
-    """Return the teacher's word, from the environment or typed at the terminal; twice if it is *new*."""
+def _passphrase(*, new: bool) -> str:
+    """Return the teacher's passphrase, from the environment or typed at the terminal; twice if it is *new*."""
     import os
 
-    from kcert.practice.seal import WORD_VARIABLE
-    from kcert.ui.passphrase import ask_word
+    from kcert.practice.seal import VARIABLE
+    from kcert.ui.passphrase import ask_for_seal
 
-    return os.environ.get(WORD_VARIABLE) or ask_word(WORD_VARIABLE, twice=new)
+    return os.environ.get(VARIABLE) or ask_for_seal(VARIABLE, twice=new)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:
     from kcert.practice import session, state
 
-    # Whoever works in the lab's folder types there, too.
+    # Commands also work inside the folder of the lab.
     if folder == DEFAULT_LAB and not folder.exists() and state.is_lab(Path()):
         folder = Path()
     return session.resume(folder, openssl)
 
 
 def _option(folder: Path) -> str:
-    """What belongs behind a command that is to work on the same lab: nothing, or `` --dir FOLDER``."""
+    """Return the option with which a command works on the same lab: nothing, or `` --dir FOLDER``."""
     from kcert.quoting import quote
 
     return "" if folder == DEFAULT_LAB else f" --dir {quote(str(folder))}"

@@ -10,7 +10,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import context
+from kcert.cli import completion, context
 from kcert.cli.options import Renewing, takes
 from kcert.durations import duration
 from kcert.errors import InputError
@@ -32,58 +32,65 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Certificates, as `kcert plan` calls them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Renew these certificates, by the names of `kcert plan`.",
+            autocompletion=completion.certificates,
+        ),
     ] = None,
     expiring_in: Annotated[
-        str | None, typer.Option("--expiring-in", metavar="TIME", help="Those that end within this time: 30d, 12h.")
+        str | None,
+        typer.Option(
+            "--expiring-in", metavar="TIME", help="Renew what expires within this time: 30, 30d, 8w, 12h, 1y."
+        ),
     ] = None,
     stale: Annotated[
         bool,
-        typer.Option("--stale", help="Those that differ from kcert.yaml; they become as it says, NAMEs as well."),
+        typer.Option("--stale", help="Renew certificates that no longer match kcert.yaml, and update them to match."),
     ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Every certificate but the CAs.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Renew every certificate except the CAs.")] = False,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make a new key as well; for a CA this begins a change-over.")
+        bool, typer.Option("--new-key", help="Generate a new key as well; for a CA, this starts a CA rotation.")
     ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="End the change-over of a CA: the old one is not trusted any more.")
+        bool, typer.Option("--finish", help="Finish a CA rotation: the old CA is no longer trusted.")
     ] = False,
     csr_only: Annotated[
-        bool, typer.Option("--csr-only", help="Make a request for a CA that somebody else's root has signed.")
+        bool, typer.Option("--csr-only", help="Make a request for a CA that an external root CA has signed.")
     ] = False,
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=36500, metavar="N", help="Valid for so many days.")
+        int | None,
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Make the certificates valid for N days."),
     ] = None,
 ) -> None:
-    """Renew certificates: the same subject, names, usages and key, new dates. The old files go to the backup."""
+    """Renew certificates: same subject, SANs, usages and key, new dates. The old files are kept as a backup."""
     from kcert.issue.context import Renewal
 
     named = tuple(dict.fromkeys(names or ()))
     _check(named, expiring_in=expiring_in, stale=stale, everything=everything, finish=finish)
     if finish and (new_key or stale or days):
-        raise InputError("--finish takes the old CA away: --new-key, --stale and --days do not go with it.")
+        raise InputError("--finish cannot be combined with --new-key, --stale or --days: it removes the old CA.")
     if csr_only and (new_key or stale or finish or not named or options.root_dir or options.ca_dir):
         raise InputError(
-            "--csr-only is for a CA by its name, and whoever signed it is asked to sign the same again: "
-            "`kcert renew ca --csr-only`. --new-key, --stale, --finish, --root-dir and --ca-dir do not go with it."
+            "--csr-only needs the name of a CA, as in `kcert renew ca --csr-only`, and cannot be combined with "
+            "--new-key, --stale, --finish, --root-dir or --ca-dir."
         )
     if options.encrypt_ca_key and not (new_key and named):
         raise InputError(
-            "--encrypt-ca-key is for a CA's new key: `kcert renew ca --new-key --encrypt-ca-key`. A key that is kept "
-            "stays as it is."
+            "--encrypt-ca-key needs a new CA key: `kcert renew ca --new-key --encrypt-ca-key`. An existing key is not "
+            "changed."
         )
     within = None if expiring_in is None else duration(expiring_in, "--expiring-in", bare="d")
     _renew(options, named, Renewal(bool(named), everything, within, stale, new_key, days, finish, csr_only))
 
 
 def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
-    """Renew what *names* or *renewal* mean, and say what follows from that."""
+    """Renew what *names* or *renewal* select, and print what has to be done next."""
     from kcert.issue.adopt import unmanaged
 
     if not options.dir.is_dir():
-        raise InputError(
-            f"{options.dir} is not there, so nothing in it can be renewed: `kcert all` makes certificates."
-        )
+        raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
     cluster = context.cluster(options.config)
     if describes(cluster, options.dir):
         known = profiles.certificates(cluster)
@@ -96,9 +103,9 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
     ctx = dataclasses.replace(ctx, renewal=renewal)
     leaves = [spec.name for spec in specs if spec.kind is not Kind.CA]
     if renewal.csr_only and leaves:
-        raise InputError(f"--csr-only is for a CA here, and {', '.join(leaves)} is none: leave it out.")
+        raise InputError(f"--csr-only is for CAs; {', '.join(leaves)} is not a CA.")
     result = context.run(ctx, specs)
-    if result is None or options.quiet:
+    if result is None or options.terse:
         return
     if renewal.csr_only:
         if not result.stopped:
@@ -146,19 +153,17 @@ def _why_not(content: FolderContent, name: str) -> str:
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:
     found = status_of(ctx.root, ctx.specs).values()
-    expiries = [(status.found.not_after, status.certificate.name, status) for status in found if status.found]
+    expiries = [(status.x509.not_after, status.certificate.name, status) for status in found if status.x509]
     return min(expiries)[2] if expiries else None
 
 
 def _check(names: Sequence[str], *, expiring_in: str | None, stale: bool, everything: bool, finish: bool) -> None:
     if everything and names:
-        raise InputError(
-            f"--all is every certificate, and {', '.join(names)} would be among them: leave one of the two out."
-        )
+        raise InputError(f"--all cannot be combined with names ({', '.join(names)}): it renews every certificate.")
     if everything and (stale or expiring_in):
-        raise InputError("--all is every certificate: --stale and --expiring-in choose among them, so leave one out.")
+        raise InputError("--all cannot be combined with --stale or --expiring-in, which renew only some certificates.")
     if names and expiring_in:
-        raise InputError("NAMEs are renewed whenever they end: leave --expiring-in out, or the names.")
+        raise InputError("--expiring-in cannot be combined with names: a named certificate is always renewed.")
     if finish and not names:
         raise InputError("--finish needs the name of a CA: `kcert renew ca --finish`.")
     if not (names or everything or stale or expiring_in):

@@ -1,7 +1,7 @@
 """kcert.yaml: read, checked value by value, and turned into a ``Cluster``.
 
-The file is read as YAML's node graph rather than as plain values, because each error names the line, and
-because YAML's own reading would silently take the last of two equal keys.
+The file is read as YAML's node graph: each error names its line, and YAML's own reading would silently take the last
+of two equal keys.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kcert.config import (
     release,
 )
 from kcert.errors import InputError, did_you_mean, sentence
-from kcert.files import open_at_once
+from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -136,17 +136,17 @@ class Value:
         """The values of a group of keys, of which only those in *known* may occur, each once."""
         if self.kind != "a group of keys":
             raise self.refuse(f"a group of keys belongs here ({', '.join(known)}), this is {self.kind}")
-        found: dict[str, Value] = {}
+        fields: dict[str, Value] = {}
         for key_node, value_node in self.node.value:
             key = Value(key_node, self.path or "key", self.file)
             name = str(key_node.value)
             if key.kind != "text" or name not in known:
                 raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
             path = f"{self.path}.{name}" if self.path else name
-            if name in found:
-                raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {found[name].line}")
-            found[name] = Value(value_node, path, self.file)
-        return found
+            if name in fields:
+                raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {fields[name].line}")
+            fields[name] = Value(value_node, path, self.file)
+        return fields
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
@@ -154,7 +154,6 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"
 
 
-LARGEST_FILE = 4 * 1024 * 1024  # bytes; a cluster of thousands of nodes fits into one
 LONGEST_LIFE = 36500  # days: a hundred years
 CURVES = ("P-256", "P-384")
 
@@ -180,10 +179,10 @@ def _read(path: Path) -> str:
     try:
         # It may be a pipe, as in `--config <(generator)`, or a device without end: so much is read, and no more.
         with open_at_once(path) as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(LARGEST_DOCUMENT + 1)
             piped = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
-        if len(content) > LARGEST_FILE:
-            raise InputError(f"{path} is larger than {LARGEST_FILE} bytes: that is not a kcert.yaml.")
+        if len(content) > LARGEST_DOCUMENT:
+            raise InputError(f"{path} is larger than {LARGEST_DOCUMENT} bytes: that is not a kcert.yaml.")
         if piped and not content:
             # An empty file means the built-in example; a program that failed, or was never started, does not.
             raise InputError(f"{path} is a pipe without content: expected a cluster's description.")
@@ -215,15 +214,15 @@ def _composed(text: str, path: Path) -> Value | None:
 
 _KEYS = (
     *("cluster", "profile", "api_server", "service_cidr", "dns_domain", "control_plane", "nodes"),
-    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues"),
+    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues", "adopted"),
 )
 
 
 class _Defaults:
     """Remembers, for the reader of the screen, what was taken because the file says nothing of it."""
 
-    def __init__(self, found: dict[str, Value]) -> None:
-        self.found = found
+    def __init__(self, fields: dict[str, Value]) -> None:
+        self.found = fields
         self.taken: list[str] = []
 
     def get(self, key: str, build: Callable[[Value], Built], default: Built, phrase: str) -> Built:
@@ -235,8 +234,8 @@ class _Defaults:
         return default
 
 
-def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
-    asked = _Defaults(found)
+def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[str, Defaults]) -> Cluster:
+    asked = _Defaults(fields)
     local = ("127.0.0.1",)
     first_host: tuple[Host, ...] = (Host("controlplane01", local),)
     first_node: tuple[Host, ...] = (Host("node01", local),)
@@ -274,10 +273,11 @@ def _cluster(found: dict[str, Value], source: Path | None, defaults: Mapping[str
         days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
         kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
         fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
+        adopted=asked.get("adopted", lambda value: value.yes_or_no(), False, ""),
         source=source,
     )
     check_machines(cluster)
-    cidr = found.get("service_cidr")
+    cidr = fields.get("service_cidr")
     check_services(cluster, f"{cidr.file}:{cidr.line}: service_cidr: " if cidr else "")
     return replace(cluster, defaults=tuple(asked.taken))
 
@@ -291,19 +291,18 @@ def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip"))
     if len(hosts) < least:
         raise value.refuse("the list is empty, at least one host belongs here")
     _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
-    _refuse_twins(
-        ((item, one) for item, host in zip(value.items(), hosts, strict=True) for one in host.addresses), "the address"
-    )
+    addresses = ((item, address) for item, host in zip(value.items(), hosts, strict=True) for address in host.addresses)
+    _refuse_twins(addresses, "the address")
     return hosts
 
 
 def _host(value: Value, keys: tuple[str, ...]) -> Host:
-    found = value.fields(keys)
+    fields = value.fields(keys)
     for key in ("name", "ip"):
-        if key not in found:
+        if key not in fields:
             raise value.refuse(f"the host has no {key}; it is written as {{name: node01, ip: 192.168.56.21}}")
-    bootstrap = found["bootstrap"].yes_or_no() if "bootstrap" in found else False
-    return Host(found["name"].text(check_host_name), _addresses(found["ip"]), bootstrap, value.line)
+    bootstrap = fields["bootstrap"].yes_or_no() if "bootstrap" in fields else False
+    return Host(fields["name"].text(check_host_name), _addresses(fields["ip"]), bootstrap, value.line)
 
 
 def _release(value: Value) -> Version:
@@ -334,28 +333,28 @@ def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
 def _users(value: Value) -> tuple[User, ...]:
     users = []
     for item in value.items():
-        found = item.fields(("name", "groups"))
-        if "name" not in found:
+        fields = item.fields(("name", "groups"))
+        if "name" not in fields:
             raise item.refuse("the user has no name; one is written as {name: jane, groups: [developers]}")
-        groups = found["groups"].items() if "groups" in found else []
+        groups = fields["groups"].items() if "groups" in fields else []
         named = [(group, group.text(check_group_name)) for group in groups]
         _refuse_twins(iter(named), "the group")
-        users.append(User(found["name"].text(check_user_name), tuple(group for _, group in named), item.line))
+        users.append(User(fields["name"].text(check_user_name), tuple(group for _, group in named), item.line))
     _refuse_twins(((item, user.name) for item, user in zip(value.items(), users, strict=True)), "the name")
     return tuple(users)
 
 
 def _api_server(value: Value, first: Host) -> ApiServer:
-    found = value.fields(("host", "ip", "port", "extra_sans"))
-    host = found["host"].text(check_host_name) if "host" in found else None
-    addresses = _addresses(found["ip"]) if "ip" in found else ()
+    fields = value.fields(("host", "ip", "port", "extra_sans"))
+    host = fields["host"].text(check_host_name) if "host" in fields else None
+    addresses = _addresses(fields["ip"]) if "ip" in fields else ()
     if not host and not addresses:
         host, addresses = first.name, first.addresses
     return ApiServer(
         host=host,
         addresses=addresses,
-        port=found["port"].number(1, 65535, "a TCP port") if "port" in found else 6443,
-        extra_sans=tuple(_alt_name(item) for item in found["extra_sans"].items()) if "extra_sans" in found else (),
+        port=fields["port"].number(1, 65535, "a TCP port") if "port" in fields else 6443,
+        extra_sans=tuple(_alt_name(item) for item in fields["extra_sans"].items()) if "extra_sans" in fields else (),
     )
 
 
@@ -376,24 +375,24 @@ def _networks(value: Value) -> tuple[str, ...]:
 
 
 def _key(value: Value) -> Key:
-    found = value.fields(("algorithm", "bits", "curve"))
-    algorithm = found["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in found else "rsa"
+    fields = value.fields(("algorithm", "bits", "curve"))
+    algorithm = fields["algorithm"].choice(("rsa", "ecdsa")) if "algorithm" in fields else "rsa"
     foreign = "curve" if algorithm == "rsa" else "bits"
-    if foreign in found:
-        raise found[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
+    if foreign in fields:
+        raise fields[foreign].refuse(f"a key of algorithm {algorithm} has no {foreign}")
     return Key(
         algorithm=cast("Literal['rsa', 'ecdsa']", algorithm),
-        bits=found["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in found else 2048,
-        curve=found["curve"].choice(CURVES) if "curve" in found else CURVES[0],
+        bits=fields["bits"].number(2048, 8192, "the length of an RSA key in bits") if "bits" in fields else 2048,
+        curve=fields["curve"].choice(CURVES) if "curve" in fields else CURVES[0],
     )
 
 
 def _days(value: Value, default: Lifetimes) -> Lifetimes:
-    found = value.fields(("ca", "leaf"))
-    days = {key: item.number(1, LONGEST_LIFE, "days") for key, item in found.items()}
+    fields = value.fields(("ca", "leaf"))
+    days = {key: item.number(1, LONGEST_LIFE, "days") for key, item in fields.items()}
     ca, leaf = days.get("ca", default.ca), days.get("leaf", default.leaf)
     if leaf > ca:
-        blamed = found.get("leaf", found.get("ca", value))
+        blamed = fields.get("leaf", fields.get("ca", value))
         raise blamed.refuse(
             f"a leaf of {leaf} days would outlive its CA of {ca} days; leaf has to be at most {ca},"
             f" or ca at least {leaf}"

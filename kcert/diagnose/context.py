@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.clusters import KINDS, at_root
+from kcert import clusters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,7 +204,7 @@ def context_of(message: Message) -> str:
 
 def kind_of_line(text: str) -> str:
     """Return the kind of cluster that a line names; empty where it names none."""
-    return next((name for name, pattern in _KIND_OF_LINE if name in KINDS and pattern.search(text)), "")
+    return next((name for name, pattern in _KIND_OF_LINE if name in clusters.KINDS and pattern.search(text)), "")
 
 
 def address_of(text: str) -> str:
@@ -236,9 +236,8 @@ def kind_of_machine(root: Path = Path("/")) -> str:
     try:
         if (folder / ".kcert").is_dir():
             return KCERT_FOLDER
-        home = Path.home()
-        found = (kind.name for kind in KINDS.values() if any(at_root(mark, root, home).exists() for mark in kind.marks))
-        return next(found, "")
+        kind = clusters.kind_of_machine(root, [Path.home()])
+        return kind.name if kind else ""
     except (OSError, RuntimeError):
         return ""
 

@@ -11,7 +11,7 @@ from kcert import profiles
 from kcert.certificates import AltName, Key, Kind, Subject, Usages
 from kcert.config import check_user_name
 from kcert.errors import InputError, MachineError
-from kcert.files import read_regular
+from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -99,13 +99,10 @@ def known_files(root: Path) -> frozenset[str]:
 
 
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
-    """Whether what lies there is among the *known* files, those that kcert made."""
+    """Return True if the file is among the *known* ones, which kcert made."""
     files = certificate.files
     path = root / files.primary
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    content = read_input(path, error=MachineError)
     if files.kubeconfig:
         inside = opened(content)
         content = inside.crt if inside else b""
@@ -115,12 +112,12 @@ def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bo
 def unmanaged(
     root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str]
 ) -> tuple[Certificate, ...]:
-    """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
+    """Return the certificates in *root* that are not among *known*: kcert's own, by its history, and those of *names*.
 
     Each is as it is in its certificate, because nothing else says what it should be.
     """
     known = tuple(known)
-    taken = {one.name for one in known}
+    taken = {spec.name for spec in known}
     made = {
         PurePosixPath(file).stem
         for entry in entries(root / OWN_FOLDER)
@@ -128,8 +125,8 @@ def unmanaged(
         if PurePosixPath(file).suffix == ".crt" and "/" not in file
     }
     wanted = [name for name in (*names, *sorted(made)) if not profiles.named(known, name)]
-    found = (_unmanaged(root, cluster, name) for name in dict.fromkeys(wanted) if name not in taken)
-    return tuple(one for one in found if one)
+    specs = (_unmanaged(root, cluster, name) for name in dict.fromkeys(wanted) if name not in taken)
+    return tuple(spec for spec in specs if spec)
 
 
 def unmanaged_users(
@@ -145,23 +142,23 @@ def unmanaged_users(
     told the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
     """
     named = {user.name for user in cluster.users}
-    found: dict[str, Certificate] = {}
+    users: dict[str, Certificate] = {}
     for certificate in wanted:
         if certificate.role != "user" or certificate.name in named:
             continue
-        one = _unmanaged(root, cluster, certificate.name)
-        if one is None or one.subject is None or one.subject.common_name != certificate.name:
+        spec = _unmanaged(root, cluster, certificate.name)
+        if spec is None or spec.subject is None or spec.subject.common_name != certificate.name:
             continue
-        if groups and set(groups) != set(one.subject.organizations):
-            if replace_groups(certificate.name, one.subject.organizations):
+        if groups and set(groups) != set(spec.subject.organizations):
+            if replace_groups(certificate.name, spec.subject.organizations):
                 continue
-            listed = ", ".join(one.subject.organizations) or "no group"
+            listed = ", ".join(spec.subject.organizations) or "no group"
             raise InputError(
                 f"--group: {certificate.name} has a certificate already, in {listed}, and it is left alone. "
                 "Use --replace to make one with other groups."
             )
-        found[certificate.name] = one
-    return found
+        users[certificate.name] = spec
+    return users
 
 
 def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
@@ -182,10 +179,10 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
         inside = opened(content)
         content = inside.crt if inside else b""
     pems = certificate_pems(content)
-    one = read_certificate(pems[0]) if pems else None
-    if not isinstance(one, X509) or one.ca:
+    x509 = read_certificate(pems[0]) if pems else None
+    if not isinstance(x509, X509) or x509.ca:
         return None
-    return spec_from_x509(certificate, one)
+    return spec_from_x509(certificate, x509)
 
 
 def describes(cluster: Cluster, root: Path) -> bool:
@@ -200,8 +197,8 @@ def describes(cluster: Cluster, root: Path) -> bool:
     from kcert.issue.discovery import read_folder
 
     specs = detect_files(root, profiles.certificates(cluster))
-    found = [status for status in status_of(root, specs).values() if status.found]
-    if any(status.lacks_sans for status in found):
+    present = [status for status in status_of(root, specs).values() if status.x509]
+    if any(status.lacks_sans for status in present):
         return False
     files = read_folder(root)
     known, made = {str(spec.files.primary) for spec in specs}, known_files(root)
@@ -209,7 +206,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
     uses = [file.x509.extended_key_usage or () for file in others]
     if any(file.x509.ca for file in others) or any("serverAuth" in use for use in uses):
         return False
-    return bool(found) or not files
+    return bool(present) or not files
 
 
 def _holds_anything(root: Path) -> bool:

@@ -37,12 +37,12 @@ SHOWN_LEAVES = 16
 
 @dataclass
 class RenewalPlanner:
-    """Plans the renewal of CAs; ``found`` is the status of every certificate by name, ``remarks`` grow meanwhile."""
+    """Plans the renewal of CAs; ``statuses`` is the status of every certificate by name, ``remarks`` grow meanwhile."""
 
     ctx: Context
     renewal: Renewal
     now: datetime
-    found: dict[str, CertificateStatus]
+    statuses: dict[str, CertificateStatus]
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -50,42 +50,42 @@ class RenewalPlanner:
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
         """Return the CA that signs *spec*; None where it signs itself."""
-        return self.found[spec.issuer].certificate if spec.issuer else None
+        return self.statuses[spec.issuer].certificate if spec.issuer else None
 
     def plan_ca(self, status: CertificateStatus) -> IssuancePlan | None:
         """Plan the renewal of a CA, as the options ask for it; None with a remark where there is nothing to do."""
-        spec, found = status.certificate, status.found
+        spec, x509 = status.certificate, status.x509
         path = self.ctx.root / str(spec.files.crt)
-        if found is None:
+        if x509 is None:
             raise InputError(
                 f"{path} is not a certificate that openssl can read: put a good "
                 "copy in its place, or move it away and make the CA and its leaves anew."
             )
         if self.renewal.complete_rotation:
-            return self._complete_rotation(status, found)
+            return self._complete_rotation(status, x509)
         if spec.is_external_ca:
-            return self._import(spec, found)
-        if not (found.ca or found.self_issued):
+            return self._import(spec, x509)
+        if not (x509.ca or x509.self_issued):
             raise InputError(
-                f"{path} is the certificate of {str(found.subject)!a}, which "
+                f"{path} is the certificate of {str(x509.subject)!a}, which "
                 f"is no CA: put a good copy in its place, or move it away: `kcert ca{self.ctx.folder_option}` makes "
                 "one for the key that is there."
             )
-        self._check_signer_at_hand(spec, found)
+        self._check_signer_at_hand(spec, x509)
         if status.previous_cas:
             self._rotation_under_way(status)
             return None
         if self.renewal.csr_only:
-            return self._request(spec, found)
+            return self._request(spec, x509)
         stale = self.renewal.stale
-        wanted = self.with_days(spec if stale else spec_from_x509(spec, found))
+        wanted = self.with_days(spec if stale else spec_from_x509(spec, x509))
         if self.renewal.new_key:
-            return self._start_rotation(found, wanted if stale else with_key_of(wanted, spec))
-        return self._keep_key(found, wanted)
+            return self._start_rotation(x509, wanted if stale else with_key_of(wanted, spec))
+        return self._keep_key(x509, wanted)
 
-    def _check_signer_at_hand(self, spec: Certificate, found: X509) -> None:
+    def _check_signer_at_hand(self, spec: Certificate, x509: X509) -> None:
         """Raise InputError for an intermediate CA whose signer is not here, unless a request is all that is wanted."""
-        if found.self_issued or spec.issuer is not None or self.renewal.csr_only:
+        if x509.self_issued or spec.issuer is not None or self.renewal.csr_only:
             return
         option, new_key = self.ctx.signing_option, self.renewal.new_key
         elsewhere = (
@@ -94,7 +94,7 @@ class RenewalPlanner:
             else f" Where that is not at hand: `kcert renew {spec.name} --csr-only{option}` makes a request."
         )
         raise InputError(
-            f"{spec.files.crt} was signed by {str(found.issuer)!a}, so that has to sign it again: "
+            f"{spec.files.crt} was signed by {str(x509.issuer)!a}, so that has to sign it again: "
             f"`kcert renew {spec.name}{' --new-key' if new_key else ''} --root-dir "
             f"FOLDER{option}`, with the folder that has its key.{elsewhere}"
         )
@@ -103,37 +103,37 @@ class RenewalPlanner:
         spec, option = status.certificate, self.ctx.signing_option
         if not self.renewal.new_key:
             raise InputError(
-                f"{spec.files.crt} holds {1 + len(status.previous_cas)} CAs, because a change-over is under way: "
-                f"end it with `kcert renew {spec.name} --finish{option}` before the CA is renewed again."
+                f"{spec.files.crt} holds {1 + len(status.previous_cas)} CAs, because a CA rotation is under way: "
+                f"complete it with `kcert renew {spec.name} --finish{option}` before the CA is renewed again."
             )
         self.remarks.append(
-            f"The change-over of {spec.name} has begun already: {spec.files.crt} holds the new CA "
-            f"and the old. `kcert renew --all{option}` goes on with its leaves, "
-            f"`kcert renew {spec.name} --finish{option}` ends it."
+            f"The rotation of {spec.name} is under way: {spec.files.crt} holds the new CA and the old. "
+            f"`kcert renew --all{option}` renews its leaves, "
+            f"`kcert renew {spec.name} --finish{option}` completes it."
         )
 
-    def _keep_key(self, found: X509, wanted: Certificate) -> IssuancePlan:
+    def _keep_key(self, x509: X509, wanted: Certificate) -> IssuancePlan:
         name, option = wanted.name, self.ctx.signing_option
         other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
-        if wanted.subject and sorted(wanted.subject.parts) != sorted(found.subject.parts):
+        if wanted.subject and sorted(wanted.subject.parts) != sorted(x509.subject.parts):
             raise InputError(
                 f"with another subject {name} would be another CA, and all that it signed would be refused; "
                 f"`kcert renew {name} --new-key --stale{option}` changes the cluster over step by step."
             )
-        if wanted.key != key_of(found):
-            raise InputError(f"kcert.yaml wants a key of {wanted.key}, {name} has {key_of(found)}: {other}.")
-        self._check_own_key(wanted, found, other)
+        if wanted.key != key_of(x509):
+            raise InputError(f"kcert.yaml wants a key of {wanted.key}, {name} has {key_of(x509)}: {other}.")
+        self._check_own_key(wanted, x509, other)
         old = RenewalSource(
-            found,
+            x509,
             keeps_key=True,
             again=True,
-            rewrite=self.kubeconfigs.of_ca(wanted, (found,)),
-            leaves=self._leaves(wanted, found),
-            serial=found.serial if self._is_named_by_serial(wanted, found) else "",
+            rewrite=self.kubeconfigs.of_ca(wanted, (x509,)),
+            leaves=self._leaves(wanted, x509),
+            serial=x509.serial if self._is_named_by_serial(wanted, x509) else "",
         )
         return plan_renewal(wanted, self.issuer_of(wanted), old, self._days_of(wanted), self.ctx.tools)
 
-    def _check_own_key(self, ca: Certificate, found: X509, other: str) -> None:
+    def _check_own_key(self, ca: Certificate, x509: X509, other: str) -> None:
         """The CA's key has to be here, for the CA to keep it; *other* is the way out without it."""
         path, option = self.ctx.root / ca.files.key, self.ctx.signing_option
         key = checks.check_kept_key(self.ctx, ca)
@@ -143,46 +143,46 @@ class RenewalPlanner:
                 f"another folder: `kcert renew {ca.name} --ca-dir FOLDER{option}`. If it is lost, {other}."
             )
         if ca.passphrase:
-            belongs = checks.open_key(self.ctx, ca, key) in (None, found.public_key.material)
+            belongs = checks.open_key(self.ctx, ca, key) in (None, x509.public_key.material)
         else:
-            belongs = bool(same_key(self.ctx.openssl, key, found.public_key))
+            belongs = bool(same_key(self.ctx.openssl, key, x509.public_key))
         if not belongs:
             raise InputError(f"{path} is not the key of {ca.files.crt}; put the right one there, or {other}.")
 
-    def _request(self, spec: Certificate, found: X509) -> IssuancePlan:
+    def _request(self, spec: Certificate, x509: X509) -> IssuancePlan:
         """Plan a request for the key that the CA has, for its signer, which is not here."""
         name, option = spec.name, self.ctx.signing_option
-        if found.self_issued:
+        if x509.self_issued:
             raise InputError(
-                f"{name} signed itself, so nobody else has to be asked: `kcert renew {name}{option}` renews it."
+                f"{name} is self-signed, so no other CA has to sign it: `kcert renew {name}{option}` renews it."
             )
-        wanted = self.with_days(replace(spec_from_x509(spec, found), intermediate=True))
+        wanted = self.with_days(replace(spec_from_x509(spec, x509), intermediate=True))
         other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` changes the cluster over to a new one"
-        self._check_own_key(wanted, found, other)
-        return plan_renewal_request(wanted, found, self.ctx.tools)
+        self._check_own_key(wanted, x509, other)
+        return plan_renewal_request(wanted, x509, self.ctx.tools)
 
-    def _is_named_by_serial(self, ca: Certificate, found: X509) -> bool:
+    def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
         """True where certificates name their CA by its serial number, as they do where it has no key identifier.
 
         openssl then takes no CA with another number for theirs, whatever its key.
         """
-        leaves = (status.found for status in self._signed_by(ca) if status.found)
-        unidentified = found.subject_key_id is None or any(leaf.authority_key_id is None for leaf in leaves)
-        return unidentified and not found.serial.startswith("-")
+        leaves = (status.x509 for status in self._signed_by(ca) if status.x509)
+        unidentified = x509.subject_key_id is None or any(leaf.authority_key_id is None for leaf in leaves)
+        return unidentified and not x509.serial.startswith("-")
 
-    def _start_rotation(self, found: X509, wanted: Certificate) -> IssuancePlan:
+    def _start_rotation(self, x509: X509, wanted: Certificate) -> IssuancePlan:
         if wanted.passphrase:
             self.ctx.passphrases.of(wanted).locking(self.ctx.root / wanted.files.key)
-        rewrite = self.kubeconfigs.of_ca(wanted, (found,))
-        old = RenewalSource(found, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wanted, found))
+        rewrite = self.kubeconfigs.of_ca(wanted, (x509,))
+        old = RenewalSource(x509, keeps_key=False, rewrite=rewrite, leaves=self._leaves(wanted, x509))
         return plan_rotation_start(wanted, self.issuer_of(wanted), old, self._days_of(wanted), self.ctx.tools)
 
     def _days_of(self, ca: Certificate) -> int:
-        if ca.issuer is None or self.found[ca.issuer].state is State.MISSING:
+        if ca.issuer is None or self.statuses[ca.issuer].state is State.MISSING:
             return self.renewal.days or ca.days  # a script makes the root first
-        return self.days_under(ca, checks.require_ca(self.ctx, ca, self.found[ca.issuer], self.now))
+        return self.days_under(ca, checks.require_ca(self.ctx, ca, self.statuses[ca.issuer], self.now))
 
-    def _import(self, spec: Certificate, found: X509) -> IssuancePlan:
+    def _import(self, spec: Certificate, x509: X509) -> IssuancePlan:
         """Plan the copy of a CA that was renewed where its key is."""
         ca = external_ca.status_in_ca_dir(self.ctx, spec).certificate
         names = external_ca.public_files(self.ctx, ca)
@@ -190,20 +190,21 @@ class RenewalPlanner:
             assert spec.files.crt
             alone = new_ca_only_path(spec.files.crt)
             names[alone] = external_ca.source(spec).with_name(alone.name)
-        rewrite = self.kubeconfigs.of_ca(spec, (found,))
-        old = RenewalSource(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, found))
+        rewrite = self.kubeconfigs.of_ca(spec, (x509,))
+        old = RenewalSource(x509, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, x509))
         return plan_import(ca, names, self.ctx.tools, old)
 
-    def _complete_rotation(self, status: CertificateStatus, found: X509) -> IssuancePlan | None:
+    def _complete_rotation(self, status: CertificateStatus, x509: X509) -> IssuancePlan | None:
         spec, option = status.certificate, self.ctx.signing_option
         if not status.previous_cas:
-            self.remarks.append(f"{spec.files.crt} holds one CA alone: there is no change-over to finish.")
+            self.remarks.append(f"{spec.files.crt} holds one CA alone: there is no CA rotation to finish.")
             return None
-        signed = [one for one in self._signed_by(spec) if one.found]
-        left = [one.certificate.name for one in signed if one.found and issuer_mismatch(one.found, found)]
+        left = [
+            leaf.certificate.name for leaf in self._signed_by(spec) if leaf.x509 and issuer_mismatch(leaf.x509, x509)
+        ]
         if left:
             raise InputError(
-                f"the outgoing CA still vouches for {', '.join(left)}, which would be refused without it: "
+                f"the outgoing CA has signed {', '.join(left)}, which would be rejected without it: "
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
         assert spec.files.crt
@@ -213,38 +214,38 @@ class RenewalPlanner:
                 f"{self.ctx.root / alone} is not here; put the certificate of the new CA there, alone, "
                 f"for {spec.files.crt} to become like it."
             )
-        for one in self._signed_by(spec):
-            if names_its_files(self.ctx.root, one):
+        for leaf in self._signed_by(spec):
+            if names_its_files(self.ctx.root, leaf):
                 self.remarks.append(
-                    f"{one.certificate.files.kubeconfig} names its files, and what the kubelet has there it renews by "
+                    f"{leaf.certificate.files.kubeconfig} names its files, and what the kubelet has there it renews by "
                     "itself: on each node, see that the new CA has signed it before this file reaches the control "
                     "plane: `openssl verify -CAfile ca.crt /var/lib/kubelet/pki/kubelet-client-current.pem`."
                 )
-        rewrite = self.kubeconfigs.of_ca(spec, (found, *status.previous_cas))
-        wanted = spec_from_x509(spec, found)
+        rewrite = self.kubeconfigs.of_ca(spec, (x509, *status.previous_cas))
+        wanted = spec_from_x509(spec, x509)
         root = external_ca.root_cert_path(self.ctx) if wanted.intermediate else None
         if root and not (self.ctx.root / root).is_file():
             root = None
-        old = RenewalSource(found, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, found))
+        old = RenewalSource(x509, keeps_key=True, rewrite=rewrite, leaves=self._leaves(spec, x509))
         return plan_rotation_complete(wanted, root, old, self.ctx.tools)
 
     def _signed_by(self, ca: Certificate) -> list[CertificateStatus]:
         """Return the status of each certificate that *ca* has to have signed, and that is there."""
         return [
             status
-            for status in self.found.values()
+            for status in self.statuses.values()
             if status.certificate.issuer == ca.name and status.state is not State.MISSING
         ]
 
-    def _leaves(self, ca: Certificate, found: X509) -> tuple[PurePosixPath, ...]:
-        """Return files with leaves that *found* has signed, those first that do not name its key."""
+    def _leaves(self, ca: Certificate, x509: X509) -> tuple[PurePosixPath, ...]:
+        """Return files with leaves that *x509* has signed, those first that do not name its key."""
         leaves = [
-            (status.found.authority_key_id is not None, status.certificate.files.crt)
+            (status.x509.authority_key_id is not None, status.certificate.files.crt)
             for status in self._signed_by(ca)
             if status.certificate.files.kubeconfig is None
-            and status.found
-            and status.found.not_after > self.now
-            and not issuer_mismatch(status.found, found)
+            and status.x509
+            and status.x509.not_after > self.now
+            and not issuer_mismatch(status.x509, x509)
         ]
         return tuple(crt for _, crt in sorted(leaves, key=lambda leaf: leaf[0]) if crt)[:SHOWN_LEAVES]
 
@@ -259,8 +260,8 @@ class RenewalPlanner:
         left = checks.days_left(ca, self.now)
         if self.renewal.days > left:
             raise InputError(
-                f"--days {self.renewal.days}: the CA of {spec.name} ends in {left} days, and nothing can be valid "
-                f"longer than what vouches for it. Ask for at most {left}, or renew the CA first."
+                f"--days {self.renewal.days}: the CA of {spec.name} expires in {left} days, and a certificate is not "
+                f"valid longer than its CA. Use at most {left}, or renew the CA first."
             )
         return self.renewal.days
 
@@ -268,7 +269,7 @@ class RenewalPlanner:
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
     """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     path = status.certificate.files.kubeconfig
-    return path is not None and status.found is None and b"client-certificate:" in read_regular(root / path)
+    return path is not None and status.x509 is None and b"client-certificate:" in read_regular(root / path)
 
 
 def with_key_of(wanted: Certificate, spec: Certificate) -> Certificate:

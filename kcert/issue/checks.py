@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.issue.context import CA_KEY, ROOT_KEY
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
@@ -61,7 +61,7 @@ def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
         return
     csr, crt = ca.files.csr, ca.files.crt
     if csr is None or crt is None or not (ctx.root / csr).is_file() or signed_by(ctx, ca):
-        return  # with what it signed beside it, its certificate was lost, and is made again for the same key
+        return  # with what it signed beside it, its certificate was lost, and is re-created for the same key
     request, option = ctx.root / csr, ctx.folder_option
     raise InputError(
         f"{request} waits to be signed elsewhere, and until then there is no {ctx.root / crt}: "
@@ -81,7 +81,7 @@ def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
         raise InputError(
             f"{ctx.root / str(ca.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
             "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
-            "or, to begin again, take a folder that is empty."
+            "or, to start again, use an empty folder."
         )
 
 
@@ -99,42 +99,37 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
     refuse_pending_ca(ctx, status)
     if status.state is State.MISSING:
         raise InputError(f"{leaf.name} is signed by {crt}, and {ctx.root} has none yet: {command} makes it.")
-    found = status.found
-    if found is None:
+    x509 = status.x509
+    if x509 is None:
         raise InputError(
             f"{ctx.root / str(crt)} is not a certificate that openssl can read: put a good copy in its place."
         )
-    if not found.ca:
+    if not x509.ca:
         raise InputError(
             f"{ctx.root / str(crt)} is not the certificate of a CA (no CA:TRUE): it cannot sign {leaf.name}."
         )
-    if found.not_after <= now:
+    if x509.not_after <= now:
         raise InputError(
-            f"the CA {ca.name} ended on {found.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
+            f"the CA {ca.name} ended on {x509.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
             f"`kcert renew {ca.name}{ctx.folder_option}` gives it new dates."
         )
-    _check_ca_key(ctx, leaf, ca, found)
-    return found
+    _check_ca_key(ctx, leaf, ca, x509)
+    return x509
 
 
-def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, found: X509) -> None:
+def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) -> None:
     path = ctx.root / ca.files.key
-    try:
-        content = read_regular(path)
-    except FileNotFoundError:
+    content = read_optional(path, advice="Without the CA's key nothing can be signed.")
+    if content is None:
         raise InputError(
             f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
             f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}. Without the CA's key nothing can be signed."
-        ) from None
+        )
     check_key_content(path, content, may_be_encrypted=True)
-    belongs = key_belongs(content, found.public_key)
+    belongs = key_belongs(content, x509.public_key)
     if belongs is None:
         material = open_key(ctx, ca, content)
-        belongs = material in (None, found.public_key.material)
+        belongs = material in (None, x509.public_key.material)
     if not belongs:
         raise InputError(
             f"{path} is not the key of {ca.files.crt}: what it signs would be refused. Put the right one there."
@@ -195,16 +190,6 @@ def _origin(ca: Certificate) -> str:
     return ", else ".join(f"{owner.option}, else {owner.variable}" for owner in owners)
 
 
-def read_key(path: Path) -> bytes | None:
-    """Return the key file at *path*; None where there is none. Raises InputError where it cannot be read."""
-    try:
-        return read_regular(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"{path} is there but cannot be read: {error.strerror}.") from None
-
-
 def require_typable(spec: Certificate) -> None:
     """Raise InputError for a subject or a key that no command of openssl's could ask for again.
 
@@ -225,7 +210,7 @@ def require_typable(spec: Certificate) -> None:
 def check_kept_key(ctx: Context, spec: Certificate) -> bytes | None:
     """Return the key of *spec* that is there (None: it is missing); it is certified as it is, so it has to be whole."""
     path = ctx.root / spec.files.key
-    content = read_key(path)
+    content = read_optional(path)
     if content is not None:
         check_key_content(path, content, may_be_encrypted=spec.kind is Kind.CA)
         if spec.passphrase:
@@ -242,8 +227,8 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
     if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
-            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
+            f"{path} is encrypted, and no component can be asked for its passphrase; kcert accepts one for the keys "
+            f"of CAs alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
             "without one; put that in its place."
         )
 

@@ -81,8 +81,8 @@ class Passphrase:
         return self.owner.in_environment if self._file is None else f"file:{self._file}"
 
     @property
-    def told(self) -> bool:
-        """Whether a file or the environment has it, so that nobody has to be asked."""
+    def is_known(self) -> bool:
+        """True where a file or the environment has it, so that kcert does not ask for it."""
         return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Passphrase:
         return f"Passphrase({self.argument})"
 
     def opening(self, key: Path) -> str | None:
-        """The passphrase for a key that is there; None where it is not known and nobody is to be asked."""
+        """The passphrase for a key that is there; None where it is not known and kcert may not ask."""
         return self._learnt(key, new=False)
 
     def locking(self, key: Path) -> str | None:
@@ -124,9 +124,9 @@ class Passphrase:
         return None
 
 
-def roots(own: Passphrase, authority: Passphrase) -> Passphrase:
-    """What opens the root's key: its *own* passphrase, but where that of the CA (*authority*) alone is told, that."""
-    return authority if authority.told and not own.told else own
+def roots(own: Passphrase, ca: Passphrase) -> Passphrase:
+    """Return what opens the root's key: its *own* passphrase, or that of the CA where that alone is known."""
+    return ca if ca.is_known and not own.is_known else own
 
 
 def _first_line(path: Path, owner: Owner) -> str:
@@ -162,13 +162,13 @@ def _exposed(path: Path) -> Iterator[str]:
     if mode & 0o077:
         yield f"mode {mode:04o}): `chmod 600 {quote(str(path))}`"
     folders = dict.fromkeys((*real.parents, *named.parents))
-    for one in dict.fromkeys((real, named, *folders)):
-        what = "it" if one in (real, named) else f"its folder {one}"
-        if owner := foreign_owner(one, follow=one != named, sudo=True):
-            yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(one))}`, or take a file of your own"
+    for exposed in dict.fromkeys((real, named, *folders)):
+        what = "it" if exposed in (real, named) else f"its folder {exposed}"
+        if owner := foreign_owner(exposed, follow=exposed != named, sudo=True):
+            yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(exposed))}`, or use your own file"
     for folder in folders:
         status = folder.stat()
-        # With the sticky bit, as in /tmp, nobody can replace what is another's (unlink(2)).
+        # With the sticky bit, as in /tmp, no user can replace the files of another (unlink(2)).
         if is_writable_by_others(status) and not status.st_mode & stat.S_ISVTX:
             mode = stat.S_IMODE(status.st_mode)
             yield f"its folder {folder} has mode {mode:04o}): `chmod go-w {quote(str(folder))}`"
@@ -186,6 +186,10 @@ def _checked(value: str, source: str) -> str:
 
 class StoppedError(Exception):
     """The user stops the run; raised by a reporter, and not an error."""
+
+
+class SkippedError(Exception):
+    """The user leaves out a certificate; raised by a reporter, and not an error."""
 
 
 class CsrTarget(enum.Enum):
@@ -234,7 +238,7 @@ class Passphrases:
 
 
 class Reporter:
-    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError.
+    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError or SkippedError.
 
     One with ``executes`` False is given the plans, and nothing runs: it prints what would.
     """
@@ -325,10 +329,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate that is in place; ``found`` is what is read back (None: a bare key pair, or a request)."""
+    """A certificate that is in place; ``x509`` is what is read back (None: a bare key pair, or a request)."""
 
     plan: IssuancePlan
-    found: X509 | None
+    x509: X509 | None
 
 
 @dataclass(frozen=True)

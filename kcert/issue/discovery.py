@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
-from kcert.kubeconfig import LARGEST, opened
+from kcert.kubeconfig import opened
 from kcert.openssl.commands import writable
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.verify import Signatures
@@ -97,13 +97,13 @@ class FolderContent:
             return []
         return [f"{', '.join(there)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"]
 
-    def issuer_of(self, found: X509) -> Certificate | None:
-        """Return the CA of the folder that has signed *found*, as `openssl verify` says; None where there is none."""
+    def issuer_of(self, x509: X509) -> Certificate | None:
+        """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None where there is none."""
         cas = [spec for spec in self.specs if spec.kind is Kind.CA]
         fitting = [(spec, self.cas[spec.name].x509) for spec in cas]
-        fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(found, ca)]
-        signatures = Signatures(self.openssl, [(found, (ca,), ()) for _, ca in fitting])
-        signed = (spec for spec, ca in fitting if signatures.verdict(found, (ca,)) is None)
+        fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(x509, ca)]
+        signatures = Signatures(self.openssl, [(x509, (ca,), ()) for _, ca in fitting])
+        signed = (spec for spec, ca in fitting if signatures.verdict(x509, (ca,)) is None)
         # A CA without its key cannot sign again: one with it comes first.
         return min(signed, key=lambda spec: not (self.root / spec.files.key).is_file(), default=None)
 
@@ -178,8 +178,8 @@ def read_folder(root: Path) -> list[CertificateFile]:
             if inside is None:
                 continue
             content, server = inside.crt, inside.server
-        if found := certificate_pems(content)[:1]:
-            pems.append((name, found[0], hashlib.sha256(content).hexdigest(), server))
+        if first := certificate_pems(content)[:1]:
+            pems.append((name, first[0], hashlib.sha256(content).hexdigest(), server))
     read = map(read_certificate, [pem for _, pem, _, _ in pems])
     return [
         CertificateFile(name, x509, sha256, server)
@@ -190,16 +190,17 @@ def read_folder(root: Path) -> list[CertificateFile]:
 
 def _names(root: Path) -> list[PurePosixPath]:
     """Return the files that may be certificates or kubeconfigs, those of the upper folders first."""
-    found: list[PurePosixPath] = []
+    names: list[PurePosixPath] = []
     for folder, folders, files in os.walk(root):
         below = PurePosixPath(Path(folder).relative_to(root))
         ends = len(below.parts) >= DEPTH
         folders[:] = [] if ends else sorted(n for n in folders if n not in _UNUSED_FOLDERS and not n.startswith("."))
         for name in files:
             path = Path(folder, name)
-            if name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS)) and path.is_file() and path.stat().st_size <= LARGEST:
-                found.append(below / name)
-    return sorted(found, key=lambda path: (len(path.parts), path))[:MOST_FILES]
+            is_named_so = name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS))
+            if is_named_so and path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT:
+                names.append(below / name)
+    return sorted(names, key=lambda path: (len(path.parts), path))[:MOST_FILES]
 
 
 def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
@@ -216,66 +217,66 @@ def named(specs: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
 _CA_USES = ("keyCertSign", "cRLSign", "digitalSignature")
 
 
-def spec_from_x509(certificate: Certificate, found: X509) -> Certificate:
-    """*certificate* with subject, names, usages and key as *found*, the old one, has them.
+def spec_from_x509(certificate: Certificate, x509: X509) -> Certificate:
+    """*certificate* with subject, names, usages and key as *x509*, the old one, has them.
 
     Raises InputError for an old one that is of another nature than it should be, or that cannot be written
     down for openssl again.
     """
     name = certificate.name
-    if bool(found.ca) and certificate.kind is not Kind.CA:
+    if bool(x509.ca) and certificate.kind is not Kind.CA:
         raise InputError(
-            f"what lies there as {name} is the certificate of a CA, which {name} must not be: "
-            f"`kcert renew {name} --stale` makes it as kcert.yaml wants it."
+            f"the file of {name} is the certificate of a CA, which {name} must not be: "
+            f"`kcert renew {name} --stale` makes it as kcert.yaml says."
         )
-    for one in found.alt_names:
-        _check(name, one)
-    kind = kind_of(found) if certificate.kind is not Kind.CA else Kind.CA
+    for alt_name in x509.alt_names:
+        _check(name, alt_name)
+    kind = kind_of(x509) if certificate.kind is not Kind.CA else Kind.CA
     taken = replace(
         certificate,
         kind=kind,
-        subject=subject_of(found),
-        alt_names=tuple(dict.fromkeys(found.alt_names)),
-        key=key_of(found),
+        subject=subject_of(x509),
+        alt_names=tuple(dict.fromkeys(x509.alt_names)),
+        key=key_of(x509),
     )
-    return taken if _is_usual(taken, found) else replace(taken, usages=_usages(taken, found))
+    return taken if _is_usual(taken, x509) else replace(taken, usages=_usages(taken, x509))
 
 
-def key_of(found: X509) -> Key:
+def key_of(x509: X509) -> Key:
     """The key of a certificate, as one would ask for it."""
-    public = found.public_key
+    public = x509.public_key
     return Key("rsa", public.bits) if public.algorithm == "rsa" else Key("ecdsa", curve=str(public.curve))
 
 
-def _check(name: str, one: AltName) -> None:
-    if not writable(one):
+def _check(name: str, alt_name: AltName) -> None:
+    if not writable(alt_name):
         raise InputError(
-            f"the old certificate of {name} has the name {str(one)!a}, which cannot be written into an openssl.cnf: "
-            "renew it with the tool that made it."
+            f"the old certificate of {name} has the name {str(alt_name)!a}, which cannot be written into an "
+            "openssl.cnf: renew it with the tool that made it."
         )
 
 
-def subject_of(found: X509) -> Subject:
+def subject_of(x509: X509) -> Subject:
     """Return the subject of a certificate, with parts that kcert does not make word for word."""
-    subject = Subject(found.subject.common_name or "", found.subject.organizations)
-    return subject if subject.parts == found.subject.parts else replace(subject, given=found.subject.parts)
+    subject = Subject(x509.subject.common_name or "", x509.subject.organizations)
+    return subject if subject.parts == x509.subject.parts else replace(subject, given=x509.subject.parts)
 
 
-def kind_of(found: X509) -> Kind:
+def kind_of(x509: X509) -> Kind:
     """Return the kind of a leaf by what it may be used for."""
-    if found.may_serve and found.may_dial:
+    if x509.may_serve and x509.may_dial:
         return Kind.PEER
-    return Kind.SERVER if found.may_serve else Kind.CLIENT
+    return Kind.SERVER if x509.may_serve else Kind.CLIENT
 
 
-def _is_usual(taken: Certificate, found: X509) -> bool:
-    """Whether the template of its kind says just what *found* says."""
-    if not (found.basic_constraints_critical and found.key_usage_critical and found.path_length is None):
+def _is_usual(taken: Certificate, x509: X509) -> bool:
+    """Whether the template of its kind says just what *x509* says."""
+    if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
         return False
-    uses, extended = set(found.key_usage or ()), set(found.extended_key_usage or ())
+    uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())
     if taken.kind is Kind.CA:
         # Leaves name their CA's key by its identifier, and openssl's way to make one is not the only one.
-        usual = uses == set(_CA_USES) and found.subject_key_id == _identifier(found.public_key)
+        usual = uses == set(_CA_USES) and x509.subject_key_id == _identifier(x509.public_key)
         return usual and not extended and not taken.alt_names
     return (
         uses == ({"digitalSignature", "keyEncipherment"} if taken.key.algorithm == "rsa" else {"digitalSignature"})
@@ -304,8 +305,8 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x80 | len(length))) + length + content
 
 
-def _usages(taken: Certificate, found: X509) -> Usages:
+def _usages(taken: Certificate, x509: X509) -> Usages:
     if taken.kind is Kind.CA:
-        uses = found.key_usage if found.key_usage and "keyCertSign" in found.key_usage else _CA_USES
-        return Usages(uses, found.extended_key_usage, True, found.path_length, found.subject_key_id)
-    return Usages(found.key_usage, found.extended_key_usage, found.key_usage_critical, None)
+        uses = x509.key_usage if x509.key_usage and "keyCertSign" in x509.key_usage else _CA_USES
+        return Usages(uses, x509.extended_key_usage, True, x509.path_length, x509.subject_key_id)
+    return Usages(x509.key_usage, x509.extended_key_usage, x509.key_usage_critical, None)

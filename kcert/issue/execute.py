@@ -15,7 +15,7 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_regular
 from kcert.issue.checks import open_key
-from kcert.issue.context import Issued
+from kcert.issue.context import Issued, SkippedError
 from kcert.issue.status import drift, status_of
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
@@ -72,15 +72,25 @@ class Executor:
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
         jobs = self._generate_keys(plans) if self.ctx.jobs > 1 else {}
+        skipped: set[str | None] = set()
         for plan in plans:
+            if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
+                continue
             job = jobs.get(plan.certificate.name) or self.stage(plan)
-            while (step := job.step) is not None:
-                self.ctx.reporter.on_step(plan, step)
-                if step.argv:
-                    self.complete([job], shell.run(self.command(job, step)))
-                else:
-                    self.perform(job, step)
-            self.publish([job])
+            try:
+                while (step := job.step) is not None:
+                    self.ctx.reporter.on_step(plan, step)
+                    if step.argv:
+                        self.complete([job], shell.run(self.command(job, step)))
+                    else:
+                        self.perform(job, step)
+            except SkippedError:
+                skipped.add(plan.certificate.name)
+            else:
+                self.publish([job])
+
+    def _is_in_place(self, ca: Certificate | None) -> bool:
+        return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
 
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""
@@ -133,9 +143,8 @@ class Executor:
         path = self.ctx.root / key
         if path.is_symlink():
             raise InputError(
-                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would lie here in "
-                "the place of the link. Take the link away if it may; a CA whose key lies elsewhere is what --ca-dir "
-                "is for."
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would replace the "
+                "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
             )
 
     def command(self, job: Job, step: Step) -> shell.Command:
@@ -186,23 +195,23 @@ class Executor:
         certificates = {job.certificate.name: read_certificate(_text(job, job.certificate.files.crt)) for job in signed}
         for job in jobs:
             x509 = certificates.get(job.certificate.name)
-            found = x509 if isinstance(x509, X509) else None
-            self._check(job, found)
+            read = x509 if isinstance(x509, X509) else None
+            self._check(job, read)
             for step in job.plan.steps:
                 if step.late and step.perform:
                     step.perform(job.staging, self.ctx.root)
             plan = job.plan
             there = [name for name in plan.outputs if job.staging.path(name).exists()]
             self.store.publish(job.staging, there, plan.secrets, plan.removes)
-            issued = Issued(plan, found)
+            issued = Issued(plan, read)
             self.issued.append(issued)
             self.ctx.reporter.on_issued(issued)
 
-    def _check(self, job: Job, found: X509 | None) -> None:
+    def _check(self, job: Job, x509: X509 | None) -> None:
         """A template or an openssl with ideas of its own must not go unnoticed."""
         certificate, files, path = job.certificate, job.certificate.files, job.staging.path
         if job.plan.is_import:
-            if found is None or not found.ca:
+            if x509 is None or not x509.ca:
                 raise InputError(f"{files.key.with_suffix('.crt')} is not the certificate of a CA, or cannot be read.")
             return
         if job.plan.removes and (certificate.passphrase or not path(files.key).exists()):
@@ -214,9 +223,9 @@ class Executor:
         if certificate.passphrase and not blocks[0].encrypted:
             raise ProgramError(f"openssl left {files.key} without encrypting it. Nothing of it was kept.")
         if certificate.kind is not Kind.KEY_PAIR:
-            self._check_public(job, key, found)
+            self._check_public(job, key, x509)
 
-    def _check_public(self, job: Job, key: bytes, found: X509 | None) -> None:
+    def _check_public(self, job: Job, key: bytes, x509: X509 | None) -> None:
         """The request, or the certificate, has to be the key's, and what was asked for."""
         certificate, files = job.certificate, job.certificate.files
         if files.crt is None:
@@ -224,16 +233,16 @@ class Executor:
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
                 raise ProgramError(f"openssl left a {files.csr} that is no request of {files.key}.")
             return
-        if found is None or self._is_of_another_key(key, certificate, found):
+        if x509 is None or self._is_of_another_key(key, certificate, x509):
             raise ProgramError(f"openssl left a {files.crt} that is not a certificate of {files.key}.")
-        if wrong := drift(certificate, found, self._ca_of(certificate)):
+        if wrong := drift(certificate, x509, self._ca_of(certificate)):
             raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
 
-    def _is_of_another_key(self, key: bytes, certificate: Certificate, found: X509) -> bool:
+    def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
         """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""
         if not certificate.passphrase:
-            return key_belongs(key, found.public_key) is False
-        return open_key(self.ctx, certificate, key) != found.public_key.material
+            return key_belongs(key, x509.public_key) is False
+        return open_key(self.ctx, certificate, key) != x509.public_key.material
 
     def _not_as_asked(self, what: str) -> KcertError:
         if self.ctx.templates:
@@ -247,10 +256,10 @@ class Executor:
             return None
         for issued in self.issued:
             if issued.plan.certificate.name == name:
-                return issued.found
+                return issued.x509
         if name not in self._ca_certificates:
             ca = next(spec for spec in self.ctx.specs if spec.name == name)
-            self._ca_certificates[name] = status_of(self.ctx.root, [ca])[name].found
+            self._ca_certificates[name] = status_of(self.ctx.root, [ca])[name].x509
         return self._ca_certificates[name]
 
 

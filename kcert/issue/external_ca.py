@@ -38,8 +38,8 @@ def in_ca_dir(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]
     named = {spec.name for spec in specs}
     wanted = tuple(ca for ca in cas if ca.name in named)
     if not ctx.renewal:
-        found = status_of(ctx.root, cas)
-        wanted = tuple(ca for ca in wanted if found[ca.name].state is State.MISSING)
+        statuses = status_of(ctx.root, cas)
+        wanted = tuple(ca for ca in wanted if statuses[ca.name].state is State.MISSING)
     if ctx.renewal or not wanted:
         require_folder(folder, "--ca-dir", "the CA")
     there = replace(
@@ -81,12 +81,12 @@ def public_files(ctx: Context, ca: Certificate) -> dict[PurePosixPath, PurePosix
     names = [crt]
     if ca.intermediate:
         names += [chain_of(crt), *([root] if root.parent == crt.parent else [])]
-    found = {name: source(ca).with_name(name.name) for name in names}
-    for path in found.values():
+    sources = {name: source(ca).with_name(name.name) for name in names}
+    for path in sources.values():
         # It would be in the PKI folder, readable for everyone.
         if Path(path).is_file() and any(block.is_key for block in pem_blocks(read_regular(Path(path)))):
             raise InputError(f"{path} holds a private key besides the certificate. Take it out; nothing was changed.")
-    return found
+    return sources
 
 
 def root_cert_path(ctx: Context) -> PurePosixPath:
@@ -113,7 +113,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
     statuses = status_of(ctx.root, cas)
     if not ctx.renewal:
         _check_unsigned(ctx, statuses, folder)
-    if any(status.found and not status.found.self_issued for status in statuses.values()):
+    if any(status.x509 and not status.x509.self_issued for status in statuses.values()):
         require_folder(folder, "--root-dir", "the root")  # a second root would not be the one that everyone trusts
     name = PurePosixPath(ROOT)
     root = Certificate(
@@ -149,7 +149,7 @@ def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Spe
 def _check_unsigned(ctx: Context, statuses: dict[str, CertificateStatus], folder: Path) -> None:
     """A CA that is there is kept, so the root would be for nothing."""
     for name, status in statuses.items():
-        if status.found and status.found.self_issued:
+        if status.x509 and status.x509.self_issued:
             raise InputError(
                 f"{ctx.root / str(status.certificate.files.crt)} is there already, and signed itself. To have the "
                 f"root sign it, with the key that it has: `kcert renew {name} --root-dir {quote(str(folder))}"
@@ -190,13 +190,13 @@ def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     """A CA that was renewed there may be ahead of the one here; but the one here has to be known there."""
     assert ca.files.crt
     here, there = (status_of(root, [ca])[ca.name] for root in (ctx.root, folder))
-    if here.found is None or there.found is None:
+    if here.x509 is None or there.x509 is None:
         return
-    known = {x509.public_key.material for x509 in (there.found, *there.previous_cas)}
-    if here.found.public_key.material not in known:
+    known = {x509.public_key.material for x509 in (there.x509, *there.previous_cas)}
+    if here.x509.public_key.material not in known:
         raise InputError(
             f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of "
-            "them is another cluster's, or was made anew. Put the right one into both places; nothing was changed."
+            "them is another cluster's, or was re-created. Put the right one into both places; nothing was changed."
         )
 
 
@@ -213,7 +213,7 @@ def _check_folder(ctx: Context, folder: Path, option: str, what: str) -> None:
         raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
     if os.path.realpath(folder) == os.path.realpath(ctx.root):
         raise InputError(
-            f"{option} {folder} is the PKI folder itself: leave it out, or name a folder where {what} is kept apart."
+            f"{option} {folder} is the PKI folder itself: omit it, or name another folder that has {what}."
         )
 
 
@@ -223,6 +223,6 @@ def remarks(ctx: Context) -> Iterable[str]:
         crt = spec.files.crt
         if spec.is_external_ca and crt and (left := ctx.root / crt.with_suffix(".key")).exists():
             yield (
-                f"{left} lies in the PKI folder as well. With --ca-dir it is not used: take it away, if it is to be "
-                f"kept as {spec.files.key} alone."
+                f"{left} is in the PKI folder as well. With --ca-dir it is not used: delete it if "
+                f"{spec.files.key} is to be the only copy."
             )

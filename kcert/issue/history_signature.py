@@ -1,4 +1,4 @@
-"""The signature of a history's head with the CA's key, without which nobody can write another history.
+"""The signature of a history's head with the CA's key, without which no other history can be written.
 
 ``.kcert/history.signed`` holds the hash of the last line, ``.kcert/history.sig`` the signature that openssl made of it.
 """
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, ProgramError, VerdictError
-from kcert.files import read_regular
+from kcert.files import read_input, read_optional
 from kcert.issue.checks import with_passphrases
 from kcert.shell import Command, read, run
 from kcert.store import OWN_FOLDER, Workspace
@@ -54,22 +54,19 @@ def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable
 
 
 def signed_hash(ctx: Context) -> str | None:
-    """The hash that the signature of this history vouches for; None where there is no signature.
+    """Return the hash that the signature of this history covers; None where there is no signature.
 
     Raises VerdictError where the signature is not that of the CA's key.
     """
     own = ctx.root / OWN_FOLDER
-    try:
-        text, signature = read_regular(own / SIGNED), read_regular(own / SIGNATURE)
-    except FileNotFoundError:
+    text, signature = (read_optional(own / name, error=VerdictError) for name in (SIGNED, SIGNATURE))
+    if text is None or signature is None:
         return None
-    except OSError as error:
-        raise VerdictError(f"{error.filename} cannot be read: {error.strerror}.") from None
     ca = next(spec for spec in ctx.specs if spec.name == "ca")
     assert ca.files.crt
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcert-")))
-        public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), _content(ctx.root / ca.files.crt))
+        public = read(Command((ctx.openssl, "x509", "-noout", "-pubkey")), read_input(ctx.root / ca.files.crt))
         for name, content in (("ca.pub", public.stdout), (SIGNED.name, text), (SIGNATURE.name, signature)):
             (folder / name).write_bytes(content)
         argv = (ctx.openssl, "dgst", "-sha256", "-verify", "ca.pub", "-signature", SIGNATURE.name, SIGNED.name)
@@ -78,10 +75,3 @@ def signed_hash(ctx: Context) -> str | None:
                 f"{own / SIGNATURE} is not the signature that the key of {ca.files.crt} made of {SIGNED}."
             )
     return text.decode("ascii", "replace").strip()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

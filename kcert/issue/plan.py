@@ -78,14 +78,14 @@ class ToolConfig:
 class RenewalSource:
     """The certificate that is renewed.
 
-    ``found`` is what it says (None: it cannot be read); with ``again`` the request is made from the certificate
+    ``x509`` is what it says (None: it cannot be read); with ``again`` the request is made from the certificate
     itself; ``rewrite`` updates the kubeconfigs that have it inside; with ``embeds`` its own kubeconfig is written
     whole; ``leaves`` are certificates of a CA, which it has to have signed afterwards as before; ``serial`` is the
     number that a root keeps (empty: it gets another), because they name it; ``further`` are the other certificates of
     the old file (PEM), which stay behind the new one.
     """
 
-    found: X509 | None
+    x509: X509 | None
     keeps_key: bool
     again: bool = False
     embeds: bool = False
@@ -175,7 +175,7 @@ def plan_import(
         made,
         certificate.days,
         keeps_key=True,
-        replaces=old.found,
+        replaces=old.x509,
         inputs=old.leaves,
         is_import=True,
     )
@@ -237,15 +237,15 @@ def plan_renewal(
         (*made, *old.late_steps),
         days,
         keeps_key=old.keeps_key,
-        replaces=old.found,
+        replaces=old.x509,
         inputs=old.leaves,
         copies=((crt, crt),) if old.again and not kubeconfig else (),
         notes=old.notes,
     )
 
 
-def plan_renewal_request(certificate: Certificate, found: X509, tools: ToolConfig) -> IssuancePlan:
-    """Plan a request for the signer of the CA *certificate*, which is as *found*, to sign it again with its key.
+def plan_renewal_request(certificate: Certificate, x509: X509, tools: ToolConfig) -> IssuancePlan:
+    """Plan a request for the signer of the CA *certificate*, which is as *x509*, to sign it again with its key.
 
     The request goes there together with the openssl.cnf, which says what kind of CA it is.
     """
@@ -255,7 +255,7 @@ def plan_renewal_request(certificate: Certificate, found: X509, tools: ToolConfi
         steps.write_config(files.cnf, render(certificate, tools.templates)),
         steps.request_again(certificate, tools.openssl),
     )
-    issuer = str(found.issuer)
+    issuer = str(x509.issuer)
     note = f"{ascii(issuer)[1:-1]} has signed it, and is asked to sign it again; until then everything stays as it is."
     asking = replace(certificate, files=replace(files, crt=None))
     return IssuancePlan(asking, None, made, certificate.days, keeps_key=True, inputs=(files.crt,), notes=(note,))
@@ -289,7 +289,7 @@ def plan_rotation_start(
         issuer or new,
         made,
         days,
-        replaces=old.found,
+        replaces=old.x509,
         inputs=old.leaves,
         copies=((both, before),),
         notes=old.notes,
@@ -316,7 +316,7 @@ def plan_rotation_complete(
         made,
         certificate.days,
         keeps_key=True,
-        replaces=old.found,
+        replaces=old.x509,
         inputs=(alone, *old.leaves, *((root,) if root else ())),
         removes=(alone,),
         notes=old.notes,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
@@ -42,21 +42,21 @@ def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, 
 
     Raises InputError for what cannot be renewed, and says what can be done about it.
     """
-    found = status_of(ctx.root, ctx.specs, now)
+    statuses = status_of(ctx.root, ctx.specs, now)
     plans: list[IssuancePlan] = []
-    root = found.get(ROOT)
-    if root and root.found is None:
-        found[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
+    root = statuses.get(ROOT)
+    if root and root.x509 is None:
+        statuses[ROOT] = external_ca.status_in_ca_dir(ctx, root.certificate)
         names = external_ca.public_files(ctx, root.certificate)
         plans.append(plan_import(root.certificate, names, ctx.tools, RenewalSource(None, keeps_key=True)))
     # The certificates themselves say which CA is an intermediate one.
-    found = {
+    statuses = {
         name: replace(status, certificate=mark_intermediate(status.certificate, status))
-        for name, status in found.items()
+        for name, status in statuses.items()
     }
-    planner = _LeafPlanner(ctx, renewal, now, found)
-    statuses = [found[spec.name] for spec in specs]
-    chosen, left = (planner.named(statuses), []) if renewal.named else planner.meant(statuses)
+    planner = _LeafPlanner(ctx, renewal, now, statuses)
+    requested = [statuses[spec.name] for spec in specs]
+    chosen, left = (planner.named(requested), []) if renewal.named else planner.meant(requested)
     for status in chosen:
         ca = status.certificate.kind is Kind.CA
         planned = planner.plan_ca(status) if ca else planner.plan_leaf(status)
@@ -82,13 +82,13 @@ class _LeafPlanner(RenewalPlanner):
         for status in chosen:
             spec = status.certificate
             if status.state is State.MISSING:
-                checks.refuse_pending_ca(self.ctx, self.found.get(spec.issuer or "", status))
+                checks.refuse_pending_ca(self.ctx, self.statuses.get(spec.issuer or "", status))
                 option = self.ctx.signing_option
                 raise InputError(
                     f"{spec.name} is not there, so it cannot be renewed: `kcert {spec.chapter}{option}` makes it."
                 )
             if self.renewal.complete_rotation and spec.kind is not Kind.CA:
-                raise InputError(f"--finish ends the change-over of a CA, and {spec.name} is none.")
+                raise InputError(f"--finish completes the rotation of a CA, and {spec.name} is not a CA.")
         return chosen
 
     def meant(self, statuses: Sequence[CertificateStatus]) -> tuple[list[CertificateStatus], list[CertificateStatus]]:
@@ -99,7 +99,7 @@ class _LeafPlanner(RenewalPlanner):
             leaf = spec.kind not in (Kind.CA, Kind.KEY_PAIR)
             updates = self._updates(status)
             foreign = updates and not made_here(self.ctx.root, spec, self.known)
-            if leaf and not foreign and (status.found or updates):
+            if leaf and not foreign and (status.x509 or updates):
                 chosen.append(status)
             elif names_its_files(self.ctx.root, status):
                 self.remarks.append(
@@ -120,7 +120,7 @@ class _LeafPlanner(RenewalPlanner):
             return False
         if self.renewal.every:
             return True
-        expires = status.found.not_after if status.found else None
+        expires = status.x509.not_after if status.x509 else None
         soon = self.renewal.within is not None and expires is not None and expires <= self.now + self.renewal.within
         return soon or self._updates(status)
 
@@ -133,27 +133,27 @@ class _LeafPlanner(RenewalPlanner):
 
     def plan_leaf(self, status: CertificateStatus) -> IssuancePlan:
         """Plan a new certificate in the place of the one that is there."""
-        spec, found = status.certificate, status.found
+        spec, statuses = status.certificate, status.x509
         if spec.kind is Kind.KEY_PAIR:
             return self._key_pair(status)
         updates = self._updates(status)
-        if found is None and not updates:
+        if statuses is None and not updates:
             raise InputError(self._unreadable(status))
-        wanted = spec if updates or found is None else spec_from_x509(spec, found)
+        wanted = spec if updates or statuses is None else spec_from_x509(spec, statuses)
         new_key = self._gets_new_key(spec)
-        if new_key and not updates and found:
+        if new_key and not updates and statuses:
             wanted = with_key_of(wanted, spec)
         wanted = self.with_days(wanted)
-        ca_status = self._signer(spec, None if updates else found)
+        ca_status = self._signer(spec, None if updates else statuses)
         issuer = ca_status.certificate
         days = self.days_under(wanted, checks.require_ca(self.ctx, wanted, ca_status, self.now))
         key = self._key(spec)
-        keeps = key is not None and not new_key and not (updates and found and wanted.key != key_of(found))
-        belongs = bool(keeps and key and found and same_key(self.ctx.openssl, key, found.public_key))
+        keeps = key is not None and not new_key and not (updates and statuses and wanted.key != key_of(statuses))
+        belongs = bool(keeps and key and statuses and same_key(self.ctx.openssl, key, statuses.public_key))
         kubeconfig = spec.files.kubeconfig
         embeds = updates and kubeconfig is not None
         old_key = None if keeps and belongs else key
-        rewrite = self.kubeconfigs.of_leaf(wanted, found, old_key, rewrites_own=embeds)
+        rewrite = self.kubeconfigs.of_leaf(wanted, statuses, old_key, rewrites_own=embeds)
         if kubeconfig and not embeds and (rewrite is None or kubeconfig not in rewrite.makes):
             raise InputError(
                 f"{self.ctx.root / str(kubeconfig)} does not hold its certificate in a way that kcert can change by "
@@ -164,38 +164,38 @@ class _LeafPlanner(RenewalPlanner):
             checks.require_typable(wanted)
         notes = self._notes(status, key_kept=keeps, belongs=belongs, updates=updates)
         further = () if updates or kubeconfig else self._further(spec)
-        old = RenewalSource(found, keeps, again, embeds, rewrite, notes=notes, further=further)
+        old = RenewalSource(statuses, keeps, again, embeds, rewrite, notes=notes, further=further)
         return plan_renewal(wanted, issuer, old, days, self.ctx.tools)
 
-    def _signer(self, spec: Certificate, found: X509 | None) -> CertificateStatus:
+    def _signer(self, spec: Certificate, x509: X509 | None) -> CertificateStatus:
         """Return the status of the CA that signs *spec*: the one that signed the old certificate, as openssl proves.
 
-        While a CA is rotated, its new one takes the place of the outgoing one. Without *found* it is the CA that
+        While a CA is rotated, its new one takes the place of the outgoing one. Without *x509* it is the CA that
         kcert.yaml wants. Raises InputError where the CA is not in the folder.
         """
         assert spec.issuer
-        usual = self.found.get(spec.issuer)
-        if found is None:
+        usual = self.statuses.get(spec.issuer)
+        if x509 is None:
             assert usual
             return usual
-        if usual and usual.found:
+        if usual and usual.x509:
             signatures = Signatures(self.ctx.openssl, ())
-            for ca in (usual.found, *usual.previous_cas):
-                if not issuer_mismatch(found, ca) and signatures.verdict(found, (ca,)) is None:
+            for ca in (usual.x509, *usual.previous_cas):
+                if not issuer_mismatch(x509, ca) and signatures.verdict(x509, (ca,)) is None:
                     return usual
         folder = self._folder
-        ca_spec = folder.issuer_of(found)
+        ca_spec = folder.issuer_of(x509)
         if ca_spec:
             return status_of(self.ctx.root, [ca_spec], self.now)[ca_spec.name]
         path, option = self.ctx.root / str(spec.files.primary), self.ctx.signing_option
         update = (
             f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "
             f"`kcert renew {spec.name} --stale{option}`."
-            if usual and usual.found and not self.renewal.left_out
+            if usual and usual.x509 and not self.renewal.left_out
             else ""
         )
         raise InputError(
-            f"{path} was signed by {str(found.issuer)!a}, and no certificate of that CA is in {self.ctx.root}: another "
+            f"{path} was signed by {str(x509.issuer)!a}, and no certificate of that CA is in {self.ctx.root}: another "
             f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{update}"
         )
 
@@ -231,7 +231,7 @@ class _LeafPlanner(RenewalPlanner):
             notes.append("It gets a new key.")
             if spec.role == "service-account":
                 notes.append(_TOKENS)
-        elif not belongs and status.found:
+        elif not belongs and status.x509:
             notes.append(f"{spec.files.secret} holds another key than the old certificate's; that key is certified.")
         return tuple(notes)
 
@@ -251,7 +251,7 @@ class _LeafPlanner(RenewalPlanner):
     def _key(self, spec: Certificate) -> bytes | None:
         """Return the private key that is there, whole where it is kept; None where there is none."""
         path = self.ctx.root / spec.files.secret
-        content = checks.read_key(path)
+        content = read_optional(path)
         if content is not None and spec.files.kubeconfig:
             inside = opened(content)
             content = inside.key if inside else None

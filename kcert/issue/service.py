@@ -48,15 +48,15 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
     by_name = {spec.name: spec for spec in ctx.specs}
     issuers = {spec.issuer: by_name[spec.issuer] for spec in specs if spec.issuer}
     needed = {**issuers, **{spec.name: spec for spec in specs}}
-    found = status_of(ctx.root, needed.values(), now)
+    statuses = status_of(ctx.root, needed.values(), now)
     remarks: tuple[str, ...] = ()
     if any(spec.is_external_ca for spec in ctx.specs):
         from kcert.issue import external_ca
 
-        found |= {
+        statuses |= {
             name: external_ca.status_in_ca_dir(ctx, status.certificate)
-            for name, status in found.items()
-            if status.certificate.is_external_ca and status.found is None
+            for name, status in statuses.items()
+            if status.certificate.is_external_ca and status.x509 is None
         }
         remarks = tuple(external_ca.remarks(ctx))
     # The certificate of a CA that signs has to be in the PKI folder, to be handed on.
@@ -64,29 +64,29 @@ def _plan_missing(ctx: Context, specs: tuple[Certificate, ...], now: datetime) -
     plans: list[IssuancePlan] = []
     planned: set[str] = set()
     for spec in (*external, *specs):
-        status = found[spec.name]
+        status = statuses[spec.name]
         if spec.is_external_ca:
             if not (ctx.root / str(spec.files.crt)).exists():
                 plans.append(_plan_import(ctx, spec, status, planned, spec in specs))
         elif status.state is State.MISSING:
             checks.refuse_orphans(ctx, status)
             checks.refuse_pending_ca(ctx, status)
-            plans.append(_plan_one(ctx, spec, found, planned, now))
+            plans.append(_plan_one(ctx, spec, statuses, planned, now))
             planned.add(spec.name)
-    return Work(tuple(found[spec.name] for spec in specs), tuple(plans), remarks)
+    return Work(tuple(statuses[spec.name] for spec in specs), tuple(plans), remarks)
 
 
 def _plan_one(
-    ctx: Context, spec: Certificate, found: Mapping[str, CertificateStatus], planned: set[str], now: datetime
+    ctx: Context, spec: Certificate, statuses: Mapping[str, CertificateStatus], planned: set[str], now: datetime
 ) -> IssuancePlan:
     """Plan one that is missing; *planned* are the CAs that will be there by then."""
     days, issuer = spec.days, None
     if spec.issuer:
-        status = found[spec.issuer]
+        status = statuses[spec.issuer]
         issuer = mark_intermediate(status.certificate, status)
         if spec.issuer not in planned:
             days = checks.days_within(spec, checks.require_ca(ctx, spec, status, now), now)
-    has_key = found[spec.name].has_key
+    has_key = statuses[spec.name].has_key
     if has_key:
         checks.check_kept_key(ctx, spec)
     elif spec.passphrase:
@@ -137,14 +137,14 @@ def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
     path = ctx.root / spec.files.csr
     if not path.is_file():
         return False
-    found = read_request(read_regular(path).decode("ascii", "replace"))
-    if not isinstance(found, Request) or found.subject.parts != spec.subject.parts:
+    request = read_request(read_regular(path).decode("ascii", "replace"))
+    if not isinstance(request, Request) or request.subject.parts != spec.subject.parts:
         return False
-    if set(found.alt_names) != set(spec.alt_names):
+    if set(request.alt_names) != set(spec.alt_names):
         return False
     if spec.passphrase:
-        return checks.open_key(ctx, spec, key) == found.public_key.material
-    return same_key(ctx.openssl, key, found.public_key) is True
+        return checks.open_key(ctx, spec, key) == request.public_key.material
+    return same_key(ctx.openssl, key, request.public_key) is True
 
 
 def issue(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
@@ -207,7 +207,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
             with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait):
                 pass  # what was stopped half-way is completed before the status is read
         if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
-            # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
+            # No empty folder is left behind, and no other kcert waits until a passphrase is typed.
             plan(ctx, specs)
         with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
             work = plan(ctx, specs)

@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
-from kcert.files import read_regular
-from kcert.kubeconfig import LARGEST, Swap, embedded_data, kubeconfigs_in, opened, swapped
+from kcert.files import LARGEST_DOCUMENT, read_regular
+from kcert.kubeconfig import Swap, embedded_data, kubeconfigs_in, opened, swapped
 from kcert.openssl import commands
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import format_command, quote
@@ -222,12 +222,12 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
             raise InputError(f"{root / source} was changed while it was being renewed.")
         staging.put(target, inside.key if part == "client-key" else inside.crt, secret=True)
 
-    found = f"sed -n 's/^ *{part}-data: *//p' {quote(str(source))} | head -n 1"
+    data = f"sed -n 's/^ *{part}-data: *//p' {quote(str(source))} | head -n 1"
     return Step(
         "take-out",
         (target,),
         summary=f"{target}, out of {source} ({part}-data, which is base64)",
-        script=(f"{found} | base64 -d > {quote(str(target))}",),
+        script=(f"{data} | base64 -d > {quote(str(target))}",),
         perform=perform,
         secret=True,
         scratch=True,
@@ -290,17 +290,17 @@ class Kubeconfigs:
     @classmethod
     def below(cls, root: Path) -> Kubeconfigs:
         """Those of the PKI folder *root*; what cannot be read is none."""
-        found = cls()
+        kubeconfigs = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:
-                content = read_regular(path) if path.stat().st_size <= LARGEST else b""
+                content = read_regular(path, LARGEST_DOCUMENT)
             except OSError:
                 continue
             name = PurePosixPath(path.relative_to(root))
             for part, token in embedded_data(content):
                 for digest in _digests(part, token):
-                    found._places.setdefault((part, digest), []).append((name, token))
-        return found
+                    kubeconfigs._places.setdefault((part, digest), []).append((name, token))
+        return kubeconfigs
 
     def of_leaf(
         self, certificate: Certificate, old: X509 | None, old_key: bytes | None, *, rewrites_own: bool
@@ -335,11 +335,11 @@ class Kubeconfigs:
     def of_ca(self, certificate: Certificate, old: Iterable[X509]) -> Step | None:
         """Return the step that updates the kubeconfigs when the file of a CA changes, in which *old* were."""
         assert certificate.files.crt
-        places = [place for one in old for place in self._places.get(("certificate-authority", one.sha256), ())]
-        if not places:
+        files = [file for x509 in old for file in self._places.get(("certificate-authority", x509.sha256), ())]
+        if not files:
             return None
-        paths = tuple(sorted({path for path, _ in places}))
-        return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(places), certificate.files.crt),))
+        paths = tuple(sorted({path for path, _ in files}))
+        return update_kubeconfigs(paths, (Swap("certificate-authority", _tokens(files), certificate.files.crt),))
 
 
 def _tokens(places: Iterable[tuple[PurePosixPath, str]]) -> tuple[str, ...]:

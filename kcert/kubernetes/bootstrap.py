@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
 from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
 from kcert.quoting import folder_argument, format_command, quote
@@ -43,7 +43,6 @@ _SIGNER = "system:certificates.k8s.io:certificatesigningrequests"
 _USER = "kubelet-bootstrap"
 _ID = re.compile(r"[a-z0-9]{6}")
 _SECRET = re.compile(r"[a-z0-9]{16}")
-_LARGEST = 1024 * 1024
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _PLACEHOLDER = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
@@ -138,14 +137,13 @@ class Bootstrap:
 def read(root: Path) -> Token | None:
     """Return the token of the PKI folder *root*; None where there is none. Raises InputError for a damaged file."""
     path = root / TOKEN
+    content = read_optional(path, LARGEST_DOCUMENT)
+    if content is None:
+        return None
     try:
-        data = plain_yaml.load(read_regular(path, _LARGEST))["stringData"]
+        data = plain_yaml.load(content)["stringData"]
         expires = datetime.strptime(data["expiration"], _TIME).replace(tzinfo=timezone.utc)
         token = Token(data["token-id"], data["token-secret"], expires)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except (plain_yaml.NotPlainError, KeyError, TypeError, ValueError):
         token = Token("", "", datetime.now(timezone.utc))
     if not _ID.fullmatch(str(token.id)) or not _SECRET.fullmatch(str(token.secret)):
@@ -224,7 +222,7 @@ def _with_variables(text: str) -> str:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return read_regular(path, _LARGEST)
+        return read_regular(path, LARGEST_DOCUMENT)
     except OSError:
         return None
 
@@ -233,12 +231,7 @@ def ca_certificate(folder: Folder) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError where it is missing."""
     crt = folder.known["ca"].files.crt
     assert crt
-    try:
-        return read_regular(folder.root / crt)
-    except OSError as error:
-        raise InputError(
-            f"{folder.root / crt} cannot be read: {error.strerror}. `kcert ca{folder.option}` makes it."
-        ) from None
+    return read_input(folder.root / crt, advice=f"`kcert ca{folder.option}` makes it.")
 
 
 def rbac() -> str:

@@ -26,9 +26,6 @@ SECONDS = 15
 RATE = "2M"
 """Bytes per second that curl reads at most: a body without end is cut off at SECONDS times this, not by the memory."""
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer; a list of all pods of a large cluster has fewer."""
-
 _GRACE = 5.0
 """Seconds more that curl gets to say that it gave up."""
 
@@ -79,7 +76,8 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     if not _PATH.fullmatch(path):
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
-    found = credentials.named(folder, name, (one for one in folder.known.values() if one.kind.is_client))
+    known = (*folder.known.values(), *credentials.users(folder))
+    found = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
     if len(found) > 1:
         raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
     one = credentials.credentials(folder, found)[0]

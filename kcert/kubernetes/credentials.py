@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, profiles
+from kcert.certificates import Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
-from kcert.files import read_regular
-from kcert.issue.adopt import detect_files
+from kcert.files import read_input, read_regular
+from kcert.issue.adopt import detect_files, unmanaged
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
@@ -70,12 +71,19 @@ class Credentials:
 
 
 def clients(folder: Folder) -> tuple[Certificate, ...]:
-    """Return the certificates of the API server's clients."""
+    """Return the client certificates for the API server: those of the cluster, and of users that kcert made."""
+    known = tuple(folder.known.values())
     return tuple(
-        one
-        for one in folder.known.values()
-        if one.kind.is_client and one.chapter in ("client", "kubelet") and one.subject
+        spec
+        for spec in (*known, *users(folder))
+        if spec.kind.is_client and spec.chapter in ("client", "kubelet") and spec.subject
     )
+
+
+def users(folder: Folder) -> tuple[Certificate, ...]:
+    """Return the certificates of users that kcert made and that kcert.yaml does not name."""
+    others = unmanaged(folder.root, folder.cluster, folder.known.values(), ())
+    return tuple(spec for spec in others if spec.role == Role.USER)
 
 
 def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
@@ -111,7 +119,7 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].found
+    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
     if found is None or found.subject.common_name != name:
         return None
     groups = found.subject.organizations
@@ -220,7 +228,4 @@ def address_of(url: str) -> str:
 
 def read_file(path: Path) -> bytes:
     """Return the content of a file; raises MachineError where it cannot be read."""
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    return read_input(path, error=MachineError)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kcert import plain_yaml, shell
 from kcert.errors import InputError, ProgramError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_optional
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import Workspace
 
@@ -30,7 +30,6 @@ FILE = PurePosixPath("encryption-config.yaml")
 PROVIDERS = ("aescbc", "secretbox")
 KEY_BYTES = 32
 _KEY_NAME = re.compile(r"key([1-9][0-9]{0,5})")
-_LARGEST = 1024 * 1024
 
 
 Action = Literal["create", "rotate", "finish"]
@@ -105,12 +104,9 @@ def read(root: Path) -> EncryptionConfig | None:
     Raises InputError for a file that kcert cannot have written.
     """
     path = root / FILE
-    try:
-        content = read_regular(path, _LARGEST)
-    except FileNotFoundError:
+    content = read_optional(path, LARGEST_DOCUMENT)
+    if content is None:
         return None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     try:
         (resource,) = plain_yaml.load(content)["resources"]
         first, last = resource["providers"]

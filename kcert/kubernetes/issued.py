@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
-from kcert.files import read_regular
+from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
@@ -202,15 +202,10 @@ def _check_dates(found: X509, now: datetime) -> None:
 
 def _key(path: Path, inside: Path | None) -> bytes | None:
     """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
-    try:
-        if inside is not None and not path.exists() and inside.is_file():
-            found = opened(read_regular(inside))
-            return found.key if found else None
-        return read_regular(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise MachineError(f"{path} cannot be read: {error.strerror}.") from None
+    if inside is not None and not path.exists() and inside.is_file():
+        found = opened(read_input(inside, error=MachineError))
+        return found.key if found else None
+    return read_optional(path, error=MachineError)
 
 
 @dataclass(frozen=True)
@@ -323,7 +318,7 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
 
     Raises InputError where the certificates that it signed would not find their issuer any more.
     """
-    old = status.found
+    old = status.x509
     if status.previous_cas:
         raise InputError(
             f"{path} holds two CAs, because a CA rotation is under way: complete it first. It is not kept."

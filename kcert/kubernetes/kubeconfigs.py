@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kcert import profiles, shell
 from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
@@ -206,13 +205,8 @@ def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: 
 def is_there(root: Path, one: Draft) -> bool:
     """True where the PKI folder has this kubeconfig already, closed to others."""
     path = root / one.file
-    try:
-        content, mode = read_regular(path), stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Move it away, and a new one is written.") from None
-    return not mode & 0o077 and merging.same(content, one.text().encode())
+    content = read_optional(path, advice="Move it away, and kcert writes a new one.")
+    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, one.text().encode())
 
 
 def _check_own(one: Draft) -> None:
@@ -239,7 +233,7 @@ def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, reporter: Re
             staging.write(path, one.credentials.contents[path].decode(), secret=True)
     for argv in one.commands():
         reporter.on_command(argv)
-        outcome = shell.run_subprocess(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
+        outcome = shell.run(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
         reporter.on_command_done(outcome)
         workspace.record(outcome, staging, [one.file], {str(one.file)})
         if not outcome.succeeded:

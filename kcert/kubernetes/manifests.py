@@ -9,12 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from kcert.errors import InputError
-from kcert.files import open_at_once
+from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import check_signer
 from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
-    LARGEST,
     SigningRequest,
     check_expires,
     check_usages,
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
 
 
 def contents(path: Path) -> bytes:
-    """Return the content of a file, of which more than LARGEST is not read; InputError where it is unreadable."""
+    """Return the content of a file, or a little more than LARGEST_DOCUMENT of it; InputError where it is unreadable."""
     try:
         with open_at_once(path) as file:
-            return file.read(LARGEST + 1)
+            return file.read(LARGEST_DOCUMENT + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.kubeconfig import scalar
 
 if TYPE_CHECKING:
@@ -63,12 +63,7 @@ def same(one: bytes, other: bytes) -> bool:
 
 def read(path: Path) -> bytes:
     """Return the content of the kubeconfig at *path*, empty where there is none."""
-    try:
-        return read_regular(path)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    return read_optional(path) or b""
 
 
 def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merged:

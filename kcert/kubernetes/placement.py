@@ -31,7 +31,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)
     standing = status_of(root, [ca])[ca.name]
-    found = standing.found
+    found = standing.x509
     chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
     changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
     return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kcert import plain_yaml
 from kcert.config import check_host_name
 from kcert.errors import InputError
+from kcert.files import LARGEST_DOCUMENT
 from kcert.kubernetes import signers
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.reader import read_request
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
-LARGEST = 1024 * 1024
 """Bytes; etcd takes no larger object."""
 
 _LABEL = "CERTIFICATE REQUEST"
@@ -214,8 +214,8 @@ def _only_request(content: bytes, source: str) -> str:
         raise InputError(f"{source}: {expected}, but there is no PEM block.")
     if labels != [_LABEL]:
         listed = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
-        counted = "a block of type" if len(labels) == 1 else f"{len(labels)} blocks:"
-        raise InputError(f"{source}: {expected}, but there is {counted} {listed}.")
+        counted = "is a block of type" if len(labels) == 1 else f"are {len(labels)} blocks:"
+        raise InputError(f"{source}: {expected}, but there {counted} {listed}.")
     raise InputError(
         f"{source}: {expected}, in the form that openssl writes: without other text, in lines of 64 characters. In "
         "any other form, kcert, openssl and the API server could each read a different request."
@@ -224,8 +224,10 @@ def _only_request(content: bytes, source: str) -> str:
 
 def _document(content: bytes, source: str) -> dict[str, Any]:
     """Return the manifest *content* as plain values: small, one document, no aliases, no key twice."""
-    if len(content) > LARGEST:
-        raise InputError(f"{source} has more than {LARGEST // 1024} KiB: that is not a CertificateSigningRequest.")
+    if len(content) > LARGEST_DOCUMENT:
+        raise InputError(
+            f"{source} has more than {LARGEST_DOCUMENT // 1024} KiB: that is not a CertificateSigningRequest."
+        )
     try:
         documents = plain_yaml.load_all(content)
         if len(documents) != 1 or not isinstance(documents[0], dict):

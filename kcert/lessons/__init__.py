@@ -1,12 +1,10 @@
-"""The words: one Markdown file a topic, beside this module, for everybody to read and for teachers to edit.
+"""The lessons: one Markdown file a topic, beside this module, for teachers to edit or translate.
 
-A teacher's own folder of lessons, named by the environment variable KCERT_LESSONS, comes first; what it lacks is
-taken from here.
+Files in the folder that the environment variable KCERT_LESSONS names replace them.
 
-A lesson begins with ``# Title`` and ``chapter: NAME``; where the order within the chapter matters
-``place: NUMBER`` follows, and in the lesson of a step ``again: SENTENCE``, for when its reason has been
-read already. Then come a few paragraphs on what it is and why, the first of which can stand alone, then
-sections (``## Command`` and others). Files are read when they are asked for, and not before.
+A lesson begins with ``# Title`` and ``chapter: NAME``; ``place: NUMBER`` orders a chapter, and the lesson of a step
+has ``again: SENTENCE``, for a reader who has already seen its reason. A few paragraphs follow, the first of which is
+complete by itself, then sections (``## Command`` and others).
 """
 
 from __future__ import annotations
@@ -51,27 +49,30 @@ _SECTIONS = {
     "verify": "Check",
     "kubeconfig": "Kubeconfig",
 }
-"""The section of a certificate's lesson that holds the reason for a step, by the step's action."""
+"""The section of a certificate's lesson with the reason for a step, by the step's action."""
+
+_PARTS = ("openssl-text", "reading-a-certificate")
+"""Lessons whose sections `kcert show` prints one by one."""
 
 _NO_PLACE = 1_000_000
-"""Behind every lesson whose place in its chapter is given."""
+"""The place of a lesson without one: after the others."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One topic: the ``opening`` says what and why, ``sections`` hold the rest by heading, all of it Markdown."""
+    """A topic: its ``opening`` paragraphs and its ``sections`` by heading, all of it Markdown."""
 
     topic: str
     title: str
     chapter: str
     opening: str
     sections: Mapping[str, str] = field(hash=False)
-    place: int = _NO_PLACE
+    position: int = _NO_PLACE
     again: str = ""
 
 
 def file_of(name: str) -> Path:
-    """Return the file *name* (``ca.md``, ``labs/make-the-ca.md``): the teacher's own where there is one.
+    """Return the path of the file *name* (``ca.md``, ``labs/make-the-ca.md``), in the teacher's folder if it has one.
 
     Raises InputError for a KCERT_LESSONS that is not a folder.
     """
@@ -88,21 +89,41 @@ def _own_folder() -> Path | None:
     return Path(named)
 
 
+def check_own() -> None:
+    """Check every lesson in the folder of KCERT_LESSONS; raises InputError for the first that is not right.
+
+    Besides its form, a lesson has to keep the section headings by which kcert looks up its parts.
+    """
+    own = _own_folder()
+    for path in sorted(own.glob("*.md")) if own else ():
+        sections, original = lesson(path.stem).sections, FOLDER / path.name
+        if not original.is_file():
+            continue
+        needed = _read(original, original.read_text(encoding="utf-8")).sections
+        if path.stem not in _PARTS:
+            needed = {heading: text for heading, text in needed.items() if heading in _SECTIONS.values()}
+        if missing := [heading for heading in needed if heading not in sections]:
+            raise InputError(
+                f'{path}: the section "## {missing[0]}" is missing. kcert looks it up by this heading, so keep the '
+                "heading in English, and translate its text."
+            )
+
+
 def topics() -> tuple[str, ...]:
-    """Return every topic that there is a lesson for, by name."""
+    """Return every topic by name."""
     folders = [folder for folder in (FOLDER, _own_folder()) if folder]
     return tuple(sorted({path.stem for folder in folders for path in folder.glob("*.md")}))
 
 
 @cache
 def lesson(topic: str) -> Lesson:
-    """The lesson of *topic*.
+    """Return the lesson of *topic*.
 
-    Raises InputError for a topic that is not there, with the near ones, and for a file that is no lesson.
+    Raises InputError for an unknown topic, with similar ones, and for a file that is not a lesson.
     """
     known = topics()
     if topic not in known:
-        hint = did_you_mean(topic, known, "`kcert explain` lists the lessons.")
+        hint = did_you_mean(topic, known, "`kcert explain` lists all topics.")
         raise InputError(f"there is no lesson on {topic!a}; {hint}")
     path = file_of(f"{topic}.md")
     try:
@@ -112,17 +133,17 @@ def lesson(topic: str) -> Lesson:
 
 
 def by_chapter() -> dict[str, tuple[Lesson, ...]]:
-    """Every lesson, by chapter, in the order in which they are best read."""
+    """Return every lesson by chapter, in the order of a course."""
     chapters: dict[str, list[Lesson]] = {}
-    for one in sorted((lesson(topic) for topic in topics()), key=lambda one: (one.place, one.topic)):
-        chapters.setdefault(one.chapter, []).append(one)
+    for each in sorted((lesson(topic) for topic in topics()), key=lambda each: (each.position, each.topic)):
+        chapters.setdefault(each.chapter, []).append(each)
     order = [*CHAPTERS, *sorted(set(chapters) - set(CHAPTERS))]
     return {name: tuple(chapters[name]) for name in order if name in chapters}
 
 
 def chapter(name: str) -> tuple[Lesson, ...]:
     """Return the lessons of the chapter *name*, in any case; none where there is no such chapter."""
-    return next((found for title, found in by_chapter().items() if title.casefold() == name.casefold()), ())
+    return next((members for title, members in by_chapter().items() if title.casefold() == name.casefold()), ())
 
 
 def search(words: str) -> tuple[Lesson, ...]:
@@ -136,8 +157,8 @@ def search(words: str) -> tuple[Lesson, ...]:
         counts = [20 * len(word.findall(heads)) + min(len(word.findall(text)), 10) for word in wanted]
         return sum(counts) if all(counts) else 0
 
-    ranked = [(score(found), found) for found in map(lesson, topics())] if wanted else []
-    return tuple(found for points, found in sorted(ranked, key=lambda item: (-item[0], item[1].topic)) if points)
+    ranked = [(score(match), match) for match in map(lesson, topics())] if wanted else []
+    return tuple(match for points, match in sorted(ranked, key=lambda item: (-item[0], item[1].topic)) if points)
 
 
 def export(target: Path) -> int:
@@ -147,7 +168,7 @@ def export(target: Path) -> int:
     """
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise InputError(f"{target} is not an empty folder. Name a new one: --export FOLDER.")
-    names = [path.relative_to(FOLDER) for path in sorted(FOLDER.rglob("*.md"))]
+    names = [path.relative_to(FOLDER) for path in sorted(FOLDER.rglob("*.*")) if path.suffix in (".md", ".svg")]
     for name in names:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,23 +177,33 @@ def export(target: Path) -> int:
     return len(names)
 
 
+def picture(name: str) -> str:
+    """Return the SVG *name* that a lesson shows on a page; raises InputError for a file that cannot be read."""
+    path = file_of(name)
+    try:
+        if path.suffix != ".svg" or len(Path(name).parts) != 1:
+            raise InputError(f"a lesson shows the picture {name!a}: the name of an .svg file beside it is needed.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+
+
 def why(role: str) -> str:
-    """Who a certificate of this *role* is for and why it exists: one paragraph, on one line."""
+    """Return the purpose of a certificate of this *role*: one paragraph, on one line."""
     return _paragraphs(lesson(role).opening)[0]
 
 
 def reason(role: str, action: str) -> str:
-    """Why the step *action* comes next when a certificate of this *role* is made: one paragraph, on one line.
+    """Return the reason for the step *action* of a certificate of this *role*: one paragraph, on one line.
 
-    The role's own words where its lesson has some, and what holds for every certificate where not, or where
-    no *role* is given.
+    It comes from the lesson of the role, or, where that has none or no *role* is given, from the lesson of the step.
     """
     own = lesson(role).sections.get(_SECTIONS.get(action, "")) if role else None
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
 
 
 def reminder(action: str) -> str:
-    """The reason for a step in a few words, for whoever has just read it in full."""
+    """Return the reason for a step in a few words, for a reader who has just seen the full one."""
     return lesson(f"step-{action}").again or reason("", action)
 
 
@@ -192,14 +223,14 @@ def _read(path: Path, text: str) -> Lesson:
     if not opening.strip():
         raise InputError(f"{path}: a lesson opens with what it is about, and why, before its first section")
     sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
-    place = values.get("place", "")
+    position = values.get("place", "")
     return Lesson(
         topic=path.stem,
         title=title.removeprefix("# ").strip(),
         chapter=values["chapter"],
         opening=opening.strip("\n"),
         sections=sections,
-        place=int(place) if place.isascii() and place.isdigit() else _NO_PLACE,
+        position=int(position) if position.isascii() and position.isdigit() else _NO_PLACE,
         again=values.get("again", ""),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import LARGEST_DOCUMENT, read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,23 +91,22 @@ _PLAIN = re.compile(r"[A-Za-z0-9*_.:/@?&=+,~%-]+")
 
 
 def _filled(path: Path, values: Mapping[str, str]) -> str:
-    try:
-        template = read_regular(path).decode("utf-8")
-    except FileNotFoundError:
+    content = read_optional(path, LARGEST_DOCUMENT)
+    if content is None:
         raise InputError(
             f"{path} is not there: a folder of templates holds ca.cnf, client.cnf, server.cnf and peer.cnf "
             f"(kcert's own, to start from, are in {built_in_templates()})."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+        )
+    try:
+        template = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8: byte {error.start + 1} is none of it.") from None
 
-    def filled(found: re.Match[str]) -> str:
-        name = found.group(1)
+    def filled(match: re.Match[str]) -> str:
+        name = match.group(1)
         if name not in values:
-            line = template[: found.start()].count("\n") + 1
-            raise InputError(f"{path}:{line}: {found.group()} is not known; there are {', '.join(values)}.")
+            line = template[: match.start()].count("\n") + 1
+            raise InputError(f"{path}:{line}: {match.group()} is not known; there are {', '.join(values)}.")
         return values[name]
 
     return _PLACEHOLDER.sub(filled, template)

@@ -71,8 +71,8 @@ class Reader:
 
     def read(self, tag: int, what: str) -> bytes:
         """Return the content of the next element, which has to have *tag*."""
-        found, content = self.any(what)
-        if found != tag:
+        actual, content = self.any(what)
+        if actual != tag:
             raise DerError(what)
         return content
 

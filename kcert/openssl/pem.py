@@ -88,13 +88,13 @@ def pem_blocks(content: bytes) -> list[Block]:
     """
     blocks: list[Block] = []
     line, counted = 1, 0
-    for found in _candidates(content):
-        line += content.count(b"\n", counted, found.begin)
-        counted = found.begin
+    for candidate in _candidates(content):
+        line += content.count(b"\n", counted, candidate.begin)
+        counted = candidate.begin
         if len(blocks) == MAX_BLOCKS:
             blocks.append(Block("", b"", f"holds more than {MAX_BLOCKS} blocks, and kcert reads no further", line=line))
             break
-        blocks.append(found.block(line))
+        blocks.append(candidate.block(line))
     return blocks
 
 

@@ -89,8 +89,8 @@ def adds_identifiers(program: str) -> bool:
 
 
 def _release(said: str) -> tuple[int, ...]:
-    found = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
-    return tuple(int(part) for part in found.groups()) if found else ()
+    match = re.match(r"OpenSSL (\d+)\.(\d+)\.(\d+)", said)
+    return tuple(int(part) for part in match.groups()) if match else ()
 
 
 def unusable(said: str) -> str | None:

@@ -357,7 +357,7 @@ def _request(content: bytes, pem: str) -> Request:
     if _duplicate(extensions):
         raise DerError("certificate request contains duplicate requested extensions")
     # Of the extensions that a request asks for, Go reads the SANs alone.
-    sans = next((one.refusal for one in extensions if one.oid == SUBJECT_ALT_NAME), None)
+    sans = next((extension.refusal for extension in extensions if extension.oid == SUBJECT_ALT_NAME), None)
     malformed += [sans] if sans and sans.stage == "parse" else []
     fields = _fields(extensions)
     signature = _algorithm(outer.read(der.SEQUENCE, "malformed algorithm identifier"))[0]

@@ -133,14 +133,14 @@ class Signatures:
 
     def _take(self, names: dict[str, Pair], reading: Reading) -> None:
         fine = {line.removesuffix(": OK") for line in reading.stdout.decode("latin-1").splitlines()}
-        failed = {found["file"]: found for found in _FAILED.finditer(reading.stderr)}
+        failed = {match["file"]: match for match in _FAILED.finditer(reading.stderr)}
         for name, pair in names.items():
-            found = failed.get(name)
-            if found is None:
+            match = failed.get(name)
+            if match is None:
                 self._verdicts[pair] = None if name in fine else _UNCLEAR
             else:
-                own = int(found["number"]) not in _THE_CAS_FAULT
-                self._verdicts[pair] = f"error {found['number']}: {found['words']}" if own else None
+                own = int(match["number"]) not in _THE_CAS_FAULT
+                self._verdicts[pair] = f"error {match['number']}: {match['words']}" if own else None
 
 
 def _command_for(openssl: str, folder: Path, names: list[str], pair: Pair) -> Command:
@@ -250,10 +250,11 @@ def violation(ca: X509, cert: X509) -> str | None:
     if limits is None:
         return None
     for name in cert.alt_names:
-        alike = [one for one in limits.permitted if one.type == name.type]
-        if excluded := next((one for one in limits.excluded if one.type == name.type and _excludes(one, name)), None):
+        alike = [limit for limit in limits.permitted if limit.type == name.type]
+        against = (limit for limit in limits.excluded if limit.type == name.type and _excludes(limit, name))
+        if excluded := next(against, None):
             return f"the CA excludes {excluded}, and {name} is within it"
-        if alike and not any(_covers(one, name) for one in alike):
+        if alike and not any(_covers(limit, name) for limit in alike):
             return f"the CA permits only {', '.join(map(str, alike))}, and {name} is not within it"
     return None
 

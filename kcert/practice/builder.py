@@ -1,7 +1,7 @@
-"""The folder of a lab while it is being built: certificates made quickly, side by side, and files written.
+"""The folder of a lab while it is being built: certificates made quickly, in parallel, and files written.
 
-This is no PKI folder that anybody relies on, so nothing is staged or recorded as ``kcert.store`` does it: a
-history would tell what was broken, and what is interrupted is thrown away and built anew.
+Nothing is staged or recorded as ``kcert.store`` does it: a history would show what was broken, and an interrupted lab
+is deleted and built from the start.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ x509_extensions = {extensions}
 commonName = optional
 
 """
-"""How `openssl ca` is to sign; the certificate's own section comes after it."""
+"""The config with which `openssl ca` signs; the certificate's own section comes after it."""
 
 
 @dataclass(frozen=True)
 class Make:
-    """A certificate to be made: who signs it (None: itself), and for which time (None: its days, from now on)."""
+    """A certificate to make: its issuer (None: itself), and for which time (None: its days, from now on)."""
 
     certificate: Certificate
     issuer: Certificate | None = None
@@ -68,7 +68,7 @@ class LabBuilder:
     openssl: str = "openssl"
 
     def lay_out(self, scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]] | None = None) -> None:
-        """Write kcert.yaml, and make every certificate of *scenario*: those that are made otherwise, so.
+        """Write kcert.yaml, and make every certificate of *scenario*, the broken ones as they have to be broken.
 
         *between* gives the time for which some of them are valid, by name.
         """
@@ -76,7 +76,7 @@ class LabBuilder:
         self.make(made_in(scenario, between or {}), scenario.folder)
 
     def describe(self, scenario: Scenario) -> None:
-        """Write kcert.yaml: how the cluster was planned."""
+        """Write kcert.yaml, the plan of the cluster."""
         self.write("kcert.yaml", as_yaml(scenario.cluster))
 
     def write(self, name: str, text: str, mode: int = PUBLIC_MODE) -> Path:
@@ -84,7 +84,7 @@ class LabBuilder:
         return self.put(name, text.encode("utf-8"), mode)
 
     def put(self, name: str, content: bytes, mode: int = PUBLIC_MODE) -> Path:
-        """Write a file below the lab's folder; a secret one is closed to others from its first byte."""
+        """Write a file below the lab's folder; its mode is set before its content."""
         path = self.root / name
         self._folder(path.parent)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -97,21 +97,21 @@ class LabBuilder:
         makes = tuple(makes)
         base = self.root / folder
         self._folder(base, FOLDER_MODE)
-        for one in makes:
-            self._prepare(one, base)
-        self._run([argv for one in makes for argv in self._first(one)], base)
-        self._run([argv for one in makes for argv in self._signature(one, base)], base)
-        for one in makes:
-            self._finish(one, base)
+        for make in makes:
+            self._prepare(make, base)
+        self._run([argv for make in makes for argv in self._first(make)], base)
+        self._run([argv for make in makes for argv in self._signature(make, base)], base)
+        for make in makes:
+            self._finish(make, base)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def ask(self, certificate: Certificate, folder: str = "pki") -> None:
-        """Make key and request of *certificate*, and leave it to others to sign it."""
+        """Make the key and the request of *certificate*, which the learner signs."""
         base = self.root / folder
         self._folder(base)
-        one = Make(certificate, certificate)
-        self._prepare(one, base)
-        self._run(list(self._first(one)), base)
+        make = Make(certificate, certificate)
+        self._prepare(make, base)
+        self._run(list(self._first(make)), base)
         (base / certificate.files.key).chmod(SECRET_MODE)
 
     def kubeconfig(self, scenario: Scenario, certificate: Certificate, ca: str, name: str) -> None:
@@ -136,22 +136,24 @@ class LabBuilder:
         return self.root / OWN_FOLDER / "scratch"
 
     def _folder(self, path: Path, mode: int = INNER_FOLDER_MODE) -> None:
-        missing = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and not one.exists()]
-        for one in reversed(missing):
-            one.mkdir()
-            one.chmod(mode if one == path else INNER_FOLDER_MODE)
+        missing = [
+            folder for folder in (path, *path.parents) if folder.is_relative_to(self.root) and not folder.exists()
+        ]
+        for folder in reversed(missing):
+            folder.mkdir()
+            folder.chmod(mode if folder == path else INNER_FOLDER_MODE)
 
-    def _prepare(self, one: Make, base: Path) -> None:
-        files = one.certificate.files
+    def _prepare(self, make: Make, base: Path) -> None:
+        files = make.certificate.files
         for path in (files.key, files.crt, *files.kept):
             if path:
                 self._folder((base / path).parent)
         if files.cnf:
-            self.write(str((base / files.cnf).relative_to(self.root)), render(one.certificate))
+            self.write(str((base / files.cnf).relative_to(self.root)), render(make.certificate))
 
-    def _first(self, one: Make) -> Iterator[tuple[str, ...]]:
-        """A CA is whole at once; of the others, key and request."""
-        certificate, files = one.certificate, one.certificate.files
+    def _first(self, make: Make) -> Iterator[tuple[str, ...]]:
+        """Yield the command that makes a CA, or the key and the request of another certificate."""
+        certificate, files = make.certificate, make.certificate.files
         if certificate.kind is Kind.KEY_PAIR:
             # kubeadm's is RSA, which can take a second; nothing in a lab asks for that.
             yield commands.private_key(self.openssl, Key("ecdsa"), files.key)
@@ -161,7 +163,7 @@ class LabBuilder:
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(files.key)),
             *("-subj", str(certificate.subject), "-config", str(files.cnf)),
         )
-        if one.issuer is None:
+        if make.issuer is None:
             yield (
                 *(self.openssl, "req", "-new", "-x509", *fresh, "-extensions", EXTENSIONS),
                 *("-days", str(certificate.days), "-set_serial", _serial(), "-out", str(files.crt)),
@@ -169,9 +171,9 @@ class LabBuilder:
         else:
             yield (self.openssl, "req", "-new", *fresh, "-out", str(files.csr))
 
-    def _signature(self, one: Make, base: Path) -> Iterator[tuple[str, ...]]:
-        files, issuer = one.certificate.files, one.issuer
-        if one.certificate.kind is Kind.KEY_PAIR:
+    def _signature(self, make: Make, base: Path) -> Iterator[tuple[str, ...]]:
+        files, issuer = make.certificate.files, make.issuer
+        if make.certificate.kind is Kind.KEY_PAIR:
             assert files.public_key
             yield (self.openssl, "pkey", "-in", str(files.key), "-pubout", "-out", str(files.public_key))
         if issuer is None:
@@ -179,20 +181,20 @@ class LabBuilder:
         assert files.csr
         assert files.crt
         assert files.cnf
-        if one.between:
-            yield self._dated(one, base)
+        if make.between:
+            yield self._dated(make, base)
             return
         yield (
             *(self.openssl, "x509", "-req", "-in", str(files.csr)),
             *("-CA", str(issuer.files.crt), "-CAkey", str(issuer.files.key), "-set_serial", _serial()),
-            *("-out", str(files.crt), "-days", str(one.certificate.days)),
+            *("-out", str(files.crt), "-days", str(make.certificate.days)),
             *("-extensions", EXTENSIONS, "-extfile", str(files.cnf)),
         )
 
-    def _dated(self, one: Make, base: Path) -> tuple[str, ...]:
-        """`openssl ca` alone signs for a time that has passed; it wants a folder with its list in it."""
-        files, issuer = one.certificate.files, one.issuer
-        assert one.between
+    def _dated(self, make: Make, base: Path) -> tuple[str, ...]:
+        """Return the command that signs for given dates: only `openssl ca` can, with a database in a folder."""
+        files, issuer = make.certificate.files, make.issuer
+        assert make.between
         assert issuer
         assert issuer.files.crt
         assert files.csr
@@ -200,7 +202,7 @@ class LabBuilder:
         folder = self._scratch / str(files.csr).replace("/", "-")
         folder.mkdir(parents=True)
         (folder / "index.txt").touch()
-        # From where the command runs: the lab's own path may hold anything, and stands in no settings.
+        # From where the command runs: the lab's own path may contain anything, and is not written into the config.
         there = PurePosixPath(os.path.relpath(folder, base))
         settings = (base / str(files.cnf)).read_text(encoding="utf-8").partition(f"[ {EXTENSIONS} ]")[2]
         text = _SIGNER.format(folder=there, extensions=EXTENSIONS)
@@ -210,20 +212,20 @@ class LabBuilder:
             files.csr,
             authority=(issuer.files.crt, issuer.files.key),
             out=files.crt,
-            between=one.between,
+            between=make.between,
             cnf=there / "ca.cnf",
         )
 
-    def _finish(self, one: Make, base: Path) -> None:
-        certificate, files = one.certificate, one.certificate.files
+    def _finish(self, make: Make, base: Path) -> None:
+        certificate, files = make.certificate, make.certificate.files
         (base / files.key).chmod(SECRET_MODE)
         if files.crt:
             (base / files.crt).chmod(PUBLIC_MODE)
         if not files.kubeconfig:
             return
-        assert one.issuer
+        assert make.issuer
         assert files.crt
-        text = kubeconfig_for(certificate, one.issuer, "kubernetes").embedded(self._inside(base))
+        text = kubeconfig_for(certificate, make.issuer, "kubernetes").embedded(self._inside(base))
         self.write(str((base / files.kubeconfig).relative_to(self.root)), text, SECRET_MODE)
         (base / files.key).unlink()
         (base / files.crt).unlink()
@@ -247,8 +249,8 @@ class LabBuilder:
 
 
 def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
-    """Every certificate of *scenario* with who signs it."""
-    by_name = {one.name: one for one in scenario.specs}
+    """Yield every certificate of *scenario* with its issuer."""
+    by_name = {spec.name: spec for spec in scenario.specs}
     for spec in scenario.specs:
         certificate = scenario.made.get(spec.name, spec)
         issuer = by_name[certificate.issuer] if certificate.issuer else None
@@ -256,5 +258,5 @@ def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]
 
 
 def _serial() -> str:
-    """A serial number of its own for each (RFC 5280, section 4.1.2.2: positive, at most 20 bytes)."""
+    """Return a random serial number (RFC 5280, section 4.1.2.2: positive, at most 20 bytes)."""
     return f"0x{secrets.randbits(126) | 1 << 126:x}"

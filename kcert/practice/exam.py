@@ -1,7 +1,7 @@
 """The exam: several labs against the clock, each in a folder of its own, and a score by weight.
 
-What counts is what a check found solved before the time was up: each `kcert practice check`, and each look at the
-exam, writes that down. What is solved later is practice.
+A task counts if a check found it solved before the deadline. Each `kcert practice check`, and each look at the exam,
+records that.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 MINUTES, LABS = 30, 6
 LONGEST = 24 * 60
-"""Minutes; an exam is sat at once."""
+"""Minutes."""
 
 PASSED = 66
-"""Percent: what the Linux Foundation asks for in the CKA."""
+"""Percent: the pass mark of the CKA."""
 
 HINT_COSTS = 0.25
-"""The share of a task's points that each hint takes away."""
+"""The share of a task's points that each hint costs."""
 
 WRONG_COSTS = 0.1
-"""The share that each failed check and each wrong answer takes away in a sealed exam."""
+"""The share that each failed check and each wrong answer costs in a sealed exam."""
 
 LEAST = 0.25
-"""The share that is left for a solved task in any case."""
+"""The share that a solved task always gives."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Task:
 
     @property
     def title(self) -> str:
-        """What it is called while the exam is sealed."""
+        """The title while the exam is sealed."""
         return f"Task {self.folder}"
 
 
@@ -58,7 +58,7 @@ class Exam:
     """An exam; ``started``, ``deadline`` and ``handed_in`` (None: not yet) are ISO 8601 in UTC.
 
     Once it is over, ``kept`` holds for each task whether it was solved, the hints that it took, and what was wrong.
-    ``learner`` is who sits it; in a ``sealed`` one the tasks have numbers for names, and what is wrong costs points.
+    ``learner`` takes it. In a ``sealed`` exam the tasks have numbers for names, and wrong answers cost points.
     """
 
     seed: int
@@ -73,12 +73,12 @@ class Exam:
 
     @property
     def ends(self) -> str:
-        """When nothing counts any more."""
+        """The time after which no task counts."""
         return min(self.deadline, self.handed_in or self.deadline)
 
     @property
     def seconds_left(self) -> int:
-        """How long it goes on; 0 where it is over."""
+        """The seconds that are left; 0 where it is over."""
         if self.handed_in:
             return 0
         left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
@@ -87,7 +87,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a task has brought. ``weight`` is its difficulty; ``points`` are what is left of it after the hints."""
+    """The result of a task. ``weight`` is its difficulty."""
 
     task: Task
     title: str
@@ -98,14 +98,14 @@ class Mark:
 
     @property
     def points(self) -> float:
-        """The points for it."""
+        """The points: the weight, less what hints and wrong answers cost."""
         share = 1 - HINT_COSTS * self.hints - WRONG_COSTS * self.wrong
         return self.weight * max(share, LEAST) if self.solved else 0.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """An exam, and what each task has brought so far."""
+    """An exam, and the result of each task so far."""
 
     exam: Exam
     marks: tuple[Mark, ...]
@@ -113,12 +113,12 @@ class Result:
     @property
     def points(self) -> float:
         """All points."""
-        return sum(one.points for one in self.marks)
+        return sum(mark.points for mark in self.marks)
 
     @property
     def of(self) -> int:
-        """All points that there were to be had."""
-        return sum(one.weight for one in self.marks)
+        """The points for an exam without a mistake."""
+        return sum(mark.weight for mark in self.marks)
 
     @property
     def percent(self) -> int:
@@ -137,12 +137,12 @@ class Result:
 
     @property
     def over(self) -> bool:
-        """True where nothing can be added any more."""
-        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
+        """True where no more points can be added."""
+        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(mark.solved for mark in self.marks)
 
 
 def load(root: Path, openssl: str = "openssl") -> Exam | None:
-    """The exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
+    """Return the exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
     content = state.read(root, state.EXAM_FILE, openssl)
     if content is None:
         return None
@@ -157,7 +157,7 @@ def load(root: Path, openssl: str = "openssl") -> Exam | None:
 
 
 def _check_sound(exam: Exam) -> None:
-    """Raise ValueError for what no exam ever holds: a folder elsewhere, an unknown lab, results that do not match."""
+    """Raise ValueError for content that no exam has: another folder, an unknown lab, results that do not match."""
     for text in (exam.started, exam.deadline, exam.handed_in or exam.started):
         state.timestamp(text)
     folders = [str(number) for number in range(1, len(exam.tasks) + 1)]
@@ -168,13 +168,13 @@ def _check_sound(exam: Exam) -> None:
 
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
-    """Raise InputError where the *exam* in *root* was begun otherwise than it is asked for now."""
+    """Raise InputError where the *exam* in *root* was started with other options."""
     there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
     for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
         if spec is not None and spec != there[option]:
             raise InputError(
-                f"{option} {spec}: the exam in {root} was begun with {there[option]}. --replace begins a new one, "
-                "--dir FOLDER one elsewhere."
+                f"{option} {spec}: the exam in {root} was started with {there[option]}. --replace starts a new "
+                "exam, --dir FOLDER uses another folder."
             )
 
 
@@ -192,7 +192,7 @@ def begin(
 ) -> Result:
     """Build an exam in *root*; *setup* is called before that, and the time begins when it is done.
 
-    *learner* is who sits it; with a *seal* its tasks cannot be read from the folder. Raises InputError for
+    *learner* takes it; with a *seal* its tasks cannot be read from the folder. Raises InputError for
     a number that is not accepted.
     """
     if not 1 <= count <= len(labs.NAMES):
@@ -214,7 +214,7 @@ def begin(
 def _build(
     root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: seals.Seal | None
 ) -> Result:
-    (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # what is left of a start that was killed is known by it
+    (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # marks the folder of a start that was killed
     if seal:
         seals.put(root, seal)
     rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
@@ -236,8 +236,8 @@ def _build(
     ]
     started = datetime.now(timezone.utc).replace(microsecond=0)
     deadline = (started + timedelta(minutes=minutes)).isoformat()
-    for one in begun:
-        state.save(one.root, replace(one.state, deadline=deadline), openssl)
+    for task_session in begun:
+        state.save(task_session.root, replace(task_session.state, deadline=deadline), openssl)
     exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
     _save(root, exam, openssl)
     if seal:
@@ -246,7 +246,7 @@ def _build(
 
 
 def mixed(rng: ScenarioRng, count: int) -> list[str]:
-    """*count* labs from as many chapters as possible, the easy ones first."""
+    """Return *count* labs from as many chapters as possible, the easy ones first."""
     waiting = rng.several(labs.NAMES, len(labs.NAMES))
     chosen: list[str] = []
     while len(chosen) < count:
@@ -260,41 +260,43 @@ def mixed(rng: ScenarioRng, count: int) -> list[str]:
 
 
 def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
-    """How the exam in *root* stands; while it goes on, whatever is not solved yet is tried. *hand_in* ends it."""
+    """Return the result of the exam in *root*; while it is running, unsolved tasks are checked. *hand_in* ends it."""
     if exam.kept:
-        return Result(exam, tuple(_kept(*one) for one in zip(exam.tasks, exam.kept, strict=True)))
+        return Result(exam, tuple(_kept(*pair) for pair in zip(exam.tasks, exam.kept, strict=True)))
     if exam.seconds_left:
         for task in exam.tasks:
-            found = _sitting(root, exam, task, openssl)
-            if found and not found.state.is_solved:
-                found.look()
+            task_session = _sitting(root, exam, task, openssl)
+            if task_session and not task_session.state.is_solved:
+                task_session.look()
     result = _result(root, exam, openssl)
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
             seals.mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
-    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints, one.wrong) for one in result.marks))
+    exam = replace(
+        exam, handed_in=handed_in, kept=tuple((mark.solved, mark.hints, mark.wrong) for mark in result.marks)
+    )
     _save(root, exam, openssl)
     if exam.sealed:
         seals.mark_over()
     for task in exam.tasks if handed_in else ():
-        if found := _sitting(root, exam, task, openssl):
-            state.save(found.root, replace(found.state, deadline=handed_in), openssl)
+        if task_session := _sitting(root, exam, task, openssl):
+            state.save(task_session.root, replace(task_session.state, deadline=handed_in), openssl)
     return replace(result, exam=exam)
 
 
 def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
-    """The lab of a task; None where somebody took it away or put another in its place: then it brings nothing.
+    """Return the lab of a task; None where it was deleted or replaced: then the task has no points.
 
-    Another is also the same lab begun by itself, which shows its solution and forgets what hints were taken.
+    The same lab started by itself counts as replaced: it shows its solution and has no hints.
     """
     try:
-        found = session.resume(root / task.folder, openssl)
+        task_session = session.resume(root / task.folder, openssl)
     except InputError:
         return None
-    own = (found.state.lab, found.state.seed, found.state.deadline) == (task.lab, task.seed, exam.deadline)
-    return found if own else None
+    now = task_session.state
+    return task_session if (now.lab, now.seed, now.deadline) == (task.lab, task.seed, exam.deadline) else None
 
 
 def _result(root: Path, exam: Exam, openssl: str) -> Result:
@@ -302,11 +304,14 @@ def _result(root: Path, exam: Exam, openssl: str) -> Result:
 
 
 def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
-    found, said = _sitting(root, exam, task, openssl), words(task.lab)
-    times = [one for one in found.state.solved if (one.lab, one.seed) == (task.lab, task.seed)] if found else []
-    in_time = [one for one in times if exam.started <= one.when <= exam.ends]
-    hints = in_time[0].hints if in_time else found.state.hints if found else 0
-    wrong = found.state.wrong if found and exam.sealed else 0
+    task_session, said = _sitting(root, exam, task, openssl), words(task.lab)
+    in_time = [
+        solved
+        for solved in (task_session.state.solved if task_session else ())
+        if (solved.lab, solved.seed) == (task.lab, task.seed) and exam.started <= solved.when <= exam.ends
+    ]
+    hints = in_time[0].hints if in_time else task_session.state.hints if task_session else 0
+    wrong = task_session.state.wrong if task_session and exam.sealed else 0
     return Mark(task, said.title, said.difficulty, bool(in_time), hints, wrong)
 
 

@@ -1,4 +1,4 @@
-"""What is off while a sealed exam is running: whatever would solve a task by itself."""
+"""The commands that are off while a sealed exam is running, because they would solve a task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kcert.practice.seal import FILE, marker_file
 
 
 def running() -> Path | None:
-    """Return the folder of the sealed exam that this user sits now; None if there is none."""
+    """Return the folder of the sealed exam that this user is taking; None if there is none."""
     marker = marker_file()
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / OWN_FOLDER / FILE).exists() and (deadline := _deadline(folder)) and _is_ahead(deadline):
@@ -34,8 +34,8 @@ def _deadline(folder: Path) -> str | None:
     from kcert.practice import exam, state  # many modules, which few commands need
 
     with suppress(InputError, ProgramError):
-        if found := exam.load(folder):
-            return None if found.kept else found.deadline
+        if started := exam.load(folder):
+            return None if started.kept else started.deadline
         return state.load(folder).deadline
     return None
 
@@ -46,9 +46,9 @@ def _is_ahead(deadline: str) -> bool:
 
 
 def refuse_if_running(command: str) -> None:
-    """Raise InputError for *command* while this user sits a sealed exam."""
+    """Raise InputError for *command* while this user is taking a sealed exam."""
     if folder := running():
         raise InputError(
-            f"`kcert {command}` is off while the sealed exam in {folder} is running: its tasks are solved with openssl."
-            " `kcert practice exam --finish` hands it in."
+            f"`kcert {command}` is off while the sealed exam in {folder} is running: solve its tasks with openssl."
+            " `kcert practice exam --finish` ends the exam."
         )

@@ -61,7 +61,7 @@ class TlsPair:
         return None
 
     def _context(self, protocol: int, credentials: Credentials | None, trusted: bytes | None) -> ssl.SSLContext:
-        """A side that is ready: made once for the many names that it is dialled by."""
+        """Return a side that is ready to connect; it is made once, whatever names clients connect to."""
         side = (protocol, credentials, trusted)
         if side not in self._contexts:
             self._contexts[side] = self._made(*side)
@@ -98,7 +98,7 @@ class TlsPair:
 
 
 class _RefusedError(Exception):
-    """One side does not want to go on; the message says which, and why."""
+    """One side rejects the other; the message says which, and why."""
 
 
 def _no_passphrase() -> str:
@@ -107,10 +107,10 @@ def _no_passphrase() -> str:
 
 
 def _certificates(pem: bytes) -> str:
-    """The certificates of a CA file, without whatever text stands between them."""
+    """Return the certificates of a CA file, without the text between them."""
     blocks = [block.pem for block in pem_blocks(pem) if block.is_certificate and not block.fault]
     if not blocks:
-        raise ValueError("the CA file holds no certificate")
+        raise ValueError("the CA file contains no certificate")
     return "".join(blocks)
 
 
@@ -126,12 +126,12 @@ def _shake(there: ssl.SSLContext, here: ssl.SSLContext, server_name: str) -> Non
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLError as error:
-                raise _RefusedError(f"the {name} refuses: {_said(error)}") from None
+                raise _RefusedError(f"the {name} rejects it: {_said(error)}") from None
             done.add(name)
         if len(done) == 2:
             _exchange_a_message(server, client)
             return
-    raise _RefusedError("the handshake comes to no end")
+    raise _RefusedError("the handshake does not end")
 
 
 def _exchange_a_message(server: ssl.SSLObject, client: ssl.SSLObject) -> None:
@@ -139,11 +139,11 @@ def _exchange_a_message(server: ssl.SSLObject, client: ssl.SSLObject) -> None:
     with contextlib.suppress(ssl.SSLWantReadError):
         if client.read() == b"hello":
             return
-    raise _RefusedError("nothing comes across")
+    raise _RefusedError("no data arrives")
 
 
 def _said(error: Exception) -> str:
-    """The reason as openssl words it."""
+    """Return the reason in openssl's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message).rstrip(".")
     if isinstance(error, ssl.SSLError) and error.reason:

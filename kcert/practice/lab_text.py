@@ -1,7 +1,7 @@
 """The words of a lab: one Markdown file each in ``kcert/lessons/labs``, for teachers to edit.
 
 A file begins with ``# Title`` and the lines ``chapter: NAME``, ``difficulty: 1`` (to 3) and ``minutes: NUMBER``; then
-comes the story, as a colleague would tell it. ``## Hints`` holds a numbered list from a nudge to the answer, ``##
+comes the story, in the voice of a colleague. ``## Hints`` holds a numbered list from a nudge to the answer, ``##
 Solution`` and ``## With kcert`` paragraphs, each followed by the commands that it gives the reason for, ``##
 Questions`` a numbered list. ``{{ name }}`` stands for what a seed varies.
 """
@@ -31,7 +31,7 @@ _ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Action:
-    """Something to do: why, in Markdown, and the commands for bash that do it (none: the words are enough)."""
+    """A step of a solution: the reason, in Markdown, and its bash commands (none: the words are enough)."""
 
     why: str
     commands: tuple[str, ...]
@@ -39,7 +39,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Words:
-    """What a lab says. ``story``, ``hints``, ``questions`` and reasons are Markdown."""
+    """The words of a lab. ``story``, ``hints``, ``questions`` and reasons are Markdown."""
 
     name: str
     title: str
@@ -52,14 +52,14 @@ class Words:
     with_kcert: tuple[Action, ...]
     questions: tuple[str, ...]
 
-    def told(self, values: Mapping[str, str]) -> Words:
-        """The same with *values* in the place of the placeholders; raises InputError for one that there is not."""
+    def filled(self, values: Mapping[str, str]) -> Words:
+        """Return the words with *values* for the placeholders; raises InputError for an unknown placeholder."""
 
         def filled(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda found: self._value(found, values), text)
+            return _PLACEHOLDER.sub(lambda match: self._value(match, values), text)
 
         def done(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-            return tuple(Action(filled(one.why), tuple(map(filled, one.commands))) for one in actions)
+            return tuple(Action(filled(action.why), tuple(map(filled, action.commands))) for action in actions)
 
         return replace(
             self,
@@ -70,16 +70,16 @@ class Words:
             questions=tuple(map(filled, self.questions)),
         )
 
-    def _value(self, found: re.Match[str], values: Mapping[str, str]) -> str:
-        if found[1] not in values:
-            path = FOLDER / f"{self.name}.md"
-            raise InputError(f"{path}: {found[0]} is not known; there are {', '.join(sorted(values))}.")
-        return values[found[1]]
+    def _value(self, match: re.Match[str], values: Mapping[str, str]) -> str:
+        if match[1] not in values:
+            path = lessons.file_of(f"labs/{self.name}.md")
+            raise InputError(f"{path}: {match[0]} is not known; there are {', '.join(sorted(values))}.")
+        return values[match[1]]
 
 
 @cache
 def words(name: str) -> Words:
-    """The words of the lab *name*; raises InputError for a file that cannot be read, or lacks something."""
+    """Return the words of the lab *name*; raises InputError for a file that cannot be read or is incomplete."""
     path = lessons.file_of(f"labs/{name}.md")
     try:
         text = path.read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def words(name: str) -> Words:
         ("## Solution", sections.get("Solution")),
     ):
         if not there:
-            raise InputError(f"{path} is no lab: it lacks {what}.")
+            raise InputError(f"{path} is not a lab: {what} is missing.")
     return Words(
         name=name,
         title=title.removeprefix("# ").strip(),
@@ -125,7 +125,7 @@ def _items(text: str) -> tuple[str, ...]:
 
 
 def _actions(text: str) -> Iterator[Action]:
-    """Each paragraph with the indented block that follows it; an indented line that goes on is one command."""
+    """Yield each paragraph with the commands of the indented block after it."""
     reason: list[str] = []
     for part in re.split(r"\n{2,}", text):
         if not part.strip():
@@ -140,7 +140,7 @@ def _actions(text: str) -> Iterator[Action]:
 
 
 def wrapped(text: str) -> str:
-    """*text* with its paragraphs wrapped anew, because names are longer or shorter than their placeholders."""
+    """Return *text* with its paragraphs wrapped again: names are longer or shorter than their placeholders."""
     parts = re.split(r"\n{2,}", text)
     return "\n\n".join(part if part.startswith("    ") else _paragraph(part) for part in parts)
 

@@ -173,7 +173,7 @@ def _which_ca(desk: Desk) -> Question:
         "Both CAs have the same name. Which one signed kube-scheduler.crt?",
         "ca.crt",
         ["ca-old.crt", "kube-scheduler.crt itself"],
-        "The Authority Key Identifier of a certificate is the Subject Key Identifier of the CA that signed it.",
+        "The `Authority Key Identifier` of a certificate is the Subject Key Identifier of the CA that signed it.",
     )
 
 

@@ -1,37 +1,42 @@
-"""What the learners of a class have done, read from their lab folders."""
+"""The results of a class, read from the folders of its labs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
-from kcert.practice import OWN_FOLDER, exam, state
+from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
 from kcert.practice import seal as seals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from kcert.practice.state import Solved, State
 
 
+_DEPTHS = ("", "*/", "*/*/", "*/*/*/")
+"""Where labs are below a folder: down to a task of an exam in a learner's folder of a class."""
+
+
 @dataclass(frozen=True)
 class Line:
-    """What one learner did in one lab.
+    """The result of a learner in a lab.
 
     ``solved`` is when (ISO 8601, UTC; None: not solved), ``minutes`` how long that took from the start. ``solution`` is
     True where the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
-    the lab belongs to (None: no exam, or not over). ``seal`` is "intact" or "broken" for a sealed exam whose word was
-    given, "not checked" for one whose word was not, None where there is no seal.
+    the lab belongs to (None: no exam, or not over). While a sealed exam is running, ``lab`` is the number of the task,
+    and ``seed`` is None. ``seal`` is "intact" or "broken" for a sealed exam whose
+    passphrase was given, "not checked" without it, None where there is no seal.
     """
 
     learner: str
     folder: str
     lab: str
-    seed: int
+    seed: int | None
     solved: str | None
     minutes: int | None
     hints: int
@@ -41,40 +46,53 @@ class Line:
     seal: str | None = None
 
 
-def lines(folders: Iterable[Path], openssl: str, word: str | None = None) -> Iterator[Line]:
-    """Yield a line for each lab in *folders* and the folders below; *word* opens the seals of sealed exams.
+def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) -> Iterator[Line]:
+    """Yield a line for each lab in *folders* and the folders below; *passphrase* opens their seals.
 
-    Raises InputError for a folder that does not exist, or holds no lab.
+    Several folders are of one learner each; a single one can be of a whole class, with a folder for each learner.
+    Raises InputError for a folder that does not exist, or contains no lab.
     """
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder. Name the folders in which the labs were started.")
-        roots = [path.parent for pattern in ("", "*/", "*/*/") for path in sorted(folder.glob(pattern + OWN_FOLDER))]
-        found = [line for root in roots for line in _of(root, folder, openssl, word)]
-        if not found:
-            raise InputError(f"{folder} and the folders below hold no lab that can be read.")
-        yield from found
+        roots = [path.parent for pattern in _DEPTHS for path in sorted(folder.glob(pattern + OWN_FOLDER))]
+        labs = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
+        if not labs:
+            raise InputError(f"{folder} and the folders below contain no lab that can be read.")
+        yield from labs
 
 
-def _of(root: Path, folder: Path, openssl: str, word: str | None) -> Iterator[Line]:
+def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_class: bool) -> Iterator[Line]:
     seal = seals.find(root)
     state_of_seal = None
     if seal:
-        state_of_seal = "not checked" if word is None else "intact" if seal.opens_with(word, openssl) else "broken"
+        opened = passphrase is not None and seal.opens_with(passphrase, openssl)
+        state_of_seal = "intact" if opened else "not checked" if passphrase is None else "broken"
+    learner = _folder_of_learner(root, folder, is_class=is_class)
     try:
         current = state.load(root, openssl)
     except InputError:
+        if seal and (root / OWN_FOLDER / state.FILE).exists():
+            yield Line(learner, str(root), "", None, None, None, 0, 0, solution=False, seal="broken")
         return  # an exam's own folder, whose labs are below; or a state that cannot be read, which proves nothing
     common = {
-        "learner": current.learner or folder.resolve().name,
+        "learner": current.learner or learner,
         "folder": str(root),
         "exam": _score(root.parent, openssl),
         "seal": state_of_seal,
     }
-    for solved in current.solved:
-        yield _line(solved, solved.when, solved.started, common)
+    is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.moment()
+    results = [_line(solved, solved.when, solved.started, common) for solved in current.solved]
     if not current.is_solved:
-        yield _line(current, None, current.started, common)
+        results.append(_line(current, None, current.started, common))
+    yield from (replace(line, lab=current.title or "", seed=None) for line in results) if is_hidden else results
+
+
+def _folder_of_learner(root: Path, folder: Path, *, is_class: bool) -> str:
+    """Return the name of *folder*, or, if it is a whole class's, of the folder in it with the lab *root*."""
+    exam_or_lab = root.parent if (root.parent / OWN_FOLDER / state.EXAM_FILE).exists() else root
+    below = exam_or_lab.relative_to(folder).parts if is_class and exam_or_lab.is_relative_to(folder) else ()
+    return below[0] if below and below != (DEFAULT_FOLDER,) else folder.resolve().name
 
 
 def _line(entry: Solved | State, when: str | None, started: str, common: dict[str, Any]) -> Line:
@@ -95,10 +113,10 @@ def _line(entry: Solved | State, when: str | None, started: str, common: dict[st
 def _score(folder: Path, openssl: str) -> int | None:
     """Return the score of the exam in *folder*, once it is over; asked for each of its labs, and read once."""
     try:
-        found = exam.load(folder, openssl)
+        started = exam.load(folder, openssl)
     except InputError:
         return None
-    return exam.look(folder, found, openssl).percent if found and found.kept else None
+    return exam.look(folder, started, openssl).percent if started and started.kept else None
 
 
 def _seconds(start: str, end: str) -> int:

@@ -1,4 +1,4 @@
-"""What a seed decides: the cluster's name, its machines, its addresses, its people, and what is broken."""
+"""The choices that follow from a seed: names, machines, addresses, users, and what is broken."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DOMAINS = ("cluster.local", "cluster.local", "kube.internal", "prod.local")
 
 
 class ScenarioRng:
-    """One draw for a lab: the same seed always draws the same."""
+    """The random choices of a lab: the same for the same seed."""
 
     def __init__(self, lab: str, seed: int, now: datetime) -> None:
         self.seed = seed
@@ -38,33 +38,33 @@ class ScenarioRng:
         self._random = random.Random(f"{lab} {seed}")  # noqa: S311 - an exercise, not a secret
 
     def pick(self, choices: Sequence[Anything]) -> Anything:
-        """One of *choices*."""
+        """Return one of *choices*."""
         return self._random.choice(choices)
 
     def several(self, choices: Sequence[Anything], count: int) -> list[Anything]:
-        """*count* different ones of *choices*, in any order."""
+        """Return *count* different *choices*, in random order."""
         return self._random.sample(choices, count)
 
     def number(self, low: int, high: int) -> int:
-        """A number from *low* to *high*, both included."""
+        """Return a number from *low* to *high*, both included."""
         return self._random.randint(low, high)
 
     def users(self, count: int) -> list[str]:
-        """The names of *count* people."""
+        """Return the names of *count* users."""
         return self.several(_USERS, count)
 
     def group(self) -> str:
-        """A group of people."""
+        """Return a group of users."""
         return self.pick(_GROUPS)
 
     def service_cidr(self) -> str:
-        """A range of addresses for services: anything but the one that everybody knows by heart."""
+        """Return a range of addresses for services: never the default of kubeadm."""
         return f"10.{self.number(64, 127)}.0.0/{self.pick((16, 20, 24))}"
 
     def cluster(
         self, profile: str = "course", *, control_planes: int = 1, nodes: int = 1, etcd: int = 0, users: int = 0
     ) -> Cluster:
-        """A cluster with so many machines; with *etcd* its members have machines of their own."""
+        """Return a cluster with so many machines; with *etcd* its members have machines of their own."""
         network = self.pick(("192.168", "10.20", "10.30", "172.16", "172.20"))
         subnet, last = self.number(1, 250), self.number(10, 20)
         prefix = f"{network}.{subnet}"
@@ -97,8 +97,8 @@ class ScenarioRng:
 
 
 def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
-    """The certificates of *cluster* that have one of *names*, in the order in which they are made."""
-    return tuple(one for one in profiles.certificates(cluster) if one.name in names)
+    """Return the certificates of *cluster* that have one of *names*, in the order in which they are made."""
+    return tuple(spec for spec in profiles.certificates(cluster) if spec.name in names)
 
 
 def service_address(cluster: Cluster) -> str:
@@ -110,9 +110,9 @@ def as_yaml(cluster: Cluster) -> str:
     """*cluster* as kcert.yaml has it."""
 
     def hosts(some: Sequence[Host]) -> str:
-        return json.dumps([{"name": one.name, "ip": one.addresses[0]} for one in some]) if some else "[]"
+        return json.dumps([{"name": host.name, "ip": host.addresses[0]} for host in some]) if some else "[]"
 
-    users = [{"name": one.name, "groups": list(one.groups)} for one in cluster.users]
+    users = [{"name": user.name, "groups": list(user.groups)} for user in cluster.users]
     own = cluster.etcd != cluster.control_plane
     api = {"host": cluster.api_server.host, "ip": cluster.api_server.addresses[0], "port": cluster.api_server.port}
     return f"""\
@@ -132,7 +132,7 @@ days: {{ca: {cluster.days.ca}, leaf: {cluster.days.leaf}}}
 
 
 def values_of(cluster: Cluster) -> dict[str, str]:
-    """What the words of every lab may name."""
+    """Return the values for the placeholders that every lab has."""
     plane, api = cluster.control_plane[0], cluster.api_server
     return {
         "cluster": cluster.name,

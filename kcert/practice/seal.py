@@ -1,9 +1,9 @@
-"""A sealed exam: what it asks cannot be read from its folder, and a result that was changed shows.
+"""A sealed exam: its folder does not show which labs the tasks are, and a change of the results is detected.
 
 The state of the exam and of its labs is encrypted and authenticated with a key of the exam's own. A copy of that key,
-encrypted with the teacher's word, lets the teacher prove that a result belongs to the exam that was handed out. The
-key itself is in the folder as well, because kcert has to grade there: this keeps an honest student from looking, and
-shows a change by anyone who has not read this module. It is no protection against someone who has (SECURITY.md).
+encrypted with the teacher's passphrase, lets the teacher verify that a result belongs to the exam that was handed
+out. The key itself is in the folder as well, because kcert has to grade there. So a seal stops accidental looks and
+simple changes, but it does not protect against a student who reads this module (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from kcert.practice import OWN_FOLDER
 
 FILE = "seal.json"
 
-WORD_VARIABLE = "KCERT_EXAM_WORD"
+VARIABLE = "KCERT_EXAM_PASSPHRASE"
+"""Environment variable with the teacher's passphrase."""
 
 _ROUNDS = 200_000
-"""Iterations of PBKDF2 for the word, which can be guessed; the key is random and needs one."""
+"""Iterations of PBKDF2 for the passphrase, which can be guessed; the random key needs one."""
 
-SHORTEST_WORD = 8
-"""Characters of a teacher's word; PBKDF2 slows guessing down, and no more."""
+SHORTEST = 8
+"""Characters of a passphrase; PBKDF2 only slows guessing down."""
 
 
 @dataclass(frozen=True)
 class Seal:
-    """The key of a sealed exam (hex), and the same encrypted with the teacher's word (base64)."""
+    """The key of a sealed exam (hex), and the same encrypted with the teacher's passphrase (base64)."""
 
     key: str
     wrapped: str
@@ -43,7 +44,7 @@ class Seal:
         return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
 
     def reveal(self, hidden: str, openssl: str) -> str:
-        """Return what ``hide`` made unreadable; raises ValueError where that was changed."""
+        """Return the text that ``hide`` encrypted; raises ValueError where it was changed."""
         try:
             return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
         except ProgramError:
@@ -53,29 +54,29 @@ class Seal:
         """Return the authentication code of *text*: HMAC-SHA256, hex."""
         return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
 
-    def opens_with(self, word: str, openssl: str) -> bool:
-        """Return True where *word* is the one that the exam was sealed with."""
+    def opens_with(self, passphrase: str, openssl: str) -> bool:
+        """Return True where the exam was sealed with *passphrase*."""
         try:
-            return _enc(openssl, self.wrapped.encode(), word, _ROUNDS, decrypt=True).decode() == self.key
+            return _enc(openssl, self.wrapped.encode(), passphrase, _ROUNDS, decrypt=True).decode() == self.key
         except (ProgramError, UnicodeDecodeError):
             return False
 
 
-def new(word: str, openssl: str) -> Seal:
-    """Return a seal with the teacher's *word*; raises InputError for one that is too short."""
-    if len(word) < SHORTEST_WORD or not word.isprintable():
-        raise InputError(f"the word for --seal has {len(word)} characters: at least {SHORTEST_WORD} are needed.")
+def new(passphrase: str, openssl: str) -> Seal:
+    """Return a seal with the teacher's *passphrase*; raises InputError where it is too short."""
+    if len(passphrase) < SHORTEST or not passphrase.isprintable():
+        raise InputError(f"the passphrase for --seal has {len(passphrase)} characters: at least {SHORTEST} are needed.")
     key = secrets.token_hex(32)
-    return Seal(key, _enc(openssl, key.encode(), word, _ROUNDS).decode("ascii").strip())
+    return Seal(key, _enc(openssl, key.encode(), passphrase, _ROUNDS).decode("ascii").strip())
 
 
 def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
     """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
     from kcert.shell import Command, read
 
-    cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{WORD_VARIABLE}")
+    cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{VARIABLE}")
     argv = (openssl, "enc", *cipher)
-    said = read(Command((*argv, "-d") if decrypt else argv), text, {WORD_VARIABLE: passphrase})
+    said = read(Command((*argv, "-d") if decrypt else argv, passphrases={VARIABLE: passphrase}), text)
     if not said.succeeded:
         raise ProgramError(f"{openssl} enc failed (status {said.status}).")
     return said.stdout

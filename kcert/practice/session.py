@@ -1,4 +1,4 @@
-"""From the start of a lab to its end: built, asked about, judged."""
+"""A lab in its folder, from its start to its end: built, checked, answered, reset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
-from kcert.practice import OWN_FOLDER, answers, labs, state
+from kcert.practice import OWN_FOLDER, labs, state
 from kcert.practice import seal as seals
 from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
@@ -31,12 +31,12 @@ STORY = "story.txt"
 """Where the story is read again, in the lab's folder."""
 
 MOST_SEED = 9999
-"""A seed that nobody named is at most this, so that it can be told across a room."""
+"""The largest random seed: short enough to be said across a room."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of a check: ``checks`` in order, and whether all of it works. ``first`` is True the first time so."""
+    """The ``checks`` of a lab, in order; ``first`` is True where the lab was not solved before."""
 
     checks: tuple[Check, ...]
     first: bool = False
@@ -44,12 +44,12 @@ class CheckResult:
     @property
     def solved(self) -> bool:
         """True where everything works."""
-        return bool(self.checks) and all(one.works for one in self.checks)
+        return bool(self.checks) and all(check.works for check in self.checks)
 
 
 @dataclass(frozen=True)
 class AnswerResult:
-    """What came of an answer to question ``number``: right or not, and the question that comes next, if any."""
+    """The result of an answer to question ``number``: right or not, and the next question, if any."""
 
     number: int
     right: bool
@@ -66,22 +66,22 @@ class Session:
 
     @cached_property
     def lab(self) -> Lab:
-        """Which lab it is."""
+        """The lab."""
         return labs.lab(self.state.lab)
 
     @cached_property
     def scenario(self) -> Scenario:
-        """What the seed says."""
+        """The scenario that follows from the seed."""
         return scenario_of(self.lab, self.state.seed, self.state.now)
 
     @cached_property
     def words(self) -> Words:
-        """What the lab says, with this start's names."""
-        return words(self.lab.name).told(self.scenario.values)
+        """The words of the lab, with the names of this start."""
+        return words(self.lab.name).filled(self.scenario.values)
 
     @cached_property
     def expected_answers(self) -> tuple[ExpectedAnswer, ...]:
-        """The right answers, for a lab that asks."""
+        """The right answers, for a lab with questions."""
         return self.lab.asks(self.scenario) if self.lab.asks else ()
 
     @property
@@ -124,39 +124,39 @@ class Session:
         return replace(new, solved=(*new.solved, solved))
 
     def hint(self) -> tuple[int, str]:
-        """The next hint, and its number; the last one again where there is no other."""
+        """Return the next hint and its number; the last hint again where there is no other."""
         number = min(self.state.hints + 1, len(self.words.hints))
         if number > self.state.hints:
             self._keep(replace(self.state, hints=number))
         return number, self.words.hints[number - 1]
 
     def show_solution(self) -> Words:
-        """The words, for their solution; raises InputError while an exam goes on."""
+        """Return the words with the solution; raises InputError while an exam is running."""
         if self.running_exam:
-            raise InputError("the solution is there when the exam is over; until then `kcert practice hint` has hints.")
+            raise InputError("solutions are shown when the exam is over; until then `kcert practice hint` has hints.")
         if not self.state.shown:
             self._keep(replace(self.state, shown=True))
         return self.words
 
     def question(self) -> tuple[int, str] | None:
-        """The first question that has no right answer yet, with its number."""
+        """Return the number and the text of the first question without a right answer; None if there is none."""
         for number, text in enumerate(self.words.questions, start=1):
             if not self._is_right(number):
                 return number, text
         return None
 
     def answer(self, number: int, text: str) -> AnswerResult:
-        """Take an answer; raises InputError for a question that there is not, or that is not open yet."""
+        """Take an answer; raises InputError for a question that does not exist or is not open yet."""
         count = len(self.words.questions)
         if not count:
-            raise InputError(f"{self.lab.name} asks no questions: it is solved by what lies in {self.root}.")
+            raise InputError(f"{self.lab.name} asks no questions: the files in {self.root} solve it.")
         if not 1 <= number <= count:
-            raise InputError(f"there is no question {number}: they are counted from 1 to {count}.")
+            raise InputError(f"there is no question {number}: the questions are numbered 1 to {count}.")
         if not text.strip():
             raise InputError(f"the answer to question {number} is empty.")
         asked = self.question()
         if asked and number > asked[0]:
-            raise InputError(f"question {number} comes later: {asked[0]} is to be answered first.")
+            raise InputError(f"question {number} comes later: answer question {asked[0]} first.")
         self._keep(replace(self.state, answers={**self.state.answers, str(number): text.strip()[:500]}))
         if not self._is_right(number):
             self._keep(replace(self.state, wrong=self.state.wrong + 1))
@@ -164,7 +164,7 @@ class Session:
 
     def _is_right(self, number: int) -> bool:
         given = self.state.answers.get(str(number))
-        return given is not None and answers.agrees(given, self.expected_answers[number - 1])
+        return given is not None and self.expected_answers[number - 1].is_given_by(given)
 
     def _answer_checks(self) -> Iterator[Check]:
         for number in range(1, len(self.expected_answers) + 1):
@@ -179,14 +179,14 @@ class Session:
 
 
 def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
-    """What *seed* makes of *lab*, where it is started *now*."""
+    """Return the scenario of *lab* for *seed*, started at *now*."""
     return lab.generate(ScenarioRng(lab.name, seed, now))
 
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
-    """The lab in the folder *root*; raises InputError where there is none."""
+    """Return the lab in the folder *root*; raises InputError where there is none."""
     session = Session(root, state.load(root, openssl), openssl)
-    session.lab  # noqa: B018 - a lab that this kcert does not have is told at once
+    session.lab  # noqa: B018 - raises for a lab that this kcert does not have
     return session
 
 
@@ -201,7 +201,7 @@ def begin(
     title: str | None = None,
     seal: seals.Seal | None = None,
 ) -> Session:
-    """Build the lab *name* in the folder *root*, which is made or empty; with *replaces* another lab makes room.
+    """Build the lab *name* in the folder *root*, which is new or empty; with *replaces* another lab in it is deleted.
 
     *learner* is who works on it, *title* and *seal* are those of a task in a sealed exam. Raises
     InputError for a lab that does not exist, and for a folder that holds something else.
@@ -216,41 +216,41 @@ def begin(
 
 
 def check_seed(seed: int) -> None:
-    """Raise InputError for what is no seed."""
+    """Raise InputError for a seed that is out of range."""
     if not 0 <= seed <= LARGEST_SEED:
         raise InputError(f"--seed {seed} is not accepted: a number from 0 to {LARGEST_SEED}.")
 
 
 def random_seed() -> int:
-    """A seed where nobody named one: a short number, to be told across a room."""
+    """Return a random seed, short enough to be said across a room."""
     return secrets.randbelow(MOST_SEED) + 1
 
 
 def reset(session: Session) -> Session:
-    """Build the same lab anew: same seed, same names, no hints taken; whatever was added to the folder goes."""
+    """Build the same lab from the start: same seed, same names, no hints; all other files are deleted."""
     old, seal = session.state, seals.find(session.root)
     clear(session.root)
     kept = {name: getattr(old, name) for name in ("lab", "seed", "solved", "deadline", "learner", "title")}
     new = State(**kept, started=state.moment())
-    if session.running_exam:  # a new start costs time, and forgives nothing
+    if session.running_exam:  # a new start does not give points back
         new = replace(new, hints=old.hints, answers=old.answers, tries=old.tries, wrong=old.wrong)
     return _build(Session(session.root, new, session.openssl), seal)
 
 
 def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
-    """Have *root* empty; what was solved in it before comes back."""
+    """Empty *root* for a new lab, and return what was solved in it; raises InputError for a folder that is in use."""
     if root.is_symlink():
-        raise InputError(f"{root} is a link; a lab never leaves its folder, so name the folder itself.")
+        raise InputError(f"{root} is a link. Name the folder itself.")
     if root.exists() and not root.is_dir():
-        raise InputError(f"{root} is a file; a lab needs a folder of its own: --dir FOLDER.")
+        raise InputError(f"{root} is a file. A lab needs a folder of its own: --dir FOLDER.")
     if not root.exists() or not any(root.iterdir()):
         return ()
-    interrupted = state.is_lab(root) and [one.name for one in root.iterdir()] == [OWN_FOLDER]
+    interrupted = state.is_lab(root) and [path.name for path in root.iterdir()] == [OWN_FOLDER]
     if not state.is_lab(root):
-        raise InputError(f"{root} holds something else; a lab needs an empty folder, or one to be made: --dir FOLDER.")
+        raise InputError(f"{root} is not empty. A lab needs an empty or a new folder: --dir FOLDER.")
     if not replaces and not interrupted:
         raise InputError(
-            f"{root} holds {_holds(root)}. --replace puts the new one in its place, --dir FOLDER somewhere else."
+            f"{root} contains {_holds(root)}. Use --replace to delete it, or --dir FOLDER for another folder."
         )
     record = _solved_in(root)
     clear(root)
@@ -261,11 +261,11 @@ def _holds(root: Path) -> str:
     if (root / OWN_FOLDER / state.EXAM_FILE).exists():
         return "an exam"
     try:
-        found = state.load(root)
+        old = state.load(root)
     except InputError:
-        return "another lab, or what is left of it"
-    solved = "solved" if found.is_solved else "not solved yet"
-    return f"the lab {found.lab}, which is {solved} (`kcert practice reset` would begin it again)"
+        return "another lab, or a part of it"
+    solved = "solved" if old.is_solved else "not solved yet"
+    return f"the lab {old.lab}, which is {solved} (`kcert practice reset` starts it again)"
 
 
 def _solved_in(root: Path) -> tuple[Solved, ...]:
@@ -276,7 +276,7 @@ def _solved_in(root: Path) -> tuple[Solved, ...]:
 
 
 def _build(session: Session, seal: seals.Seal | None = None) -> Session:
-    """Build the files; the state comes last, so that what was interrupted is known for it."""
+    """Build the files; the state is written last, so that an interrupted start is recognized."""
     root, lab, scenario = session.root, session.lab, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
@@ -300,14 +300,14 @@ def _build(session: Session, seal: seals.Seal | None = None) -> Session:
 def _marks(session: Session) -> dict[str, str]:
     grader = Grader(session.root, session.scenario, {}, session.openssl)
     there = [
-        one for one in session.scenario.specs if one.kind is Kind.CA and (grader.pki / str(one.files.crt)).exists()
+        spec for spec in session.scenario.specs if spec.kind is Kind.CA and (grader.pki / str(spec.files.crt)).exists()
     ]
     kept = {name: digest(session.root / name) for name in session.scenario.kept}
-    return {**{one.name: mark(grader.certificate(one.name)) for one in there}, **kept}
+    return {**{spec.name: mark(grader.certificate(spec.name)) for spec in there}, **kept}
 
 
 def clear(root: Path) -> None:
-    """Empty the folder of a lab. Links are taken away, and what they lead to is not looked at."""
+    """Empty the folder of a lab. Links are deleted, and their targets stay."""
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -317,18 +317,18 @@ def clear(root: Path) -> None:
 
 @dataclass(frozen=True)
 class LabListing:
-    """A lab in the list of all: its words, and how it was solved last (None: in no folder that was seen)."""
+    """A lab in the list of all: its words, and how it was solved last (None: not in these folders)."""
 
     words: Words
     solved: Solved | None
 
 
 def listed(here: Path) -> list[LabListing]:
-    """Every lab; those that were solved in a folder of *here*, or one below it, are marked."""
-    found: dict[str, Solved] = {}
+    """Return every lab, with how it was solved in the folder *here* or up to two levels below it."""
+    latest: dict[str, Solved] = {}
     for pattern in ("", "*", "*/*"):
         for own in here.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
-            for one in _solved_in(own.parent):
-                if one.lab not in found or found[one.lab].when < one.when:
-                    found[one.lab] = one
-    return [LabListing(words(name), found.get(name)) for name in labs.NAMES]
+            for solved in _solved_in(own.parent):
+                if solved.lab not in latest or latest[solved.lab].when < solved.when:
+                    latest[solved.lab] = solved
+    return [LabListing(words(name), latest.get(name)) for name in labs.NAMES]

@@ -1,6 +1,6 @@
-"""What a lab remembers: ``.practice/state.json`` in its folder, so that the folder can be moved to another machine.
+"""The state of a lab: ``.practice/state.json`` in its folder, so that the folder can be moved to another machine.
 
-It holds which lab it is, its seed, the hints and answers, and when the lab was solved. What is broken is not in it:
+It contains the lab, its seed, the hints and answers, and when the lab was solved. What is broken is not in it:
 that follows from the seed. A checksum tells a damaged file from an intact one; it protects against accidents, not
 against someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
 checked, and nothing is read or written through a link.
@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from kcert.errors import InputError
-from kcert.files import read_regular
+from kcert.files import read_optional
 from kcert.practice import OWN_FOLDER
 from kcert.practice import seal as seals
 from kcert.quoting import quote
@@ -53,10 +53,9 @@ class State:
     """One start of a lab. ``started`` and ``deadline`` (of an exam) are ISO 8601 in UTC; ``hints`` counts those taken.
 
     ``shown`` is True if the solution was looked at; ``tries`` counts the checks, ``wrong`` those that failed and the
-    wrong answers. ``learner`` is who works on it, ``title`` what it is called in place of its own title (in a sealed
-    exam). ``answers`` are as they were typed, by the question's number.
-    ``marks`` are fingerprints of the CAs and of files that must not change. ``solved`` lists every lab that was solved
-    in this folder, this one included.
+    wrong answers. ``learner`` is the name of the learner, ``title`` replaces the lab's own title (in a sealed exam).
+    ``answers`` are as they were typed, by the question's number. ``marks`` are fingerprints of the CAs and of the files
+    that must not change. ``solved`` lists every lab that was solved in this folder, this one included.
     """
 
     lab: str
@@ -75,7 +74,7 @@ class State:
 
     @property
     def now(self) -> datetime:
-        """When it was started."""
+        """The time of the start."""
         return datetime.fromisoformat(self.started)
 
     @property
@@ -87,17 +86,17 @@ class State:
 
 
 def moment() -> str:
-    """Now, in whole seconds."""
+    """Return the current time in whole seconds, ISO 8601 in UTC."""
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
 def is_lab(root: Path) -> bool:
-    """True where a lab was begun in the folder *root*, whatever has become of it."""
+    """Return True where a lab was started in the folder *root*."""
     return (root / OWN_FOLDER).is_dir()
 
 
 def load(root: Path, openssl: str = "openssl") -> State:
-    """The state of the lab in *root*; raises InputError where there is none, or one that is damaged."""
+    """Return the state of the lab in *root*; raises InputError where there is none or it is damaged."""
     content = read(root, FILE, openssl)
     if content is None:
         raise _no_lab(root)
@@ -139,35 +138,37 @@ def _has_type(value: object, annotation: str) -> bool:
 
 def timestamp(text: str) -> datetime:
     """Return the moment *text* (ISO 8601 with a time zone); raises ValueError for anything else."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None or not 2000 <= found.year < 9999:
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
         raise ValueError(text)
-    return found
+    return parsed
 
 
 def _no_lab(root: Path) -> InputError:
     if (root / OWN_FOLDER / EXAM_FILE).exists():
-        return InputError(f"{root} holds an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}.")
+        return InputError(
+            f"{root} contains an exam; its labs are in the folders below: --dir {quote(str(root / '1'))}."
+        )
     return InputError(
-        f"{root} holds no lab: `kcert practice start LAB --dir {quote(str(root))}` begins one, and `kcert practice "
-        "list` tells which there are."
+        f"{root} contains no lab. `kcert practice start LAB --dir {quote(str(root))}` starts one, and `kcert practice "
+        "list` lists them."
     )
 
 
 def save(root: Path, state: State, openssl: str = "openssl") -> None:
-    """Write the state, as a whole or not at all."""
+    """Write the state atomically."""
     write(root, FILE, asdict(state), openssl)
 
 
 def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | None:
-    """What the file *name* of the dot folder holds; None where it is not there; InputError where it is damaged."""
+    """Return the content of the file *name* of the dot folder; None where it does not exist.
+
+    Raises InputError where it is damaged.
+    """
     _refuse_links(root, name)
-    try:
-        text = read_regular(root / OWN_FOLDER / name)
-    except (FileNotFoundError, NotADirectoryError):
+    text = read_optional(root / OWN_FOLDER / name)
+    if text is None:
         return None
-    except OSError as error:
-        raise InputError(f"{root / OWN_FOLDER / name} cannot be read: {error.strerror or error}.") from None
     seal = seals.find(root)
     try:
         whole = json.loads(text)
@@ -182,8 +183,8 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
         good = False
     if not good:
         raise damaged(root, name)
-    found: dict[str, Any] = content
-    return found
+    record: dict[str, Any] = content
+    return record
 
 
 def _refuse_links(root: Path, name: str) -> None:
@@ -202,7 +203,7 @@ def _refuse_links(root: Path, name: str) -> None:
 
 
 def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openssl") -> None:
-    """Write a file of the dot folder, as a whole or not at all."""
+    """Write a file of the dot folder atomically."""
     content = json.loads(json.dumps(content))
     own = root / OWN_FOLDER
     own.mkdir(FOLDER_MODE, exist_ok=True)
@@ -218,7 +219,7 @@ def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openss
 
 
 def damaged(root: Path, name: str) -> InputError:
-    """The error for a file of the dot folder that was changed or cut short."""
+    """Return the error for a file of the dot folder that was changed or cut short."""
     command = "kcert practice start LAB" if name == FILE else "kcert practice exam"
     return InputError(
         f"{root / OWN_FOLDER / name} is damaged, so kcert cannot tell which lab this is. Start again with "

@@ -76,13 +76,13 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
     for certificate in wanted:
         _check_lengths(cluster, certificate)
     _check_files(cluster, wanted)
-    return wanted
+    return tuple(replace(spec, adopted=True) for spec in wanted) if cluster.adopted else wanted
 
 
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
     """The certificate of a user who is not in kcert.yaml, but made as if he were."""
     widened = replace(cluster, users=(*cluster.users, User(name, groups)))
-    return next(one for one in certificates(widened) if one.role is Role.USER and one.name == name)
+    return next(spec for spec in certificates(widened) if spec.role is Role.USER and spec.name == name)
 
 
 def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
@@ -94,26 +94,26 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
     wanted = tuple(wanted)
     chosen: dict[str, Certificate] = {}
     for name in names:
-        found = named(wanted, name)
-        if not found:
+        matching = named(wanted, name)
+        if not matching:
             why = why_absent(cluster, name)
             raise InputError(
                 f"{name!a}: {why}." if why else f"{name!a} is not a certificate of this cluster{near(name, wanted)}"
             )
-        chosen.update((one.name, one) for one in found)
-    return tuple(one for one in wanted if one.name in chosen)
+        chosen.update((spec.name, spec) for spec in matching)
+    return tuple(spec for spec in wanted if spec.name in chosen)
 
 
 def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
     """Those of *wanted* that *name* can mean; none if it means nothing."""
     wanted = tuple(wanted)
-    exact = tuple(one for one in wanted if name in (one.name, f"{one.name}.conf"))
-    return exact or tuple(one for one in wanted if one.role == name and name != Role.USER)
+    exact = tuple(spec for spec in wanted if name in (spec.name, f"{spec.name}.conf"))
+    return exact or tuple(spec for spec in wanted if spec.role == name and name != Role.USER)
 
 
 def near(name: str, wanted: Iterable[Certificate]) -> str:
     """The end of a sentence: which names are like *name*, or all there are."""
-    known = [one.name for one in wanted]
+    known = [spec.name for spec in wanted]
     question = did_you_mean(name, known, "")
     return f"; {question}" if question else f". There are: {', '.join(known)}."
 
@@ -186,16 +186,16 @@ def why_absent(cluster: Cluster, name: str) -> str | None:
 
 def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[str]) -> tuple[Certificate, ...]:
     """Return the certificates of the kubelets on *nodes*; of all where none is named."""
-    all_of_them = tuple(one for one in known if one.chapter == "kubelet")
+    all_of_them = tuple(spec for spec in known if spec.chapter == "kubelet")
     nodes = tuple(nodes)
-    hosts = list(dict.fromkeys(one.host for one in all_of_them if one.host))
+    hosts = list(dict.fromkeys(spec.host for spec in all_of_them if spec.host))
     for node in nodes:
         if node not in hosts:
             if why := why_absent(cluster, node):
                 raise InputError(f"{node!a}: {why}.")
             close = nearest(node, hosts) or hosts
             raise InputError(f"{node!a} is not a node of this cluster. There are: {', '.join(close)}.")
-    return tuple(one for one in all_of_them if not nodes or one.host in nodes)
+    return tuple(spec for spec in all_of_them if not nodes or spec.host in nodes)
 
 
 def clients(
@@ -213,16 +213,16 @@ def clients(
     if not names:
         if groups:
             raise InputError("--group says which groups a user is in, but no user is named.")
-        return known, tuple(one for one in known if one.chapter == "client")
+        return known, tuple(spec for spec in known if spec.chapter == "client")
     wanted: list[Certificate] = []
     for name in names:
-        found = named(known, name)
-        for one in found:
-            _check_client(one, groups)
-        if not found:
+        matching = named(known, name)
+        for spec in matching:
+            _check_client(spec, groups)
+        if not matching:
             newcomer = _newcomer(cluster, name, groups)
-            known, found = (*known, newcomer), (newcomer,)
-        wanted += found
+            known, matching = (*known, newcomer), (newcomer,)
+        wanted += matching
     return known, tuple(wanted)
 
 
@@ -243,7 +243,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if why := check_user_name(name):
         raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
     known = certificates(cluster)
-    meant = next((one for one in known if one.subject and one.subject.common_name == name), None)
+    meant = next((spec for spec in known if spec.subject and spec.subject.common_name == name), None)
     if meant and not groups:
         made_by = f"kcert client {meant.name}" if meant.chapter == "client" else f"kcert {meant.chapter}"
         raise InputError(
@@ -263,8 +263,8 @@ def _check_meant(known: Iterable[Certificate], name: str) -> None:
     made_by = _makers(known)
     if name in made_by:
         raise InputError(f"{name} is made by `{made_by[name]}`.")
-    whole = [one for one in made_by if one == f"kube-{name}"]
-    close = whole or nearest(name, [one for one in made_by if len(one) >= _SHORTEST], 1, _NEAR)
+    whole = [known_name for known_name in made_by if known_name == f"kube-{name}"]
+    close = whole or nearest(name, [known_name for known_name in made_by if len(known_name) >= _SHORTEST], 1, _NEAR)
     if close:
         command = made_by[close[0]]
         elsewhere = "" if command.startswith("kcert client ") else f", which `{command}` makes"
@@ -284,17 +284,17 @@ _SHORTEST = 4
 def _makers(known: Iterable[Certificate]) -> dict[str, str]:
     """The command that makes it, for each name under which a certificate of the cluster could be asked for."""
     made_by: dict[str, str] = {}
-    for one in known:
-        if one.role is Role.USER:
+    for spec in known:
+        if spec.role is Role.USER:
             continue
-        client = one.chapter == "client"
-        command = f"kcert client {one.name}" if client else f"kcert {one.chapter}"
-        common_name = one.subject.common_name if one.subject else None
-        for name in (one.name, one.role, common_name, None if client else one.chapter):
+        client = spec.chapter == "client"
+        command = f"kcert client {spec.name}" if client else f"kcert {spec.chapter}"
+        common_name = spec.subject.common_name if spec.subject else None
+        for name in (spec.name, spec.role, common_name, None if client else spec.chapter):
             if name:
                 made_by.setdefault(name, command)
-        if one.host and one.chapter == "kubelet":
-            made_by.setdefault(one.host, f"kcert kubelet {one.host}")
+        if spec.host and spec.chapter == "kubelet":
+            made_by.setdefault(spec.host, f"kcert kubelet {spec.host}")
     return made_by
 
 

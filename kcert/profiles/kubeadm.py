@@ -113,11 +113,11 @@ class Kubeadm(Profile):
 
     def extras(self, cluster: Cluster, host: str) -> Iterator[Extra]:
         """Yield what kubeadm lays down beside what its manifests name: for administrators, and to go on signing."""
-        member = any(one.name == host for one in cluster.etcd)
+        member = any(machine.name == host for machine in cluster.etcd)
         if member:
             yield Extra("etcd-healthcheck-client", "crt", "etcdctl", "for health checks by hand")
             yield Extra("etcd-healthcheck-client", "key", "etcdctl", "for health checks by hand")
-        if not any(one.name == host for one in cluster.control_plane):
+        if not any(machine.name == host for machine in cluster.control_plane):
             return
         if member:
             yield Extra("etcd-ca", "key", "kubeadm", "so that kubeadm can renew what this CA signed")

@@ -182,10 +182,10 @@ def kubeconfig_of(certificate: Certificate) -> PurePosixPath:
 def file_of(certificate: Certificate, part: Part) -> PurePosixPath:
     """The file in the PKI folder that is a part of the certificate."""
     files = certificate.files
-    found = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
+    paths = {"crt": files.crt, "key": files.key, "public_key": files.public_key}
     if files.crt:
-        found |= {"chain": chain_of(files.crt), "new": new_ca_only_path(files.crt)}
-    path = kubeconfig_of(certificate) if part == "kubeconfig" else found[part]
+        paths |= {"chain": chain_of(files.crt), "new": new_ca_only_path(files.crt)}
+    path = kubeconfig_of(certificate) if part == "kubeconfig" else paths[part]
     assert path is not None
     return path
 

@@ -10,15 +10,14 @@ import codecs
 from typing import Any
 
 from kcert import plain_yaml
-
-LARGEST = 4 * 1024 * 1024  # bytes; the API server itself takes no object beyond 3 MiB
+from kcert.files import LARGEST_DOCUMENT
 
 
 class NotADocumentError(Exception):
     """The text is no YAML that kcert reads; the message is a clause that can follow the file's name."""
 
 
-def documents(content: bytes, largest: int = LARGEST) -> list[dict[str, Any]]:
+def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str, Any]]:
     """Every mapping of a YAML (or JSON) file; anything else raises NotADocumentError."""
     if len(content) > largest:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")

@@ -139,7 +139,7 @@ class Workspace:
         with self._stagings.child(name, FOLDER_MODE) as folder:
             staging = Staging(self.own / "staging" / name)
             _check_same(folder, staging.folder)
-            for path in (one for one in folders if not one.is_absolute()):
+            for path in (subfolder for subfolder in folders if not subfolder.is_absolute()):
                 with folder.created_for(path, FOLDER_MODE):
                     pass
         for link in links:
@@ -152,7 +152,7 @@ class Workspace:
         What stands in the way only then (a disk that fills up) is still found by ``publish``.
         """
         mount = self._own.mount
-        for name in (one for one in names if not one.is_absolute()):
+        for name in (relative for relative in names if not relative.is_absolute()):
             if name in self._waiting:
                 raise MachineError(
                     f"{self.root / name} waits to be replaced by what an earlier kcert made, and cannot be replaced "
@@ -363,16 +363,16 @@ class _Journal:
         try:
             journal = json.loads(folder.read(_JOURNAL))
             files, retires = journal["files"], journal.get("retires", [])
-            found = cls(
+            parsed = cls(
                 tuple(PurePosixPath(name) for name in files),
                 tuple(PurePosixPath(name) for name in retires),
                 str(journal["backup"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        names = (*found.files, *found.retires)
-        plain = all(isinstance(name, str) for name in (*files, *retires)) and _BACKUP.fullmatch(found.backup)
-        return found if plain and all(map(_is_publishable, names)) else None
+        names = (*parsed.files, *parsed.retires)
+        plain = all(isinstance(name, str) for name in (*files, *retires)) and _BACKUP.fullmatch(parsed.backup)
+        return parsed if plain and all(map(_is_publishable, names)) else None
 
     def text(self) -> str:
         """The content of the file."""

@@ -118,16 +118,16 @@ def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
     """
     for name in names:
         for part in reversed((name, *name.parents[:-1])):
-            place = folder / part
-            if place.is_symlink():
+            path = folder / part
+            if path.is_symlink():
                 raise InputError(
-                    f"{place} is a symbolic link, which kcert never makes there: whoever did could have kcert write "
+                    f"{path} is a symbolic link, which kcert never makes there: whoever did could have kcert write "
                     "wherever it leads. Look where that is, and take the link away, or name another place with "
                     "--output."
                 )
-            if os.geteuid() == ROOT and place.exists() and (owner := foreign_owner(place)):
+            if os.geteuid() == ROOT and path.exists() and (owner := foreign_owner(path)):
                 raise InputError(
-                    f"{place} belongs to {owner}, who would get what root writes there. Delete it, or name another "
+                    f"{path} belongs to {owner}, who would get what root writes there. Delete it, or name another "
                     "place with --output."
                 )
 
@@ -172,8 +172,8 @@ def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
 def _clear(folder: Directory, name: str) -> None:
     with contextlib.suppress(OSError):  # a folder that may be written to, and not listed
         for left in folder.names():
-            found = re.fullmatch(rf"\.{re.escape(name)}\.kcert-(\d+)(?:-[0-9a-f]+)?", left)
-            if found and not _runs(int(found[1])):
+            match = re.fullmatch(rf"\.{re.escape(name)}\.kcert-(\d+)(?:-[0-9a-f]+)?", left)
+            if match and not _runs(int(match[1])):
                 folder.unlink(left)
 
 

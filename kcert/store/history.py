@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
-from kcert.files import read_descriptor, read_regular
+from kcert.files import LARGEST_HISTORY, read_descriptor, read_optional, read_regular
 from kcert.openssl.pem import pem_blocks
 from kcert.store.directory import Directory
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 BEGINNING = hashlib.sha256(b"").hexdigest()
 """What the first line has as the hash of the line before it."""
-
-LARGEST = 256 * 1024 * 1024
-"""Bytes of a history: some 400,000 commands."""
 
 _LONGEST_HEAD = 4096
 _HEAD_LENGTH = 12 + 2 * (1 + 64)
@@ -74,7 +71,7 @@ class History:
             own = folder or stack.enter_context(Directory.open(self.path.parent))
             self._file = own.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             self._head_file = own.open_own(self.head.name, os.O_RDWR | os.O_CREAT)
-        content = read_descriptor(os.dup(self._file), self.path, LARGEST)
+        content = read_descriptor(os.dup(self._file), self.path, LARGEST_HISTORY)
         whole = content[: content.rfind(b"\n") + 1]
         if _is_half_a_record(content[len(whole) :]):
             os.ftruncate(self._file, len(whole))
@@ -149,8 +146,8 @@ class _Head:
     @classmethod
     def read(cls, written: bytes) -> _Head | None:
         """Parse the file; None where it is not one that kcert wrote."""
-        found = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
-        return cls(int(found[1]), found[2].decode(), (found[3] or b"").decode()) if found else None
+        match = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
+        return cls(int(match[1]), match[2].decode(), (match[3] or b"").decode()) if match else None
 
     def fits(self, hashes: Sequence[str]) -> bool:
         """True where the lines with these *hashes*, the first that of no line, are those that were written."""
@@ -260,29 +257,23 @@ def _check_head(own: Path, written: bytes, hashes: list[str]) -> None:
 
 
 def _lines(own: Path) -> list[bytes]:
-    path = own / "history.jsonl"
-    try:
-        return read_regular(path, LARGEST).splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    return (read_optional(own / "history.jsonl", LARGEST_HISTORY) or b"").splitlines(keepends=True)
 
 
 def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[bytes, str]]]:
     path = own / "history.jsonl"
     for number, line in enumerate(lines, 1):
         try:
-            found = json.loads(line)
+            record = json.loads(line)
             entry = Entry(
-                time=str(found["time"]),
-                argv=tuple(str(word) for word in found["argv"]),
-                folder=str(found["folder"]),
-                status=int(found["status"]),
-                seconds=float(found["seconds"]),
-                files={str(name): digest for name, digest in found["files"].items()},
+                time=str(record["time"]),
+                argv=tuple(str(word) for word in record["argv"]),
+                folder=str(record["folder"]),
+                status=int(record["status"]),
+                seconds=float(record["seconds"]),
+                files={str(name): digest for name, digest in record["files"].items()},
             )
-            previous = str(found["previous"])
+            previous = str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if number == len(lines) and _is_half_a_record(line):
                 return  # a kill in the middle of writing it: it never was a record

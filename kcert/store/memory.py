@@ -41,11 +41,11 @@ def recall(own: Path) -> Memory:
     """Return what the folder with kcert's own files *own* remembers; nothing where that is not kcert's own word."""
     with contextlib.suppress(OSError, ValueError, KcertError, TypeError, AttributeError, RecursionError):
         with Directory.open(own.parent) as folder, folder.own_child(own.name) as directory:
-            found = json.loads(directory.read(NAME))
+            memory = json.loads(directory.read(NAME))
         requests = {
-            str(name): dict(request) for name, request in found["requests"].items() if isinstance(request, dict)
+            str(name): dict(request) for name, request in memory["requests"].items() if isinstance(request, dict)
         }
-        return Memory(found["example"] is True, requests)
+        return Memory(memory["example"] is True, requests)
     return Memory()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from kcert.kubernetes import bundles
 from kcert.quoting import format_command
 from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.ui.flags import unsigning
+from kcert.ui.report import written_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,28 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
         "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
         f"it away again. `kcert bundle --scp{folder.option}` prints commands that copy the files one by one."
     )
+
+
+def paths(written: Sequence[Written]) -> None:
+    """Print the path of each archive."""
+    for file in written:
+        sys.stdout.write(f"{clean_line(str(file.path))}\n")
+
+
+def as_json(made: Sequence[Bundle], written: Sequence[Written]) -> None:
+    """Print what each archive contains as JSON."""
+    records = [
+        {
+            "host": bundle.host.name,
+            **written_record(file),
+            "files": [
+                {"path": str(row.path), "mode": f"{row.mode:04o}", "read_by": list(row.readers)} for row in bundle.rows
+            ],
+        }
+        for bundle, file in zip(made, written, strict=True)
+    ]
+    _warn(made)
+    sys.stdout.write(json.dumps(records, indent=2) + "\n")
 
 
 def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:

@@ -31,9 +31,9 @@ PALETTE = Theme(
     {
         "heading": "bold",
         "command": "bold green",
-        "said": "dim",
+        "said": "default",
         "file": "cyan",
-        "config": "dim",
+        "config": "default",
         "code": "cyan",
         "good": "green",
         "notice": "yellow",

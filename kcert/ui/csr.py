@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 
 class Steps:
-    """Shows the steps of a signature or a check, unless *quiet*; *begin* prints what comes before the first of them."""
+    """Show the steps of a signature or a check, unless *quiet*; *begin* prints what precedes the first step."""
 
     def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
         self._begin: Callable[[], None] | None = begin
         self._quiet = quiet
 
     def on_lock_wait(self, holder: str) -> None:
-        """Say who works in the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+        """Say which process holds the folder."""
+        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
     def on_step(self, step: Step) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
@@ -56,14 +56,14 @@ class Steps:
         if step.argv:
             command_line(step.argv)
         elif step.preview:
-            say(f"The settings: {step.summary}.")
+            say(f"The openssl.cnf: {step.summary}.")
             screen().print()
             block(step.preview, "config")
             screen().print()
         elif step.script:
             say(
-                "By hand, in the PKI folder, the request comes out of the manifest, the list of what was signed is "
-                "empty, and the serial number is drawn:"
+                "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
+                "empty database of signed certificates, and generate the serial number:"
             )
             screen().print()
             block(step.script, "command")
@@ -79,7 +79,7 @@ class Steps:
 def waits_for_it(reason: str) -> None:
     """Say on stderr why there is no certificate yet, while kubectl asks for it again."""
     why = reason.partition(". ")[0].removesuffix(".")
-    say(f"{why}. Asking again every second; Ctrl-C ends it.", "notice", to=error_screen())
+    say(f"{why}. Trying again every second; press Ctrl-C to stop.", "notice", to=error_screen())
 
 
 def shows(argv: tuple[str, ...]) -> None:
@@ -89,7 +89,7 @@ def shows(argv: tuple[str, ...]) -> None:
 
 
 def hides(_argv: tuple[str, ...]) -> None:
-    """Print nothing of a command line: the screen is for the certificate alone."""
+    """Print nothing: only the certificate goes to standard output."""
 
 
 def ran(argv: tuple[str, ...]) -> None:
@@ -111,7 +111,7 @@ def asked(certificate: Certificate, option: str) -> None:
     assert certificate.files.csr
     stem = certificate.files.csr.stem
     name = certificate.name if certificate.role == "user" else stem
-    words = f"Next: make the object for the cluster out of {certificate.files.csr}:"
+    words = f"Next, make the object for the cluster from {certificate.files.csr}:"
     _next(words, "kcert", "csr", "manifest", name, option=option)
 
 
@@ -128,8 +128,8 @@ def wrote(root: Path, certificate: Certificate, one: SigningRequest, path: Path,
     screen().print()
     _file(f"-> {path}")
     screen().print()
-    _next("Next: give it to a cluster:", "kcert", "csr", "submit", str(path))
-    _next("Or go on without a cluster:", "kcert", "csr", "approve", "--file", str(path))
+    _next("Next, submit it to a cluster:", "kcert", "csr", "submit", str(path))
+    _next("Or continue without a cluster:", "kcert", "csr", "approve", "--file", str(path))
 
 
 def _next(words: str, *argv: str, option: str = "") -> None:
@@ -148,8 +148,8 @@ def stays(one: SigningRequest, path: Path) -> None:
     """Say that the manifest has this very request already."""
     decided = ", ".join(condition.type for condition in one.conditions if condition.status == "True")
     say(
-        f"{path} holds this request already{f' ({decided})' if decided else ''}, and stays as it is. To ask once more, "
-        "delete it, or give the object another name with --name."
+        f"{path} already contains this request{f' ({decided})' if decided else ''} and is not changed. To request the "
+        "certificate again, delete the file, or choose another name for the object with --name."
     )
 
 
@@ -208,7 +208,7 @@ def _paragraphs(topic: str) -> None:
 
 def submitted(one: SigningRequest) -> None:
     """Say what comes after it."""
-    say("Next: an administrator looks at it and decides:")
+    say("Next, an administrator reviews it and decides:")
     screen().print()
     command_line(("kcert", "csr", "show", one.name))
     command_line(("kcert", "csr", "approve", one.name))
@@ -218,7 +218,7 @@ def decoded(one: SigningRequest, openssl: str, by_hand: str) -> None:
     """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, one)
     argv = (openssl, "req", "-noout", "-text")
-    say(f"The request inside {clean_line(one.source)}, in openssl's words:")
+    say(f"The request in {clean_line(one.source)}, as openssl prints it:")
     screen().print()
     if by_hand:
         block([f"{by_hand} | {format_command(argv)}"], "command")
@@ -243,12 +243,12 @@ def _becomes(one: SigningRequest, request: Request) -> None:
     purpose = signers.SIGNERS[one.signer].purpose if one.signer in signers.SIGNERS else "a signer of its own"
     say(f"Signer: {clean_line(one.signer)} ({purpose}). Usages: {', '.join(one.usages)}.")
     if one.expires is not None:
-        say(f"It asks to be valid for {in_words(timedelta(seconds=one.expires))} at most.")
+        say(f"Requested lifetime: at most {in_words(timedelta(seconds=one.expires))}.")
     signer = signers.SIGNERS.get(one.signer)
     if signer and (violation := signer.violation(request, one.usages)):
-        say(f"Attention: the signer would refuse it: {clean_line(violation)}.", "bad")
+        say(f"Attention: the signer rejects this request: {clean_line(violation)}.", "bad")
     elif unexpected := [usage for usage in one.usages if usage not in _EXPECTED]:
-        say(f"Attention: an unexpected usage: {', '.join(unexpected)}.", "bad")
+        say(f"Attention: unexpected usage: {', '.join(unexpected)}.", "bad")
 
 
 def listed_kubelets(described: Iterable[tuple[str, str]]) -> None:
@@ -271,40 +271,43 @@ def identity(one: SigningRequest, request: Request) -> None:
 
 def _names_the_user(name: str, groups: Sequence[str]) -> None:
     listed = ", ".join(clean_line(group) for group in groups)
-    say(f"Whoever has the key becomes the user {clean_line(name)}, {f'in: {listed}' if listed else 'in no group'}.")
+    say(f"Anyone with the key is the user {clean_line(name)}, {f'in: {listed}' if listed else 'not in any group'}.")
 
 
 def _carries(subject: Name) -> None:
     """Say which UID a subject gives the user: the API server hands it to its authorizers, and logs it."""
     if subject.uids:
         uid = clean_line(listed(subject.uids))
-        say(f"It also carries a UID: {uid}. From 1.33 on, Kubernetes takes that for the user's own UID.", "notice")
+        say(
+            f"The subject also contains a UID: {uid}. Kubernetes 1.33 and later use it as the UID of the user.",
+            "notice",
+        )
 
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
     """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
     if MASTERS in groups:
         say(
-            "Attention: system:masters has all rights, whatever RBAC says, for as long as the certificate is valid. "
-            "The API server refuses this group where the signer is kube-apiserver-client.",
+            "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
+            "The API server rejects this group for the signer kube-apiserver-client.",
             "bad",
         )
     if name.startswith("system:") and not name.startswith(NODE_PREFIX):
-        say(f"Attention: {clean_line(name)} is a component of Kubernetes, and the certificate has its rights.", "bad")
+        say(f"Attention: {clean_line(name)} is a component of Kubernetes: the certificate has its permissions.", "bad")
 
 
 _EXPECTED = {"digital signature", "key encipherment", "client auth", "server auth"}
 
 
 def _status(one: SigningRequest) -> None:
-    words = {APPROVED: "It is approved", DENIED: "It was denied", FAILED: "Its signer refused it"}
+    words = {APPROVED: "Approved", DENIED: "Denied", FAILED: "Rejected by the signer"}
     for condition in one.conditions:
         said = words.get(condition.type, clean_line(condition.type))
         say(f"{said} ({clean_line(condition.reason)}: {clean_line(condition.message)}).")
     if one.signer and not one.conditions:
-        say("It is neither approved nor denied yet.")
+        say("Not approved or denied yet.")
     if one.certificate is not None:
-        say("Its certificate is in the object: `kcert csr fetch` gets it.")
+        say("The object contains the certificate: `kcert csr fetch` saves it.")
 
 
 def approved(path: Path, before: SigningRequest, after: SigningRequest, openssl: str) -> None:
@@ -318,9 +321,9 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     condition = after.condition(decision)
     assert condition
     if before == after:
-        say(f"{after.name} is {condition.type} already; {path} stays as it is.")
+        say(f"{after.name} is already {condition.type}; {path} is not changed.")
         return
-    say(f"{path}: {after.name} has the condition {condition.type} now, as the API server would have written it:")
+    say(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
     screen().print()
     block(
         [
@@ -336,29 +339,29 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     screen().print()
     if condition.type == APPROVED:
         _next(
-            "Approved does not mean signed. Next: sign it, as kube-controller-manager does:",
+            "An approved request is not signed yet. Next, sign it as kube-controller-manager does:",
             *("kcert", "csr", "sign", "--file", str(path)),
         )
 
 
 def begin_object(one: SigningRequest, *, explain: bool) -> None:
     """Say whose rules apply to the signature of an object."""
-    heading(f"{one.name}: signed as {one.signer} does it")
+    heading(f"{one.name}: signed as by {one.signer}")
     if explain:
         _paragraphs("step-issue")
 
 
 def signed_object(path: Path, one: SigningRequest, found: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
-    say(f"{path}: status.certificate is there, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+    say(f"{path}: status.certificate is set, valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     _owner(found.subject, is_client=found.may_dial)
     argv = ("kcert", "csr", "fetch", one.name, "--file", str(path))
-    _next("Next, where key and request are:", *argv, option=option)
+    _next("Next, in the folder with the key and the request:", *argv, option=option)
 
 
 def is_signed(path: Path, one: SigningRequest) -> None:
     """Say that the manifest had its certificate before."""
-    say(f"{one.name} has its certificate already; {path} stays as it is.")
+    say(f"{one.name} already has a certificate; {path} is not changed.")
 
 
 def begin_request(certificate: Certificate, request: Request, *, explain: bool) -> None:
@@ -385,7 +388,15 @@ def signed_request(certificate: Certificate, found: X509, path: Path) -> None:
     """Say where the certificate is, and what to do with it."""
     _file(f"-> {path}")
     say(f"Valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    _next("Next, where key and request are:", "kcert", "csr", "fetch", certificate.name, "--file", path.name)
+    _next(
+        "Next, in the folder with the key and the request:",
+        "kcert",
+        "csr",
+        "fetch",
+        certificate.name,
+        "--file",
+        path.name,
+    )
 
 
 def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
@@ -393,27 +404,27 @@ def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
     known = {one.name: one for one in ctx.specs}
     wanted = [known.get(one.name, one) for one in asked if one.kind is not Kind.KEY_PAIR]
     if not wanted:
-        say("There is nothing to sign: every certificate is there, and current.", "good")
+        say("Nothing to sign: every certificate exists and is current.", "good")
         return
     if all(one.kind is Kind.CA for one in wanted):
         _to_be_signed_by_a_root(ctx, wanted)
         return
     requests = [str(one.files.csr) for one in wanted]
     say(
-        "Now the CA has to sign. Bring the requests to the machine that has it, and kcert.yaml, which says what each "
-        "may be used for. Keys stay here."
+        "Next, the CA has to sign. Copy the requests and kcert.yaml, which defines the usages of each certificate, to "
+        "the machine with the CA. The keys stay here."
     )
     screen().print()
     command_line(("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests))
     screen().print()
-    say("There (with --dir, or --ca-dir, for where the CA is); each certificate then lies beside its request:")
+    say("On that machine, run (with --dir or --ca-dir for the folder of the CA):")
     screen().print()
     command_line(("tar", "-xf", "requests.tar"))
     command_line(("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))))
     screen().print()
     one = wanted[0]
     if one.issuer:
-        say(f"Or by hand, with its settings {one.files.cnf} beside it; {one.name}, for example:")
+        say(f"Or by hand, with the openssl.cnf {one.files.cnf} in the same folder, for example for {one.name}:")
         screen().print()
         command_line(csr_requests.manual(one, known[one.issuer], ctx.openssl))
         screen().print()
@@ -426,7 +437,7 @@ def _authorities_come(ctx: Context, authorities: Sequence[Certificate]) -> None:
     missing = [one.files.crt for one in authorities if one.files.crt and not (ctx.root / one.files.crt).exists()]
     if not missing:
         return
-    say("The CA's certificate has to come here first, without its key: by it certificates are checked.")
+    say("First copy the CA certificate to this machine, without the key. It verifies the certificates.")
     screen().print()
     for crt in missing:
         command_line(("cp", str(crt), str(ctx.root / crt)))
@@ -438,35 +449,35 @@ def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
     crts = {one.name: one.files.crt for one in ctx.specs}
     wanted = [replace(one, files=replace(one.files, crt=crts[one.name])) for one in asked]
     _by_hand_at_the_root(ctx, wanted)
-    say("Until then the CA that is here goes on signing; what it signed stays valid, because the key is the same.")
+    say("Until then, the existing CA keeps signing. What it signed stays valid, because the key is the same.")
 
 
 def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     _by_hand_at_the_root(ctx, wanted)
     waiting = (str(ctx.root / one.files.csr) for one in wanted if one.files.csr)
     _next(
-        "Until then `kcert all` makes nothing, because nothing could be signed. For a CA that signs itself after all, "
-        "delete its request:",
+        "Until then, `kcert all` cannot make certificates, because no CA can sign them. For a self-signed CA "
+        "instead, delete its request:",
         *("rm", *waiting),
     )
 
 
 def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
     say(
-        "Now a root has to sign, for a CA that signs certificates and no further CA (pathlen:0). Bring each request to "
-        "whoever has the root, with its settings. There, where the root is root.crt and root.key:"
+        "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
+        "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:"
     )
     screen().print()
     for one in wanted:
         command_line(csr_requests.by_root(one, ctx.openssl))
     screen().print()
-    say("Where the root's certificate is put behind it in that file, `ca-chain.crt` is made of the two as well.")
+    say("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
     screen().print()
     _back_here(ctx, wanted)
 
 
 def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say("Back here, each is compared with its key and its request before it is taken in:")
+    say("Then, back on this machine, fetch each certificate. It is compared with its key and its request first:")
     screen().print()
     for one in wanted:
         assert one.files.crt and one.files.csr
@@ -479,26 +490,27 @@ def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
 def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option: str) -> None:
     """Say where the certificate is, whether the CA in the folder has signed it, and what comes next."""
     if kept.verified is False:
-        say("The CA in this folder has not signed it: it is kept, but it is another cluster's CA that did.", "notice")
+        say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
     if kept.issuer and kept.late:
         say(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
         screen().print()
     path, found = kept.path, issued.x509
-    _file(f"-> {path}" if kept.is_new else f"{path} is this certificate already, and stays as it is")
+    _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
     screen().print()
-    with_key = "key and request" if issued.key else "the request (the key is not here)"
-    say(f"It belongs to {with_key}, and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
+    with_key = "the key and the request" if issued.key else "the request (the key is not here)"
+    say(f"The certificate matches {with_key} and is valid until {found.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
     if certificate.files.kubeconfig and path.name == certificate.files.kubeconfig.name:
         argv = ("kubectl", "--kubeconfig", str(path), "auth", "whoami")
-        _next(f"Key and certificate are inside {path} now. To try it:", *argv)
+        _next(f"{path} now contains the key and the certificate. To try it:", *argv)
     elif kept.updated is not None:
         listed = ", ".join(clean_line(str(name)) for name in kept.updated)
         say(
-            "It has the same key as the CA that was here, so all certificates that this signed stay valid. The old one "
-            f"is in the backup.{f' These hold the new one now: {listed}.' if listed else ''} Bring the new files to "
-            "the hosts, one after the other (`kcert bundle`, `kcert export ansible`), and restart what reads them."
+            "The new CA certificate has the same key, so every certificate that the CA signed stays valid. The old CA "
+            f"certificate is in the backup.{f' Files with the new one: {listed}.' if listed else ''} Copy the new "
+            "files to the hosts, one after the other (`kcert bundle`, `kcert export ansible`), and restart the "
+            "components that read them."
         )
     elif found.ca:
-        say("Next: `kcert all` makes what it signs.")
+        say("Next, `kcert all` makes the certificates that it signs.")
     elif found.may_dial:
-        _next("Next: put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)
+        _next("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

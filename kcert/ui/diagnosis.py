@@ -65,7 +65,9 @@ def _record(finding: Finding) -> dict[str, object]:
         "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
         "count": finding.count,
         "cause": finding.explanation.cause,
-        "proof": finding.explanation.proof,
+        "evidence": finding.explanation.proof,
+        "fix": finding.explanation.repair,
+        "proof": finding.explanation.proof,  # the names of evidence and fix until the next release
         "repair": finding.explanation.repair,
         "lesson": finding.lesson,
     }

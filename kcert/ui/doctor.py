@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -17,22 +19,43 @@ if TYPE_CHECKING:
     from kcert.doctor import EnvOverride, ToolCheck
 
 
-def show(found: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
-    """Print every program, and what steers openssl.
-
-    Raises VerdictError where openssl, the only one needed, will not do.
-    """
+def show(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], form: str) -> None:
+    """Print every program, and the variables that change what openssl does."""
+    if form == "json":
+        _json(tools, overrides)
+        return
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for one in found:
-        table.add_row(Text(one.program.name, style="heading"), *_verdict(one))
+    for tool in tools:
+        table.add_row(Text(tool.program.name, style="heading"), *_verdict(tool))
     draw(table)
     for override in overrides:
         screen().print()
-        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is that your wish?", "notice")
-    openssl = found[0]
+        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is this intended?", "notice")
+
+
+def _json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
+    programs = [
+        {
+            "name": tool.program.name,
+            "state": "unfit" if tool.trouble and tool.path else "missing" if tool.path is None else "ok",
+            "path": tool.path,
+            "version": tool.version or None,
+            "used_for": tool.program.used_for,
+            "without": tool.program.without,
+            "reason": tool.trouble,
+        }
+        for tool in tools
+    ]
+    variables = [{"name": one.name, "value": one.value, "effect": one.effect} for one in overrides]
+    sys.stdout.write(json.dumps({"programs": programs, "environment": variables}, indent=2) + "\n")
+
+
+def require_openssl(tools: Sequence[ToolCheck]) -> None:
+    """Raise VerdictError if openssl, the only required program, is missing or unfit."""
+    openssl = tools[0]
     if openssl.trouble:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
 

@@ -1,4 +1,4 @@
-"""The exam on the screen: what is to be done, how much time is left, and the score."""
+"""The exam on the screen: its tasks, the time that is left, and the score."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def begins() -> None:
-    """Building takes a few seconds, and the clock waits for it."""
-    say("The labs are being built; the time begins when they are there.", "quiet", to=error_screen())
+    """Say that the labs are being built, before the time starts."""
+    say("Building the labs. The time starts when they are ready.", "quiet", to=error_screen())
 
 
 def show(result: Result, root: Path, form: str) -> None:
-    """Every task, and the time that is left or the score."""
+    """Print every task, and the time that is left or the score."""
     if form == "json":
         sys.stdout.write(json.dumps(_record(result), indent=2) + "\n")
         return
@@ -47,28 +47,28 @@ def show(result: Result, root: Path, form: str) -> None:
     if result.over:
         _score(result, root)
     else:
-        _goes_on(result, root)
+        _running(result, root)
 
 
-def _goes_on(result: Result, root: Path) -> None:
+def _running(result: Result, root: Path) -> None:
     seconds = result.exam.seconds_left
     first = next(mark for mark in result.marks if not mark.solved)
     say(
-        f"{seconds // 60}:{seconds % 60:02} minutes are left; the time is up at {result.exam.deadline[11:16]} UTC.",
+        f"{seconds // 60}:{seconds % 60:02} minutes are left, until {result.exam.deadline[11:16]} UTC.",
         "notice",
     )
-    say("Each folder has its story.txt. This command checks a task:")
+    say("Each folder contains a story.txt. Check a task with:")
     screen().print()
     command_line(("kcert", "practice", "check", "--dir", str(root / first.task.folder)))
     screen().print()
     cost = "A hint costs a quarter of a task's points"
     if result.exam.sealed:
         cost += (
-            ", a failed check or a wrong answer a tenth. Tasks are solved with openssl: `kcert check`, `kcert renew` "
-            "and `kcert diagnose` are off until the exam is over"
+            ", a failed check or a wrong answer a tenth. Solve the tasks with openssl: `kcert check`, `kcert renew`, "
+            "`kcert diagnose` and the commands that make certificates are off until the exam is over"
         )
-    say(f"Only what is solved before the time is up counts. {cost}. Solutions are shown when the exam is over.")
-    say("This command shows how far you are; with --finish it hands the exam in:")
+    say(f"Only tasks that are solved before the deadline count. {cost}. Solutions are shown when the exam is over.")
+    say("Show the state of the exam, or end it with --finish:")
     screen().print()
     command_line(("kcert", "practice", "exam", *(() if str(root) == "lab" else ("--dir", str(root)))))
 
@@ -85,8 +85,8 @@ def _score(result: Result, root: Path) -> None:
     if missing:
         say(f"To repeat: {', '.join(_lesson(mark) for mark in missing)}.")
     say(
-        "The labs stay where they are: go on with them, or look at `kcert practice solution --dir FOLDER`. "
-        f"`kcert practice exam{_option(root)} --replace` begins another exam."
+        "The labs stay, to practice or to read `kcert practice solution --dir FOLDER`. "
+        f"`kcert practice exam{_option(root)} --replace` starts another exam."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from kcert.errors import InputError
 from kcert.kubernetes.export.target import FOLDER
 from kcert.quoting import quote
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
+from kcert.ui.report import written_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +36,11 @@ def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:
     screen().print()
 
 
-def paths(written: Sequence[Written]) -> None:
-    """Print the path of each file alone."""
+def paths(written: Sequence[Written], form: str) -> None:
+    """Print the path of each file, or a JSON list of the files."""
+    if form == "json":
+        sys.stdout.write(json.dumps([written_record(file) for file in written], indent=2) + "\n")
+        return
     for file in written:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")
 
@@ -119,7 +124,7 @@ def stream(made: Export) -> None:
     (piece,) = made.pieces
     if piece.secret and sys.stdout.isatty():
         raise InputError(
-            "--output -: the CA's key would stand on the screen. Lead it into a program "
-            "(`| kubectl apply --server-side -f -`), or leave it out with --no-secret."
+            "--output - would print the CA key on the screen. Pipe it into a program "
+            "(`| kubectl apply --server-side -f -`), or leave the key out with --no-secret."
         )
     sys.stdout.buffer.write(piece.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -48,6 +49,28 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
     say(_next(instance))
 
 
+def as_json(instance: ComponentInstance) -> None:
+    """Print the options, and the settings of the configuration file, as JSON."""
+    component = instance.program
+    options = [
+        {"argument": one.argument, "reason": one.why or None, "file": str(one.reads.file) if one.reads else None}
+        for one in component.options(instance)
+    ]
+    settings = [
+        {"path": ".".join(one.path), "value": _value(one), "reason": one.why or None}
+        for one in component.settings(instance)
+    ]
+    content = {
+        "component": instance.component,
+        "host": instance.host.name,
+        "profile": instance.cluster.profile,
+        "kubernetes_version": str(instance.version),
+        "options": options,
+        "config": settings,
+    }
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
 def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
     """Say on standard error what the PKI folder lacks of it, and how to get it."""
     if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
@@ -72,7 +95,7 @@ def warn_of_issues(instance: ComponentInstance) -> None:
 
 
 def warn_of_release(version: Version) -> None:
-    """Say on standard error that nobody knows here what a newer release has removed."""
+    """Warn that kcert does not know what a newer release has removed."""
     if version.minor > STABLE.minor:
         _warning(
             f"Kubernetes {version} is newer than {STABLE}, the last whose options kcert knows: compare with its "

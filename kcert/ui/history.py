@@ -34,7 +34,7 @@ _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
 
 def show(root: Path, entries: Sequence[Entry], form: str) -> None:
     """Print the history in the form asked for."""
-    if form == "table":
+    if form in {"text", "table"}:
         _table(root, entries)
         return
     forms: dict[str, Callable[[Path, Sequence[Entry]], Iterator[str]]] = {
@@ -53,13 +53,14 @@ def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: boo
     """
     if unexplained and not count:
         raise VerdictError(
-            f"{root} has no record of any command, and holds certificates ({_listed(unexplained)}): the record was "
-            "deleted, or another program made them."
+            f"{root} contains certificates ({_listed(unexplained)}) but no record of any command: the "
+            "record was deleted, "
+            "or another program made them."
         )
     by = ", and signed by the CA's key" if signed else ""
-    say(f"The record of {count} commands is as it was written{by}: every line fits the one before it.", "good")
+    say(f"The record of {count} commands is unchanged{by}: every line matches the line before it.", "good")
     if unexplained:
-        say(f"No record explains: {_listed(unexplained)}. They were made by another program, or signed elsewhere.")
+        say(f"Without a record: {_listed(unexplained)}. Another program made them, or they were signed elsewhere.")
 
 
 def _listed(paths: Sequence[Path]) -> str:
@@ -79,7 +80,7 @@ def shows(argv: tuple[str, ...]) -> None:
 
 def waits(holder: str) -> None:
     """Say who holds the folder."""
-    say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
 
 def signed(digest: str) -> None:
@@ -166,7 +167,7 @@ def _reads(entry: Entry) -> Iterator[str]:
 
 
 def _apart(entry: Entry) -> Iterator[tuple[str, str]]:
-    """A CA whose key a command uses where it lies: its certificate here, and where that came from."""
+    """Yield the certificate of a CA whose key is outside the PKI folder, and the file that it was copied from."""
     options = dict(itertools.pairwise(entry.argv))
     key = PurePosixPath(options.get("-CAkey", ""))
     if key.is_absolute():

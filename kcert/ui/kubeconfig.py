@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kcert.ui.console import INDENT, block, clean, clean_line, command_line, err
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.kubernetes.credentials import Folder
@@ -28,10 +30,11 @@ class Reporter:
     With *quiet* it is a line for each: its name, its file, and whether that was written.
     """
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False) -> None:
+    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False, form: str = "text") -> None:
         self._folder = folder
-        self._explain = explain and not quiet
-        self._quiet = quiet
+        self._quiet = quiet or form == "json"
+        self._explain = explain and not self._quiet
+        self._records: list[dict[str, object]] | None = [] if form == "json" else None
         self._ran = False
         self._replaced = False
 
@@ -41,7 +44,7 @@ class Reporter:
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who works in the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
+        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
     def on_plan(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
@@ -52,11 +55,11 @@ class Reporter:
             screen().print()
         if drafts[0].credentials.certificate.files.kubeconfig:
             say(
-                "In this profile `kcert all` has made them already, and the key lies nowhere else: here each is "
-                "compared with what it should be. Four commands make the same:"
+                "In this profile, `kcert all` has already made the kubeconfigs, and only they contain the keys. This "
+                "command compares each with kcert.yaml. Four commands make the same file:"
             )
         else:
-            say("Four commands make each. To repeat them by hand, stand in the PKI folder:")
+            say("Four commands make each kubeconfig. To run them yourself, change to the PKI folder first:")
         screen().print()
         command_line(("cd", folder_argument(self._folder.root)))
         screen().print()
@@ -68,10 +71,10 @@ class Reporter:
             return
         certificate = draft.credentials.certificate
         heading(draft.name)
-        say(f"It shows {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        say(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
         screen().print()
         if certificate.files.kubeconfig:
-            say("First take its certificate and key out of it, into files that nobody else can read:")
+            say("First extract its certificate and key into files that only you can read:")
             screen().print()
             block(unpacking(draft), "command")
             screen().print()
@@ -100,17 +103,34 @@ class Reporter:
             return
         self._commands(draft)
         self._replaced = self._replaced or replaced
-        before = "; the one before is in the backup" if replaced else ""
+        before = "; the old file is in the backup" if replaced else ""
         self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign and not self._quiet:
             files = ", ".join(str(one.files.primary) for one in foreign)
-            say(f"Left as they are, because kcert did not make them: {files}. Name one to have it written anew.")
+            say(f"Not changed, because kcert did not make them: {files}. Name one to replace it.")
 
-    def _line(self, draft: Draft, state: str) -> None:
-        sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+    def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
+        if self._records is None:
+            sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+            return
+        self._records.append(
+            {
+                "name": draft.name,
+                "path": str(file or self._folder.root / draft.file),
+                "state": state,
+                "user": draft.kubeconfig.user,
+                "server": draft.kubeconfig.server,
+                "context": draft.kubeconfig.context,
+            }
+        )
+
+    def records(self) -> None:
+        """Print the JSON list of the kubeconfigs, if that is the format."""
+        if self._records is not None:
+            sys.stdout.write(json.dumps(self._records, indent=2) + "\n")
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
@@ -128,7 +148,7 @@ class Reporter:
     def ends(self) -> None:
         """What to do with them."""
         root = self._folder.root
-        if self._replaced:
+        if self._replaced and not self._quiet:
             say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
         if self._explain:
             say(
@@ -140,7 +160,7 @@ class Reporter:
         """They lie where --output says."""
         for draft, one in zip(drafts, written, strict=True):
             if self._quiet:
-                self._line(draft, "written" if one.changed else "current")
+                self._line(draft, "written" if one.changed else "current", one.path)
                 continue
             self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
 
@@ -156,7 +176,7 @@ class Reporter:
     def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
         """Say that the context is in the file."""
         if self._quiet:
-            self._line(draft, "written" if written.changed else "current")
+            self._line(draft, "written" if written.changed else "current", written.path)
             return
         context = clean_line(draft.kubeconfig.context)
         if updated:

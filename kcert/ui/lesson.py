@@ -6,45 +6,45 @@ import os
 import select
 import signal
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.issue.context import OWNERS, Reporter, StoppedError
+from kcert.issue.context import OWNERS, Reporter, SkippedError, StoppedError
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
+from kcert.ui.explain import passage
 from kcert.ui.quiet import in_no_group
 from kcert.ui.results import show_issued, show_kept
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from kcert.issue.context import Context, Result, Work
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
 
-_NAMES = {
-    "key": "The key",
-    "public-key": "The public key",
-    "settings": "The settings",
-    "request": "The request",
-    "signature": "The signature",
-    "self-signature": "The signature",
-    "verify": "The check",
-    "kubeconfig": "The kubeconfig",
-    "request-again": "The request",
-    "take-out": "What is in the kubeconfig",
-    "rewrite": "The kubeconfigs",
-    "both-authorities": "Both CAs",
-    "one-authority": "The new CA alone",
-    "bring": "The CA's certificate",
-    "chain": "The chain",
-}
+_KEYS = (
+    "Enter  continue: run this command, or write this file",
+    "s      skip this certificate: none of its files is kept",
+    "r      run the rest without stopping",
+    "e      explain this step in more detail",
+    "q      stop here",
+)
+"""What can be typed at the prompt of --step."""
+
+_REASON_LINES = 10
+"""Lines of a screen that the reason for a file, what was shown before it, and the prompt may take."""
 
 
 class Lesson(Reporter):
-    """Tells of everything on standard output; with *explain* also why, with *step* only when asked to go on."""
+    """Print every step on standard output, with *explain* its reason too; with *step* wait for Enter before each."""
 
     def __init__(self, *, explain: bool, step: bool) -> None:
+        lessons.check_own()
         self._explain = explain
         self._step = step
         self._ctx: Context | None = None
@@ -52,6 +52,7 @@ class Lesson(Reporter):
         self._begun: list[str] = []
         self._generating_keys = False
         self._told: set[str] = set()
+        self._elapsed = _Elapsed()
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
@@ -68,12 +69,12 @@ class Lesson(Reporter):
             say(f"No kcert.yaml describes {clean_line(str(ctx.root))}: each certificate keeps its content and its CA.")
         if cluster.defaults:
             where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
-            say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
+            say(f"{where}: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             say(remark, "notice")
         if self._total:
             screen().print()
-            say(f"To repeat by hand what follows, stand in the {ctx.label}:")
+            say(f"To run these commands yourself, change to the {ctx.label} first:")
             screen().print()
             command_line(("cd", folder_argument(ctx.root)))
             self._passphrases(work)
@@ -104,24 +105,34 @@ class Lesson(Reporter):
         for plan in plans:
             command_line(plan.steps[0].argv)
         screen().print()
+        self._elapsed.start()
 
     def on_step(self, plan: IssuancePlan, step: Step) -> None:
         """Show the reason for a step, and its command, before it runs; before the first, what the certificate is."""
+        self._elapsed.stop()
         if plan.certificate.name not in self._begun:
             self._heading(plan)
+        title = lessons.lesson(f"step-{step.action}").title
         reason = f" {self._reason(plan.role_of(step), step.action)}" if self._explain else ""
         if step.argv:
             if reason:
-                say(f"{_NAMES[step.action]}.{reason}")
+                say(f"{title}.{reason}")
                 screen().print()
             command_line(step.argv)
-            self._wait()
         else:
-            say(f"{_NAMES[step.action]}: {step.summary}.{reason}")
+            say(f"{title}: {step.summary}.{reason}")
             screen().print()
+            if self._step and len(step.preview) + _REASON_LINES > screen().height:
+                self._wait(plan, step, "shows it")
             if step.preview:
                 block(step.preview, "config")
                 screen().print()
+        if self._step:
+            self._wait(plan, step, "runs it" if step.argv else "writes it")
+            if not step.argv:
+                screen().print()
+        if step.argv:
+            self._elapsed.start()
 
     def _heading(self, plan: IssuancePlan) -> None:
         """Say for what a certificate is and why it exists."""
@@ -141,7 +152,7 @@ class Lesson(Reporter):
         if plan.is_shortened:
             say(
                 f"The CA has {plan.days} days left, so this certificate gets {plan.days} days rather than "
-                f"{certificate.days}: nothing can be valid longer than what vouches for it.",
+                f"{certificate.days}: a certificate cannot be valid for longer than its CA.",
                 "notice",
             )
         screen().print()
@@ -156,18 +167,22 @@ class Lesson(Reporter):
 
     def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
         """Show what the program said, and the file it made."""
+        self._elapsed.stop()
         if outcome is None:
             return
         block(clean(outcome.output).splitlines(), "said", "| ")
         for name in step.makes if outcome.succeeded else ():
             secret = name == plan.certificate.files.key
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: for its owner's eyes only)" if secret else "")
+            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if secret else "")
             block([what], "file")
-        if not self._generating_keys:
+        if self._generating_keys:
+            self._elapsed.start()
+        else:
             screen().print()
 
     def on_end(self, result: Result | None, /) -> None:
         """Say what was made, for whom and until when; what stayed; and what to type next."""
+        self._elapsed.stop()
         if result is None:
             return
         assert self._ctx
@@ -175,27 +190,92 @@ class Lesson(Reporter):
         show_kept(result.kept, self._ctx.signing_option)
         if result.stopped:
             left = ", ".join(plan.certificate.name for plan in result.left)
-            say(f"Stopped. Not made: {left}. The same command goes on from here.", "notice")
+            say(f"Not made: {left}. The same command continues from here.", "notice")
             return
         if words := in_no_group(self._ctx.cluster, result.issued):
             say(words, "notice")
         if words := _next(self._ctx, result):
             say(words)
 
-    def _wait(self) -> None:
-        """Wait for Enter; q, or the end of the input, stops."""
-        if not self._step:
-            return
-        screen().print(f"{INDENT}[Enter runs it, q stops] ", end="", style="quiet")
-        answer = _typed()
-        if not sys.stdin.isatty():
-            screen().print()
-        if not answer or answer.strip().lower() in ("q", "quit"):
-            raise StoppedError
+    def _wait(self, plan: IssuancePlan, step: Step, does: str) -> None:
+        """Wait for a key of ``_KEYS`` and Enter. The end of the input stops; any other input runs nothing.
+
+        *does* is what Enter does.
+        """
+        while True:
+            if sys.stdin.isatty():
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the prompt
+            screen().print(f"{INDENT}[Enter {does}, q stops, ? lists the keys] ", end="", style="code")
+            answer = _typed()
+            if not sys.stdin.isatty():
+                screen().print()
+            match answer.strip().lower():
+                case "" if answer:
+                    return
+                case "" | "q":
+                    raise StoppedError
+                case "s":
+                    say(f"Skipped: {plan.certificate.name}.", "notice")
+                    screen().print()
+                    raise SkippedError
+                case "r":
+                    self._step = False
+                    return
+                case "e":
+                    self._explain_more(plan, step)
+                case _:
+                    block(_KEYS)
+
+    def _explain_more(self, plan: IssuancePlan, step: Step) -> None:
+        """Print the lesson of a step up to its first section, and the command again."""
+        topic = f"step-{step.action}"
+        screen().print()
+        passage(lessons.lesson(topic).opening)
+        screen().print()
+        say(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")
+        screen().print()
+        if step.argv:
+            command_line(step.argv)
+
+
+class _Elapsed:
+    """A line at a terminal with the seconds that a command has been running, from the first one on.
+
+    A timer signal writes it: while ``sh`` forks there can be no thread, which a progress display would start.
+    """
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._is_shown = False
+
+    def start(self) -> None:
+        """Begin to count, where standard output is a terminal."""
+        if screen().is_terminal:
+            self._since = time.monotonic()
+            signal.signal(signal.SIGALRM, self._show)
+            signal.setitimer(signal.ITIMER_REAL, 1, 1)
+
+    def stop(self) -> None:
+        """Delete the line."""
+        if self._since:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            if self._is_shown:
+                self._write("\r\x1b[K")
+        self._since, self._is_shown = 0.0, False
+
+    def _show(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_shown = True
+        self._write(f"\r{INDENT}running: {time.monotonic() - self._since:.0f} s")
+
+    @staticmethod
+    def _write(text: str) -> None:
+        screen().file.write(text)
+        screen().file.flush()
 
 
 def _typed() -> str:
-    """A line from the keyboard, or from whatever stands in for it; empty at the end of the input.
+    """Return a line of standard input; empty at its end.
 
     Python notices a Ctrl-C that comes between its last look and the read only when the read returns, which it
     then never does. A descriptor that every signal writes to wakes the wait for the keyboard in any case:
@@ -214,37 +294,28 @@ def _typed() -> str:
     return sys.stdin.readline()
 
 
-_CHAPTERS = {
-    "ca": "the authority that signs the others",
-    "client": "the certificates of those who dial",
-    "etcd": "the certificates of the cluster's memory",
-    "apiserver": "the certificates of the one that all others dial",
-    "kubelet": "the certificates of the nodes",
-    "service-account": "the key pair that signs the tokens of pods",
-}
-"""What each chapter makes, in a few words, for whoever has finished another."""
+_CHAPTERS = ("ca", "client", "etcd", "apiserver", "kubelet", "service-account")
+"""The commands that make a chapter of the cluster."""
 
 
 def _next(ctx: Context, result: Result) -> str:
-    """What to type next: the chapter of the first certificate that is missing, or how to use what is there."""
+    """Return what to type next: the chapter of the first missing certificate, or how to use what is there."""
     chapter, option = ctx.command.removeprefix("kcert "), ctx.folder_option
-    if chapter != "all" and chapter not in _CHAPTERS:
+    if chapter not in ("all", *_CHAPTERS):
         return ""
-    made = [one.plan.certificate for one in result.issued]
-    if made and all(one.role == "user" and not one.files.kubeconfig for one in made):
-        names = " ".join(one.name for one in made)
+    made = [issued.plan.certificate for issued in result.issued]
+    if made and all(spec.role == "user" and not spec.files.kubeconfig for spec in made):
+        names = " ".join(spec.name for spec in made)
         return f"Next: `kcert kubeconfig {names}{option}` puts key and certificate into a kubeconfig."
     if result.missing:
         chapter = result.missing[0].chapter
-        return f"Next: `kcert {chapter}{option}`, {_CHAPTERS[chapter]}; or `kcert all{option}`, whatever is missing."
-    if not all(one.usable for one in result.kept):
-        return f"Next: `kcert plan{option}` shows how each of them stands."
-    kubeconfigs = (
-        ""
-        if any(one.files.kubeconfig for one in ctx.specs)
-        else f"`kcert kubeconfig{option}` puts them into kubeconfigs, "
-    )
+        title = lessons.lesson(chapter).title.rpartition(": ")[2]
+        return f"Next: `kcert {chapter}{option}`: {title}. Or `kcert all{option}` for everything that is missing."
+    if not all(status.usable for status in result.kept):
+        return f"Next: `kcert plan{option}` lists the state of each certificate."
+    has_kubeconfigs = any(spec.files.kubeconfig for spec in ctx.specs)
+    kubeconfigs = "" if has_kubeconfigs else f"`kcert kubeconfig{option}` puts them into kubeconfigs, "
     return (
-        f"The cluster has every certificate that it needs. Next: {kubeconfigs}`kcert flags COMPONENT{option}` tells "
-        f"each component where its files are, `kcert plan{option}` shows how they stand."
+        f"The cluster has every certificate that it needs. Next: {kubeconfigs}`kcert flags COMPONENT{option}` prints "
+        f"the options that name the files, `kcert plan{option}` lists the state of each certificate."
     )

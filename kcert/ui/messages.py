@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 LONGEST = 690
-"""Characters of an error; only a value that somebody gave by the page makes one longer."""
+"""Characters of an error; only a very long value makes one longer."""
 
 
 def error(message: str) -> None:
@@ -48,10 +48,10 @@ def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
 
     if not issues:
         return
-    say(f"The profile {profile} follows its book, which has known issues:", "notice")
+    say(f"The guide that the profile {profile} follows has known issues:", "notice")
     for issue in issues:
         block([f"- {issue.component}: {issue.problem}"])
-    say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) corrects them:")
+    say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) fixes them:")
     block([f"- {issue.component}: {issue.fix}." for issue in issues])
 
 
@@ -73,7 +73,7 @@ def described(path: Path, description: Description, count: int, others: Sequence
     from kcert.quoting import format_command
     from kcert.ui.console import block, say
 
-    say(f"{path} describes the certificates in {description.root}: {count} are as it says.", "good")
+    say(f"{path} describes the certificates in {description.root}: {count} match it.", "good")
     for other in others:
         say(f"Different: {other}.", "notice")
     for note in description.unknown:

@@ -25,25 +25,25 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
             f"environment, or {owner.option} FILE, tells it. (To take it off: `openssl pkey -in OLD -out NEW`.)"
         )
     first = _typed(owner, f"Passphrase {f'for {owner.whose} new key' if twice else f'of {owner.whose} key'} {key}: ")
-    if twice and _typed(owner, "The same again: ") != first:
+    if twice and _typed(owner, "Repeat the passphrase: ") != first:
         raise InputError("the two passphrases differ: nothing was made. Try again.")
     return first
 
 
-def ask_word(variable: str, *, twice: bool) -> str:
-    """Return the word that a teacher seals an exam with, typed twice where it is new.
+def ask_for_seal(variable: str, *, twice: bool) -> str:
+    """Return the passphrase that seals an exam, typed twice if it is new.
 
     Raises InputError where there is no terminal, or where the two differ.
     """
     if not sys.stdin.isatty():
-        raise InputError(f"--seal needs a word, and there is no terminal to type it: set {variable}.")
+        raise InputError(f"--seal needs a passphrase, and there is no terminal to type it: set {variable}.")
     try:
-        word = getpass.getpass("Word for the sealed exam: ")
-        if twice and getpass.getpass("The same again: ") != word:
-            raise InputError("the two words differ, so no exam was started. Try again.")
+        passphrase = getpass.getpass("Passphrase for the sealed exam: ")
+        if twice and getpass.getpass("Repeat the passphrase: ") != passphrase:
+            raise InputError("the two passphrases differ, so no exam was started. Try again.")
     except EOFError:
-        raise InputError(f"no word was typed. Without a terminal, set {variable}.") from None
-    return word
+        raise InputError(f"no passphrase was typed. Without a terminal, set {variable}.") from None
+    return passphrase
 
 
 def _typed(owner: Owner, prompt: str) -> str:

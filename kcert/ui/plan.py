@@ -52,7 +52,7 @@ def show(  # noqa: PLR0917 - one call
 ) -> None:
     """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
-        sys.stdout.write(json.dumps([_record(one) for one in statuses], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_record(one, folder_option) for one in statuses], indent=2) + "\n")
     elif form == "markdown":
         sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
     elif not screen().is_terminal:
@@ -62,24 +62,26 @@ def show(  # noqa: PLR0917 - one call
         _asked_for(statuses, memory)
 
 
-def _record(standing: CertificateStatus) -> dict[str, object]:
+def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object]:
     certificate = standing.certificate
     subject = certificate.subject
     return {
         "name": certificate.name,
         "state": standing.state.value,
         "reasons": list(standing.reasons),
+        "fix": standing.fix_command(folder_option) if standing.reasons else None,
         "usable": standing.usable,
         "kind": certificate.kind.value,
         "cn": subject.common_name if subject else None,
         "organizations": list(subject.organizations) if subject else [],
-        "san": [str(name) for name in certificate.alt_names],
+        "sans": [str(name) for name in certificate.alt_names],
+        "san": [str(name) for name in certificate.alt_names],  # its name until the next release
         "issuer": certificate.issuer,
         "usages": list(usages(certificate)),
         "key": str(certificate.key),
         "days": certificate.days or None,
         "files": [str(path) for path in certificate.files.kept],
-        "not_after": f"{standing.found.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.found else None,
+        "not_after": f"{standing.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.x509 else None,
         "made_by": f"kcert {certificate.chapter}",
     }
 
@@ -130,7 +132,7 @@ def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_SHORT_COLUMNS]
     now = datetime.now(timezone.utc)
     for status in statuses:
-        expires = status.found.not_after if status.found else None
+        expires = status.x509.not_after if status.x509 else None
         days = str((expires - now).days) if expires else "-"
         date = f"{expires:%Y-%m-%d}" if expires else "-"
         rows.append((status.state.value, status.certificate.name, date, days, status.reason or "-"))

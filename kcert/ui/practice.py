@@ -1,4 +1,4 @@
-"""Labs on the screen: the list, stories, hints, what works, and how it is done."""
+"""Labs on the screen: the list, stories, hints, checks and solutions."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 
 
 def show_list(labs: Sequence[LabListing], form: str) -> None:
-    """Every lab, in the order of a course."""
+    """Print every lab, in the order of a course."""
     if form == "json":
-        _write_json([_record(one) for one in labs])
+        _write_json([_record(listing) for listing in labs])
         return
     rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
     if not screen().is_terminal:
@@ -59,16 +59,16 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
         screen().print()
     else:
         _paragraphs(rows[1:])
-    count = sum(1 for one in labs if one.solved)
+    count = sum(1 for listing in labs if listing.solved)
     say(
-        f"{count} of {len(labs)} are done, as far as the folders here tell. `kcert practice start LAB` begins one in "
-        "./lab, `kcert practice exam` mixes several against the clock."
+        f"{count} of {len(labs)} were solved in the folders here. `kcert practice start LAB` starts a lab in ./lab, "
+        "`kcert practice exam` several with a time limit."
     )
 
 
-def _row(one: LabListing) -> tuple[str, ...]:
-    words = one.words
-    done = "yes" if one.solved else ""
+def _row(listing: LabListing) -> tuple[str, ...]:
+    words = listing.words
+    done = "yes" if listing.solved else ""
     return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
 
 
@@ -80,8 +80,8 @@ def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
         screen().print()
 
 
-def _record(one: LabListing) -> dict[str, object]:
-    words, solved = one.words, one.solved
+def _record(listing: LabListing) -> dict[str, object]:
+    words, solved = listing.words, listing.solved
     return {
         "name": words.name,
         "title": words.title,
@@ -94,7 +94,7 @@ def _record(one: LabListing) -> dict[str, object]:
 
 
 def show_start(session: Session, option: str) -> None:
-    """The story, where it happens, and what to type when it is over."""
+    """Print the story, the folder, and the command that checks the lab."""
     words, here = session.words, str(session.root) == "."
     root = "this folder" if here else clean_line(str(session.root))
     story = "story.txt" if here else f"{root}/story.txt"
@@ -104,75 +104,77 @@ def show_start(session: Session, option: str) -> None:
     which = session.title if session.sealed else f"Lab {words.name}, seed {session.state.seed}"
     say(
         f"The files are in {root}, and so is this story ({story}). "
-        f"{which}: {_DIFFICULTIES[words.difficulty]}, about {words.minutes} minutes.",
-        "quiet",
+        f"{which}: {_DIFFICULTIES[words.difficulty]}, about {words.minutes} minutes."
     )
-    say(f"Work in {root}, with openssl or with kcert, as you like. Then `kcert practice check{option}` judges it.")
+    tools = "openssl" if session.sealed else "openssl or kcert"
+    say(f"Work in {root} with {tools}. Then check the result with `kcert practice check{option}`.")
     _ask(session.question(), option)
 
 
 def show_hint(session: Session, number: int, text: str, option: str) -> None:
-    """One hint."""
+    """Print a hint."""
     count = len(session.words.hints)
     heading(f"Hint {number} of {count}")
     passage(text)
     if number == count:
         screen().print()
-        more = "" if session.running_exam else f" `kcert practice solution{option}` shows every command, and why."
-        say(f"That was the last one.{more}")
+        more = (
+            "" if session.running_exam else f" `kcert practice solution{option}` shows every command with its reason."
+        )
+        say(f"That was the last hint.{more}")
 
 
-def show_check(session: Session, judged: CheckResult, form: str, option: str) -> None:
-    """What works, what does not, and whether that is all."""
+def show_check(session: Session, result: CheckResult, form: str, option: str) -> None:
+    """Print each check and its result, and whether the lab is solved."""
     if form == "json":
-        _write_json({"solved": judged.solved} if session.sealed else _verdict(session, judged))
+        _write_json({"solved": result.solved} if session.sealed else _record_of(session, result))
         return
     if session.sealed:
-        say("Solved." if judged.solved else "Not solved.", "good" if judged.solved else "notice")
+        say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
         return
     console = screen()
-    for check in judged.checks:
-        _trial(check)
+    for check in result.checks:
+        _check(check)
     console.print()
     if session.state.deadline and not session.running_exam:
-        say("The exam that this lab was part of is over: whatever is solved now does not count.", "notice")
+        say("The exam of this lab is over, so this does not count.", "notice")
     name, hints = session.lab.name, session.state.hints
-    if judged.solved:
-        say(f"Solved, {_helped(session.state)}. `kcert explain {name}` says what there is to keep of it.", "good")
+    if result.solved:
+        say(f"Solved, {_helped(session.state)}. `kcert explain {name}` sums it up.", "good")
         return
-    failing = sum(1 for check in judged.checks if not check.works)
-    say(f"Not solved yet: {failing} of {len(judged.checks)} checks fail.", "notice")
+    failing = sum(1 for check in result.checks if not check.works)
+    say(f"Not solved yet: {failing} of {len(result.checks)} checks fail.", "notice")
     question = session.question()
     if question:
         _ask(question, option)
     else:
-        say(f"`kcert practice hint{option}` gives a hint; {hints} of {len(session.words.hints)} were taken.")
+        say(f"`kcert practice hint{option}` gives a hint; {hints} of {len(session.words.hints)} were used.")
 
 
 def _helped(state: State) -> str:
-    """What somebody looked at, for the sentence that says that it is solved."""
+    """Return which help was used, for the sentence that says that the lab is solved."""
     hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
-    looked_at = [one for one in (hints, "a look at the solution" if state.shown else "") if one]
-    return f"with {' and '.join(looked_at)}" if looked_at else "without a hint"
+    used = [text for text in (hints, "a look at the solution" if state.shown else "") if text]
+    return f"with {' and '.join(used)}" if used else "without a hint"
 
 
-def _verdict(session: Session, judged: CheckResult) -> dict[str, object]:
+def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
     return {
         "lab": session.lab.name,
         "seed": session.state.seed,
-        "solved": judged.solved,
+        "solved": result.solved,
         "hints": session.state.hints,
         "solution_shown": session.state.shown,
         "tries": session.state.tries,
-        "trials": [
+        "checks": [
             {"what": check.what, "works": check.works, "status": check.status, "why": check.why or None}
-            for check in judged.checks
+            for check in result.checks
         ],
     }
 
 
-def _trial(check: Check) -> None:
-    """One line, and what is in the way below it."""
+def _check(check: Check) -> None:
+    """Print a check in a line, and below it the reason where it does not work."""
     console = screen()
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
     width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
@@ -181,19 +183,19 @@ def _trial(check: Check) -> None:
         console.print(text.append(line, style="default"), soft_wrap=True)
     if not check.works:
         for line in textwrap.wrap(clean_line(check.why), width, break_on_hyphens=False):
-            console.print(Text(" " * _STATUS_WIDTH + line, style="quiet"), soft_wrap=True)
+            console.print(Text(" " * _STATUS_WIDTH + line), soft_wrap=True)
 
 
 def show_answer(answered: AnswerResult, option: str) -> None:
-    """Right or not, and what is asked next."""
+    """Print whether the answer is right, and the next question."""
     if not answered.right:
-        say(f"That is not the answer to question {answered.number}. Look again, and answer it once more.", "notice")
+        say(f"That is not the answer to question {answered.number}. Answer it again.", "notice")
         return
     say("Right.", "good")
     if answered.next:
         _ask(answered.next, option)
     else:
-        say(f"That was the last question: `kcert practice check{option}` ends the lab.")
+        say(f"That was the last question: check the lab with `kcert practice check{option}`.")
 
 
 def _ask(question: tuple[int, str] | None, option: str) -> None:
@@ -208,7 +210,7 @@ def _ask(question: tuple[int, str] | None, option: str) -> None:
 
 
 def show_solution(words: Words, seed: int, form: str) -> None:
-    """The commands and their reasons, by hand and with kcert; or the script."""
+    """Print the commands and their reasons, with openssl and with kcert; or the script."""
     if form == "sh":
         sys.stdout.write("\n".join(script(words, seed)) + "\n")
         return
@@ -219,7 +221,7 @@ def show_solution(words: Words, seed: int, form: str) -> None:
         heading("The same with kcert")
         _actions(words.with_kcert)
     screen().print()
-    say("All of it is typed in the lab's folder.", "quiet")
+    say("Run these commands in the folder of the lab.")
 
 
 def _actions(actions: Sequence[Action]) -> None:
@@ -237,11 +239,11 @@ def _actions(actions: Sequence[Action]) -> None:
 
 
 def script(words: Words, seed: int) -> Iterator[str]:
-    """The lines of a bash script that solves the lab when it is run in its folder."""
+    """Yield the lines of a bash script that solves the lab; it runs in the lab's folder."""
     yield "#!/usr/bin/env bash"
-    yield f"# Solves the lab {words.name} with seed {seed}; to be run in the lab's folder."
+    yield f"# Solves the lab {words.name} with seed {seed}; run it in the lab's folder."
     yield "set -euo pipefail"
-    yield "umask 077  # new keys are for their owner alone"
+    yield "umask 077  # only their owner can read new keys"
     for action in words.solution:
         yield ""
         yield from _comment(action.why)
@@ -256,5 +258,5 @@ def _comment(text: str) -> Iterator[str]:
 
 
 def _write_json(content: object) -> None:
-    # ASCII: whatever stands in a file, no control character reaches a terminal.
+    # ASCII: no control character of a file reaches a terminal.
     sys.stdout.write(json.dumps(content, indent=2) + "\n")

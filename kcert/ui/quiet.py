@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import textwrap
@@ -29,10 +30,12 @@ class Quiet(Reporter):
         self._issued: list[Issued] = []
         self._cluster: Cluster | None = None
         self._counts = sys.stderr.isatty()
+        self._statuses: Sequence[CertificateStatus] = ()
+        self._option = ""
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        self._note(f"waiting for {ascii(holder)[1:-1]}, which is at work in this folder.")
+        self._note(f"waiting for another kcert in this folder: {ascii(holder)[1:-1]}.")
 
     def on_plan(self, ctx: Context, work: Work) -> None:
         """What is kept has its line at once."""
@@ -49,16 +52,16 @@ class Quiet(Reporter):
     def on_issued(self, issued: Issued) -> None:
         """A line, once all before it have theirs."""
         plan, certificate = issued.plan, issued.plan.certificate
-        until = f"until {issued.found.not_after:%Y-%m-%d}" if issued.found else without_end(certificate)
-        cut = f"  (all that its CA has left: {plan.days} days)" if plan.days < certificate.days else ""
+        until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
+        cut = f"  (the rest of its CA's lifetime: {plan.days} days)" if plan.days < certificate.days else ""
         verb = "renewed" if plan.replaces else "made"
         self._lines[certificate.name] = f"{verb}  {certificate.name}  {until}  {certificate.files.primary}{cut}"
         self._finished += 1
         self._issued.append(issued)
         self._print()
 
-    def on_end(self, _result: Result | None, /) -> None:
-        """Whatever there was to say is said; the counter goes."""
+    def on_end(self, result: Result | None, /) -> None:  # noqa: ARG002 - as the reporter
+        """Delete the counter, and name users without a group."""
         self._clear()
         if self._cluster and (words := in_no_group(self._cluster, self._issued)):
             self._note(words)
@@ -86,6 +89,51 @@ class Quiet(Reporter):
             sys.stderr.flush()
 
 
+class Json(Quiet):
+    """Prints a JSON list with an object for each certificate, when all of them are issued."""
+
+    def on_plan(self, ctx: Context, work: Work) -> None:
+        """Keep the order of the plan, and what is not issued again."""
+        self._cluster = ctx.cluster
+        self._statuses = work.statuses
+        self._option = ctx.signing_option
+        for remark in work.remarks:
+            self._note(remark)
+
+    def on_issued(self, issued: Issued) -> None:
+        """Keep the certificate for the end."""
+        self._issued.append(issued)
+
+    def on_end(self, result: Result | None, /) -> None:
+        """Print the list; after a failure, the list of what was issued before it."""
+        issued = {one.plan.certificate.name: one for one in self._issued}
+        records = []
+        for status in self._statuses:
+            made = issued.get(status.certificate.name)
+            if made or (result and status in result.kept):
+                records.append(_record(status, made, self._option))
+        sys.stdout.write(json.dumps(records, indent=2) + "\n")
+        if words := in_no_group(self._cluster, self._issued) if self._cluster else "":
+            self._note(words)
+
+
+def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
+    """Return a certificate as JSON: what was done, its state before, and its files."""
+    spec = issued.plan.certificate if issued else status.certificate
+    found = issued.x509 if issued else status.x509
+    action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
+    return {
+        "name": spec.name,
+        "kind": spec.kind.value,
+        "action": action,
+        "state": State.CURRENT.value if issued else status.state.value,
+        "reason": None if issued else status.reason or None,
+        "fix": None if issued or status.state is State.CURRENT else status.fix_command(folder_option),
+        "not_after": f"{found.not_after:%Y-%m-%dT%H:%M:%SZ}" if found else None,
+        "files": [str(path) for path in spec.files.kept],
+    }
+
+
 def without_end(certificate: Certificate) -> str:
     """What that is which has no date to end on: it is not a certificate."""
     return "a request" if certificate.files.csr else "a key pair"
@@ -102,7 +150,7 @@ def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
     if not names:
         return ""
     listed = f"{', '.join(names[:-1])} and {names[-1]} are" if names[1:] else f"{names[0]} is"
-    return f"{listed} in no group: --group GROUP puts whoever is made into one."
+    return f"{listed} not in any group. Use --group GROUP to add one."
 
 
 def _kept(standing: CertificateStatus, folder_option: str) -> str:

@@ -26,7 +26,7 @@ def ask(questions: Iterable[Question], seed: int, count: int) -> int:
         heading(f"Question {number} of {count}")
         for argv, said in question.commands:
             command_line(argv)
-            block(said.splitlines(), "output")
+            block(said.splitlines(), "said")
             screen().print()
         say(question.text)
         screen().print()

@@ -37,7 +37,7 @@ def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> No
     issued = [one for one in result.issued if one.plan.certificate.name != ROOT]
     done = [one.plan.certificate for one in issued]
     backup = ctx.root / ".kcert" / "backup"
-    say(f"What was there before is kept in {backup}.")
+    say(f"The old files are kept in {backup}.")
     if not ctx.cluster.profile:
         kind = cluster_kind_of(ctx.root)
         say("Components that read their files only when they start use the new ones after a restart.")
@@ -53,32 +53,32 @@ def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> No
 
 
 def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) -> None:
-    what = [f"ends within {in_words(renewal.within)}"] if renewal.within is not None else []
+    what = [f"expires within {in_words(renewal.within)}"] if renewal.within is not None else []
     what += ["differs from kcert.yaml"] if renewal.stale else []
     say(f"Nothing to renew: no certificate in {ctx.root} {' or '.join(what) or 'is there'}.", "good")
-    if first and first.found:
-        say(f"The first to end is {first.certificate.name}, on {first.found.not_after:%Y-%m-%d}.")
+    if first and first.x509:
+        say(f"The first to expire is {first.certificate.name}, on {first.x509.not_after:%Y-%m-%d}.")
 
 
 def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
     done = [one.plan.certificate for one in issued]
     owners = user_certificates(done)
     if owners:
-        say(f"To be handed to their owners: {', '.join(owners)}.")
-    # Whoever has a kubeconfig at home has the CA's old file in it.
+        say(f"Hand these certificates to their owners: {', '.join(owners)}.")
+    # A kubeconfig that a user has copied still contains the old CA.
     authorities = [one.plan for one in issued if one.plan.certificate.kind is Kind.CA]
     rewritten = {path for one in authorities for step in one.steps if step.late for path in step.makes}
     components = {kubeconfig_of(one) for one in ctx.specs if one.subject and not user_certificates([one])}
     if theirs := sorted(str(path) for path in rewritten - components):
-        say(f"Kubeconfigs to be handed to their owners, with the CA as it is now: {', '.join(theirs)}.")
+        say(f"Hand these kubeconfigs, which contain the new CA, to their owners: {', '.join(theirs)}.")
     if owners or theirs:
         name = quote(owners[0]) if len(owners) == 1 and not theirs else "NAME"
-        say("What another kubeconfig has of it, it goes on using, until this brings it up to date:")
+        say("Other kubeconfigs keep the old certificate until they are updated:")
         block([f"kcert kubeconfig {name} --merge ~/.kube/config --replace{ctx.folder_option}"], "command")
     if len(owners) < len(done):
         say(
-            "Bring the new files to the hosts that use them; `kcert bundle` packs them, a host at a time, and `kcert "
-            "export ansible` all of them, with a play that brings them out."
+            "Copy the new files to the hosts that use them: `kcert bundle` packs one archive for each host, and `kcert "
+            "export ansible` writes a playbook that installs them."
         )
 
 
@@ -86,12 +86,12 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
     needed = restarts(ctx.cluster, [one for one in done if not ROLES[one.role].reloaded])
     noticed = _beside(needed, restarts(ctx.cluster, [one for one in done if ROLES[one.role].reloaded]))
     if needed:
-        say("Then start anew what reads its files, or some of them, only when it starts:")
+        say("Then restart the components that read some of their files only at start:")
         _listed(needed)
     if noticed:
         say(
-            "etcd and kube-apiserver notice a new certificate by themselves, and so does a kubelet from 1.31 on. To be "
-            "sure, start these anew in a quiet hour:"
+            "etcd, kube-apiserver and the kubelet (1.31 and later) reload a new certificate by themselves. To be sure, "
+            "restart these in a maintenance window:"
         )
         _listed(noticed)
     say(profiles.PROFILES[ctx.cluster.profile].restarting)
@@ -120,37 +120,38 @@ def _authority(ctx: Context, issued: Issued) -> None:
     if plan.removes:
         backup = (ctx.ca_dir or ctx.root) / ".kcert" / "backup"
         say(
-            f"{name} is one CA again. The old one's key is still in {backup}, and in what was packed "
-            "before for hosts that had it (bundles, exports): whoever has it can sign for the old CA, so take it away "
-            "once nothing trusts that any more.",
+            f"{name} is a single CA again. The key of the old CA is still in {backup}, and in earlier bundles and "
+            "exports. Anyone with that key can sign for the old CA: delete it as soon as no component trusts the "
+            "old CA.",
         )
         if signs_there:
-            say("--cluster-signing-cert-file of kube-controller-manager names the CA's own file again.")
+            say("Set --cluster-signing-cert-file of kube-controller-manager to the CA file again.")
     elif not begins:
         say(
-            f"{name} has the same key as before, so every certificate that it signed stays valid, with the old file "
-            "and with the new one: the hosts can get it one after the other.",
+            f"{name} has the same key as before, so every certificate that it signed stays valid with the old and the "
+            "new CA file. The hosts can get the new file one after the other.",
         )
     else:
         alone = plan.certificate.files.crt
         say(
-            f"{name} is now two: its file holds the new CA and the old. First bring that file to every host, and start "
-            f"anew what is listed; only then `kcert renew --all{option}`, which lets the new CA sign all leaves; and "
-            f"when these are in use, `kcert renew {name} --finish{option}`.",
+            f"The file of {name} now contains the new CA and the old CA. First copy it to every host, and restart the "
+            f"components listed. Then run `kcert renew --all{option}`: the new CA signs all certificates. When these "
+            f"are in use, run `kcert renew {name} --finish{option}`.",
             "notice",
         )
         if name == "ca":
             say(
-                "Pods hold the CA that they were started with: before the leaves are renewed, start those anew that "
-                "talk to the API server (kube-proxy and the network's where they are pods, CoreDNS, controllers): "
+                "Pods use the CA that they were started with. Before the other certificates are renewed, "
+                "restart the pods "
+                "that connect to the API server (kube-proxy, network plugin, CoreDNS, controllers) with "
                 "`kubectl rollout restart`."
             )
             _in_cluster(ctx)
         if signs_there:
             say(
-                f"kube-controller-manager takes a single certificate as --cluster-signing-cert-file: give it {alone}, "
-                "which holds the new CA alone, and the file with both as --root-ca-file. `kcert flags "
-                f"kube-controller-manager{ctx.folder_option}` has both, and a bundle brings them."
+                f"kube-controller-manager accepts one certificate in --cluster-signing-cert-file: set it to {alone}, "
+                "which contains only the new CA, and --root-ca-file to the file with both. `kcert flags "
+                f"kube-controller-manager{ctx.folder_option}` prints both options, and a bundle contains the files."
             )
 
 
@@ -162,8 +163,8 @@ def _in_cluster(ctx: Context) -> None:
     copies = profiles.PROFILES[ctx.cluster.profile].ca_copies
     join = f"{copies}; " if copies else ""
     say(
-        f"The cluster holds the CA as well: put the file with both into {join}the caBundle of webhooks and APIServices "
-        "whose servers it signed, and the new CA alone after --finish. kube-root-ca.crt in each namespace, and "
-        "ca.crt in Secrets of service accounts' tokens, are kube-controller-manager's, which writes them from "
-        "--root-ca-file."
+        f"Objects in the cluster contain the CA as well: put the file with both CAs into {join}the caBundle "
+        "of webhooks "
+        "and APIServices whose certificates it signed, and only the new CA after --finish. kube-controller-manager "
+        "updates kube-root-ca.crt in each namespace, and ca.crt in token Secrets, from --root-ca-file."
     )

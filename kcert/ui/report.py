@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 import zipfile
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from kcert.errors import InputError
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
+from kcert.ui.console import clean_line
 from kcert.ui.page import GENERATOR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CREATOR = "kcert"
@@ -23,9 +28,10 @@ _HEAD = 64 * 1024
 """Bytes at the beginning of a file that say whose it is."""
 
 _REPORT = re.compile(
-    r"component +type +path|component,type,path,|\| component \| type \|"
-    r'|\[\]\n?$|\[\s*\{\s*"component":'
-    r"|# HELP kcert_|[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+    r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
+    r"|component +type +path|component,type,path,|\| component \| type \|"
+    r'|\[\]\n?$|\[\s*\{\s*"component":|# HELP kcert_'
+    r"|<svg [^\n]*>\n<!-- kcert -->"
 )
 """How the inventory begins, in each of its formats that are text."""
 
@@ -50,11 +56,43 @@ def write_report(target: Target, content: bytes, titles: frozenset[str] = frozen
 
     if not target.force and path.is_file() and not is_report(_head(path)):
         raise InputError(
-            f"{path} is there already and is not a report of kcert. Name another file; or --force replaces it, and "
-            f"keeps what it is beside it as {quote(path.name)}.TIME."
+            f"{path} exists and is not a report of kcert. Name another file, or use --force to replace it and keep "
+            f"a copy as {quote(path.name)}.TIME."
         )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()
     return write_file(path, content, mode, may_replace=is_report)
+
+
+def written_record(written: Written) -> dict[str, object]:
+    """Return a file that was written as JSON has it."""
+    return {
+        "path": str(written.path),
+        "changed": written.changed,
+        "backup": str(written.backup) if written.backup else None,
+    }
+
+
+@contextmanager
+def written_to(output: Path | None, *, force: bool) -> Iterator[None]:
+    """Write to the file *output* what is printed meanwhile on standard output; None and ``-`` leave it there.
+
+    An older report of the same kind is replaced: one that begins with the same line, or JSON with the same first key.
+    """
+    if output is None or str(output) == "-":
+        yield
+        return
+    text = StringIO()
+    with redirect_stdout(text):
+        yield
+    content = text.getvalue()
+    first = _first_key(content) or content.partition("\n")[0].lstrip("# ")
+    written = write_report(Target(output, force), content.encode(), frozenset({first}))
+    sys.stdout.write(f"    -> {clean_line(str(written.path))}\n")
+
+
+def _first_key(text: str) -> str:
+    key = re.match(r'[\[{\s]*"(\w+)":', text)
+    return f"JSON with {key[1]}" if key else ""
 
 
 def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
@@ -64,7 +102,8 @@ def _is_report(path: Path, head: bytes, titles: frozenset[str]) -> bool:
         return _is_spreadsheet(path)
     text = head.decode(errors="replace")
     first = text.partition("\n")[0].lstrip("# ")
-    return not text or GENERATOR in text or bool(_REPORT.match(text)) or first in titles
+    is_known = first in titles or _first_key(text) in titles
+    return not text or GENERATOR in text or bool(_REPORT.match(text)) or is_known
 
 
 def _is_spreadsheet(path: Path) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 WORDS_WIDTH = 30
-"""Columns that the rest of a table of certificates needs, so that the names of files stand in one line each."""
+"""Columns that the rest of a table of certificates needs, so that no file name is wrapped."""
 
 
 def show_issued(issued: Sequence[Issued]) -> None:
@@ -33,7 +33,7 @@ def show_issued(issued: Sequence[Issued]) -> None:
         rows.columns[0].min_width = longest
     for one in issued:
         certificate = one.plan.certificate
-        until = f"{one.found.not_after:%Y-%m-%d}" if one.found else f"({without_end(certificate)})"
+        until = f"{one.x509.not_after:%Y-%m-%d}" if one.x509 else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.primary), _what(certificate), until)
     draw(rows)
     screen().print()
@@ -50,15 +50,15 @@ def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
     """What was there already: a line where all is well, and a line each for what is not."""
     current = [one.certificate.name for one in kept if one.state is State.CURRENT]
     if current and all(one.certificate.files.crt is None for one in kept):
-        say(f"Kept as they are, because they ask for the same already: {', '.join(current)}.")
+        say(f"Kept, because they request the same certificate: {', '.join(current)}.")
     elif current:
-        say(f"Kept as they are, because they are current: {', '.join(current)}.")
+        say(f"Kept, because they are current: {', '.join(current)}.")
     for one in kept:
         if one.state is not State.CURRENT:
             command = f"`{one.fix_command(folder_option)}`"
             name, works = one.certificate.name, one.state is State.STALE and one.usable
-            is_now = "is stale, and works as it is" if works else f"is {one.state.value}"
-            does = "would change the cluster over to another CA" if one.is_other_ca else "renews it"
-            say(f"{name} {is_now}: {one.reason}. Left alone; {command} {does}.", "notice")
+            is_now = "is stale, but works" if works else f"is {one.state.value}"
+            does = "would rotate the cluster to another CA" if one.is_other_ca else "renews it"
+            say(f"{name} {is_now}: {one.reason}. Not changed; {command} {does}.", "notice")
     if kept:
         screen().print()

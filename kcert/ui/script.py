@@ -146,16 +146,16 @@ def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
 def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
     name = owner.variable
     if owner is ROOT_KEY:
-        yield f': "${{{name}:=${{{CA_KEY.variable}:-}}}}"  # one that is told for the CA alone serves the root as well'
+        yield f': "${{{name}:=${{{CA_KEY.variable}:-}}}}"  # the passphrase of the CA key also opens the root CA key'
     yield f'if [ -z "${{{name}:-}}" ]; then'
     yield f'    IFS= read -rsp "Passphrase of {owner.whose} key: " {name} < /dev/tty'
     yield "    echo >&2"
     if twice:
-        yield '    IFS= read -rsp "The same again: " again < /dev/tty'
+        yield '    IFS= read -rsp "Repeat the passphrase: " again < /dev/tty'
         yield "    echo >&2"
-        yield f'    [ "$again" = "${name}" ] || {{ echo "The two differ: nothing was made." >&2; exit 2; }}'
+        yield f'    [ "$again" = "${name}" ] || {{ echo "The passphrases differ: nothing was made." >&2; exit 2; }}'
     yield "fi"
-    yield f"export {name}  # openssl finds it there (-passin {owner.in_environment}); nobody else sees it"
+    yield f"export {name}  # openssl reads it from there (-passin {owner.in_environment}); no other process sees it"
 
 
 def _comment(text: str) -> Iterator[str]:

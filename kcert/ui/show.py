@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from kcert import lessons
+from kcert.quoting import format_command
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ _BLANK = re.compile(r"\{(\w+)\}")
 
 def show(description: Description, *, text: bool, explain: bool) -> None:
     """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
+    if explain:
+        lessons.check_own()
     for number, part in enumerate(description.parts):
         if number:
             screen().print()
@@ -36,6 +41,32 @@ def show(description: Description, *, text: bool, explain: bool) -> None:
         screen().print()
         say(f"{description.left_out:,} more certificates are in {description.what}. List all with:")
         command_line(("kcert", "inventory", description.what))
+
+
+def as_json(description: Description, *, explain: bool) -> None:
+    """Print all of it as JSON; *explain* adds the meaning of each field."""
+    parts = [
+        {
+            "title": part.title,
+            "commands": [command.by_hand or format_command(command.argv) for command in part.commands],
+            "fields": [
+                {
+                    "name": field.name,
+                    "value": field.value,
+                    "meaning": _meaning(field) if explain and field.meaning else None,
+                }
+                for field in part.fields
+            ],
+        }
+        for part in description.parts
+    ]
+    content = {
+        "what": description.what,
+        "parts": parts,
+        "left_out": description.left_out,
+        "fault": description.fault,
+    }
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
 def _part(part: Part, *, text: bool, explain: bool) -> None:
@@ -70,11 +101,11 @@ def _annotated(output: str) -> None:
         if not note:
             block([line], "said")
         elif len(beside) <= width:
-            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "quiet")), soft_wrap=True)
+            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "code")), soft_wrap=True)
         else:
             block([line], "said")
             indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
-            _wrapped(Text(note, style="quiet"), max(width - len(indent), 20), indent)
+            _wrapped(Text(note, style="code"), max(width - len(indent), 20), indent)
 
 
 def _note(line: str, notes: dict[str, str]) -> str:
@@ -94,7 +125,7 @@ def _field(field: Field, *, explain: bool) -> None:
     width = min(screen().width, MOST_WIDTH)
     _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
     if explain and field.meaning:
-        _wrapped(Text(_meaning(field), style="quiet"), width - len(INDENT), INDENT)
+        _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
 
 
 def _wrapped(text: Text, width: int, indent: str = "") -> None:

@@ -222,3 +222,27 @@ def test_the_name_of_a_folder_is_no_command(
     assert [one.path.name for one in findings if "run this where" in one.fix] == ["ca.crt", "jane.crt"] * bool(missing)
     pasted(findings)
     assert not list(tmp_path.rglob("PWNED"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": "CN=jane/O=system:masters\0x", **OVER},
+        {"subject": "CN=jane\0x/O=developers", **OVER},
+        {"subject": "CN=jane/O=developers", "names": ("DNS:kubernetes\0.example.com",), **OVER},
+        {"subject": "CN=jane/O=system:masters\0x", "usages": ("serverAuth",)},
+    ],
+    ids=["group", "user", "SAN", "another rule"],
+)
+def test_no_fix_cuts_a_name_off_at_a_nul(tmp_path: Path, change: dict[str, object]) -> None:
+    course.lay_out(tmp_path, changed(course.RECIPES, jane=change))
+    put(tmp_path / "bundle.pem", (tmp_path / "jane.crt").read_bytes())
+
+    findings = judged(tmp_path)
+
+    assert [one.fix for one in findings if "NUL" in one.fix] or "names" in change, "it says why there is no command"
+    for finding in findings:
+        pasted([finding])
+        for path in (tmp_path / "jane.crt", tmp_path / "bundle.pem"):
+            subject = x509.load_pem_x509_certificate(path.read_bytes()).subject
+            assert "/".join(f"{part.rfc4514_attribute_name}={part.value!s}" for part in subject) == change["subject"]

@@ -38,13 +38,13 @@ def disk(ground: LabBuilder, times: int) -> Iterator[Check]:
         for pages in [(ground.seed + 7 * number) % 20] if few else range(MOST_PAGES):
             with ground.trial("disk", 0) as (trial, kcert, _):
                 trial.repeat = f"{' '.join(scene.command)} with {pages} pages of room"
-                with _mounted(kcert.folder) as there:
+                with mounted(kcert.folder) as there:
                     if not there:
                         return
                     folder = scene.set_up(ground, kcert.folder)
                     before = whole.keys(folder)
                     ballast = kcert.folder / "ballast"
-                    _fill(ballast, pages)
+                    fill(ballast, pages)
                     ended = kcert(*scene.command)
                     ballast.unlink()
                     trial.wrong += _after(folder, before, ended.status, ended.stderr)
@@ -96,7 +96,7 @@ def _after(folder: Path, before: set[bytes], status: int, said: str) -> Iterator
         yield from whole.unverified(folder)
 
 
-def _fill(ballast: Path, pages: int) -> None:
+def fill(ballast: Path, pages: int) -> None:
     """Fill the disk that the file *ballast* lies on up to *pages* pages."""
     block = b"x" * PAGE
     with ballast.open("wb", buffering=0) as file:
@@ -109,8 +109,9 @@ def _fill(ballast: Path, pages: int) -> None:
 
 
 @contextlib.contextmanager
-def _mounted(folder: Path) -> Iterator[bool]:
-    mounted = output(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", folder]).status == 0
+def mounted(folder: Path, size: int = DISK) -> Iterator[bool]:
+    """Mount a tmpfs of *size* bytes on *folder* until the block ends; False where none can be mounted."""
+    mounted = output(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]).status == 0
     try:
         yield mounted
     finally:

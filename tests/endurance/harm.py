@@ -1,5 +1,6 @@
 """A kcert that comes to harm at a step of its own: ``python -m tests.endurance.harm HOW STEP ARGUMENT...``.
 
+With HOW ``opens`` nothing is harmed, and the names of the files that kcert opens go to standard error.
 A step is told by Python's audit events. With HOW ``kill`` it is whatever changes the disk or starts a program, and
 SIGKILL comes in place of step STEP; with ``interrupt`` it is each file that takes its place, and Ctrl-C comes there;
 with ``full`` it is whatever takes room on the disk, and from step STEP on there is none (ENOSPC). At step 0 no harm is
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import json
 import os
 import signal
 import sys
@@ -52,9 +54,20 @@ def _is_step(how: str, event: str, details: tuple[object, ...]) -> bool:
     return isinstance(flags, int) and bool(flags & writes) and is_file
 
 
+def _watch() -> None:
+    names: set[str] = set()
+
+    def hook(event: str, details: tuple[object, ...]) -> None:
+        if event == "open" and isinstance(details[0], str):
+            names.add(os.path.basename(details[0]))  # noqa: PTH119 - most of them are opened by a folder's handle
+
+    sys.addaudithook(hook)
+    atexit.register(lambda: print(f"opened: {json.dumps(sorted(names))}", file=sys.stderr))
+
+
 if __name__ == "__main__":
     from kcert.__main__ import main
 
     asked, step, *sys.argv[1:] = sys.argv[1:]
-    _harm(asked, int(step))
+    _watch() if asked == "opens" else _harm(asked, int(step))
     main()

@@ -275,7 +275,7 @@ def test_the_keys_are_never_on_a_terminal(own_pki: Callable[..., Pki], kcert: Kc
     os.close(ours)
 
     assert ended.returncode == 2
-    assert b"would stand on the screen" in b" ".join(ended.stderr.split())
+    assert b"would print the CA key" in b" ".join(ended.stderr.split())
     assert shown == b""
 
 

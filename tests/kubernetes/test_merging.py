@@ -451,7 +451,7 @@ def test_replace_goes_with_merge(own_pki: Callable[..., Pki], kcert: Kcert) -> N
 
     ended = kcert("kubeconfig", "admin", "--replace")
 
-    assert (ended.status, "use it with --merge FILE" in " ".join(ended.stderr.split())) == (2, True)
+    assert (ended.status, "--replace needs --merge FILE" in " ".join(ended.stderr.split())) == (2, True)
 
 
 def test_what_cannot_be_merged_into_stays_as_it_was(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ProblemKind:
+class BadRepair:
     """A repair that is none, and what the check has to say about it."""
 
     script: str
@@ -18,14 +18,14 @@ class ProblemKind:
 
 
 @dataclass(frozen=True)
-class RuleContext:
+class LabCase:
     """``fails`` is part of each trial, or of its reason, that fails at the start; nothing else fails.
 
     ``other_way`` is a bash script that repairs it, and has little in common with the printed solution.
     """
 
     fails: tuple[str, ...]
-    wrong: tuple[ProblemKind, ...]
+    wrong: tuple[BadRepair, ...]
     other_way: str = ""
 
 
@@ -116,65 +116,74 @@ def rolled(number: int) -> str:
 
 
 CASES = {
-    "make-the-ca": RuleContext(
+    "make-the-ca": LabCase(
         fails=("pki/ca.crt does not exist", "pki/ca.key does not exist"),
         wrong=(
-            ProblemKind(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
+            BadRepair(KEY.format("pki/ca.key") + NEW_CA + CA_SETTINGS, "within"),
             # Without any extension OpenSSL 1.1.1 takes it for a CA of the oldest kind.
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }} -extfile <(echo subjectKeyIdentifier=hash)",
-                "what it signs is accepted",
+                "a certificate that it signs is accepted",
             ),
-            ProblemKind(
+            # Without -extfile: version 1 before OpenSSL 3.4, and version 3 without CA:TRUE since.
+            BadRepair(
+                KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}",
+                "is an X.509 version 3 certificate with CA:TRUE",
+            ),
+            BadRepair(
+                KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }} -extfile <(echo basicConstraints=CA:FALSE)",
+                "CA:TRUE: basicConstraints does not say CA:TRUE",
+            ),
+            BadRepair(
                 KEY.format("pki/ca.key")
                 + NEW_CA.replace("{{ subject }}", "/CN=ca")
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}",
-                "it is called CN=ca",
+                "its name is CN=ca",
             ),
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/ca.key") + NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\nchmod 644 pki/ca.key",
-                "others may read",
+                "other users can read",
             ),
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/ca.key")
                 + NEW_CA
                 + f"-days {{{{ ca_days }}}} {CA_SETTINGS}\n"
                 + KEY.format("pki/ca.key"),
-                "the key is another's",
+                "the key belongs to another certificate",
             ),
-            ProblemKind(
+            BadRepair(
                 "openssl genrsa -aes256 -passout pass:secret -out pki/ca.key 2048\n"
                 + (NEW_CA + f"-days {{{{ ca_days }}}} {CA_SETTINGS}").replace("ca.key", "ca.key -passin pass:secret"),
-                "the key is locked with a passphrase",
+                "the key is encrypted with a passphrase",
             ),
         ),
         # One command, an RSA key, and no settings of ours.
         other_way="openssl req -x509 -newkey rsa:2048 -nodes -keyout pki/ca.key -subj '{{ subject }}' "
         "-days {{ ca_days }} -out pki/ca.crt",
     ),
-    "admins-certificate": RuleContext(
+    "admins-certificate": LabCase(
         fails=("pki/admin.crt does not exist",),
         wrong=(
-            ProblemKind(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
-            ProblemKind(
+            BadRepair(KEY.format("pki/admin.key") + ADMIN.format("{{ subject }}") + CLIENT, "within 90 days"),
+            BadRepair(
                 KEY.format("pki/admin.key") + ADMIN.format("/CN={{ who }}") + f"-days 365 {CLIENT}", "in no group"
             ),
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + "-days 365 -extensions v3_req -extfile pki/openssl-kube-apiserver.cnf",
                 "unsuitable certificate purpose",
             ),
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/admin.key")
                 + "openssl req -new -x509 -key pki/admin.key -subj '{{ subject }}' -days 365 -out pki/admin.crt",
                 "self-signed certificate",
             ),
-            ProblemKind(
+            BadRepair(
                 KEY.format("pki/admin.key")
                 + ADMIN.format("{{ subject }}")
                 + f"-days 365 {CLIENT}\nchmod 640 pki/admin.key",
-                "others may read",
+                "other users can read",
             ),
         ),
         # An RSA key, group before user, the one extension that counts, more days, text and the CA in the file.
@@ -185,24 +194,24 @@ CASES = {
         "-extfile <(echo extendedKeyUsage=clientAuth) -out pki/admin.crt\n"
         "cat pki/ca.crt >> pki/admin.crt",
     ),
-    "etcd-does-not-start": RuleContext(
+    "etcd-does-not-start": LabCase(
         fails=("no such file or directory", "kubeadm does not know", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 # The file is put where it is looked for.
                 "mkdir -p $(dirname {{ wrong }} | sed 's#^/##')\n"
                 "cp $(echo {{ right }} | sed 's#^/##') $(echo {{ wrong }} | sed 's#^/##')\n",
                 "kubeadm does not know",
             ),
-            ProblemKind(
+            BadRepair(
                 f"sed -i.bak 's#- {{{{ option }}}}=.*#- {{{{ option }}}}={{{{ right }}}}#' {MANIFESTS}/etcd.yaml\n",
                 "etcd.yaml.bak",
             ),
-            ProblemKind(
+            BadRepair(
                 edited(ETCD, "grep -v -e '- {{ option }}='"),
                 "etcd has no {{ option }}",
             ),
-            ProblemKind(
+            BadRepair(
                 edited(ETCD, "sed 's#- {{ option }}=.*#- {{ option }}={{ right }}#; /client-cert-auth/d'"),
                 "--client-cert-auth, --peer-client-cert-auth was not so before",
             ),
@@ -211,25 +220,25 @@ CASES = {
         other_way=f"cp {ETCD} etc/kubernetes/etcd.yaml.bak\ncp {ETCD} .\n"
         f"sed 's!- {{{{ option }}}}=.*!- \"{{{{ option }}}}={{{{ right }}}}\"  # mended!' etcd.yaml > {ETCD}\n",
     ),
-    "apiserver-without-etcd": RuleContext(
+    "apiserver-without-etcd": LabCase(
         fails=("kube-apiserver reaches etcd", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 "cp etc/kubernetes/pki/etcd/ca.crt etc/kubernetes/pki/ca.crt\n"
                 + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/ca.crt#'"),
-                "another CA",
+                "it is not the CA that the machines have",
             ),
-            ProblemKind(
+            BadRepair(
                 "cat etc/kubernetes/pki/ca.crt etc/kubernetes/pki/etcd/ca.crt > etc/kubernetes/pki/both.crt\n"
                 + edited(API_SERVER, "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/both.crt#'"),
                 "kubeadm does not know /etc/kubernetes/pki/both.crt",
             ),
-            ProblemKind(
+            BadRepair(
                 f"sed -i.bak 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#' "
                 f"{MANIFESTS}/kube-apiserver.yaml\n",
                 "kube-apiserver.yaml.bak",
             ),
-            ProblemKind(
+            BadRepair(
                 "sed 's#--etcd-cafile=.*#--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt#; "
                 "s#--client-ca-file=.*#--client-ca-file=/etc/kubernetes/pki/etcd/ca.crt#' "
                 f"{MANIFESTS}/kube-apiserver.yaml > new\nmv new {MANIFESTS}/kube-apiserver.yaml\n",
@@ -237,27 +246,27 @@ CASES = {
             ),
         ),
     ),
-    "two-requests": RuleContext(
-        fails=("it is neither approved nor denied", "there is none in the object"),
+    "two-requests": LabCase(
+        fails=("it is neither approved nor denied", "the object contains no certificate"),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + CERTIFIED.format(csr="requests/{{ stranger }}.csr")
                 + answered("{{ stranger }}", "Approved", "given.crt"),
                 "the decision is not the right one",
             ),
-            ProblemKind(
+            BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + "rm requests/{{ stranger }}-csr.yaml\n",
                 "does not exist",
             ),
-            ProblemKind(
+            BadRepair(
                 answered("{{ user }}", "Approved") + answered("{{ stranger }}", "Denied"),
-                "there is none in the object",
+                "the object contains no certificate",
             ),
-            ProblemKind(
+            BadRepair(
                 # Somebody else's key: the certificate is right, and of no use to her who asked.
                 KEY.format("new.key")
                 + 'openssl req -new -key new.key -subj "/CN={{ user }}/O={{ group }}" -out new.csr\n'
@@ -266,7 +275,7 @@ CASES = {
                 + answered("{{ stranger }}", "Denied"),
                 "another key than the request",
             ),
-            ProblemKind(
+            BadRepair(
                 CERTIFIED.format(csr="requests/{{ user }}.csr").replace("-days 365", "")
                 + answered("{{ user }}", "Approved", "given.crt")
                 + answered("{{ stranger }}", "Denied"),
@@ -280,36 +289,37 @@ CASES = {
         "cat requests/{{ user }}-csr.yaml; } > new\n"
         "mv new requests/{{ user }}-csr.yaml\n" + answered("{{ stranger }}", "Denied"),
     ),
-    "unknown-cluster": RuleContext(
+    "unknown-cluster": LabCase(
         fails=("no answer yet",),
         wrong=(
-            ProblemKind("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
-            ProblemKind("kcert practice answer 1 {{ serving }}", "question 2 is answered: no answer yet"),
-            ProblemKind("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
-            ProblemKind("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
+            BadRepair("kcert practice answer 1 /etc/kubernetes/pki/ca.crt", "the answer is not right"),
+            BadRepair("kcert practice answer 1 {{ serving }}", "question 2 is answered: no answer yet"),
+            BadRepair("rm -r etc/kubernetes/pki/etcd", "`kcert check etc/kubernetes` finds no error"),
+            BadRepair("echo >> etc/kubernetes/pki/front-proxy-ca.crt", "front-proxy-ca.crt was changed"),
         ),
     ),
-    "rotate-the-ca": RuleContext(
-        fails=("trusts a new CA, and it alone", "what the old CA signed is refused at the end"),
+    "rotate-the-ca": LabCase(
+        fails=("trusts only a new CA", "certificates of the old CA are rejected at the end"),
         wrong=(
             # All at once.
-            ProblemKind(
-                SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1), "from rollouts/0 to rollouts/1 nobody is cut off"
+            BadRepair(
+                SECOND_CA + NEW_LEAVES + NEW_ALONE + rolled(1),
+                "from rollouts/0 to rollouts/1 every client stays connected",
             ),
             # The new certificates go out together with the new trust.
-            ProblemKind(
+            BadRepair(
                 SECOND_CA + BOTH + NEW_LEAVES + rolled(1) + NEW_ALONE + rolled(2),
-                "from rollouts/0 to rollouts/1 nobody is cut off",
+                "from rollouts/0 to rollouts/1 every client stays connected",
             ),
             # The old CA goes together with the last certificates that it signed.
-            ProblemKind(
+            BadRepair(
                 SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + NEW_ALONE + rolled(2),
-                "from rollouts/1 to rollouts/2 nobody is cut off",
+                "from rollouts/1 to rollouts/2 every client stays connected",
             ),
             # The end is missing.
-            ProblemKind(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt holds 2 certificates"),
+            BadRepair(SECOND_CA + BOTH + rolled(1) + NEW_LEAVES + rolled(2), "ca.crt contains 2 certificates"),
             # The key stays the old one.
-            ProblemKind(
+            BadRepair(
                 SECOND_CA.replace(
                     "openssl ecparam -name prime256v1 -genkey -noout -out pki/ca-new.key",
                     "cp pki/ca.key pki/ca-new.key",
@@ -320,12 +330,12 @@ CASES = {
                 + rolled(2)
                 + NEW_ALONE
                 + rolled(3),
-                "it is still the old CA's key",
+                "it still has the key of the old CA",
             ),
             # What ran when it began is told otherwise.
-            ProblemKind(
+            BadRepair(
                 SECOND_CA + NEW_LEAVES + NEW_ALONE + "rm -r rollouts/0\n" + rolled(0),
-                "rollouts/0 is what the machines had when it began: it was changed",
+                "rollouts/0 contains the files that the machines had at the start: it was changed",
             ),
         ),
         # An RSA CA of another name, behind the old one, in more steps than are needed.
@@ -339,173 +349,172 @@ CASES = {
         + "rm pki/ca-*\n"
         + rolled(7),
     ),
-    "admin-without-rights": RuleContext(
-        fails=("taken for the right user", KCERT_CHECK),
+    "admin-without-rights": LabCase(
+        fails=("is the right user", KCERT_CHECK),
         wrong=(
-            ProblemKind(
-                asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}", ""), "within 90 days"
-            ),
-            ProblemKind(
+            BadRepair(asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}", ""), "within 90 days"),
+            BadRepair(
                 asked("{{ name }}", "/CN={{ who }}/O=system:masters/O=system:nodes") + signed("{{ name }}"),
                 "system:nodes",
             ),
-            ProblemKind(
-                OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"), "another CA"
+            BadRepair(
+                OTHER_CA + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}"),
+                "it is not the CA that the machines have",
             ),
-            ProblemKind(
+            BadRepair(
                 # A CA of one's own besides, and a certificate by that one.
                 "cp pki/ca.key first.key\ncp pki/ca.crt first.crt\n"
                 + OTHER_CA
                 + asked("{{ name }}", "/CN={{ who }}/O={{ groups }}")
                 + signed("{{ name }}")
                 + "cat first.crt pki/ca.crt > both.crt\nmv both.crt pki/ca.crt\nmv first.key pki/ca.key\n",
-                "the file vouches for 1 more",
+                "the file contains 1 more certificates",
             ),
-            ProblemKind(
+            BadRepair(
                 asked("{{ name }}", "/CN={{ who }}/O={{ groups }}") + signed("{{ name }}") + "chmod 644 pki/*.key",
-                "others may read",
+                "other users can read",
             ),
         ),
     ),
-    "pods-stay-pending": RuleContext(
-        fails=("taken for the right user", KCERT_CHECK),
+    "pods-stay-pending": LabCase(
+        fails=("is the right user", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 asked("kube-scheduler", "/CN=kube-scheduler/O=system:kube-scheduler/O=system:masters")
                 + signed("kube-scheduler"),
                 "system:masters",
             ),
-            ProblemKind(asked("kube-scheduler", f"/CN={SCHEDULER}") + signed("kube-scheduler"), "in no group"),
-            ProblemKind(
+            BadRepair(asked("kube-scheduler", f"/CN={SCHEDULER}") + signed("kube-scheduler"), "in no group"),
+            BadRepair(
                 asked("kube-scheduler", f"/CN={SCHEDULER}/O={SCHEDULER}")
                 + signed("kube-scheduler").replace("openssl-kube-scheduler", "openssl-kube-apiserver"),
                 "unsuitable certificate purpose",
             ),
         ),
     ),
-    "pods-cannot-call-home": RuleContext(
-        fails=("a pod reaches", "under every name", KCERT_CHECK),
+    "pods-cannot-call-home": LabCase(
+        fails=("a pod reaches", "for every name", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 'echo "DNS.{{ next }} = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n'
                 + signed("kube-apiserver"),
                 "IP address mismatch",
             ),
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak '/^DNS/d; /^IP/d' pki/openssl-kube-apiserver.cnf\n"
                 'echo "IP.1 = {{ service_ip }}" >> pki/openssl-kube-apiserver.cnf\n' + signed("kube-apiserver"),
                 "kubectl reaches it from outside",
             ),
-            ProblemKind(
+            BadRepair(
                 "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
                 "-out pki/kube-apiserver.crt -days 365\n",
                 "mismatch",
             ),
         ),
     ),
-    "dialled-by-address": RuleContext(
-        fails=("the API server reaches", "under every name", KCERT_CHECK),
+    "dialled-by-address": LabCase(
+        fails=("the API server reaches", "for every name", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = 192.0.2.7/' pki/openssl-{{ server }}.cnf\n"
                 + signed("{{ server }}"),
                 "IP address mismatch",
             ),
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak 's/^DNS.* = .*[a-z].*$//; s/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' "
                 "pki/openssl-{{ server }}.cnf\n" + signed("{{ server }}"),
                 "Hostname mismatch",
             ),
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak 's/^DNS.* = {{ address }}$/IP.9 = {{ address }}/' pki/openssl-{{ server }}.cnf\n"
                 + OTHER_CA
                 + signed("{{ server }}"),
-                "another CA",
+                "it is not the CA that the machines have",
             ),
         ),
     ),
-    "member-left-out": RuleContext(
-        fails=("dials", "accepted from a client", KCERT_CHECK),
+    "member-left-out": LabCase(
+        fails=("connects to", "accepted from a client", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak 's/= serverAuth$/= clientAuth/' pki/openssl-{{ name }}.cnf\n" + signed("{{ name }}"),
                 "unsuitable certificate purpose",
             ),
-            ProblemKind(
+            BadRepair(
                 "sed -i.bak 's/= serverAuth$/= serverAuth, clientAuth/' pki/openssl-{{ name }}.cnf\n"
                 + signed("{{ name }}", "-days 30"),
                 "within 90 days",
             ),
-            ProblemKind(
+            BadRepair(
                 "other=$(ls pki/etcd-peer-*.crt | grep -v {{ name }} | head -1)\n"
                 'cp "$other" pki/{{ name }}.crt\ncp "${other%.crt}.key" pki/{{ name }}.key\n',
                 "mismatch",
             ),
         ),
     ),
-    "copied-in-a-hurry": RuleContext(
-        fails=("is let in", "belong together", "accepted from a client", KCERT_CHECK),
+    "copied-in-a-hurry": LabCase(
+        fails=("a client with", "belong together", "accepted from a client", KCERT_CHECK),
         wrong=(
-            ProblemKind(asked("{{ lost }}", "{{ subject }}") + signed("{{ lost }}"), "the same key"),
-            ProblemKind(
+            BadRepair(asked("{{ lost }}", "{{ subject }}") + signed("{{ lost }}"), "the same key"),
+            BadRepair(
                 "cp pki/{{ copied }}.crt pki/{{ lost }}.crt\n",
-                "taken for the right user",
+                "is the right user",
             ),
-            ProblemKind(
+            BadRepair(
                 "openssl ecparam -name prime256v1 -genkey -noout -out pki/{{ lost }}.key\n",
-                "the key is another's",
+                "the key belongs to another certificate",
             ),
         ),
     ),
-    "since-this-morning": RuleContext(
-        fails=("reaches the API server", "under every name", "lasts", KCERT_CHECK),
+    "since-this-morning": LabCase(
+        fails=("reaches the API server", "for every name", "does not expire soon", KCERT_CHECK),
         wrong=(
-            ProblemKind(signed("kube-apiserver", ""), "within 90 days"),
-            ProblemKind(signed("{{ user }}"), "has expired"),
-            ProblemKind(
+            BadRepair(signed("kube-apiserver", ""), "within 90 days"),
+            BadRepair(signed("{{ user }}"), "has expired"),
+            BadRepair(
                 "openssl x509 -req -in pki/kube-apiserver.csr -CA pki/ca.crt -CAkey pki/ca.key -CAcreateserial "
                 "-out pki/kube-apiserver.crt -days 365\n",
                 "mismatch",
             ),
         ),
     ),
-    "node-not-ready": RuleContext(
-        fails=("taken for the right user", KCERT_CHECK),
+    "node-not-ready": LabCase(
+        fails=("is the right user", KCERT_CHECK),
         wrong=(
-            ProblemKind(
+            BadRepair(
                 asked("{{ name }}", "/CN={{ node }}/O=system:nodes") + signed("{{ name }}"), "in the group system:nodes"
             ),
-            ProblemKind(
+            BadRepair(
                 asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:node") + signed("{{ name }}"),
                 "in the group system:node",
             ),
-            ProblemKind(
+            BadRepair(
                 asked("{{ name }}", "/CN=system:node:{{ node }}/O=system:nodes/O=system:masters")
                 + signed("{{ name }}"),
                 "system:masters",
             ),
         ),
     ),
-    "kubectl-trusts-nobody": RuleContext(
+    "kubectl-trusts-nobody": LabCase(
         fails=("kubectl with", KCERT_CHECK),
         wrong=(
-            ProblemKind("cp {{ old }}/ca.crt pki/ca.crt\n", "another CA"),
-            ProblemKind(
+            BadRepair("cp {{ old }}/ca.crt pki/ca.crt\n", "it is not the CA that the machines have"),
+            BadRepair(
                 "sed -i.bak 's|certificate-authority-data: .*|insecure-skip-tls-verify: true|' "
                 "pki/{{ name }}.kubeconfig\n",
-                "told to look away",
+                "insecure-skip-tls-verify is set",
             ),
-            ProblemKind(
+            BadRepair(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
                 "$(base64 < pki/ca.crt | tr -d '\\n')|; s|server: .*|server: https://127.0.0.1:6443|\" "
                 "pki/{{ name }}.kubeconfig\n",
-                "it dials",
+                "it connects to",
             ),
-            ProblemKind(
+            BadRepair(
                 'sed -i.bak "s|certificate-authority-data: .*|certificate-authority-data: '
                 "$(base64 < pki/ca.crt | tr -d '\\n')|\" pki/{{ name }}.kubeconfig\nrm pki/*.bak\n"
                 "chmod 644 pki/{{ name }}.kubeconfig\n",
-                "others may read",
+                "other users can read",
             ),
         ),
         # By the path, as kubectl does it without --embed-certs; the key of the CA lies beside it.

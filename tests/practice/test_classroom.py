@@ -16,19 +16,20 @@ from kcert.practice import seal as seals
 from kcert.practice.labs import NAMES
 from tests.practice.test_practice_command import QUICK, SOLVES, practice, started
 from tests.running import Kcert, output
+from tests.test_schemas import validator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.running import Ended
 
-WORD = "correct horse"
+PASSPHRASE = "correct horse"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """A user of their own, who has typed the word."""
-    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.WORD_VARIABLE: WORD}
+    """A user of their own, who has typed the passphrase."""
+    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.VARIABLE: PASSPHRASE}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("teacher")
     ended = Kcert(home)(
         *("practice", "exam", "--seal", "--labs", "2", "--name", "Olga"),
-        variables={"HOME": str(home), seals.WORD_VARIABLE: WORD},
+        variables={"HOME": str(home), seals.VARIABLE: PASSPHRASE},
     )
     assert ended.status == 0, ended.stderr
     assert "sealed" in ended.stdout
@@ -76,8 +77,13 @@ def test_a_sealed_exam_does_not_say_which_labs_they_are(sealed: Path, kcert: Kce
         ("check", "lab/1", "--format", "json"),
         ("check", "copy", "--format", "json"),
         ("renew", "admin"),
+        ("plan", "--dir", "lab/1/pki"),
+        ("all", "--dir", "lab/1/pki"),
         ("diagnose", "lab/1/story.txt"),
         ("explain", "make-the-ca"),
+        ("explain", "Practice"),
+        ("explain", "--all"),
+        ("explain", "--export", "lessons"),
         ("practice", "start", "make-the-ca", "--dir", "other"),
         ("practice", "solution", "--dir", "other"),
     ],
@@ -105,6 +111,19 @@ def test_wrong_checks_cost_a_tenth_each_and_leave_a_quarter() -> None:
     assert points == pytest.approx([1.5, 1.1, 0.5])
 
 
+def test_a_report_hides_the_tasks_of_a_running_exam_and_shows_a_changed_one(
+    sealed: Path, kcert: Kcert, home: dict[str, str]
+) -> None:
+    def report(*more: str) -> list[tuple[str, int | None, str]]:
+        text = kcert("practice", "report", "lab", "--format", "json", *more, variables=home).stdout
+        return [(line["lab"], line["seed"], line["seal"]) for line in json.loads(text)]
+
+    assert report() == [("Task 1", None, "not checked"), ("Task 2", None, "not checked")]
+    assert {lab for lab, _, _ in report("--seal")} <= set(NAMES)
+    (sealed / "2/.practice/state.json").write_text("{}", encoding="utf-8")
+    assert report("--seal")[1] == ("", None, "broken")
+
+
 def test_handing_in_below_the_pass_mark_ends_with_status_1(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
     ended = kcert("practice", "exam", "--finish", variables=home)
 
@@ -127,10 +146,24 @@ def test_the_state_of_one_task_is_none_of_another(sealed: Path, kcert: Kcert, ho
     assert "damaged" in refused(kcert("practice", "hint", "--dir", "lab/1", variables=home))
 
 
-def test_a_short_word_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
-    ended = kcert("practice", "exam", "--seal", variables={**home, seals.WORD_VARIABLE: "short"})
+def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
+    ended = kcert("practice", "exam", "--seal", variables={**home, seals.VARIABLE: "short"})
     assert "5 characters: at least 8" in refused(ended)
     assert not (tmp_path / "lab").exists()
+
+
+def test_what_is_printed_as_json_is_as_its_schema_says(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    lab = sealed.parent / "open"
+    session.begin(QUICK, lab, seed=3)
+    for command in ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open"):
+        ended = kcert("practice", *command.split(), "--json", variables=home)
+        content = json.loads(ended.stdout)
+        name = f"practice-{command.split()[0]}"
+        assert not [error.message for error in validator(name).iter_errors(content)], command
+        assert f"kcert/schemas/{name}.json" in " ".join(kcert("practice", command.split()[0], "--help").stdout.split())
+        record = content[0] if isinstance(content, list) else content
+        changed = [{**record, "more": 1}] if isinstance(content, list) else {**record, "more": 1}
+        assert list(validator(name).iter_errors(changed)), command
 
 
 # --- the report
@@ -170,6 +203,19 @@ def test_the_report_says_who_solved_what_and_how(kcert: Kcert) -> None:
     assert practice(kcert, "report", "class", "--format", "html").count("<td>Carl</td>") == 1
 
 
+def test_a_learner_without_a_name_is_the_folder_in_that_of_the_class(kcert: Kcert, tmp_path: Path) -> None:
+    session.begin(QUICK, tmp_path / "class/anna", seed=3)
+    session.begin(QUICK, tmp_path / "class/ben/lab", seed=3)
+    exam.begin(tmp_path / "class/carl/lab", seed=1, minutes=5, count=1)
+
+    def learners(*folders: str) -> list[str]:
+        lines = json.loads(practice(kcert, "report", *folders, "--format", "json"))
+        return sorted(line["learner"] for line in lines)
+
+    assert learners("class") == ["anna", "ben", "carl"]
+    assert learners("class/anna", "class/ben", "class/carl") == ["anna", "ben", "carl"]
+
+
 def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> None:
     session.begin(QUICK, tmp_path / "lab", seed=3, learner="=1+1")
     rows = list(csv.reader(io.StringIO(practice(kcert, "report", "lab", "--format", "csv"))))
@@ -178,18 +224,18 @@ def test_a_name_that_is_a_formula_stays_text(kcert: Kcert, tmp_path: Path) -> No
 
 def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "empty and the folders below hold no lab" in refused(kcert("practice", "report", "empty"))
+    assert "empty and the folders below contain no lab" in refused(kcert("practice", "report", "empty"))
 
 
 @pytest.mark.usefixtures("sealed")
-def test_the_word_proves_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
-    def seal(word: str) -> set[str]:
-        variables = {**home, seals.WORD_VARIABLE: word}
+def test_the_passphrase_verifies_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
+    def seal(passphrase: str) -> set[str]:
+        variables = {**home, seals.VARIABLE: passphrase}
         ended = kcert("practice", "report", "lab", "--seal", "--format", "json", variables=variables)
         return {line["seal"] for line in json.loads(ended.stdout)}
 
-    assert seal(WORD) == {"intact"}
-    assert seal("another word") == {"broken"}
+    assert seal(PASSPHRASE) == {"intact"}
+    assert seal("another passphrase") == {"broken"}
 
 
 # --- the quiz

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert import lessons
-from kcert.practice import answers, exam, session, state
+from kcert.practice import exam, session, state
 from kcert.practice.lab import ExpectedAnswer
 from kcert.practice.lab_text import words
 from kcert.practice.labs import NAMES, lab
@@ -76,7 +76,7 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     hints = [practice(kcert, "hint") for _ in range(len(words(QUICK).hints) + 1)]
     assert hints[0] != hints[1]
     assert hints[-1] == hints[-2]
-    assert "That was the last one" in hints[-1]
+    assert "That was the last hint" in hints[-1]
 
     typed = practice(kcert, "solution", "--format", "sh")
     ended = output(["bash", "-c", typed], tmp_path / "lab")
@@ -85,7 +85,7 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     assert "Solved, with 3 hints and a look at the solution." in " ".join(said.split())
     verdict = json.loads(practice(kcert, "check", "--format", "json"))
     assert (verdict["lab"], verdict["seed"], verdict["solved"], verdict["hints"]) == (QUICK, 3, True, 3)
-    assert all(one["works"] for one in verdict["trials"])
+    assert all(one["works"] for one in verdict["checks"])
 
 
 def test_in_the_labs_own_folder_no_option_is_needed(kcert: Kcert, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_every_lab_has_its_lesson(name: str) -> None:
 def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
     paths = []
     for name in NAMES:
-        told = words(name).told(session.scenario_of(lab(name), 7, datetime.now(timezone.utc)).values)
+        told = words(name).filled(session.scenario_of(lab(name), 7, datetime.now(timezone.utc)).values)
         paths.append(tmp_path / f"{name}.sh")
         paths[-1].write_text("\n".join(script(told, 7)) + "\n", encoding="utf-8")
     said = output([program("shellcheck"), *paths])
@@ -180,14 +180,14 @@ def test_the_script_of_every_solution_is_clean_bash(tmp_path: Path) -> None:
         (["start", "../../etc"], "is not a lab"),
         (["start", QUICK, "--seed", "-1"], "a number from 0 to"),
         (["start", QUICK, "--seed", "4294967296"], "a number from 0 to"),
-        (["check"], "lab holds no lab: `kcert practice start LAB --dir lab` begins one"),
+        (["check"], "lab contains no lab. `kcert practice start LAB --dir lab` starts one"),
         (["hint", "--dir", "no where"], "--dir 'no where'"),
-        (["answer", "1", "x"], "holds no lab"),
-        (["reset"], "holds no lab"),
+        (["answer", "1", "x"], "contains no lab"),
+        (["reset"], "contains no lab"),
         (["exam", "--labs", "0"], "--labs 0"),
         (["exam", "--labs", "99"], "--labs 99"),
         (["exam", "--minutes", "0"], "--minutes 0"),
-        (["exam", "--finish"], "no exam in lab"),
+        (["exam", "--finish"], "lab contains no exam"),
         (["check", "--format", "yaml"], "--format"),
         (["begin"], "No such command 'begin'"),
     ],
@@ -201,8 +201,8 @@ def test_a_folder_that_holds_something_else_is_left_alone(kcert: Kcert, tmp_path
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab/thesis.txt").write_text("mine", encoding="utf-8")
     for more in ([], ["--replace"]):
-        assert_refused(kcert("practice", "start", QUICK, *more), 2, "lab holds something else")
-        assert_refused(kcert("practice", "exam", *more), 2, "lab holds something else")
+        assert_refused(kcert("practice", "start", QUICK, *more), 2, "lab is not empty")
+        assert_refused(kcert("practice", "exam", *more), 2, "lab is not empty")
     (tmp_path / "link").symlink_to("lab")
     assert_refused(kcert("practice", "start", QUICK, "--dir", "link"), 2, "link is a link")
     assert_refused(kcert("practice", "start", QUICK, "--dir", "lab/thesis.txt"), 2, "is a file")
@@ -214,7 +214,7 @@ def test_a_lab_that_is_not_solved_is_not_replaced_by_itself(kcert: Kcert, tmp_pa
     begun = started(tmp_path / "lab")
     before = snapshot(begun.root)
     assert_refused(
-        kcert("practice", "start", QUICK), 2, f"lab holds the lab {QUICK}, which is not solved yet", "--replace"
+        kcert("practice", "start", QUICK), 2, f"lab contains the lab {QUICK}, which is not solved yet", "--replace"
     )
     assert snapshot(begun.root) == before
 
@@ -270,7 +270,7 @@ def test_what_is_interrupted_leaves_nothing_half_built(kcert: Kcert, tmp_path: P
 def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -> None:
     begun = started(tmp_path / "lab")
     (begun.root / ".practice/state.json").unlink()
-    assert_refused(kcert("practice", "start", QUICK), 2, "lab holds another lab, or what is left of it", "--replace")
+    assert_refused(kcert("practice", "start", QUICK), 2, "lab contains another lab, or a part of it", "--replace")
     assert practice(kcert, "start", QUICK, "--replace")
 
 
@@ -280,10 +280,10 @@ def test_what_was_killed_is_known_for_what_it_is(kcert: Kcert, tmp_path: Path) -
 def test_questions_come_one_by_one(kcert: Kcert, tmp_path: Path) -> None:
     begun = session.begin("unknown-cluster", tmp_path / "lab", seed=2)
     expected_answers = begun.expected_answers
-    assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 comes later: 1 is to be answered first")
-    assert_refused(kcert("practice", "answer", "8", "7"), 2, "counted from 1 to 7")
+    assert_refused(kcert("practice", "answer", "3", "7"), 2, "question 3 comes later: answer question 1 first")
+    assert_refused(kcert("practice", "answer", "8", "7"), 2, "numbered 1 to 7")
     assert_refused(kcert("practice", "answer", "1", "  "), 2, "is empty")
-    assert "Look again" in practice(kcert, "answer", "1", "pki/none.crt", status=1)
+    assert "Answer it again" in practice(kcert, "answer", "1", "pki/none.crt", status=1)
     assert "Question 2" in practice(kcert, "answer", "1", expected_answers[0].text)
     assert "Question 2" in practice(kcert, "check", status=1)
     found = session.resume(begun.root)
@@ -327,7 +327,7 @@ def test_a_lab_without_questions_takes_no_answer(kcert: Kcert, tmp_path: Path) -
     ],
 )
 def test_an_answer_is_compared_as_a_person_would(given: str, right: ExpectedAnswer, agrees: bool) -> None:
-    assert answers.agrees(given, right) is agrees
+    assert right.is_given_by(given) is agrees
 
 
 # --- the exam
@@ -337,9 +337,9 @@ def test_an_exam_goes_on_ends_and_is_kept(kcert: Kcert, tmp_path: Path) -> None:
     begun = json.loads(practice(kcert, "exam", "--labs", "2", "--minutes", "10", "--seed", "1", "--format", "json"))
     assert (begun["seed"], begun["over"], len(begun["tasks"])) == (1, False, 2)
     assert 590 <= begun["seconds_left"] <= 600
-    assert_refused(kcert("practice", "check"), 2, "holds an exam")
-    assert_refused(kcert("practice", "start", QUICK), 2, "lab holds an exam")
-    assert_refused(kcert("practice", "exam", "--labs", "3"), 2, "was begun with 2")
+    assert_refused(kcert("practice", "check"), 2, "contains an exam")
+    assert_refused(kcert("practice", "start", QUICK), 2, "lab contains an exam")
+    assert_refused(kcert("practice", "exam", "--labs", "3"), 2, "was started with 2")
     assert_refused(kcert("practice", "solution", "--dir", "lab/1"), 2, "when the exam is over")
     practice(kcert, "hint", "--dir", "lab/1")
     _solve(tmp_path / "lab/1")
@@ -382,7 +382,7 @@ def test_what_is_solved_when_the_time_is_up_does_not_count(kcert: Kcert, tmp_pat
     said = " ".join(practice(kcert, "check", "--dir", "lab/1").split())
     result = json.loads(practice(kcert, "exam", "--format", "json"))
 
-    assert "whatever is solved now does not count" in said
+    assert "so this does not count" in said
     assert "Solved, without a hint." in said
     assert (result["over"], result["points"]) == (True, 0)
 

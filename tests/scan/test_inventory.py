@@ -9,6 +9,7 @@ import os
 import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import openpyxl
 import pytest
@@ -17,13 +18,16 @@ from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.clusters import Pki
 
 FIELDS = [
     "component", "kind", "path", "option", "source", "subject", "cn", "organizations", "sans", "san", "issuer",
     "not_before", "not_after", "days_left", "ca", "issuer_path", "key_path", "serial", "sha256",
 ]  # fmt: skip
-TEXTS = ("table", "csv", "json", "markdown", "html", "prometheus", "tree", "mermaid")
+TEXTS = ("table", "csv", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 NASTY = "a\x1b]0;owned\x07\x1b[31m|<script>alert(1)</script>`\n=cmd\u202e"
 
@@ -163,7 +167,7 @@ def test_a_ca_of_the_same_name_signed_nothing(folder: Path) -> None:
     assert sum("good (server)" in part for part in tree) == 1
 
 
-def test_mermaid_tells_who_shows_what_to_whom(kubeadm: Kubeadm) -> None:
+def test_mermaid_tells_who_presents_what_to_whom(kubeadm: Kubeadm) -> None:
     text = kcert("inventory", "--root", kubeadm.root, "--format", "mermaid").stdout
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == "flowchart LR"
@@ -175,6 +179,61 @@ def test_mermaid_tells_who_shows_what_to_whom(kubeadm: Kubeadm) -> None:
     shown = {(nodes[a], what, nodes[b]) for a, what, b in re.findall(r'(p\d+) -\. "([^"]*)" \.-> (p\d+)', text)}
     assert ("kube-apiserver", "kube-apiserver-etcd-client", "etcd") in shown
     assert ("kube-scheduler", "system:kube-scheduler", "kube-apiserver") in shown
+
+
+class Drawing:
+    """The boxes and texts of an SVG: what is at which x and y, how wide and how high."""
+
+    def __init__(self, text: str) -> None:
+        root = ET.fromstring(text)  # noqa: S314 - written by this kcert
+        self.texts: list[tuple[float, float, float, float, str]] = []
+        self.boxes: list[tuple[float, float, float, float]] = []
+        for element in root.iter():
+            at = {key: float(value) for key, value in element.attrib.items() if key in ("x", "y", "width", "height")}
+            if element.tag.endswith("rect") and "x" in at:
+                self.boxes.append((at["x"], at["y"], at["width"], at["height"]))
+            if element.tag.endswith("text"):
+                width = float(element.attrib["textLength"])
+                left = at["x"] - (width / 2 if element.attrib.get("class") else 0)
+                self.texts.append((left, at["y"] - 10, width, 12, element.text or ""))
+
+    def box_of(self, text: str, left: int) -> tuple[float, float, float, float]:
+        """Return the box with *text* in it, the first from the top on that side."""
+        centers = [(x + width / 2, y + 6) for x, y, width, _, shown in self.texts if shown == text]
+        return next(
+            box
+            for box in self.boxes
+            for x, y in centers
+            if box[0] < x < box[0] + box[2] and box[1] < y < box[1] + box[3] and (box[0] < 100) == bool(left)
+        )
+
+
+def test_svg_draws_what_is_presented_to_whom_and_no_text_over_another(
+    own_pki: Callable[..., Pki],
+) -> None:
+    folder = own_pki("kubeadm", "large").folder
+    drawing = Drawing(kcert("inventory", folder, "--format", "svg").stdout)
+
+    for number, (x, y, width, height, _) in enumerate(drawing.texts):
+        for other_x, other_y, other_width, other_height, text in drawing.texts[:number]:
+            apart = x >= other_x + other_width or other_x >= x + width
+            assert apart or y >= other_y + other_height or other_y >= y + height, text
+    server = drawing.box_of("kube-apiserver", left=False)
+    shown = {text: y for _, y, _, _, text in drawing.texts}
+    for certificate_name in ("kubernetes-admin (admin.conf)", "system:node:node01 (kubelet.conf)"):
+        assert server[1] < shown[certificate_name] < server[1] + server[3]
+    kubelet = drawing.box_of("kubelet", left=True)
+    assert kubelet[1] < shown["system:node:node01 (kubelet.conf)"] < kubelet[1] + kubelet[3]
+    etcd = drawing.box_of("etcd", left=False)
+    assert etcd[1] < shown["kube-apiserver-etcd-client (apiserver-etcd-client.crt)"] < etcd[1] + etcd[3]
+    assert {"signed by kubernetes-ca", "signed by etcd-ca"} <= set(shown)
+
+
+def test_svg_escapes_foreign_names(ca: Pair, tmp_path: Path) -> None:
+    certificate(name(NASTY), ca, uses=[CLIENT]).put(tmp_path / 'pki/<b>&".crt')
+    text = kcert("inventory", tmp_path / "pki", "--format", "svg").stdout
+    assert "<script>" not in text
+    assert any("<script>alert(1)</script>" in shown and '<b>&".crt' in shown for *_, shown in Drawing(text).texts)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -293,7 +352,7 @@ def test_a_file_name_that_is_no_text_is_shown_as_its_bytes(ca: Pair, tmp_path: P
     done = kcert("inventory", tmp_path, "--format", form)
     assert (done.returncode, done.stderr) == (0, "")
     shown = done.stdout.replace("\\\\", "\\")
-    assert r"\xff\xfe/\xe9.crt" in shown or form in ("json", "html", "mermaid")
+    assert r"\xff\xfe/\xe9.crt" in shown or form in ("json", "html", "mermaid", "svg")
 
 
 def test_a_column_with_ten_thousand_names_does_not_draw_the_others_apart(ca: Pair, tmp_path: Path) -> None:

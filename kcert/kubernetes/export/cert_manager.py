@@ -225,9 +225,9 @@ def _authorities(
     now = datetime.now(timezone.utc)
     for one in wanted:
         standing = found[one.name]
-        assert standing.found
+        assert standing.x509
         assert one.files.crt
-        ends = standing.found.not_after
+        ends = standing.x509.not_after
         if (days := (ends - now).days) < 1:
             command = f"`kcert renew {one.name}{folder.option}`"
             raise InputError(f"{one.files.crt} ends within a day, and all that it signs with it: {command} renews it.")

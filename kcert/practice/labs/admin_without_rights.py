@@ -1,4 +1,4 @@
-"""The group stands in OU, and the API server does not look there."""
+"""The group is in OU, which the API server ignores."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """The administrator, or a user whose group has rights."""
+    """Choose the administrator, or a user whose group has rights."""
     cluster = rng.cluster(users=1)
     name = rng.pick(("admin", cluster.users[0].name))
     specs = select_specs(cluster, "ca", name, "kube-apiserver")
-    spec = next(one for one in specs if one.name == name)
+    spec = next(spec for spec in specs if spec.name == name)
     assert spec.subject
     common_name, groups = spec.subject.common_name, spec.subject.organizations
     given = (("CN", common_name), *(("OU", group) for group in groups))
@@ -38,12 +38,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The certificate, and the kubeconfig that it is shown from."""
+    """Make the certificates."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It is the same user as before, and now in its group."""
+    """Check that it is the same user as before, and in the right group."""
     name, who = scenario.values["name"], scenario.values["who"]
     yield grader.connects(f"{who} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"])
     yield from grader.all_work(name)

@@ -1,4 +1,4 @@
-"""Somebody needs a client certificate from the beginning: key, request, signature."""
+"""A cluster without an administrator needs a client certificate: key, request, signature."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """The administrator of a cluster that was set up one way or the other."""
+    """Choose one of two layouts of the cluster."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "admin")
+    spec = next(spec for spec in specs if spec.name == "admin")
     assert spec.subject
     values = {
         **values_of(cluster),
@@ -34,15 +34,15 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """Everything but what is asked for: the CA, the API server, the settings of a client."""
+    """Make all but the administrator's certificate: the CA, the API server, the config of a client."""
     builder.describe(scenario)
     ca = scenario.spec("ca")
-    builder.make([Make(one, None if one.kind is Kind.CA else ca) for one in scenario.specs if one.name != "admin"])
+    builder.make([Make(spec, None if spec.kind is Kind.CA else ca) for spec in scenario.specs if spec.name != "admin"])
     builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The API server lets him in, and takes him for the administrator."""
+    """Check that the API server accepts the certificate as the administrator's."""
     yield grader.connects("kubectl reaches the API server", "kube-apiserver", "admin", scenario.values["api_ip"])
     yield from grader.all_work("admin")
     yield grader.no_check_errors()

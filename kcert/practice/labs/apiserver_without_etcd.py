@@ -1,4 +1,4 @@
-"""kube-apiserver is given the wrong CA to know etcd by."""
+"""kube-apiserver verifies etcd with the wrong CA."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RIGHT = "/etc/kubernetes/pki/etcd/ca.crt"
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """One of the other two CAs, or a certificate that is no CA at all (etcd's own would do: Go takes it for a root)."""
+    """Choose another CA, or a certificate that is not a CA (not etcd's own, which Go accepts as a root)."""
     cluster = rng.cluster("kubeadm")
     wrong = rng.pick(("ca.crt", "ca.crt", "front-proxy-ca.crt", "apiserver.crt"))
     values = {**values_of(cluster), "wrong": f"/etc/kubernetes/pki/{wrong}", "restarts": str(rng.number(7, 48))}
@@ -26,18 +26,18 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The host's /etc/kubernetes, with one option changed."""
+    """Make the host's /etc/kubernetes, with one option changed."""
     swap = (f"--etcd-cafile={RIGHT}", f"--etcd-cafile={scenario.values['wrong']}")
     kubeadm_host.lay_out(scenario, builder, {"kube-apiserver": [swap]})
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It reaches etcd with what its manifest names, and nothing else has changed."""
+    """Check that it reaches etcd with the files of its manifest, and that nothing else has changed."""
     yield kubeadm_host.reaches_etcd(grader)
-    yield grader.kubeadms_own("kube-apiserver")
-    yield grader.as_planned("kube-apiserver", "--etcd-cafile")
-    yield grader.as_planned("etcd")
-    yield grader.static_pods()
+    yield kubeadm_host.kubeadms_own(grader, "kube-apiserver")
+    yield kubeadm_host.as_planned(grader, "kube-apiserver", "--etcd-cafile")
+    yield kubeadm_host.as_planned(grader, "etcd")
+    yield kubeadm_host.static_pods(grader)
     yield from grader.all_work()
     yield kubeadm_host.no_check_errors(grader)
 

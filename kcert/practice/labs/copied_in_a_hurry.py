@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from kcert.practice.grader import Grader
 
 _NAMES = ("kube-scheduler", "kube-controller-manager", "kube-proxy", "apiserver-kubelet-client")
-"""Those whose programs say it in the words of client-go, which the story has."""
+"""Certificates whose programs print the error of client-go that the story quotes."""
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Whose key was lost, and whose lies in its place."""
+    """Choose the key that was lost, and the one that replaced it."""
     cluster = rng.cluster()
     lost, copied = rng.several(_NAMES, 2)
     specs = select_specs(cluster, "ca", "kube-apiserver", lost, copied)
-    subject = next(str(one.subject) for one in specs if one.name == lost)
+    subject = next(str(spec.subject) for spec in specs if spec.name == lost)
     values = {"lost": lost, "copied": copied, "subject": subject, "minutes": str(rng.number(5, 50))}
     return Scenario(cluster, rng.now, specs, {}, {**values_of(cluster), **values})
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """All is well, until somebody tidies up."""
+    """Make all certificates, and copy one key over another."""
     builder.lay_out(scenario)
     pki = builder.root / scenario.folder
     key = (pki / f"{scenario.values['copied']}.key").read_bytes()
@@ -38,7 +38,7 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """Both dial with a key of their own."""
+    """Check that both clients connect with keys of their own."""
     lost, copied = scenario.values["lost"], scenario.values["copied"]
 
     def shared() -> str | None:
@@ -46,10 +46,8 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
         return "they have the same key" if same_key(grader.openssl, key, grader.certificate(lost).public_key) else None
 
     for name in (lost, copied):
-        yield grader.connects(
-            f"a client shows {name}.crt and is let in", "kube-apiserver", name, scenario.values["api_ip"]
-        )
-    yield grader.check(f"{lost} and {copied} have a key each", shared)
+        yield grader.connects(f"a client with {name}.crt connects", "kube-apiserver", name, scenario.values["api_ip"])
+    yield grader.check(f"{lost} and {copied} have different keys", shared)
     yield from grader.all_work(lost)
     yield grader.no_check_errors()
 

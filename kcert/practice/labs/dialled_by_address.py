@@ -1,4 +1,4 @@
-"""An address stands under DNS, where nobody who dials an address looks."""
+"""An address is under DNS, where a client that connects to an address does not look."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """A kubelet's certificate, or etcd's."""
+    """Choose a kubelet's certificate, or etcd's."""
     cluster = rng.cluster()
     values = values_of(cluster)
     server, address = rng.pick(((values["node"], values["node_ip"]), ("etcd-server", values["plane_ip"])))
     specs = select_specs(cluster, "ca", server, "apiserver-kubelet-client", "apiserver-etcd-client")
-    spec = next(one for one in specs if one.name == server)
-    under_dns = tuple(AltName("DNS", one.value) if one.value == address else one for one in spec.alt_names)
-    known = [one.value for one in under_dns if one.type == "IP"]
+    spec = next(spec for spec in specs if spec.name == server)
+    under_dns = tuple(AltName("DNS", name.value) if name.value == address else name for name in spec.alt_names)
+    known = [name.value for name in under_dns if name.type == "IP"]
     why = (
         f"x509: certificate is valid for {', '.join(known)}, not {address}"
         if known
@@ -48,12 +48,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The certificate, and the settings that it was made with."""
+    """Make the certificate, and its config."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It is found by its address, and still by its name."""
+    """Check that it is accepted by its address, and still by its name."""
     server, address = scenario.values["server"], scenario.values["address"]
     client = "apiserver-etcd-client" if server == "etcd-server" else "apiserver-kubelet-client"
     yield grader.connects(f"the API server reaches {server} at {address}", server, client, address)

@@ -26,7 +26,7 @@ OPTIONS = {
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Which option, and how its path is mistyped: a letter lost, two swapped, another folder or ending."""
+    """Choose the option, and how its path is mistyped: a letter missing, two swapped, another folder or ending."""
     cluster = rng.cluster("kubeadm")
     option = rng.pick(tuple(OPTIONS))
     right = PurePosixPath("/etc/kubernetes/pki/etcd", OPTIONS[option])
@@ -46,28 +46,28 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The host's /etc/kubernetes, with one path mistyped."""
+    """Make the host's /etc/kubernetes, with one path mistyped."""
     values = scenario.values
     swap = (f"- {values['option']}={values['right']}", f"- {values['option']}={values['wrong']}")
     kubeadm_host.lay_out(scenario, builder, {"etcd": [swap]})
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """Every file that etcd names is there and the right one, and nothing else has changed."""
+    """Check that etcd names the right files, and that nothing else has changed."""
     yield grader.check("etcd finds every file that its manifest names", lambda: _missing(grader))
     yield kubeadm_host.reaches_etcd(grader)
     yield kubeadm_host.meets_peers(grader)
-    yield grader.kubeadms_own("etcd")
-    yield grader.as_planned("etcd", scenario.values["option"])
-    yield grader.as_planned("kube-apiserver")
-    yield grader.static_pods()
+    yield kubeadm_host.kubeadms_own(grader, "etcd")
+    yield kubeadm_host.as_planned(grader, "etcd", scenario.values["option"])
+    yield kubeadm_host.as_planned(grader, "kube-apiserver")
+    yield kubeadm_host.static_pods(grader)
     yield from grader.all_work()
     yield kubeadm_host.no_check_errors(grader)
 
 
 def _missing(grader: Grader) -> None:
     for option in OPTIONS:
-        grader.named("etcd", option)
+        kubeadm_host.named(grader, "etcd", option)
 
 
 LAB = Lab("etcd-does-not-start", generate, setup, grade)

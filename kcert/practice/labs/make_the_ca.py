@@ -1,4 +1,4 @@
-"""A cluster begins: it has a plan, and no CA yet."""
+"""A new cluster has a plan, and no CA yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """What the CA is called follows from the way in which the cluster is set up; what waits for it does, too."""
+    """Choose the layout, from which the CA's name follows, and a user whose request waits."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     specs = select_specs(cluster, "ca", cluster.users[0].name)
     ca = specs[0]
@@ -38,7 +38,7 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The settings, and somebody's request that waits."""
+    """Write the config of the CA, and the request that waits."""
     from kcert.openssl.commands import render
 
     builder.describe(scenario)
@@ -48,15 +48,15 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It is a CA, it is the one that was asked for, and what it signs is accepted."""
+    """Check that it is a CA, that it has the agreed name and dates, and that its signatures are accepted."""
     yield grader.check(
         "pki/ca.key is the key of pki/ca.crt", lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca")
     )
-    yield grader.check("pki/ca.crt is called as it was agreed", lambda: _misnamed(scenario, grader))
-    yield grader.check("pki/ca.crt has signed itself", lambda: _not_alone(grader))
-    yield grader.check("it lasts as long as it was agreed", lambda: _short_lived(scenario, grader))
+    yield grader.check("pki/ca.crt has the agreed name", lambda: _misnamed(scenario, grader))
+    yield grader.check("pki/ca.crt is self-signed", lambda: _not_alone(grader))
+    yield grader.check("pki/ca.crt is valid for the agreed time", lambda: _short_lived(scenario, grader))
     yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", lambda: _not_a_ca(grader))
-    yield grader.check("what it signs is accepted", lambda: _signs_in_vain(scenario, grader))
+    yield grader.check("a certificate that it signs is accepted", lambda: _signs_in_vain(scenario, grader))
     if (grader.pki / "ca.key").exists():
         yield grader.private_keys_protected()
     if (grader.pki / "ca.crt").exists():
@@ -64,35 +64,35 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
 
 
 def _not_a_ca(grader: Grader) -> str | None:
-    """OpenSSL before 3.5 takes a self-signed version 1 certificate for a CA; Kubernetes' own checks do not."""
+    """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
     ca = grader.certificate("ca")
     if ca.version != 3:
-        return f"it is version {ca.version}, without extensions: name the openssl.cnf and its section when you sign it"
+        return f"it is version {ca.version}, which has no extensions"
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
 def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
-    found = grader.certificate("ca").subject
+    subject = grader.certificate("ca").subject
     spec = scenario.spec("ca").subject
     assert spec
-    if sorted(found.parts) == sorted(spec.parts):
+    if sorted(subject.parts) == sorted(spec.parts):
         return None
-    return f"it is called {found or 'nothing'}"
+    return f"its name is {subject or 'empty'}"
 
 
 def _not_alone(grader: Grader) -> str | None:
     count = sum(1 for block in pem_blocks(grader.trusted()) if block.is_certificate)
     if count != 1:
-        return f"the file holds {count} certificates"
-    found = grader.certificate("ca")
-    return None if found.self_issued else f"its issuer is {found.issuer}"
+        return f"the file contains {count} certificates"
+    ca = grader.certificate("ca")
+    return None if ca.self_issued else f"its issuer is {ca.issuer}"
 
 
 def _short_lived(scenario: Scenario, grader: Grader) -> str | None:
-    found, days = grader.certificate("ca"), scenario.cluster.days.ca
-    if found.not_after - grader.now > timedelta(days=days + 2):
-        return f"it ends only on {found.not_after:%Y-%m-%d}"
-    return short_lived(found, grader.now, timedelta(days=days - 30))
+    ca, days = grader.certificate("ca"), scenario.cluster.days.ca
+    if ca.not_after - grader.now > timedelta(days=days + 2):
+        return f"it expires only on {ca.not_after:%Y-%m-%d}"
+    return short_lived(ca, grader.now, timedelta(days=days - 30))
 
 
 def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:

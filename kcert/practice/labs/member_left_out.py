@@ -1,4 +1,4 @@
-"""A member of etcd has a certificate that can answer and not dial."""
+"""The peer certificate of an etcd member cannot be used as a client."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Three members, and which of them it is."""
+    """Choose one of three members."""
     cluster = rng.cluster(control_planes=3)
-    members = {f"etcd-peer-{one.name}": one for one in cluster.etcd}
+    members = {f"etcd-peer-{host.name}": host for host in cluster.etcd}
     name = rng.pick(tuple(members))
     specs = select_specs(cluster, "ca", *members)
-    spec = next(one for one in specs if one.name == name)
-    others = [one for one in members if one != name]
+    spec = next(spec for spec in specs if spec.name == name)
+    others = [member for member in members if member != name]
     witness = members[rng.pick(others)]
     values = {
         "name": name,
@@ -41,11 +41,11 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """Each member dials each other one, under its address."""
+    """Check that each member connects to each other member, by its address."""
     for connecting in scenario.cluster.etcd:
         for answering in scenario.cluster.etcd:
             if connecting != answering:
-                what = f"{connecting.name} dials {answering.name} and is let in"
+                what = f"{connecting.name} connects to {answering.name}"
                 names = f"etcd-peer-{answering.name}", f"etcd-peer-{connecting.name}"
                 yield grader.connects(what, *names, answering.addresses[0])
     yield from grader.all_work(scenario.values["name"])

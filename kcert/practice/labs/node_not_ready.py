@@ -1,4 +1,4 @@
-"""The kubelet's name is written otherwise than the node's."""
+"""The user name of a kubelet is not exactly the name of its node."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Which of the nodes, and how its name is written."""
+    """Choose the node, and how its name is written."""
     cluster = rng.cluster(nodes=2)
     node = rng.pick(cluster.nodes)
     name = f"kubelet-client-{node.name}"
-    specs = select_specs(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{one.name}" for one in cluster.nodes))
-    spec = next(one for one in specs if one.name == name)
+    specs = select_specs(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{host.name}" for host in cluster.nodes))
+    spec = next(spec for spec in specs if spec.name == name)
     assert spec.subject
     written = rng.pick((node.name.upper(), node.name.capitalize()))
     made = {name: replace(spec, subject=Subject(f"system:node:{written}", spec.subject.organizations))}
@@ -31,12 +31,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The kubelets' client certificates."""
+    """Make the client certificates of the kubelets."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The kubelet is let in, and is its own node."""
+    """Check that the API server accepts the kubelet as its own node."""
     name, node = scenario.values["name"], scenario.values["node"]
     yield grader.connects(
         f"the kubelet of {node} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"]

@@ -1,4 +1,4 @@
-"""The API server's certificate lacks the address under which every pod dials it."""
+"""The API server's certificate lacks the address to which every pod connects."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from kcert.practice.builder import LabBuilder
     from kcert.practice.grader import Grader
 
-_EVERYBODYS = AltName("IP", "10.96.0.1")
-"""The service address of kubeadm's default range, which stands in every tutorial."""
+_DEFAULT = AltName("IP", "10.96.0.1")
+"""The service address of kubeadm's default range, which most tutorials have."""
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """The address is missing, or it is the one of another cluster's range."""
+    """Choose whether the address is missing, or replaced by that of another range."""
     cluster = rng.cluster()
     specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "kube-apiserver")
+    spec = next(spec for spec in specs if spec.name == "kube-apiserver")
     service = AltName("IP", service_address(cluster))
-    others = tuple(one for one in spec.alt_names if one != service)
-    names = rng.pick((others, (*others, _EVERYBODYS)))
+    others = tuple(name for name in spec.alt_names if name != service)
+    names = rng.pick((others, (*others, _DEFAULT)))
     if service in names:
         names = others
     values = {
-        "addresses": ", ".join(one.value for one in names if one.type == "IP"),
+        "addresses": ", ".join(name.value for name in names if name.type == "IP"),
         "next": str(len(names) + 1),
         "pod": rng.pick(("coredns-5d78c9869d", "metrics-server-6f6cdbf67d", "kube-state-metrics-7c8b8dd9c6")),
     }
@@ -39,12 +39,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The certificate, and the settings that it was made with."""
+    """Make the certificate, and its config."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """It answers to those inside and to those outside."""
+    """Check that it is accepted inside and outside of the cluster."""
     yield grader.connects(
         "a pod reaches the API server at the service address", "kube-apiserver", None, scenario.values["service_ip"]
     )

@@ -1,4 +1,4 @@
-"""The scheduler is somebody whom RBAC has never heard of."""
+"""The user name of the scheduler is not the one that has its rights."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from kcert.practice.grader import Grader
 
 _NEARLY = ("kube-scheduler", "system:scheduler", "system-kube-scheduler", "system:kube-schedular", "scheduler")
-"""Common names that people type for system:kube-scheduler, which alone has the scheduler's rights."""
+"""Mistaken common names for system:kube-scheduler, the only one with the scheduler's rights."""
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """A CN that is nearly right."""
+    """Choose a CN that is nearly right."""
     cluster = rng.cluster()
     specs = select_specs(cluster, "ca", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "kube-scheduler")
+    spec = next(spec for spec in specs if spec.name == "kube-scheduler")
     assert spec.subject
     taken_for = rng.pick(_NEARLY)
     made = {spec.name: replace(spec, subject=Subject(taken_for, spec.subject.organizations))}
@@ -39,12 +39,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """Certificates alone: the scheduler's kubeconfig names them by path."""
+    """Make the certificates; the scheduler's kubeconfig names them by path."""
     builder.lay_out(scenario)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The scheduler is let in, and is the one whom RBAC knows."""
+    """Check that the API server accepts the scheduler as the right user."""
     yield grader.connects(
         "the scheduler reaches the API server", "kube-apiserver", "kube-scheduler", scenario.values["api_ip"]
     )

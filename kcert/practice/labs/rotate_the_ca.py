@@ -1,7 +1,7 @@
-"""A new CA for a cluster that goes on working: judged by the sets of files that were rolled out, one after the other.
+"""A new CA without an outage: the checks compare the sets of files that were rolled out, one after the other.
 
-While a set is rolled out, machines that have it talk to machines that have the one before. So of two neighbouring sets
-each has to accept the other, both ways. Which steps somebody takes, and how many, does not matter.
+While a set is rolled out, machines that have it talk to machines that have the one before. So each of two consecutive
+sets has to accept the other. The steps, and their number, are up to the learner.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kcert.practice.builder import LabBuilder
 
 MOST = 20
-"""So many sets are looked at."""
+"""The most sets that are checked."""
 
 _REASONS = (
     "the laptop of a colleague who had a copy of ca.key was stolen on the train",
@@ -33,8 +33,8 @@ _REASONS = (
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """Who dials whom, and by which name."""
+class Connection:
+    """A client, a server, and the name that the client connects to."""
 
     client: str
     server: str
@@ -42,52 +42,54 @@ class Conversation:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """A cluster with two servers, and clients of each."""
+    """Make a cluster with two servers, and clients of each."""
     cluster = rng.cluster(users=1)
     caller = rng.pick(("admin", "kube-scheduler", cluster.users[0].name))
     specs = select_specs(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
-    leaves = " ".join(one.name for one in specs if one.kind is not Kind.CA)
+    leaves = " ".join(spec.name for spec in specs if spec.kind is not Kind.CA)
     values = {**values_of(cluster), "caller": caller, "reason": rng.pick(_REASONS), "leaves": leaves}
     return Scenario(cluster, rng.now, specs, values=values)
 
 
-def conversations(scenario: Scenario) -> tuple[Conversation, ...]:
-    """All that is said in the cluster."""
+def connections(scenario: Scenario) -> tuple[Connection, ...]:
+    """Return all connections of the cluster."""
     api, etcd = scenario.values["api_ip"], scenario.cluster.etcd[0].addresses[0]
     return (
-        Conversation(scenario.values["caller"], "kube-apiserver", api),
-        Conversation("apiserver-etcd-client", "etcd-server", etcd),
-        Conversation("etcd-server", "etcd-server", "127.0.0.1"),  # etcd's gateway dials etcd itself
+        Connection(scenario.values["caller"], "kube-apiserver", api),
+        Connection("apiserver-etcd-client", "etcd-server", etcd),
+        Connection("etcd-server", "etcd-server", "127.0.0.1"),  # etcd's gateway
     )
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The PKI folder, and a copy of it: what the machines have now."""
+    """Make the PKI folder, and a copy of it: the files that the machines have now."""
     builder.lay_out(scenario)
     for path in sorted((builder.root / "pki").iterdir()):
         builder.put(f"rollouts/0/{path.name}", path.read_bytes(), path.stat().st_mode & 0o777)
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """Each roll-out goes with the one before, and the last one knows the new CA alone."""
+    """Check that each set of files works with the one before, and that the last one trusts only the new CA."""
     sets = rolled_out(grader)
     first, last = sets[0], sets[-1]
-    yield grader.check("rollouts/0 is what the machines had when it began", lambda: _not_the_first(grader, first))
+    yield grader.check(
+        "rollouts/0 contains the files that the machines had at the start", lambda: _not_the_first(grader, first)
+    )
     yield from (_gone_over(*pair) for pair in itertools.pairwise(sets))
     if len(sets) == 1:
         yield from _not_begun()
         return
     where = grader.name(last.pki)
-    yield grader.check(f"in {where} a new CA is trusted, and it alone", lambda: _not_new_alone(grader, last))
+    yield grader.check(f"{where} trusts only a new CA", lambda: _not_new_alone(grader, last))
     for spec in scenario.specs:
         if spec.kind is not Kind.CA:
             broken = [check for check in last.leaf(spec.name) if not check.works]
-            why = f"not so: {broken[0].what} ({broken[0].why})" if broken else ""
-            yield Check(f"in {where} {spec.name} does all that it has to", not broken, why)
-    yield grader.check("what the old CA signed is refused at the end", lambda: _still_accepted(first, last))
-    yield grader.check(f"pki holds what was rolled out last, {where}", lambda: _differs(grader, last))
+            why = f"this fails: {broken[0].what} ({broken[0].why})" if broken else ""
+            yield Check(f"{spec.name} in {where} works", not broken, why)
+    yield grader.check("certificates of the old CA are rejected at the end", lambda: _still_accepted(first, last))
+    yield grader.check(f"pki contains the last set of files, {where}", lambda: _differs(grader, last))
     yield grader.check(
-        "ca.key in pki is the key of the CA that is trusted",
+        "pki/ca.key is the key of the trusted CA",
         lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca"),
     )
     yield grader.private_keys_protected()
@@ -95,13 +97,13 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
 
 
 def _not_begun() -> Iterator[Check]:
-    """Before the first new set of files nothing can be said about the end."""
-    for what in ("the last set of files trusts a new CA, and it alone", "what the old CA signed is refused at the end"):
+    """Yield the checks of the last set, which does not exist yet."""
+    for what in ("the last set of files trusts only a new CA", "certificates of the old CA are rejected at the end"):
         yield Check(what, works=False, why="there is no set of files after rollouts/0", pending=True)
 
 
 def rolled_out(grader: Grader) -> list[Grader]:
-    """Every set of files, in the order of their numbers, each on a bench of its own; at least the first."""
+    """Return a grader for every set of files, in the order of their numbers; at least the first."""
     folder = grader.root / "rollouts"
     numbers = [int(path.name) for path in folder.glob("*") if path.name.isdecimal() and len(path.name) < 5]
     return [_set(grader, number) for number in sorted(numbers)[:MOST]] or [_set(grader, 0)]
@@ -113,38 +115,37 @@ def _set(grader: Grader, number: int) -> Grader:
 
 def _not_the_first(grader: Grader, first: Grader) -> str | None:
     if first.pki.name != "0":
-        return "rollouts/0 is not there"
+        return "rollouts/0 does not exist"
     known = mark(first.certificate("ca")) == grader.marks.get("ca") and len(_authorities(first)) == 1
     if not known:
         return "it was changed"
-    refused = [refusal for one in conversations(grader.scenario) if (refusal := _refusal(first, first, one))]
-    return refused[0] if refused else None
+    return next(filter(None, (_refusal(first, first, each) for each in connections(grader.scenario))), None)
 
 
 def _gone_over(before: Grader, after: Grader) -> Check:
-    """The change from one set to the next, machine by machine."""
+    """Check the change from one set to the next, machine by machine."""
 
     def cut_off() -> str | None:
-        for one in conversations(before.scenario):
+        for connection in connections(before.scenario):
             for connecting, serving in ((after, after), (before, after), (after, before)):
-                if refusal := _refusal(connecting, serving, one):
+                if refusal := _refusal(connecting, serving, connection):
                     return refusal
         return None
 
     old, new = before.name(before.pki), after.name(after.pki)
-    return before.check(f"from {old} to {new} nobody is cut off, whichever machine comes first", cut_off)
+    return before.check(f"from {old} to {new} every client stays connected, whichever machine comes first", cut_off)
 
 
-def _refusal(connecting: Grader, serving: Grader, one: Conversation) -> str | None:
-    """Why a client with the files of one set and a server with those of another do not come together."""
+def _refusal(connecting: Grader, serving: Grader, connection: Connection) -> str | None:
+    """Return why a client with one set of files does not connect to a server with another; None if it does."""
     scenario = connecting.scenario
-    server = Server(serving.shown(scenario.spec(one.server)), serving.trusted())
-    client = Client(connecting.trusted(), connecting.shown(scenario.spec(one.client)))
-    refused = connecting.tls.refusal(server, client, one.server_name)
+    server = Server(serving.shown(scenario.spec(connection.server)), serving.trusted())
+    client = Client(connecting.trusted(), connecting.shown(scenario.spec(connection.client)))
+    refused = connecting.tls.refusal(server, client, connection.server_name)
     if refused is None:
         return None
     here, there = connecting.name(connecting.pki), serving.name(serving.pki)
-    return f"{one.client} with {here} dials {one.server} with {there}: {refused}"
+    return f"{connection.client} with {here} connects to {connection.server} with {there}: {refused}"
 
 
 def _authorities(grader: Grader) -> list[str]:
@@ -154,13 +155,13 @@ def _authorities(grader: Grader) -> list[str]:
 def _not_new_alone(grader: Grader, last: Grader) -> str | None:
     count = len(_authorities(last))
     if count != 1:
-        return f"ca.crt holds {count} certificates"
-    found = last.certificate("ca")
+        return f"ca.crt contains {count} certificates"
+    ca = last.certificate("ca")
     old = grader.marks.get("ca", "")
-    if mark(found) == old or found.public_key.material == _first_key(grader):
-        return "it is still the old CA's key"
-    if not found.ca:
-        return "what ca.crt holds may not sign certificates"
+    if mark(ca) == old or ca.public_key.material == _first_key(grader):
+        return "it still has the key of the old CA"
+    if not ca.ca:
+        return "the certificate in ca.crt is not a CA"
     return None
 
 
@@ -169,16 +170,12 @@ def _first_key(grader: Grader) -> str:
 
 
 def _still_accepted(first: Grader, last: Grader) -> str | None:
-    """Whether a certificate of the first set is good for anything in the last."""
-    for one in conversations(first.scenario):
-        server = Server(last.shown(last.scenario.spec(one.server)), last.trusted())
-        if (
-            last.tls.refusal(
-                server, Client(last.trusted(), first.shown(first.scenario.spec(one.client))), one.server_name
-            )
-            is None
-        ):
-            return f"{one.server} still lets in {one.client} with its old certificate"
+    """Return which certificate of the first set a server of the last set still accepts; None if it accepts none."""
+    for each in connections(first.scenario):
+        server = Server(last.shown(last.scenario.spec(each.server)), last.trusted())
+        client = Client(last.trusted(), first.shown(first.scenario.spec(each.client)))
+        if last.tls.refusal(server, client, each.server_name) is None:
+            return f"{each.server} still accepts {each.client} with its old certificate"
     return None
 
 

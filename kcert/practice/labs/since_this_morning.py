@@ -22,7 +22,7 @@ def _between(scenario: Scenario) -> tuple[datetime, datetime]:
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """How long ago it was."""
+    """Choose how long ago it expired."""
     cluster = rng.cluster(users=1)
     user = cluster.users[0].name
     specs = select_specs(cluster, "ca", "admin", user, "kube-apiserver", "apiserver-kubelet-client")
@@ -33,12 +33,12 @@ def generate(rng: ScenarioRng) -> Scenario:
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """A certificate of last year."""
+    """Make a certificate of last year."""
     builder.lay_out(scenario, {"kube-apiserver": _between(scenario)})
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The API server is believed again, by its clients and under all its names."""
+    """Check that clients accept the API server again, by all its names."""
     for name in ("admin", scenario.values["user"]):
         yield grader.connects(f"{name} reaches the API server", "kube-apiserver", name, scenario.values["api_ip"])
     yield from grader.all_work("kube-apiserver")

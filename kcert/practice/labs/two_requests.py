@@ -1,4 +1,4 @@
-"""Two people ask the cluster for a certificate, and one of them asks to be somebody else."""
+"""Two users request a certificate, and one of them requests the identity of another."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _WANTS_TO_BE = (
     ("system:node:{plane}", "system:nodes"),
     ("kubernetes-admin", "kubeadm:cluster-admins"),
 )
-"""CN and O of what the stranger asks for (None: his own). None of it is refused when the object is created."""
+"""CN and O that the second user requests (None: their own). The API server accepts all of these objects."""
 
 
 def generate(rng: ScenarioRng) -> Scenario:
-    """Who asks, and what the stranger wants to become."""
+    """Choose the two users, and the identity that the second one requests."""
     cluster = rng.cluster(users=1)
     good = cluster.users[0]
     stranger = rng.pick(_STRANGERS)
@@ -59,67 +59,67 @@ def generate(rng: ScenarioRng) -> Scenario:
         "stranger_cell": stranger.ljust(13),
     }
     specs = select_specs(cluster, "ca", good.name)
-    kept = tuple(f"{FOLDER}/{one}.csr" for one in (good.name, stranger))
+    kept = tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger))
     return Scenario(cluster, rng.now, specs, values=values, kept=kept)
 
 
 def asked(scenario: Scenario) -> tuple[Certificate, Certificate]:
-    """What the two ask for, the good one first; their files lie among the requests."""
+    """Return what the two users request, the good one first, with their files in the folder of requests."""
     good = scenario.spec(scenario.values["user"])
     stranger = scenario.values["stranger"]
     subject = Subject(scenario.values["wants_name"], (scenario.values["wants_group"],))
     return _in_folder(good, good.name), _in_folder(replace(good, name=stranger, subject=subject), stranger)
 
 
-def _in_folder(one: Certificate, stem: str) -> Certificate:
+def _in_folder(certificate: Certificate, stem: str) -> Certificate:
     files = replace(
-        one.files,
+        certificate.files,
         key=PurePosixPath(f"{stem}.key"),
         csr=PurePosixPath(f"{stem}.csr"),
         crt=None,
         cnf=PurePosixPath(f"openssl-{stem}.cnf"),
     )
-    return replace(one, files=files)
+    return replace(certificate, files=files)
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
-    """The CA, and the two objects as kubectl gives them. The keys are not here: their owners have them."""
+    """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
     builder.describe(scenario)
     builder.make([Make(scenario.spec("ca"))])
     builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
     requests = builder.root / FOLDER
-    for one in asked(scenario):
-        builder.ask(one, FOLDER)
-        (requests / one.files.key).unlink()
-        assert one.files.cnf
-        (requests / one.files.cnf).unlink()
-        assert one.files.csr
-        pem = (requests / one.files.csr).read_bytes()
-        made = SigningRequest(one.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
-        builder.write(f"{FOLDER}/{one.name}-csr.yaml", text(made))
+    for certificate in asked(scenario):
+        builder.ask(certificate, FOLDER)
+        (requests / certificate.files.key).unlink()
+        assert certificate.files.cnf
+        (requests / certificate.files.cnf).unlink()
+        assert certificate.files.csr
+        pem = (requests / certificate.files.csr).read_bytes()
+        made = SigningRequest(certificate.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
+        builder.write(f"{FOLDER}/{certificate.name}-csr.yaml", text(made))
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
-    """The one has the certificate that was asked for, the other has a plain no."""
+    """Check that one request has its certificate, and that the other is denied."""
     good, stranger = scenario.values["user"], scenario.values["stranger"]
-    yield grader.check(f"{good}'s request is decided as it should be", lambda: _undecided(grader, good, APPROVED))
-    yield grader.check(f"{stranger}'s request is decided as it should be", lambda: _undecided(grader, stranger, DENIED))
+    yield grader.check(f"{good}'s request has the right decision", lambda: _undecided(grader, good, APPROVED))
+    yield grader.check(f"{stranger}'s request has the right decision", lambda: _undecided(grader, stranger, DENIED))
     yield grader.check(f"{good} can get the certificate that was asked for", lambda: _not_given(grader, good))
     yield grader.check(f"{stranger} gets no certificate", lambda: _given(grader, stranger))
-    yield grader.kept("both requests are as they came")
-    yield grader.authority()
+    yield grader.kept("both requests are unchanged")
+    yield grader.same_ca()
     yield grader.private_keys_protected()
 
 
 def _object(grader: Grader, name: str) -> SigningRequest:
     path = grader.root / FOLDER / f"{name}-csr.yaml"
     try:
-        found = parse(grader.content(path), grader.name(path))
+        request = parse(grader.content(path), grader.name(path))
     except InputError as error:
         raise AbsentError(str(error).rstrip(".")) from None
-    if found.request.strip() != grader.content(path.with_name(f"{name}.csr")).strip():
-        raise AbsentError(f"{grader.name(path)} holds another request than {name} made")
-    return found
+    if request.request.strip() != grader.content(path.with_name(f"{name}.csr")).strip():
+        raise AbsentError(f"{grader.name(path)} contains another request than the one of {name}")
+    return request
 
 
 def _decisions(request: SigningRequest) -> list[str]:
@@ -133,32 +133,32 @@ def _decisions(request: SigningRequest) -> list[str]:
 def _undecided(grader: Grader, name: str, right: str) -> str | None:
     decisions = _decisions(_object(grader, name))
     if len(decisions) > 1:
-        return "it is approved and denied, which the API server never allows"
+        return "it is approved and denied, which the API server does not allow"
     return None if decisions == [right] else "the decision is not the right one"
 
 
 def _given(grader: Grader, name: str) -> str | None:
     request = _object(grader, name)
     if request.certificate:
-        return "there is one in the object"
+        return "the object contains one"
     _decisions(request)
     return None
 
 
 def _not_given(grader: Grader, name: str) -> str | None:
-    found = _object(grader, name)
-    if found.certificate is None:
-        raise NotYetError("there is none in the object")
-    certificate = read_certificate(found.certificate.decode("ascii", "replace"))
-    request = read_request(found.request.decode("ascii", "replace"))
+    csr = _object(grader, name)
+    if csr.certificate is None:
+        raise NotYetError("the object contains no certificate")
+    certificate = read_certificate(csr.certificate.decode("ascii", "replace"))
+    request = read_request(csr.request.decode("ascii", "replace"))
     if not isinstance(certificate, X509) or not isinstance(request, Request):
-        return "what is in the object is not a certificate"
+        return "the content of the object is not a certificate"
     if certificate.public_key.material != request.public_key.material:
-        return "it is for another key than the request"
+        return "it has another key than the request"
     if certificate.subject != request.subject:
-        return f"it makes its holder {user(certificate.subject.common_name, certificate.subject.organizations)}"
+        return f"its owner is {user(certificate.subject.common_name, certificate.subject.organizations)}"
     if certificate.ca or not certificate.may_dial or certificate.may_serve:
-        return "it is not for a client alone"
+        return "it is not only for a client"
     return short_lived(certificate, grader.now) or _unsigned(grader, certificate)
 
 
@@ -167,7 +167,7 @@ def _unsigned(grader: Grader, certificate: X509) -> str | None:
         Command((grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))),
         certificate.pem.encode(),
     )
-    return None if said.succeeded else "the cluster's CA does not vouch for it"
+    return None if said.succeeded else "the CA of the cluster has not signed it"
 
 
 LAB = Lab("two-requests", generate, setup, grade)

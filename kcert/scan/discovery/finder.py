@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from kcert.certificates import Kind
 from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
 from kcert.errors import InputError
+from kcert.files import LARGEST
 from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery import loose as loose_files
 from kcert.scan.discovery.collector import Collector, Draft, Findings
-from kcert.scan.discovery.objects import follow_object, objects_in
+from kcert.scan.discovery.objects import follow_embedded, follow_object, objects_in
 from kcert.scan.discovery.options import follow_options
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import inside
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 USUAL = ("/etc/ssl/etcd",)
 """Folders that belong to no kind of cluster alone."""
-LARGEST_INPUT = 64 * 1024 * 1024
 """Bytes: all Secrets of a large cluster, those of Helm among them."""
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -73,7 +73,7 @@ class Finder:
         """Look at one WHERE of the command line."""
         self.collector.group = group
         if where == "-":
-            self._look_at_input(sys.stdin.buffer.read(LARGEST_INPUT + 1))
+            self._look_at_input(sys.stdin.buffer.read(LARGEST + 1))
             return
         path = self.places.absolute(where)
         server = None if lexists(path) else server_in(where)
@@ -96,7 +96,7 @@ class Finder:
         for position, pem in enumerate(opened.certificates):
             self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
         try:
-            found = documents(data, LARGEST_INPUT) if opened.text is not None else []
+            found = documents(data, LARGEST) if opened.text is not None else []
         except NotADocumentError as error:
             raise InputError(f"standard input {error}.") from None
         if not found and not opened.certificates:
@@ -129,7 +129,7 @@ class Finder:
             kind
             for kind in KINDS.values()
             if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
-            and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
+            and kind.is_on(top, homes)
         )
         self.findings.kind = next(marked, None)
         if self.findings.kind is not None and self.findings.kind.options:
@@ -161,7 +161,7 @@ class Finder:
         return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
 
     def look_beside(self, path: Path) -> None:
-        """Look at *path* and at what lies around it."""
+        """Look at *path* and at the files around it."""
         above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
         beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
         private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
@@ -203,6 +203,11 @@ class Finder:
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
+        opened = self.collector.opened(path)
+        if not (opened.text or opened.labels or opened.nothing or opened.trouble):
+            read = read_file(path)
+            if isinstance(read, Content) and follow_embedded(self.collector, path, read.data):
+                return
         self._classified(path, loose)
         # The CA beside a certificate says whether it signed it.
         wanted = self.with_cas and path.suffix.lower() in loose_files.CERTIFICATE_ENDINGS

@@ -29,6 +29,7 @@ class Report(Protocol):
 
 
 FORMATS = {
+    "text": "table",
     "table": "table",
     "csv": "comma_separated",
     "xlsx": "spreadsheet",
@@ -38,6 +39,7 @@ FORMATS = {
     "prometheus": "prometheus",
     "tree": "tree",
     "mermaid": "mermaid",
+    "svg": "vector",
 }
 
 MOST_PROBLEMS = 10
@@ -72,7 +74,7 @@ def present(
             say(f"What was there before is {written.backup}.")
         _complain(survey)
         return
-    if form == "table" and screen().is_terminal:
+    if form in {"text", "table"} and screen().is_terminal:
         from kcert.ui.inventory import table
 
         table.found(survey, looked_around=looked_around)
@@ -80,7 +82,7 @@ def present(
         return
     if made.BINARY and sys.stdout.isatty():
         raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
-    if form == "table" and looked_around:
+    if form in {"text", "table"} and looked_around:
         from kcert.ui.inventory import table
 
         table.found(survey, looked_around=True)
@@ -99,4 +101,4 @@ def _complain(survey: ScanResult) -> None:
     for problem in survey.problems[:MOST_PROBLEMS]:
         say(f"kcert: {described(problem)}", to=error_screen())
     if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
-        say(f"kcert: {left} more could not be read; `kcert check` judges them all.", to=error_screen())
+        say(f"kcert: {left} more could not be read; `kcert check` lists all of them.", to=error_screen())

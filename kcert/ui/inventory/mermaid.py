@@ -1,4 +1,4 @@
-"""Mermaid: who signed whom, and which component shows what to whom.
+"""Mermaid: which CA signed which certificate, and which component presents what to which.
 
 Source: https://mermaid.js.org/syntax/flowchart.html
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kcert.roles import ROLES
 from kcert.ui.inventory.cells import label
+from kcert.ui.inventory.connections import connections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.scan.inventory import Entry
     from kcert.scan.result import ScanResult
+    from kcert.ui.inventory.connections import Certificates
 
 BINARY = False
 
@@ -23,7 +24,7 @@ _PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
 
 
 def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
-    """One flowchart: solid arrows for signatures, dotted ones for showing."""
+    """Draw one flowchart, with solid arrows for signatures and dotted ones for certificates that are presented."""
     certificates = {entry.sha256: entry for entry in entries}
     names = {sha256: f"c{number}" for number, sha256 in enumerate(certificates)}
     lines = ["flowchart LR"]
@@ -35,17 +36,23 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
         if entry.issuer_sha256 in names:
             lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
     components: dict[str, str] = {}
-    shown: dict[str, None] = {}
-    for entry in entries:
-        for other in ROLES[entry.role].presented_to if entry.role else ():
-            holder = entry.component or "?"
-            for component in (holder, other):
-                components.setdefault(component, f"p{len(components)}")
-            what = _text(label(entry))
-            shown[f'    {components[holder]} -. "{what}" .-> {components[other]}'] = None
+
+    def node(component: str) -> str:
+        return components.setdefault(component, f"p{len(components)}")
+
+    arrows: list[str] = []
+    for server in connections(entries):
+        for client, listed in server.clients.items():
+            arrows.append(f'    {node(client)} -. "{_names(listed)}" .-> {node(server.server)}')
+        if server.presents:
+            arrows.append(f'    {node(server.server)} -. "{_names(server.presents)}" .-> {node("every client")}')
     lines += [f'    {name}(["{_text(component)}"])' for component, name in components.items()]
-    lines += shown
+    lines += arrows
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _names(listed: Sequence[Certificates]) -> str:
+    return "<br/>".join(_text(certificates.name) for certificates in listed)
 
 
 def _text(words: str) -> str:

@@ -20,12 +20,12 @@ BINARY = False
 
 
 def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:
-    """When each certificate begins and ends, and how many files could not be read."""
-    series = {_labels(entry): entry for entry in entries}  # a series may stand in the file but once
+    """Return the start and expiry of each certificate, and the number of files that cannot be read."""
+    series = {_labels(entry): entry for entry in entries}  # a series may occur only once
     lines = [
-        *_metric("not_after_timestamp_seconds", "When the certificate ends."),
+        *_metric("not_after_timestamp_seconds", "When the certificate expires."),
         *(_sample("not_after_timestamp_seconds", labels, entry.not_after) for labels, entry in series.items()),
-        *_metric("not_before_timestamp_seconds", "When the certificate begins."),
+        *_metric("not_before_timestamp_seconds", "When the certificate becomes valid."),
         *(_sample("not_before_timestamp_seconds", labels, entry.not_before) for labels, entry in series.items()),
         "# HELP kcert_problems Files that are missing or cannot be read.",
         "# TYPE kcert_problems gauge",

@@ -1,0 +1,43 @@
+"""`kcert help`, `kcert version`, `kcert completion`: the program itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from kcert import __version__
+
+
+def help_(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="Show the help of this command.")
+    ] = None,
+) -> None:
+    """Show the help of kcert, or of a command."""
+    from kcert import cli
+
+    typer.main.get_command(cli.app)([*(words or ()), "--help"], prog_name="kcert", standalone_mode=False)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"kcert {__version__}")
+
+
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="bash|zsh|fish", help="Choose the shell.")],
+) -> None:
+    """Print the script that completes commands, options and names in a shell.
+
+    Add a line to the start file of your shell.
+
+    bash, in ~/.bashrc: `eval "$(kcert completion bash)"`
+
+    zsh, in ~/.zshrc, after compinit: `eval "$(kcert completion zsh)"`
+
+    fish, in ~/.config/fish/config.fish: `kcert completion fish | source`
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    typer.echo(get_completion_script(prog_name="kcert", complete_var="_KCERT_COMPLETE", shell=shell).strip())

@@ -1,0 +1,134 @@
+"""One grammar of options: the same spelling and the same meaning in every command."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kcert import __version__, cli
+from tests.refusals import assert_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.clusters import Pki
+    from tests.running import Kcert
+
+SPELLINGS = {
+    "--output": "-o",
+    "--quiet": "-q",
+    "--dry-run": "-n",
+    "--dir": "-d",
+    "--config": "-c",
+    "--group": "-g",
+    "--jobs": "-j",
+    "--file": "-f",
+}
+
+
+def options() -> Iterator[tuple[str, Any]]:
+    """Every option of every command."""
+    for name in cli.COMMANDS:
+        command = cli.load(name)
+        for sub, leaf in getattr(command, "commands", {"": command}).items():
+            yield from ((f"{name} {sub}".strip(), option) for option in leaf.params if option.opts[0].startswith("-"))
+
+
+def test_an_option_has_one_short_form_in_all_commands() -> None:
+    wrong = [
+        f"{command}: {option.opts}"
+        for command, option in options()
+        for long, short in SPELLINGS.items()
+        if long in option.opts and short not in option.opts
+    ]
+    assert not wrong
+
+
+def test_the_default_format_is_text_and_json_has_a_short_form() -> None:
+    by_command: dict[str, set[str]] = {}
+    for command, option in options():
+        by_command.setdefault(command, set()).update(option.opts)
+    formats = {command: option for command, option in options() if "--format" in option.opts}
+
+    assert not [command for command, option in formats.items() if option.default != "text"]
+    assert not [
+        command
+        for command, option in formats.items()
+        if ("json" in option.type.choices) != ("--json" in by_command[command])
+    ]
+
+
+@pytest.mark.parametrize("time", ["36600", "2000w", "99y", "876000h"])
+def test_expiring_in_takes_the_same_durations_everywhere(own_pki: Callable[..., Pki], kcert: Kcert, time: str) -> None:
+    own_pki("course")
+    if time == "36600":
+        for command in (("check", "pki"), ("inventory", "pki"), ("renew", "-n")):
+            assert_refused(kcert(*command, "--expiring-in", time), 2, "more than a hundred years")
+        return
+
+    assert len(json.loads(kcert("check", "pki", "--json", "--expiring-in", time).stdout)["findings"]) > 5
+    assert len(json.loads(kcert.done("inventory", "pki", "--json", "--expiring-in", time).stdout)) > 5
+    assert "openssl" in kcert.done("renew", "-n", "--expiring-in", time).stdout
+
+
+def test_a_bare_number_is_a_number_of_days(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    for command in (("check", "pki"), ("inventory", "pki")):
+        in_days = kcert(*command, "--json", "--expiring-in", "400").stdout
+        assert in_days == kcert(*command, "--json", "--expiring-in", "400d").stdout
+        assert in_days != kcert(*command, "--json", "--expiring-in", "1h").stdout
+    assert "openssl" in kcert.done("renew", "-n", "--expiring-in", "400").stdout
+    assert "Nothing to renew" in kcert.done("renew", "--expiring-in", "12h").stdout
+
+
+def test_variables_set_the_format_and_turn_explanations_off(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    assert json.loads(kcert.done("plan", variables={"KCERT_FORMAT": "json"}).stdout)
+    assert kcert.done("plan", "--format", "text", variables={"KCERT_FORMAT": "json"}).stdout.startswith("state")
+    assert kcert.done("history", "--head", variables={"KCERT_FORMAT": "csv"}).stdout
+    assert_refused(kcert("plan", variables={"KCERT_FORMAT": "yaml"}), 2, "KCERT_FORMAT 'yaml' is not a format")
+    assert_refused(
+        kcert("check", "pki", "--json", "--format", "html"), 2, "--json cannot be combined with --format html"
+    )
+    quiet = kcert.done("kubeconfig", "admin", variables={"KCERT_EXPLAIN": "no"}).stdout
+    assert "kubectl config" not in quiet
+    assert "admin.kubeconfig" in quiet
+
+
+def test_help_and_version_are_commands_too(kcert: Kcert) -> None:
+    assert kcert.done("version").stdout == kcert.done("--version").stdout == f"kcert {__version__}\n"
+    assert kcert.done("help").stdout == kcert.done("-h").stdout == kcert.done("--help").stdout
+    assert kcert.done("help", "csr", "new").stdout == kcert.done("csr", "new", "-h").stdout
+    assert_refused(kcert("help", "pln"), 2, "pln")
+
+
+def test_a_report_is_written_to_a_file_and_over_nothing_but_a_report(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki("course")
+    key = (made.folder / "admin.key").read_bytes()
+
+    for words in ("plan", "check pki", "history", "show pki/admin.crt", "flags etcd", "doctor", "inventory pki"):
+        for more in ([], ["--json"]):
+            file = made.home / f"{words.split()[0]}{len(more)}"
+            kcert(*words.split(), *more, "--output", file.name)
+            first = file.read_text(encoding="utf-8")
+            again = kcert(*words.split(), *more, "-o", file.name)
+            assert (again.status, bool(first)) == (0, True), (words, again.stderr)
+            assert first[:10] in kcert(*words.split(), *more, "-o", "-").stdout
+        refused = kcert(*words.split(), "--output", "pki/admin.key")
+        assert_refused(refused, 2, "pki/admin.key exists and is not a report of kcert")
+    assert (made.folder / "admin.key").read_bytes() == key
+
+
+def test_a_user_whom_only_the_folder_knows_is_in_every_list(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    made = own_pki("course")
+    kcert.done("client", "bob", "--group", "dev", "--quiet")
+
+    kcert.done("kubeconfig", "--quiet")
+    assert (made.folder / "bob.kubeconfig").is_file()
+    for words in (("kubeconfig", "nobody"), ("call", "/version", "--as", "nobody"), ("renew", "nobody")):
+        assert_refused(kcert(*words), 2, ", bob")
+    assert "bob" in {record["name"] for record in json.loads(kcert.done("plan", "--json").stdout)}
