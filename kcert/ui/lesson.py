@@ -218,6 +218,8 @@ class Lesson(Reporter):
         *does* is what Enter does.
         """
         while True:
+            if sys.stdin.isatty():
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the prompt
             screen().print(f"{INDENT}[Enter {does}, q stops, ? lists the keys] ", end="", style="code")
             answer = _typed()
             if not sys.stdin.isatty():
@@ -288,14 +290,13 @@ class _Elapsed:
 
 
 def _typed() -> str:
-    """Return a line of standard input; empty at its end. What was typed at a terminal before the prompt is discarded.
+    """Return a line of standard input; empty at its end.
 
     Python notices a Ctrl-C that comes between its last look and the read only when the read returns, which it
     then never does. A descriptor that every signal writes to wakes the wait for the keyboard in any case:
     https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
     """
     if sys.stdin.isatty():
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
         signalled, woken_by = os.pipe()
         os.set_blocking(woken_by, False)
         before = signal.set_wakeup_fd(woken_by)
