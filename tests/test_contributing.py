@@ -110,8 +110,8 @@ def test_a_rule_is_added_as_the_text_says(checkout: Checkout) -> None:
     said = checkout("check", "long")
 
     assert re.search(r"^warning long-lived\nlong/admin\.crt$", said.stdout, re.MULTILINE)
-    assert "is made to hold for 8 years" in " ".join(said.stdout.split())
-    assert said.stdout.count("is made to hold") == 1
+    assert "is valid for 8 years" in " ".join(said.stdout.split())
+    assert said.stdout.count("is valid for 8 years") == 1
 
 
 def test_a_lesson_is_added_as_the_text_says(checkout: Checkout) -> None:

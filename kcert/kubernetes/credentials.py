@@ -105,8 +105,11 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
         raise InputError(f"{name!a}: {why}.")
     choice = list(dict.fromkeys([*(cert.name for cert in among), *(cert.host for cert in among if cert.host)]))
     listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
-    if other := profiles.named(folder.known.values(), name):
-        raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
+    known = tuple(folder.known.values())
+    servers = profiles.named(known, name) or profiles.named(known, f"kube-{name}")
+    if servers or name in {spec.chapter for spec in known}:
+        called = servers[0].name if servers else name
+        raise InputError(f"{called} is not a client of the API server. The clients are: {listed}.")
     if user := _newcomer(folder, name):
         return (user,)
     hint = did_you_mean(name, choice, f"there are {listed}.")

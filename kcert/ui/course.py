@@ -49,7 +49,7 @@ nav li { break-inside: avoid; margin-bottom: .15rem; }
   h4 { margin: .9rem 0 .2rem; }
   p { margin: .5em 0; orphans: 3; widows: 3; }
   h3, h4, p:has(+ pre) { break-after: avoid; }
-  pre, li, article > ul:last-child { break-inside: avoid; }
+  pre, li, figure, article > ul:last-child { break-inside: avoid; }
   pre { font-size: 8pt; padding: .4rem .6rem; }
   nav { font-size: 8.5pt; line-height: 1.3; }
   nav ul { columns: 3; margin: 0; }

@@ -31,6 +31,8 @@ _BLANK = re.compile(r"\{(\w+)\}")
 
 def show(description: Description, *, text: bool, explain: bool) -> None:
     """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
+    if explain:
+        lessons.check_own()
     for number, part in enumerate(description.parts):
         if number:
             screen().print()
