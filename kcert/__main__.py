@@ -1,7 +1,7 @@
 """Where kcert starts, where its output is written and flushed, and where every error ends: with an exit status.
 
-Every line is written at once, in a pipe or a file as on a terminal, so that the interpreter has nothing left to flush
-at its exit, where it could only print "Exception ignored" and exit with status 120.
+Every line is written at once, also into a pipe or a file. So the interpreter has nothing left to flush at its exit,
+where it could only print "Exception ignored" and exit with status 120.
 """
 
 from __future__ import annotations

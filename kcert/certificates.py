@@ -190,7 +190,8 @@ class Certificate:
     belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
     ``intermediate`` is a CA that another one, outside the cluster, has signed. ``optional_sans`` are those of its
-    SANs that other tools leave out, because nothing in a cluster has to connect to them.
+    SANs that other tools leave out, because nothing in a cluster has to connect to them. ``adopted``: another tool
+    made it, and what no client notices does not make it stale.
     """
 
     name: str
@@ -209,6 +210,7 @@ class Certificate:
     passphrase: str = ""
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
+    adopted: bool = False
 
     @property
     def is_external_ca(self) -> bool:
@@ -221,7 +223,7 @@ ROOT = "root"
 
 
 def root_beside(crt: PurePosixPath) -> PurePosixPath:
-    """Where the certificate of a root lies that signed the CA with the certificate *crt*."""
+    """Return the path of the certificate of the root that signed the CA with the certificate *crt*."""
     return crt.with_name(f"{ROOT}.crt")
 
 
@@ -231,5 +233,5 @@ def chain_of(crt: PurePosixPath) -> PurePosixPath:
 
 
 def new_ca_only_path(crt: PurePosixPath) -> PurePosixPath:
-    """Where the new CA lies alone while the CA's own file *crt* holds two."""
+    """Return the path of the new CA alone while the CA's own file *crt* holds two."""
     return crt.with_name(f"{crt.stem}-new{crt.suffix}")

@@ -56,18 +56,18 @@ PROGRAMS = (
     Program("crictl", ("--version",), "logs of a kubeadm cluster", "logs can be given as files"),
     Program("docker", ("--version",), "logs of old clusters", "logs can be given as files"),
     Program(
-        "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check judges the folder"
+        "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check covers the folder"
     ),
 )
 
 
 def check_tools(openssl: str) -> tuple[ToolCheck, ...]:
-    """Look for every program; *openssl* is the one that kcert was told to use."""
+    """Look for every program; *openssl* is the name or path of the one that kcert uses."""
     return (_openssl(openssl), *(_check_tool(program) for program in PROGRAMS))
 
 
 def openssl_env_overrides() -> tuple[EnvOverride, ...]:
-    """What in the environment steers openssl."""
+    """Return the environment variables that change what openssl does."""
     return tuple(
         EnvOverride(name, os.environ[name], effect)
         for name, effect in environment.OPENSSL.items()

@@ -34,7 +34,7 @@ class KcertError(Exception):
 
 
 class ReaderGoneError(Exception):
-    """Whoever read the output has gone away (``| head -1``): there is nobody to tell, and no error."""
+    """The reader of the output is gone (``| head -1``), which is not an error."""
 
 
 class VerdictError(KcertError):

@@ -1,7 +1,7 @@
-"""What a kubeconfig holds, as text: where the API server is, and who shows which certificate to it.
+"""What a kubeconfig holds, as text: where the API server is, and which certificate its user presents.
 
 The reference is "Organizing Cluster Access Using kubeconfig Files" of the Kubernetes documentation; keys
-stand in the order in which `kubectl config` writes them.
+are in the order in which `kubectl config` writes them.
 """
 
 from __future__ import annotations

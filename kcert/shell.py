@@ -175,7 +175,7 @@ def _killed_after(seconds: float, running: sh.RunningCommand, expired: threading
 
     def stop() -> None:
         expired.set()
-        with contextlib.suppress(OSError):  # it ended just now
+        with contextlib.suppress(OSError):  # it exited just now
             running.process.kill_group()
 
     timer = threading.Timer(seconds, stop)
@@ -364,7 +364,7 @@ def _begin(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Make sure that a process and what it started are gone; one that ended before is left alone."""
+    """Make sure that a process and what it started are gone; one that exited, and was waited for, is left alone."""
     if process.returncode is None:
         with contextlib.suppress(OSError):
             leads = os.getpgid(process.pid) == process.pid

@@ -191,7 +191,7 @@ def test_a_key_that_lies_in_the_pki_folder_as_well_is_told_of(own: Path, kcert: 
 
     said = " ".join(kcert.done("client", "bob", "--ca-dir", "stick").stdout.split())
 
-    assert "pki/ca.key lies in the PKI folder as well" in said
+    assert "pki/ca.key is in the PKI folder as well" in said
 
 
 def test_the_ca_is_renewed_where_it_is_and_its_certificate_follows(own: Path, kcert: Kcert) -> None:
@@ -225,7 +225,7 @@ def test_the_end_of_a_change_over_waits_for_the_leaves_here(own: Path, kcert: Kc
 
     ended = kcert("renew", "ca", "--finish", "--ca-dir", "stick")
 
-    assert_refused(ended, 2, "the outgoing CA still vouches for admin")
+    assert_refused(ended, 2, "the outgoing CA has signed admin")
     assert snapshot(own.parent / "stick") == before
 
 
@@ -432,7 +432,9 @@ def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcer
     assert "    cp ca.crt pki/ca.crt" in said
     assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
     assert not (folder / "admin.crt").exists()
-    assert_refused(kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "copied to pki/ca.crt")
+    assert_refused(
+        kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "its certificate to pki/ca.crt"
+    )
 
 
 def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:

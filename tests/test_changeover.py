@@ -98,13 +98,13 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert (folder / "ca.crt").read_text(encoding="ascii").count("BEGIN CERTIFICATE") == 2
     stale = [line for line in kcert.done("plan").lines[1:] if line.startswith("stale")]
     assert len(stale) == leaves
-    assert "the CA that goes out signed it" in kcert.done("all").stdout.replace("\n", " ")
+    assert "the outgoing CA signed it" in kcert.done("all").stdout.replace("\n", " ")
     too_early = kcert("renew", "ca", "--finish")
     assert too_early.status == 2
-    assert "still vouches for admin" in " ".join(too_early.stderr.split())
+    assert "the outgoing CA has signed admin" in " ".join(too_early.stderr.split())
     again = kcert("renew", "ca")
     assert again.status == 2
-    assert "a change-over is under way" in " ".join(again.stderr.split())
+    assert "a CA rotation is under way" in " ".join(again.stderr.split())
 
     kcert.done("renew", "--all", "--quiet")
     assert all(line.startswith("current") for line in kcert.done("plan").lines[1:])

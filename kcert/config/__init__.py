@@ -32,7 +32,7 @@ class Version:
 
 
 STABLE = Version(37)
-"""What is printed for where nobody says otherwise; the newest release whose options are known here."""
+"""The release that kcert assumes where none is given: the newest whose options it knows."""
 
 DUAL_STACK = Version(21)
 """From here on two ranges of services and two addresses of a node are taken as they are; before, a feature gate is in
@@ -113,8 +113,9 @@ class Cluster:
 
     ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``kubernetes_version`` is
     None where kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
-    mistakes. ``defaults`` tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is that file,
-    if any.
+    mistakes. ``adopted``: the certificates were made by another tool, and what no client notices about them does not
+    make them stale. ``defaults`` tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is
+    that file, if any.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Cluster:
     days: Lifetimes
     kubernetes_version: Version | None = None
     fix_known_issues: bool = False
+    adopted: bool = False
     defaults: tuple[str, ...] = ()
     source: Path | None = None
 
@@ -156,12 +158,12 @@ class Cluster:
         return url(address, self.api_server.port)
 
     def place(self, line: int) -> str:
-        """Where an error lies, to begin its message with: ``kcert.yaml:12: ``, or nothing without a file."""
+        """Return the place of an error as messages begin with it: ``kcert.yaml:12: ``, or nothing without a file."""
         return f"{self.source}:{line}: " if self.source and line else ""
 
 
 def url(address: str, port: int) -> str:
-    """An https URL; an IPv6 address goes into brackets (RFC 3986, section 3.2.2)."""
+    """Return an https URL; an IPv6 address goes into brackets (RFC 3986, section 3.2.2)."""
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
@@ -226,9 +228,9 @@ def check_address(value: str) -> str | None:
     except ValueError:
         return "an address looks like 192.168.56.11 or fd00::11"
     if getattr(parsed, "scope_id", None):
-        return "an address with a zone (%) is known on one machine only and cannot stand in a certificate"
+        return "an address with a zone (%) is known on one machine only and cannot be in a certificate"
     if parsed.version == 6 and parsed.ipv4_mapped:
-        return f"this is an IPv4 address in disguise: write {str(parsed.ipv4_mapped)!a}"
+        return f"this is an IPv4 address in IPv6 form: write {str(parsed.ipv4_mapped)!a}"
     if parsed.is_unspecified or parsed.is_multicast:
         return "no host can be reached at this address"
     return None

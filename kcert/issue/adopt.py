@@ -99,7 +99,7 @@ def known_files(root: Path) -> frozenset[str]:
 
 
 def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bool:
-    """Whether what lies there is among the *known* files, those that kcert made."""
+    """Return True if the file is among the *known* ones, which kcert made."""
     files = certificate.files
     path = root / files.primary
     content = read_input(path, error=MachineError)
@@ -112,7 +112,7 @@ def made_here(root: Path, certificate: Certificate, known: frozenset[str]) -> bo
 def unmanaged(
     root: Path, cluster: Cluster, known: Iterable[Certificate], names: Iterable[str]
 ) -> tuple[Certificate, ...]:
-    """Those in *root* that are not among *known*: kcert's own, by its history, and whatever lies there under *names*.
+    """Return the certificates in *root* that are not among *known*: kcert's own, by its history, and those of *names*.
 
     Each is as it is in its certificate, because nothing else says what it should be.
     """

@@ -103,13 +103,13 @@ class RenewalPlanner:
         spec, option = status.certificate, self.ctx.signing_option
         if not self.renewal.new_key:
             raise InputError(
-                f"{spec.files.crt} holds {1 + len(status.previous_cas)} CAs, because a change-over is under way: "
-                f"end it with `kcert renew {spec.name} --finish{option}` before the CA is renewed again."
+                f"{spec.files.crt} holds {1 + len(status.previous_cas)} CAs, because a CA rotation is under way: "
+                f"complete it with `kcert renew {spec.name} --finish{option}` before the CA is renewed again."
             )
         self.remarks.append(
-            f"The change-over of {spec.name} has begun already: {spec.files.crt} holds the new CA "
-            f"and the old. `kcert renew --all{option}` goes on with its leaves, "
-            f"`kcert renew {spec.name} --finish{option}` ends it."
+            f"The rotation of {spec.name} is under way: {spec.files.crt} holds the new CA and the old. "
+            f"`kcert renew --all{option}` renews its leaves, "
+            f"`kcert renew {spec.name} --finish{option}` completes it."
         )
 
     def _keep_key(self, x509: X509, wanted: Certificate) -> IssuancePlan:
@@ -154,7 +154,7 @@ class RenewalPlanner:
         name, option = spec.name, self.ctx.signing_option
         if x509.self_issued:
             raise InputError(
-                f"{name} signed itself, so nobody else has to be asked: `kcert renew {name}{option}` renews it."
+                f"{name} is self-signed, so no other CA has to sign it: `kcert renew {name}{option}` renews it."
             )
         wanted = self.with_days(replace(spec_from_x509(spec, x509), intermediate=True))
         other = f"`kcert renew {name} --new-key --root-dir FOLDER{option}` changes the cluster over to a new one"
@@ -197,14 +197,14 @@ class RenewalPlanner:
     def _complete_rotation(self, status: CertificateStatus, x509: X509) -> IssuancePlan | None:
         spec, option = status.certificate, self.ctx.signing_option
         if not status.previous_cas:
-            self.remarks.append(f"{spec.files.crt} holds one CA alone: there is no change-over to finish.")
+            self.remarks.append(f"{spec.files.crt} holds one CA alone: there is no CA rotation to finish.")
             return None
         left = [
             leaf.certificate.name for leaf in self._signed_by(spec) if leaf.x509 and issuer_mismatch(leaf.x509, x509)
         ]
         if left:
             raise InputError(
-                f"the outgoing CA still vouches for {', '.join(left)}, which would be refused without it: "
+                f"the outgoing CA has signed {', '.join(left)}, which would be rejected without it: "
                 f"`kcert renew --all{option}` gives them certificates of the new one."
             )
         assert spec.files.crt
@@ -260,8 +260,8 @@ class RenewalPlanner:
         left = checks.days_left(ca, self.now)
         if self.renewal.days > left:
             raise InputError(
-                f"--days {self.renewal.days}: the CA of {spec.name} ends in {left} days, and nothing can be valid "
-                f"longer than what vouches for it. Ask for at most {left}, or renew the CA first."
+                f"--days {self.renewal.days}: the CA of {spec.name} expires in {left} days, and a certificate is not "
+                f"valid longer than its CA. Use at most {left}, or renew the CA first."
             )
         return self.renewal.days
 

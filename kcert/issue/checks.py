@@ -61,7 +61,7 @@ def refuse_pending_ca(ctx: Context, status: CertificateStatus) -> None:
         return
     csr, crt = ca.files.csr, ca.files.crt
     if csr is None or crt is None or not (ctx.root / csr).is_file() or signed_by(ctx, ca):
-        return  # with what it signed beside it, its certificate was lost, and is made again for the same key
+        return  # with what it signed beside it, its certificate was lost, and is re-created for the same key
     request, option = ctx.root / csr, ctx.folder_option
     raise InputError(
         f"{request} waits to be signed elsewhere, and until then there is no {ctx.root / crt}: "
@@ -81,7 +81,7 @@ def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
         raise InputError(
             f"{ctx.root / str(ca.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
             "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
-            "or, to begin again, take a folder that is empty."
+            "or, to start again, use an empty folder."
         )
 
 
@@ -227,8 +227,8 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
     if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
-            f"{path} is encrypted, and whoever is to use it at work has nobody to ask for its passphrase; kcert takes "
-            f"one for the CAs' keys alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
+            f"{path} is encrypted, and no component can be asked for its passphrase; kcert accepts one for the keys "
+            f"of CAs alone. `openssl pkey -in {quote(str(path))} -out {quote(str(unlocked))}` writes it "
             "without one; put that in its place."
         )
 

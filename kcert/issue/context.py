@@ -81,8 +81,8 @@ class Passphrase:
         return self.owner.in_environment if self._file is None else f"file:{self._file}"
 
     @property
-    def told(self) -> bool:
-        """Whether a file or the environment has it, so that nobody has to be asked."""
+    def is_known(self) -> bool:
+        """True where a file or the environment has it, so that kcert does not ask for it."""
         return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Passphrase:
         return f"Passphrase({self.argument})"
 
     def opening(self, key: Path) -> str | None:
-        """The passphrase for a key that is there; None where it is not known and nobody is to be asked."""
+        """The passphrase for a key that is there; None where it is not known and kcert may not ask."""
         return self._learnt(key, new=False)
 
     def locking(self, key: Path) -> str | None:
@@ -124,9 +124,9 @@ class Passphrase:
         return None
 
 
-def roots(own: Passphrase, authority: Passphrase) -> Passphrase:
-    """What opens the root's key: its *own* passphrase, but where that of the CA (*authority*) alone is told, that."""
-    return authority if authority.told and not own.told else own
+def roots(own: Passphrase, ca: Passphrase) -> Passphrase:
+    """Return what opens the root's key: its *own* passphrase, or that of the CA where that alone is known."""
+    return ca if ca.is_known and not own.is_known else own
 
 
 def _first_line(path: Path, owner: Owner) -> str:
@@ -168,7 +168,7 @@ def _exposed(path: Path) -> Iterator[str]:
             yield f"{what} belongs to {owner}): `chown {os.geteuid()} {quote(str(exposed))}`, or use your own file"
     for folder in folders:
         status = folder.stat()
-        # With the sticky bit, as in /tmp, nobody can replace what is another's (unlink(2)).
+        # With the sticky bit, as in /tmp, no user can replace the files of another (unlink(2)).
         if is_writable_by_others(status) and not status.st_mode & stat.S_ISVTX:
             mode = stat.S_IMODE(status.st_mode)
             yield f"its folder {folder} has mode {mode:04o}): `chmod go-w {quote(str(folder))}`"

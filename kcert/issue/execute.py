@@ -76,22 +76,21 @@ class Executor:
         for plan in plans:
             if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
                 continue
+            job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
-                self._carry_out(jobs.get(plan.certificate.name) or self.stage(plan))
+                while (step := job.step) is not None:
+                    self.ctx.reporter.on_step(plan, step)
+                    if step.argv:
+                        self.complete([job], shell.run(self.command(job, step)))
+                    else:
+                        self.perform(job, step)
             except SkippedError:
                 skipped.add(plan.certificate.name)
+            else:
+                self.publish([job])
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
         return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
-
-    def _carry_out(self, job: Job) -> None:
-        while (step := job.step) is not None:
-            self.ctx.reporter.on_step(job.plan, step)
-            if step.argv:
-                self.complete([job], shell.run(self.command(job, step)))
-            else:
-                self.perform(job, step)
-        self.publish([job])
 
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""
@@ -144,9 +143,8 @@ class Executor:
         path = self.ctx.root / key
         if path.is_symlink():
             raise InputError(
-                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would lie here in "
-                "the place of the link. Take the link away if it may; a CA whose key lies elsewhere is what --ca-dir "
-                "is for."
+                f"{path} is a link to {path.readlink()}: the key is kept elsewhere, and a new one would replace the "
+                "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
             )
 
     def command(self, job: Job, step: Step) -> shell.Command:

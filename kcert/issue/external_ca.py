@@ -196,7 +196,7 @@ def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
     if here.x509.public_key.material not in known:
         raise InputError(
             f"{ctx.root / ca.files.crt} and {folder / ca.files.crt} are two different CAs, so one of "
-            "them is another cluster's, or was made anew. Put the right one into both places; nothing was changed."
+            "them is another cluster's, or was re-created. Put the right one into both places; nothing was changed."
         )
 
 
@@ -213,7 +213,7 @@ def _check_folder(ctx: Context, folder: Path, option: str, what: str) -> None:
         raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
     if os.path.realpath(folder) == os.path.realpath(ctx.root):
         raise InputError(
-            f"{option} {folder} is the PKI folder itself: leave it out, or name a folder where {what} is kept apart."
+            f"{option} {folder} is the PKI folder itself: omit it, or name another folder that has {what}."
         )
 
 
@@ -223,6 +223,6 @@ def remarks(ctx: Context) -> Iterable[str]:
         crt = spec.files.crt
         if spec.is_external_ca and crt and (left := ctx.root / crt.with_suffix(".key")).exists():
             yield (
-                f"{left} lies in the PKI folder as well. With --ca-dir it is not used: take it away, if it is to be "
-                f"kept as {spec.files.key} alone."
+                f"{left} is in the PKI folder as well. With --ca-dir it is not used: delete it if "
+                f"{spec.files.key} is to be the only copy."
             )

@@ -1,4 +1,4 @@
-"""The signature of a history's head with the CA's key, without which nobody can write another history.
+"""The signature of a history's head with the CA's key, without which no other history can be written.
 
 ``.kcert/history.signed`` holds the hash of the last line, ``.kcert/history.sig`` the signature that openssl made of it.
 """
@@ -54,7 +54,7 @@ def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable
 
 
 def signed_hash(ctx: Context) -> str | None:
-    """The hash that the signature of this history vouches for; None where there is no signature.
+    """Return the hash that the signature of this history covers; None where there is no signature.
 
     Raises VerdictError where the signature is not that of the CA's key.
     """

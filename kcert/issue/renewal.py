@@ -88,7 +88,7 @@ class _LeafPlanner(RenewalPlanner):
                     f"{spec.name} is not there, so it cannot be renewed: `kcert {spec.chapter}{option}` makes it."
                 )
             if self.renewal.complete_rotation and spec.kind is not Kind.CA:
-                raise InputError(f"--finish ends the change-over of a CA, and {spec.name} is none.")
+                raise InputError(f"--finish completes the rotation of a CA, and {spec.name} is not a CA.")
         return chosen
 
     def meant(self, statuses: Sequence[CertificateStatus]) -> tuple[list[CertificateStatus], list[CertificateStatus]]:

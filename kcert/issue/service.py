@@ -207,7 +207,7 @@ def _execute(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
             with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait):
                 pass  # what was stopped half-way is completed before the status is read
         if not ctx.root.exists() or any(spec.passphrase for spec in with_passphrases(ctx, specs)[0].specs):
-            # What cannot be made must not leave an empty folder behind; and nobody waits for a passphrase to be typed.
+            # No empty folder is left behind, and no other kcert waits until a passphrase is typed.
             plan(ctx, specs)
         with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
             work = plan(ctx, specs)

@@ -14,7 +14,7 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
-from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES
+from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,11 +42,11 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class CertificateStatus:
-    """One certificate and how it stands.
+    """One certificate and its state.
 
-    ``reasons`` are clauses that tell why it is not current, ``cosmetic`` those among them that nobody who uses it
-    would notice: other tools give CAs other names, and leave out what is not needed; a CA that goes out is still
-    believed. ``x509`` is what lies there now, if it can be read; ``has_key`` tells whether its private key is there.
+    ``reasons`` are clauses that tell why it is not current, ``cosmetic`` those among them that no user of it
+    would notice: other tools give CAs other names, and leave out what is not needed; an outgoing CA is still
+    trusted. ``x509`` is what is there now, if it can be read; ``has_key`` tells whether its private key is there.
     ``previous_cas`` are the other certificates of a CA's file: those whose leaves are still accepted while the CA is
     being replaced.
     """
@@ -61,7 +61,7 @@ class CertificateStatus:
 
     @property
     def usable(self) -> bool:
-        """True where it does its work, whoever made it: it is there, it has not ended, and what differs is cosmetic."""
+        """True where it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
         return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
@@ -72,7 +72,7 @@ class CertificateStatus:
         return "; ".join(reason for reason in self.reasons if reason not in self.cosmetic)
 
     def fix_command(self, folder_option: str) -> str:
-        """The command that mends it: what is stale has to be brought in line with kcert.yaml, the rest is renewed."""
+        """Return the command that fixes it: what is stale is updated to match kcert.yaml, the rest is renewed."""
         in_line = " --stale" if self.state is State.STALE else ""
         damaged = any(f" is {_DAMAGED} (" in reason for reason in self.reasons)
         if damaged and self.certificate.kind is not Kind.CA:
@@ -82,7 +82,7 @@ class CertificateStatus:
 
     @property
     def is_other_ca(self) -> bool:
-        """Whether it is a CA of another name or key than kcert.yaml has: it becomes that by a change-over alone."""
+        """True for a CA of another name or key than kcert.yaml has: only a CA rotation changes that."""
         spec, x509 = self.certificate, self.x509
         if spec.kind is not Kind.CA or x509 is None or spec.subject is None or not (x509.ca or x509.self_issued):
             return False
@@ -102,7 +102,7 @@ class CertificateStatus:
 
 @dataclass(frozen=True)
 class _Content:
-    """The bytes of a certificate's parts as they lie there; None for what does not.
+    """The bytes of a certificate's parts; None for what is missing.
 
     ``links`` is True for a kubeconfig that names files instead of holding them.
     """
@@ -114,7 +114,7 @@ class _Content:
 
 
 def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = None) -> dict[str, CertificateStatus]:
-    """How each of *wanted* stands in the PKI folder *root*, by name.
+    """Return the status of each of *wanted* in the PKI folder *root*, by name.
 
     *wanted* has to hold the CAs of whatever else is in it. Raises MachineError for a file that may not be
     read; one that holds nonsense is stale.
@@ -128,7 +128,7 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
     for spec in wanted:
         content = contents[spec.name].crt
         blocks = certificate_pems(content) if content else []
-        # Whoever shows a certificate shows the first; a CA's file vouches with every one in it.
+        # Programs present the first certificate of a file; of a CA's file every one is trusted.
         for position, pem in enumerate(blocks if spec.kind is Kind.CA else blocks[:1]):
             pems[spec.name, position] = pem
     read = {key: read_certificate(pem) for key, pem in pems.items()}
@@ -180,6 +180,8 @@ def _standing(
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
     x509 = read_certificates.get(certificate.name)
+    if x509 is None and certificate.adopted and content.links:
+        return CertificateStatus(certificate, State.CURRENT, has_key=True)  # a kubelet that renews its own
     if x509 is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
@@ -190,6 +192,8 @@ def _standing(
     ]
     reasons = [said for said, _ in differs]
     cosmetic = tuple(said for said, harms in differs if not harms)
+    if certificate.adopted:
+        reasons = [reason for reason in reasons if reason not in cosmetic]
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     others = previous_cas.get(certificate.name, ())
@@ -219,15 +223,15 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
     return CertificateStatus(certificate, State.STALE if reasons else State.CURRENT, tuple(reasons), has_key=has_key)
 
 
-def drift(certificate: Certificate, x509: X509, authority: X509 | None) -> tuple[str, ...]:
-    """In what *x509*, freshly made, is not what *certificate* asks for; *authority* is its CA's (None: its own).
+def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, ...]:
+    """Return how *x509*, freshly made, differs from what *certificate* asks for; *ca* is its CA (None: itself).
 
     Who signed an intermediate CA is not known here where that is not at hand.
     """
     unlike = tuple(said for said, _ in _unlike(certificate, x509))
-    if certificate.intermediate and authority is None:
+    if certificate.intermediate and ca is None:
         return unlike
-    return (*unlike, *issuer_mismatch(x509, authority or x509))
+    return (*unlike, *issuer_mismatch(x509, ca or x509))
 
 
 def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
@@ -241,7 +245,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     reasons += _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
         reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
-    reasons += ((said, True) for said in _unlike_usages(certificate, x509))
+    reasons += _unlike_usages(certificate, x509)
     key = x509.public_key
     is_now = _kind_of(key)
     if is_now != str(certificate.key):
@@ -286,35 +290,36 @@ def is_equivalent(certificate: Certificate, x509: X509) -> bool:
     return same_name and groups & {NODES} <= has
 
 
-def _unlike_usages(certificate: Certificate, x509: X509) -> list[str]:
+def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
         if any(sorted(asked or ()) != sorted(has or ()) for asked, has in pairs):
-            return ["it has other usages than were asked for"]
+            return [("it has other usages than were asked for", True)]
         return []
     reasons = []
     if certificate.kind.is_server and not x509.may_serve:
-        reasons.append("it may not be used by a server")
+        # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
+        reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
     if certificate.kind.is_client and not x509.may_dial:
-        reasons.append("it may not be used by a client")
+        reasons.append(("it may not be used by a client", True))
     return reasons
 
 
 def _not_from(
     certificate: Certificate, x509: X509, by_name: Mapping[str, X509], previous_cas: Mapping[str, tuple[X509, ...]]
 ) -> list[tuple[str, bool]]:
-    if certificate.issuer is None or (authority := by_name.get(certificate.issuer)) is None:
+    if certificate.issuer is None or (ca := by_name.get(certificate.issuer)) is None:
         return []
-    trouble = issuer_mismatch(x509, authority)
+    trouble = issuer_mismatch(x509, ca)
     if trouble and any(not issuer_mismatch(x509, other) for other in previous_cas.get(certificate.issuer, ())):
-        return [("the CA that goes out signed it", False)]  # whoever has the CA's file with both still believes it
+        return [("the outgoing CA signed it", False)]  # programs with both in the CA's file still trust it
     return [(said, True) for said in trouble]
 
 
-def issuer_mismatch(x509: X509, authority: X509) -> list[str]:
-    """The reason why *authority* cannot have signed *x509*, in a list; an empty one where nothing speaks against it."""
-    same_key = x509.authority_key_id in (None, authority.subject_key_id)
-    if x509.issuer == authority.subject and same_key:
+def issuer_mismatch(x509: X509, ca: X509) -> list[str]:
+    """Return the reason why *ca* cannot have signed *x509*, in a list; an empty list where it can."""
+    same_key = x509.authority_key_id in (None, ca.subject_key_id)
+    if x509.issuer == ca.subject and same_key:
         return []
     return ["another CA signed it"]
 
@@ -337,7 +342,7 @@ def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> lis
 
     if content.key is None:
         if certificate.kind is Kind.CA:
-            return []  # it signs elsewhere, and whoever trusts it needs its certificate alone
+            return []  # it signs elsewhere, and to trust it takes its certificate alone
         return [(f"its key {certificate.files.key} is not there", True)]
     if fault := _damage(content.key):
         return [(f"its key {certificate.files.secret} is {_DAMAGED} ({fault})", True)]
