@@ -23,6 +23,9 @@ ADDRESS = "address"
 KIND = "kind"
 """Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
 
+ROLES = "roles"
+"""Under this name ``LogMatch.known`` holds the roles of the certificates in the PKI folder that kcert made here."""
+
 KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
 
@@ -41,7 +44,7 @@ _CALLER = re.compile(
 )
 _SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
 _ADDRESSES = (
-    re.compile(r"[Ff]ailed to dial \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
+    re.compile(r"[Ff]ailed to (?:dial) \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
     re.compile(r"\b(?:Get|Post|Put|Patch|Delete|Head|Watch|List|GET|POST|PUT|HEAD) \"?(https?)://([^\s/\"?]+)"),
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
     re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
