@@ -148,11 +148,7 @@ ROOT = 0
 
 
 def is_writable_by_others(status: os.stat_result) -> bool:
-<<<<<<< HEAD
-    """Return whether all users may write, or a group other than the user's own."""
-=======
     """Return True where every user, or a group other than the user's own, may write."""
->>>>>>> main
     by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
     return by_group or bool(status.st_mode & stat.S_IWOTH)
 

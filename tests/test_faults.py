@@ -115,7 +115,10 @@ def test_the_doctor_names_what_steers_openssl(kcert: Kcert) -> None:
 
 UNABLE = {
     "is killed": ('if [ "$1" != version ]; then kill -9 $$; fi', "was ended by signal 9 (Killed)"),
-    "fails": ("[ $1 = version ] || { printf 'no \\033library' >&2; exit 127; }", r"for a valid certificate: no \x1blibrary"),
+    "fails": (
+        "[ $1 = version ] || { printf 'no \\033library' >&2; exit 127; }",
+        r"for a valid certificate: no \x1blibrary",
+    ),
     "is killed behind a shell": ('if [ "$1" != version ]; then exit 137; fi', "failed with status 137"),
 }
 
