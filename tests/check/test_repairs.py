@@ -249,7 +249,7 @@ def test_no_fix_cuts_a_name_off_at_a_nul(tmp_path: Path, change: dict[str, objec
 
 
 def test_etcds_own_certificates_have_to_be_clients_for_its_peers(tmp_path: Path) -> None:
-    serving = dict.fromkeys(("etcd-server", "etcd-peer", "admin"), {"usages": ("serverAuth",)})
+    serving = {name: {"usages": ("serverAuth",)} for name in ("etcd-server", "etcd-peer", "admin")}
     kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **serving))
 
     findings = {finding.path.name: finding for finding in judged(root=tmp_path)}
