@@ -134,7 +134,7 @@ class _Stream(io.FileIO):
                 raise self.fault from None
             return memoryview(data).nbytes
         except BaseException:  # Ctrl-C while nothing reads the pipe: a later flush would block again
-            self.is_done = True
+            self.is_done = not self.isatty()
             raise
 
 
