@@ -77,21 +77,19 @@ class Executor:
             if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
                 continue
             try:
-                self._carry_out(jobs.get(plan.certificate.name) or self.stage(plan))
+                job = jobs.get(plan.certificate.name) or self.stage(plan)
+                while (step := job.step) is not None:
+                    self.ctx.reporter.on_step(job.plan, step)
+                    if step.argv:
+                        self.complete([job], shell.run(self.command(job, step)))
+                    else:
+                        self.perform(job, step)
+                self.publish([job])
             except SkippedError:
                 skipped.add(plan.certificate.name)
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
         return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
-
-    def _carry_out(self, job: Job) -> None:
-        while (step := job.step) is not None:
-            self.ctx.reporter.on_step(job.plan, step)
-            if step.argv:
-                self.complete([job], shell.run(self.command(job, step)))
-            else:
-                self.perform(job, step)
-        self.publish([job])
 
     def _generate_keys(self, plans: Sequence[IssuancePlan]) -> dict[str, Job]:
         """Generate the keys several at a time, before the rest of the lesson."""
