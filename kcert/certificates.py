@@ -190,7 +190,8 @@ class Certificate:
     belongs to one alone; ``usages`` stand in for those of its kind, where something else says them. ``passphrase``
     is how openssl gets the one that opens its key (``env:NAME``, ``file:PATH``), where that is a CA's and encrypted.
     ``intermediate`` is a CA that another one, outside the cluster, has signed. ``optional_sans`` are those of its
-    SANs that other tools leave out, because nothing in a cluster has to connect to them.
+    SANs that other tools leave out, because nothing in a cluster has to connect to them. ``adopted``: another tool
+    made it, and what no client notices does not make it stale.
     """
 
     name: str
@@ -209,6 +210,7 @@ class Certificate:
     passphrase: str = ""
     intermediate: bool = False
     optional_sans: tuple[AltName, ...] = ()
+    adopted: bool = False
 
     @property
     def is_external_ca(self) -> bool:

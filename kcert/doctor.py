@@ -56,13 +56,13 @@ PROGRAMS = (
     Program("crictl", ("--version",), "logs of a kubeadm cluster", "logs can be given as files"),
     Program("docker", ("--version",), "logs of old clusters", "logs can be given as files"),
     Program(
-        "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check checks the folder"
+        "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check covers the folder"
     ),
 )
 
 
 def check_tools(openssl: str) -> tuple[ToolCheck, ...]:
-    """Look for every program; *openssl* is the program that kcert runs."""
+    """Look for every program; *openssl* is the name or path of the one that kcert uses."""
     return (_openssl(openssl), *(_check_tool(program) for program in PROGRAMS))
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
 from kcert.diagnose.reading import log_lines
 from kcert.errors import InputError, ProgramError, did_you_mean
 from kcert.quoting import format_command
@@ -32,8 +33,6 @@ _LABELS = {
     "kube-proxy": "k8s-app=kube-proxy",
 }
 """What kubeadm labels the components' pods with. The kubelet is never a pod."""
-
-COMPONENTS = (*_LABELS, "kubelet")
 
 _UNIT_FOLDERS = (
     "etc/systemd/system",
@@ -73,6 +72,11 @@ class Machine:
     def has_unit(self, name: str) -> bool:
         """True where systemd knows a unit of this name."""
         return any((self.root / folder / f"{name}.service").exists() for folder in _UNIT_FOLDERS)
+
+    @property
+    def kind(self) -> ClusterKind | None:
+        """The kind of cluster that is installed on it."""
+        return kind_of_machine(self.root, [Path.home()])
 
     def has_manifest(self, name: str) -> bool:
         """True where the kubelet starts a static pod of this name."""
@@ -118,6 +122,9 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
         return _file(request)
     if request.via:
         return _LOCATORS[request.via](request, machine, "you asked for it")
+    kind = machine.kind
+    if kind is not None and request.component in kind.logs:
+        return _of_kind(request, machine, kind)
     if request.component == "kubelet" or machine.has_unit(request.component):
         why = (
             "the kubelet is a systemd unit in every installation"
@@ -137,12 +144,25 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
         return _runtime(request, machine, error, here=here)
 
 
-def _file(request: LogRequest) -> LogSource:
+def _of_kind(request: LogRequest, machine: Machine, kind: ClusterKind) -> LogSource:
+    """Return the command for a kind of cluster that runs the component inside another program, or logs to a file."""
+    targets = kind.logs[request.component]
+    target = next((unit for unit in targets if machine.has_unit(unit)), targets[0])
+    if target.startswith("/"):
+        return _file(replace(request, component=target), f"{kind.title} writes the log of {request.component} there")
+    if target.startswith("docker "):
+        name = target.removeprefix("docker ")
+        argv = ("docker", "logs", *_go_since(request), *_tail(request), *_follow(request), name)
+        return LogSource(Command(argv), f"{kind.title} runs {request.component} as a container of this name")
+    return _journal(replace(request, component=target), machine, f"{kind.title} runs {request.component} in this unit")
+
+
+def _file(request: LogRequest, why: str = "you named a file") -> LogSource:
     if request.since or request.via:
         raise InputError("--since and --via are for the log of a component: a file is read with --tail and --follow.")
     lines = str(request.tail) if request.tail is not None else "+1"
     argv = ("tail", "-n", lines, *(("-F",) if request.follow else ()), "--", request.component)
-    return LogSource(Command(argv), "you named a file")
+    return LogSource(Command(argv), why)
 
 
 def show(command: Command) -> None:

@@ -26,6 +26,15 @@ def signals() -> Iterator[None]:
     signal.signal(signal.SIGHUP, hang_up)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def none_trusted() -> Iterator[None]:
+    """No CA of this machine is trusted, which saves each openssl from reading them all."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in running.NONE_TRUSTED.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
 def kcert(tmp_path: Path) -> running.Kcert:
     """The kcert of this checkout, run in an empty folder with an environment of its own."""

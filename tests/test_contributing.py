@@ -110,15 +110,15 @@ def test_a_rule_is_added_as_the_text_says(checkout: Checkout) -> None:
     said = checkout("check", "long")
 
     assert re.search(r"^warning long-lived\nlong/admin\.crt$", said.stdout, re.MULTILINE)
-    assert "is made to hold for 8 years" in " ".join(said.stdout.split())
-    assert said.stdout.count("is made to hold") == 1
+    assert "is valid for 8 years" in " ".join(said.stdout.split())
+    assert said.stdout.count("is valid for 8 years") == 1
 
 
 def test_a_lesson_is_added_as_the_text_says(checkout: Checkout) -> None:
     listed, told = checkout("explain"), checkout("explain", "long-lived")
 
     assert re.search(r"^long-lived +A certificate that outlives its cluster$", listed.stdout, re.MULTILINE)
-    assert "the last day is the only lock" in " ".join(told.stdout.split())
+    assert "a stolen certificate works until it expires" in " ".join(told.stdout.split())
 
 
 @pytest.mark.skipif(not HAS_LABS, reason="the labs are not here yet")

@@ -298,6 +298,11 @@ def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(
     assert said.status == 2
     assert "step-settings.md:1: a lesson begins with its title" in " ".join(said.stderr.split())
     assert not (tmp_path / "other").exists()
+    path.unlink()
+    (tmp_path / "own/reading-a-certificate.md").write_text("# Lesen\nchapter: Ideas\n\nText.\n", encoding="utf-8")
+    said = kcert("show", "pki/ca.crt", variables=variables)
+    assert said.status == 2
+    assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())
 
 
 def test_a_folder_of_lessons_that_is_none_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests import judge
 from tests.endurance.inside import in_process
 from tests.guarded import WITH_IT, copied, encrypted_pki
 from tests.refusals import snapshot, staged
-from tests.running import Kcert, kill_group, wait_until
+from tests.running import Kcert, kill_group, representatives, wait_until
 from tests.test_certificates import parts
 from tests.test_faults import fake_openssl
 
@@ -57,7 +57,7 @@ def _wait_for(process: subprocess.Popen[bytes], folder: Path, entries: int) -> N
     wait_until(lambda: process.poll() is not None or _entries(folder) >= entries)
 
 
-@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.parametrize("round_", representatives(range(5), lambda _: None))
 def test_a_kill_at_any_moment_leaves_nothing_half(own_pki: Callable[..., Pki], kcert: Kcert, round_: int) -> None:
     """Five kills in a row, each where chance has it; then a run completes what they left."""
     own = own_pki("kubeadm")

@@ -18,8 +18,8 @@ from kcert.check import (
     usages,
 )
 from kcert.check.context import RuleContext
+from kcert.check.renewals import Renewals, cluster_command
 from kcert.check.rule import Finding, Rule, Severity, Violation
-from kcert.clusters import KIND, KUBEADM, cluster_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,18 +33,19 @@ RULES: dict[str, Rule] = {
 """Every rule by its name, the worst trouble first."""
 
 
-def check(case: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
-    """Judge *case* by *rules*: what was found, errors first, a CA before what it signed.
+def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
+    """Apply *rules* to *ctx* and return the findings: errors first, a CA before what it signed.
 
     A finding that another on the same file explains is left out: a version 1 server without names is one fault.
     """
     chosen = [RULES[name] for name in RULES if name in set(rules)]
-    found = {rule.name: list(rule.judge(case)) for rule in chosen}
+    found = {rule.name: list(rule.judge(ctx)) for rule in chosen}
     accused: dict[str, set[Path]] = defaultdict(set)
     for name, faults in found.items():
         accused[name] = {fault.path for fault in faults}
+    renewals = Renewals(ctx)
     findings = [
-        _finding(case, rule, fault)
+        _finding(ctx, renewals, rule, fault)
         for rule in chosen
         for fault in found[rule.name]
         if not any(fault.path in accused[better] for better in rule.yields_to)
@@ -52,15 +53,8 @@ def check(case: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...
     return tuple(sorted(dict.fromkeys(findings), key=_badness))
 
 
-_RENEWED = frozenset(
-    {"expired", "expiring-soon", "not-yet-valid", "wrong-issuer", "key-mismatch", "weak-signature", "duplicate-serial"}
-)
-"""Rules whose findings on a certificate end when the cluster's own tool renews it."""
-
-
-def _finding(case: RuleContext, rule: Rule, fault: Violation) -> Finding:
-    kind = cluster_kind_of(fault.path) or (case.survey.kind if case.survey.kind in (KUBEADM, KIND) else None)
-    own = kind.renewal_command(fault.path) if kind and rule.name in _RENEWED and not fault.authority else None
+def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
+    kind, own = cluster_command(ctx, fault, rule.name)
     return Finding(
         rule.name,
         rule.severity,
@@ -69,8 +63,9 @@ def _finding(case: RuleContext, rule: Rule, fault: Violation) -> Finding:
         fault.evidence,
         bash.without_nul(fault.fix),
         authority=fault.authority,
-        cluster_fix=own or "",
+        cluster_fix=own,
         cluster=kind.title if kind and own else "",
+        kcert_fix=renewals.command(fault, rule.name),
     )
 
 

@@ -1,4 +1,4 @@
-"""``kcert check``: look, judge, and say what could not be looked at."""
+"""``kcert check``: find certificates, apply the rules, and report what could not be read."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Judgement:
     @property
     def unreachable(self) -> tuple[Problem, ...]:
         """The servers that did not answer."""
-        return tuple(one for one in self.survey.problems if one.what == "unreachable")
+        return tuple(problem for problem in self.survey.problems if problem.what == "unreachable")
 
     @property
     def denied(self) -> tuple[Problem, ...]:
         """What this user may not read."""
-        return tuple(one for one in self.survey.problems if one.what == "denied")
+        return tuple(problem for problem in self.survey.problems if problem.what == "denied")
 
     @property
     def elsewhere(self) -> tuple[Problem, ...]:
-        """What lies on the machine that a kubeconfig is meant for."""
-        return tuple(one for one in self.survey.problems if one.what == "elsewhere")
+        """What is on the machine that a kubeconfig is meant for."""
+        return tuple(problem for problem in self.survey.problems if problem.what == "elsewhere")
 
 
 def judge(
@@ -58,10 +58,10 @@ def judge(
     openssl: str = "openssl",
     otherwise: Path | None = None,
 ) -> Judgement:
-    """Judge all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* counts as near.
+    """Check all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
-    InputError where there was nothing that could be judged.
+    InputError where nothing could be checked.
     """
     found = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
     case = RuleContext(found, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
@@ -74,18 +74,20 @@ def judge(
 def _complain_of_nothing(judgement: Judgement, *, looked_around: bool) -> None:
     if judgement.denied:
         first = judgement.denied[0].path
-        raise InputError(f"nothing could be judged: this user may not read {first}. Run it as root: sudo kcert check …")
+        raise InputError(
+            f"nothing could be checked: this user may not read {first}. Run it as root: sudo kcert check …"
+        )
     if judgement.unreachable:
         first = judgement.unreachable[0].path
-        raise InputError(f"nothing could be judged: {first} {judgement.unreachable[0].reason}.")
+        raise InputError(f"nothing could be checked: {first} {judgement.unreachable[0].reason}.")
     if looked_around:
         raise InputError(
-            "nothing to judge: no certificate lies where clusters keep them. Name the place: kcert check FOLDER."
+            "nothing to check: there is no certificate where clusters keep them. Name a folder: kcert check FOLDER."
         )
 
 
 def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
-    """The rules to judge by: *only* those, or all, without those to *skip*.
+    """Return the rules to apply: *only* those, or all, without those to *skip*.
 
     Raises InputError for a rule that does not exist, with the near ones.
     """

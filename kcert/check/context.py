@@ -1,4 +1,4 @@
-"""A case: what was found, what is known about what it should be, and the time at which it is judged."""
+"""What a rule looks at: the certificates found, what is known about what they should be, and the time of the check."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CertificateInstance:
 
     @property
     def live(self) -> bool:
-        """True where a server showed it: there is no file to mend."""
+        """True where a server presented it: there is no file to fix."""
         return self.use.live is not None
 
     @property
@@ -74,7 +74,7 @@ class CertificateInstance:
 
     @property
     def is_root(self) -> bool:
-        """True for a CA that stands by itself: nobody looks at the signature that it gave itself."""
+        """True for a self-signed CA: no client verifies that signature."""
         return self.is_authority and self.certificate.self_issued
 
     @property
@@ -84,7 +84,7 @@ class CertificateInstance:
 
     @property
     def only_service_account(self) -> bool:
-        """True where it only carries the key that signs service accounts' tokens: nobody looks at the rest."""
+        """True where only its key is used, to sign the tokens of service accounts."""
         return self.roles == {Role.SERVICE_ACCOUNT}
 
     @property
@@ -95,7 +95,7 @@ class CertificateInstance:
 
     @property
     def serves(self) -> bool:
-        """True where others dial it."""
+        """True where a server presents it."""
         if self.wanted is not None and self.wanted.kind.is_server:
             return True
         return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
@@ -158,75 +158,75 @@ class RuleContext:
     @cached_property
     def leaves(self) -> tuple[CertificateInstance, ...]:
         """What is no CA."""
-        return tuple(one for one in self.found if not one.is_authority)
+        return tuple(cert for cert in self.found if not cert.is_authority)
 
     @cached_property
     def authorities(self) -> tuple[CertificateInstance, ...]:
         """Every CA."""
-        return tuple(one for one in self.found if one.is_authority)
+        return tuple(cert for cert in self.found if cert.is_authority)
 
     @cached_property
     def deduplicated(self) -> tuple[CertificateInstance, ...]:
         """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and bystanders."""
         best: dict[str, CertificateInstance] = {}
-        for one in self.authorities:
-            other = best.setdefault(one.certificate.sha256, one)
-            if _is_nearer_the_source(one, other):
-                best[one.certificate.sha256] = one
+        for cert in self.authorities:
+            other = best.setdefault(cert.certificate.sha256, cert)
+            if _is_nearer_the_source(cert, other):
+                best[cert.certificate.sha256] = cert
         for bystander in self.bystanders:
             best.pop(bystander, None)
-        own = {one.path for one in self.leaves if one.made_by_kubelet}
+        own = {cert.path for cert in self.leaves if cert.made_by_kubelet}
         return tuple(
-            one
-            for one in self.found
-            if not one.is_authority or (best.get(one.certificate.sha256) is one and one.path not in own)
+            cert
+            for cert in self.found
+            if not cert.is_authority or (best.get(cert.certificate.sha256) is cert and cert.path not in own)
         )
 
     @cached_property
     def copies(self) -> Mapping[str, tuple[CertificateInstance, ...]]:
         """All places of a certificate, by its SHA-256."""
         places: dict[str, list[CertificateInstance]] = defaultdict(list)
-        for one in self.found:
-            places[one.certificate.sha256].append(one)
+        for cert in self.found:
+            places[cert.certificate.sha256].append(cert)
         return {sha256: tuple(some) for sha256, some in places.items()}
 
     @cached_property
     def holdings(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
         """The certificates of each file, and of each field of a kubeconfig, that holds some."""
         held: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
-        for one in self.found:
-            held[one.holder].append(one)
+        for cert in self.found:
+            held[cert.holder].append(cert)
         return {holder: tuple(some) for holder, some in held.items()}
 
-    def number_of(self, found: CertificateInstance) -> int:
+    def number_of(self, cert: CertificateInstance) -> int:
         """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
-        hashes = self._hashes_beside(found)
-        sha256 = found.certificate.sha256
-        return hashes.index(sha256) + 1 if sha256 in hashes else found.use.position + 1
+        hashes = self._hashes_beside(cert)
+        sha256 = cert.certificate.sha256
+        return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
-    def has_company(self, found: CertificateInstance) -> bool:
+    def has_company(self, cert: CertificateInstance) -> bool:
         """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
-        hashes = self._hashes_beside(found)
+        hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
-        if found.certificate.sha256 in hashes or not found.certificate.sha256:
+        if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
             return len(hashes) > 1
-        return len({one.use.position for one in self.holdings.get(found.holder, ())}) > 1
+        return len({cert.use.position for cert in self.holdings.get(cert.holder, ())}) > 1
 
-    def _hashes_beside(self, found: CertificateInstance) -> list[str]:
-        """The hashes of all certificates in the file of *found*; a CA's is asked for with each that it signed."""
-        if found.embedded or found.live:
+    def _hashes_beside(self, cert: CertificateInstance) -> list[str]:
+        """The hashes of all certificates in the file of *cert*; a CA's is asked for with each that it signed."""
+        if cert.embedded or cert.live:
             return []
-        if found.path not in self._hashes:
-            self._hashes[found.path] = fields.hashes_in(found.path)
-        return self._hashes[found.path]
+        if cert.path not in self._hashes:
+            self._hashes[cert.path] = fields.hashes_in(cert.path)
+        return self._hashes[cert.path]
 
     @cached_property
     def _hashes(self) -> dict[Path, list[str]]:
         return {}
 
-    def has_signed(self, authority: X509) -> bool:
-        """True where a certificate that was found names *authority* as its issuer."""
-        return bool(self._named_issuers & {(authority.subject, authority.subject_key_id), (authority.subject, None)})
+    def has_signed(self, ca: X509) -> bool:
+        """True where a certificate that was found names *ca* as its issuer."""
+        return bool(self._named_issuers & {(ca.subject, ca.subject_key_id), (ca.subject, None)})
 
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
@@ -243,14 +243,14 @@ class RuleContext:
         """
         found: set[str] = set()
         for members in self.holdings.values():
-            in_use = any(use.option or use.role for one in members for use in one.uses)
-            others = [one for one in members if one.is_authority and one.certificate.not_after > self.now]
+            in_use = any(use.option or use.role for cert in members for use in cert.uses)
+            others = [cert for cert in members if cert.is_authority and cert.certificate.not_after > self.now]
             if not in_use or len(members) < 2:
                 continue
-            for one in members:
-                alone = all(other.certificate.sha256 == one.certificate.sha256 for other in others)
-                if one.is_root and not alone and not _has_key(one) and not self.has_signed(one.certificate):
-                    found.add(one.certificate.sha256)
+            for cert in members:
+                alone = all(other.certificate.sha256 == cert.certificate.sha256 for other in others)
+                if cert.is_root and not alone and not _has_key(cert) and not self.has_signed(cert.certificate):
+                    found.add(cert.certificate.sha256)
         return frozenset(found)
 
     @cached_property
@@ -269,19 +269,19 @@ class RuleContext:
         """
         return self._owners.near(near)
 
-    def issuer_of(self, found: CertificateInstance) -> CertificateInstance | None:
-        """The CA that *found* answers to, in a file if it is in one; None where no CA is known."""
-        for use in found.uses:
+    def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
+        """The CA that *cert* answers to, in a file if it is in one; None where no CA is known."""
+        for use in cert.uses:
             candidates = [place for issuer in use.issuers for place in self.copies.get(issuer.sha256, ())]
             if candidates:
                 # The one whose key is here is the one that can sign.
                 return min(
                     candidates,
                     key=lambda place: (
-                        self.signatures.verdict(found.certificate, (place.certificate,)) is not None,
+                        self.signatures.verdict(cert.certificate, (place.certificate,)) is not None,
                         place.embedded,
                         not _has_key(place),
-                        place.path != found.use.issuer_path,
+                        place.path != cert.use.issuer_path,
                         place.use.position,
                     ),
                 )
@@ -293,7 +293,11 @@ class RuleContext:
         Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
         where neither tells, and they differ, nobody knows.
         """
-        found = [one for one in self.survey.configurations if one.component == component and one.options.get(name)]
+        found = [
+            configuration
+            for configuration in self.survey.configurations
+            if configuration.component == component and configuration.options.get(name)
+        ]
         path, uses = (near.path, near.uses) if isinstance(near, CertificateInstance) else (near, ())
         own = [one for one in found if any(use.configuration is one for use in uses)]
         around = [one for one in found if cluster_root_of(one.source) == cluster_root_of(path)]
@@ -305,15 +309,15 @@ class RuleContext:
     @cached_property
     def api_servers(self) -> tuple[CertificateInstance, ...]:
         """The certificates that API servers show."""
-        return tuple(one for one in self.found if Role.APISERVER in one.roles)
+        return tuple(cert for cert in self.found if Role.APISERVER in cert.roles)
 
 
-def _has_key(found: CertificateInstance) -> bool:
-    return any(use.key for use in found.uses)
+def _has_key(cert: CertificateInstance) -> bool:
+    return any(use.key for use in cert.uses)
 
 
-def _is_nearer_the_source(one: CertificateInstance, other: CertificateInstance) -> bool:
-    def rank(found: CertificateInstance) -> tuple[bool, bool, int]:
-        return found.embedded, not _has_key(found), found.use.position
+def _is_nearer_the_source(cert: CertificateInstance, other: CertificateInstance) -> bool:
+    def rank(cert: CertificateInstance) -> tuple[bool, bool, int]:
+        return cert.embedded, not _has_key(cert), cert.use.position
 
-    return rank(one) < rank(other)
+    return rank(cert) < rank(other)

@@ -18,74 +18,74 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import X509
 
 
-def expired(case: RuleContext) -> Iterator[Violation]:
+def expired(ctx: RuleContext) -> Iterator[Violation]:
     """It held once."""
-    for found in case.deduplicated:
-        end = found.certificate.not_after
-        if end <= case.now:
-            message = f"{_whose(found)} expired {_ago(case.now - end)}: whoever is shown it refuses the connection."
+    for cert in ctx.deduplicated:
+        end = cert.certificate.not_after
+        if end <= ctx.now:
+            message = f"{_whose(cert)} expired {_ago(ctx.now - end)}: connections with it are rejected."
             evidence = f"not after {stamp(end)}"
-            if rotated := _rotated(case, found):
+            if rotated := _rotated(ctx, cert):
                 message += f" The kubelet has a valid one in {rotated.path}: name that file, and rotation goes on."
-                yield Violation(found.path, message, evidence, _named_in(found))
+                yield Violation(cert.path, message, evidence, _named_in(cert))
             else:
-                yield _fault(case, found, message, evidence)
+                yield _fault(ctx, cert, message, evidence)
 
 
 _CURRENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
-def _rotated(case: RuleContext, found: CertificateInstance) -> CertificateInstance | None:
+def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance | None:
     """Return the certificate that the kubelet renewed by itself, where its kubeconfig still holds an old one."""
-    if not found.embedded or not found.use.kubeconfig or Role.KUBELET_CLIENT not in found.roles:
+    if not cert.embedded or not cert.use.kubeconfig or Role.KUBELET_CLIENT not in cert.roles:
         return None
-    for one in case.found:
-        same = one.certificate.subject == found.certificate.subject and one.certificate.not_after > case.now
+    for one in ctx.found:
+        same = one.certificate.subject == cert.certificate.subject and one.certificate.not_after > ctx.now
         current = one.path.parent / "kubelet-client-current.pem"
-        near = cluster_root_of(one.path) == cluster_root_of(found.path)
+        near = cluster_root_of(one.path) == cluster_root_of(cert.path)
         if same and near and lexists(current) and str(current.absolute()).endswith(_CURRENT):
             return one
     return None
 
 
-def _named_in(found: CertificateInstance) -> str:
+def _named_in(cert: CertificateInstance) -> str:
     """Have the kubeconfig name the file that the kubelet renews, as kubeadm writes it."""
-    user = bash.word(found.use.kubeconfig.user_name) if found.use.kubeconfig else ""
+    user = bash.word(cert.use.kubeconfig.user_name) if cert.use.kubeconfig else ""
     files = (f"--client-certificate={_CURRENT}", f"--client-key={_CURRENT}")
-    return bash.kubectl_config(found.path, "set-credentials", user, *files)
+    return bash.kubectl_config(cert.path, "set-credentials", user, *files)
 
 
-def not_yet_valid(case: RuleContext) -> Iterator[Violation]:
+def not_yet_valid(ctx: RuleContext) -> Iterator[Violation]:
     """It will hold one day."""
-    for found in case.deduplicated:
-        start = found.certificate.not_before
-        if start > case.now:
+    for cert in ctx.deduplicated:
+        start = cert.certificate.not_before
+        if start > ctx.now:
             message = (
-                f"{_whose(found)} is not valid yet: it begins in {_span(start - case.now)}. Either it was made on a "
+                f"{_whose(cert)} is not valid yet: it begins in {_span(start - ctx.now)}. Either it was made on a "
                 "machine whose clock was fast, or the clock of this one is slow."
             )
-            yield _fault(case, found, message, f"not before {stamp(start)}; this machine's time is {stamp(case.now)}")
+            yield _fault(ctx, cert, message, f"not before {stamp(start)}; this machine's time is {stamp(ctx.now)}")
 
 
-def expiring_soon(case: RuleContext) -> Iterator[Violation]:
+def expiring_soon(ctx: RuleContext) -> Iterator[Violation]:
     """It holds, and not for long."""
-    for found in case.deduplicated:
-        end = found.certificate.not_after
-        if case.now < end <= case.now + case.soon:
-            message = f"{_whose(found)} expires in {_span(end - case.now)}."
-            yield _fault(case, found, message, f"not after {stamp(end)}")
+    for cert in ctx.deduplicated:
+        end = cert.certificate.not_after
+        if ctx.now < end <= ctx.now + ctx.soon:
+            message = f"{_whose(cert)} expires in {_span(end - ctx.now)}."
+            yield _fault(ctx, cert, message, f"not after {stamp(end)}")
 
 
-def issuer_expires_first(case: RuleContext) -> Iterator[Violation]:
+def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
     """It ends with its CA, whatever it says itself."""
-    for found in case.found:
-        issuer = _signer(case, found)
-        if issuer is None or issuer.not_after <= case.now + case.soon:
+    for cert in ctx.found:
+        issuer = _signer(ctx, cert)
+        if issuer is None or issuer.not_after <= ctx.now + ctx.soon:
             continue  # the CA's own end is the news then
-        if late := found.certificate.outlives(issuer):
-            message = f"{_whose(found)} {ends_late(late, issuer)}"
-            evidence = f"not after {stamp(found.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
-            yield _fault(case, found, message, evidence)
+        if late := cert.certificate.outlives(issuer):
+            message = f"{_whose(cert)} {ends_late(late, issuer)}"
+            evidence = f"not after {stamp(cert.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
+            yield _fault(ctx, cert, message, evidence)
 
 
 def ends_late(late: timedelta, issuer: X509) -> str:
@@ -96,22 +96,22 @@ def ends_late(late: timedelta, issuer: X509) -> str:
     )
 
 
-def _signer(case: RuleContext, found: CertificateInstance) -> X509 | None:
-    for use in found.uses:
+def _signer(ctx: RuleContext, cert: CertificateInstance) -> X509 | None:
+    for use in cert.uses:
         for issuer in use.issuers:
             named = issuer.subject == use.certificate.issuer and issuer.sha256 != use.certificate.sha256
-            if named and case.signatures.verdict(use.certificate, use.issuers, use.chain) is None:
+            if named and ctx.signatures.verdict(use.certificate, use.issuers, use.chain) is None:
                 return issuer
     return None
 
 
-def _fault(case: RuleContext, found: CertificateInstance, message: str, evidence: str) -> Violation:
-    return Violation(found.path, message, evidence, reissue_commands(case, found), found.is_authority)
+def _fault(ctx: RuleContext, cert: CertificateInstance, message: str, evidence: str) -> Violation:
+    return Violation(cert.path, message, evidence, reissue_commands(ctx, cert), cert.is_authority)
 
 
-def _whose(found: CertificateInstance) -> str:
-    what = "The CA certificate" if found.is_authority else "The certificate"
-    name = found.certificate.subject.common_name or str(found.certificate.subject) or "without a name"
+def _whose(cert: CertificateInstance) -> str:
+    what = "The CA certificate" if cert.is_authority else "The certificate"
+    name = cert.certificate.subject.common_name or str(cert.certificate.subject) or "without a name"
     return f"{what} {name}"
 
 

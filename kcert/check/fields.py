@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from typing import TYPE_CHECKING
 
-from kcert.openssl.pem import pem_blocks
-from kcert.scan.documents import NotADocumentError, documents, list_at, text_at
+from kcert.openssl.pem import armoured, is_der, pem_blocks
+from kcert.openssl.reader import read_certificate
+from kcert.openssl.x509 import X509
+from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
@@ -25,6 +29,38 @@ def values(path: Path, option: str) -> list[str]:
     holders = [(one, "cluster") for doc in found for one in list_at(doc, "clusters")]
     holders += [(one, "user") for doc in found for one in list_at(doc, "users")]
     return [value for one, key in holders if (value := text_at(one, key, option)) is not None]
+
+
+def recovered(value: str) -> list[str]:
+    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty where there is no way to tell.
+
+    People write PEM or DER there, with a byte order mark, encode it twice, or break the lines with blanks.
+    """
+    data = value.encode("utf-8", "replace")
+    for _ in range(3):
+        data = as_utf8(data)
+        ders = [block.der for block in pem_blocks(data) if block.is_certificate] or ([data] if is_der(data) else [])
+        if ders:
+            pems = [armoured(der) for der in ders]
+            return pems if all(isinstance(read_certificate(pem), X509) for pem in pems) else []
+        try:
+            data = base64.b64decode(b"".join(data.split()), validate=True)
+        except (binascii.Error, ValueError):
+            return []
+    return []
+
+
+def field_lines(text: str, option: str) -> tuple[int, int] | None:
+    """Return the first line of the field *option* of a kubeconfig, from 0, and the line behind it; None for several."""
+    lines = text.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.lstrip(" -").startswith(f"{option}:")]
+    if len(starts) != 1:
+        return None
+    indent = len(lines[starts[0]]) - len(lines[starts[0]].lstrip(" -"))
+    end = starts[0] + 1
+    while end < len(lines) and lines[end].strip() and len(lines[end]) - len(lines[end].lstrip()) > indent:
+        end += 1
+    return starts[0], end
 
 
 def certificate_blocks(path: Path) -> list[Block]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import codecs
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kcert.check import bash, corrections, fields, refusals, repairs, standards
+from kcert.check import bash, corrections, fields, placing, refusals, repairs, standards
+from kcert.check.encoding import (
+    NOT_FOR_KUBECTL,
+    converted,
+    field_replaced,
+    reencoded,
+    set_aside,
+    written_into_kubeconfig,
+)
 from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
-from kcert.openssl.pem import Block, announced_length, armoured, pem_blocks
 from kcert.openssl.program import key_belongs
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
-from kcert.scan.fs import Content, lexists, read_file
+from kcert.scan.fs import lexists
 from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
 from kcert.scan.result import Problem
 from kcert.store import OWN_FOLDER
@@ -29,19 +34,14 @@ if TYPE_CHECKING:
     from kcert.openssl.x509 import X509
     from kcert.scan.result import KeyFile
 
-_DER = 0x30
-"""The first byte of every certificate and key in DER: a SEQUENCE (X.690, 8.9)."""
-
-_MOST_WRITTEN = 8
-"""So many certificates of a file are written down in a command."""
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
 
 
-def missing_file(case: RuleContext) -> Iterator[Violation]:
+def missing_file(ctx: RuleContext) -> Iterator[Violation]:
     """An option, a kubeconfig or a link names what is not there."""
-    for problem in _once(case, "missing", "dangling"):
+    for problem in _once(ctx, "missing", "dangling"):
         named = f", which {problem.option} of {problem.source} names," if problem.source else ""
         likely = _mistyped(problem)
         if likely is not None and problem.source is not None:
@@ -49,54 +49,54 @@ def missing_file(case: RuleContext) -> Iterator[Violation]:
                 f"{problem.option} of {problem.source} names {problem.path}, which is not there; {likely.name} is, in "
                 "the same folder."
             )
-            fix = _option_set(case, problem, likely)
+            fix = _option_set(ctx, problem, likely)
             yield Violation(problem.source, message, f"{problem.path}: {problem.reason}", fix)
             continue
         message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
-        fix = _made(case, problem) or _set_aside(problem)
-        yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(case, problem))
-    yield from key_without_certificate(case)
+        fix = _made(ctx, problem) or set_aside(ctx, problem)
+        yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(ctx, problem))
+    yield from key_without_certificate(ctx)
 
 
-def key_without_certificate(case: RuleContext) -> Iterator[Violation]:
+def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
     """A component's key, whose certificate never came or was deleted."""
-    for key in case.survey.keys:
+    for key in ctx.survey.keys:
         crt = key.path.with_suffix(".crt") if key.path.suffix == ".key" else None
         if crt is None or key.option or key.embedded or key.path.stem not in COMPONENT_NAMES:
             continue
         if lexists(crt.with_name(OWN_FOLDER)):
             continue  # kcert keeps requests there that wait for their certificates
         beside = (key.path.with_suffix(ending) for ending in (".crt", ".pem", ".cer", ".cert", ".pub"))
-        if any(map(lexists, beside)) or any(use.key_path == key.path for use in case.survey.uses):
+        if any(map(lexists, beside)) or any(use.key_path == key.path for use in ctx.survey.uses):
             continue
         problem = Problem(crt, "missing", "is not there")
-        role = standards.role_of(case, problem)
-        siblings = any(use.path.parent == crt.parent for use in case.survey.uses)
-        if role is None or not siblings or any(key_belongs(key.pem, one.certificate.public_key) for one in case.found):
+        role = standards.role_of(ctx, problem)
+        siblings = any(use.path.parent == crt.parent for use in ctx.survey.uses)
+        if role is None or not siblings or any(key_belongs(key.pem, cert.certificate.public_key) for cert in ctx.found):
             continue
         spec = ROLES[role]
         message = f"{key.path} has no certificate beside it: {spec.component} cannot start without {crt.name}."
         # What SANs a server had, nothing here tells.
-        fix = "" if spec.kind.is_server else _made(case, problem)
+        fix = "" if spec.kind.is_server else _made(ctx, problem)
         yield Violation(key.path, message, f"{crt}: is not there", fix)
 
 
-def unreadable(case: RuleContext) -> Iterator[Violation]:
+def unreadable(ctx: RuleContext) -> Iterator[Violation]:
     """Files out of which Kubernetes cannot read what it needs."""
-    for problem in _once(case, "unreadable", "special"):
+    for problem in _once(ctx, "unreadable", "special"):
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
         reason = problem.reason
         where = f"{problem.path}: {reason}" if reason.startswith("the block") else f"{problem.path} {reason}"
-        message = f"{where}. Who needs the {what} in it cannot read it."
-        fix = _converted(problem) or _made(case, problem) or _set_aside(problem)
-        yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(case, problem))
-    yield from refusals.refused_certificates(case)
-    yield from refusals.encrypted_keys(case)
+        message = f"{where}. No component can read the {what} in it."
+        fix = converted(ctx, problem) or reencoded(ctx, problem) or _made(ctx, problem) or set_aside(ctx, problem)
+        yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(ctx, problem))
+    yield from refusals.refused_certificates(ctx)
+    yield from refusals.encrypted_keys(ctx)
 
 
-def second_manifest(case: RuleContext) -> Iterator[Violation]:
+def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
     """The kubelet starts every file of its folder of static pods, whatever the file is called."""
-    for problem in case.survey.problems:
+    for problem in ctx.survey.problems:
         if problem.what != "second manifest" or problem.source is None:
             continue
         message = (
@@ -110,24 +110,24 @@ def second_manifest(case: RuleContext) -> Iterator[Violation]:
         yield Violation(path, message, f"{path} {problem.reason}", fix)
 
 
-def _once(case: RuleContext, *kinds: str) -> Iterator[Problem]:
+def _once(ctx: RuleContext, *kinds: str) -> Iterator[Problem]:
     seen: set[tuple[Path, str | None]] = set()
-    for problem in case.survey.problems:
+    for problem in ctx.survey.problems:
         part = problem.option if problem.path == problem.source else None
         if problem.what in kinds and problem.expects not in ("folder", "server") and (problem.path, part) not in seen:
             seen.add((problem.path, part))
             yield problem
 
 
-def _is_authority(case: RuleContext, problem: Problem) -> bool:
-    return problem.expects == "certificate" and standards.role_of(case, problem) in CA_ROLES
+def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
+    return problem.expects == "certificate" and standards.role_of(ctx, problem) in CA_ROLES
 
 
 # ---------------------------------------------------------------- a name that was mistyped
 
 
 def _mistyped(problem: Problem) -> Path | None:
-    """The file beside it that was meant, where the name that is written is nobody's usual one."""
+    """Return the file beside it that was meant, where the name that is written is not a usual one."""
     if problem.source is None or problem.what != "missing":
         return None
     known = {*KUBEADM, *KUBEADM_ETCD, "sa"}
@@ -146,14 +146,14 @@ def _holds_what(problem: Problem, likely: Path) -> bool:
     return inside.key is not None and not inside.certificates if problem.expects == "key" else True
 
 
-def _option_set(case: RuleContext, problem: Problem, likely: Path) -> str:
+def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     if problem.source is None or problem.option is None:
         return ""
     written = next(
         (
-            one.options[problem.option]
-            for one in case.survey.configurations
-            if one.source == problem.source and problem.option in one.options
+            configuration.options[problem.option]
+            for configuration in ctx.survey.configurations
+            if configuration.source == problem.source and problem.option in configuration.options
         ),
         None,
     )
@@ -171,79 +171,48 @@ def _option_set(case: RuleContext, problem: Problem, likely: Path) -> str:
     return option_changed(problem.source, problem.option, written, new)
 
 
-# ---------------------------------------------------------------- what can be made again
+# ---------------------------------------------------------------- what can be re-created
 
 
-def _converted(problem: Problem) -> str:
-    """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
-    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
-    read = read_file(problem.path)
-    if not isinstance(read, Content) or problem.path == problem.source:
-        return ""
-    path = bash.word(problem.path)
-    program = "pkey" if problem.expects == "key" else "x509"
-    into_place = f"mv {path}.new {path}"
-    if read.data[:1] == bytes([_DER]):
-        return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}"
-    text = read.data
-    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = text.decode("utf-16", "replace").encode("ascii", "replace")
-    blocks = pem_blocks(text)
-    if any(block.is_key for block in blocks):
-        only_indented = all("indented" in block.fault for block in blocks if block.fault)
-        # The key itself is printed nowhere: grep writes each line without the blanks at its beginning.
-        indented = f"(umask 077; grep -o '[^[:space:]].*' {path} > {path}.new) &&\n  {into_place}"
-        return indented if only_indented and any(block.fault for block in blocks) else ""
-    if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
-        return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
-    if not blocks or len(blocks) > _MOST_WRITTEN or not all(_is_whole(block) for block in blocks):
-        return ""
-    return f"cat {bash.literal(*(armoured(block.der) for block in blocks))} > {path}.new &&\n  {into_place}"
-
-
-def _is_whole(block: Block) -> bool:
-    return block.is_certificate and bool(block.der) and announced_length(block.der) == len(block.der)
-
-
-def _made(case: RuleContext, problem: Problem) -> str:
-    """The commands that make it again; empty where nobody can know what it was."""
+def _made(ctx: RuleContext, problem: Problem) -> str:
+    """Return the commands that re-create it; empty where nothing tells what it was."""
     if problem.expects == "key":
-        return _key_made(case, problem)
+        return _key_made(ctx, problem)
     if problem.expects != "certificate":
         return ""
-    role = standards.role_of(case, problem)
+    role = standards.role_of(ctx, problem)
     damaged = [] if problem.path == problem.source else fields.damaged_in(problem.path)
     if damaged and damaged[0] != 1:
-        return ""  # the first is whole, and which CA it was that follows, nobody can know
+        return ""  # the first is whole, and nothing tells which CA followed it
     if role in CA_ROLES:
-        return _authority_made(case, problem, role)
-    key = _key_for(case, problem)
-    found = standards.as_it_should_be(case, problem, role, key)
+        return _authority_made(ctx, problem, role)
+    key = _key_for(ctx, problem)
+    found = standards.as_it_should_be(ctx, problem, role, key)
     if found is None:
         return ""
     if key is None:
-        return _with_new_key(case, problem, found)
-    made = repairs.reissue_commands(case, found)
-    if made and problem.path == problem.source and problem.reason.endswith(_NOT_FOR_KUBECTL):
+        return _with_new_key(ctx, problem, found)
+    made = repairs.reissue_commands(ctx, found)
+    if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
-        emptied = _field_replaced(problem, '""')
+        emptied = field_replaced(problem, '""')
         return f"{emptied} &&\n{made}" if emptied else ""
     return made
 
 
-def _key_for(case: RuleContext, problem: Problem) -> KeyFile | None:
+def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     """The key that belongs to a certificate: the one its component names, or the one beside it."""
-    keys = {key.path: key for key in case.survey.keys}
+    keys = {key.path: key for key in ctx.survey.keys}
     if problem.path == problem.source:
         return keys.get(problem.path)
-    for configuration in case.survey.configurations:
+    for configuration in ctx.survey.configurations:
         if configuration.source == problem.source and problem.option:
             named = configuration.resolved.get(_key_option(problem.option))
             if named in keys:
                 return keys[named]
-    for one in case.survey.kubeconfigs:
-        if one.path == problem.source and one.key_path in keys:
-            return keys[one.key_path]
+    for kubeconfig in ctx.survey.kubeconfigs:
+        if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
+            return keys[kubeconfig.key_path]
     return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
 
 
@@ -253,44 +222,46 @@ def _key_option(option: str) -> str:
     return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 
 
-def _with_new_key(case: RuleContext, problem: Problem, found: CertificateInstance) -> str:
+def _with_new_key(ctx: RuleContext, problem: Problem, cert: CertificateInstance) -> str:
     """Neither is there: the key is made as well."""
     named = next(
         (
-            one.resolved[_key_option(problem.option)]
-            for one in case.survey.configurations
-            if one.source == problem.source and problem.option and _key_option(problem.option) in one.resolved
+            configuration.resolved[_key_option(problem.option)]
+            for configuration in ctx.survey.configurations
+            if configuration.source == problem.source
+            and problem.option
+            and _key_option(problem.option) in configuration.resolved
         ),
         None,
     )
     if named is None:
         return ""
-    return repairs.with_key_at(case, found, named)
+    return repairs.with_key_at(ctx, cert, named)
 
 
-def _key_made(case: RuleContext, problem: Problem) -> str:
+def _key_made(ctx: RuleContext, problem: Problem) -> str:
     path = problem.path
     if path == problem.source:
-        owner = next((one for one in case.leaves if one.path == path and one.embedded), None)
-        return repairs.reissue_commands(case, owner, new_key=True) if owner else ""
+        owner = next((cert for cert in ctx.leaves if cert.path == path and cert.embedded), None)
+        return repairs.reissue_commands(ctx, owner, new_key=True) if owner else ""
     private = path.with_suffix(".key")
     if path.suffix == ".pub":
         return f"openssl pkey -in {bash.word(private)} -pubout -out {bash.word(path)}" if private.is_file() else ""
-    owners = [one for one in case.found if any(use.key_path == path for use in one.uses)]
-    owners += [one for one in case.found if not one.embedded and one not in owners and path in key_names(one.path)]
+    owners = [cert for cert in ctx.found if any(use.key_path == path for use in cert.uses)]
+    owners += [cert for cert in ctx.found if not cert.embedded and cert not in owners and path in key_names(cert.path)]
     if not owners:
-        return _made_with_its_certificate(case, problem) or _signing_key_made(path)
+        return _made_with_its_certificate(ctx, problem) or _signing_key_made(path)
     if owners[0].is_authority:
         return ""
-    return repairs.with_key_at(case, owners[0], path)
+    return repairs.with_key_at(ctx, owners[0], path)
 
 
-def _made_with_its_certificate(case: RuleContext, problem: Problem) -> str:
+def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
     """Where the certificate is missing as well, its repair makes the key first."""
-    for one in case.survey.problems:
+    for one in ctx.survey.problems:
         names_both = one.source is not None and (one.source, one.component) == (problem.source, problem.component)
         if names_both and one.expects == "certificate" and _key_option(one.option or "") == problem.option:
-            return f"# The repair of {bash.word(one.path)} makes this key as well." if _made(case, one) else ""
+            return f"# The repair of {bash.word(one.path)} makes this key as well." if _made(ctx, one) else ""
     return ""
 
 
@@ -298,8 +269,8 @@ def _signing_key_made(path: Path) -> str:
     """The bare pair that signs the tokens of service accounts; the tokens of the old one end with it."""
     if path.stem not in ("sa", "service-account", "service-accounts"):
         return ""
-    new, public = f"{bash.word(repairs.target_of(path))}.new", path.with_suffix(".pub")
-    commands = [f"openssl genrsa -out {new} 2048", f"  {repairs.key_into_place(path)}"]
+    new, public = f"{bash.word(placing.target_of(path))}.new", path.with_suffix(".pub")
+    commands = [f"openssl genrsa -out {new} 2048", f"  {placing.key_into_place(path)}"]
     if public.exists():
         word = bash.word(public)
         commands.insert(1, f"  openssl pkey -in {new} -pubout -out {word}.new")
@@ -307,28 +278,28 @@ def _signing_key_made(path: Path) -> str:
     return f"{repairs.TOKENS_END}\n{bash.one_after_the_other(commands)}"
 
 
-def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> str:
+def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
     """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
-    right = case.belonging(problem.source or problem.path).get(role) if role else None
-    place = _origin(case, problem, right) if right else None
+    right = ctx.belonging(problem.source or problem.path).get(role) if role else None
+    place = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
-        return _written_into_kubeconfig(case, problem, place) if place is not None else ""
+        return written_into_kubeconfig(ctx, problem, [place.certificate.pem]) if place is not None else ""
     path = bash.word(problem.path)
     if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
         others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
-        if len(others) > repairs.MOST_BESIDE:
+        if len(others) > placing.MOST_BESIDE:
             return ""
         whole = bash.joined(bash.literal(place.certificate.pem, *others))
         return f"{whole} > {path}.new &&\n  mv {path}.new {path}"
     if place is not None:
         if not place.embedded:
-            return f"cp {_copied(case, problem, place)} {path}"
+            return f"cp {_copied(ctx, problem, place)} {path}"
         return f"cat {bash.literal(place.certificate.pem)} > {path}.new &&\n  mv {path}.new {path}"
-    key = next((one for one in case.survey.keys if one.path in key_names(problem.path)), None)
+    key = next((key for key in ctx.survey.keys if key.path in key_names(problem.path)), None)
     names = Counter(
-        one.certificate.issuer
-        for one in case.leaves
-        if not one.certificate.self_issued and one.path.parent == problem.path.parent
+        cert.certificate.issuer
+        for cert in ctx.leaves
+        if not cert.certificate.self_issued and cert.path.parent == problem.path.parent
     )
     if key is None or not names:
         return ""
@@ -341,87 +312,48 @@ def _authority_made(case: RuleContext, problem: Problem, role: Role | None) -> s
     )
 
 
-def _written_into_kubeconfig(case: RuleContext, problem: Problem, place: CertificateInstance) -> str:
-    """Put the CA into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
-    users = [one for one in case.survey.kubeconfigs if one.path == problem.path]
-    clusters = dict.fromkeys(one.cluster for one in users if one.ca_embedded)
-    if len(clusters) != 1:
-        return ""
-    if not problem.reason.endswith(_NOT_FOR_KUBECTL):
-        cluster = bash.word(next(iter(clusters)))
-        content = f"cat {bash.literal(place.certificate.pem)}"
-        return bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
-    return _field_replaced(problem, base64.b64encode(place.certificate.pem.encode()).decode())
-
-
-_NOT_FOR_KUBECTL = ("is not base64", "does not read it")
-"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
-
-
-def _field_replaced(problem: Problem, new: str) -> str:
-    """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
-    read = read_file(problem.path)
-    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
-    damaged = fields.values(problem.path, problem.option or "")
-    if len(damaged) != 1 or text.count(damaged[0]) != 1 or "key" in (problem.option or ""):
-        return ""
-    return bash.patched(problem.path, text, text.replace(damaged[0], new), context=0)
-
-
-def _origin(case: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
+def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
     """Where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
 
     While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
     alone beside it.
     """
-    places = case.copies.get(right.sha256, ())
-    company = [other for one in places for other in case.holdings[one.holder] if _is_named_as(right, other)]
-    generations = dict.fromkeys(one.certificate.sha256 for one in company)
+    places = ctx.copies.get(right.sha256, ())
+    company = [other for cert in places for other in ctx.holdings[cert.holder] if _is_named_as(right, other)]
+    generations = dict.fromkeys(cert.certificate.sha256 for cert in company)
     return min(
         (
-            one
+            cert
             for sha256 in generations
-            for one in case.copies[sha256]
-            if one.path != problem.path or problem.path == problem.source
+            for cert in ctx.copies[sha256]
+            if cert.path != problem.path or problem.path == problem.source
         ),
         key=lambda one: (
             one.embedded,
             one.path.name != problem.path.name,
-            -sum(_is_named_as(right, other) for other in case.holdings[one.holder]),
+            -sum(_is_named_as(right, other) for other in ctx.holdings[one.holder]),
             one.use.position,
         ),
         default=None,
     )
 
 
-def _copied(case: RuleContext, problem: Problem, place: CertificateInstance) -> str:
+def _copied(ctx: RuleContext, problem: Problem, place: CertificateInstance) -> str:
     """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
 
     A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
     """
-    company = case.holdings[place.holder]
-    if not all(one.is_authority for one in company):
-        return repairs.alone(case, place)
-    one_name = all(_is_named_as(place.certificate, one) for one in company)
+    company = ctx.holdings[place.holder]
+    if not all(cert.is_authority for cert in company):
+        return placing.alone(ctx, place)
+    one_name = all(_is_named_as(place.certificate, cert) for cert in company)
     if place.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
         return bash.word(place.path)
-    return repairs.alone(case, place)
+    return placing.alone(ctx, place)
 
 
-def _is_named_as(authority: X509, one: CertificateInstance) -> bool:
-    return one.is_authority and one.certificate.subject == authority.subject
-
-
-def _set_aside(problem: Problem) -> str:
-    """Nobody can know what it was: out of the way, and the backup's file into its place."""
-    if (
-        problem.source is not None
-        or problem.expects not in ("certificate", "key")
-        or not (problem.path.is_symlink() or problem.path.exists())
-    ):
-        return ""
-    path = bash.word(problem.path)
-    return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"
+def _is_named_as(authority: X509, cert: CertificateInstance) -> bool:
+    return cert.is_authority and cert.certificate.subject == authority.subject
 
 
 RULES = (

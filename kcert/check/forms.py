@@ -17,49 +17,49 @@ if TYPE_CHECKING:
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
 
-def weak_signature(case: RuleContext) -> Iterator[Violation]:
+def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
     """It is signed with a digest that can be forged."""
-    for found in case.deduplicated:
-        algorithm = found.certificate.signature_algorithm
+    for cert in ctx.deduplicated:
+        algorithm = cert.certificate.signature_algorithm
         if any(digest in algorithm.lower() for digest in _BROKEN_DIGESTS):
-            if found.is_root:
-                if not _is_the_cluster_s(case, found):
+            if cert.is_root:
+                if not _is_the_cluster_s(ctx, cert):
                     continue
-                why = "Nobody looks at what a root has signed itself with, but whoever signs so signs the rest so too."
+                why = "No client verifies the signature of a root, but what it signs the same way is rejected."
             else:
                 why = "Go, and so Kubernetes, has refused it since Go 1.18."
-            message = f"{found.description} is signed with {algorithm}, which can be forged. {why}"
-            fix = reissue_commands(case, found)
-            yield Violation(found.path, message, f"signature algorithm: {algorithm}", fix, found.is_authority)
+            message = f"{cert.description} is signed with {algorithm}, which can be forged. {why}"
+            fix = reissue_commands(ctx, cert)
+            yield Violation(cert.path, message, f"signature algorithm: {algorithm}", fix, cert.is_authority)
 
 
-def _is_the_cluster_s(case: RuleContext, root: CertificateInstance) -> bool:
+def _is_the_cluster_s(ctx: RuleContext, root: CertificateInstance) -> bool:
     """False for a root that is only trusted, as those that come with a distribution: its signature does no harm."""
-    copies = case.copies[root.certificate.sha256]
-    return any(copy.roles or any(use.key for use in copy.uses) for copy in copies) or case.has_signed(root.certificate)
+    copies = ctx.copies[root.certificate.sha256]
+    return any(copy.roles or any(use.key for use in copy.uses) for copy in copies) or ctx.has_signed(root.certificate)
 
 
-def version_1(case: RuleContext) -> Iterator[Violation]:
+def version_1(ctx: RuleContext) -> Iterator[Violation]:
     """It is of the version that had no extensions."""
-    for found in case.deduplicated:
-        certificate = found.certificate
+    for cert in ctx.deduplicated:
+        certificate = cert.certificate
         if certificate.version >= 3:
             continue
         message = (
-            f"{found.description} is a version {certificate.version} certificate: it cannot say what it may be used "
+            f"{cert.description} is a version {certificate.version} certificate: it cannot say what it may be used "
             "for, so that it may be used for anything. It was signed without -extfile."
         )
-        if found.is_authority and certificate.self_issued:
-            fix = authority_made_again(case, found, extensions=corrections.AUTHORITY)
+        if cert.is_authority and certificate.self_issued:
+            fix = authority_made_again(ctx, cert, extensions=corrections.AUTHORITY)
         else:
-            fix = reissue_commands(case, found)
-        yield Violation(found.path, message, f"version: {certificate.version}", fix, found.is_authority)
+            fix = reissue_commands(ctx, cert)
+        yield Violation(cert.path, message, f"version: {certificate.version}", fix, cert.is_authority)
 
 
-def duplicate_serial(case: RuleContext) -> Iterator[Violation]:
+def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
     """One CA gave one number twice."""
     issued: dict[tuple[str, str, str], list[CertificateInstance]] = defaultdict(list)
-    for found in case.leaves:
+    for found in ctx.leaves:
         certificate = found.certificate
         if not certificate.self_issued:
             key = (str(certificate.issuer), certificate.authority_key_id or "", certificate.serial)
@@ -74,7 +74,7 @@ def duplicate_serial(case: RuleContext) -> Iterator[Violation]:
                 "use a number twice, and some programs refuse the second."
             )
             evidence = f"serial {found.certificate.serial}, issuer {found.certificate.issuer}"
-            yield Violation(found.path, message, evidence, reissue_commands(case, found))
+            yield Violation(found.path, message, evidence, reissue_commands(ctx, found))
 
 
 RULES = (

@@ -27,38 +27,38 @@ _CURVE_BITS = 224
 """The same 112 bits on an elliptic curve; Go, and so Kubernetes, knows no smaller curve."""
 
 _OTHERS = 0o066
-"""Read and write for the group and for everybody (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
+"""Read and write for the group and for others (CIS Kubernetes Benchmark: keys and kubeconfigs are 600)."""
 
 
-def key_mismatch(case: RuleContext) -> Iterator[Violation]:
+def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     """Certificate and key are two different pairs' halves."""
-    for found in case.found:
-        use = next((use for use in found.uses if use.key_fits is False and use.key_path is not None), None)
-        if use is None or (found.embedded and use.key is None):
+    for cert in ctx.found:
+        use = next((use for use in cert.uses if use.key_fits is False and use.key_path is not None), None)
+        if use is None or (cert.embedded and use.key is None):
             continue
         where = "the client-key-data beside it" if use.key and use.key.embedded else str(use.key_path)
         message = (
-            f"{found.description} and {where} do not belong together: a program that is given both stops with "
+            f"{cert.description} and {where} do not belong together: a program that is given both stops with "
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
         # Where the key is another certificate's, making this one for it would have them share it.
         borrowed = use.key is not None and any(
-            key_belongs(use.key.pem, other.certificate.public_key) for other in case.found
+            key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
         )
-        if found.is_root:
+        if cert.is_root:
             # What the lost key signed ends with it, unless a backup has that key.
-            fix = authority_replaced(case, found, new_key=borrowed)
+            fix = authority_replaced(ctx, cert, new_key=borrowed)
         else:
-            fix = reissue_commands(case, found, new_key=borrowed)
-        yield Violation(found.path, message, evidence, fix, found.is_authority)
-    yield from _service_account_keys(case)
+            fix = reissue_commands(ctx, cert, new_key=borrowed)
+        yield Violation(cert.path, message, evidence, fix, cert.is_authority)
+    yield from _service_account_keys(ctx)
 
 
-def _service_account_keys(case: RuleContext) -> Iterator[Violation]:
+def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
     """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
-    for key in case.survey.keys:
-        public = _public_keys_for(case, key)
+    for key in ctx.survey.keys:
+        public = _public_keys_for(ctx, key)
         own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
         known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
         if own is None or not own.material or not known or None in known or own in known:
@@ -73,30 +73,34 @@ def _service_account_keys(case: RuleContext) -> Iterator[Violation]:
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
 
 
-def _public_keys_for(case: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
+def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
     """The public keys that verify what *key* signs; none where another file, a certificate or a key, does so too."""
     signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
     if not signs and not (key.path.stem == "sa" and key.option is None):
         return []
     root = cluster_root_of(key.source or key.path)
-    public = [one for one in case.survey.public_keys if cluster_root_of(one.source or one.path) == root]
+    public = [
+        public_key
+        for public_key in ctx.survey.public_keys
+        if cluster_root_of(public_key.source or public_key.path) == root
+    ]
     named = [one for one in public if one.option == "--service-account-key-file"]
-    uses = [(use.option, use.path) for use in case.survey.uses] + [(one.option, one.path) for one in case.survey.keys]
+    uses = [(use.option, use.path) for use in ctx.survey.uses] + [(key.option, key.path) for key in ctx.survey.keys]
     others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
     return named if named and not others else [one for one in public if not named and one.path.stem == key.path.stem]
 
 
-def weak_key(case: RuleContext) -> Iterator[Violation]:
+def weak_key(ctx: RuleContext) -> Iterator[Violation]:
     """A key short enough to be found by computing."""
-    for found in case.deduplicated:
-        weakness = _weakness(found.certificate.public_key)
+    for cert in ctx.deduplicated:
+        weakness = _weakness(cert.certificate.public_key)
         if weakness is not None:
             message = (
-                f"{found.description} has a key of {weakness}: too short, so that programs of today refuse it, and "
+                f"{cert.description} has a key of {weakness}: too short, so that programs of today refuse it, and "
                 "tomorrow's attacker need not steal it."
             )
-            fix = reissue_commands(case, found, new_key=True)
-            yield Violation(found.path, message, f"public key: {weakness}", fix, found.is_authority)
+            fix = reissue_commands(ctx, cert, new_key=True)
+            yield Violation(cert.path, message, f"public key: {weakness}", fix, cert.is_authority)
 
 
 def _weakness(key: PublicKey) -> str | None:
@@ -107,22 +111,22 @@ def _weakness(key: PublicKey) -> str | None:
     return f"DSA {key.bits} bit" if key.algorithm == "dsa" else None
 
 
-def key_permissions(case: RuleContext) -> Iterator[Violation]:
+def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
     """A file with a private key can be read by others than its owner."""
-    for key in case.survey.keys:
+    for key in ctx.survey.keys:
         kind = cluster_kind_of(key.path)
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
         what = "holds a private key" if not key.embedded else "holds its user's private key"
-        who = "everybody on this machine" if key.mode & 0o006 else "its group"
-        message = f"{key.path} {what}, and {who} may read or change it. Whoever has the key is the one whose key it is."
+        who = "every user of this machine" if key.mode & 0o006 else "its group"
+        message = f"{key.path} {what}, and {who} may read or change it. Anyone with the key can act as its owner."
         yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
 
 
-def shared_key(case: RuleContext) -> Iterator[Violation]:
-    """Several certificates stand on one key."""
+def shared_key(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield certificates that share a key."""
     holders: dict[tuple[str, str], list[CertificateInstance]] = defaultdict(list)
-    for found in case.deduplicated:
+    for found in ctx.deduplicated:
         key = found.certificate.public_key
         if key.material and not found.live:
             holders[key.algorithm, key.material].append(found)
@@ -142,12 +146,12 @@ def shared_key(case: RuleContext) -> Iterator[Violation]:
                 "replaced alone."
             )
             evidence = f"one public key in {found.certificate.subject} and {first.certificate.subject}"
-            yield Violation(found.path, message, evidence, reissue_commands(case, found, new_key=True))
+            yield Violation(found.path, message, evidence, reissue_commands(ctx, found, new_key=True))
 
 
-def _holder(found: CertificateInstance) -> str:
-    """Whose certificate it is: one that was made again with another group is still the same one's."""
-    subject = found.certificate.subject
+def _holder(cert: CertificateInstance) -> str:
+    """Return whose certificate it is: with another group it is still that of the same user."""
+    subject = cert.certificate.subject
     return subject.common_name or str(subject)
 
 

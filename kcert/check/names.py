@@ -1,11 +1,12 @@
-"""Rules about alternative names: what a server is dialled by has to stand in its certificate."""
+"""Rules about SANs: the names that clients connect to have to be in the certificate."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import corrections, refusals
+from kcert.check import refusals, sans
+from kcert.check.options import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 
@@ -19,109 +20,129 @@ _SHOWN = 6
 """How many names a message lists."""
 
 
-def missing_san(case: RuleContext) -> Iterator[Violation]:
-    """A server is dialled by a name that its certificate does not have."""
-    for found in case.leaves:
-        client_name = corrections.allowed_hostname(case, found)
-        if not (found.serves or found.wanted or client_name) or found.live or found.only_service_account:
+def missing_san(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield servers whose certificate lacks a name that clients connect to."""
+    for cert in ctx.leaves:
+        client_name = sans.allowed_hostname(ctx, cert)
+        if not (cert.serves or cert.wanted or client_name) or cert.live or cert.only_service_account:
             continue
-        names = found.certificate.alt_names
-        missing = corrections.missing_names(case, found, {name.value for name in names})
-        if corrections.stale_service_addresses(case, found):
-            # Another range's address stands in the place of this one's: service-cidr-mismatch says it.
-            needed = corrections.service_addresses(case, found)
+        names = cert.certificate.alt_names
+        missing = sans.missing_names(ctx, cert, {name.value for name in names})
+        if sans.stale_service_addresses(ctx, cert):
+            # It has the address of another range: service-cidr-mismatch reports that.
+            needed = sans.service_addresses(ctx, cert)
             missing = [name for name in missing if name not in needed]
-        if not missing:
+        demand = sans.kubelet_demand(ctx, cert)
+        if not missing and not demand:
             continue
-        if client_name in missing and not found.serves:
+        misspelled = sans.misspelled_names(cert)
+        if client_name in missing and not cert.serves:
             message = (
-                f"{found.description} has no SAN {client_name}, and etcd accepts no other clients "
+                f"{cert.description} has no SAN {client_name}, and etcd accepts no other clients "
                 "(--client-cert-allowed-hostname): the API server cannot connect to etcd."
+            )
+        elif demand:
+            kind, name = demand[0]
+            message = (
+                f"{cert.description} has no {name or kind} among its SANs, and the API server "
+                "connects to the kubelet there (--kubelet-preferred-address-types) and checks the certificate "
+                "(--kubelet-certificate-authority): kubectl logs and kubectl exec fail."
+            )
+        elif misspelled:
+            message = (
+                f"{cert.description} has the SAN {misspelled[0][0].value}, which no client uses: "
+                f"{misspelled[0][1].value} was meant, and clients that connect to that name reject the certificate."
             )
         elif names:
             message = (
-                f"{found.description} has no {listed(missing)} among its alternative names: whoever dials that name "
-                "refuses the certificate."
+                f"{cert.description} has no {listed(missing)} among its SANs: clients that connect to that name "
+                "reject the certificate."
             )
         else:
             message = (
-                f"{found.description} has no alternative names at all. Clients compare the name that they dial with "
-                "these alone, never with the CN."
+                f"{cert.description} has no SANs. Clients compare the name that they connect to with the SANs "
+                "alone, never with the CN."
             )
         yield Violation(
-            found.path, message, f"subjectAltName: {listed(names) or 'none'}", reissue_commands(case, found)
+            cert.path,
+            message,
+            f"subjectAltName: {listed(names) or 'none'}",
+            reissue_commands(ctx, cert) if missing else "",
         )
 
 
-def san_type(case: RuleContext) -> Iterator[Violation]:
+def san_type(ctx: RuleContext) -> Iterator[Violation]:
     """An address stands where only a name is looked for, or the reverse."""
-    for found in case.leaves:
-        names = found.certificate.alt_names
+    for cert in ctx.leaves:
+        names = cert.certificate.alt_names
         # Some write an address under both types, for clients of long ago: then the right one is there.
         addresses = {name.value for name in names if name.type == "IP"}
         wrong = [
             name
             for name in names
-            if (right := corrections.right_type(name)) != name and (right is None or right.value not in addresses)
+            if (right := sans.right_type(name)) != name and (right is None or right.value not in addresses)
         ]
         if not wrong:
             continue
         if wrong[0].type == "DNS":
             message = (
-                f"{found.description} has the address {wrong[0].value} under DNS. Whoever dials an address looks for "
-                "it under IP alone, and refuses the certificate."
+                f"{cert.description} has the address {wrong[0].value} under DNS. Clients that connect to an address "
+                "look for it under IP alone, and reject the certificate."
             )
         else:
-            message = f"{found.description} has something under IP that is no address, and so never matches."
-        yield Violation(found.path, message, f"subjectAltName: {listed(wrong)}", reissue_commands(case, found))
+            message = f"{cert.description} has something under IP that is not an address: it never matches."
+        yield Violation(cert.path, message, f"subjectAltName: {listed(wrong)}", reissue_commands(ctx, cert))
 
 
-def service_cidr_mismatch(case: RuleContext) -> Iterator[Violation]:
+def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     """The certificate was made for another service range than the API server has."""
-    for found in case.leaves:
-        if Role.APISERVER not in found.roles or found.live:
+    for cert in ctx.leaves:
+        if Role.APISERVER not in cert.roles or cert.live:
             continue
-        stale = corrections.stale_service_addresses(case, found)
+        stale = sans.stale_service_addresses(ctx, cert)
         if not stale:
             continue
-        address = corrections.service_addresses(case, found)[0].value
+        address = sans.service_addresses(ctx, cert)[0].value
         component = "kube-apiserver"
-        value = case.option(component, "--service-cluster-ip-range", found)
+        value = ctx.option(component, "--service-cluster-ip-range", cert)
         if value is None:
             component = "kube-controller-manager"
-            value = case.option(component, "--service-cluster-ip-range", found)
+            value = ctx.option(component, "--service-cluster-ip-range", cert)
         message = (
-            f"{found.description} was made for another range of service addresses: pods dial the API server under "
-            f"{address}, and it has {', '.join(sorted(stale))}."
+            f"{cert.description} was made for another range of service addresses: pods connect to the API server at "
+            f"{address}, and the certificate has {', '.join(sorted(stale))}."
         )
         evidence = f"--service-cluster-ip-range={value} of {component}; subjectAltName has no IP:{address}"
-        yield Violation(found.path, message, evidence, reissue_commands(case, found))
+        yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
 
 
 _DEFAULT_RANGE = "10.0.0.0/24"
 """What the API server takes where it is given no --service-cluster-ip-range."""
 
 
-def service_range_not_set(case: RuleContext) -> Iterator[Violation]:
+def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
     """The API server takes its own default range, and the certificate was made for another."""
-    for found in case.leaves:
-        if Role.APISERVER not in found.roles or found.live:
+    for cert in ctx.leaves:
+        if Role.APISERVER not in cert.roles or cert.live:
             continue
-        own = [use.configuration for use in found.uses if use.configuration and use.option == "--tls-cert-file"]
+        own = [use.configuration for use in cert.uses if use.configuration and use.option == "--tls-cert-file"]
         if not own or any(one.options.get("--service-cluster-ip-range") for one in own):
             continue
-        address = corrections.first_address(_DEFAULT_RANGE)
-        values = {name.value for name in found.certificate.alt_names}
+        address = sans.first_address(_DEFAULT_RANGE)
+        values = {name.value for name in cert.certificate.alt_names}
         if address in values:
             continue
-        other = case.option("kube-controller-manager", "--service-cluster-ip-range", found)
+        other = ctx.option("kube-controller-manager", "--service-cluster-ip-range", cert)
         others = f", while kube-controller-manager has {other}" if other else ""
         message = (
             f"{own[0].source} gives the API server no --service-cluster-ip-range, so it takes {_DEFAULT_RANGE}"
-            f"{others}. Pods connect to it at {address}, which is not among the SANs of {found.path}. Set "
+            f"{others}. Pods connect to it at {address}, which is not among the SANs of {cert.path}. Set "
             f"--service-cluster-ip-range{f'={other}' if other else ''} for the API server."
         )
-        yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", "")
+        fits = other is not None and sans.first_address(other) in values
+        added = f"--service-cluster-ip-range={other}"
+        fix = option_added(own[0].source, "--tls-cert-file", added) if fits else ""
+        yield Violation(own[0].source, message, f"subjectAltName has no IP:{address}", fix)
 
 
 def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
@@ -130,18 +151,18 @@ def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
-def malformed_san(case: RuleContext) -> Iterator[Violation]:
+def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
     """A DNS name that no client can connect to."""
-    for found in case.leaves:
-        names = refusals.malformed_names(found.certificate)
+    for cert in ctx.leaves:
+        names = refusals.malformed_names(cert.certificate)
         if not names:
             continue
         values = ", ".join(repr(name.value) for name in names)
         message = (
-            f"{found.description} has a SAN that is not a valid DNS name: {values}. "
+            f"{cert.description} has a SAN that is not a valid DNS name: {values}. "
             "No client can match it, and some releases of Go (1.25.2) reject the whole certificate because of it."
         )
-        yield Violation(found.path, message, f"subjectAltName: {listed(names)}", reissue_commands(case, found))
+        yield Violation(cert.path, message, f"subjectAltName: {listed(names)}", reissue_commands(ctx, cert))
 
 
 RULES = (

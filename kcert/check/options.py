@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.FRONT_PROXY_CA: "the front proxy's CA"}
 
 
-def wrong_ca_option(case: RuleContext) -> Iterator[Violation]:
+def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
     """One component's option names the CA of the other."""
-    for use in _authority_options(case):
-        right, belongs = _right(case, use), _owner(case, use)
+    for use in _authority_options(ctx):
+        right, belongs = _right(ctx, use), _owner(ctx, use)
         if right is None or use.role is None or belongs is None or use.source is None:
             continue
         if belongs is use.role or right.public_key == use.certificate.public_key:
@@ -38,32 +38,32 @@ def wrong_ca_option(case: RuleContext) -> Iterator[Violation]:
             "what the right one signed is refused here."
         )
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
-        yield Violation(use.source, message, evidence, _option_set(case, use, right))
+        yield Violation(use.source, message, evidence, _option_set(ctx, use, right))
 
 
-def is_blamed(case: RuleContext, authority: Path | None, certificate: X509) -> bool:
-    """True where *certificate* is refused by the CA in *authority* only because an option names the wrong CA."""
-    blamed = [use for use in _authority_options(case) if use.path == authority and _is_wrong(case, use)]
-    rights = [right for use in blamed if (right := _right(case, use))]
-    return any(case.signatures.verdict(certificate, (right,)) is None for right in rights)
+def is_blamed(ctx: RuleContext, ca: Path | None, certificate: X509) -> bool:
+    """True where *certificate* does not lead to the CA in the file *ca* only because an option names the wrong CA."""
+    blamed = [use for use in _authority_options(ctx) if use.path == ca and _is_wrong(ctx, use)]
+    rights = [right for use in blamed if (right := _right(ctx, use))]
+    return any(ctx.signatures.verdict(certificate, (right,)) is None for right in rights)
 
 
-def _is_wrong(case: RuleContext, use: CertificateRef) -> bool:
-    right, belongs = _right(case, use), _owner(case, use)
+def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
+    right, belongs = _right(ctx, use), _owner(ctx, use)
     wrong = right is not None and belongs not in (None, use.role) and right.public_key != use.certificate.public_key
     return wrong and use.source is not None
 
 
-def _right(case: RuleContext, use: CertificateRef) -> X509 | None:
+def _right(ctx: RuleContext, use: CertificateRef) -> X509 | None:
     """The CA that its option should name, in its cluster."""
-    return case.belonging(use.source or use.path).get(use.role) if use.role else None
+    return ctx.belonging(use.source or use.path).get(use.role) if use.role else None
 
 
-def _authority_options(case: RuleContext) -> list[CertificateRef]:
+def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
     """Every option that names a CA, once; a kubeconfig's CA has a rule of its own."""
     return [
         use
-        for use in case.survey.uses
+        for use in ctx.survey.uses
         if use.role in _NAMES
         and use.option
         and use.position == 0
@@ -72,9 +72,9 @@ def _authority_options(case: RuleContext) -> list[CertificateRef]:
     ]
 
 
-def _owner(case: RuleContext, use: CertificateRef) -> Role | None:
+def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
     """Whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
-    known = case.belonging(use.source or use.path)
+    known = ctx.belonging(use.source or use.path)
     owners = [role for role, one in known.items() if one.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None
 
@@ -85,9 +85,9 @@ def _value(use: CertificateRef) -> str:
     return value or str(use.path)
 
 
-def _option_set(case: RuleContext, use: CertificateRef, right: X509) -> str:
+def _option_set(ctx: RuleContext, use: CertificateRef, right: X509) -> str:
     """sed, to let the option name the right file."""
-    places = [one for one in case.copies.get(right.sha256, ()) if not one.embedded]
+    places = [cert for cert in ctx.copies.get(right.sha256, ()) if not cert.embedded]
     place = min(places, key=lambda one: one.use.position, default=None)
     if place is None or use.source is None:
         return ""
@@ -97,7 +97,7 @@ def _option_set(case: RuleContext, use: CertificateRef, right: X509) -> str:
 
 
 def as_written(old: str, resolved: Path, target: Path) -> str:
-    """*target* as it has to be written where *old* stands for *resolved*: without the --root that lies before it."""
+    """Return *target* as it is written in place of *old*, which means *resolved*: without the --root before it."""
     text = str(resolved)
     if old.startswith("/") and text.endswith(old):
         root = text[: len(text) - len(old)]
@@ -132,10 +132,23 @@ def option_changed(source: Path, option: str, old: str, new: str) -> str:
     return bash.patched(source, text, changed, context=0 if "-data" in text else 1) if changed != text else ""
 
 
-def right_authority(case: RuleContext, found: CertificateInstance) -> str:
+def option_added(source: Path, beside: str, added: str) -> str:
+    """The command that adds an option, ``--name=value``, before *beside*; empty where that is not alone on its line."""
+    read = read_file(source)
+    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
+    lines = text.split("\n")
+    places = [number for number, line in enumerate(lines) if f"{beside}=" in line]
+    if len(places) != 1 or lines[places[0]].count("--") != 1:
+        return ""
+    new = re.sub(rf"{re.escape(beside)}=[^\s\"']+", lambda _: added, lines[places[0]])
+    changed = [*lines[: places[0]], new, *lines[places[0] :]]
+    return bash.patched(source, text, "\n".join(changed))
+
+
+def right_authority(ctx: RuleContext, cert: CertificateInstance) -> str:
     """For an option that names a certificate which is no CA at all: the CA that it should name."""
-    for use in found.uses:
-        right = _right(case, use)
+    for use in cert.uses:
+        right = _right(ctx, use)
         if right is not None and use.source is not None and use.option and use.configuration is not None:
-            return _option_set(case, use, right)
+            return _option_set(ctx, use, right)
     return ""

@@ -43,36 +43,36 @@ class Owners:
         return self.known.get(cluster, {})
 
 
-def owners(case: RuleContext) -> Owners:
+def owners(ctx: RuleContext) -> Owners:
     """The CA of each sort: the one that signed most of what answers to that sort, or else the one in its place."""
-    clusters = _clusters(case)
+    clusters = _clusters(ctx)
     by_name: dict[Name, dict[str, CertificateInstance]] = defaultdict(dict)
-    for one in case.authorities:
-        by_name[one.certificate.subject].setdefault(one.certificate.sha256, one)
+    for cert in ctx.authorities:
+        by_name[cert.certificate.subject].setdefault(cert.certificate.sha256, cert)
     pairs = [
         (leaf, one.certificate)
-        for leaf in case.leaves
+        for leaf in ctx.leaves
         if any(ROLES[role].ca for role in leaf.roles)
         for one in by_name[leaf.certificate.issuer].values()
     ]
-    case.signatures.expect((leaf.certificate, (issuer,), ()) for leaf, issuer in pairs)
+    ctx.signatures.expect((leaf.certificate, (issuer,), ()) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for leaf, issuer in pairs:
-        if case.signatures.verdict(leaf.certificate, (issuer,)) is None:
+        if ctx.signatures.verdict(leaf.certificate, (issuer,)) is None:
             for ca in {ca for role in leaf.roles if (ca := ROLES[role].ca)}:
                 votes[clusters[cluster_root_of(leaf.path)]][ca][issuer.sha256] += 1
-    authorities = {one.certificate.sha256: one.certificate for one in case.authorities}
+    authorities = {cert.certificate.sha256: cert.certificate for cert in ctx.authorities}
     known: dict[Path, dict[Role, X509]] = defaultdict(dict)
     for cluster, counts in votes.items():
         known[cluster] = {role: authorities[count.most_common(1)[0][0]] for role, count in counts.items()}
-    for one in case.authorities:
-        here = place(one.path)
-        if here is not None and not one.embedded:
-            known[clusters[cluster_root_of(one.path)]].setdefault(here, one.certificate)
-    return Owners(clusters, dict(known), frozenset(clusters[cluster_root_of(leaf.path)] for leaf in case.leaves))
+    for cert in ctx.authorities:
+        here = place(cert.path)
+        if here is not None and not cert.embedded:
+            known[clusters[cluster_root_of(cert.path)]].setdefault(here, cert.certificate)
+    return Owners(clusters, dict(known), frozenset(clusters[cluster_root_of(leaf.path)] for leaf in ctx.leaves))
 
 
-def _clusters(case: RuleContext) -> dict[Path, Path]:
+def _clusters(ctx: RuleContext) -> dict[Path, Path]:
     """Each home, with the one that stands for its cluster: what one configuration names is of one cluster."""
     next_of: dict[Path, Path] = {}
 
@@ -81,15 +81,15 @@ def _clusters(case: RuleContext) -> dict[Path, Path]:
             home = next_of[home]
         return home
 
-    named = [(one.path, one.source) for one in case.survey.uses]
-    named += [(one.path, one.source) for one in case.survey.problems]
+    named = [(ref.path, ref.source) for ref in ctx.survey.uses]
+    named += [(problem.path, problem.source) for problem in ctx.survey.problems]
     for path, source in named:
         next_of[last(cluster_root_of(path))] = last(cluster_root_of(source or path))
     return {home: last(home) for home in tuple(next_of)}
 
 
 def place(path: Path) -> Role | None:
-    """Which CA lies here in kubeadm's folder, where the place alone tells."""
+    """Return which CA this is by its place in kubeadm's folder, where the place alone tells."""
     if path.stem == "front-proxy-ca":
         return Role.FRONT_PROXY_CA
     if path.stem == "ca" and path.parent.name == "etcd" and path.parent.parent.name == "pki":

@@ -21,25 +21,25 @@ _NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)
 """Empty, with a dot at the end, or two names with a blank between them."""
 
 
-def refused_certificates(case: RuleContext) -> Iterator[Violation]:
+def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
     """Certificates that Go rejects; one that it cannot parse makes it reject its whole file."""
-    for found in case.deduplicated:
-        refusal = next((one for one in refusals(found.certificate) if not _has_its_own_rule(found, one)), None)
+    for cert in ctx.deduplicated:
+        refusal = next((one for one in refusals(cert.certificate) if not _has_its_own_rule(cert, one)), None)
         if refusal is None:
             continue
-        others = ", and with it the whole file" if refusal.stage == "parse" and case.has_company(found) else ""
-        message = f"{found.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
+        others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_company(cert) else ""
+        message = f"{cert.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
         new_key = refusal.stage == "key"
-        if new_key and found.is_root:
-            fix = authority_replaced(case, found)
+        if new_key and cert.is_root:
+            fix = authority_replaced(ctx, cert)
         else:
-            fix = reissue_commands(case, found, new_key=new_key)
-        yield Violation(found.path, message, refusal.error, fix, found.is_authority)
+            fix = reissue_commands(ctx, cert, new_key=new_key)
+        yield Violation(cert.path, message, refusal.error, fix, cert.is_authority)
 
 
-def _has_its_own_rule(found: CertificateInstance, refusal: Refusal) -> bool:
+def _has_its_own_rule(cert: CertificateInstance, refusal: Refusal) -> bool:
     """True for what ``weak-key`` and ``weak-signature`` report."""
-    key = found.certificate.public_key
+    key = cert.certificate.public_key
     if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE and "curve" in refusal.error:
         return True
     if refusal.stage == "key":
@@ -57,9 +57,9 @@ def malformed_names(certificate: X509) -> list[AltName]:
     return [name for name in names if _NO_HOST.fullmatch(name.value)]
 
 
-def encrypted_keys(case: RuleContext) -> Iterator[Violation]:
+def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
-    for key in case.survey.keys:
+    for key in ctx.survey.keys:
         if not key.encrypted or key.source is None or not key.option:
             continue
         message = (

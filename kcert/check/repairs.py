@@ -1,17 +1,15 @@
-"""Repairs: the commands that make of a certificate what it should have been.
+"""Fixes: the commands that replace a certificate by a correct one.
 
-One certificate has one repair, whatever is wrong with it: it is made again with every correction that is known,
-so that one fault's repair never brings back another's. Everything runs in bash with openssl, sed, cp, mv and
-chmod; a new file is put into place only once it is complete, and a new key together with its certificate. Each
-command depends on the one before it (``&&``): pasted into a terminal, nothing goes on after a failure.
+One certificate has one fix, whatever is wrong with it: it is re-created with every correction that is known, so that
+the fix of one fault never brings back another. Everything runs in bash with openssl, kubectl, cp, mv and chmod; a new
+file is put into place only once it is complete, and a new key together with its certificate. Each command depends on
+the one before it (``&&``): pasted into a terminal, nothing runs after a failure.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
-import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, fields
+from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import PublicKey
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -55,27 +53,27 @@ class Signer:
         return bash.literal(self.pem) if self.position else bash.word(self.crt)
 
 
-def reissue_commands(case: RuleContext, found: CertificateInstance, *, new_key: bool = False) -> str:
-    """The commands that make *found* again, as it should be; with *new_key*, with a key of its own.
+def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False) -> str:
+    """The commands that make *cert* again, as it should be; with *new_key*, with a key of its own.
 
     Empty where nothing can be done from here: for a live server, or where no CA is known.
     """
-    if found.live:
+    if cert.live:
         return ""
-    if found.made_by_kubelet:
-        files = [found.path, *([found.use.key_path] if found.use.key_path else [])]
+    if cert.made_by_kubelet:
+        files = [cert.path, *([cert.use.key_path] if cert.use.key_path else [])]
         return f"rm {' '.join(map(bash.word, dict.fromkeys(files)))}\n{_THE_KUBELETS_OWN}"
-    if found.is_authority and found.certificate.self_issued:
-        return authority_replaced(case, found) if new_key else authority_made_again(case, found)
-    signer = signer_of(case, found)
-    if signer is None or beside(case, found) is None:
+    if cert.is_authority and cert.certificate.self_issued:
+        return authority_replaced(ctx, cert) if new_key else authority_made_again(ctx, cert)
+    signer = signer_of(ctx, cert)
+    if signer is None or beside(ctx, cert) is None:
         return ""
-    made = _leaf(case, found, signer, new_key=new_key)
-    if new_key and Role.SERVICE_ACCOUNT in found.roles:
+    made = _leaf(ctx, cert, signer, new_key=new_key)
+    if new_key and Role.SERVICE_ACCOUNT in cert.roles:
         made = f"{TOKENS_END}\n{made}"
-    if found.is_authority and not found.embedded:
+    if cert.is_authority and not cert.embedded:
         # A CA that another one signed goes along in the chains of those that it signed.
-        made = bash.one_after_the_other([made, *copied(case, found)])
+        made = bash.one_after_the_other([made, *copied(ctx, cert)])
     return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
 
 
@@ -85,28 +83,28 @@ def _where_to_run(signer: Signer) -> str:
     return (_WHICH_KEY if signer.position else _NO_KEY_HERE).format(key=bash.word(signer.key))
 
 
-def signer_of(case: RuleContext, found: CertificateInstance) -> Signer | None:
-    """Who has to sign *found*; its ``days`` are None where it is about to be renewed itself."""
-    issuer = case.issuer_of(found)
+def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
+    """Who has to sign *cert*; its ``days`` are None where it is about to be renewed itself."""
+    issuer = ctx.issuer_of(cert)
     if issuer is None:
         return None
-    issuer = _successor(case, issuer)
+    issuer = _successor(ctx, issuer)
     key = _key_of(issuer)
-    left = (issuer.certificate.not_after - case.now) // timedelta(days=1)
-    renewed_first = issuer.certificate.not_after <= case.now + case.soon
-    # A CA that is only embedded somewhere lies in a file elsewhere, and nobody can know where.
+    left = (issuer.certificate.not_after - ctx.now) // timedelta(days=1)
+    renewed_first = issuer.certificate.not_after <= ctx.now + ctx.soon
+    # A CA that is only embedded here is in a file elsewhere, and nothing tells where.
     crt = Path("ca.crt") if issuer.embedded else issuer.path.absolute() if key is None else issuer.path
-    position = 0 if issuer.embedded else case.number_of(issuer) - 1
-    # Whose key lies beside a file of several CAs can be told of the first alone.
+    position = 0 if issuer.embedded else ctx.number_of(issuer) - 1
+    # The key beside a file of several CAs is that of the first.
     usual = Path("that-ca.key") if position else usual_key(crt)
     return Signer(crt, key or usual, key is not None, None if renewed_first else left, position, issuer.certificate.pem)
 
 
-def _successor(case: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
+def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInstance:
     """The CA of the same name and file whose key is here, while one CA takes the place of another; or *issuer*."""
     if issuer.embedded or _key_of(issuer):
         return issuer
-    beside = (one for one in case.holdings.get(issuer.holder, ()) if _key_of(one))
+    beside = (cert for cert in ctx.holdings.get(issuer.holder, ()) if _key_of(cert))
     return next((one for one in beside if one.certificate.subject == issuer.certificate.subject), issuer)
 
 
@@ -115,60 +113,50 @@ def _key_of(authority: CertificateInstance) -> Path | None:
     return next((use.key_path for use in authority.uses if use.key and use.key_path and not authority.embedded), None)
 
 
-def usual_key(crt: Path) -> Path:
-    """Where the key of the CA at *crt* usually lies: beside it, as openssl's users or cfssl name it."""
-    return crt.with_name(f"{crt.stem}-key.pem") if crt.suffix == ".pem" else crt.with_suffix(".key")
-
-
-def _days(case: RuleContext, usual: int, limit: int | None) -> int:
+def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
     """As long as usual, and longer where that would count as near; no longer than the CA."""
-    wanted = max(usual, math.ceil(case.soon / timedelta(days=1)) + 1)
+    wanted = max(usual, math.ceil(ctx.soon / timedelta(days=1)) + 1)
     return wanted if limit is None else min(wanted, limit)
 
 
 # ---------------------------------------------------------------- leaves
 
 
-def _leaf(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    if found.embedded:
-        return _in_kubeconfig(case, found, signer, new_key=new_key)
-    use = found.use
-    crt = bash.word(target_of(found.path))
+def _leaf(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+    if cert.embedded:
+        return _in_kubeconfig(ctx, cert, signer, new_key=new_key)
+    use = cert.use
+    crt = bash.word(target_of(cert.path))
     if use.key is None or use.key_path is None or use.key.embedded:
-        return _issue(case, found, signer, request=_request_for(found), crt=crt, more=_same_key(case, found))
+        return _issue(ctx, cert, signer, request=_request_for(cert), crt=crt, more=_same_key(ctx, cert))
     key = bash.word(use.key_path)
-    if fields.holds_a_key(found.path):
-        return _in_one_file(case, found, signer, new_key=new_key)
+    if fields.holds_a_key(cert.path):
+        return _in_one_file(ctx, cert, signer, new_key=new_key)
     if new_key:
-        return _with_new_key(case, found, signer, use.key_path)
-    return _issue(case, found, signer, request=f"openssl req -new -key {key} {_subject(case, found)}", crt=crt)
+        return _with_new_key(ctx, cert, signer, use.key_path)
+    return _issue(ctx, cert, signer, request=f"openssl req -new -key {key} {_subject(ctx, cert)}", crt=crt)
 
 
-def with_key_at(case: RuleContext, found: CertificateInstance, key: Path) -> str:
-    """A new key at *key*, and the certificate made again for it: for a key that is not there any more."""
-    signer = signer_of(case, found)
-    if signer is None or found.live or found.embedded:
+def with_key_at(ctx: RuleContext, cert: CertificateInstance, key: Path) -> str:
+    """Return the commands for a new key at *key*, which is gone, and a new certificate for it."""
+    signer = signer_of(ctx, cert)
+    if signer is None or cert.live or cert.embedded:
         return ""
-    made = _with_new_key(case, found, signer, key)
+    made = _with_new_key(ctx, cert, signer, key)
     return made if signer.key_is_here else f"{_where_to_run(signer)}\n{made}"
 
 
-def _with_new_key(case: RuleContext, found: CertificateInstance, signer: Signer, key: Path) -> str:
+def _with_new_key(ctx: RuleContext, cert: CertificateInstance, signer: Signer, key: Path) -> str:
     """A new key for *key*, and the certificate for it: neither is put into place before the CA has signed."""
     new = f"{bash.word(target_of(key))}.new"
-    request = f"openssl req -new -key {new} {_subject(case, found)}"
-    made = _issue(case, found, signer, request=request, crt=bash.word(target_of(found.path)), key=key)
-    return f"{generated(found.certificate.public_key, new)} &&\n{made}"
-
-
-def target_of(path: Path) -> Path:
-    """The file itself: ``mv`` onto a link would replace the link."""
-    return path.resolve() if path.is_symlink() and path.exists() else path
+    request = f"openssl req -new -key {new} {_subject(ctx, cert)}"
+    made = _issue(ctx, cert, signer, request=request, crt=bash.word(target_of(cert.path)), key=key)
+    return f"{generated(cert.certificate.public_key, new)} &&\n{made}"
 
 
 def _issue(
-    case: RuleContext,
-    found: CertificateInstance,
+    ctx: RuleContext,
+    cert: CertificateInstance,
     signer: Signer,
     *,
     request: str,
@@ -177,149 +165,55 @@ def _issue(
     key: Path | None = None,
 ) -> str:
     """The three commands of the lessons: an openssl.cnf, a request, a signature; then the file goes into its place."""
-    stem = bash.word(target_of(found.path).with_suffix(""))
+    stem = bash.word(target_of(cert.path).with_suffix(""))
     cnf, csr = f"{stem}.cnf.new", f"{stem}.csr.new"
-    settings = bash.printed(["[v3_ext]", *corrections.extensions(case, found)])
-    signing = _signing(case, found, signer, more=more, extensions=f"-extfile {cnf} -extensions v3_ext")
+    settings = bash.printed(["[v3_ext]", *corrections.extensions(ctx, cert)])
+    signing = _signing(ctx, cert, signer, more=more, extensions=f"-extfile {cnf} -extensions v3_ext")
     return (
         f"{settings} > {cnf} &&\n{request} -out {csr} &&\n"
         f"{signing} \\\n    -in {csr} -out {crt}.new &&\n"
-        f"{_into_place(case, found, crt, key)} && rm {cnf} {csr}"
+        f"{into_place(ctx, cert, crt, key)} && rm {cnf} {csr}"
     )
-
-
-MOST_BESIDE = 8
-"""So many other certificates of a file are written down in a command that changes one of them."""
-
-
-def beside(case: RuleContext, found: CertificateInstance) -> tuple[list[str], list[str]] | None:
-    """Return the certificates (PEM) before and behind *found* in its file, or in its field of a kubeconfig.
-
-    None where they are too many to be written down, or where the file holds more than that: then no command is certain
-    to keep everything.
-    """
-    if found.live or not case.has_company(found):
-        return [], []
-    if found.embedded:
-        here = {one.use.position: one.certificate.pem for one in case.holdings.get(found.holder, ())}
-        here.pop(found.use.position, None)
-    else:
-        texts = fields.certificate_texts(found.path)
-        if texts is None:
-            return None
-        own = case.number_of(found) - 1
-        here = {number: text for number, text in enumerate(texts) if number != own}
-    if len(here) > MOST_BESIDE:
-        return None
-    position = found.use.position if found.embedded else case.number_of(found) - 1
-    numbers = sorted(here)
-    before = [here[number] for number in numbers if number < position]
-    return before, [here[number] for number in numbers if number > position]
-
-
-def _with_others(case: RuleContext, found: CertificateInstance, new: str) -> str:
-    """The command that prints the file argument *new* among the certificates that *found* has beside it."""
-    before, after = beside(case, found) or ([], [])
-    whole = bash.joined(bash.literal(*before), new, bash.literal(*after))
-    if found.embedded or not fields.holds_a_key(found.path):
-        return whole
-    return f"{{ {whole} && openssl pkey -in {bash.word(target_of(found.path))}; }}"
-
-
-def _into_place(case: RuleContext, found: CertificateInstance, crt: str, key: Path | None = None) -> str:
-    """Put *crt*.new in the place of *found* in the file *crt*; what else that file holds stays as it is.
-
-    Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
-    """
-    first = f"{key_into_place(key)} &&\n  " if key else ""
-    if not case.has_company(found):
-        return f"{first}mv {crt}.new {crt}"
-    # What is made anew may hold a key: it is readable by its owner alone until it has the old file's mode.
-    return (
-        f"(umask 077; {_with_others(case, found, f'{crt}.new')} > {crt}.whole) &&\n"
-        f"  chmod {_mode(found.path)} {crt}.whole &&\n  {first}mv {crt}.whole {crt} && rm {crt}.new"
-    )
-
-
-def key_into_place(key: Path) -> str:
-    """The commands that put *key*.new in the place of *key*; the old one is kept beside it, for its owner alone.
-
-    With a CA's key goes all that it signed, and with a service account's its tokens: somebody may want it back.
-    """
-    target = target_of(key)
-    path = bash.word(target)
-    if not target.is_file():
-        return f"mv {path}.new {path}"
-    # noclobber (-C): pasted a second time, it stops rather than writing over the old key.
-    return f"(set -C; umask 077; cat {path} > {bash.word(_not_taken(target))}) &&\n  mv {path}.new {path}"
-
-
-def _not_taken(key: Path) -> Path:
-    """Where an old key goes: beside the new one, under a name that no file has."""
-    names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
-    return next(path for path in names if not path.is_symlink() and not path.exists())
-
-
-def _mode(path: Path) -> str:
-    """The permission bits that the file has now, as chmod takes them."""
-    try:
-        return f"{stat.S_IMODE(path.stat().st_mode):o}"
-    except OSError:  # it went away meanwhile
-        return "600"
 
 
 def _signing(
-    case: RuleContext, found: CertificateInstance, signer: Signer, *, more: str = "", extensions: str = ""
+    ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, more: str = "", extensions: str = ""
 ) -> str:
-    days = _days(case, LEAF_DAYS, signer.days)
+    days = _days(ctx, LEAF_DAYS, signer.days)
     return (
         f"openssl x509 -req -CA {signer.argument} -CAkey {bash.word(signer.key)} \\\n"
         f'    -set_serial "0x$(openssl rand -hex 16)" -days {days} -sha256{more} \\\n'
-        f"    {extensions or f'-extfile {bash.lines(corrections.extensions(case, found))}'}"
+        f"    {extensions or f'-extfile {bash.lines(corrections.extensions(ctx, cert))}'}"
     )
 
 
-def _subject(case: RuleContext, found: CertificateInstance) -> str:
-    parts = corrections.subject(case, found)
+def _subject(ctx: RuleContext, cert: CertificateInstance) -> str:
+    parts = corrections.subject(ctx, cert)
     utf8 = "" if all(value.isascii() for _, value in parts) else "-utf8 "
     return f"{utf8}-subj {bash.subject(parts)}"
 
 
-def _request_for(found: CertificateInstance) -> str:
+def _request_for(cert: CertificateInstance) -> str:
     """A request for a key that is not here: signed by a key that is thrown away at once."""
-    parts = found.certificate.subject.parts
+    parts = cert.certificate.subject.parts
     throwaway = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null"
     return f"openssl req -new {throwaway} -subj {bash.subject(parts)}"
 
 
-def _same_key(case: RuleContext, found: CertificateInstance) -> str:
-    return f" \\\n    -force_pubkey <(openssl x509 -in {alone(case, found)} -noout -pubkey)"
+def _same_key(ctx: RuleContext, cert: CertificateInstance) -> str:
+    return f" \\\n    -force_pubkey <(openssl x509 -in {alone(ctx, cert)} -noout -pubkey)"
 
 
-def alone(case: RuleContext, found: CertificateInstance) -> str:
-    """The certificate as a file argument, without the others that may lie in its file."""
-    return bash.literal(found.certificate.pem) if case.has_company(found) else bash.word(found.path)
-
-
-def generated(key: PublicKey, out: str = "") -> str:
-    """The command for a key of the same sort, strong enough; openssl writes it readable by its owner alone."""
-    where = f" -out {out}" if out else ""
-    if key.algorithm.startswith("rsa"):
-        return f"openssl genrsa{where} {max(2048, key.bits)}"
-    curve = {"P-384": "secp384r1", "P-521": "secp521r1"}.get(key.curve or "", "prime256v1")
-    return f"openssl ecparam -name {curve} -genkey -noout{where}"
-
-
-def _in_one_file(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+def _in_one_file(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
     """For a file that holds certificate and key, as a kubelet's ``kubelet-client-current.pem``."""
-    file = bash.word(target_of(found.path))
-    key = f"$({generated(found.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
-    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    before, after = beside(case, found) or ([], [])
-    rest = f"; {bash.joined(bash.literal(*before, *after))}" if case.has_company(found) else ""
+    file = bash.word(target_of(cert.path))
+    key = f"$({generated(cert.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
+    before, after = beside(ctx, cert) or ([], [])
+    rest = f"; {bash.joined(bash.literal(*before, *after))}" if ctx.has_company(cert) else ""
     return (
         f'key="{key}" &&\n'
-        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
+        f'crt="$({request} |\n  {_signing(ctx, cert, signer)})" &&\n'
         f'(umask 077; (printf \'%s\\n\' "$crt" "$key"{rest}) > {file}.new) &&\n  mv {file}.new {file}'
     )
 
@@ -328,24 +222,24 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9@:._/-]+")
 """A user's name that means nothing else in kubectl's JSONPath."""
 
 
-def _in_kubeconfig(case: RuleContext, found: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
-    """The embedded certificate, made again for the key beside it; kubectl writes both into the file."""
-    use = found.use
+def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_key: bool) -> str:
+    """Return the commands that re-create an embedded certificate for its key; kubectl writes both into the file."""
+    use = cert.use
     user = use.kubeconfig.user_name if use.kubeconfig else ""
     has_key = new_key or (use.key is not None and use.key.embedded)
     if not _PLAIN_NAME.fullmatch(user) or not has_key or use.position:
         return ""  # the key beside it is the user's, and not that of a CA in the user's chain
     query = bash.word(f'jsonpath={{.users[?(@.name=="{user}")].user.client-key-data}}')
-    held = f"{bash.kubectl_config(found.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
-    make = generated(found.certificate.public_key) if new_key else held
-    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(case, found)}"
-    files = {"client_certificate": _with_others(case, found, _CRT)}
+    held = f"{bash.kubectl_config(cert.path, 'view', '--raw', '-o', query)} | openssl base64 -d -A"
+    make = generated(cert.certificate.public_key) if new_key else held
+    request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
+    files = {"client_certificate": with_others(ctx, cert, _CRT)}
     if new_key:
         files["client_key"] = "printf '%s\\n' \"$key\""
     return (
         f'key="$({make})" &&\n'
-        f'crt="$({request} |\n  {_signing(case, found, signer)})" &&\n'
-        f"  {bash.embedded(found.path, 'set-credentials', bash.word(user), **files)}"
+        f'crt="$({request} |\n  {_signing(ctx, cert, signer)})" &&\n'
+        f"  {bash.embedded(cert.path, 'set-credentials', bash.word(user), **files)}"
     )
 
 
@@ -356,100 +250,102 @@ _CRT = "<(printf '%s\\n' \"$crt\")"
 
 
 def authority_made_again(
-    case: RuleContext, found: CertificateInstance, *, extensions: Iterable[str] | None = None
+    ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None
 ) -> str:
     """A root CA with its own key and name again, and its copies with it: what it signed stays good.
 
     openssl keeps the name to the byte and the serial, as it must: Go compares names by their bytes, and
     easy-rsa's certificates name the CA's serial.
     """
-    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
-    origin = found
-    if key is None or found.embedded:
+    key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
+    origin = cert
+    if key is None or cert.embedded:
         # Another copy may lie beside the key.
         origin, key = next(
             (
                 (copy, use.key_path)
-                for copy in case.copies[found.certificate.sha256]
+                for copy in ctx.copies[cert.certificate.sha256]
                 for use in copy.uses
                 if use.key and use.key_path and not copy.embedded
             ),
-            (found, None),
+            (cert, None),
         )
-    if origin.embedded or beside(case, origin) is None:
+    if origin.embedded or beside(ctx, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
     remark = "" if key else _NO_KEY_HERE.format(key=bash.word(key_path)) + "\n"
-    changed = extensions if extensions is not None else corrections.authority_extensions(found.certificate)
+    changed = extensions if extensions is not None else corrections.authority_extensions(cert.certificate)
     options = f" \\\n    -clrext -extfile {bash.lines(changed)}" if changed else ""
-    days = _days(case, AUTHORITY_DAYS, None)
+    days = _days(ctx, AUTHORITY_DAYS, None)
     made = (
-        f"openssl x509 -in {alone(case, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
-        f"    -out {crt}.new &&\n  {_into_place(case, origin, crt)}"
+        f"openssl x509 -in {alone(ctx, origin)} -signkey {bash.word(key_path)} -days {days} -sha256{options} \\\n"
+        f"    -out {crt}.new &&\n  {into_place(ctx, origin, crt)}"
     )
-    return remark + bash.one_after_the_other([made, *copied(case, origin)])
+    return remark + bash.one_after_the_other([made, *copied(ctx, origin)])
 
 
-def copied(case: RuleContext, origin: CertificateInstance) -> list[str]:
-    """The commands that bring a changed CA to every other place where it lies."""
-    places = [copy for copy in case.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    source = bash.word(target_of(origin.path)) if not case.has_company(origin) else None
+def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
+    """Return the commands that copy a changed CA to every other file that has it."""
+    places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
+    source = bash.word(target_of(origin.path)) if not ctx.has_company(origin) else None
     if source is None:
         # Its own file holds others as well: openssl reads the first, and puts nothing else out.
-        number = case.number_of(origin)
+        number = ctx.number_of(origin)
         source = f"<(openssl x509 -in {bash.word(target_of(origin.path))})" if number == 1 else ""
     if not source:
         return []
-    return [command for copy in places if (command := _copied_to(case, copy, source))]
+    return [command for copy in places if (command := _copied_to(ctx, copy, source))]
 
 
-def _copied_to(case: RuleContext, copy: CertificateInstance, source: str) -> str:
-    """Bring the certificate in the file *source* to where its forerunner lies, alone or among others."""
-    if beside(case, copy) is None:
+def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
+    """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
+    if beside(ctx, copy) is None:
         return ""
     file = bash.word(copy.path)
     if not copy.embedded:
-        if not case.has_company(copy):
+        if not ctx.has_company(copy):
             return f"cp {source} {file}" if not source.startswith("<") else f"cat {source} > {file}"
-        changed = _with_others(case, copy, source)
-        return f"(umask 077; {changed} > {file}.new) &&\n  chmod {_mode(copy.path)} {file}.new && mv {file}.new {file}"
+        changed = with_others(ctx, copy, source)
+        return (
+            f"(umask 077; {changed} > {file}.new) &&\n  chmod {mode_of(copy.path)} {file}.new && mv {file}.new {file}"
+        )
     option, kubeconfig = copy.use.option or "", copy.use.kubeconfig
     if kubeconfig is None:
         return ""
-    content = _with_others(case, copy, source)
+    content = with_others(ctx, copy, source)
     if option.startswith("certificate-authority"):
         cluster = bash.word(kubeconfig.cluster)
         return bash.embedded(copy.path, "set-cluster", cluster, certificate_authority=content)
     return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
-def authority_replaced(case: RuleContext, found: CertificateInstance, *, new_key: bool = True) -> str:
-    """A root CA with a new key, or with the one that lies beside it: all that the old one signed is made again."""
-    key = next((use.key_path for use in found.uses if use.key and use.key_path), None)
-    if key is None or found.embedded or beside(case, found) is None:
+def authority_replaced(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
+    """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
+    key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
+    if key is None or cert.embedded or beside(ctx, cert) is None:
         return ""
-    crt, key_word = bash.word(target_of(found.path)), bash.word(key)
-    days = _days(case, AUTHORITY_DAYS, None)
-    subject = bash.subject(found.certificate.subject.parts)
+    crt, key_word = bash.word(target_of(cert.path)), bash.word(key)
+    days = _days(ctx, AUTHORITY_DAYS, None)
+    subject = bash.subject(cert.certificate.subject.parts)
     own = f"{bash.word(target_of(key))}.new" if new_key else key_word
-    commands = [generated(found.certificate.public_key, own)] if new_key else []
+    commands = [generated(cert.certificate.public_key, own)] if new_key else []
     commands += [
         (
             f"openssl req -new -key {own} -subj {subject} |\n"
             f"  openssl x509 -req -signkey {own} -days {days} -sha256 \\\n"
             f"    -extfile {bash.lines(corrections.AUTHORITY)} \\\n"
-            f"    -out {crt}.new &&\n  {_into_place(case, found, crt, key if new_key else None)}"
+            f"    -out {crt}.new &&\n  {into_place(ctx, cert, crt, key if new_key else None)}"
         ),
-        *copied(case, found),
+        *copied(ctx, cert),
     ]
-    for copy in case.copies[found.certificate.sha256]:
+    for copy in ctx.copies[cert.certificate.sha256]:
         other = next((use.key_path for use in copy.uses if use.key and use.key_path), None)
         if other is not None and other != key:
             commands.append(f"cp {key_word} {bash.word(other)}")
-    signed = Signer(found.path, key, key_is_here=True, days=None)
-    for leaf in case.leaves:
-        issuer = case.issuer_of(leaf)
-        if issuer is not None and issuer.certificate.sha256 == found.certificate.sha256 and not leaf.live:
-            commands.append(_leaf(case, leaf, signed, new_key=False))
+    signed = Signer(cert.path, key, key_is_here=True, days=None)
+    for leaf in ctx.leaves:
+        issuer = ctx.issuer_of(leaf)
+        if issuer is not None and issuer.certificate.sha256 == cert.certificate.sha256 and not leaf.live:
+            commands.append(_leaf(ctx, leaf, signed, new_key=False))
     return bash.one_after_the_other(commands)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Severity(enum.Enum):
-    """An error breaks something, today or the next time somebody looks; a warning will, or is a risk."""
+    """An error breaks something, now or with the next handshake; a warning will, or is a risk."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -26,11 +26,11 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """What a rule found: the file that a person would open to mend it, and why.
+    """What a rule found: the file that a person would open to fix it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
     (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is
-    a CA's, which has to be mended before what it signed.
+    a CA's, which has to be fixed before what it signed.
     """
 
     path: Path
@@ -44,7 +44,8 @@ class Violation:
 class Finding:
     """A fault, under the name of its rule.
 
-    ``cluster_fix`` is the command of the cluster's own tool that renews the file, ``cluster`` the name of that tool.
+    ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
+    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty where there is none.
     """
 
     rule: str
@@ -56,12 +57,23 @@ class Finding:
     authority: bool = False
     cluster_fix: str = ""
     cluster: str = ""
+    kcert_fix: str = ""
+
+    @property
+    def commands(self) -> str:
+        """All of them for one shell: openssl's run, and the shorter ones, which need the cluster or kcert, as comments.
+
+        Without openssl's there are comments alone.
+        """
+        short = [(self.cluster, self.cluster_fix), ("kcert", self.kcert_fix)]
+        lines = [f"# With {tool}: {line}" for tool, text in short for line in text.splitlines()]
+        return "\n".join([*lines, *([self.fix] if self.fix else [])])
 
 
 class Judge(Protocol):
     """Looks at the whole case, and yields each fault of one sort."""
 
-    def __call__(self, case: RuleContext, /) -> Iterator[Violation]:
+    def __call__(self, ctx: RuleContext, /) -> Iterator[Violation]:
         """Yield the faults."""
 
 

@@ -16,59 +16,59 @@ if TYPE_CHECKING:
     from kcert.scan.result import CertificateRef
 
 
-def wrong_issuer(case: RuleContext) -> Iterator[Violation]:
+def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
     """Those who are shown it trust another CA than the one that signed it."""
-    for found in case.leaves:
-        if found.only_service_account or _is_self_made(case, found):
+    for cert in ctx.leaves:
+        if cert.only_service_account or _is_self_made(ctx, cert):
             continue
-        for use in found.uses:
-            verdict = _against(case, use)
-            if verdict is None or case.signatures.signed_itself(found.certificate):
+        for use in cert.uses:
+            verdict = _against(ctx, use)
+            if verdict is None or ctx.signatures.signed_itself(cert.certificate):
                 continue
-            message, certain = _why_refused(found, use, verdict)
-            yield Violation(found.path, message, verdict, reissue_commands(case, found) if certain else "")
+            message, certain = _why_refused(cert, use, verdict)
+            yield Violation(cert.path, message, verdict, reissue_commands(ctx, cert) if certain else "")
             break
 
 
-def _why_refused(found: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
+def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
     """Return the reason why a certificate is refused, and True where signing it again is certain to help."""
     ca = use.issuers[0].subject
-    issuer = found.certificate.issuer
+    issuer = cert.certificate.issuer
     signers = [one for one in use.issuers if one.subject == issuer]
     key_ids = {one.subject_key_id for one in signers}
     if verdict.startswith(_NAME_CONSTRAINTS):
         return (
-            f"The name constraints of the CA in {use.issuer_path} do not allow a SAN of {found.description}: every "
+            f"The name constraints of the CA in {use.issuer_path} do not allow a SAN of {cert.description}: every "
             "client rejects it. A new certificate with the same SANs is rejected as well: give it names that the CA "
             "permits, or use a CA without these constraints."
         ), False
     if verdict.startswith(_PATH_LENGTH):
         return (
-            f"{found.description} was signed by an intermediate CA, and the CA above it ({use.issuer_path}) has a "
+            f"{cert.description} was signed by an intermediate CA, and the CA above it ({use.issuer_path}) has a "
             "pathlen that allows none: every client rejects the chain. Sign the certificate with the CA itself, or "
             "re-create the CA with a larger pathlen."
         ), False
-    if found.certificate.authority_key_id is not None and found.certificate.authority_key_id in key_ids:
+    if cert.certificate.authority_key_id is not None and cert.certificate.authority_key_id in key_ids:
         return (
-            f"The signature of {found.description} does not fit its content, although it names the key of the CA in "
+            f"The signature of {cert.description} does not fit its content, although it names the key of the CA in "
             f"{use.issuer_path}: the file is damaged, or the certificate was changed after it was signed."
         ), True
     if signers:
         return (
-            f"{found.description} says that {issuer} signed it, but not with the key of the CA in "
+            f"{cert.description} says that {issuer} signed it, but not with the key of the CA in "
             f"{use.issuer_path}: it comes from an earlier CA of the same name."
         ), True
     return (
-        f"{found.description} was signed by {issuer}, but those who are shown it trust {ca} ({use.issuer_path})."
+        f"{cert.description} was signed by {issuer}, but those who are shown it trust {ca} ({use.issuer_path})."
     ), True
 
 
-def _against(case: RuleContext, use: CertificateRef) -> str | None:
+def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
     """What openssl has against it; None where it is fine, or where an option that names the wrong CA is to blame."""
     if not use.issuers:
         return None
-    verdict = case.signatures.verdict(use.certificate, use.issuers, use.chain)
-    if verdict is None or options.is_blamed(case, use.issuer_path, use.certificate):
+    verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
+    if verdict is None or options.is_blamed(ctx, use.issuer_path, use.certificate):
         return None
     return verdict
 
@@ -78,37 +78,37 @@ _PATH_LENGTH = "error 25:"
 """openssl's numbers (X509_V_ERR_PERMITTED_VIOLATION and those after it, X509_V_ERR_PATH_LENGTH_EXCEEDED)."""
 
 
-def self_signed_leaf(case: RuleContext) -> Iterator[Violation]:
-    """It vouches for itself, and nobody believes it."""
-    for found in case.leaves:
-        if not (found.roles or found.dials) or found.only_service_account or _is_self_made(case, found):
+def self_signed_leaf(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield leaf certificates that are signed with their own key."""
+    for cert in ctx.leaves:
+        if not (cert.roles or cert.dials) or cert.only_service_account or _is_self_made(ctx, cert):
             continue
-        if case.signatures.signed_itself(found.certificate):
+        if ctx.signatures.signed_itself(cert.certificate):
             message = (
-                f"{found.description} is signed with its own key: no CA vouches for it, so that nobody who trusts "
-                "the cluster's CA accepts it."
+                f"{cert.description} is signed with its own key, not by a CA: every client and server that "
+                "trusts the cluster's CA rejects it."
             )
-            evidence = f"subject and issuer are both {found.certificate.subject}"
-            yield Violation(found.path, message, evidence, reissue_commands(case, found))
+            evidence = f"subject and issuer are both {cert.certificate.subject}"
+            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
 
 
-def _is_self_made(case: RuleContext, found: CertificateInstance) -> bool:
+def _is_self_made(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for a kubelet's own serving certificate, which is verified only with --kubelet-certificate-authority."""
-    return found.roles == {Role.KUBELET_SERVER} and not case.option(
-        "kube-apiserver", "--kubelet-certificate-authority", found
+    return cert.roles == {Role.KUBELET_SERVER} and not ctx.option(
+        "kube-apiserver", "--kubelet-certificate-authority", cert
     )
 
 
-def not_a_ca(case: RuleContext) -> Iterator[Violation]:
+def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
     """It is used as a CA, and says that it is none."""
-    for found in case.deduplicated:
-        if not _stands_as_authority(found):
+    for cert in ctx.deduplicated:
+        if not _stands_as_authority(cert):
             continue
-        certificate = found.certificate
+        certificate = cert.certificate
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_issued:
             continue  # there were no extensions then, and a root of version 1 is still taken
-        if _is_trusted_itself(found):
+        if _is_trusted_itself(cert):
             continue
         if not certificate.ca:
             evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"
@@ -117,27 +117,27 @@ def not_a_ca(case: RuleContext) -> Iterator[Violation]:
         else:
             continue
         message = (
-            f"{found.description} is used as a CA, but its extensions do not let it be one: nothing that it signed "
+            f"{cert.description} is used as a CA, but its extensions do not let it be one: nothing that it signed "
             "is accepted."
         )
         if certificate.self_issued:
-            fix = authority_made_again(case, found)
+            fix = authority_made_again(ctx, cert)
         else:
-            fix = options.right_authority(case, found) or reissue_commands(case, found)
-        yield Violation(found.path, message, evidence, fix, authority=True)
+            fix = options.right_authority(ctx, cert) or reissue_commands(ctx, cert)
+        yield Violation(cert.path, message, evidence, fix, authority=True)
 
 
-def _is_trusted_itself(found: CertificateInstance) -> bool:
+def _is_trusted_itself(cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
-    certificate = found.certificate
+    certificate = cert.certificate
     names_server = bool(certificate.alt_names) and certificate.may_serve and certificate.extended_key_usage is not None
-    only_clients = all(use.kubeconfig is not None or use.live for use in found.uses)
+    only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)
     return certificate.self_issued and names_server and only_clients
 
 
-def _stands_as_authority(found: CertificateInstance) -> bool:
+def _stands_as_authority(cert: CertificateInstance) -> bool:
     """True where an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
-    return found.is_authority and found.use.position == 0
+    return cert.is_authority and cert.use.position == 0
 
 
 RULES = (

@@ -1,11 +1,11 @@
-"""What a certificate would say that is not there, or that nobody can read any more: for repairs alone."""
+"""What a certificate would say that is missing or cannot be read any more: for fixes alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Kind, Role
-from kcert.check import corrections
+from kcert.check import sans
 from kcert.check.context import CertificateInstance
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
-def role_of(case: RuleContext, problem: Problem) -> Role | None:
+def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
     """What the file of *problem* is for: by its option, or by its place among the others."""
     if problem.option and problem.component:
         option = FILE_OPTIONS.get(problem.component, {}).get(problem.option)
@@ -33,17 +33,17 @@ def role_of(case: RuleContext, problem: Problem) -> Role | None:
     if problem.option and problem.option.startswith("certificate-authority"):
         return Role.CLUSTER_CA
     folder = problem.path.parent
-    beside = {use.path.stem for use in case.survey.uses if use.path.parent == folder}
-    beside |= {key.path.stem for key in case.survey.keys if key.path.parent == folder}
-    blank = _blank(case, Name(), (), PublicKey("rsa", 2048, None, ""))
+    beside = {use.path.stem for use in ctx.survey.uses if use.path.parent == folder}
+    beside |= {key.path.stem for key in ctx.survey.keys if key.path.parent == folder}
+    blank = _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, ""))
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 
 
 def as_it_should_be(
-    case: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
+    ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
-    """A certificate for *role* in the place of *problem*; None where nobody can know whose it was."""
-    wanted = case.wanted_at(problem.path)
+    """Return a certificate for *role* in the place of *problem*; None where nothing tells whose it was."""
+    wanted = ctx.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))
     else:
@@ -52,14 +52,14 @@ def as_it_should_be(
             return None
         name = named
     embedded = problem.path == problem.source
-    authorities = case.belonging(problem.source or problem.path)
+    authorities = ctx.belonging(problem.source or problem.path)
     authority = authorities.get(ROLES[role].ca or Role.CLUSTER_CA if role else Role.CLUSTER_CA)
     authority = authority or authorities.get(Role.CLUSTER_CA)
     kind = wanted.kind if wanted else ROLES[role].kind if role else Kind.CLIENT
     use = CertificateRef(
         component=problem.component,
         kind=kind,
-        certificate=_blank(case, name, _names(case, problem, role), _public_key(key)),
+        certificate=_blank(ctx, name, _names(ctx, problem, role), _public_key(key)),
         path=problem.path,
         option=problem.option,
         source=problem.source,
@@ -68,14 +68,18 @@ def as_it_should_be(
         embedded=embedded,
         issuers=(authority,) if authority else (),
         key=key,
-        kubeconfig=_only_user(case, problem) if embedded else None,
+        kubeconfig=_only_user(ctx, problem) if embedded else None,
     )
     return CertificateInstance((use,), wanted)
 
 
-def _only_user(case: RuleContext, problem: Problem) -> KubeconfigUse | None:
+def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
     """Return the context of a kubeconfig with one user; of several nothing tells whose certificate is damaged."""
-    users = {one.user_name: one for one in case.survey.kubeconfigs if one.path == problem.path and one.user_name}
+    users = {
+        kubeconfig.user_name: kubeconfig
+        for kubeconfig in ctx.survey.kubeconfigs
+        if kubeconfig.path == problem.path and kubeconfig.user_name
+    }
     return next(iter(users.values())) if len(users) == 1 else None
 
 
@@ -96,10 +100,10 @@ def _node(problem: Problem, role: Role) -> str:
     return (layouts.node_of(problem.path, role) or problem.path.stem).lower()
 
 
-def _names(case: RuleContext, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
+def _names(ctx: RuleContext, problem: Problem, role: Role | None) -> tuple[AltName, ...]:
     if role is None or not ROLES[role].kind.is_server:
         return ()
-    hosts = corrections.usual_names(case, role, problem.path)
+    hosts = sans.usual_names(ctx, role, problem.path)
     return hosts or (AltName("DNS", _node(problem, role)),)
 
 
@@ -110,15 +114,15 @@ def _public_key(key: KeyFile | None) -> PublicKey:
     return PublicKey("ec", 256, "P-256", "") if elliptic else PublicKey("rsa", 2048, None, "")
 
 
-def _blank(case: RuleContext, name: Name, names: tuple[AltName, ...], key: PublicKey) -> X509:
+def _blank(ctx: RuleContext, name: Name, names: tuple[AltName, ...], key: PublicKey) -> X509:
     return X509(
         version=1,
         serial="",
         signature_algorithm="",
         issuer=Name(),
         subject=name,
-        not_before=case.now,
-        not_after=case.now,
+        not_before=ctx.now,
+        not_after=ctx.now,
         public_key=key,
         ca=None,
         path_length=None,

@@ -14,34 +14,32 @@ if TYPE_CHECKING:
     from kcert.check.context import CertificateInstance, RuleContext
 
 
-def missing_server_auth(case: RuleContext) -> Iterator[Violation]:
+def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
     """A server shows a certificate that must not stand for a server."""
-    for found in case.leaves:
-        if found.serves and not found.certificate.may_serve:
-            message = f"{found.description} is shown by a server, and its extended key usage does not let it be one."
-            yield _fault(case, found, message, "serverAuth")
+    for cert in ctx.leaves:
+        if cert.serves and not cert.certificate.may_serve:
+            message = f"{cert.description} is shown by a server, and its extended key usage does not let it be one."
+            yield _fault(ctx, cert, message, "serverAuth")
 
 
-def missing_client_auth(case: RuleContext) -> Iterator[Violation]:
+def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
     """A client shows a certificate that must not stand for a client."""
-    for found in case.leaves:
-        if found.dials and not found.certificate.may_dial:
-            if found.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
+    for cert in ctx.leaves:
+        if cert.dials and not cert.certificate.may_dial:
+            if cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
                 message = (
-                    f"{found.description} is etcd's, which shows it as a client too: to its peers, and to itself. Its "
+                    f"{cert.description} is etcd's, which shows it as a client too: to its peers, and to itself. Its "
                     "extended key usage does not allow that."
                 )
             else:
-                message = (
-                    f"{found.description} is shown by a client, and its extended key usage does not let it be one."
-                )
-            yield _fault(case, found, message, "clientAuth")
+                message = f"{cert.description} is shown by a client, and its extended key usage does not let it be one."
+            yield _fault(ctx, cert, message, "clientAuth")
 
 
-def _fault(case: RuleContext, found: CertificateInstance, message: str, missing: str) -> Violation:
-    usages = ", ".join(found.certificate.extended_key_usage or ()) or "empty"
+def _fault(ctx: RuleContext, cert: CertificateInstance, message: str, missing: str) -> Violation:
+    usages = ", ".join(cert.certificate.extended_key_usage or ()) or "empty"
     return Violation(
-        found.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", reissue_commands(case, found)
+        cert.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", reissue_commands(ctx, cert)
     )
 
 

@@ -163,6 +163,8 @@ def load(name: str) -> Any:
 def schema(name: str, subcommand: str = "") -> str:
     """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
     issues = COMMANDS[name].module.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    if name == "practice":
+        return f"practice-{subcommand}"
     return "issue" if issues else "diagnose" if name == "logs" else name
 
 

@@ -15,6 +15,22 @@ def kinds() -> tuple[str, ...]:
     return ("kcert", *KINDS)
 
 
+def roles_here(machine: str) -> list[str]:
+    """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
+    from kcert import profiles
+    from kcert.cli.context import cluster
+    from kcert.diagnose.context import KCERT_FOLDER
+    from kcert.errors import KcertError
+
+    if machine != KCERT_FOLDER:
+        return []
+
+    try:
+        return [certificate.role.value for certificate in profiles.certificates(cluster(None))]
+    except KcertError:
+        return []
+
+
 def _complete_kinds(incomplete: str) -> list[str]:
     return [name for name in kinds() if name.startswith(incomplete)]
 
@@ -53,7 +69,8 @@ def command(
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
-    diagnoser = Diagnoser(cluster, kind_of_machine())
+    machine = kind_of_machine()
+    diagnoser = Diagnoser(cluster, machine, roles_here(machine))
     if log != "-":
         lines = _lines(log) if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):

@@ -137,6 +137,6 @@ def _searched(words: str) -> Sequence[Lesson]:
     from kcert import lessons
     from kcert.errors import InputError
 
-    if found := lessons.search(words):
-        return _allowed(found, f"--search {words}")
+    if results := lessons.search(words):
+        return _allowed(results, f"--search {words}")
     raise InputError(f"no lesson contains {words!a}. `kcert explain` lists all topics.")

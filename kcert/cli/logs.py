@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.logs import COMPONENTS, Via
+from kcert.clusters import COMPONENTS
+from kcert.logs import Via
 
 
 def _components(incomplete: str) -> list[str]:
@@ -60,13 +61,15 @@ def command(
         view.announce(request, source)
         logs.show(source.command)
         return
+    from kcert.cli.diagnose import roles_here
     from kcert.diagnose import diagnose as diagnose_log
     from kcert.diagnose.context import kind_of_machine
     from kcert.ui import diagnosis
 
     if format == "text":
         view.announce(request, source)
-    result = diagnose_log(logs.read_lines(source.command), machine=kind_of_machine())
+    machine = kind_of_machine()
+    result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
     diagnosis.show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)

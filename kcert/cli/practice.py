@@ -90,9 +90,9 @@ def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
     """Print the next hint, from a nudge to the answer; each hint is counted."""
     from kcert.ui import practice
 
-    found = _resumed(dir)
-    number, text = found.hint()
-    practice.show_hint(found, number, text, _option(dir))
+    lab = _resumed(dir)
+    number, text = lab.hint()
+    practice.show_hint(lab, number, text, _option(dir))
 
 
 @app.command("check")
@@ -101,9 +101,9 @@ def check(*, dir: LabFolder = DEFAULT_LAB, format: Format = "text", openssl: Pro
     from kcert.openssl import program
     from kcert.ui import practice
 
-    found = _resumed(dir, program.openssl(openssl))
-    result = found.check()
-    practice.show_check(found, result, format, _option(dir))
+    lab = _resumed(dir, program.openssl(openssl))
+    result = lab.check()
+    practice.show_check(lab, result, format, _option(dir))
     raise typer.Exit(0 if result.solved else FOUND)
 
 
@@ -120,8 +120,8 @@ def solution(
     from kcert.ui import practice
 
     _refuse_in_exam("practice solution")
-    found = _resumed(dir)
-    practice.show_solution(found.show_solution(), found.state.seed, format)
+    lab = _resumed(dir)
+    practice.show_solution(lab.show_solution(), lab.state.seed, format)
 
 
 @app.command("answer")
@@ -134,8 +134,8 @@ def answer(
     """Answer a question: status 0 if the answer is right, 1 if not."""
     from kcert.ui import practice
 
-    found = _resumed(dir)
-    answered = found.answer(number, text)
+    lab = _resumed(dir)
+    answered = lab.answer(number, text)
     practice.show_answer(answered, _option(dir))
     raise typer.Exit(0 if answered.right else FOUND)
 
@@ -188,10 +188,10 @@ def exam(
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
-    found = None if replace else exams.load(dir, openssl)
-    if found:
-        exams.insist_on(found, dir, minutes=minutes, count=labs, seed=None if found.sealed else seed)
-        result = exams.look(dir, found, openssl, hand_in=finish)
+    running = None if replace else exams.load(dir, openssl)
+    if running:
+        exams.insist_on(running, dir, minutes=minutes, count=labs, seed=None if running.sealed else seed)
+        result = exams.look(dir, running, openssl, hand_in=finish)
         view.show(result, dir, format)
         raise typer.Exit(FOUND if finish and not result.passed else 0)
     if finish:
@@ -230,8 +230,8 @@ def report(
     from kcert.practice import report as reports
     from kcert.ui import class_report as view
 
-    found = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
-    view.show(list(found), format)
+    results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
+    view.show(list(results), format)
 
 
 @app.command("quiz")

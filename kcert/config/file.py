@@ -214,7 +214,7 @@ def _composed(text: str, path: Path) -> Value | None:
 
 _KEYS = (
     *("cluster", "profile", "api_server", "service_cidr", "dns_domain", "control_plane", "nodes"),
-    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues"),
+    *("etcd", "users", "key", "days", "kubernetes_version", "fix_known_issues", "adopted"),
 )
 
 
@@ -273,6 +273,7 @@ def _cluster(fields: dict[str, Value], source: Path | None, defaults: Mapping[st
         days=asked.get("days", lambda value: _days(value, own.lifetimes), own.lifetimes, ""),
         kubernetes_version=asked.get("kubernetes_version", _release, None, ""),
         fix_known_issues=asked.get("fix_known_issues", lambda value: value.yes_or_no(), False, ""),
+        adopted=asked.get("adopted", lambda value: value.yes_or_no(), False, ""),
         source=source,
     )
     check_machines(cluster)

@@ -1,6 +1,6 @@
-"""From log lines to causes: each with its explanation, proof, fix and lesson.
+"""From log lines to causes: each with its explanation, commands that verify it, a fix and a lesson.
 
-Nothing in a log is trusted so far as to be run: proofs and fixes are text. The causes are data (``causes/*.yaml``),
+Nothing in a log is trusted so far as to be run: all commands are text. The causes are data (``causes/*.yaml``),
 the engine is ``kcert.diagnose.engine``.
 """
 
@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from kcert.diagnose.context import ADDRESS, KIND, OPTIONS, LogMatch, address_of, context_of, kind_of_line, options_in
+from kcert.diagnose.context import (
+    ADDRESS,
+    KIND,
+    OPTIONS,
+    ROLES,
+    LogMatch,
+    address_of,
+    context_of,
+    kind_of_line,
+    options_in,
+)
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
 from kcert.diagnose.reading import Entry, entries
 from kcert.diagnose.strip_prefix import clean, strip_prefix
@@ -96,12 +106,16 @@ def _words(line: bytes) -> list[bytes]:
 class Diagnoser:
     """Reads a log entry by entry, and holds the findings so far; never more than a few lines of the log."""
 
-    def __init__(self, cluster: str = "", machine: str = "") -> None:
-        """Set the kind of cluster that chooses the fixes; *machine* counts where the log does not tell the kind."""
+    def __init__(self, cluster: str = "", machine: str = "", roles: Iterable[str] = ()) -> None:
+        """Set the kind of cluster that chooses the fixes; *machine* counts where the log does not name the kind.
+
+        *roles* are those of the certificates in the PKI folder that kcert made here.
+        """
         self._cluster = cluster
         self._found: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._known: dict[str, str] = {KIND: machine} if machine else {}
+        self._known[ROLES] = " ".join(roles)
         self.read = 0
         self.left_out = 0
 
@@ -141,9 +155,9 @@ class Diagnoser:
         return Diagnosis(tuple(self._finding(key) for key in self._found), self.read, self.left_out)
 
 
-def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "") -> Diagnosis:
-    """Read a log to its end; *cluster* and *machine* as for ``Diagnoser``."""
-    diagnoser = Diagnoser(cluster, machine)
+def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: Iterable[str] = ()) -> Diagnosis:
+    """Read a log to its end; *cluster*, *machine* and *roles* as for ``Diagnoser``."""
+    diagnoser = Diagnoser(cluster, machine, roles)
     for _ in follow(log, diagnoser):
         pass
     return diagnoser.result()

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kcert.clusters import KINDS, at_root
+from kcert import clusters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,9 @@ ADDRESS = "address"
 
 KIND = "kind"
 """Under this name ``LogMatch.known`` holds the kind of cluster that the log named last."""
+
+ROLES = "roles"
+"""Under this name ``LogMatch.known`` holds the roles of the certificates in the PKI folder that kcert made here."""
 
 KCERT_FOLDER = "kcert"
 """The kind of a PKI folder that kcert made."""
@@ -41,7 +44,7 @@ _CALLER = re.compile(
 )
 _SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
 _ADDRESSES = (
-    re.compile(r"[Ff]ailed to dial \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
+    re.compile(r"[Ff]ailed to (?:dial) \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
     re.compile(r"\b(?:Get|Post|Put|Patch|Delete|Head|Watch|List|GET|POST|PUT|HEAD) \"?(https?)://([^\s/\"?]+)"),
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
     re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
@@ -201,7 +204,7 @@ def context_of(message: Message) -> str:
 
 def kind_of_line(text: str) -> str:
     """Return the kind of cluster that a line names; empty where it names none."""
-    return next((name for name, pattern in _KIND_OF_LINE if name in KINDS and pattern.search(text)), "")
+    return next((name for name, pattern in _KIND_OF_LINE if name in clusters.KINDS and pattern.search(text)), "")
 
 
 def address_of(text: str) -> str:
@@ -233,9 +236,8 @@ def kind_of_machine(root: Path = Path("/")) -> str:
     try:
         if (folder / ".kcert").is_dir():
             return KCERT_FOLDER
-        home = Path.home()
-        found = (kind.name for kind in KINDS.values() if any(at_root(mark, root, home).exists() for mark in kind.marks))
-        return next(found, "")
+        kind = clusters.kind_of_machine(root, [Path.home()])
+        return kind.name if kind else ""
     except (OSError, RuntimeError):
         return ""
 

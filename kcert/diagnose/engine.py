@@ -1,6 +1,6 @@
-"""The engine: reads the causes (``causes/*.yaml``) and turns a matching line into explanation, proof and fix.
+"""The engine: reads the causes (``causes/*.yaml``) and turns a matching line into explanation and commands.
 
-``causes/README.md`` describes the format. Proof and fix are text and are never run. Every value that comes out of a
+``causes/README.md`` describes the format. The commands are text and are never run. Every value that comes out of a
 log is quoted for bash; what is not printable, or looks like an option, is left out.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kcert import plain_yaml
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
-from kcert.diagnose.context import LogMatch, Target, is_ip
+from kcert.diagnose.context import ROLES, LogMatch, Target, is_ip
 from kcert.quoting import quote
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Cause:
                 continue
             if case.silent:
                 return None
-            return _Renderer(match.target, kind, match.server_log, {**values, **groups}).explanation(case)
+            roles = frozenset(match.known.get(ROLES, "").split())
+            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(case)
         return None
 
 
@@ -241,11 +242,6 @@ def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[
     return groups
 
 
-def file(path: str) -> str:
-    """Return a path as an argument: one that begins with a dash would be taken for an option."""
-    return quote(f"./{path}" if path.startswith("-") else path)
-
-
 @dataclass(frozen=True)
 class _Renderer:
     """Fills the texts of a case with what the log says."""
@@ -254,6 +250,7 @@ class _Renderer:
     kind: str
     server_log: bool
     values: Mapping[str, str] = field(hash=False)
+    roles: frozenset[str]
 
     def explanation(self, case: Case) -> Explanation:
         proof = self._commands(case.proof)
@@ -321,7 +318,7 @@ class _Renderer:
                 return command
             value = self.values.get(word[1], "")
             if word[1] in _PATHS and value:
-                return file(value)
+                return functions.file_argument(value)
             if value and not value.startswith("-"):
                 return quote(value)
             if word[1] == "address" and not word[2]:
@@ -346,12 +343,11 @@ class _Renderer:
         if always := recipes.get("any"):
             yield self._commands(always)
         for name in self._chosen(recipes):
-            if text := self._commands(recipes[name]):
-                yield f"# with {KINDS[self.kind].title if name == _BASES.get(self.kind) else self._title(name)}"
+            roles = self.roles if name == "kcert" else frozenset()
+            if text := functions.with_names_here(self._commands(recipes[name]), roles):
+                kind = self.kind if name == _BASES.get(self.kind) else name
+                yield f"# with {KINDS[kind].title if kind in KINDS else kind}"
                 yield text
-
-    def _title(self, name: str) -> str:
-        return KINDS[name].title if name in KINDS else name
 
     def _recipes(self, fix: str | Mapping[str, str]) -> Mapping[str, str]:
         if not isinstance(fix, str):
@@ -367,7 +363,8 @@ class _Renderer:
         result = {name: text for names, text in recipes.items() for name in names.split()}
         if verb == "trust" and self.values["client_hint"]:
             result["any"] = f"# {self.values['client_hint']}\n{result.get('any', '')}"
-        if verb in ("renew", "client") and self.kind in KINDS and self.kind not in result and "any" not in result:
+        by_kind = verb in ("renew", "client", "resign") and self.kind in KINDS
+        if by_kind and self.kind not in result and "any" not in result:
             result[self.kind] = _renewal(self.kind, target.role if verb == "renew" else "")
         return result
 
@@ -396,5 +393,5 @@ def _renewal(kind: str, role: str) -> str:
     names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)
     name = next(names, "")
     command = cluster.renew.replace("NAME", name) if cluster.renew and name else cluster.renew_all or ""
-    restart = f"# then: {cluster.restart}" if cluster.restart and cluster.restart != command else ""
+    restart = f"# then: {cluster.restart}" if cluster.restart and "start" not in command else ""
     return "\n".join(line for line in (f"# {cluster.renewal}" if cluster.renewal else "", command, restart) if line)

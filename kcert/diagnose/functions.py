@@ -38,6 +38,11 @@ _KCERT_NAMES = {
 _COMPONENTS = {spec.common_name: spec.component.removeprefix("kube-") for spec in ROLES.values() if spec.fixed_name}
 
 
+def file_argument(path: str) -> str:
+    """Return a path as an argument: one that begins with a dash would be taken for an option."""
+    return quote(f"./{path}" if path.startswith("-") else path)
+
+
 def kcert_name(path: str) -> str:
     """Return the name by which kcert knows the certificate in the file *path*; empty where it cannot be told."""
     stem = PurePosixPath(path).name
@@ -45,6 +50,27 @@ def kcert_name(path: str) -> str:
         stem = stem.removesuffix(suffix)
     stem = _KCERT_NAMES.get(stem, stem)
     return stem if _PLAIN_NAME.fullmatch(stem) else ""
+
+
+_ROLES = frozenset(role.value for role in Role)
+_INSTEAD = {"etcd-peer": "etcd-server", "apiserver-etcd-client": "etcd-server", "kubelet-client": "NODE"}
+"""What a profile without a certificate for this role presents in its place."""
+
+
+def with_names_here(commands: str, roles: frozenset[str]) -> str:
+    """Return the *commands* for a folder that has certificates of these *roles*; as they are where it is unknown."""
+
+    def here(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in roles or name not in _ROLES:
+            return match[0]
+        return (
+            f"kcert renew {_INSTEAD[name]}"
+            if name in _INSTEAD
+            else f"# the profile of this cluster has no certificate {name}"
+        )
+
+    return re.sub(r"^kcert renew ([\w.-]+)(?: *#.*)?", here, commands, flags=re.MULTILINE) if roles else commands
 
 
 def kubeadm_name(path: str) -> str:
@@ -63,14 +89,14 @@ def _is_pki(path: PurePosixPath) -> bool:
 
 
 def _is_ca(path: PurePosixPath) -> bool:
-    """True for a CA's file by its name: it is never made again, because nothing would know the new one."""
+    """True for a CA's file by its name: it is never created again, because nothing would trust the new one."""
     stem = path.stem.removesuffix("-key")
     return stem in ("ca", "kube-ca", "root-ca") or stem.endswith(("-ca", "_ca"))
 
 
 def _look(path: str) -> str:
     """The command that shows that a file is what it should be."""
-    pure, word = PurePosixPath(path), quote(f"./{path}" if path.startswith("-") else path)
+    pure, word = PurePosixPath(path), file_argument(path)
     if pure.suffix == ".key" or pure.name.endswith("-key.pem"):
         return f"openssl pkey -in {word} -noout"
     if pure.suffix in _KUBECONFIG_SUFFIXES or pure.name in ("kubeconfig", "config"):
@@ -129,7 +155,7 @@ def _openssl_file(match: LogMatch, _kind: str) -> dict[str, str]:
     kind = match.word("kind").lower()
     command = "req" if "request" in kind else "x509" if "cert" in kind else "pkey"
     path = match.word("path")
-    word = quote(f"./{path}" if path.startswith("-") else path)
+    word = file_argument(path)
     return {"!read": f"openssl {command} -in {word} -noout" if path else ""}
 
 

@@ -21,6 +21,7 @@ from kcert.roles import NODE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from kcert.certificates import AltName, Certificate, Key
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."
 _COMPONENT_USERS = ("system:", "kube-", "kubernetes-admin", "kubernetes-super-admin", "admin", "service-account")
+_BOOK = ".kubernetes.local"
+"""The domain of the machines in Kelsey Hightower's book."""
+
+
+_ADOPTED = """\
+# The certificates were made by another tool: where they differ in what no client notices, they stay as they are.
+adopted: true
+"""
 
 
 @dataclass
@@ -49,7 +58,7 @@ class Description:
             written = written.replace("users: []\n", f"users:\n{example.users(self.cluster.users)}\n")
         notes = "".join(f"# Not certain: {note}\n" for note in self.unknown)
         head = f"# Written by `kcert init --from`, for the PKI folder {ascii(str(self.root))[1:-1]}.\n{notes}"
-        return head + written
+        return f"{head}{written}\n{_ADOPTED}"
 
     def matching(self) -> tuple[int, list[str]]:
         """Return how many certificates of the folder are as the kcert.yaml says, and how the others differ."""
@@ -87,8 +96,8 @@ class _Describer:
         if server is None:
             self.unknown.append("no certificate of an API server was found, so its names and addresses are examples.")
         api, name = self._api_server()
-        services = self._service_cidrs(sans, api)
-        hosts = self._control_plane(sans, {*api.addresses, *(_first(network) for network in services)}, api)
+        services = self._service_cidrs(sans, set(api.addresses if api else ()))
+        api, hosts, etcd = self._machines(sans, api, {_first(network) for network in services})
         cluster = replace(
             self.example,
             name=name or self.example.name,
@@ -96,11 +105,12 @@ class _Describer:
             service_cidrs=services,
             dns_domain=self._dns_domain(sans),
             control_plane=hosts,
-            etcd=hosts,
+            etcd=etcd,
             nodes=self._nodes(hosts),
             users=(),
             key=self._key(),
             days=self._days(),
+            adopted=True,
             defaults=(),
         )
         root, cluster = self._profile(cluster)
@@ -116,64 +126,93 @@ class _Describer:
         ]
         return serving[0] if serving else None
 
-    def _api_server(self) -> tuple[ApiServer, str]:
+    def _api_server(self) -> tuple[ApiServer | None, str]:
         """Return where clients connect to, and the cluster's name, as the kubeconfigs have them."""
         servers: Counter[str] = Counter()
+        own: Counter[str] = Counter()
         clusters: Counter[str] = Counter()
         for path in (self.folder / file.name for file in self.files if file.server):
             if called := _cluster_name(path):
                 clusters[called] += 1
         for file in self.files:
             url = urlsplit(file.server)
-            if url.hostname and not _is_loopback(url.hostname):
-                servers[f"{url.hostname} {url.port or 443}"] += 1
+            if url.hostname:
+                here = _is_loopback(url.hostname)
+                (own if here else servers)[f"{url.hostname} {url.port or 443}"] += 1
+        servers = servers or own
         name = next((name for name, _ in clusters.most_common() if not check_context_name(name)), "")
         if not servers:
-            self.unknown.append("no kubeconfig names the API server, so its address is an example.")
-            return self.example.api_server, name
+            return None, name
         host, port = servers.most_common(1)[0][0].split(" ")
         address = _address(host)
         return ApiServer(None if address else host, (address,) if address else (), int(port)), name
 
-    def _control_plane(self, sans: tuple[AltName, ...], others: set[str], api: ApiServer) -> tuple[Host, ...]:
-        """Return the control-plane hosts: those of etcd's certificates, else what the API server's SANs leave."""
-        etcd_hosts = [host for file in self.leaves if (host := self._etcd_host(file))]
-        if etcd_hosts:
-            return tuple({host.name: host for host in etcd_hosts}.values())
-        given = [san.value for san in sans if san.type == "DNS" and not check_host_name(san.value)]
-        hosts = [name for name in given if name not in ("kubernetes", "localhost", api.host) and "." not in name]
-        all_of_them = [san.value for san in sans if san.type == "IP" and not _is_loopback(san.value)]
-        addresses = [address for address in all_of_them if address not in others] or list(api.addresses)
-        if not hosts or not addresses:
+    def _machines(
+        self, sans: tuple[AltName, ...], api: ApiServer | None, services: set[str]
+    ) -> tuple[ApiServer, tuple[Host, ...], tuple[Host, ...]]:
+        """Return the API server, the control-plane hosts and the members of etcd, as far as SANs tell.
+
+        *api* is what kubeconfigs say, *services* are the addresses of the service `kubernetes`.
+        """
+        etcd = {host.name: host for file in self.leaves if self._is_etcd(file) for host in _hosts(file.x509.alt_names)}
+        known = [api.host, *api.addresses] if api else []
+        hosts = {host.name: host for host in _hosts(sans, {*services, *(value for value in known if value)})}
+        members = tuple(etcd.values())
+        if etcd and etcd.keys() <= {san.value for san in sans}:
+            control_plane = members
+        else:
+            # The name of a load balancer comes behind those of the hosts.
+            control_plane = tuple(hosts.values())[: -1 if api is None and len(hosts) > 1 else None]
+        others = [host for host in hosts.values() if host not in control_plane]
+        if not control_plane:
             self.unknown.append("the control-plane hosts are examples: no certificate names a host and its address.")
-            return self.example.control_plane
-        if len(hosts) != len(addresses) or len(hosts) > 1:
+            left = {*services, *(value for value in known if value)}
+            own = [san.value for san in sans if san.type == "IP" and not _is_loopback(san.value)]
+            nameless = [Host("localhost", (address,)) for address in own if address not in left][:1]
+            book = self._named_by_the_book(sans)
+            control_plane = (book or next(iter(nameless), self.example.control_plane[0]),)
+        elif len(control_plane) > 1:
             self.unknown.append("which control-plane host has which address: they are in the order of the SANs.")
-        return tuple(Host(name, (address,)) for name, address in zip(hosts, addresses, strict=False))
+        if api is None:
+            self.unknown.append("no kubeconfig names the API server, so its address is what the SANs leave over.")
+            reached = others[-1] if others else control_plane[0]
+            api = ApiServer(reached.name, reached.addresses if hosts else (), 6443)
+            if not hosts and reached.name not in {san.value for san in sans}:
+                near = (san.value for san in sans if san.value.startswith(f"{reached.name}."))
+                api = replace(api, host=next(near, "localhost"))
+        return api, control_plane, members or control_plane
 
-    def _etcd_host(self, file: CertificateFile) -> Host | None:
-        if "etcd" not in str(file.name) and "etcd" not in (file.x509.subject.common_name or ""):
-            return None
-        if not kind_of(file.x509).is_server:
-            return None
-        dns = [san.value for san in file.x509.alt_names if san.type == "DNS" and not check_host_name(san.value)]
-        addresses, own = _addresses(file), [name for name in dns if name != "localhost"]
-        return Host(own[0], addresses) if len(own) == 1 and addresses else None
+    def _named_by_the_book(self, sans: tuple[AltName, ...]) -> Host | None:
+        """Return the host of Kelsey Hightower's book, whose certificate has its name but not its address."""
+        own = (san.value for san in sans if san.value.endswith(_BOOK) and san.value != f"api-server{_BOOK}")
+        name = next(own, "").removesuffix(_BOOK)
+        return Host(name, self.example.control_plane[0].addresses) if name and not check_host_name(name) else None
 
-    def _service_cidrs(self, sans: tuple[AltName, ...], api: ApiServer) -> tuple[str, ...]:
+    @staticmethod
+    def _is_etcd(file: CertificateFile) -> bool:
+        """Return True for a serving certificate of etcd."""
+        named = "etcd" in str(file.name) or "etcd" in (file.x509.subject.common_name or "")
+        return named and kind_of(file.x509).is_server
+
+    def _service_cidrs(self, sans: tuple[AltName, ...], others: set[str]) -> tuple[str, ...]:
         if ranges := self.options.get("service-cluster-ip-range"):
             return tuple(ranges.split(","))
-        addresses = [san.value for san in sans if san.type == "IP" and san.value not in api.addresses]
-        first = [address for address in addresses if _is_first(address)]
+        first: dict[int, str] = {}
+        for address in (san.value for san in sans if san.type == "IP" and san.value not in others):
+            if _is_first(address):
+                first.setdefault(ipaddress.ip_address(address).version, address)
         if not first:
             return self.example.service_cidrs
         self.unknown.append("the size of the service range: only its first address is in the certificate.")
-        return tuple(_network(address) for address in first[:1])
+        return tuple(map(_network, first.values()))
 
     def _dns_domain(self, sans: tuple[AltName, ...]) -> str:
-        domains = [san.value.removeprefix(_CLUSTER_NAME) for san in sans if san.value.startswith(_CLUSTER_NAME)]
-        # Some certificates have shorter forms of the name as well.
-        return self.options.get("cluster-domain") or max(domains, key=len, default=self.example.dns_domain)
+        values = [san.value for san in sans]
+        domains = [value.removeprefix(_CLUSTER_NAME) for value in values if value.startswith(_CLUSTER_NAME)]
+        domains += [value.removeprefix("kubernetes.svc.") for value in values if value.startswith("kubernetes.svc.")]
+        # kubernetes.default.svc.cluster is in most certificates, whatever the domain is.
+        whole = (domain for domain in domains if domain != "cluster")
+        return self.options.get("cluster-domain") or max(whole, key=len, default=self.example.dns_domain)
 
     def _nodes(self, control_plane: tuple[Host, ...]) -> tuple[Host, ...]:
         """Return the nodes whose kubelets have certificates here, with the addresses of their serving certificates."""
@@ -188,7 +227,8 @@ class _Describer:
                 by_name[name] = by_name.get(name) or addresses
             elif common_name in by_name or file.name.stem in by_name:
                 by_name[common_name] = by_name.get(common_name) or addresses
-        own = {host.name for host in control_plane}
+        own = {host.name: host.addresses for host in control_plane}
+        by_name = {name: own.get(name, addresses) if addresses else () for name, addresses in by_name.items()}
         for name, addresses in by_name.items():
             if not addresses and name not in own:
                 self.unknown.append(f"the node {name!a} is left out, because no certificate has its address.")
@@ -215,7 +255,7 @@ class _Describer:
         folders = [self.folder, *([self.folder.parent] if self.folder.name == "pki" else [])]
         best, chosen = (-1, -1), (self.folder, cluster)
         for name in profiles.PROFILES:
-            candidate = replace(cluster, profile=name)
+            candidate = replace(cluster, profile=name, adopted=False)  # every difference counts here
             try:
                 specs = profiles.certificates(candidate)
             except InputError:
@@ -225,7 +265,7 @@ class _Describer:
                 there = sum(status.state is not State.MISSING for status in statuses)
                 score = there, sum(there and not status.reasons for status in statuses)
                 if score > best:
-                    best, chosen = score, (folder, candidate)
+                    best, chosen = score, (folder, replace(candidate, adopted=True))
         if chosen[0] != self.folder:
             self.unknown.append(f"this layout has its PKI folder one level up: use --dir {str(chosen[0])!a}.")
         if best[0] < len([file for file in self.files if not file.server]) // 2:
@@ -279,9 +319,29 @@ def _cluster_name(path: Path) -> str:
         return ""
 
 
-def _addresses(file: CertificateFile) -> tuple[str, ...]:
-    """Return the addresses among the SANs, the machine's own apart."""
-    return tuple(san.value for san in file.x509.alt_names if san.type == "IP" and not _is_loopback(san.value))
+def _hosts(sans: tuple[AltName, ...], others: AbstractSet[str] = frozenset()) -> tuple[Host, ...]:
+    """Return the hosts among SANs but *others*: a name with the addresses behind it, else names and addresses in order.
+
+    What kcert makes has each host's addresses behind its name; other tools write all names before all addresses.
+    """
+    behind: dict[str, list[str]] = {}
+    addresses: list[str] = []
+    name = ""
+    for san in sans:
+        if san.type == "DNS":
+            usual = san.value.partition(".")[0] == "kubernetes" or san.value in ("localhost", *others)
+            name = "" if usual or check_host_name(san.value) or san.value.endswith(_BOOK) else san.value
+            behind.update({name: []} if name and name not in behind else {})
+        elif san.type == "IP" and san.value not in others and not _is_loopback(san.value):
+            addresses.append(san.value)
+            behind.get(name, []).append(san.value)
+    follow = {name: values for name, values in behind.items() if values}
+    one_of_each = all(len({":" in value for value in values}) == len(values) for values in follow.values())
+    if one_of_each and sum(map(len, follow.values())) == len(addresses) and follow:
+        return tuple(Host(name, tuple(values)) for name, values in follow.items())
+    each = max(1, len(addresses) // len(behind)) if behind else 1
+    in_order = {name: addresses[at * each : (at + 1) * each] for at, name in enumerate(behind)}
+    return tuple(Host(name, tuple(values)) for name, values in in_order.items() if values)
 
 
 def _address(text: str) -> str | None:

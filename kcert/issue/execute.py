@@ -76,17 +76,18 @@ class Executor:
         for plan in plans:
             if plan.certificate.issuer in skipped and not self._is_in_place(plan.issuer):
                 continue
+            job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
-                job = jobs.get(plan.certificate.name) or self.stage(plan)
                 while (step := job.step) is not None:
-                    self.ctx.reporter.on_step(job.plan, step)
+                    self.ctx.reporter.on_step(plan, step)
                     if step.argv:
                         self.complete([job], shell.run(self.command(job, step)))
                     else:
                         self.perform(job, step)
-                self.publish([job])
             except SkippedError:
                 skipped.add(plan.certificate.name)
+            else:
+                self.publish([job])
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
         return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())

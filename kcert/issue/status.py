@@ -14,7 +14,7 @@ from kcert import kubeconfig
 from kcert.certificates import Kind
 from kcert.errors import MachineError
 from kcert.files import read_optional
-from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES
+from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -180,6 +180,8 @@ def _standing(
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
     x509 = read_certificates.get(certificate.name)
+    if x509 is None and certificate.adopted and content.links:
+        return CertificateStatus(certificate, State.CURRENT, has_key=True)  # a kubelet that renews its own
     if x509 is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
@@ -190,6 +192,8 @@ def _standing(
     ]
     reasons = [said for said, _ in differs]
     cosmetic = tuple(said for said, harms in differs if not harms)
+    if certificate.adopted:
+        reasons = [reason for reason in reasons if reason not in cosmetic]
     if certificate.server and content.server != certificate.server:
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     others = previous_cas.get(certificate.name, ())
@@ -241,7 +245,7 @@ def _unlike(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     reasons += _unlike_names(certificate, x509)
     if bool(x509.ca) != (certificate.kind is Kind.CA):
         reasons.append(("it is no CA" if certificate.kind is Kind.CA else "it is a CA", True))
-    reasons += ((said, True) for said in _unlike_usages(certificate, x509))
+    reasons += _unlike_usages(certificate, x509)
     key = x509.public_key
     is_now = _kind_of(key)
     if is_now != str(certificate.key):
@@ -286,17 +290,18 @@ def is_equivalent(certificate: Certificate, x509: X509) -> bool:
     return same_name and groups & {NODES} <= has
 
 
-def _unlike_usages(certificate: Certificate, x509: X509) -> list[str]:
+def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool]]:
     if given := certificate.usages:
         pairs = ((given.key, x509.key_usage), (given.extended, x509.extended_key_usage))
         if any(sorted(asked or ()) != sorted(has or ()) for asked, has in pairs):
-            return ["it has other usages than were asked for"]
+            return [("it has other usages than were asked for", True)]
         return []
     reasons = []
     if certificate.kind.is_server and not x509.may_serve:
-        reasons.append("it may not be used by a server")
+        # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
+        reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
     if certificate.kind.is_client and not x509.may_dial:
-        reasons.append("it may not be used by a client")
+        reasons.append(("it may not be used by a client", True))
     return reasons
 
 

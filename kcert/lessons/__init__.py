@@ -67,7 +67,7 @@ class Lesson:
     chapter: str
     opening: str
     sections: Mapping[str, str] = field(hash=False)
-    place: int = _NO_PLACE
+    position: int = _NO_PLACE
     again: str = ""
 
 
@@ -135,7 +135,7 @@ def lesson(topic: str) -> Lesson:
 def by_chapter() -> dict[str, tuple[Lesson, ...]]:
     """Return every lesson by chapter, in the order of a course."""
     chapters: dict[str, list[Lesson]] = {}
-    for each in sorted((lesson(topic) for topic in topics()), key=lambda each: (each.place, each.topic)):
+    for each in sorted((lesson(topic) for topic in topics()), key=lambda each: (each.position, each.topic)):
         chapters.setdefault(each.chapter, []).append(each)
     order = [*CHAPTERS, *sorted(set(chapters) - set(CHAPTERS))]
     return {name: tuple(chapters[name]) for name in order if name in chapters}
@@ -143,7 +143,7 @@ def by_chapter() -> dict[str, tuple[Lesson, ...]]:
 
 def chapter(name: str) -> tuple[Lesson, ...]:
     """Return the lessons of the chapter *name*, in any case; none where there is no such chapter."""
-    return next((lessons for title, lessons in by_chapter().items() if title.casefold() == name.casefold()), ())
+    return next((members for title, members in by_chapter().items() if title.casefold() == name.casefold()), ())
 
 
 def search(words: str) -> tuple[Lesson, ...]:
@@ -157,8 +157,8 @@ def search(words: str) -> tuple[Lesson, ...]:
         counts = [20 * len(word.findall(heads)) + min(len(word.findall(text)), 10) for word in wanted]
         return sum(counts) if all(counts) else 0
 
-    ranked = [(score(each), each) for each in map(lesson, topics())] if wanted else []
-    return tuple(each for points, each in sorted(ranked, key=lambda item: (-item[0], item[1].topic)) if points)
+    ranked = [(score(match), match) for match in map(lesson, topics())] if wanted else []
+    return tuple(match for points, match in sorted(ranked, key=lambda item: (-item[0], item[1].topic)) if points)
 
 
 def export(target: Path) -> int:
@@ -223,14 +223,14 @@ def _read(path: Path, text: str) -> Lesson:
     if not opening.strip():
         raise InputError(f"{path}: a lesson opens with what it is about, and why, before its first section")
     sections = {heading.strip(): words.strip("\n") for heading, _, words in (part.partition("\n") for part in parts)}
-    place = values.get("place", "")
+    position = values.get("place", "")
     return Lesson(
         topic=path.stem,
         title=title.removeprefix("# ").strip(),
         chapter=values["chapter"],
         opening=opening.strip("\n"),
         sections=sections,
-        place=int(place) if place.isascii() and place.isdigit() else _NO_PLACE,
+        position=int(position) if position.isascii() and position.isdigit() else _NO_PLACE,
         again=values.get("again", ""),
     )
 

@@ -97,21 +97,21 @@ class LabBuilder:
         makes = tuple(makes)
         base = self.root / folder
         self._folder(base, FOLDER_MODE)
-        for one in makes:
-            self._prepare(one, base)
-        self._run([argv for one in makes for argv in self._first(one)], base)
-        self._run([argv for one in makes for argv in self._signature(one, base)], base)
-        for one in makes:
-            self._finish(one, base)
+        for make in makes:
+            self._prepare(make, base)
+        self._run([argv for make in makes for argv in self._first(make)], base)
+        self._run([argv for make in makes for argv in self._signature(make, base)], base)
+        for make in makes:
+            self._finish(make, base)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def ask(self, certificate: Certificate, folder: str = "pki") -> None:
         """Make the key and the request of *certificate*, which the learner signs."""
         base = self.root / folder
         self._folder(base)
-        one = Make(certificate, certificate)
-        self._prepare(one, base)
-        self._run(list(self._first(one)), base)
+        make = Make(certificate, certificate)
+        self._prepare(make, base)
+        self._run(list(self._first(make)), base)
         (base / certificate.files.key).chmod(SECRET_MODE)
 
     def kubeconfig(self, scenario: Scenario, certificate: Certificate, ca: str, name: str) -> None:
@@ -136,22 +136,24 @@ class LabBuilder:
         return self.root / OWN_FOLDER / "scratch"
 
     def _folder(self, path: Path, mode: int = INNER_FOLDER_MODE) -> None:
-        missing = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and not one.exists()]
-        for one in reversed(missing):
-            one.mkdir()
-            one.chmod(mode if one == path else INNER_FOLDER_MODE)
+        missing = [
+            folder for folder in (path, *path.parents) if folder.is_relative_to(self.root) and not folder.exists()
+        ]
+        for folder in reversed(missing):
+            folder.mkdir()
+            folder.chmod(mode if folder == path else INNER_FOLDER_MODE)
 
-    def _prepare(self, one: Make, base: Path) -> None:
-        files = one.certificate.files
+    def _prepare(self, make: Make, base: Path) -> None:
+        files = make.certificate.files
         for path in (files.key, files.crt, *files.kept):
             if path:
                 self._folder((base / path).parent)
         if files.cnf:
-            self.write(str((base / files.cnf).relative_to(self.root)), render(one.certificate))
+            self.write(str((base / files.cnf).relative_to(self.root)), render(make.certificate))
 
-    def _first(self, one: Make) -> Iterator[tuple[str, ...]]:
+    def _first(self, make: Make) -> Iterator[tuple[str, ...]]:
         """Yield the command that makes a CA, or the key and the request of another certificate."""
-        certificate, files = one.certificate, one.certificate.files
+        certificate, files = make.certificate, make.certificate.files
         if certificate.kind is Kind.KEY_PAIR:
             # kubeadm's is RSA, which can take a second; nothing in a lab asks for that.
             yield commands.private_key(self.openssl, Key("ecdsa"), files.key)
@@ -161,7 +163,7 @@ class LabBuilder:
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(files.key)),
             *("-subj", str(certificate.subject), "-config", str(files.cnf)),
         )
-        if one.issuer is None:
+        if make.issuer is None:
             yield (
                 *(self.openssl, "req", "-new", "-x509", *fresh, "-extensions", EXTENSIONS),
                 *("-days", str(certificate.days), "-set_serial", _serial(), "-out", str(files.crt)),
@@ -169,9 +171,9 @@ class LabBuilder:
         else:
             yield (self.openssl, "req", "-new", *fresh, "-out", str(files.csr))
 
-    def _signature(self, one: Make, base: Path) -> Iterator[tuple[str, ...]]:
-        files, issuer = one.certificate.files, one.issuer
-        if one.certificate.kind is Kind.KEY_PAIR:
+    def _signature(self, make: Make, base: Path) -> Iterator[tuple[str, ...]]:
+        files, issuer = make.certificate.files, make.issuer
+        if make.certificate.kind is Kind.KEY_PAIR:
             assert files.public_key
             yield (self.openssl, "pkey", "-in", str(files.key), "-pubout", "-out", str(files.public_key))
         if issuer is None:
@@ -179,20 +181,20 @@ class LabBuilder:
         assert files.csr
         assert files.crt
         assert files.cnf
-        if one.between:
-            yield self._dated(one, base)
+        if make.between:
+            yield self._dated(make, base)
             return
         yield (
             *(self.openssl, "x509", "-req", "-in", str(files.csr)),
             *("-CA", str(issuer.files.crt), "-CAkey", str(issuer.files.key), "-set_serial", _serial()),
-            *("-out", str(files.crt), "-days", str(one.certificate.days)),
+            *("-out", str(files.crt), "-days", str(make.certificate.days)),
             *("-extensions", EXTENSIONS, "-extfile", str(files.cnf)),
         )
 
-    def _dated(self, one: Make, base: Path) -> tuple[str, ...]:
+    def _dated(self, make: Make, base: Path) -> tuple[str, ...]:
         """Return the command that signs for given dates: only `openssl ca` can, with a database in a folder."""
-        files, issuer = one.certificate.files, one.issuer
-        assert one.between
+        files, issuer = make.certificate.files, make.issuer
+        assert make.between
         assert issuer
         assert issuer.files.crt
         assert files.csr
@@ -210,20 +212,20 @@ class LabBuilder:
             files.csr,
             authority=(issuer.files.crt, issuer.files.key),
             out=files.crt,
-            between=one.between,
+            between=make.between,
             cnf=there / "ca.cnf",
         )
 
-    def _finish(self, one: Make, base: Path) -> None:
-        certificate, files = one.certificate, one.certificate.files
+    def _finish(self, make: Make, base: Path) -> None:
+        certificate, files = make.certificate, make.certificate.files
         (base / files.key).chmod(SECRET_MODE)
         if files.crt:
             (base / files.crt).chmod(PUBLIC_MODE)
         if not files.kubeconfig:
             return
-        assert one.issuer
+        assert make.issuer
         assert files.crt
-        text = kubeconfig_for(certificate, one.issuer, "kubernetes").embedded(self._inside(base))
+        text = kubeconfig_for(certificate, make.issuer, "kubernetes").embedded(self._inside(base))
         self.write(str((base / files.kubeconfig).relative_to(self.root)), text, SECRET_MODE)
         (base / files.key).unlink()
         (base / files.crt).unlink()
@@ -248,7 +250,7 @@ class LabBuilder:
 
 def made_in(scenario: Scenario, between: Mapping[str, tuple[datetime, datetime]]) -> Iterator[Make]:
     """Yield every certificate of *scenario* with its issuer."""
-    by_name = {one.name: one for one in scenario.specs}
+    by_name = {spec.name: spec for spec in scenario.specs}
     for spec in scenario.specs:
         certificate = scenario.made.get(spec.name, spec)
         issuer = by_name[certificate.issuer] if certificate.issuer else None

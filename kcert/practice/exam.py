@@ -113,12 +113,12 @@ class Result:
     @property
     def points(self) -> float:
         """All points."""
-        return sum(one.points for one in self.marks)
+        return sum(mark.points for mark in self.marks)
 
     @property
     def of(self) -> int:
         """The points for an exam without a mistake."""
-        return sum(one.weight for one in self.marks)
+        return sum(mark.weight for mark in self.marks)
 
     @property
     def percent(self) -> int:
@@ -138,7 +138,7 @@ class Result:
     @property
     def over(self) -> bool:
         """True where no more points can be added."""
-        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(one.solved for one in self.marks)
+        return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(mark.solved for mark in self.marks)
 
 
 def load(root: Path, openssl: str = "openssl") -> Exam | None:
@@ -236,8 +236,8 @@ def _build(
     ]
     started = datetime.now(timezone.utc).replace(microsecond=0)
     deadline = (started + timedelta(minutes=minutes)).isoformat()
-    for one in begun:
-        state.save(one.root, replace(one.state, deadline=deadline), openssl)
+    for task_session in begun:
+        state.save(task_session.root, replace(task_session.state, deadline=deadline), openssl)
     exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
     _save(root, exam, openssl)
     if seal:
@@ -262,25 +262,27 @@ def mixed(rng: ScenarioRng, count: int) -> list[str]:
 def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = False) -> Result:
     """Return the result of the exam in *root*; while it is running, unsolved tasks are checked. *hand_in* ends it."""
     if exam.kept:
-        return Result(exam, tuple(_kept(*one) for one in zip(exam.tasks, exam.kept, strict=True)))
+        return Result(exam, tuple(_kept(*pair) for pair in zip(exam.tasks, exam.kept, strict=True)))
     if exam.seconds_left:
         for task in exam.tasks:
-            found = _sitting(root, exam, task, openssl)
-            if found and not found.state.is_solved:
-                found.look()
+            task_session = _sitting(root, exam, task, openssl)
+            if task_session and not task_session.state.is_solved:
+                task_session.look()
     result = _result(root, exam, openssl)
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
             seals.mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
-    exam = replace(exam, handed_in=handed_in, kept=tuple((one.solved, one.hints, one.wrong) for one in result.marks))
+    exam = replace(
+        exam, handed_in=handed_in, kept=tuple((mark.solved, mark.hints, mark.wrong) for mark in result.marks)
+    )
     _save(root, exam, openssl)
     if exam.sealed:
         seals.mark_over()
     for task in exam.tasks if handed_in else ():
-        if found := _sitting(root, exam, task, openssl):
-            state.save(found.root, replace(found.state, deadline=handed_in), openssl)
+        if task_session := _sitting(root, exam, task, openssl):
+            state.save(task_session.root, replace(task_session.state, deadline=handed_in), openssl)
     return replace(result, exam=exam)
 
 
@@ -290,11 +292,11 @@ def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Sessio
     The same lab started by itself counts as replaced: it shows its solution and has no hints.
     """
     try:
-        found = session.resume(root / task.folder, openssl)
+        task_session = session.resume(root / task.folder, openssl)
     except InputError:
         return None
-    own = (found.state.lab, found.state.seed, found.state.deadline) == (task.lab, task.seed, exam.deadline)
-    return found if own else None
+    now = task_session.state
+    return task_session if (now.lab, now.seed, now.deadline) == (task.lab, task.seed, exam.deadline) else None
 
 
 def _result(root: Path, exam: Exam, openssl: str) -> Result:
@@ -302,11 +304,14 @@ def _result(root: Path, exam: Exam, openssl: str) -> Result:
 
 
 def _mark(root: Path, exam: Exam, task: Task, openssl: str) -> Mark:
-    found, said = _sitting(root, exam, task, openssl), words(task.lab)
-    times = [one for one in found.state.solved if (one.lab, one.seed) == (task.lab, task.seed)] if found else []
-    in_time = [one for one in times if exam.started <= one.when <= exam.ends]
-    hints = in_time[0].hints if in_time else found.state.hints if found else 0
-    wrong = found.state.wrong if found and exam.sealed else 0
+    task_session, said = _sitting(root, exam, task, openssl), words(task.lab)
+    in_time = [
+        solved
+        for solved in (task_session.state.solved if task_session else ())
+        if (solved.lab, solved.seed) == (task.lab, task.seed) and exam.started <= solved.when <= exam.ends
+    ]
+    hints = in_time[0].hints if in_time else task_session.state.hints if task_session else 0
+    wrong = task_session.state.wrong if task_session and exam.sealed else 0
     return Mark(task, said.title, said.difficulty, bool(in_time), hints, wrong)
 
 

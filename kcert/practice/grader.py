@@ -102,30 +102,30 @@ class Grader:
     def _read(self) -> dict[str, X509 | AbsentError]:
         """Each certificate of the scenario by name, or why it cannot be read."""
         pems: dict[str, str] = {}
-        found: dict[str, X509 | AbsentError] = {}
+        read_by_name: dict[str, X509 | AbsentError] = {}
         for spec in self.scenario.specs:
             if spec.kind is Kind.KEY_PAIR:
                 continue
             try:
                 content = self.trusted(spec.name) if spec.kind is Kind.CA else self.shown(spec).crt
             except AbsentError as error:
-                found[spec.name] = error
+                read_by_name[spec.name] = error
                 continue
             blocks = [block for block in pem_blocks(content) if block.is_certificate and not block.fault]
             if blocks:
                 pems[spec.name] = blocks[0].pem
             else:
-                found[spec.name] = AbsentError(f"{spec.files.primary} contains no certificate")
+                read_by_name[spec.name] = AbsentError(f"{spec.files.primary} contains no certificate")
         for name, read in zip(pems, map(read_certificate, pems.values()), strict=True):
-            found[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
-        return found
+            read_by_name[name] = read if isinstance(read, X509) else AbsentError(f"{name} {read.reason}")
+        return read_by_name
 
     def certificate(self, name: str) -> X509:
         """Return the certificate called *name*; raises AbsentError."""
-        found = self._read[name]
-        if isinstance(found, AbsentError):
-            raise found
-        return found
+        certificate = self._read[name]
+        if isinstance(certificate, AbsentError):
+            raise certificate
+        return certificate
 
     # ------------------------------------------------------------ checks
 
@@ -189,7 +189,7 @@ class Grader:
 
         def why() -> str | None:
             places = [str(self.root / name) for name in where or (self.scenario.folder,)]
-            if gone := [place for place in places if not Path(place).exists()]:
+            if gone := [path for path in places if not Path(path).exists()]:
                 return f"{self.name(Path(gone[0]))} does not exist"
             wanted = wanted_at(self.pki, self.scenario.specs)
             try:
@@ -241,12 +241,12 @@ class Grader:
         for name in focus:
             yield from self.leaf(name)
         others = [
-            one for one in self.scenario.specs if one.name not in focus and one.kind not in (Kind.CA, Kind.KEY_PAIR)
+            spec for spec in self.scenario.specs if spec.name not in focus and spec.kind not in (Kind.CA, Kind.KEY_PAIR)
         ]
         if others:
-            broken = [check for one in others for check in self.leaf(one.name) if not check.works]
+            broken = [check for spec in others for check in self.leaf(spec.name) if not check.works]
             why = f"not true any more: {broken[0].what} ({broken[0].why})" if broken else ""
-            listed = ", ".join(one.name for one in others)
+            listed = ", ".join(spec.name for spec in others)
             yield Check(f"what worked before still works: {listed}", not broken, why)
         yield self.private_keys_protected()
 
@@ -276,33 +276,33 @@ class Grader:
         return self.tls.refusal(Server(shown, ca), Client(None, shown), "localhost")
 
     def _wrong_user(self, spec: Certificate) -> str | None:
-        found = self.certificate(spec.name).subject
+        subject = self.certificate(spec.name).subject
         assert spec.subject
         right = (spec.subject.common_name, set(spec.subject.organizations))
-        if (found.common_name, set(found.organizations)) == right:
+        if (subject.common_name, set(subject.organizations)) == right:
             return None
-        return f"it is {user(found.common_name, found.organizations)}"
+        return f"it is {user(subject.common_name, subject.organizations)}"
 
     def _short_lived(self, name: str) -> str | None:
-        found = self.certificate(name)
-        if found.ca:
+        certificate = self.certificate(name)
+        if certificate.ca:
             return "it can sign other certificates"
-        return short_lived(found, self.now)
+        return short_lived(certificate, self.now)
 
 
 def _is_open(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and bool(path.stat().st_mode & 0o077)
 
 
-def short_lived(found: X509, now: datetime, lasts: timedelta = MIN_REMAINING) -> str | None:
+def short_lived(certificate: X509, now: datetime, lasts: timedelta = MIN_REMAINING) -> str | None:
     """Return why a certificate is not valid from now on for at least *lasts*; None if it is."""
-    if found.not_before > now:
-        return f"it is not valid before {found.not_before:%Y-%m-%d}"
+    if certificate.not_before > now:
+        return f"it is not valid before {certificate.not_before:%Y-%m-%d}"
     needed = f"it must be valid until {now + lasts:%Y-%m-%d} or later, {lasts.days} days from now"
-    if found.not_after <= now:
-        return f"it expired on {found.not_after:%Y-%m-%d}; {needed}"
-    if found.not_after - now < lasts:
-        return f"it expires on {found.not_after:%Y-%m-%d}, within {lasts.days} days; {needed}"
+    if certificate.not_after <= now:
+        return f"it expired on {certificate.not_after:%Y-%m-%d}; {needed}"
+    if certificate.not_after - now < lasts:
+        return f"it expires on {certificate.not_after:%Y-%m-%d}, within {lasts.days} days; {needed}"
     return None
 
 
@@ -320,6 +320,6 @@ def digest(path: Path) -> str:
     return hashlib.sha256(read_regular(path)).hexdigest()
 
 
-def mark(found: X509) -> str:
+def mark(certificate: X509) -> str:
     """Return a fingerprint of a CA that its renewal does not change: its subject and its key, hashed."""
-    return hashlib.sha256(f"{found.subject}\n{found.public_key.material}".encode()).hexdigest()
+    return hashlib.sha256(f"{certificate.subject}\n{certificate.public_key.material}".encode()).hexdigest()

@@ -34,8 +34,8 @@ def _deadline(folder: Path) -> str | None:
     from kcert.practice import exam, state  # many modules, which few commands need
 
     with suppress(InputError, ProgramError):
-        if found := exam.load(folder):
-            return None if found.kept else found.deadline
+        if started := exam.load(folder):
+            return None if started.kept else started.deadline
         return state.load(folder).deadline
     return None
 

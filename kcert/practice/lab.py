@@ -59,7 +59,7 @@ class Scenario:
 
     def spec(self, name: str) -> Certificate:
         """Return the certificate called *name*, as it has to be."""
-        return next(one for one in self.specs if one.name == name)
+        return next(spec for spec in self.specs if spec.name == name)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def _parts(text: str) -> list[str]:
 
 
 def _number(given: str, right: str) -> bool:
-    found = re.findall(r"\d+", given)
-    return len(found) == 1 and int(found[0]) == int(right)
+    numbers = re.findall(r"\d+", given)
+    return len(numbers) == 1 and int(numbers[0]) == int(right)
 
 
 def _names(given: str, right: str) -> bool:
@@ -150,10 +150,10 @@ def _date(given: str, right: str) -> bool:
 def day(text: str) -> tuple[int, int, int] | None:
     """Return year, month and day of 2027-03-05, 05.03.2027, 5 March 2027, Mar  5 09:00:00 2027 GMT …"""
     text = re.sub(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", " ", text.casefold())
-    if found := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
-        return _real(*(int(part) for part in found.groups()))
-    if found := re.search(r"\b(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\b", text):
-        return _real(*(int(part) for part in reversed(found.groups())))
+    if match := re.search(r"\b(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text):
+        return _real(*(int(part) for part in match.groups()))
+    if match := re.search(r"\b(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})\b", text):
+        return _real(*(int(part) for part in reversed(match.groups())))
     month = re.search(rf"\b({'|'.join(_MONTHS)})", text)
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     if not month or len(numbers) != 2:

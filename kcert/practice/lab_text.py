@@ -56,10 +56,10 @@ class Words:
         """Return the words with *values* for the placeholders; raises InputError for an unknown placeholder."""
 
         def filled(text: str) -> str:
-            return _PLACEHOLDER.sub(lambda found: self._value(found, values), text)
+            return _PLACEHOLDER.sub(lambda match: self._value(match, values), text)
 
         def done(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-            return tuple(Action(filled(one.why), tuple(map(filled, one.commands))) for one in actions)
+            return tuple(Action(filled(action.why), tuple(map(filled, action.commands))) for action in actions)
 
         return replace(
             self,
@@ -70,11 +70,11 @@ class Words:
             questions=tuple(map(filled, self.questions)),
         )
 
-    def _value(self, found: re.Match[str], values: Mapping[str, str]) -> str:
-        if found[1] not in values:
+    def _value(self, match: re.Match[str], values: Mapping[str, str]) -> str:
+        if match[1] not in values:
             path = lessons.file_of(f"labs/{self.name}.md")
-            raise InputError(f"{path}: {found[0]} is not known; there are {', '.join(sorted(values))}.")
-        return values[found[1]]
+            raise InputError(f"{path}: {match[0]} is not known; there are {', '.join(sorted(values))}.")
+        return values[match[1]]
 
 
 @cache

@@ -56,10 +56,10 @@ def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) 
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder. Name the folders in which the labs were started.")
         roots = [path.parent for pattern in _DEPTHS for path in sorted(folder.glob(pattern + OWN_FOLDER))]
-        found = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
-        if not found:
+        labs = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
+        if not labs:
             raise InputError(f"{folder} and the folders below contain no lab that can be read.")
-        yield from found
+        yield from labs
 
 
 def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_class: bool) -> Iterator[Line]:
@@ -82,10 +82,10 @@ def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_cl
         "seal": state_of_seal,
     }
     is_hidden = seal and state_of_seal != "intact" and (current.deadline or "") > state.moment()
-    found = [_line(solved, solved.when, solved.started, common) for solved in current.solved]
+    results = [_line(solved, solved.when, solved.started, common) for solved in current.solved]
     if not current.is_solved:
-        found.append(_line(current, None, current.started, common))
-    yield from (replace(line, lab=current.title or "", seed=None) for line in found) if is_hidden else found
+        results.append(_line(current, None, current.started, common))
+    yield from (replace(line, lab=current.title or "", seed=None) for line in results) if is_hidden else results
 
 
 def _folder_of_learner(root: Path, folder: Path, *, is_class: bool) -> str:
@@ -113,10 +113,10 @@ def _line(entry: Solved | State, when: str | None, started: str, common: dict[st
 def _score(folder: Path, openssl: str) -> int | None:
     """Return the score of the exam in *folder*, once it is over; asked for each of its labs, and read once."""
     try:
-        found = exam.load(folder, openssl)
+        started = exam.load(folder, openssl)
     except InputError:
         return None
-    return exam.look(folder, found, openssl).percent if found and found.kept else None
+    return exam.look(folder, started, openssl).percent if started and started.kept else None
 
 
 def _seconds(start: str, end: str) -> int:

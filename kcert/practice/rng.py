@@ -98,7 +98,7 @@ class ScenarioRng:
 
 def select_specs(cluster: Cluster, *names: str) -> tuple[Certificate, ...]:
     """Return the certificates of *cluster* that have one of *names*, in the order in which they are made."""
-    return tuple(one for one in profiles.certificates(cluster) if one.name in names)
+    return tuple(spec for spec in profiles.certificates(cluster) if spec.name in names)
 
 
 def service_address(cluster: Cluster) -> str:
@@ -110,9 +110,9 @@ def as_yaml(cluster: Cluster) -> str:
     """*cluster* as kcert.yaml has it."""
 
     def hosts(some: Sequence[Host]) -> str:
-        return json.dumps([{"name": one.name, "ip": one.addresses[0]} for one in some]) if some else "[]"
+        return json.dumps([{"name": host.name, "ip": host.addresses[0]} for host in some]) if some else "[]"
 
-    users = [{"name": one.name, "groups": list(one.groups)} for one in cluster.users]
+    users = [{"name": user.name, "groups": list(user.groups)} for user in cluster.users]
     own = cluster.etcd != cluster.control_plane
     api = {"host": cluster.api_server.host, "ip": cluster.api_server.addresses[0], "port": cluster.api_server.port}
     return f"""\

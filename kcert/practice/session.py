@@ -44,7 +44,7 @@ class CheckResult:
     @property
     def solved(self) -> bool:
         """True where everything works."""
-        return bool(self.checks) and all(one.works for one in self.checks)
+        return bool(self.checks) and all(check.works for check in self.checks)
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
         raise InputError(f"{root} is a file. A lab needs a folder of its own: --dir FOLDER.")
     if not root.exists() or not any(root.iterdir()):
         return ()
-    interrupted = state.is_lab(root) and [one.name for one in root.iterdir()] == [OWN_FOLDER]
+    interrupted = state.is_lab(root) and [path.name for path in root.iterdir()] == [OWN_FOLDER]
     if not state.is_lab(root):
         raise InputError(f"{root} is not empty. A lab needs an empty or a new folder: --dir FOLDER.")
     if not replaces and not interrupted:
@@ -261,11 +261,11 @@ def _holds(root: Path) -> str:
     if (root / OWN_FOLDER / state.EXAM_FILE).exists():
         return "an exam"
     try:
-        found = state.load(root)
+        old = state.load(root)
     except InputError:
         return "another lab, or a part of it"
-    solved = "solved" if found.is_solved else "not solved yet"
-    return f"the lab {found.lab}, which is {solved} (`kcert practice reset` starts it again)"
+    solved = "solved" if old.is_solved else "not solved yet"
+    return f"the lab {old.lab}, which is {solved} (`kcert practice reset` starts it again)"
 
 
 def _solved_in(root: Path) -> tuple[Solved, ...]:
@@ -300,10 +300,10 @@ def _build(session: Session, seal: seals.Seal | None = None) -> Session:
 def _marks(session: Session) -> dict[str, str]:
     grader = Grader(session.root, session.scenario, {}, session.openssl)
     there = [
-        one for one in session.scenario.specs if one.kind is Kind.CA and (grader.pki / str(one.files.crt)).exists()
+        spec for spec in session.scenario.specs if spec.kind is Kind.CA and (grader.pki / str(spec.files.crt)).exists()
     ]
     kept = {name: digest(session.root / name) for name in session.scenario.kept}
-    return {**{one.name: mark(grader.certificate(one.name)) for one in there}, **kept}
+    return {**{spec.name: mark(grader.certificate(spec.name)) for spec in there}, **kept}
 
 
 def clear(root: Path) -> None:
@@ -325,10 +325,10 @@ class LabListing:
 
 def listed(here: Path) -> list[LabListing]:
     """Return every lab, with how it was solved in the folder *here* or up to two levels below it."""
-    found: dict[str, Solved] = {}
+    latest: dict[str, Solved] = {}
     for pattern in ("", "*", "*/*"):
         for own in here.glob(f"{pattern}/{OWN_FOLDER}" if pattern else OWN_FOLDER):
-            for one in _solved_in(own.parent):
-                if one.lab not in found or found[one.lab].when < one.when:
-                    found[one.lab] = one
-    return [LabListing(words(name), found.get(name)) for name in labs.NAMES]
+            for solved in _solved_in(own.parent):
+                if solved.lab not in latest or latest[solved.lab].when < solved.when:
+                    latest[solved.lab] = solved
+    return [LabListing(words(name), latest.get(name)) for name in labs.NAMES]

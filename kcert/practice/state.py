@@ -138,10 +138,10 @@ def _has_type(value: object, annotation: str) -> bool:
 
 def timestamp(text: str) -> datetime:
     """Return the moment *text* (ISO 8601 with a time zone); raises ValueError for anything else."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None or not 2000 <= found.year < 9999:
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None or not 2000 <= parsed.year < 9999:
         raise ValueError(text)
-    return found
+    return parsed
 
 
 def _no_lab(root: Path) -> InputError:
@@ -183,8 +183,8 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
         good = False
     if not good:
         raise damaged(root, name)
-    found: dict[str, Any] = content
-    return found
+    record: dict[str, Any] = content
+    return record
 
 
 def _refuse_links(root: Path, name: str) -> None:

@@ -76,7 +76,7 @@ def certificates(cluster: Cluster) -> tuple[Certificate, ...]:
     for certificate in wanted:
         _check_lengths(cluster, certificate)
     _check_files(cluster, wanted)
-    return wanted
+    return tuple(replace(spec, adopted=True) for spec in wanted) if cluster.adopted else wanted
 
 
 def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:

@@ -1,1 +1,1 @@
-"""Certificates that kcert may not have made: find them, read them, judge them, report on them."""
+"""Certificates that kcert may not have made: find them, read them, report on them."""

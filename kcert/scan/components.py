@@ -48,7 +48,7 @@ def _certificate(role: Role | None, kind: Kind, key: str) -> FileOption:
 _KEY = FileOption("key")
 _KUBECONFIG = FileOption("kubeconfig")
 _WEBHOOK = FileOption("webhook")
-"""A kubeconfig by which the API server dials somebody else's service, and not itself dialled."""
+"""A kubeconfig with which the API server connects to another service."""
 _CONFIGURATION = FileOption("configuration")
 
 

@@ -10,13 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
 from kcert.openssl.verify import key_refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
 from kcert.quoting import format_command, quote
+from kcert.roles import ROLES
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
@@ -134,9 +136,24 @@ def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
                 commands.append(_run((openssl, "verify", "-CAfile", str(use.issuer_path), str(path))))
         title = str(path) if len(blocks) == 1 else f"{path}, certificate {number + 1}"
         fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
-        parts.append(Part(title, (*fault, *certificate_fields(certificate, use, commands)), tuple(commands)))
+        cluster = _cluster_fields(path, use) if number == 0 else ()
+        parts.append(Part(title, (*fault, *certificate_fields(certificate, use, commands), *cluster), tuple(commands)))
     faults = [f"{path}: {block.fault}" for block in blocks if block.fault]
     return Description(str(path), tuple(parts), faults[0] if faults else None, max(0, len(blocks) - SHOWN))
+
+
+def _cluster_fields(path: Path, use: CertificateRef | None) -> tuple[Field, ...]:
+    """Return what the table of kinds of clusters knows of a file: whose it is, and what renews it."""
+    whole = path.absolute()
+    kind = cluster_kind_of(whole) or (KUBEADM if "/etc/kubernetes/" in str(whole) and KUBEADM.knows(whole) else None)
+    if kind is None:
+        return ()
+    component = ROLES[use.role].component if use is not None and use.role is not None else ""
+    renewal = kind.renewal_command(whole) or kind.renewal
+    return (
+        Field("cluster", f"{kind.title}, {component}" if component else kind.title),
+        *([Field("renewed by", renewal)] if renewal else []),
+    )
 
 
 # ---------------------------------------------------------------- keys and requests
@@ -181,7 +198,7 @@ def _public_key(path: Path, block: Block, openssl: str) -> Description:
 def _request(path: Path, block: Block, openssl: str) -> Description:
     run = _run((openssl, "req", "-in", str(path), "-text", "-noout", "-verify"))
     fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
-    fields = request_fields(_readable(path, read_request(block.pem)), run)
+    fields = request_fields(_readable(path, read_request(armoured(block.der, "CERTIFICATE REQUEST"))), run)
     return Description(str(path), (Part(str(path), (*fault, *fields), (run,)),))
 
 

@@ -1,6 +1,6 @@
 """The fields of a certificate or a request, as `kcert show` names them, with the section that explains each.
 
-The sections are those of the lesson *reading-a-certificate*; the words stand there.
+The sections are those of the lesson *reading-a-certificate*, which has the words.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Places:
-    """How paths that stand in files are to be understood.
+    """How paths that are written in files are to be understood.
 
     ``root`` stands for ``/`` (None: this machine, unless a file lies in a copy). ``stand_in`` is a folder that is
     a copy of /etc/kubernetes.
@@ -85,7 +85,7 @@ class Places:
         if self.root is None or not Path(path).is_absolute():
             return Path(path)
         given, root = Path(path), self.root
-        # Somebody who types DIR/etc/kubernetes beside --root DIR means just that.
+        # A user who types DIR/etc/kubernetes beside --root DIR means just that.
         if given.is_relative_to(root.absolute()):
             return given
         return root / path.lstrip("/")
@@ -133,7 +133,7 @@ def _below(path: str, folder: str) -> bool:
 
 
 def is_of_another_machine(path: Path) -> bool:
-    """True where the whole neighbourhood of an absolute *path* is not on this machine: what lies there is not known."""
+    """True where the whole neighbourhood of an absolute *path* is not on this machine: what is there is not known."""
     return path.is_absolute() and not Path(os.sep, *path.parent.parts[1:4]).is_dir()
 
 
@@ -172,7 +172,7 @@ def _follow(path: Path, root: Path) -> Path:
 
 
 def lexists(path: Path) -> bool:
-    """True where something lies at *path*, a link to nothing included."""
+    """True where there is something at *path*, a link to nothing included."""
     return can_be_there(path) and os.path.lexists(path)
 
 

@@ -29,7 +29,7 @@ class Validity(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One use of a certificate. ``days_left`` counts whole days, and is negative for one that has ended.
+    """One use of a certificate. ``days_left`` counts whole days, and is negative for one that has expired.
 
     ``role`` and ``issuer_sha256`` (the certificate that signed this one, where it was found) are not part of
     the lists, but of the drawings.

@@ -1,8 +1,8 @@
 """What the place and the name of a file tell about a certificate that no option names.
 
 Three layouts are known: kubeadm's folder, the flat folder of the hard way and of the course, and the kubelet's
-own ``/var/lib/kubelet/pki``. A name that anybody might use for anything (``ca``, ``admin``) counts only beside
-others that nobody else uses.
+own ``/var/lib/kubelet/pki``. A name that may mean anything (``ca``, ``admin``) counts only beside
+others that are used for one purpose alone.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def is_left_over(path: Path, names: frozenset[str]) -> bool:
 
 
 def is_copy(path: Path, names: Container[str]) -> bool:
-    """True for a file as it was before somebody changed it: ``admin.conf.bak``, ``admin-2025-01-01`` beside ``admin``.
+    """True for a file as it was before a change: ``admin.conf.bak``, ``admin-2025-01-01`` beside ``admin``.
 
     The endings are those of editors, ``sed -i.bak``, package managers, people with a calendar, and kcert itself.
     """

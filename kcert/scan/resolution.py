@@ -225,7 +225,7 @@ class _Linker:
         return tuple(one for one in found if path != draft.path or one.ca)
 
     def _chain(self, draft: Draft, kind: Kind) -> tuple[X509, ...]:
-        """Return the certificates that follow a leaf in its file: what its holder sends along, and nobody trusts."""
+        """Return the certificates that follow a leaf in its file: what its holder sends along, and no client trusts."""
         if kind is Kind.CA or draft.position:
             return ()
         return tuple(cert for position, cert in self.fields[draft.path, draft.option, draft.live] if position)
@@ -284,7 +284,7 @@ class _Linker:
         kind = cluster_kind_of(draft.path)
         if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
             own = self.by_role.get((draft.group, ca), [])
-            # Where there is but one CA, it is everybody's.
+            # Where there is only one CA, it signs everything.
             found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
         return self._near(draft, found)
 
@@ -329,7 +329,7 @@ class _Linker:
         return _APART if not key_ids else int(wanted is not None and not key_ids & {wanted, None})
 
     def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
-        """True for a CA that has the right name alone, and lies in another cluster's home."""
+        """True for a CA that has the right name alone, and is in another cluster's home."""
         home, wanted = cluster_root_of(draft.path), certificate.authority_key_id
         elsewhere = home in self.complete and cluster_root_of(one.path) != home
         return elsewhere and wanted is not None and one.certificate.subject_key_id != wanted

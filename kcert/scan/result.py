@@ -59,7 +59,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class KubeconfigUse:
-    """One context's worth of a kubeconfig: where it dials, whom it trusts, as whom it comes.
+    """One context of a kubeconfig: the server that it connects to, the CA that it trusts, and its user.
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
     a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and

@@ -133,16 +133,21 @@ def _finding(group: _Group) -> None:
     say(group.message)
     say(f"Proof: {clean_line(first.evidence)}", "quiet")
     console.print()
-    own = list(dict.fromkeys(finding.cluster_fix for finding in group.findings if finding.cluster_fix))
-    fixes = list(dict.fromkeys(finding.fix for finding in group.findings if finding.fix))
+    own, short, fixes = (
+        list(dict.fromkeys(text for finding in group.findings if (text := getattr(finding, field))))
+        for field in ("cluster_fix", "kcert_fix", "fix")
+    )
     if own:
         say(f"With {first.cluster}, on the machine itself:")
         block(own, "command")
-        if fixes:
-            say("With openssl:")
+    if short:
+        say("With kcert:" if own else "Fix it with kcert:")
+        block([clean_line(command) for command in short], "command")
     if fixes:
+        if own or short:
+            say("With openssl:")
         block([line for fix in fixes for line in clean(fix).splitlines()], "command")
-    elif not own:
+    elif not own and not short:
         say(f"The fix depends on information that kcert does not have; `kcert explain {first.rule}` says more.")
     console.print()
 
@@ -158,7 +163,7 @@ def _json(judgement: Judgement) -> str:
             "path": str(finding.path),
             "message": finding.message,
             "evidence": finding.evidence,
-            "fix": finding.fix,
+            "fix": finding.commands,
         }
         for finding in judgement.findings
     ]
@@ -169,8 +174,8 @@ def _json(judgement: Judgement) -> str:
 def _short(judgement: Judgement) -> str:
     """One line a finding, as compilers and linters print them."""
     lines = [
-        f"{clean_line(str(one.path))}: {one.severity.value}: {one.rule}: {clean_line(one.message)}\n"
-        for one in judgement.findings
+        f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
+        for finding in judgement.findings
     ]
     return "".join([*lines, f"{_counts(judgement)}\n"])
 
@@ -182,7 +187,7 @@ def _markdown(judgement: Judgement) -> str:
         parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
         parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
         parts += [_escaped(group.message), f"Proof: {_escaped(clean_line(first.evidence))}"]
-        commands = [finding.cluster_fix for finding in group.findings] + [finding.fix for finding in group.findings]
+        commands = [finding.commands for finding in group.findings]
         lines = [line for fix in dict.fromkeys(commands) if fix for line in clean(fix).splitlines()]
         if lines:
             parts.append("\n".join(f"    {line}" for line in lines))
@@ -207,7 +212,7 @@ def _html(judgement: Judgement) -> str:
         )
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
         body.append(f"<p>{escape(group.message)}</p>\n<p>Proof: {escape(clean_line(first.evidence))}</p>")
-        commands = [finding.cluster_fix for finding in group.findings] + [finding.fix for finding in group.findings]
+        commands = [finding.commands for finding in group.findings]
         body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Certificate check</title>\n'

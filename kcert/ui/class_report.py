@@ -24,7 +24,7 @@ _TITLE = "Results of the class"
 _STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2rem; }
 table { border-collapse: collapse; }
-th, td { padding: 0.3rem 0.8rem; text-align: left; border-bottom: 1px solid #ccc; }
+th, td { padding: 0.3rem 0.8rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ccc; }
 """
 
 _HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
@@ -47,19 +47,22 @@ def show(lines: Sequence[Line], form: str) -> None:
 
 
 def _page(lines: Sequence[Line]) -> str:
-    heads = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(clean_line(cell))}</td>" for cell in _cells(line)) + "</tr>"
-        for line in lines
-    )
-    body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
+    headings, *rows = _rows(lines)
+    heads = "".join(f"<th>{heading}</th>" for heading in headings)
+    cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
     return page(_TITLE, _STYLE, body)
 
 
-def _table(lines: Sequence[Line]) -> None:
+def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Return the headings and a row for each line, without the columns about exams where there is none."""
     rows = [tuple(map(clean_line, _cells(line))) for line in lines]
     used = [column for column in range(len(_HEADINGS)) if column < 8 or any(row[column] for row in rows)]
-    rows = [tuple(row[column] for column in used) for row in (_HEADINGS, *rows)]
+    return [tuple(row[column] for column in used) for row in (_HEADINGS, *rows)]
+
+
+def _table(lines: Sequence[Line]) -> None:
+    rows = _rows(lines)
     if screen().is_terminal:
         drawn = table(*rows[0])
         for row in rows[1:]:

@@ -49,7 +49,7 @@ nav li { break-inside: avoid; margin-bottom: .15rem; }
   h4 { margin: .9rem 0 .2rem; }
   p { margin: .5em 0; orphans: 3; widows: 3; }
   h3, h4, p:has(+ pre) { break-after: avoid; }
-  pre, li, article > ul:last-child { break-inside: avoid; }
+  pre, li, figure, article > ul:last-child { break-inside: avoid; }
   pre { font-size: 8pt; padding: .4rem .6rem; }
   nav { font-size: 8.5pt; line-height: 1.3; }
   nav ul { columns: 3; margin: 0; }
@@ -67,20 +67,20 @@ def book(chapters: Chapters) -> str:
 
 
 def _book(chapters: Chapters) -> Iterator[str]:
-    names = {one.topic for found in chapters.values() for one in found}
+    names = {lesson.topic for members in chapters.values() for lesson in members}
     yield f"<h1>{TITLE}</h1>"
     yield from _contents(chapters)
-    for number, (chapter, found) in enumerate(chapters.items(), 1):
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
         yield f"<h2>{number}. {html.escape(chapter)}</h2>"
-        for place, lesson in enumerate(found, 1):
-            yield from _lesson(lesson, names, f"{number}.{place} ")
+        for position, lesson in enumerate(members, 1):
+            yield from _lesson(lesson, names, f"{number}.{position} ")
 
 
-def some(found: Sequence[Lesson]) -> str:
+def some(chosen: Sequence[Lesson]) -> str:
     """Some lessons alone; what they refer to elsewhere is not a link."""
-    names = {one.topic for one in found}
-    body = (line for lesson in found for line in _lesson(lesson, names))
-    return page(", ".join(one.title for one in found), _STYLE, "\n".join(body))
+    names = {lesson.topic for lesson in chosen}
+    body = (line for lesson in chosen for line in _lesson(lesson, names))
+    return page(", ".join(lesson.title for lesson in chosen), _STYLE, "\n".join(body))
 
 
 def contents(chapters: Chapters) -> str:
@@ -90,19 +90,19 @@ def contents(chapters: Chapters) -> str:
 
 def _topics(chapters: Chapters) -> Iterator[str]:
     yield f"<h1>{TITLE}</h1>"
-    for chapter, found in chapters.items():
+    for chapter, members in chapters.items():
         yield f"<h3>{html.escape(chapter)}</h3>"
-        yield from _listed((f"<code>{one.topic}</code>: {html.escape(one.title)}") for one in found)
+        yield from _listed((f"<code>{lesson.topic}</code>: {html.escape(lesson.title)}") for lesson in members)
 
 
 def _contents(chapters: Chapters) -> Iterator[str]:
     """Numbers lead to a lesson on paper, where no link can be followed, and page numbers are the printer's."""
     yield "<nav>"
-    for number, (chapter, found) in enumerate(chapters.items(), 1):
+    for number, (chapter, members) in enumerate(chapters.items(), 1):
         yield f"<h4>{number}. {html.escape(chapter)}</h4>"
         yield from _listed(
-            f'{number}.{place} <a href="#{one.topic}">{html.escape(one.title)}</a>'
-            for place, one in enumerate(found, 1)
+            f'{number}.{position} <a href="#{lesson.topic}">{html.escape(lesson.title)}</a>'
+            for position, lesson in enumerate(members, 1)
         )
     yield "</nav>"
 
@@ -138,10 +138,10 @@ def _renderer(names: Container[str], own: str) -> Callable[[str], str]:
         return f'<a href="#{word}"><code>{word}</code></a>' if linked else f"<code>{word}</code>"
 
     def text(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
-        return _ADDRESS.sub(lambda found: f'<a href="{found[0]}">{found[0]}</a>', html.escape(tokens[at].content))
+        return _ADDRESS.sub(lambda match: f'<a href="{match[0]}">{match[0]}</a>', html.escape(tokens[at].content))
 
     def block(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
-        lines = "".join(f'<span class="line">{_whole_words(one)}\n</span>' for one in tokens[at].content.splitlines())
+        lines = "".join(f'<span class="line">{_whole_words(line)}\n</span>' for line in tokens[at].content.splitlines())
         return f"<pre><code>{lines}</code></pre>\n"
 
     def picture(_renderer: object, tokens: Sequence[Token], at: int, _options: object, _env: object) -> str:
@@ -162,7 +162,7 @@ def _renderer(names: Container[str], own: str) -> Callable[[str], str]:
 
 def _whole_words(line: str) -> str:
     """A line of code whose words stay whole where it is folded: browsers would break an option behind its dash."""
-    return _BREAKABLE.sub(lambda found: f'<span class="word">{found[0]}</span>', html.escape(line))
+    return _BREAKABLE.sub(lambda match: f'<span class="word">{match[0]}</span>', html.escape(line))
 
 
 _BREAKABLE = re.compile(r"\S{0,60}[-/]\S{0,60}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import sys
 import textwrap
 from itertools import accumulate
@@ -12,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from kcert import lessons, shell
-from kcert.errors import ProgramError
-from kcert.shell import Command
+from kcert import lessons
 from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
+from kcert.ui.pager import paged
 from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
@@ -35,7 +32,7 @@ _BULLET = re.compile(r"(- |\d+\. )")
 
 def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
     """List the topics by chapter."""
-    listed = [(chapter, [(one.topic, one.title) for one in found]) for chapter, found in chapters.items()]
+    listed = [(chapter, [(lesson.topic, lesson.title) for lesson in members]) for chapter, members in chapters.items()]
     if form == "html":
         from kcert.ui import course
 
@@ -43,16 +40,16 @@ def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
         return
     if form == "markdown":
         parts = ["# Lessons"]
-        for chapter, found in listed:
-            parts += [f"\n## {chapter}\n", *(f"- `{topic}`: {title}" for topic, title in found)]
+        for chapter, members in listed:
+            parts += [f"\n## {chapter}\n", *(f"- `{topic}`: {title}" for topic, title in members)]
         _write("\n".join(parts) + "\n", target)
         return
 
     def draw() -> None:
-        width = max(len(one.topic) for found in chapters.values() for one in found)
-        for chapter, found in listed:
+        width = max(len(lesson.topic) for members in chapters.values() for lesson in members)
+        for chapter, members in listed:
             heading(chapter)
-            for topic, title in found:
+            for topic, title in members:
                 first, *rest = _beside(title, width + 2)
                 line = Text(f"{topic:{width}}", style="code")
                 screen().print(line.append(f"  {first}", style="default"), soft_wrap=True)
@@ -71,22 +68,22 @@ def _beside(title: str, left: int) -> list[str]:
     return textwrap.wrap(title, max(screen().width - left, 20), break_on_hyphens=False)
 
 
-def show_found(words: str, found: Sequence[Lesson], form: str, target: Target | None) -> None:
+def show_found(words: str, results: Sequence[Lesson], form: str, target: Target | None) -> None:
     """List the lessons that contain *words*, with the sentence in which the first of them occurs."""
     if form != "text":
-        show(found, form, target)
+        show(results, form, target)
         return
 
     def draw() -> None:
-        say(f"{len(found)} lesson{'s contain' if len(found) > 1 else ' contains'} {clean_line(words)!a}:")
-        for lesson in found[:_MOST_FOUND]:
+        say(f"{len(results)} lesson{'s contain' if len(results) > 1 else ' contains'} {clean_line(words)!a}:")
+        for lesson in results[:_MOST_FOUND]:
             screen().print()
             screen().print(
                 Text(lesson.topic, style="code").append(f"  {lesson.title}", style="default"), soft_wrap=True
             )
             say(_sentence(lesson, words.split(maxsplit=1)[0]))
         screen().print()
-        more = len(found) - _MOST_FOUND
+        more = len(results) - _MOST_FOUND
         say(f"{f'And {more} more. ' if more > 0 else ''}`kcert explain TOPIC` shows one.")
 
     _draw(draw, target)
@@ -110,16 +107,16 @@ def show_exported(folder: Path, count: int) -> None:
     command_line(("export", f"KCERT_LESSONS={folder}"))
 
 
-def show(found: Sequence[Lesson], form: str, target: Target | None) -> None:
+def show(chosen: Sequence[Lesson], form: str, target: Target | None) -> None:
     """Show lessons one after the other."""
     if form == "html":
         from kcert.ui import course
 
-        _write(course.some(found), target)
+        _write(course.some(chosen), target)
     elif form == "markdown":
-        _write("\n".join(line for one in found for line in _markdown(one, "#")) + "\n", target)
+        _write("\n".join(line for lesson in chosen for line in _markdown(lesson, "#")) + "\n", target)
     else:
-        _draw(lambda: _lessons(found), target)
+        _draw(lambda: _lessons(chosen), target)
 
 
 def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
@@ -131,7 +128,7 @@ def show_course(chapters: Chapters, form: str, target: Target | None) -> None:
     elif form == "markdown":
         _write("\n".join(_markdown_book(chapters)) + "\n", target)
     else:
-        _draw(lambda: _lessons([one for found in chapters.values() for one in found]), target)
+        _draw(lambda: _lessons([lesson for members in chapters.values() for lesson in members]), target)
 
 
 class Block(NamedTuple):
@@ -163,8 +160,8 @@ def blocks(text: str) -> Iterator[Block]:
         yield Block("code", tuple(line.removeprefix(INDENT) for line in code))
 
 
-def _lessons(found: Sequence[Lesson]) -> None:
-    for number, lesson in enumerate(found):
+def _lessons(chosen: Sequence[Lesson]) -> None:
+    for number, lesson in enumerate(chosen):
         if number:
             screen().print()
             screen().print()
@@ -199,11 +196,11 @@ def _prose(words: str, bullet: str) -> None:
     text = Text()
     rest = " ".join(words.split())
     at = 0
-    for found in _MARK.finditer(rest):
-        text.append(rest[at : found.start()])
-        code, strong = found.groups()
+    for match in _MARK.finditer(rest):
+        text.append(rest[at : match.start()])
+        code, strong = match.groups()
         text.append(strong or (code if coloured else f"`{code}`"), style="bold" if strong else "code")
-        at = found.end()
+        at = match.end()
     text.append(rest[at:])
     for number, line in enumerate(_wrapped(text, min(console.width, MOST_WIDTH) - len(bullet))):
         console.print(Text(bullet if number == 0 else " " * len(bullet)).append_text(line), soft_wrap=True)
@@ -231,31 +228,12 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager where it is too small; or into a file, plain."""
-    console = screen()
-    if target is None and not console.is_terminal:
-        draw()
+    if target is None:
+        paged(draw)
         return
-    with console.capture() as capture:
+    with screen().capture() as capture:
         draw()
-    text = capture.get()
-    if target is not None:
-        _write(re.sub(r"\x1b\[[0-9;]*m", "", text), target)
-    elif text.count("\n") < console.height or not sys.stdin.isatty() or not _paged(text):
-        _write(text, None)
-
-
-def _paged(text: str) -> bool:
-    """Show *text* in the user's pager, or in less; False where there is none that starts."""
-    argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
-    if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
-        argv.append("-R")
-    if not shell.find(argv[0]):
-        return False
-    try:
-        shell.exec_interactive(Command(tuple(argv)), text.encode())
-    except ProgramError:
-        return False
-    return True
+    _write(re.sub(r"\x1b\[[0-9;]*m", "", capture.get()), target)
 
 
 def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -268,7 +246,7 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
             if line.startswith(INDENT) or not names
             else re.sub(
                 r"`([a-z-]+)`",
-                lambda found: f"[{found[0]}](#{found[1]})" if found[1] in names else found[0],
+                lambda match: f"[{match[0]}](#{match[1]})" if match[1] in names else match[0],
                 line,
             )
             for line in text.split("\n")
@@ -285,12 +263,12 @@ def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None)
 
 
 def _markdown_book(chapters: Chapters) -> Iterator[str]:
-    names = {one.topic: one.title for found in chapters.values() for one in found}
+    names = {lesson.topic: lesson.title for members in chapters.values() for lesson in members}
     yield f"# {_BOOK}"
-    for chapter, found in chapters.items():
+    for chapter, members in chapters.items():
         yield ""
         yield f"# {chapter}"
-        for lesson in found:
+        for lesson in members:
             yield ""
             yield f'<a id="{lesson.topic}"></a>'
             yield ""
@@ -308,5 +286,5 @@ def _write(text: str, target: Target | None) -> None:
 def _first_lines() -> frozenset[str]:
     """How a file with lessons begins."""
     chapters = lessons.by_chapter()
-    titles = (one.title for found in chapters.values() for one in found)
+    titles = (lesson.title for members in chapters.values() for lesson in members)
     return frozenset(("Lessons", _BOOK, *chapters, *titles))

@@ -45,7 +45,7 @@ _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Print every lab, in the order of a course."""
     if form == "json":
-        _write_json([_record(one) for one in labs])
+        _write_json([_record(listing) for listing in labs])
         return
     rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
     if not screen().is_terminal:
@@ -59,16 +59,16 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
         screen().print()
     else:
         _paragraphs(rows[1:])
-    count = sum(1 for one in labs if one.solved)
+    count = sum(1 for listing in labs if listing.solved)
     say(
         f"{count} of {len(labs)} were solved in the folders here. `kcert practice start LAB` starts a lab in ./lab, "
         "`kcert practice exam` several with a time limit."
     )
 
 
-def _row(one: LabListing) -> tuple[str, ...]:
-    words = one.words
-    done = "yes" if one.solved else ""
+def _row(listing: LabListing) -> tuple[str, ...]:
+    words = listing.words
+    done = "yes" if listing.solved else ""
     return words.name, words.title, words.chapter, _DIFFICULTIES[words.difficulty], str(words.minutes), done
 
 
@@ -80,8 +80,8 @@ def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
         screen().print()
 
 
-def _record(one: LabListing) -> dict[str, object]:
-    words, solved = one.words, one.solved
+def _record(listing: LabListing) -> dict[str, object]:
+    words, solved = listing.words, listing.solved
     return {
         "name": words.name,
         "title": words.title,
@@ -166,7 +166,7 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
         "hints": session.state.hints,
         "solution_shown": session.state.shown,
         "tries": session.state.tries,
-        "trials": [
+        "checks": [
             {"what": check.what, "works": check.works, "status": check.status, "why": check.why or None}
             for check in result.checks
         ],

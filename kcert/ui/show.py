@@ -31,6 +31,8 @@ _BLANK = re.compile(r"\{(\w+)\}")
 
 def show(description: Description, *, text: bool, explain: bool) -> None:
     """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
+    if explain:
+        lessons.check_own()
     for number, part in enumerate(description.parts):
         if number:
             screen().print()
@@ -99,11 +101,11 @@ def _annotated(output: str) -> None:
         if not note:
             block([line], "said")
         elif len(beside) <= width:
-            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "default")), soft_wrap=True)
+            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "code")), soft_wrap=True)
         else:
             block([line], "said")
             indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
-            _wrapped(Text(note), max(width - len(indent), 20), indent)
+            _wrapped(Text(note, style="code"), max(width - len(indent), 20), indent)
 
 
 def _note(line: str, notes: dict[str, str]) -> str:

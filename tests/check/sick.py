@@ -66,6 +66,44 @@ def copied_manifest(root: Path, _: Workshop) -> None:
     put(manifest.with_name("kube-apiserver.yaml.bak"), text.encode())
 
 
+def second_scheduler(root: Path, _: Workshop) -> None:
+    """A scheduler as a static pod, and the editor's copy of it, on a machine whose other components are units."""
+    text = kubeadm.manifest("kube-scheduler", {"--kubeconfig": "/var/lib/kubernetes/kube-scheduler.kubeconfig"})
+    for name in ("kube-scheduler.yaml", "kube-scheduler.yaml~"):
+        put(root / "etc/kubernetes/manifests" / name, text)
+
+
+def without_line(path: str, option: str) -> Callable[[Path, Workshop], None]:
+    """Delete the line with *option*."""
+
+    def damage(root: Path, _: Workshop) -> None:
+        lines = (root / path).read_text().split("\n")
+        assert any(option in line for line in lines)
+        (root / path).write_text("\n".join(line for line in lines if option not in line))
+
+    return damage
+
+
+def insecure(path: str, *, keeps_ca: bool = False) -> Callable[[Path, Workshop], None]:
+    """Let kubectl skip the check of the server, in place of the CA or beside it."""
+
+    def damage(root: Path, _: Workshop) -> None:
+        lines = []
+        for line in (root / path).read_text().split("\n"):
+            authority = "certificate-authority-data:" in line
+            lines += [line] if keeps_ca or not authority else []
+            lines += ["    insecure-skip-tls-verify: true"] if authority else []
+        (root / path).write_text("\n".join(lines))
+
+    return damage
+
+
+def etcd_with_its_own_ca(root: Path, workshop: Workshop) -> None:
+    """etcd's certificates come from a CA of its own, and the API server is given the cluster's for it."""
+    put(root / "etc/etcd/ca.crt", workshop["_etcd-ca"].crt)
+    put(root / "var/lib/kubernetes/pki/etcd-ca.crt", workshop["_etcd-ca"].crt)
+
+
 def cases(rule: str, *some: tuple[Any, ...]) -> list[Sick]:
     """Cases of one rule: place, path or paths, changed recipes, and what else is different."""
     found = []
@@ -266,6 +304,25 @@ def retyped(names: tuple[str, ...], address: str) -> tuple[str, ...]:
     return tuple(f"DNS:{address}" if name == f"IP:{address}" else name for name in names)
 
 
+def respelled(names: tuple[str, ...], misspelled: str) -> tuple[str, ...]:
+    """*names* with the API server's longest name misspelled, alone."""
+    return (*(name for name in names if not name.endswith("cluster.local")), f"DNS:{misspelled}")
+
+
+VERIFIES_KUBELETS = {
+    "--kubelet-certificate-authority": f"/{PKI}/ca.crt",
+    "--kubelet-preferred-address-types": "InternalIP,ExternalIP,Hostname",
+}
+
+
+def kubelet_certificate(root: Path, workshop: Workshop) -> None:
+    """A serving certificate of the cluster's CA, with the node's name alone, which the kubelet is given."""
+    put(root / "var/lib/kubelet/pki/kubelet.crt", workshop["kubelet-serving"].crt)
+    text = (root / "var/lib/kubelet/config.yaml").read_text()
+    files = "tlsCertFile: /var/lib/kubelet/pki/kubelet.crt\ntlsPrivateKeyFile: /var/lib/kubelet/pki/kubelet.key\n"
+    (root / "var/lib/kubelet/config.yaml").write_text(text + files)
+
+
 SICK: list[Sick] = [
     *cases(
         "expired",
@@ -339,6 +396,25 @@ SICK: list[Sick] = [
         (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": ()}}),
         (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": FLAT[1:]}}),
         (FOLDER, "kube-apiserver.crt", {}, {"damage": without_extensions("kube-apiserver.crt", "kube-apiserver")}),
+        *(
+            (place, path, {name: {"names": respelled(names, misspelled)}})
+            for misspelled in ("kubernetes.svc.cluster.local", "kubernetes.defualt.svc.cluster.local")
+            for place, path, name, names in (
+                (MANIFESTS, f"{PKI}/apiserver.crt", "apiserver", KUBERNETES),
+                (UNITS, f"{HARD}/kube-apiserver.crt", "kube-apiserver", FLAT),
+            )
+        ),
+        (
+            MANIFESTS,
+            "var/lib/kubelet/pki/kubelet.crt",
+            {"kubelet-serving": {"issuer": "ca", "subject": f"CN=system:node:{kubeadm.HOST}/O=system:nodes"}},
+            {"layout": {"options": {"kube-apiserver": VERIFIES_KUBELETS}}, "damage": kubelet_certificate},
+        ),
+        (
+            UNITS,
+            f"{HARD}/node01.crt",
+            {"node01": {"names": ("IP:192.168.56.21",)}},
+        ),
     ),
     *cases(
         "san-type",
@@ -753,6 +829,53 @@ SICK: list[Sick] = [
     *cases(
         "second-manifest",
         (MANIFESTS, "etc/kubernetes/manifests/kube-apiserver.yaml.bak", {}, {"damage": copied_manifest}),
+        (UNITS, "etc/kubernetes/manifests/kube-scheduler.yaml~", {}, {"damage": second_scheduler}),
+    ),
+    *cases(
+        "kubeconfig-invalid",
+        (
+            MANIFESTS,
+            "etc/kubernetes/admin.conf",
+            {},
+            {"damage": insecure("etc/kubernetes/admin.conf", keeps_ca=True)},
+        ),
+        (
+            UNITS,
+            "var/lib/kubernetes/admin.kubeconfig",
+            {},
+            {"damage": insecure("var/lib/kubernetes/admin.kubeconfig", keeps_ca=True)},
+        ),
+    ),
+    *cases(
+        "kubeconfig-insecure",
+        (MANIFESTS, "etc/kubernetes/admin.conf", {}, {"damage": insecure("etc/kubernetes/admin.conf")}),
+        (
+            UNITS,
+            "var/lib/kubernetes/admin.kubeconfig",
+            {},
+            {"damage": insecure("var/lib/kubernetes/admin.kubeconfig")},
+        ),
+    ),
+    *cases(
+        "service-range-not-set",
+        (
+            MANIFESTS,
+            "etc/kubernetes/manifests/kube-apiserver.yaml",
+            {},
+            {"damage": without_line("etc/kubernetes/manifests/kube-apiserver.yaml", "--service-cluster-ip-range")},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-apiserver.service",
+            {},
+            {"damage": without_line("etc/systemd/system/kube-apiserver.service", "--service-cluster-ip-range")},
+        ),
+    ),
+    *cases(
+        "malformed-san",
+        (FOLDER, "kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:lb.example.com.")}}),
+        (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"names": (*KUBERNETES, "DNS:a.example b.example")}}),
+        (UNITS, f"{HARD}/kube-apiserver.crt", {"kube-apiserver": {"names": (*FLAT, "DNS:")}}),
     ),
     *cases(
         "wrong-ca-option",
@@ -785,6 +908,12 @@ SICK: list[Sick] = [
             "etc/kubernetes/manifests/kube-controller-manager.yaml",
             {},
             {"layout": {"options": {"kube-controller-manager": {"--root-ca-file": f"/{PKI}/etcd/ca.crt"}}}},
+        ),
+        (
+            UNITS,
+            "etc/systemd/system/kube-apiserver.service",
+            {"_etcd-ca": {"subject": "CN=etcd-ca", "issuer": None, "ca": True}, "etcd-server": {"issuer": "_etcd-ca"}},
+            {"damage": etcd_with_its_own_ca},
         ),
         (
             MANIFESTS,

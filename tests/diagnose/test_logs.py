@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert import logs, shell
+from kcert.clusters import KINDS
 from kcert.errors import InputError, ProgramError
 from kcert.logs import LogRequest, Machine, locate
 
@@ -274,3 +275,34 @@ def test_a_log_program_that_is_missing() -> None:
         shell.stream(shell.Command(("no-such-program",))),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "component", "argv"),
+    [
+        ("k3s", ("k3s",), "kube-apiserver", "journalctl -u k3s -l --no-pager"),
+        ("k3s", ("k3s-agent",), "kubelet", "journalctl -u k3s-agent -l --no-pager"),
+        ("rke2", ("rke2-server",), "kubelet", "journalctl -u rke2-server -l --no-pager"),
+        ("k0s", ("k0scontroller",), "etcd", "journalctl -u k0scontroller -l --no-pager"),
+        (
+            "microk8s",
+            ("snap.microk8s.daemon-kubelite",),
+            "kube-scheduler",
+            "journalctl -u snap.microk8s.daemon-kubelite -l --no-pager",
+        ),
+        ("rke1", (), "kube-controller-manager", "docker logs kube-controller-manager"),
+        ("kops", (), "kube-apiserver", "tail -n +1 -- /var/log/kube-apiserver.log"),
+    ],
+)
+def test_a_kind_of_cluster_logs_where_its_table_says(
+    kind: str, units: tuple[str, ...], component: str, argv: str, tmp_path: Path
+) -> None:
+    mark = next(mark for mark in KINDS[kind].marks if not mark.startswith("~"))
+    (tmp_path / mark.lstrip("/")).mkdir(parents=True)
+    for unit in units:
+        path = tmp_path / "etc/systemd/system" / f"{unit}.service"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[Service]\n")
+    source = locate(LogRequest(component), Machine(tmp_path, "n1"))
+    assert " ".join(source.command.argv) == argv
+    assert KINDS[kind].title in source.why

@@ -125,6 +125,15 @@ CASES = {
                 KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }} -extfile <(echo subjectKeyIdentifier=hash)",
                 "a certificate that it signs is accepted",
             ),
+            # Without -extfile: version 1 before OpenSSL 3.4, and version 3 without CA:TRUE since.
+            BadRepair(
+                KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }}",
+                "is an X.509 version 3 certificate with CA:TRUE",
+            ),
+            BadRepair(
+                KEY.format("pki/ca.key") + NEW_CA + "-days {{ ca_days }} -extfile <(echo basicConstraints=CA:FALSE)",
+                "CA:TRUE: basicConstraints does not say CA:TRUE",
+            ),
             BadRepair(
                 KEY.format("pki/ca.key")
                 + NEW_CA.replace("{{ subject }}", "/CN=ca")

@@ -16,6 +16,7 @@ from kcert.practice import seal as seals
 from kcert.practice.labs import NAMES
 from tests.practice.test_practice_command import QUICK, SOLVES, practice, started
 from tests.running import Kcert, output
+from tests.test_schemas import validator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,6 +150,20 @@ def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[
     ended = kcert("practice", "exam", "--seal", variables={**home, seals.VARIABLE: "short"})
     assert "5 characters: at least 8" in refused(ended)
     assert not (tmp_path / "lab").exists()
+
+
+def test_what_is_printed_as_json_is_as_its_schema_says(sealed: Path, kcert: Kcert, home: dict[str, str]) -> None:
+    lab = sealed.parent / "open"
+    session.begin(QUICK, lab, seed=3)
+    for command in ("list", "check --dir open", "check --dir lab/1", "exam", "report lab --seal", "report open"):
+        ended = kcert("practice", *command.split(), "--json", variables=home)
+        content = json.loads(ended.stdout)
+        name = f"practice-{command.split()[0]}"
+        assert not [error.message for error in validator(name).iter_errors(content)], command
+        assert f"kcert/schemas/{name}.json" in " ".join(kcert("practice", command.split()[0], "--help").stdout.split())
+        record = content[0] if isinstance(content, list) else content
+        changed = [{**record, "more": 1}] if isinstance(content, list) else {**record, "more": 1}
+        assert list(validator(name).iter_errors(changed)), command
 
 
 # --- the report

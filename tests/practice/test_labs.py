@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.practice import labs
+from kcert.practice.lab_text import words
 from kcert.practice.labs import NAMES
+from kcert.practice.session import scenario_of
 from tests.practice.cases import CASES
 
 if TYPE_CHECKING:
@@ -20,9 +24,9 @@ if TYPE_CHECKING:
 THOROUGH = os.environ.get("KCERT_TESTS_THOROUGH") == "1"
 """With 1, as `make labs` has it, everything is tried with 20 seeds, which takes as long as all other tests together."""
 
-SEEDS = range(1, 21) if THOROUGH else range(1, 5)
+SEEDS = range(1, 21) if THOROUGH else range(1, 3)
 
-SOME = SEEDS if THOROUGH else SEEDS[:2]
+SOME = SEEDS if THOROUGH else SEEDS[:1]
 
 EACH = pytest.mark.parametrize("name", NAMES, scope="module")
 
@@ -95,9 +99,10 @@ def test_another_way_solves_it_as_well(name: str, lab: Callable[[str, int], Star
 
 
 @EACH
-def test_seeds_tell_different_stories(name: str, lab: Callable[[str, int], Started]) -> None:
-    stories = {lab(name, seed).session.words.story for seed in SEEDS}
-    assert len(stories) >= len(SEEDS) // 2
+def test_seeds_tell_different_stories(name: str) -> None:
+    now = datetime.now(timezone.utc)
+    stories = {words(name).filled(scenario_of(labs.lab(name), seed, now).values).story for seed in range(1, 21)}
+    assert len(stories) >= 10
 
 
 @EACH

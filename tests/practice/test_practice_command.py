@@ -85,7 +85,7 @@ def test_a_lab_from_its_story_to_its_end(kcert: Kcert, tmp_path: Path) -> None:
     assert "Solved, with 3 hints and a look at the solution." in " ".join(said.split())
     verdict = json.loads(practice(kcert, "check", "--format", "json"))
     assert (verdict["lab"], verdict["seed"], verdict["solved"], verdict["hints"]) == (QUICK, 3, True, 3)
-    assert all(one["works"] for one in verdict["trials"])
+    assert all(one["works"] for one in verdict["checks"])
 
 
 def test_in_the_labs_own_folder_no_option_is_needed(kcert: Kcert, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import inspect
 import json
 import re
+import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from kcert import lessons
 from kcert.scan import describe, fields, formats
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name, new_key
+from tests.zoo import kinds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -364,3 +366,20 @@ def test_every_meaning_has_its_words() -> None:
     assert {"User", "Masters", "Any use"} <= used
     every_lesson_has = {"Command", "How it fails", "Read on"}
     assert known.keys() - every_lesson_has <= used, "every section is used"
+
+
+def test_a_request_with_java_s_label_is_read(tmp_path: Path) -> None:
+    make = "openssl req -new -newkey rsa:2048 -nodes -keyout k -subj /CN=jane -out r.csr"
+    subprocess.run(shlex.split(make), cwd=tmp_path, check=True, capture_output=True)
+    request = tmp_path / "r.csr"
+    request.write_text(request.read_text().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"))
+    text = shown("r.csr", folder=tmp_path)
+    assert "labelled NEW CERTIFICATE REQUEST" in text
+    assert "user (CN): jane" in text
+
+
+def test_the_kind_of_cluster_and_its_command_are_shown(tmp_path: Path) -> None:
+    kinds.lay_out("k3s", tmp_path)
+    text = shown("serving-kube-apiserver.crt", folder=tmp_path / "var/lib/rancher/k3s/server/tls")
+    assert "cluster: K3s, kube-apiserver" in text
+    assert "k3s certificate rotate --service api-server" in text

@@ -35,5 +35,5 @@ def lab(name: str) -> Lab:
     """Return the lab called *name*; raises InputError, with similar names, where there is none."""
     if name not in NAMES:
         raise InputError(f"{name!a} is not a lab; {did_you_mean(name, NAMES, '`kcert practice list` lists them.')}")
-    found: Lab = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LAB
-    return found
+    chosen: Lab = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LAB
+    return chosen

@@ -21,7 +21,7 @@ def generate(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster(users=1)
     name = rng.pick(("admin", cluster.users[0].name))
     specs = select_specs(cluster, "ca", name, "kube-apiserver")
-    spec = next(one for one in specs if one.name == name)
+    spec = next(spec for spec in specs if spec.name == name)
     assert spec.subject
     common_name, groups = spec.subject.common_name, spec.subject.organizations
     given = (("CN", common_name), *(("OU", group) for group in groups))

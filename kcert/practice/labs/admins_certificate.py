@@ -21,7 +21,7 @@ def generate(rng: ScenarioRng) -> Scenario:
     """Choose one of two layouts of the cluster."""
     cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
     specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "admin")
+    spec = next(spec for spec in specs if spec.name == "admin")
     assert spec.subject
     values = {
         **values_of(cluster),

@@ -24,7 +24,7 @@ def generate(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster()
     lost, copied = rng.several(_NAMES, 2)
     specs = select_specs(cluster, "ca", "kube-apiserver", lost, copied)
-    subject = next(str(one.subject) for one in specs if one.name == lost)
+    subject = next(str(spec.subject) for spec in specs if spec.name == lost)
     values = {"lost": lost, "copied": copied, "subject": subject, "minutes": str(rng.number(5, 50))}
     return Scenario(cluster, rng.now, specs, {}, {**values_of(cluster), **values})
 

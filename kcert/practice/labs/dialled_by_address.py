@@ -22,9 +22,9 @@ def generate(rng: ScenarioRng) -> Scenario:
     values = values_of(cluster)
     server, address = rng.pick(((values["node"], values["node_ip"]), ("etcd-server", values["plane_ip"])))
     specs = select_specs(cluster, "ca", server, "apiserver-kubelet-client", "apiserver-etcd-client")
-    spec = next(one for one in specs if one.name == server)
-    under_dns = tuple(AltName("DNS", one.value) if one.value == address else one for one in spec.alt_names)
-    known = [one.value for one in under_dns if one.type == "IP"]
+    spec = next(spec for spec in specs if spec.name == server)
+    under_dns = tuple(AltName("DNS", name.value) if name.value == address else name for name in spec.alt_names)
+    known = [name.value for name in under_dns if name.type == "IP"]
     why = (
         f"x509: certificate is valid for {', '.join(known)}, not {address}"
         if known

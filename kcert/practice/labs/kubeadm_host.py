@@ -40,7 +40,7 @@ def specs(cluster: Cluster) -> tuple[Certificate, ...]:
 
 def files(specs: Sequence[Certificate]) -> tuple[str, ...]:
     """Return every file of the host, relative to the lab's folder."""
-    pki = [path for one in specs for path in (one.files.key, one.files.crt, one.files.public_key) if path]
+    pki = [path for spec in specs for path in (spec.files.key, spec.files.crt, spec.files.public_key) if path]
     return (*(f"{FOLDER}/{path}" for path in pki), *(f"{FOLDER}/manifests/{name}.yaml" for name in _STATIC_PODS))
 
 
@@ -110,14 +110,14 @@ def _configuration(grader: Grader, component: str) -> Configuration:
 
 def named(grader: Grader, component: str, option: str) -> bytes:
     """Return the content of the file that an option names; raises AbsentError."""
-    found = _configuration(grader, component)
-    path = found.resolved.get(option)
+    configuration = _configuration(grader, component)
+    path = configuration.resolved.get(option)
     if path is None:
         raise AbsentError(f"{component} has no {option}")
     try:
         return grader.content(path)
     except AbsentError:
-        raise AbsentError(f"open {found.options[option]}: no such file or directory") from None
+        raise AbsentError(f"open {configuration.options[option]}: no such file or directory") from None
 
 
 def static_pods(grader: Grader) -> Check:
@@ -138,10 +138,10 @@ def as_planned(grader: Grader, component: str, *free: str) -> Check:
     """Check that the manifest of *component* has the options it had; the options *free* may differ."""
 
     def differs() -> str | None:
-        found = _configuration(grader, component).options
+        given = _configuration(grader, component).options
         instance = instances(grader.scenario.cluster, component)[0]
         right = {option.name: option.value for option in COMPONENTS[component].pod_options(instance)}
-        wrong = sorted(name for name in {*found, *right} - set(free) if found.get(name) != right.get(name))
+        wrong = sorted(name for name in {*given, *right} - set(free) if given.get(name) != right.get(name))
         return f"{', '.join(wrong)} was not so before" if wrong else None
 
     return grader.check(f"the other options of {component} are as they were", differs)
@@ -157,8 +157,10 @@ def kubeadms_own(grader: Grader, component: str) -> Check:
             for path in (spec.files.key, spec.files.crt, spec.files.public_key)
             if path
         }
-        found = _configuration(grader, component)
-        strange = [found.options[name] for name in found.resolved if found.options[name] not in known]
+        configuration = _configuration(grader, component)
+        strange = [
+            configuration.options[name] for name in configuration.resolved if configuration.options[name] not in known
+        ]
         return f"kubeadm does not know {', '.join(dict.fromkeys(strange))}" if strange else None
 
     return grader.check(f"{component} reads the files that kubeadm keeps and renews, and no others", others)

@@ -67,32 +67,32 @@ def _not_a_ca(grader: Grader) -> str | None:
     """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
     ca = grader.certificate("ca")
     if ca.version != 3:
-        return f"it is version {ca.version}, without extensions: name the openssl.cnf and its section when you sign it"
+        return f"it is version {ca.version}, which has no extensions"
     return None if ca.ca else "basicConstraints does not say CA:TRUE"
 
 
 def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
-    found = grader.certificate("ca").subject
+    subject = grader.certificate("ca").subject
     spec = scenario.spec("ca").subject
     assert spec
-    if sorted(found.parts) == sorted(spec.parts):
+    if sorted(subject.parts) == sorted(spec.parts):
         return None
-    return f"its name is {found or 'empty'}"
+    return f"its name is {subject or 'empty'}"
 
 
 def _not_alone(grader: Grader) -> str | None:
     count = sum(1 for block in pem_blocks(grader.trusted()) if block.is_certificate)
     if count != 1:
         return f"the file contains {count} certificates"
-    found = grader.certificate("ca")
-    return None if found.self_issued else f"its issuer is {found.issuer}"
+    ca = grader.certificate("ca")
+    return None if ca.self_issued else f"its issuer is {ca.issuer}"
 
 
 def _short_lived(scenario: Scenario, grader: Grader) -> str | None:
-    found, days = grader.certificate("ca"), scenario.cluster.days.ca
-    if found.not_after - grader.now > timedelta(days=days + 2):
-        return f"it expires only on {found.not_after:%Y-%m-%d}"
-    return short_lived(found, grader.now, timedelta(days=days - 30))
+    ca, days = grader.certificate("ca"), scenario.cluster.days.ca
+    if ca.not_after - grader.now > timedelta(days=days + 2):
+        return f"it expires only on {ca.not_after:%Y-%m-%d}"
+    return short_lived(ca, grader.now, timedelta(days=days - 30))
 
 
 def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:

@@ -22,8 +22,8 @@ def generate(rng: ScenarioRng) -> Scenario:
     members = {f"etcd-peer-{host.name}": host for host in cluster.etcd}
     name = rng.pick(tuple(members))
     specs = select_specs(cluster, "ca", *members)
-    spec = next(one for one in specs if one.name == name)
-    others = [one for one in members if one != name]
+    spec = next(spec for spec in specs if spec.name == name)
+    others = [member for member in members if member != name]
     witness = members[rng.pick(others)]
     values = {
         "name": name,

@@ -21,8 +21,8 @@ def generate(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster(nodes=2)
     node = rng.pick(cluster.nodes)
     name = f"kubelet-client-{node.name}"
-    specs = select_specs(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{one.name}" for one in cluster.nodes))
-    spec = next(one for one in specs if one.name == name)
+    specs = select_specs(cluster, "ca", "kube-apiserver", *(f"kubelet-client-{host.name}" for host in cluster.nodes))
+    spec = next(spec for spec in specs if spec.name == name)
     assert spec.subject
     written = rng.pick((node.name.upper(), node.name.capitalize()))
     made = {name: replace(spec, subject=Subject(f"system:node:{written}", spec.subject.organizations))}

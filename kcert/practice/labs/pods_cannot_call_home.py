@@ -23,14 +23,14 @@ def generate(rng: ScenarioRng) -> Scenario:
     """Choose whether the address is missing, or replaced by that of another range."""
     cluster = rng.cluster()
     specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "kube-apiserver")
+    spec = next(spec for spec in specs if spec.name == "kube-apiserver")
     service = AltName("IP", service_address(cluster))
-    others = tuple(one for one in spec.alt_names if one != service)
+    others = tuple(name for name in spec.alt_names if name != service)
     names = rng.pick((others, (*others, _DEFAULT)))
     if service in names:
         names = others
     values = {
-        "addresses": ", ".join(one.value for one in names if one.type == "IP"),
+        "addresses": ", ".join(name.value for name in names if name.type == "IP"),
         "next": str(len(names) + 1),
         "pod": rng.pick(("coredns-5d78c9869d", "metrics-server-6f6cdbf67d", "kube-state-metrics-7c8b8dd9c6")),
     }

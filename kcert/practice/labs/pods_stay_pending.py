@@ -23,7 +23,7 @@ def generate(rng: ScenarioRng) -> Scenario:
     """Choose a CN that is nearly right."""
     cluster = rng.cluster()
     specs = select_specs(cluster, "ca", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
-    spec = next(one for one in specs if one.name == "kube-scheduler")
+    spec = next(spec for spec in specs if spec.name == "kube-scheduler")
     assert spec.subject
     taken_for = rng.pick(_NEARLY)
     made = {spec.name: replace(spec, subject=Subject(taken_for, spec.subject.organizations))}

@@ -46,7 +46,7 @@ def generate(rng: ScenarioRng) -> Scenario:
     cluster = rng.cluster(users=1)
     caller = rng.pick(("admin", "kube-scheduler", cluster.users[0].name))
     specs = select_specs(cluster, "ca", caller, "etcd-server", "kube-apiserver", "apiserver-etcd-client")
-    leaves = " ".join(one.name for one in specs if one.kind is not Kind.CA)
+    leaves = " ".join(spec.name for spec in specs if spec.kind is not Kind.CA)
     values = {**values_of(cluster), "caller": caller, "reason": rng.pick(_REASONS), "leaves": leaves}
     return Scenario(cluster, rng.now, specs, values=values)
 
@@ -156,11 +156,11 @@ def _not_new_alone(grader: Grader, last: Grader) -> str | None:
     count = len(_authorities(last))
     if count != 1:
         return f"ca.crt contains {count} certificates"
-    found = last.certificate("ca")
+    ca = last.certificate("ca")
     old = grader.marks.get("ca", "")
-    if mark(found) == old or found.public_key.material == _first_key(grader):
+    if mark(ca) == old or ca.public_key.material == _first_key(grader):
         return "it still has the key of the old CA"
-    if not found.ca:
+    if not ca.ca:
         return "the certificate in ca.crt is not a CA"
     return None
 

@@ -59,7 +59,7 @@ def generate(rng: ScenarioRng) -> Scenario:
         "stranger_cell": stranger.ljust(13),
     }
     specs = select_specs(cluster, "ca", good.name)
-    kept = tuple(f"{FOLDER}/{one}.csr" for one in (good.name, stranger))
+    kept = tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger))
     return Scenario(cluster, rng.now, specs, values=values, kept=kept)
 
 
@@ -71,15 +71,15 @@ def asked(scenario: Scenario) -> tuple[Certificate, Certificate]:
     return _in_folder(good, good.name), _in_folder(replace(good, name=stranger, subject=subject), stranger)
 
 
-def _in_folder(one: Certificate, stem: str) -> Certificate:
+def _in_folder(certificate: Certificate, stem: str) -> Certificate:
     files = replace(
-        one.files,
+        certificate.files,
         key=PurePosixPath(f"{stem}.key"),
         csr=PurePosixPath(f"{stem}.csr"),
         crt=None,
         cnf=PurePosixPath(f"openssl-{stem}.cnf"),
     )
-    return replace(one, files=files)
+    return replace(certificate, files=files)
 
 
 def setup(scenario: Scenario, builder: LabBuilder) -> None:
@@ -88,15 +88,15 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
     builder.make([Make(scenario.spec("ca"))])
     builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
     requests = builder.root / FOLDER
-    for one in asked(scenario):
-        builder.ask(one, FOLDER)
-        (requests / one.files.key).unlink()
-        assert one.files.cnf
-        (requests / one.files.cnf).unlink()
-        assert one.files.csr
-        pem = (requests / one.files.csr).read_bytes()
-        made = SigningRequest(one.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
-        builder.write(f"{FOLDER}/{one.name}-csr.yaml", text(made))
+    for certificate in asked(scenario):
+        builder.ask(certificate, FOLDER)
+        (requests / certificate.files.key).unlink()
+        assert certificate.files.cnf
+        (requests / certificate.files.cnf).unlink()
+        assert certificate.files.csr
+        pem = (requests / certificate.files.csr).read_bytes()
+        made = SigningRequest(certificate.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
+        builder.write(f"{FOLDER}/{certificate.name}-csr.yaml", text(made))
 
 
 def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
@@ -114,12 +114,12 @@ def grade(scenario: Scenario, grader: Grader) -> Iterator[Check]:
 def _object(grader: Grader, name: str) -> SigningRequest:
     path = grader.root / FOLDER / f"{name}-csr.yaml"
     try:
-        found = parse(grader.content(path), grader.name(path))
+        request = parse(grader.content(path), grader.name(path))
     except InputError as error:
         raise AbsentError(str(error).rstrip(".")) from None
-    if found.request.strip() != grader.content(path.with_name(f"{name}.csr")).strip():
+    if request.request.strip() != grader.content(path.with_name(f"{name}.csr")).strip():
         raise AbsentError(f"{grader.name(path)} contains another request than the one of {name}")
-    return found
+    return request
 
 
 def _decisions(request: SigningRequest) -> list[str]:
@@ -146,11 +146,11 @@ def _given(grader: Grader, name: str) -> str | None:
 
 
 def _not_given(grader: Grader, name: str) -> str | None:
-    found = _object(grader, name)
-    if found.certificate is None:
+    csr = _object(grader, name)
+    if csr.certificate is None:
         raise NotYetError("the object contains no certificate")
-    certificate = read_certificate(found.certificate.decode("ascii", "replace"))
-    request = read_request(found.request.decode("ascii", "replace"))
+    certificate = read_certificate(csr.certificate.decode("ascii", "replace"))
+    request = read_request(csr.request.decode("ascii", "replace"))
     if not isinstance(certificate, X509) or not isinstance(request, Request):
         return "the content of the object is not a certificate"
     if certificate.public_key.material != request.public_key.material:

@@ -45,12 +45,12 @@ def generate(rng: ScenarioRng) -> Scenario:
         "etcd-ca": rng.pick(_ETCD_CA),
         "apiserver-etcd-client": rng.pick(_CLIENT),
     }
-    specs = tuple(_moved(_renamed(one, named, client), places) for one in kubeadm_host.specs(cluster))
-    leaves = [one.name for one in specs if one.kind not in (Kind.CA, Kind.KEY_PAIR)]
+    specs = tuple(_moved(_renamed(spec, named, client), places) for spec in kubeadm_host.specs(cluster))
+    leaves = [spec.name for spec in specs if spec.kind not in (Kind.CA, Kind.KEY_PAIR)]
     days = dict(zip(leaves, rng.several(_LIFETIMES, len(leaves)), strict=True))
     asked = rng.pick(("apiserver", "etcd-server", "etcd-peer", "front-proxy-client"))
     first = min(days, key=lambda name: days[name])
-    api = next(one for one in specs if one.name == "apiserver")
+    api = next(spec for spec in specs if spec.name == "apiserver")
     values = {
         **values_of(cluster),
         **{f"days_{name.replace('-', '_')}": str(count) for name, count in days.items()},
@@ -73,22 +73,22 @@ def generate(rng: ScenarioRng) -> Scenario:
     return Scenario(cluster, rng.now, specs, values=values, folder=kubeadm_host.FOLDER, kept=kept)
 
 
-def _renamed(one: Certificate, named: dict[str, str], client: str) -> Certificate:
-    if one.name in named:
-        return replace(one, subject=Subject(named[one.name]))
-    return replace(one, subject=Subject(client)) if one.name == "apiserver-etcd-client" else one
+def _renamed(spec: Certificate, named: dict[str, str], client: str) -> Certificate:
+    if spec.name in named:
+        return replace(spec, subject=Subject(named[spec.name]))
+    return replace(spec, subject=Subject(client)) if spec.name == "apiserver-etcd-client" else spec
 
 
-def _moved(one: Certificate, places: dict[str, str]) -> Certificate:
+def _moved(spec: Certificate, places: dict[str, str]) -> Certificate:
     """Return the certificate with other file names than kubeadm's: the cluster was set up by hand."""
-    if one.name not in places:
-        return one
-    stem = PurePosixPath(places[one.name])
-    return replace(one, files=replace(one.files, crt=stem.with_suffix(".crt"), key=stem.with_suffix(".key")))
+    if spec.name not in places:
+        return spec
+    stem = PurePosixPath(places[spec.name])
+    return replace(spec, files=replace(spec.files, crt=stem.with_suffix(".crt"), key=stem.with_suffix(".key")))
 
 
 def _file(specs: tuple[Certificate, ...], name: str) -> str:
-    return str(next(one for one in specs if one.name == name).files.crt)
+    return str(next(spec for spec in specs if spec.name == name).files.crt)
 
 
 def _end(now: datetime, days: int) -> datetime:
@@ -100,14 +100,14 @@ def setup(scenario: Scenario, builder: LabBuilder) -> None:
     prefix = "days_"
     begin = scenario.now - timedelta(days=20)
     between = {
-        one.name: (begin, _end(scenario.now, int(scenario.values[f"{prefix}{one.name.replace('-', '_')}"])))
-        for one in scenario.specs
-        if one.kind not in (Kind.CA, Kind.KEY_PAIR)
+        spec.name: (begin, _end(scenario.now, int(scenario.values[f"{prefix}{spec.name.replace('-', '_')}"])))
+        for spec in scenario.specs
+        if spec.kind not in (Kind.CA, Kind.KEY_PAIR)
     }
     swaps = [
         (f"={_FOLDER}/{old}\n", f"={_FOLDER}/{new}\n")
-        for usual, one in zip(kubeadm_host.specs(scenario.cluster), scenario.specs, strict=True)
-        for old, new in ((usual.files.crt, one.files.crt), (usual.files.key, one.files.key))
+        for usual, spec in zip(kubeadm_host.specs(scenario.cluster), scenario.specs, strict=True)
+        for old, new in ((usual.files.crt, spec.files.crt), (usual.files.key, spec.files.key))
         if old != new
     ]
     kubeadm_host.lay_out(scenario, builder, {"kube-apiserver": swaps, "etcd": swaps}, between)

@@ -158,5 +158,5 @@ class Collector:
 
 
 def exists(path: Path | None) -> bool:
-    """True where something lies there, a link to nothing included."""
+    """True where there is something, a link to nothing included."""
     return path is not None and lexists(path)

@@ -16,7 +16,7 @@ from kcert.scan import layouts
 from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery import loose as loose_files
 from kcert.scan.discovery.collector import Collector, Draft, Findings
-from kcert.scan.discovery.objects import follow_object, objects_in
+from kcert.scan.discovery.objects import follow_embedded, follow_object, objects_in
 from kcert.scan.discovery.options import follow_options
 from kcert.scan.documents import NotADocumentError, documents
 from kcert.scan.files import inside
@@ -129,7 +129,7 @@ class Finder:
             kind
             for kind in KINDS.values()
             if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
-            and any(at_root(mark, top, home).exists() for home in homes for mark in kind.marks)
+            and kind.is_on(top, homes)
         )
         self.findings.kind = next(marked, None)
         if self.findings.kind is not None and self.findings.kind.options:
@@ -161,7 +161,7 @@ class Finder:
         return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
 
     def look_beside(self, path: Path) -> None:
-        """Look at *path* and at what lies around it."""
+        """Look at *path* and at the files around it."""
         above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
         beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
         private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
@@ -203,6 +203,11 @@ class Finder:
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
+        opened = self.collector.opened(path)
+        if not (opened.text or opened.labels or opened.nothing or opened.trouble):
+            read = read_file(path)
+            if isinstance(read, Content) and follow_embedded(self.collector, path, read.data):
+                return
         self._classified(path, loose)
         # The CA beside a certificate says whether it signed it.
         wanted = self.with_cas and path.suffix.lower() in loose_files.CERTIFICATE_ENDINGS

@@ -77,7 +77,7 @@ class _Follower:
     def _taken_down(
         self, context: Context, key_path: Path | None, authorities: Sequence[str], user: Sequence[str]
     ) -> int:
-        """Take down who dials which API server; its number comes back."""
+        """Record which user connects to which API server, and return the number of the record."""
         findings = self.collector.findings
         findings.kubeconfigs.append(
             KubeconfigUse(

@@ -74,7 +74,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Pat
     if expected and not named_before:
         _complain(collector, path, opened)
     elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
-        # Nobody knows what is in it; but whoever looks without the right to must not be told that all is well.
+        # What is in it is not known: a user who may not read it must not be told that all is well.
         collector.problem(path, opened.trouble.what, opened.trouble.reason, None, "configuration")
 
 

@@ -11,6 +11,7 @@ from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan.discovery.collector import Collector, Draft
 from kcert.scan.documents import NotADocumentError, documents, list_at, text_at, value_at
+from kcert.scan.formats import embedded
 from kcert.scan.kubeconfigs import contexts, is_kubeconfig
 from kcert.scan.result import KeyFile
 
@@ -86,6 +87,14 @@ def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes)
             key = context.key.data if context.key is not None else None
             option = f"{name} client-certificate-data"
             _add(collector, label, option, context.certificate.data, kind=Kind.CLIENT, key=key)
+
+
+def follow_embedded(collector: Collector, path: Path, data: bytes) -> bool:
+    """Take down the certificates in a document of another tool, as talosconfig is; True where there are some."""
+    document = embedded(data)
+    for value in document[1] if document else ():
+        _add(collector, str(path), value.key, value.content)
+    return bool(document and document[1])
 
 
 def _add(

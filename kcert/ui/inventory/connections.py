@@ -35,10 +35,10 @@ class ServerConnections:
 
 def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
     """Return the connections of a cluster with the certificates *entries*, server by server."""
-    found: dict[str, ServerConnections] = {}
+    by_server: dict[str, ServerConnections] = {}
 
     def at(server: str) -> ServerConnections:
-        return found.setdefault(server, ServerConnections(server))
+        return by_server.setdefault(server, ServerConnections(server))
 
     for entry in entries:
         # A certificate of no known role that only a client can present is a user's.
@@ -53,8 +53,8 @@ def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
             for server in spec.presented_to:
                 _add(at(server).clients.setdefault(component, []), entry)
     order = ("kube-apiserver", "etcd", "kubelet")
-    known = [found.pop(server) for server in order if server in found]
-    return [*known, *found.values()]
+    known = [by_server.pop(server) for server in order if server in by_server]
+    return [*known, *by_server.values()]
 
 
 def _add(listed: list[Certificates], entry: Entry) -> None:

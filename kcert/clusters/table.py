@@ -1,4 +1,4 @@
-"""Kinds of clusters as data: where each keeps its certificates, what each file is, who signs and who renews.
+"""The kinds of clusters as data: where each keeps its certificates, what each file is, who signs and who renews.
 
 Everything that has to know how K3s, kubeadm or MicroK8s differ reads ``KINDS``. To add a kind, add an entry.
 Sources: https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/,
@@ -9,98 +9,29 @@ https://docs.openshift.com/container-platform/latest/security/certificate_types_
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cache
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from kcert.certificates import Role
+from kcert.clusters.kind import ClusterKind
+from kcert.roles import CA_ROLES, ROLES
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
 
-
-@dataclass(frozen=True)
-class ClusterKind:
-    """A way to set up Kubernetes.
-
-    ``marks``: paths of which any tells that a machine is of this kind. ``places``: the folders and files to search when
-    the user names none. ``files``: patterns (``*`` matches any part of a path) and the role of what they match, or None
-    where no role fits; the first match counts. ``client_ca`` and ``server_ca``: the CAs that sign the clients of the
-    API server and its serving certificate. ``options``: a folder of files, named after components, with an option a
-    line; ``variables`` are those that occur in them. ``renew`` renews the certificate that ``renewal_names`` calls
-    NAME, ``renew_all`` everything; ``renewal`` says who renews, and when. ``restart`` makes components load new files.
-    ``key_mode``: the widest mode that this kind gives its own private keys. ``unit``: the systemd unit that logs for
-    the control plane. ``powerful``: users that this kind itself puts into system:masters.
-    """
-
-    name: str
-    title: str
-    marks: tuple[str, ...]
-    places: tuple[str, ...]
-    files: Mapping[str, Role | None] = field(default_factory=dict)
-    client_ca: str | None = None
-    server_ca: str | None = None
-    options: str | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-    renew: str | None = None
-    renew_all: str | None = None
-    renewal_names: Mapping[str, str] = field(default_factory=dict)
-    renewal: str = ""
-    restart: str | None = None
-    key_mode: int = 0o600
-    unit: str | None = None
-    powerful: tuple[str, ...] = ()
-
-    def role_of(self, path: Path) -> Role | None:
-        """Return the role of the file at *path*, or None where this kind does not know it."""
-        text = str(path.absolute())
-        return next((role for pattern, role in self.files.items() if _ends_with(text, pattern)), None)
-
-    def knows(self, path: Path) -> bool:
-        """Return True where the table has the file, with a role or without."""
-        return any(_ends_with(str(path.absolute()), pattern) for pattern in self.files)
-
-    def renewal_command(self, path: Path) -> str | None:
-        """Return the command of this kind that renews the file at *path*; None where it has none."""
-        text = str(path.absolute())
-        name = next((name for pattern, name in self.renewal_names.items() if _ends_with(text, pattern)), None)
-        return self.renew.replace("NAME", name) if self.renew and name else None
-
-
-def _ends_with(text: str, pattern: str) -> bool:
-    return fnmatchcase(text, f"*{pattern}")
-
-
+_KUBEADM_FILES: dict[str, Role | None] = {
+    f"/{spec.kubeadm}.crt": role
+    for role, spec in ROLES.items()
+    if spec.kubeadm.startswith("pki/") and role is not Role.SERVICE_ACCOUNT_KEY
+}
 KUBEADM_NAMES = {
-    "/pki/apiserver.crt": "apiserver",
-    "/pki/apiserver-kubelet-client.crt": "apiserver-kubelet-client",
-    "/pki/apiserver-etcd-client.crt": "apiserver-etcd-client",
-    "/pki/front-proxy-client.crt": "front-proxy-client",
-    "/pki/etcd/server.crt": "etcd-server",
-    "/pki/etcd/peer.crt": "etcd-peer",
-    "/pki/etcd/healthcheck-client.crt": "etcd-healthcheck-client",
-    "/etc/kubernetes/admin.conf": "admin.conf",
-    "/etc/kubernetes/super-admin.conf": "super-admin.conf",
-    "/etc/kubernetes/controller-manager.conf": "controller-manager.conf",
-    "/etc/kubernetes/scheduler.conf": "scheduler.conf",
+    path: path.removeprefix("/pki/").removesuffix(".crt").replace("/", "-")
+    for path, role in _KUBEADM_FILES.items()
+    if role not in CA_ROLES
+} | {
+    f"/etc/kubernetes/{name}.conf": f"{name}.conf"
+    for name in ("admin", "super-admin", "controller-manager", "scheduler")
 }
 """What `kubeadm certs renew` calls each file."""
 
-_KUBEADM_FILES: dict[str, Role | None] = {
-    "/pki/ca.crt": Role.CLUSTER_CA,
-    "/pki/apiserver.crt": Role.APISERVER,
-    "/pki/apiserver-kubelet-client.crt": Role.APISERVER_KUBELET_CLIENT,
-    "/pki/apiserver-etcd-client.crt": Role.APISERVER_ETCD_CLIENT,
-    "/pki/front-proxy-ca.crt": Role.FRONT_PROXY_CA,
-    "/pki/front-proxy-client.crt": Role.FRONT_PROXY_CLIENT,
-    "/pki/etcd/ca.crt": Role.ETCD_CA,
-    "/pki/etcd/server.crt": Role.ETCD_SERVER,
-    "/pki/etcd/peer.crt": Role.ETCD_PEER,
-    "/pki/etcd/healthcheck-client.crt": Role.ETCD_CLIENT,
-}
 _KUBEADM_RESTART = (
     "move the manifests of kube-apiserver, kube-controller-manager, kube-scheduler and etcd out of "
     "/etc/kubernetes/manifests for 20 seconds, one after the other"
@@ -168,6 +99,7 @@ def _rancher(name: str, title: str, unit: str) -> ClusterKind:
         renewal=f"{title} renews what expires within 120 days (90 in old releases) each time it starts.",
         restart=f"systemctl restart {unit}",
         unit=unit,
+        logs=dict.fromkeys(COMPONENTS if name == "k3s" else ("kubelet",), (unit, f"{name}-agent")),
         powerful=("system:admin", f"system:{name}-supervisor", "system:apiserver", f"{name}-supervisor"),
     )
 
@@ -200,6 +132,7 @@ K0S = ClusterKind(
     restart="k0s stop && k0s start",
     key_mode=0o640,
     unit="k0scontroller",
+    logs=dict.fromkeys(COMPONENTS, ("k0scontroller", "k0sworker")),
     powerful=("kubernetes-admin", "kubernetes-konnectivity", "apiserver-kubelet-client"),
 )
 
@@ -243,6 +176,10 @@ MICROK8S = ClusterKind(
     restart="microk8s stop && microk8s start",
     key_mode=0o660,  # group microk8s, whose members may do everything in the cluster
     unit="snap.microk8s.daemon-kubelite",
+    logs={
+        **dict.fromkeys(COMPONENTS, ("snap.microk8s.daemon-kubelite",)),
+        "etcd": ("snap.microk8s.daemon-k8s-dqlite", "snap.microk8s.daemon-etcd"),
+    },
     powerful=("admin", "kubelet-apiserver-client", "apiserver-kubelet-client"),
 )
 
@@ -285,12 +222,8 @@ OPENSHIFT = ClusterKind(
     title="OpenShift",
     marks=("/etc/kubernetes/static-pod-resources/kube-apiserver-certs",),
     places=(
-        "/etc/kubernetes/static-pod-resources",
-        "/etc/kubernetes/kubeconfig",
-        "/etc/kubernetes/kubelet-ca.crt",
-        "/etc/kubernetes/ca.crt",
-        "/var/lib/kubelet/pki",
-        "/var/lib/kubelet/kubeconfig",
+        *(f"/etc/kubernetes/{name}" for name in ("static-pod-resources", "kubeconfig", "kubelet-ca.crt", "ca.crt")),
+        *("/var/lib/kubelet/pki", "/var/lib/kubelet/kubeconfig"),
     ),
     files={
         "/secrets/kubelet-client/tls.crt": Role.APISERVER_KUBELET_CLIENT,
@@ -340,6 +273,7 @@ RKE1 = ClusterKind(
         "/ssl/kube-etcd-*.pem": "etcd",
     },
     renewal="RKE renews nothing by itself; `rke cert rotate` does, on the machine that has cluster.yml.",
+    logs={name: (f"docker {name}",) for name in COMPONENTS},
     powerful=("kube-admin",),
 )
 
@@ -374,13 +308,8 @@ KOPS = ClusterKind(
     title="kops",
     marks=("/srv/kubernetes", "/opt/kops"),
     places=(
-        "/srv/kubernetes",
-        "/etc/kubernetes",
-        "/var/lib/kubelet",
-        "/var/lib/kube-controller-manager",
-        "/var/lib/kube-scheduler",
-        "/var/lib/kube-proxy",
-        "~/.kube/config",
+        *("/srv/kubernetes", "/etc/kubernetes", "~/.kube/config"),
+        *(f"/var/lib/{name}" for name in ("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")),
     ),
     files={
         "/srv/kubernetes/ca.crt": Role.CLUSTER_CA,
@@ -396,6 +325,7 @@ KOPS = ClusterKind(
     client_ca="/srv/kubernetes/ca.crt",
     server_ca="/srv/kubernetes/ca.crt",
     renew_all="kops rolling-update cluster --yes --force",
+    logs={name: (f"/var/log/{name}.log",) for name in COMPONENTS if name not in ("etcd", "kubelet")},
     renewal="nodeup creates the certificates again whenever a machine is replaced.",
     unit="kubelet",
     powerful=("kubecfg",),
@@ -441,20 +371,13 @@ KUBEADM = ClusterKind(
     powerful=("kubernetes-super-admin",),
 )
 
-KIND = ClusterKind(
+KIND = replace(
+    KUBEADM,
     name="kind",
     title="kind",
     marks=("/kind",),
-    places=KUBEADM.places,
-    files=_KUBEADM_FILES,
-    client_ca=KUBEADM.client_ca,
-    server_ca=KUBEADM.server_ca,
-    renew="kubeadm certs renew NAME",
-    renew_all="kubeadm certs renew all",
-    renewal_names=KUBEADM_NAMES,
     renewal="Inside the node's container (`docker exec -it NODE bash`) everything is as kubeadm leaves it.",
-    restart=_KUBEADM_RESTART,
-    unit="kubelet",
+    powerful=(),
 )
 
 HARD_WAY = ClusterKind(
@@ -462,11 +385,8 @@ HARD_WAY = ClusterKind(
     title="the hard way",
     marks=("/var/lib/kubernetes", "/etc/etcd/kubernetes.pem", "/etc/etcd/etcd-server.crt"),
     places=(
-        "/var/lib/kubernetes",
-        "/var/lib/kubelet/kubelet-config.yaml",
-        "/var/lib/kubelet/kubeconfig",
-        "/var/lib/kube-proxy",
-        "/etc/etcd",
+        *("/var/lib/kubernetes", "/var/lib/kube-proxy", "/etc/etcd"),
+        *("/var/lib/kubelet/kubelet-config.yaml", "/var/lib/kubelet/kubeconfig"),
     ),
     restart="systemctl restart kube-apiserver kube-controller-manager kube-scheduler",
 )
@@ -478,40 +398,3 @@ KINDS: dict[str, ClusterKind] = {
     )
 }  # fmt: skip
 """Every kind by its name. The order is that of detection: a kind that builds on kubeadm comes before it."""
-
-_HOMES = {
-    "/var/lib/rancher/k3s": K3S,
-    "/etc/rancher/k3s": K3S,
-    "/var/lib/rancher/rke2": RKE2,
-    "/etc/rancher/rke2": RKE2,
-    "/var/lib/k0s": K0S,
-    "/var/snap/microk8s": MICROK8S,
-    "/var/lib/minikube": MINIKUBE,
-    "/.minikube": MINIKUBE,
-    "/static-pod-resources": OPENSHIFT,
-    "/etc/kubernetes/ssl/kube-": RKE1,
-    "/etc/ssl/etcd/ssl": KUBESPRAY,
-    "/etc/kubernetes/ssl": KUBESPRAY,
-    "/srv/kubernetes": KOPS,
-    "/opt/bootstrap/assets": TYPHOON,
-    "/pki/etcd-client-ca.crt": TYPHOON,
-}
-"""Parts of paths that only one kind has."""
-
-_PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, reverse=True)))
-
-
-def cluster_kind_of(path: Path) -> ClusterKind | None:
-    """Return the kind whose files are at *path*, as far as the path alone tells; None where it does not."""
-    return _kind_of(str(path.absolute()))
-
-
-@cache
-def _kind_of(path: str) -> ClusterKind | None:
-    match = _PART.search(path)
-    return _HOMES[match[0]] if match else None
-
-
-def at_root(path: str, root: Path, home: Path) -> Path:
-    """Return where *path* of the table is below *root*; ``~`` is the user's home."""
-    return home / path[2:] if path.startswith("~/") else root / path.lstrip("/")

@@ -1,0 +1,78 @@
+"""The command of the cluster's own tool, and that of kcert, that renews the certificate of a finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcert.check.repairs import signer_of
+from kcert.clusters import KIND, KUBEADM, ClusterKind, cluster_kind_of
+from kcert.issue.discovery import FolderContent, named
+from kcert.quoting import format_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.check.rule import Violation
+
+DATES = frozenset({"expired", "expiring-soon", "not-yet-valid", "weak-signature", "duplicate-serial"})
+"""Rules whose findings end with a new certificate that says the same as the old one."""
+
+RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
+"""Rules whose findings end when the cluster's own tool renews the certificate, with a new key and its own CA."""
+
+
+def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
+    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one where it has none."""
+    kind = cluster_kind_of(fault.path) or (ctx.survey.kind if ctx.survey.kind in (KUBEADM, KIND) else None)
+    command = kind.renewal_command(fault.path) if kind and rule in RENEWED and not fault.authority else None
+    return kind, command or ""
+
+
+class Renewals:
+    """The commands ``kcert renew NAME`` for the certificates of a check; each PKI folder is read once."""
+
+    def __init__(self, ctx: RuleContext) -> None:
+        self.case = ctx
+        self._folders: dict[Path, FolderContent] = {}
+
+    def command(self, fault: Violation, rule: str) -> str:
+        """Return the command of kcert that ends *fault*; empty where it is not certain that it does."""
+        found = next((cert for cert in self.case.leaves if cert.path == fault.path and not cert.use.position), None)
+        if rule not in DATES or found is None or found.live or found.made_by_kubelet:
+            return ""
+        target = self._described(found) if self.case.wanted else self._discovered(found)
+        return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
+
+    def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
+        """Return the name that kcert.yaml has for it, and the PKI folder."""
+        if cert.wanted is None or not self._is_renewable(cert):
+            return None
+        return cert.wanted.name, cert.path.parents[len(cert.wanted.files.primary.parts) - 1]
+
+    def _is_renewable(self, cert: CertificateInstance) -> bool:
+        """Return True where the CA that signed it is here, with its key."""
+        issuer, signer = self.case.issuer_of(cert), signer_of(self.case, cert)
+        if issuer is None or signer is None or not signer.key_is_here:
+            return False
+        return self.case.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
+
+    def _discovered(self, cert: CertificateInstance) -> tuple[str, Path] | None:
+        """Return the name that ``kcert renew`` finds it under in a folder of which nothing is known, and the folder."""
+        signer = signer_of(self.case, cert) if self._is_renewable(cert) else None
+        if signer is None:
+            return None
+        around = {*signer.crt.parents[:2]}
+        folders = [folder for folder in cert.path.parents[:2] if folder in around]
+        folder = next((folder for folder in folders if folder.name == "pki"), next(iter(folders), None))
+        if folder is None:
+            return None
+        if folder not in self._folders:
+            self._folders[folder] = FolderContent(folder, self.case.openssl)
+        specs = self._folders[folder].specs
+        spec = next((spec for spec in specs if folder / spec.files.primary == cert.path and spec.issuer), None)
+        if spec is None or len(named(specs, spec.name)) != 1:
+            return None
+        if not spec.files.kubeconfig and folder / spec.files.key != cert.use.key_path:
+            return None
+        return spec.name, folder

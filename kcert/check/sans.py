@@ -1,0 +1,236 @@
+"""The SANs that a certificate should have: its own, under the right types, and those that are missing."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from kcert.certificates import AltName, Role
+from kcert.roles import NODE_PREFIX
+from kcert.scan.fs import cluster_root_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.check.context import CertificateInstance, RuleContext
+
+ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
+
+
+def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | None:
+    """Return the SAN that etcd asks of its clients (--client-cert-allowed-hostname), where *cert* has none of them."""
+    allowed = ctx.option("etcd", "--client-cert-allowed-hostname", cert) if cert.roles & ETCD_CLIENTS else None
+    names = [AltName("IP" if is_address(value) else "DNS", value) for value in (allowed or "").split(",") if value]
+    return names[0] if names and not set(names) & set(cert.certificate.alt_names) else None
+
+
+def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
+    """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
+
+    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    """
+    typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
+    here = {name.value for name in typed if name}
+    stale = stale_service_addresses(ctx, cert)
+    kept = [name for name in typed if name and name.value not in stale]
+    plan = cert.wanted or (None if here else ctx.assumed.get(cert.path.absolute()))
+    planned = plan.alt_names if plan else ()
+    return tuple(dict.fromkeys([*planned, *kept, *missing_names(ctx, cert, here)]))
+
+
+def well_formed(name: AltName) -> list[AltName]:
+    """Return what *name* was meant to be: two names joined by a Chinese comma, an umlaut, a dot at the end."""
+    if name.type != "DNS":
+        return [name]
+    values = [value.strip().rstrip(".") for value in re.split("[\uff0c\u3001,]", name.value)]
+    try:
+        return [AltName("DNS", value.encode("idna").decode()) for value in values if value and " " not in value]
+    except UnicodeError:
+        return []
+
+
+def right_type(name: AltName) -> AltName | None:
+    """The name under the type that it belongs to; None for an address that is none."""
+    if name.type == "DNS" and is_address(name.value):
+        return AltName("IP", str(ipaddress.ip_address(name.value)))
+    if name.type == "IP" and not is_address(name.value):
+        return None
+    return name
+
+
+def is_address(text: str) -> bool:
+    """True for an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
+    """The names that it must have, and *here* are not; a name of the wrong type is here."""
+    asked = cert.wanted
+    wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
+    wanted += [AltName("DNS", name) for demand in cert.demands for name in demand.names]
+    wanted += service_addresses(ctx, cert)
+    wanted += [meant for _, meant in misspelled_names(cert)]
+    wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
+    if name := allowed_hostname(ctx, cert):
+        wanted.append(name)
+    if cert.serves and not here:
+        wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
+    if cert.serves and not (here or wanted):
+        wanted += own_names(cert)
+    missing = [name for name in wanted if name.value not in here]
+    if Role.ETCD_SERVER in cert.roles:
+        missing += _etcd_names(ctx, cert, here | {name.value for name in missing})
+    return list(dict.fromkeys(missing))
+
+
+_SERVICE_NAMES = ("kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+"""What clients in pods call the API server, shortest first; "kubernetes" alone is too short for a comparison."""
+
+
+def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]:
+    """Return the SANs of an API server that only resemble a usual name that is missing, each with that name.
+
+    Kelsey Hightower's pages, old and new, have kubernetes.default.svc.cluster and kubernetes.svc.cluster.local, in a
+    cluster in which no pod needs the right name.
+    """
+    values = {name.value.lower() for name in cert.certificate.alt_names if name.type == "DNS"}
+    if Role.APISERVER not in cert.roles or "kubernetes.default.svc.cluster" in values:
+        return []
+    known = {*_SERVICE_NAMES, "kubernetes.svc", "kubernetes.cluster.local"}
+    other_domain = any(value.startswith("kubernetes.default.svc.") for value in values - known)
+    pairs = []
+    for value in sorted(value for value in values - known if value.startswith("kube")):
+        domain = value.removeprefix("kubernetes.svc.") if value.startswith("kubernetes.svc.") else ""
+        near = difflib.get_close_matches(value, _SERVICE_NAMES, 1, 0.9)
+        meant = f"kubernetes.default.svc.{domain}" if domain else next(iter(near), "")
+        if meant and meant not in values and not (other_domain and meant == _SERVICE_NAMES[-1]):
+            pairs.append((AltName("DNS", value), AltName("DNS", meant)))
+    return pairs
+
+
+def kubelet_demand(ctx: RuleContext, cert: CertificateInstance) -> list[tuple[str, AltName | None]]:
+    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, where it has none.
+
+    With the type comes the SAN, where the node's address or name is known. The API server connects to a kubelet at the
+    first of --kubelet-preferred-address-types that the node has: every node has a Hostname and an InternalIP.
+    """
+    if not cert.roles & {Role.KUBELET, Role.KUBELET_SERVER} or cert.wanted or not cert.certificate.alt_names:
+        return []
+    if not ctx.option("kube-apiserver", "--kubelet-certificate-authority", cert):
+        return []
+    order = ctx.option("kube-apiserver", "--kubelet-preferred-address-types", cert) or "Hostname"
+    first = next((kind for kind in order.split(",") if kind in ("Hostname", "InternalIP")), "")
+    if first == "InternalIP":
+        if any(name.type == "IP" and not _is_loopback(name.value) for name in cert.certificate.alt_names):
+            return []
+        address = ctx.option("kubelet", "--node-ip", cert) or _address_of_static_pods(ctx, cert)
+        return [("IP", AltName("IP", address) if is_address(address) else None)]
+    hosts = [name for name in cert.certificate.alt_names if name.type == "DNS" and name.value != "localhost"]
+    if first != "Hostname" or hosts:
+        return []
+    node = (cert.nodes or ((cert.certificate.subject.common_name or "").removeprefix(NODE_PREFIX),))[0]
+    return [("DNS", AltName("DNS", node) if node and not is_address(node) else None)]
+
+
+def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
+    """Return the address of the API server that the kubelet itself starts: it is the node's."""
+    home = cluster_root_of(cert.path)
+    servers = (
+        configuration for configuration in ctx.survey.configurations if configuration.component == "kube-apiserver"
+    )
+    own = (one for one in servers if one.source.parent.name == "manifests" and cluster_root_of(one.source) == home)
+    return next((one.options.get("--advertise-address", "") for one in own), "")
+
+
+def _is_loopback(value: str) -> bool:
+    return is_address(value) and ipaddress.ip_address(value).is_loopback
+
+
+def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:
+    """Return the names under which clients connect to the server of *role*, as far as configurations tell."""
+    hosts = ["localhost", "127.0.0.1"]
+    if role is Role.APISERVER:
+        hosts += [host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs]
+        hosts.append(ctx.option("kube-apiserver", "--advertise-address", path) or "")
+    elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
+        options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
+        urls = ",".join(ctx.option("etcd", option, path) or "" for option in options)
+        hosts += [host_of(url) for url in urls.split(",")]
+        hosts.append(ctx.option("etcd", "--name", path) or "")
+    else:
+        return ()
+    named = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
+    return tuple(AltName("IP" if is_address(host) else "DNS", host) for host in named)
+
+
+def own_names(cert: CertificateInstance) -> list[AltName]:
+    """Names for a server of which nothing but its own name is known: its node's, or the CN where that is a host's."""
+    names = cert.nodes or (cert.certificate.subject.common_name or "",)
+    hosts = [name.removeprefix(NODE_PREFIX) for name in names]
+    return [
+        AltName("IP" if is_address(host) else "DNS", host) for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host)
+    ] or [AltName("DNS", "localhost")]
+
+
+def service_addresses(ctx: RuleContext, cert: CertificateInstance) -> list[AltName]:
+    """Return the first address of the first service range, at which every pod connects to the API server.
+
+    Of a dual-stack range kubeadm takes the first family's alone, and the cluster's own service has that alone.
+    """
+    if Role.APISERVER not in cert.roles:
+        return []
+    ranges = ctx.option("kube-apiserver", "--service-cluster-ip-range", cert)
+    first = first_address(ranges or ctx.option("kube-controller-manager", "--service-cluster-ip-range", cert))
+    return [AltName("IP", first)] if first else []
+
+
+def first_address(ranges: str | None) -> str | None:
+    """Return the first address of the first of some service ranges; None where there is none."""
+    try:
+        network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
+    except ValueError:
+        return None
+    return str(network.network_address + 1)
+
+
+def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[str]:
+    """Addresses that look like the first of another service range, where this range's own is missing."""
+    needed = {name.value for name in service_addresses(ctx, cert)}
+    here = {name.value for name in cert.certificate.alt_names}
+    if not needed or needed <= here:
+        return set()
+    dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs}
+    dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
+    return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
+
+
+def _is_first(value: str) -> bool:
+    address = ipaddress.ip_address(value)
+    return not address.is_loopback and int(address) & 0xFF == 1
+
+
+def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
+    """Return the host at which the API server connects to this etcd, where that is not among its SANs."""
+    servers = (ctx.option("kube-apiserver", "--etcd-servers", cert) or "").split(",")
+    hosts = [host_of(server) for server in servers if server.startswith("https://")]
+    hosts = [host for host in hosts if host]
+    if not hosts or set(hosts) & here:
+        return []
+    return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, an IPv6 address without its brackets; empty where there is none."""
+    from urllib.parse import urlsplit
+
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return str(ipaddress.ip_address(host)) if is_address(host) else host

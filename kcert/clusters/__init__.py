@@ -1,0 +1,76 @@
+"""Kinds of clusters: the table of what is known of each, and which kind a path or a machine is of."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from kcert.clusters.kind import ClusterKind, at_root
+from kcert.clusters.table import (
+    COMPONENTS,
+    HARD_WAY,
+    K0S,
+    K3S,
+    KIND,
+    KINDS,
+    KOPS,
+    KUBEADM,
+    KUBEADM_NAMES,
+    KUBESPRAY,
+    MICROK8S,
+    MINIKUBE,
+    OPENSHIFT,
+    RKE1,
+    RKE2,
+    TYPHOON,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_HOMES = {
+    "/var/lib/rancher/k3s": K3S,
+    "/etc/rancher/k3s": K3S,
+    "/var/lib/rancher/rke2": RKE2,
+    "/etc/rancher/rke2": RKE2,
+    "/var/lib/k0s": K0S,
+    "/var/snap/microk8s": MICROK8S,
+    "/var/lib/minikube": MINIKUBE,
+    "/.minikube": MINIKUBE,
+    "/static-pod-resources": OPENSHIFT,
+    "/etc/kubernetes/ssl/kube-": RKE1,
+    "/etc/ssl/etcd/ssl": KUBESPRAY,
+    "/etc/kubernetes/ssl": KUBESPRAY,
+    "/srv/kubernetes": KOPS,
+    "/opt/bootstrap/assets": TYPHOON,
+    "/pki/etcd-client-ca.crt": TYPHOON,
+}
+"""Parts of paths that only one kind has."""
+
+_PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, reverse=True)))
+
+
+def cluster_kind_of(path: Path) -> ClusterKind | None:
+    """Return the kind whose files are at *path*, as far as the path alone tells; None where it does not."""
+    return _kind_of(str(path.absolute()))
+
+
+@cache
+def _kind_of(path: str) -> ClusterKind | None:
+    match = _PART.search(path)
+    return _HOMES[match[0]] if match else None
+
+
+def kind_of_machine(root: Path, homes: Iterable[Path]) -> ClusterKind | None:
+    """Return the kind of cluster that is installed on the machine whose ``/`` is at *root*; None for no known one."""
+    folders = tuple(homes)
+    return next((kind for kind in KINDS.values() if kind.is_on(root, folders)), None)
+
+
+__all__ = [
+    "COMPONENTS", "HARD_WAY", "K0S", "K3S", "KIND", "KINDS", "KOPS", "KUBEADM", "KUBEADM_NAMES", "KUBESPRAY",
+    "MICROK8S", "MINIKUBE", "OPENSHIFT", "RKE1", "RKE2", "TYPHOON", "ClusterKind", "at_root", "cluster_kind_of",
+    "kind_of_machine",
+]  # fmt: skip

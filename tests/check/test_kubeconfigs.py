@@ -1,0 +1,52 @@
+"""The fix of a field that kubectl cannot read writes it again, with the certificates that are in it."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kcert.openssl.pem import pem_blocks
+from tests.check.conftest import judged, mend
+from tests.zoo import kubeadm
+from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FIELD = "certificate-authority-data"
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def folded(text: str) -> str:
+    return ">-\n" + textwrap.indent("\n".join(textwrap.wrap(text, 64)), "      ")
+
+
+VALUES: dict[str, Callable[[bytes], str]] = {
+    "DER": lambda pem: encoded(pem_blocks(pem)[0].der),
+    "twice": lambda pem: encoded(encoded(pem).encode()),
+    "BOM": lambda pem: encoded(b"\xef\xbb\xbf" + pem),
+    "PEM": lambda pem: "|\n" + textwrap.indent(pem.decode(), "      ").rstrip(),
+    "folded": lambda pem: folded(encoded(pem)),
+}
+
+
+@pytest.mark.parametrize("form", VALUES)
+@pytest.mark.parametrize("field", [FIELD, "client-certificate-data"])
+def test_the_fix_writes_the_certificates_of_a_field_again(form: str, field: str, tmp_path: Path) -> None:
+    workshop = Workshop({"ca": Recipe("CN=k", None, ca=True), "u": Recipe("CN=jane", usages=("clientAuth",))})
+    text = kubeconfig(server=kubeadm.SERVER, authority=workshop["ca"].crt, user=workshop["u"])
+    pem = workshop["ca" if field == FIELD else "u"].crt
+    config = put(tmp_path / "config", text.replace(encoded(pem), VALUES[form](pem)), 0o600)
+    findings = judged(config)
+    assert {finding.rule for finding in findings} == {"unreadable"}
+    mend(findings)
+    assert judged(config) == ()
+    assert kubeadm.embedded(config, field).replace(b"\r", b"") == pem
+    assert config.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,98 @@
+"""The kcert.yaml of `kcert init --from` loads again, and with it nothing of a healthy cluster is stale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kcert import profiles
+from kcert.issue.adopt import detect_files
+from kcert.issue.describe import describe
+from kcert.issue.status import CertificateStatus, State, status_of
+from tests.scan.conftest import kcert
+from tests.zoo import kinds, makers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kcert.config import Cluster
+
+YAML = """\
+profile: {profile}
+api_server: {{host: lb.example.com, ip: {ip}, port: 6443}}
+service_cidr: {services}
+control_plane: {control_plane}
+nodes: [{{name: node01, ip: 192.168.56.21}}]
+etcd: {etcd}
+users: [{{name: jane, groups: [developers]}}]
+key: {{algorithm: ecdsa, curve: P-256}}
+"""
+USUAL = {
+    "profile": "course",
+    "ip": "192.168.56.30",
+    "services": "10.96.0.0/16",
+    "control_plane": "[{name: cp1, ip: 192.168.56.11}, {name: cp2, ip: 192.168.56.12}]",
+    "etcd": "[]",
+}
+DUAL = {
+    "ip": '[192.168.56.30, "fd00::30"]',
+    "services": '[10.96.0.0/16, "fd00:10:96::/112"]',
+    "control_plane": '[{name: cp1, ip: [192.168.56.11, "fd00::11"]}]',
+}
+ETCD = {"etcd": "[{name: etcd1, ip: 192.168.56.51}, {name: etcd2, ip: 192.168.56.52}]"}
+DOTTED = {"control_plane": "[{name: cp1.corp.example, ip: 192.168.56.11}]"}
+
+
+def described(folder: Path, file: Path) -> tuple[Cluster, dict[str, CertificateStatus]]:
+    """Write the kcert.yaml that describes *folder* to *file*, load it, and compare it with what is there."""
+    description = describe(folder, profiles.load(None))
+    file.write_text(description.text())
+    cluster = profiles.load(file)
+    return cluster, status_of(description.root, detect_files(description.root, profiles.certificates(cluster)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [DUAL, ETCD, DOTTED, {"profile": "kubeadm", **ETCD}, {"profile": "kubeadm", **DUAL}, {"profile": "kelsey"}],
+    ids=["dual-stack", "etcd", "dotted", "kubeadm-etcd", "kubeadm-dual-stack", "kelsey"],
+)
+def test_what_kcert_made_is_current_again(change: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text(YAML.format(**{**USUAL, **change}))
+    made = kcert("all", "--quiet", "--config", "first.yaml", "--dir", "pki", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    cluster, statuses = described(tmp_path / "pki", tmp_path / "second.yaml")
+    assert {name: status.reason for name, status in statuses.items() if status.state is not State.CURRENT} == {}
+    if "etcd" in change:
+        assert [host.name for host in cluster.etcd] == ["etcd1", "etcd2"]
+        assert [host.name for host in cluster.control_plane] == ["cp1", "cp2"]
+
+
+@pytest.mark.parametrize("kind", ["kubeadm", "kubespray", "hardway", "k3s", "rke1"])
+def test_nothing_of_another_tool_s_cluster_is_stale(kind: str, tmp_path: Path) -> None:
+    kinds.lay_out(kind, tmp_path)
+    folder = {
+        "hardway": "var/lib/kubernetes/pki",
+        "k3s": "var/lib/rancher/k3s/server/tls",
+        "rke1": "etc/kubernetes/ssl",
+    }
+    _, statuses = described(tmp_path / folder.get(kind, "etc/kubernetes"), tmp_path / "kcert.yaml")
+    assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+
+
+def test_kelsey_hightower_s_pages_are_described(tmp_path: Path) -> None:
+    makers.hightower(tmp_path / "pki")
+    cluster, statuses = described(tmp_path / "pki", tmp_path / "kcert.yaml")
+    assert (cluster.profile, cluster.dns_domain, cluster.control_plane[0].name) == ("kelsey", "cluster.local", "server")
+    assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+
+
+def test_a_difference_that_clients_notice_is_stale(tmp_path: Path) -> None:
+    kinds.lay_out("kubeadm", tmp_path)
+    file = tmp_path / "kcert.yaml"
+    described(tmp_path / "etc/kubernetes", file)
+    file.write_text(file.read_text().replace("192.168.56.11", "192.168.56.99"))
+    cluster = profiles.load(file)
+    statuses = status_of(tmp_path / "etc/kubernetes", profiles.certificates(cluster))
+    assert "IP:192.168.56.99" in statuses["apiserver"].reason
+    assert statuses["apiserver"].state is State.STALE
