@@ -44,10 +44,10 @@ _CALLER = re.compile(
 )
 _SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
 _ADDRESSES = (
-    re.compile(r"[Ff]ailed to (?:dial) \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
+    re.compile(r"[Ff]ailed\sto\sdial\s\"?(?:(https?)://)?([^\s/\",]+:\d+)"),
     re.compile(r"\b(?:Get|Post|Put|Patch|Delete|Head|Watch|List|GET|POST|PUT|HEAD) \"?(https?)://([^\s/\"?]+)"),
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
-    re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
+    re.compile(r"\bdial(?:ing)?:?\s(?:dial\s)?(tcp)[46]?\s([^\s,\"]+:\d+)"),
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
