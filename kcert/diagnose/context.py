@@ -70,7 +70,7 @@ _OPTION = re.compile(r"FLAG: --([a-z-]+)=\"?([^\"]+)")
 _FILE_OPTIONS = frozenset(("client-ca-file", "tls-cert-file", "tls-private-key-file"))
 
 _KIND_OF_LINE = (
-    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file")),
+    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file|Cluster-Http-Server")),
     ("rke2", re.compile(r"\brke2\b|:9345\b")),
     ("k0s", re.compile(r"\bk0s(?:controller|worker)?\b")),
     ("microk8s", re.compile(r"\bmicrok8s\b|127\.0\.0\.1:16443|:16443\b")),
