@@ -18,7 +18,8 @@ def _words(text: str) -> frozenset[str]:
 
 DESIGNED = _words(
     "init plan ca client etcd apiserver kubelet service-account all kubeconfig flags bundle export call show inventory "
-    "check renew csr logs diagnose history explain practice doctor bootstrap encryption-config"
+    "check renew csr logs diagnose history explain practice doctor bootstrap encryption-config completion help "
+    "version"
 )
 """Every command that kcert has or will have."""
 
@@ -33,7 +34,7 @@ RULES = _words(
 
 PROGRAMS = _words(
     "openssl kcert kubectl etcdctl curl cat base64 tr tar sha256sum journalctl crictl docker ps grep sed easyrsa cfssl "
-    "cfssljson kubeadm cp mv rm head ls stat ansible-playbook"
+    "cfssljson kubeadm eval export cp mv rm head ls stat ansible-playbook"
 )
 """Every program that a lesson may tell a reader to start."""
 

@@ -432,7 +432,9 @@ def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcer
     assert "    cp ca.crt pki/ca.crt" in said
     assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
     assert not (folder / "admin.crt").exists()
-    assert_refused(kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "copied to pki/ca.crt")
+    assert_refused(
+        kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "its certificate to pki/ca.crt"
+    )
 
 
 def test_another_cas_certificate_is_not_taken_in(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:

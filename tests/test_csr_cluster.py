@@ -104,7 +104,7 @@ def test_the_whole_exercise_with_kubectl(cluster: Cluster, kcert: Kcert) -> None
     assert "-o 'jsonpath={.status.certificate}'" in fetched
     assert "| base64 -d > pki/jane.crt" in fetched
     assert "-> pki/jane.crt" in fetched
-    assert "pki/jane.crt is this certificate already" in again
+    assert "pki/jane.crt already is this certificate" in again
     assert "| base64 -d | openssl req -noout -text" in looked
     assert "kubectl apply -f pki/jane-csr.yaml" in " ".join(submitted.split())
     assert "jane" in listed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import shlex
 import shutil
 import sys
 import threading
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -448,3 +449,47 @@ def test_another_run_does_not_cover_any_change(own_pki: Callable[..., Pki], kcer
     said = kcert("history", "--verify")
     assert said.status == 1, said.stdout
     assert "history.jsonl" in said.stderr
+
+
+# --- as a document
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_a_handout_has_chapters_reasons_and_each_config_once(
+    pki: Callable[[str, str], Pki], kcert: Kcert, form: str
+) -> None:
+    made = pki("course", "small")
+    shown = html.unescape(
+        kcert.done("history", "--format", form, "--dir", made.folder, "--config", made.home / "kcert.yaml").stdout
+    )
+
+    for chapter in ("ca: The certificate authority", "admin: ", "kube-apiserver: "):
+        assert re.search(rf"(<h2>|^## ){chapter}", shown, re.MULTILINE), chapter
+    for config in made.folder.glob("*.cnf"):
+        assert shown.count(config.read_text(encoding="utf-8").strip()) >= 1, config
+    assert shown.count("distinguished_name = from_the_command_line") == len(list(made.folder.glob("*.cnf")))
+    reason = "Anyone who copies it can sign a certificate for any user in any group."
+    assert shown.count(reason) == 1
+
+
+def test_the_last_commands_and_the_clock_on_the_wall(pki: Callable[[str, str], Pki], kcert: Kcert) -> None:
+    folder = pki("course", "small").folder
+    records = history(folder)
+    utc = datetime.strptime(records[-1]["time"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+    shown = kcert.done("history", "--last", "2", "--dir", folder, variables={"TZ": "Asia/Seoul"}).stdout
+    assert _taken_apart(shown) == [record["argv"] for record in records[-2:]]
+    assert f"{utc + timedelta(hours=9):%Y-%m-%d %H:%M:%S}   " in shown
+    assert len(json.loads(kcert.done("history", "--last", "3", "--json", "--dir", folder).stdout)) == 3
+
+
+def test_a_lesson_is_printed_as_a_document(kcert: Kcert, tmp_path: Path) -> None:
+    text = kcert.done("ca", "--format", "markdown").stdout
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+
+    assert text.startswith("# The certificates of kubernetes\n\n## ca: The certificate authority")
+    assert [argv for block in blocks for argv in _taken_apart(block)] == [
+        record["argv"] for record in history(tmp_path / "pki")
+    ]
+    assert f"```ini\n{(tmp_path / 'pki/openssl-ca.cnf').read_text(encoding='utf-8').strip()}\n```" in text
+    assert_refused(kcert("ca", "--format", "markdown", "--jobs", "2"), 2, "cannot be combined with --jobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,3 +133,40 @@ def test_a_user_whom_only_the_folder_knows_is_in_every_list(own_pki: Callable[..
     for words in (("kubeconfig", "nobody"), ("call", "/version", "--as", "nobody"), ("renew", "nobody")):
         assert_refused(kcert(*words), 2, ", bob")
     assert "bob" in {record["name"] for record in json.loads(kcert.done("plan", "--json").stdout)}
+
+
+def test_a_config_like_one_before_is_printed_by_its_differences(kcert: Kcert) -> None:
+    kcert.done("init", "--node", "node01=10.0.0.1", "--node", "node02=10.0.0.2")
+    kcert.done("ca", "--quiet")
+
+    clients = kcert.done("client", "bob", "jane").stdout
+    assert clients.count("distinguished_name") == 1
+    assert "It is the same as openssl-bob.cnf" in " ".join(clients.split())
+    assert kcert.done("client", "eve", "dan", "--full").stdout.count("distinguished_name") == 2
+    kubelets = kcert.done("kubelet").stdout
+    assert re.search(r"^ +- .*node01$", kubelets, re.MULTILINE)
+    assert re.search(r"^ +\+ .*node02$", kubelets, re.MULTILINE)
+    assert (
+        len(re.findall(r"^ +\+ ", kubelets, re.MULTILINE))
+        == len(re.findall(r"^ +\+ .*(?:node02|10\.0\.0\.2)$", kubelets, re.MULTILINE))
+        == 2
+    )
+
+
+def test_errors_lead_to_a_command_that_works(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    own_pki("course")
+
+    assert_refused(kcert("show", "admin"), 2, "`kcert show pki/admin.crt`")
+    assert_refused(kcert("show", "admin.crt"), 2, "`kcert show pki/admin.crt`")
+    for name in ("etcd", "apiserver", "ca"):
+        assert_refused(kcert("kubeconfig", name), 2, "is not a client of the API server. The clients are: admin,")
+    assert_refused(kcert("kubeconfig", "eve"), 2, "`kcert client eve`")
+    for name in ("kubelet", "scheduler", "node01"):
+        kcert.done("kubeconfig", name, "--quiet")
+    kcert.done("csr", "new", "node01", "--signer", "kubelet-serving", "--quiet")
+    assert kcert.done("csr", "manifest", "node01", "--signer", "kubelet-serving", "--quiet").stdout.endswith(".yaml\n")
+    assert "no problems found" in kcert.done("check", "pki/admin.crt").stdout
+    kcert.done("kubeconfig", "admin", "--server", "10.0.0.1:6443", "--merge", "new.conf", "--quiet")
+    assert "server: https://10.0.0.1:6443" in (kcert.folder / "new.conf").read_text(encoding="utf-8")
+    assert "members of system:masters" in kcert.done("client", "eve", "-g", "system:masters", "--quiet").stderr
+    assert "O=dev ops" in kcert.done("client", "dan", "-g", "dev ops", "--no-explain").stdout

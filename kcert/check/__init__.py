@@ -39,15 +39,15 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     A finding that another on the same file explains is left out: a version 1 server without names is one fault.
     """
     chosen = [RULES[name] for name in RULES if name in set(rules)]
-    found = {rule.name: list(rule.judge(ctx)) for rule in chosen}
+    violations = {rule.name: list(rule.judge(ctx)) for rule in chosen}
     accused: dict[str, set[Path]] = defaultdict(set)
-    for name, faults in found.items():
+    for name, faults in violations.items():
         accused[name] = {fault.path for fault in faults}
     renewals = Renewals(ctx)
     findings = [
         _finding(ctx, renewals, rule, fault)
         for rule in chosen
-        for fault in found[rule.name]
+        for fault in violations[rule.name]
         if not any(fault.path in accused[better] for better in rule.yields_to)
     ]
     return tuple(sorted(dict.fromkeys(findings), key=_badness))

@@ -28,11 +28,11 @@ def word(text: str | Path) -> str:
     return f"$'{_UNPRINTABLE.sub(_escaped, plain)}'"
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escaped(match: re.Match[str]) -> str:
     try:
-        octets = found[0].encode("utf-8", "surrogateescape")  # the very bytes of a file's name
+        octets = match[0].encode("utf-8", "surrogateescape")  # the very bytes of a file's name
     except UnicodeEncodeError:  # no file can have such a name
-        octets = found[0].encode("utf-8", "replace")
+        octets = match[0].encode("utf-8", "replace")
     return "".join(f"\\x{octet:02x}" for octet in octets)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Judgement:
     """What came of a check. ``checked`` counts certificates; the same one in two files is two."""
 
-    survey: ScanResult
+    scan: ScanResult
     checked: int
     findings: tuple[Finding, ...]
 
@@ -34,17 +34,17 @@ class Judgement:
     @property
     def unreachable(self) -> tuple[Problem, ...]:
         """The servers that did not answer."""
-        return tuple(problem for problem in self.survey.problems if problem.what == "unreachable")
+        return tuple(problem for problem in self.scan.problems if problem.what == "unreachable")
 
     @property
     def denied(self) -> tuple[Problem, ...]:
         """What this user may not read."""
-        return tuple(problem for problem in self.survey.problems if problem.what == "denied")
+        return tuple(problem for problem in self.scan.problems if problem.what == "denied")
 
     @property
     def elsewhere(self) -> tuple[Problem, ...]:
         """What is on the machine that a kubeconfig is meant for."""
-        return tuple(problem for problem in self.survey.problems if problem.what == "elsewhere")
+        return tuple(problem for problem in self.scan.problems if problem.what == "elsewhere")
 
 
 def judge(
@@ -63,9 +63,9 @@ def judge(
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
     InputError where nothing could be checked.
     """
-    found = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
-    case = RuleContext(found, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
-    judgement = Judgement(found, len(case.found), check(case, rules))
+    scan = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
+    ctx = RuleContext(scan, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
+    judgement = Judgement(scan, len(ctx.found), check(ctx, rules))
     if not judgement.checked and not judgement.findings:
         _complain_of_nothing(judgement, looked_around=not where)
     return judgement
@@ -103,7 +103,7 @@ def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, C
     """What kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
     whole = folder.absolute()
     return {
-        whole / place: certificate
+        whole / path: certificate
         for certificate in certificates
-        if (place := certificate.files.kubeconfig or certificate.files.crt) is not None
+        if (path := certificate.files.kubeconfig or certificate.files.crt) is not None
     }

@@ -133,7 +133,7 @@ class RuleContext:
     dialled of which nothing else does.
     """
 
-    survey: ScanResult
+    scan: ScanResult
     now: datetime
     soon: timedelta = timedelta(days=30)
     wanted: Mapping[Path, Certificate] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class RuleContext:
     def found(self) -> tuple[CertificateInstance, ...]:
         """Each certificate in each place once, in the order in which they were found."""
         places: dict[tuple[Path, int, str], list[CertificateRef]] = defaultdict(list)
-        for use in self.survey.uses:
+        for use in self.scan.uses:
             places[use.path, use.position, use.certificate.sha256].append(use)
         return tuple(
             CertificateInstance(tuple(uses), self.wanted_at(path) if position == 0 else None)
@@ -231,8 +231,8 @@ class RuleContext:
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
         """What certificates say of who signed them: a name, and the identifier of a key or none."""
-        certificates = (use.certificate for use in self.survey.uses)
-        return frozenset((one.issuer, one.authority_key_id) for one in certificates if not one.self_issued)
+        certificates = (use.certificate for use in self.scan.uses)
+        return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 
     @cached_property
     def bystanders(self) -> frozenset[str]:
@@ -241,7 +241,7 @@ class RuleContext:
         A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
         of a whole distribution holds roots that ended long ago: neither disturbs anybody.
         """
-        found: set[str] = set()
+        unused: set[str] = set()
         for members in self.holdings.values():
             in_use = any(use.option or use.role for cert in members for use in cert.uses)
             others = [cert for cert in members if cert.is_authority and cert.certificate.not_after > self.now]
@@ -250,13 +250,13 @@ class RuleContext:
             for cert in members:
                 alone = all(other.certificate.sha256 == cert.certificate.sha256 for other in others)
                 if cert.is_root and not alone and not _has_key(cert) and not self.has_signed(cert.certificate):
-                    found.add(cert.certificate.sha256)
-        return frozenset(found)
+                    unused.add(cert.certificate.sha256)
+        return frozenset(unused)
 
     @cached_property
     def signatures(self) -> Signatures:
         """Who signed what: openssl's word."""
-        return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.survey.uses])
+        return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.scan.uses])
 
     @cached_property
     def _owners(self) -> ownership.Owners:
@@ -272,17 +272,17 @@ class RuleContext:
     def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
         """The CA that *cert* answers to, in a file if it is in one; None where no CA is known."""
         for use in cert.uses:
-            candidates = [place for issuer in use.issuers for place in self.copies.get(issuer.sha256, ())]
+            candidates = [copy for issuer in use.issuers for copy in self.copies.get(issuer.sha256, ())]
             if candidates:
                 # The one whose key is here is the one that can sign.
                 return min(
                     candidates,
-                    key=lambda place: (
-                        self.signatures.verdict(cert.certificate, (place.certificate,)) is not None,
-                        place.embedded,
-                        not _has_key(place),
-                        place.path != cert.use.issuer_path,
-                        place.use.position,
+                    key=lambda copy: (
+                        self.signatures.verdict(cert.certificate, (copy.certificate,)) is not None,
+                        copy.embedded,
+                        not _has_key(copy),
+                        copy.path != cert.use.issuer_path,
+                        copy.use.position,
                     ),
                 )
         return None
@@ -293,17 +293,23 @@ class RuleContext:
         Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
         where neither tells, and they differ, nobody knows.
         """
-        found = [
+        configurations = [
             configuration
-            for configuration in self.survey.configurations
+            for configuration in self.scan.configurations
             if configuration.component == component and configuration.options.get(name)
         ]
         path, uses = (near.path, near.uses) if isinstance(near, CertificateInstance) else (near, ())
-        own = [one for one in found if any(use.configuration is one for use in uses)]
-        around = [one for one in found if cluster_root_of(one.source) == cluster_root_of(path)]
+        own = [
+            configuration for configuration in configurations if any(use.configuration is configuration for use in uses)
+        ]
+        around = [
+            configuration
+            for configuration in configurations
+            if cluster_root_of(configuration.source) == cluster_root_of(path)
+        ]
         likeliest = own or around
-        if not likeliest and len({one.options[name] for one in found}) == 1:
-            likeliest = found
+        if not likeliest and len({configuration.options[name] for configuration in configurations}) == 1:
+            likeliest = configurations
         return likeliest[0].options[name] if likeliest else None
 
     @cached_property

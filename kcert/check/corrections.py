@@ -86,7 +86,7 @@ def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for those whose membership in system:masters is normal: administrators, the API server, etcd's own."""
     if any(demand.masters for demand in cert.demands):
         return True
-    kind = cluster_kind_of(cert.path) or ctx.survey.kind
+    kind = cluster_kind_of(cert.path) or ctx.scan.kind
     if kind is not None and cert.certificate.subject.common_name in kind.powerful:
         return True
     if cert.wanted is not None:
@@ -142,11 +142,11 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
 
 def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
     """The extended key usage as it should be; empty where there is none to be."""
-    places = [place for place in ctx.copies.get(cert.certificate.sha256, ()) if not place.is_authority] or [cert]
+    places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
     needed = []
-    if any(place.serves for place in places):
+    if any(copy.serves for copy in places):
         needed.append("serverAuth")
-    if any(place.dials for place in places):
+    if any(copy.dials for copy in places):
         needed.append("clientAuth")
     own = cert.certificate.extended_key_usage
     if own is None:

@@ -39,12 +39,12 @@ def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance
     """Return the certificate that the kubelet renewed by itself, where its kubeconfig still holds an old one."""
     if not cert.embedded or not cert.use.kubeconfig or Role.KUBELET_CLIENT not in cert.roles:
         return None
-    for one in ctx.found:
-        same = one.certificate.subject == cert.certificate.subject and one.certificate.not_after > ctx.now
-        current = one.path.parent / "kubelet-client-current.pem"
-        near = cluster_root_of(one.path) == cluster_root_of(cert.path)
+    for client in ctx.found:
+        same = client.certificate.subject == cert.certificate.subject and client.certificate.not_after > ctx.now
+        current = client.path.parent / "kubelet-client-current.pem"
+        near = cluster_root_of(client.path) == cluster_root_of(cert.path)
         if same and near and lexists(current) and str(current.absolute()).endswith(_CURRENT):
-            return one
+            return client
     return None
 
 

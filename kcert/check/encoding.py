@@ -69,7 +69,7 @@ def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str])
     """Put certificates into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
     if problem.reason.endswith(NOT_FOR_KUBECTL):
         return field_replaced(problem, base64.b64encode("".join(pems).encode()).decode())
-    contexts = [context for context in ctx.survey.kubeconfigs if context.path == problem.path]
+    contexts = [context for context in ctx.scan.kubeconfigs if context.path == problem.path]
     content = f"cat {bash.literal(*pems)}"
     if (problem.option or "").startswith("client-certificate"):
         users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
@@ -91,13 +91,13 @@ def field_replaced(problem: Problem, new: str) -> str:
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     option = problem.option or ""
-    found = fields.field_lines(text, option)
-    if found is None or "key" in option:
+    field = fields.field_lines(text, option)
+    if field is None or "key" in option:
         return ""
     lines = text.split("\n")
-    before = lines[found[0]].partition(f"{option}:")[0]
-    carriage_return = "\r" if lines[found[0]].endswith("\r") else ""
-    changed = [*lines[: found[0]], f"{before}{option}: {new}{carriage_return}", *lines[found[1] :]]
+    before = lines[field[0]].partition(f"{option}:")[0]
+    carriage_return = "\r" if lines[field[0]].endswith("\r") else ""
+    changed = [*lines[: field[0]], f"{before}{option}: {new}{carriage_return}", *lines[field[1] :]]
     return bash.patched(problem.path, text, "\n".join(changed), context=0)
 
 

@@ -23,12 +23,12 @@ def values(path: Path, option: str) -> list[str]:
     """Return what the field *option* of the clusters and users of a kubeconfig holds."""
     read = read_file(path)
     try:
-        found = documents(read.data) if isinstance(read, Content) else []
+        parsed = documents(read.data) if isinstance(read, Content) else []
     except NotADocumentError:
         return []
-    holders = [(one, "cluster") for doc in found for one in list_at(doc, "clusters")]
-    holders += [(one, "user") for doc in found for one in list_at(doc, "users")]
-    return [value for one, key in holders if (value := text_at(one, key, option)) is not None]
+    holders = [(holder, "cluster") for doc in parsed for holder in list_at(doc, "clusters")]
+    holders += [(holder, "user") for doc in parsed for holder in list_at(doc, "users")]
+    return [value for holder, key in holders if (value := text_at(holder, key, option)) is not None]
 
 
 def recovered(value: str) -> list[str]:

@@ -60,18 +60,18 @@ def missing_file(ctx: RuleContext) -> Iterator[Violation]:
 
 def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
     """A component's key, whose certificate never came or was deleted."""
-    for key in ctx.survey.keys:
+    for key in ctx.scan.keys:
         crt = key.path.with_suffix(".crt") if key.path.suffix == ".key" else None
         if crt is None or key.option or key.embedded or key.path.stem not in COMPONENT_NAMES:
             continue
         if lexists(crt.with_name(OWN_FOLDER)):
             continue  # kcert keeps requests there that wait for their certificates
         beside = (key.path.with_suffix(ending) for ending in (".crt", ".pem", ".cer", ".cert", ".pub"))
-        if any(map(lexists, beside)) or any(use.key_path == key.path for use in ctx.survey.uses):
+        if any(map(lexists, beside)) or any(use.key_path == key.path for use in ctx.scan.uses):
             continue
         problem = Problem(crt, "missing", "is not there")
         role = standards.role_of(ctx, problem)
-        siblings = any(use.path.parent == crt.parent for use in ctx.survey.uses)
+        siblings = any(use.path.parent == crt.parent for use in ctx.scan.uses)
         if role is None or not siblings or any(key_belongs(key.pem, cert.certificate.public_key) for cert in ctx.found):
             continue
         spec = ROLES[role]
@@ -96,7 +96,7 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
 
 def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
     """The kubelet starts every file of its folder of static pods, whatever the file is called."""
-    for problem in ctx.survey.problems:
+    for problem in ctx.scan.problems:
         if problem.what != "second manifest" or problem.source is None:
             continue
         message = (
@@ -112,7 +112,7 @@ def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
 
 def _once(ctx: RuleContext, *kinds: str) -> Iterator[Problem]:
     seen: set[tuple[Path, str | None]] = set()
-    for problem in ctx.survey.problems:
+    for problem in ctx.scan.problems:
         part = problem.option if problem.path == problem.source else None
         if problem.what in kinds and problem.expects not in ("folder", "server") and (problem.path, part) not in seen:
             seen.add((problem.path, part))
@@ -152,7 +152,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     written = next(
         (
             configuration.options[problem.option]
-            for configuration in ctx.survey.configurations
+            for configuration in ctx.scan.configurations
             if configuration.source == problem.source and problem.option in configuration.options
         ),
         None,
@@ -187,12 +187,12 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if role in CA_ROLES:
         return _authority_made(ctx, problem, role)
     key = _key_for(ctx, problem)
-    found = standards.as_it_should_be(ctx, problem, role, key)
-    if found is None:
+    cert = standards.as_it_should_be(ctx, problem, role, key)
+    if cert is None:
         return ""
     if key is None:
-        return _with_new_key(ctx, problem, found)
-    made = repairs.reissue_commands(ctx, found)
+        return _with_new_key(ctx, problem, cert)
+    made = repairs.reissue_commands(ctx, cert)
     if made and problem.path == problem.source and problem.reason.endswith(NOT_FOR_KUBECTL):
         # kubectl loads the file again once the field is empty.
         emptied = field_replaced(problem, '""')
@@ -202,15 +202,15 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
 
 def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
     """The key that belongs to a certificate: the one its component names, or the one beside it."""
-    keys = {key.path: key for key in ctx.survey.keys}
+    keys = {key.path: key for key in ctx.scan.keys}
     if problem.path == problem.source:
         return keys.get(problem.path)
-    for configuration in ctx.survey.configurations:
+    for configuration in ctx.scan.configurations:
         if configuration.source == problem.source and problem.option:
             named = configuration.resolved.get(_key_option(problem.option))
             if named in keys:
                 return keys[named]
-    for kubeconfig in ctx.survey.kubeconfigs:
+    for kubeconfig in ctx.scan.kubeconfigs:
         if kubeconfig.path == problem.source and kubeconfig.key_path in keys:
             return keys[kubeconfig.key_path]
     return next((keys[path] for path in key_names(problem.path) if path in keys and path != problem.path), None)
@@ -227,7 +227,7 @@ def _with_new_key(ctx: RuleContext, problem: Problem, cert: CertificateInstance)
     named = next(
         (
             configuration.resolved[_key_option(problem.option)]
-            for configuration in ctx.survey.configurations
+            for configuration in ctx.scan.configurations
             if configuration.source == problem.source
             and problem.option
             and _key_option(problem.option) in configuration.resolved
@@ -258,10 +258,10 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
 
 def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
     """Where the certificate is missing as well, its repair makes the key first."""
-    for one in ctx.survey.problems:
-        names_both = one.source is not None and (one.source, one.component) == (problem.source, problem.component)
-        if names_both and one.expects == "certificate" and _key_option(one.option or "") == problem.option:
-            return f"# The repair of {bash.word(one.path)} makes this key as well." if _made(ctx, one) else ""
+    for other in ctx.scan.problems:
+        names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
+        if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:
+            return f"# The repair of {bash.word(other.path)} makes this key as well." if _made(ctx, other) else ""
     return ""
 
 
@@ -281,21 +281,21 @@ def _signing_key_made(path: Path) -> str:
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
     """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
-    place = _origin(ctx, problem, right) if right else None
+    origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
-        return written_into_kubeconfig(ctx, problem, [place.certificate.pem]) if place is not None else ""
+        return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
     path = bash.word(problem.path)
-    if place is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
+    if origin is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
         others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
         if len(others) > placing.MOST_BESIDE:
             return ""
-        whole = bash.joined(bash.literal(place.certificate.pem, *others))
+        whole = bash.joined(bash.literal(origin.certificate.pem, *others))
         return f"{whole} > {path}.new &&\n  mv {path}.new {path}"
-    if place is not None:
-        if not place.embedded:
-            return f"cp {_copied(ctx, problem, place)} {path}"
-        return f"cat {bash.literal(place.certificate.pem)} > {path}.new &&\n  mv {path}.new {path}"
-    key = next((key for key in ctx.survey.keys if key.path in key_names(problem.path)), None)
+    if origin is not None:
+        if not origin.embedded:
+            return f"cp {_copied(ctx, problem, origin)} {path}"
+        return f"cat {bash.literal(origin.certificate.pem)} > {path}.new &&\n  mv {path}.new {path}"
+    key = next((key for key in ctx.scan.keys if key.path in key_names(problem.path)), None)
     names = Counter(
         cert.certificate.issuer
         for cert in ctx.leaves
@@ -328,28 +328,28 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
             for cert in ctx.copies[sha256]
             if cert.path != problem.path or problem.path == problem.source
         ),
-        key=lambda one: (
-            one.embedded,
-            one.path.name != problem.path.name,
-            -sum(_is_named_as(right, other) for other in ctx.holdings[one.holder]),
-            one.use.position,
+        key=lambda cert: (
+            cert.embedded,
+            cert.path.name != problem.path.name,
+            -sum(_is_named_as(right, other) for other in ctx.holdings[cert.holder]),
+            cert.use.position,
         ),
         default=None,
     )
 
 
-def _copied(ctx: RuleContext, problem: Problem, place: CertificateInstance) -> str:
+def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> str:
     """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
 
     A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
     """
-    company = ctx.holdings[place.holder]
+    company = ctx.holdings[origin.holder]
     if not all(cert.is_authority for cert in company):
-        return placing.alone(ctx, place)
-    one_name = all(_is_named_as(place.certificate, cert) for cert in company)
-    if place.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
-        return bash.word(place.path)
-    return placing.alone(ctx, place)
+        return placing.alone(ctx, origin)
+    one_name = all(_is_named_as(origin.certificate, cert) for cert in company)
+    if origin.path.name == problem.path.name or (one_name and problem.option != _SIGNING):
+        return bash.word(origin.path)
+    return placing.alone(ctx, origin)
 
 
 def _is_named_as(authority: X509, cert: CertificateInstance) -> bool:

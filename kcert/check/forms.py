@@ -59,22 +59,22 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
 def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
     """One CA gave one number twice."""
     issued: dict[tuple[str, str, str], list[CertificateInstance]] = defaultdict(list)
-    for found in ctx.leaves:
-        certificate = found.certificate
+    for cert in ctx.leaves:
+        certificate = cert.certificate
         if not certificate.self_issued:
             key = (str(certificate.issuer), certificate.authority_key_id or "", certificate.serial)
-            issued[key].append(found)
+            issued[key].append(cert)
     for group in issued.values():
-        first = min(group, key=lambda one: (one.certificate.not_before, str(one.path)))
-        for found in group:
-            if found.certificate.sha256 == first.certificate.sha256:
+        first = min(group, key=lambda cert: (cert.certificate.not_before, str(cert.path)))
+        for cert in group:
+            if cert.certificate.sha256 == first.certificate.sha256:
                 continue
             message = (
-                f"{found.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
+                f"{cert.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
                 "use a number twice, and some programs refuse the second."
             )
-            evidence = f"serial {found.certificate.serial}, issuer {found.certificate.issuer}"
-            yield Violation(found.path, message, evidence, reissue_commands(ctx, found))
+            evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
+            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
 
 
 RULES = (

@@ -57,7 +57,7 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
     """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
-    for key in ctx.survey.keys:
+    for key in ctx.scan.keys:
         public = _public_keys_for(ctx, key)
         own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
         known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
@@ -81,13 +81,17 @@ def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
     root = cluster_root_of(key.source or key.path)
     public = [
         public_key
-        for public_key in ctx.survey.public_keys
+        for public_key in ctx.scan.public_keys
         if cluster_root_of(public_key.source or public_key.path) == root
     ]
-    named = [one for one in public if one.option == "--service-account-key-file"]
-    uses = [(use.option, use.path) for use in ctx.survey.uses] + [(key.option, key.path) for key in ctx.survey.keys]
+    named = [key_file for key_file in public if key_file.option == "--service-account-key-file"]
+    uses = [(use.option, use.path) for use in ctx.scan.uses] + [(key.option, key.path) for key in ctx.scan.keys]
     others = any(option == "--service-account-key-file" and cluster_root_of(path) == root for option, path in uses)
-    return named if named and not others else [one for one in public if not named and one.path.stem == key.path.stem]
+    return (
+        named
+        if named and not others
+        else [key_file for key_file in public if not named and key_file.path.stem == key.path.stem]
+    )
 
 
 def weak_key(ctx: RuleContext) -> Iterator[Violation]:
@@ -113,7 +117,7 @@ def _weakness(key: PublicKey) -> str | None:
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
     """A file with a private key can be read by others than its owner."""
-    for key in ctx.survey.keys:
+    for key in ctx.scan.keys:
         kind = cluster_kind_of(key.path)
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
@@ -126,27 +130,27 @@ def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
 def shared_key(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates that share a key."""
     holders: dict[tuple[str, str], list[CertificateInstance]] = defaultdict(list)
-    for found in ctx.deduplicated:
-        key = found.certificate.public_key
-        if key.material and not found.live:
-            holders[key.algorithm, key.material].append(found)
+    for cert in ctx.deduplicated:
+        key = cert.certificate.public_key
+        if key.material and not cert.live:
+            holders[key.algorithm, key.material].append(cert)
     for group in holders.values():
         by_name: dict[str, list[CertificateInstance]] = defaultdict(list)
-        for found in group:
-            by_name[_holder(found)].append(found)
+        for cert in group:
+            by_name[_holder(cert)].append(cert)
         if len(by_name) < 2:
             continue
         # A CA keeps its key: what it signed hangs on it. Otherwise the first one found does.
-        first = min(group, key=lambda one: not one.is_authority)
-        for found in group:
-            if _holder(found) == _holder(first):
+        first = min(group, key=lambda cert: not cert.is_authority)
+        for cert in group:
+            if _holder(cert) == _holder(first):
                 continue
             message = (
-                f"{found.description} has the same key as {first.path}: who steals one is both, and neither can be "
+                f"{cert.description} has the same key as {first.path}: who steals one is both, and neither can be "
                 "replaced alone."
             )
-            evidence = f"one public key in {found.certificate.subject} and {first.certificate.subject}"
-            yield Violation(found.path, message, evidence, reissue_commands(ctx, found, new_key=True))
+            evidence = f"one public key in {cert.certificate.subject} and {first.certificate.subject}"
+            yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert, new_key=True))
 
 
 def _holder(cert: CertificateInstance) -> str:

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs that connect to the API server at a name that its certificate does not have."""
-    for one in _once(ctx):
-        host = one.server_name or sans.host_of(one.server or "")
-        own = [cert for cert in ctx.api_servers if one.verifies and _trusts(ctx, one, cert)]
-        if not host or not own or any(answers_to(found.certificate, host) for found in own):
+    for kubeconfig in _once(ctx):
+        host = kubeconfig.server_name or sans.host_of(kubeconfig.server or "")
+        own = [cert for cert in ctx.api_servers if kubeconfig.verifies and _trusts(ctx, kubeconfig, cert)]
+        if not host or not own or any(answers_to(cert.certificate, host) for cert in own):
             continue
-        if not any(found.certificate.alt_names for found in own):
+        if not any(cert.certificate.alt_names for cert in own):
             continue  # the certificate is to blame, and missing-san says so
         names = own[0].certificate.alt_names
-        does = f"expects {host} (tls-server-name)" if one.server_name else f"connects to {one.server}"
+        does = f"expects {host} (tls-server-name)" if kubeconfig.server_name else f"connects to {kubeconfig.server}"
         message = (
-            f"{one.path} {does}, and {host} is not among the SANs of the API server's certificate "
+            f"{kubeconfig.path} {does}, and {host} is not among the SANs of the API server's certificate "
             f"({own[0].path}): kubectl rejects it. A new certificate with this SAN is the other way to fix it."
         )
-        yield Violation(one.path, message, f"subjectAltName: {listed(names)}", _server_set(ctx, one, own))
+        yield Violation(kubeconfig.path, message, f"subjectAltName: {listed(names)}", _server_set(ctx, kubeconfig, own))
 
 
 def answers_to(certificate: X509, host: str) -> bool:
@@ -59,13 +59,13 @@ def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[Certifica
 
 def _reachable(ctx: RuleContext, own: list[CertificateInstance]) -> str | None:
     """Return the name that fits best: that of other kubeconfigs, then the API server's own address, then any other."""
-    certificates = [found.certificate for found in own]
-    dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs]
+    certificates = [cert.certificate for cert in own]
+    dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
     dialled.append(ctx.option("kube-apiserver", "--advertise-address", own[0]) or "")
     for host in dialled:
         if host and any(answers_to(certificate, host) for certificate in certificates):
             return host
-    service = {name.value for found in own for name in sans.service_addresses(ctx, found)}
+    service = {name.value for cert in own for name in sans.service_addresses(ctx, cert)}
     names = [name for certificate in certificates for name in certificate.alt_names]
     addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
@@ -75,28 +75,30 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance]) -> str | None:
 
 def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
     """It trusts a CA that did not sign what the API server shows."""
-    for one in _once(ctx):
-        if not (one.verifies and one.authorities and ctx.api_servers):
+    for kubeconfig in _once(ctx):
+        if not (kubeconfig.verifies and kubeconfig.authorities and ctx.api_servers):
             continue
-        if any(_trusts(ctx, one, cert) or _is_to_blame(ctx, one, cert) for cert in ctx.api_servers):
+        if any(_trusts(ctx, kubeconfig, cert) or _is_to_blame(ctx, kubeconfig, cert) for cert in ctx.api_servers):
             continue
-        host = one.server_name or sans.host_of(one.server or "")
+        host = kubeconfig.server_name or sans.host_of(kubeconfig.server or "")
         same_cluster = any(answers_to(cert.certificate, host) for cert in ctx.api_servers)
-        if one.component in (None, "kubectl") and not same_cluster:
+        if kubeconfig.component in (None, "kubectl") and not same_cluster:
             continue  # a person's kubeconfig may be for another cluster
         shown = ctx.api_servers[0]
         message = (
-            f"{one.path} trusts {one.authorities[0].subject}, but the API server's certificate ({shown.path}) was "
-            f"signed by {shown.certificate.issuer}: kubectl answers that the certificate is signed by an unknown CA."
+            f"{kubeconfig.path} trusts {kubeconfig.authorities[0].subject}, but the API server's certificate "
+            f"({shown.path}) was signed by {shown.certificate.issuer}: kubectl answers that it is signed by an "
+            "unknown CA."
         )
-        evidence = f"the CA of cluster {one.cluster or '(without a name)'} has sha256 {one.authorities[0].sha256[:16]}…"
-        yield Violation(one.path, message, evidence, _authority_set(ctx, one, shown))
+        sha256 = kubeconfig.authorities[0].sha256[:16]
+        evidence = f"the CA of cluster {kubeconfig.cluster or '(without a name)'} has sha256 {sha256}…"
+        yield Violation(kubeconfig.path, message, evidence, _authority_set(ctx, kubeconfig, shown))
 
 
 def invalid(ctx: RuleContext) -> Iterator[Violation]:
     """kubectl does not accept it, or does not use what is in it."""
     seen = set()
-    for kubeconfig in ctx.survey.kubeconfigs:
+    for kubeconfig in ctx.scan.kubeconfigs:
         for clause in kubeconfig.refused:
             if (kubeconfig.path, clause) not in seen:
                 seen.add((kubeconfig.path, clause))
@@ -110,25 +112,29 @@ def invalid(ctx: RuleContext) -> Iterator[Violation]:
 
 def insecure(ctx: RuleContext) -> Iterator[Violation]:
     """Yield kubeconfigs with which the server is not verified."""
-    for one in _once(ctx):
-        if one.server and one.server.startswith("http://") and (one.authorities or one.user):
+    for kubeconfig in _once(ctx):
+        if (
+            kubeconfig.server
+            and kubeconfig.server.startswith("http://")
+            and (kubeconfig.authorities or kubeconfig.user)
+        ):
             message = (
-                f"{one.path} connects to {one.server} without TLS: its certificates are not used, and everything is "
-                "readable on the network. Set the server to https://."
+                f"{kubeconfig.path} connects to {kubeconfig.server} without TLS: its certificates are not used, and "
+                "everything is readable on the network. Set the server to https://."
             )
-            yield Violation(one.path, message, f"server: {one.server}", "")
-        if not one.verifies and not one.authorities:
+            yield Violation(kubeconfig.path, message, f"server: {kubeconfig.server}", "")
+        if not kubeconfig.verifies and not kubeconfig.authorities:
             message = (
-                f"{one.path} has insecure-skip-tls-verify for the cluster {one.cluster}: kubectl trusts any "
-                f"server that answers at {one.server}, and sends it the user's token. Give kubectl the CA that "
-                "signed the API server's certificate instead (certificate-authority); that turns the option off."
+                f"{kubeconfig.path} has insecure-skip-tls-verify for the cluster {kubeconfig.cluster}: kubectl trusts "
+                f"any server that answers at {kubeconfig.server}, and sends it the user's token. Give kubectl the CA "
+                "that signed the API server's certificate instead (certificate-authority); that turns the option off."
             )
-            signer = next((place for place in ctx.authorities if _has_signed_api_server(ctx, place)), None)
-            content = f"cat {bash.literal(signer.certificate.pem)}" if signer and one.cluster else ""
+            signer = next((ca for ca in ctx.authorities if _has_signed_api_server(ctx, ca)), None)
+            content = f"cat {bash.literal(signer.certificate.pem)}" if signer and kubeconfig.cluster else ""
             fix = content and bash.embedded(
-                one.path, "set-cluster", bash.word(one.cluster), certificate_authority=content
+                kubeconfig.path, "set-cluster", bash.word(kubeconfig.cluster), certificate_authority=content
             )
-            yield Violation(one.path, message, "insecure-skip-tls-verify: true", fix)
+            yield Violation(kubeconfig.path, message, "insecure-skip-tls-verify: true", fix)
 
 
 def _has_signed_api_server(ctx: RuleContext, ca: CertificateInstance) -> bool:
@@ -151,7 +157,7 @@ def _cluster_set(kubeconfig: KubeconfigUse, *options: str) -> str:
 def _once(ctx: RuleContext) -> Iterator[KubeconfigUse]:
     """Each cluster of each kubeconfig once, however many contexts and options name it."""
     seen: set[tuple[Path, str]] = set()
-    for kubeconfig in ctx.survey.kubeconfigs:
+    for kubeconfig in ctx.scan.kubeconfigs:
         if (kubeconfig.path, kubeconfig.cluster) not in seen:
             seen.add((kubeconfig.path, kubeconfig.cluster))
             yield kubeconfig
@@ -176,14 +182,14 @@ def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certificate
 def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
     """Let the kubeconfig trust the CA that signed the certificate of the API server, wherever that CA is."""
     signers = [
-        place
-        for place in ctx.authorities
-        if place.certificate.subject == shown.certificate.issuer
-        and ctx.signatures.verdict(shown.certificate, (place.certificate,)) is None
+        ca
+        for ca in ctx.authorities
+        if ca.certificate.subject == shown.certificate.issuer
+        and ctx.signatures.verdict(shown.certificate, (ca.certificate,)) is None
     ]
     if not signers:
         return ""
-    signer = min(signers, key=lambda place: place.embedded)
+    signer = min(signers, key=lambda ca: ca.embedded)
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
     content = f"cat {bash.literal(signer.certificate.pem)}"

@@ -126,7 +126,7 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
         if Role.APISERVER not in cert.roles or cert.live:
             continue
         own = [use.configuration for use in cert.uses if use.configuration and use.option == "--tls-cert-file"]
-        if not own or any(one.options.get("--service-cluster-ip-range") for one in own):
+        if not own or any(configuration.options.get("--service-cluster-ip-range") for configuration in own):
             continue
         address = sans.first_address(_DEFAULT_RANGE)
         values = {name.value for name in cert.certificate.alt_names}

@@ -63,7 +63,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
     """Every option that names a CA, once; a kubeconfig's CA has a rule of its own."""
     return [
         use
-        for use in ctx.survey.uses
+        for use in ctx.scan.uses
         if use.role in _NAMES
         and use.option
         and use.position == 0
@@ -75,7 +75,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
     """Whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
     known = ctx.belonging(use.source or use.path)
-    owners = [role for role, one in known.items() if one.public_key == use.certificate.public_key]
+    owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None
 
 
@@ -88,11 +88,11 @@ def _value(use: CertificateRef) -> str:
 def _option_set(ctx: RuleContext, use: CertificateRef, right: X509) -> str:
     """sed, to let the option name the right file."""
     places = [cert for cert in ctx.copies.get(right.sha256, ()) if not cert.embedded]
-    place = min(places, key=lambda one: one.use.position, default=None)
-    if place is None or use.source is None:
+    copy = min(places, key=lambda cert: cert.use.position, default=None)
+    if copy is None or use.source is None:
         return ""
     old = _value(use)
-    new = as_written(old, use.path, place.path)
+    new = as_written(old, use.path, copy.path)
     return option_changed(use.source, use.option or "", old, new)
 
 

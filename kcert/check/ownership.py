@@ -50,10 +50,10 @@ def owners(ctx: RuleContext) -> Owners:
     for cert in ctx.authorities:
         by_name[cert.certificate.subject].setdefault(cert.certificate.sha256, cert)
     pairs = [
-        (leaf, one.certificate)
+        (leaf, ca.certificate)
         for leaf in ctx.leaves
         if any(ROLES[role].ca for role in leaf.roles)
-        for one in by_name[leaf.certificate.issuer].values()
+        for ca in by_name[leaf.certificate.issuer].values()
     ]
     ctx.signatures.expect((leaf.certificate, (issuer,), ()) for leaf, issuer in pairs)
     votes: dict[Path, dict[Role, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
@@ -81,8 +81,8 @@ def _clusters(ctx: RuleContext) -> dict[Path, Path]:
             home = next_of[home]
         return home
 
-    named = [(ref.path, ref.source) for ref in ctx.survey.uses]
-    named += [(problem.path, problem.source) for problem in ctx.survey.problems]
+    named = [(ref.path, ref.source) for ref in ctx.scan.uses]
+    named += [(problem.path, problem.source) for problem in ctx.scan.problems]
     for path, source in named:
         next_of[last(cluster_root_of(path))] = last(cluster_root_of(source or path))
     return {home: last(home) for home in tuple(next_of)}

@@ -24,7 +24,7 @@ _NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)
 def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
     """Certificates that Go rejects; one that it cannot parse makes it reject its whole file."""
     for cert in ctx.deduplicated:
-        refusal = next((one for one in refusals(cert.certificate) if not _has_its_own_rule(cert, one)), None)
+        refusal = next((reason for reason in refusals(cert.certificate) if not _has_its_own_rule(cert, reason)), None)
         if refusal is None:
             continue
         others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_company(cert) else ""
@@ -59,7 +59,7 @@ def malformed_names(certificate: X509) -> list[AltName]:
 
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
-    for key in ctx.survey.keys:
+    for key in ctx.scan.keys:
         if not key.encrypted or key.source is None or not key.option:
             continue
         message = (

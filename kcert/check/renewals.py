@@ -24,7 +24,7 @@ RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
 
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
     """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one where it has none."""
-    kind = cluster_kind_of(fault.path) or (ctx.survey.kind if ctx.survey.kind in (KUBEADM, KIND) else None)
+    kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
     command = kind.renewal_command(fault.path) if kind and rule in RENEWED and not fault.authority else None
     return kind, command or ""
 
@@ -33,15 +33,16 @@ class Renewals:
     """The commands ``kcert renew NAME`` for the certificates of a check; each PKI folder is read once."""
 
     def __init__(self, ctx: RuleContext) -> None:
-        self.case = ctx
+        self.ctx = ctx
         self._folders: dict[Path, FolderContent] = {}
 
     def command(self, fault: Violation, rule: str) -> str:
         """Return the command of kcert that ends *fault*; empty where it is not certain that it does."""
-        found = next((cert for cert in self.case.leaves if cert.path == fault.path and not cert.use.position), None)
-        if rule not in DATES or found is None or found.live or found.made_by_kubelet:
+        at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
+        cert = next(at_fault, None)
+        if rule not in DATES or cert is None or cert.live or cert.made_by_kubelet:
             return ""
-        target = self._described(found) if self.case.wanted else self._discovered(found)
+        target = self._described(cert) if self.ctx.wanted else self._discovered(cert)
         return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
 
     def _described(self, cert: CertificateInstance) -> tuple[str, Path] | None:
@@ -52,14 +53,14 @@ class Renewals:
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
         """Return True where the CA that signed it is here, with its key."""
-        issuer, signer = self.case.issuer_of(cert), signer_of(self.case, cert)
+        issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False
-        return self.case.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
+        return self.ctx.signatures.verdict(cert.certificate, (issuer.certificate,)) is None
 
     def _discovered(self, cert: CertificateInstance) -> tuple[str, Path] | None:
         """Return the name that ``kcert renew`` finds it under in a folder of which nothing is known, and the folder."""
-        signer = signer_of(self.case, cert) if self._is_renewable(cert) else None
+        signer = signer_of(self.ctx, cert) if self._is_renewable(cert) else None
         if signer is None:
             return None
         around = {*signer.crt.parents[:2]}
@@ -68,7 +69,7 @@ class Renewals:
         if folder is None:
             return None
         if folder not in self._folders:
-            self._folders[folder] = FolderContent(folder, self.case.openssl)
+            self._folders[folder] = FolderContent(folder, self.ctx.openssl)
         specs = self._folders[folder].specs
         spec = next((spec for spec in specs if folder / spec.files.primary == cert.path and spec.issuer), None)
         if spec is None or len(named(specs, spec.name)) != 1:

@@ -105,7 +105,7 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
     if issuer.embedded or _key_of(issuer):
         return issuer
     beside = (cert for cert in ctx.holdings.get(issuer.holder, ()) if _key_of(cert))
-    return next((one for one in beside if one.certificate.subject == issuer.certificate.subject), issuer)
+    return next((cert for cert in beside if cert.certificate.subject == issuer.certificate.subject), issuer)
 
 
 def _key_of(authority: CertificateInstance) -> Path | None:

@@ -142,10 +142,14 @@ def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
     """Return the address of the API server that the kubelet itself starts: it is the node's."""
     home = cluster_root_of(cert.path)
     servers = (
-        configuration for configuration in ctx.survey.configurations if configuration.component == "kube-apiserver"
+        configuration for configuration in ctx.scan.configurations if configuration.component == "kube-apiserver"
     )
-    own = (one for one in servers if one.source.parent.name == "manifests" and cluster_root_of(one.source) == home)
-    return next((one.options.get("--advertise-address", "") for one in own), "")
+    own = (
+        configuration
+        for configuration in servers
+        if configuration.source.parent.name == "manifests" and cluster_root_of(configuration.source) == home
+    )
+    return next((configuration.options.get("--advertise-address", "") for configuration in own), "")
 
 
 def _is_loopback(value: str) -> bool:
@@ -156,7 +160,7 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
     """Return the names under which clients connect to the server of *role*, as far as configurations tell."""
     hosts = ["localhost", "127.0.0.1"]
     if role is Role.APISERVER:
-        hosts += [host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs]
+        hosts += [host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
         hosts.append(ctx.option("kube-apiserver", "--advertise-address", path) or "")
     elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):
         options = ("--advertise-client-urls", "--initial-advertise-peer-urls", "--listen-client-urls")
@@ -205,7 +209,7 @@ def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[
     here = {name.value for name in cert.certificate.alt_names}
     if not needed or needed <= here:
         return set()
-    dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.survey.kubeconfigs}
+    dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs}
     dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
     return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
 

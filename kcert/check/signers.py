@@ -34,8 +34,8 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
     """Return the reason why a certificate is refused, and True where signing it again is certain to help."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
-    signers = [one for one in use.issuers if one.subject == issuer]
-    key_ids = {one.subject_key_id for one in signers}
+    signers = [ca for ca in use.issuers if ca.subject == issuer]
+    key_ids = {ca.subject_key_id for ca in signers}
     if verdict.startswith(_NAME_CONSTRAINTS):
         return (
             f"The name constraints of the CA in {use.issuer_path} do not allow a SAN of {cert.description}: every "

@@ -33,8 +33,8 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
     if problem.option and problem.option.startswith("certificate-authority"):
         return Role.CLUSTER_CA
     folder = problem.path.parent
-    beside = {use.path.stem for use in ctx.survey.uses if use.path.parent == folder}
-    beside |= {key.path.stem for key in ctx.survey.keys if key.path.parent == folder}
+    beside = {use.path.stem for use in ctx.scan.uses if use.path.parent == folder}
+    beside |= {key.path.stem for key in ctx.scan.keys if key.path.parent == folder}
     blank = _blank(ctx, Name(), (), PublicKey("rsa", 2048, None, ""))
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 
@@ -77,7 +77,7 @@ def _only_user(ctx: RuleContext, problem: Problem) -> KubeconfigUse | None:
     """Return the context of a kubeconfig with one user; of several nothing tells whose certificate is damaged."""
     users = {
         kubeconfig.user_name: kubeconfig
-        for kubeconfig in ctx.survey.kubeconfigs
+        for kubeconfig in ctx.scan.kubeconfigs
         if kubeconfig.path == problem.path and kubeconfig.user_name
     }
     return next(iter(users.values())) if len(users) == 1 else None

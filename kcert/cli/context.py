@@ -80,13 +80,13 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         "--step": options.step,
         "--dry-run": options.dry_run,
         "--quiet": options.quiet,
-        "--format json": options.format == "json",
+        f"--format {options.format}": options.format != "text",
     }
     chosen = [name for name, is_set in modes.items() if is_set]
     if chosen[1:] and chosen != ["--quiet", "--format json"]:
         raise InputError(f"{chosen[0]} cannot be combined with {chosen[1]}.")
-    if options.step and (options.jobs or 1) > 1:
-        raise InputError("--step cannot be combined with --jobs: it waits before each command.")
+    if (options.step or options.format == "markdown") and (options.jobs or 1) > 1:
+        raise InputError(f"{chosen[0]} cannot be combined with --jobs: it shows one command after the other.")
     require_folder_path(options.dir)
     return Context(
         cluster=described,
@@ -99,7 +99,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         ca_dir=options.ca_dir,
         root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
         jobs=options.processes,
-        parallel=options.terse,
+        parallel=options.terse and options.format != "markdown",
         passphrases=_passphrases(options),
         reporter=_reporter(options),
     )
@@ -114,10 +114,14 @@ def _reporter(options: IssueOptions) -> Reporter:
     if options.terse:
         from kcert.ui import quiet
 
+        if options.format == "markdown":
+            from kcert.ui.handout import Document
+
+            return Document(explain=options.explain)
         return quiet.Json() if options.format == "json" else quiet.Quiet()
     from kcert.ui.lesson import Lesson
 
-    return Lesson(explain=options.explain, step=options.step)
+    return Lesson(explain=options.explain, step=options.step, full=options.full)
 
 
 def signing_context(options: ReadOptions, command: str, described: Cluster, program: str) -> Context:
@@ -211,7 +215,8 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
             continue
         if mode & 0o077:
             yield (
-                f"others can get at {key} (mode {mode:04o}), and whoever has a CA's key can be anybody in the cluster: "
+                f"others can get at {key} (mode {mode:04o}), and anyone with a CA key can act as any user "
+                "of the cluster: "
                 f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
             )
 

@@ -133,13 +133,13 @@ def manifest(
     if output == "-":
         csr.bare(written)
         return
-    path, there = manifests.write(
+    path, existing = manifests.write(
         options.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
     )
     if quiet:
         csr.path_alone(path)
-    elif there:
-        csr.stays(there, path)
+    elif existing:
+        csr.stays(existing, path)
     else:
         csr.wrote(options.dir, certificate, written, path, explain=explain)
 
@@ -156,9 +156,9 @@ def submit(
     from kcert.ui import csr
 
     path = manifests.named(options.dir, name, context.folder_option(options.dir, options.config))
-    found = manifests.load(path)
+    csr_object = manifests.load(path)
     csr.ran(cluster_of(options).command("apply", "-f", str(path)))
-    csr.submitted(found)
+    csr.submitted(csr_object)
 
 
 @app.command("list")
@@ -195,22 +195,22 @@ def show(
 
     if file is not None:
         require_no_name(name)
-        found = manifests.looked_at(file)
+        csr_object = manifests.looked_at(file)
         if format == "json":
-            csr.as_json(found, openssl(options.openssl))
+            csr.as_json(csr_object, openssl(options.openssl))
             return
-        csr.decoded(found, openssl(options.openssl), manifests.by_hand(file, found, "request"))
+        csr.decoded(csr_object, openssl(options.openssl), manifests.by_hand(file, csr_object, "request"))
     else:
         cluster = cluster_of(options)
         argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
         if format == "text":
             csr.shows(argv)
         with suggesting_file("show", name):
-            found = manifests.looked_up(argv, checked_name(name))
+            csr_object = manifests.looked_up(argv, checked_name(name))
         if format == "json":
-            csr.as_json(found, openssl(options.openssl))
+            csr.as_json(csr_object, openssl(options.openssl))
             return
-        csr.decoded(found, openssl(options.openssl), csr.out_of_cluster(cluster, found.name, "spec.request"))
+        csr.decoded(csr_object, openssl(options.openssl), csr.out_of_cluster(cluster, csr_object.name, "spec.request"))
 
 
 @app.command("approve")
@@ -231,19 +231,19 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
         argv = cluster.command("get", "csr", called, "-o", "yaml")
         csr.shows(argv)
         with suggesting_file("approve", name):
-            found = manifests.looked_up(argv, called)
-        request = requested(program, found)
-        csr.identity(found, request)
-        if found.signer == signers.KUBELET_SERVING:
+            csr_object = manifests.looked_up(argv, called)
+        request = requested(program, csr_object)
+        csr.identity(csr_object, request)
+        if csr_object.signer == signers.KUBELET_SERVING:
             described = context.cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
-                csr_requests.check_serving(described, found, request)
+                csr_requests.check_serving(described, csr_object, request)
         csr.ran(cluster.command("certificate", "approve", called))
         return
     require_no_name(name)
-    before, after = manifests.decide(file, lambda one: signing.approve(one, program))
+    before, after = manifests.decide(file, lambda undecided: signing.approve(undecided, program))
     csr.approved(file, before, after, program)
 
 
@@ -315,18 +315,18 @@ def sign(
         if is_pem(manifests.contents(file)):
             certificate, request = signing.match_request(ctx, file, name)
             steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=quiet)
-            path, found = signing.sign_request(ctx, file, certificate, request, steps)
-            csr.path_alone(path) if quiet else csr.signed_request(certificate, found, path)
+            path, x509 = signing.sign_request(ctx, file, certificate, request, steps)
+            csr.path_alone(path) if quiet else csr.signed_request(certificate, x509, path)
             continue
         if name is not None:
             raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which already names its user.")
-        one = manifests.load(file)
-        if one.certificate is not None:
-            csr.path_alone(file) if quiet else csr.is_signed(file, one)
+        csr_object = manifests.load(file)
+        if csr_object.certificate is not None:
+            csr.path_alone(file) if quiet else csr.is_signed(file, csr_object)
             continue
-        steps = csr.Steps(partial(csr.begin_object, one, explain=explain), quiet=quiet)
-        signed, found = signing.sign_object(ctx, file, one, longest_life, steps)
-        csr.path_alone(file) if quiet else csr.signed_object(file, signed, found, ctx.folder_option)
+        steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=quiet)
+        signed, x509 = signing.sign_object(ctx, file, csr_object, longest_life, steps)
+        csr.path_alone(file) if quiet else csr.signed_object(file, signed, x509, ctx.folder_option)
 
 
 @app.command("fetch")
@@ -364,14 +364,14 @@ def fetch(
         if brought:
             pem = manifests.contents(file)
         else:
-            found = manifests.load(file)
-            pem, usages = issued.certificate_of(found, offline=True), found.usages
-            by_hand = manifests.by_hand(file, found, "certificate")
+            csr_object = manifests.load(file)
+            pem, usages = issued.certificate_of(csr_object, offline=True), csr_object.usages
+            by_hand = manifests.by_hand(file, csr_object, "certificate")
     else:
         seconds = duration(wait, "--wait").total_seconds() if wait is not None else 0.0
         called = checked_name(called or manifests.object_name_of(certificate))
         # With -o - the certificate alone is on the screen, for another program to read.
-        shows = csr.hides if quiet or output == "-" else csr.shows
+        shows = (lambda _argv: None) if quiet or output == "-" else csr.shows
         pem = issued.from_cluster(called, cluster_of(options), seconds, shows, csr.waits_for_it)
         usages = manifests.usages_asked(options.dir, called)
         by_hand = csr.out_of_cluster(cluster_of(options), called, "status.certificate")

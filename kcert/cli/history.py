@@ -11,6 +11,7 @@ from kcert.cli.options import Force, Output, Signing, takes
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
+    from kcert.certificates import Certificate
     from kcert.issue.context import Context
 
 
@@ -21,6 +22,9 @@ def command(  # noqa: PLR0917 - options, by name alone
         Literal["text", "table", "sh", "markdown", "html", "json"],
         typer.Option("--format", help="Print the history in this format."),
     ] = "text",
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Show only the last N commands.")
+    ] = None,
     output: Output = None,
     force: Force = False,
     verify: Annotated[
@@ -60,7 +64,22 @@ def command(  # noqa: PLR0917 - options, by name alone
         history.print_head(store.head(looking.dir / OWN_FOLDER))
     else:
         with written_to(output, force=force):
-            history.show(looking.dir, store.entries(looking.dir / OWN_FOLDER), format)
+            entries = store.entries(looking.dir / OWN_FOLDER)
+            specs = _specs(looking) if format in {"markdown", "html"} else ()
+            history.show(looking.dir, entries[-last:] if last else entries, format, specs)
+
+
+def _specs(looking: Signing) -> tuple[Certificate, ...]:
+    """Return the certificates of the folder; none where kcert.yaml cannot be read."""
+    from kcert import profiles
+    from kcert.issue.adopt import detect_files, unmanaged
+
+    try:
+        described = cluster(looking.config)
+        known = detect_files(looking.dir, profiles.certificates(described))
+        return (*known, *unmanaged(looking.dir, described, known, ()))
+    except InputError:
+        return ()
 
 
 def _verify(looking: Signing, since: str | None) -> None:

@@ -85,7 +85,7 @@ def command(
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
     drafts = kubeconfigs.drafts(folder, names or (), options, left)
-    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format)
+    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
         reporter.dry_run(drafts)
         return

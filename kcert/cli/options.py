@@ -103,8 +103,14 @@ class IssueOptions:
         bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
     ] = False
     explain: Explain = True
+    full: Annotated[
+        bool, typer.Option("--full", help="Print each openssl.cnf in full, not only what differs from the one before.")
+    ] = False
     quiet: Quiet = False
-    format: ResultFormat = "text"
+    format: Annotated[
+        Literal["text", "json", "markdown"],
+        typer.Option("--format", help="Print the result as JSON, or the lesson as a Markdown document."),
+    ] = "text"
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -128,12 +134,12 @@ class IssueOptions:
     @property
     def terse(self) -> bool:
         """True where only the result is printed."""
-        return self.quiet or self.format == "json"
+        return self.quiet or self.format != "text"
 
     @property
     def processes(self) -> int:
         """The number of programs that may run at once."""
-        return self.jobs or (os.cpu_count() or 1 if self.terse else 1)
+        return self.jobs or (os.cpu_count() or 1 if self.terse and self.format != "markdown" else 1)
 
 
 RootFolder = Annotated[

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kcert.cli.options import Explain, Force, Output, Program, ResultFormat
+from kcert.cli.options import DEFAULT_FOLDER, Explain, Force, Output, Program, ResultFormat
+from kcert.errors import InputError
+from kcert.quoting import format_command
 
 
 def command(
@@ -34,6 +38,7 @@ def command(
     from kcert.ui import show
     from kcert.ui.report import written_to
 
+    _suggest_path(what)
     description = describe(what, program.openssl(openssl))
     with written_to(output, force=force):
         if format == "json":
@@ -42,3 +47,13 @@ def command(
             show.show(description, text=text, explain=explain)
     if description.fault:
         raise VerdictError(f"{description.fault}.")
+
+
+def _suggest_path(what: str) -> None:
+    """Raise InputError with the path for the name of a certificate in the PKI folder, or of its file."""
+    folder = Path(os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+    if "/" in what or os.path.lexists(what):
+        return
+    for path in (folder / what, folder / f"{what}.crt", folder / f"{what}.kubeconfig"):
+        if path.is_file():
+            raise InputError(f"{what} is not there. For {path}, run `{format_command(('kcert', 'show', str(path)))}`.")

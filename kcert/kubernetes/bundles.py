@@ -101,7 +101,7 @@ class Bundle:
     @property
     def signs(self) -> bool:
         """Whether kube-controller-manager is on this host, which signs requests."""
-        return any(one.name == self.host.name for one in self.cluster.control_plane)
+        return any(member.name == self.host.name for member in self.cluster.control_plane)
 
     @property
     def file(self) -> str:
@@ -161,10 +161,10 @@ def _wanted(folder: Folder, host: Host, state: FolderState, version: Version) ->
                 yield _Wanted(reads.certificate, reads.part, path, instance.component, option.why)
     profile, known = profiles.PROFILES[folder.cluster.profile], folder.known
     for extra in profile.extras(folder.cluster, host.name):
-        one = known[extra.certificate]
-        if one.kind is Kind.CA and extra.part == "key" and unusable_key(folder.root / one.files.key):
+        cert = known[extra.certificate]
+        if cert.kind is Kind.CA and extra.part == "key" and unusable_key(folder.root / cert.files.key):
             continue  # kubeadm cannot renew with it either
-        yield _Wanted(one, extra.part, profile.install_path(one, extra.part, extra.reader), extra.reader, extra.why)
+        yield _Wanted(cert, extra.part, profile.install_path(cert, extra.part, extra.reader), extra.reader, extra.why)
 
 
 class _Reader:
@@ -173,51 +173,53 @@ class _Reader:
     def __init__(self, folder: Folder, wanted: list[_Wanted]) -> None:
         self.folder, self.known = folder, folder.known
         self.profile = profiles.PROFILES[folder.cluster.profile]
-        dials = {one.certificate.name: one.certificate for one in wanted if one.part == "kubeconfig"}
-        others = {one.certificate.name: one.certificate for one in wanted} | {
-            one.certificate.issuer: self.known[one.certificate.issuer] for one in wanted if one.certificate.issuer
+        clients = {file.certificate.name: file.certificate for file in wanted if file.part == "kubeconfig"}
+        others = {file.certificate.name: file.certificate for file in wanted} | {
+            file.certificate.issuer: self.known[file.certificate.issuer] for file in wanted if file.certificate.issuer
         }
-        bare = [one for one in others.values() if one.name not in dials]
+        bare = [cert for cert in others.values() if cert.name not in clients]
         credentials.insist(folder, status_of(folder.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
-            one.certificate.name: one for one in credentials.credentials(folder, dials.values())
+            client.certificate.name: client for client in credentials.credentials(folder, clients.values())
         }
         self.ca_public_keys = tuple(self._ca_public_keys())
 
     def files(self, host: Host, wanted: Iterable[_Wanted]) -> tuple[Packed, ...]:
         """The files of one host, each once."""
-        found: dict[PurePosixPath, Packed] = {}
-        for one in (more for item in wanted for more in self._with_linked(item)):
-            before = found.get(one.path)
-            readers = tuple(dict.fromkeys((*(before.readers if before else ()), one.reader)))
-            reasons = tuple(dict.fromkeys((*(before.reasons if before else ()), one.why)))
-            content, there = self._content(one)
-            source = file_of(one.certificate, one.part)
-            mode = SECRET_MODE if one.part in ("key", "kubeconfig") else PUBLIC_MODE
-            found[one.path] = Packed(one.path, source, mode, readers, reasons, content, there, one.certificate.name)
-        packed = tuple(found[path] for path in sorted(found))
+        by_path: dict[PurePosixPath, Packed] = {}
+        for file in (more for item in wanted for more in self._with_linked(item)):
+            before = by_path.get(file.path)
+            readers = tuple(dict.fromkeys((*(before.readers if before else ()), file.reader)))
+            reasons = tuple(dict.fromkeys((*(before.reasons if before else ()), file.why)))
+            content, exists = self._content(file)
+            source = file_of(file.certificate, file.part)
+            mode = SECRET_MODE if file.part in ("key", "kubeconfig") else PUBLIC_MODE
+            by_path[file.path] = Packed(
+                file.path, source, mode, readers, reasons, content, exists, file.certificate.name
+            )
+        packed = tuple(by_path[path] for path in sorted(by_path))
         self._check_secrets(host, packed)
         return packed
 
-    def _content(self, one: _Wanted) -> tuple[bytes, bool]:
-        file = file_of(one.certificate, one.part)
-        if one.part == "kubeconfig":
-            return self._kubeconfig(one)
-        if one.part == "key":
+    def _content(self, wanted: _Wanted) -> tuple[bytes, bool]:
+        file = file_of(wanted.certificate, wanted.part)
+        if wanted.part == "kubeconfig":
+            return self._kubeconfig(wanted)
+        if wanted.part == "key":
             path = self.folder.root / file
             if not path.exists():
-                raise InputError(f"{path} is not here, and {one.reader} reads it: put it there until this is packed.")
+                raise InputError(f"{path} does not exist, and {wanted.reader} reads it: copy it there first.")
             return read_file(path), True
         return credentials.public(self.folder.root, file), True
 
-    def _kubeconfig(self, one: _Wanted) -> tuple[bytes, bool]:
+    def _kubeconfig(self, wanted: _Wanted) -> tuple[bytes, bool]:
         """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one where it is missing."""
-        client = self.clients[one.certificate.name]
-        path = self.folder.root / kubeconfig_of(one.certificate)
+        client = self.clients[wanted.certificate.name]
+        path = self.folder.root / kubeconfig_of(wanted.certificate)
         if not path.exists():
             return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
         content = read_file(path)
-        command = f"`kcert kubeconfig {quote(one.certificate.name)}{self.folder.option}`"
+        command = f"`kcert kubeconfig {quote(wanted.certificate.name)}{self.folder.option}`"
         inside = kubeconfig.opened(content)
         if inside:
             if (inside.ca, inside.crt, inside.key) != tuple(
@@ -228,44 +230,46 @@ class _Reader:
         links = _links(content)
         if links is None:
             raise InputError(f"{path} is not a kubeconfig that can be used: {command} re-creates it.")
-        for link, place in zip(links, self._places(one), strict=True):
-            if link != str(place):
+        for link, installed_path in zip(links, self._places(wanted), strict=True):
+            if link != str(installed_path):
                 raise InputError(
-                    f"{path} names {link!a}, which the host has as {place}: {command} puts its files inside, with "
-                    f"--no-embed --path-prefix {place.parent} it names them there."
+                    f"{path} names {link!a}, which the host has as {installed_path}: {command} embeds its files; with "
+                    f"--no-embed --path-prefix {installed_path.parent} it names them there."
                 )
         return content, True
 
-    def _with_linked(self, one: _Wanted) -> Iterator[_Wanted]:
-        """*one*, and what it names where it is a kubeconfig that names files."""
-        yield one
-        path = self.folder.root / kubeconfig_of(one.certificate)
-        if one.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
+    def _with_linked(self, file: _Wanted) -> Iterator[_Wanted]:
+        """*file*, and what it names where it is a kubeconfig that names files."""
+        yield file
+        path = self.folder.root / kubeconfig_of(file.certificate)
+        if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
-        why = f"named by {self.profile.install_path(one.certificate, 'kubeconfig', one.reader).name}"
-        client = self.clients[one.certificate.name]
+        why = f"named by {self.profile.install_path(file.certificate, 'kubeconfig', file.reader).name}"
+        client = self.clients[file.certificate.name]
         parts: tuple[tuple[Certificate, Part], ...] = (
-            (client.authority, "crt"),
-            (one.certificate, "crt"),
-            (one.certificate, "key"),
+            (client.issuer, "crt"),
+            (file.certificate, "crt"),
+            (file.certificate, "key"),
         )
-        for (certificate, part), place in zip(parts, self._places(one), strict=True):
-            yield _Wanted(certificate, part, place, one.reader, why)
+        for (certificate, part), installed_path in zip(parts, self._places(file), strict=True):
+            yield _Wanted(certificate, part, installed_path, file.reader, why)
 
-    def _places(self, one: _Wanted) -> tuple[PurePosixPath, ...]:
+    def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
         """Where CA, certificate and key of a kubeconfig lie on the host."""
-        authority = self.clients[one.certificate.name].authority
-        place = self.profile.install_path
+        ca = self.clients[file.certificate.name].issuer
+        path_of = self.profile.install_path
         return (
-            place(authority, "crt", one.reader),
-            place(one.certificate, "crt", one.reader),
-            place(one.certificate, "key", one.reader),
+            path_of(ca, "crt", file.reader),
+            path_of(file.certificate, "crt", file.reader),
+            path_of(file.certificate, "key", file.reader),
         )
 
     def _ca_public_keys(self) -> Iterator[PublicKey]:
         """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
         paths = [
-            self.folder.root / one.files.crt for one in self.known.values() if one.kind is Kind.CA and one.files.crt
+            self.folder.root / certificate.files.crt
+            for certificate in self.known.values()
+            if certificate.kind is Kind.CA and certificate.files.crt
         ]
         pems = [pem for path in paths if path.exists() for pem in certificate_pems(read_file(path))]
         read = map(read_certificate, dict.fromkeys(pems))
@@ -273,9 +277,9 @@ class _Reader:
 
     def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
-        if any(one.name == host.name for one in self.folder.cluster.control_plane):
+        if any(member.name == host.name for member in self.folder.cluster.control_plane):
             return
-        for file in (one for one in packed if one.mode == SECRET_MODE):
+        for file in (packed_file for packed_file in packed if packed_file.mode == SECRET_MODE):
             inside = kubeconfig.opened(file.content)
             for block in pem_blocks(inside.key if inside else file.content):
                 if block.is_key and self._is_ca_key(block.pem):
@@ -291,8 +295,8 @@ class _Reader:
 def _links(content: bytes) -> tuple[str, str, str] | None:
     """The three paths in a kubeconfig that names files; None where it is none."""
     try:
-        found = plain_yaml.load(content, aliases=True)
-        cluster, user = found["clusters"][0]["cluster"], found["users"][0]["user"]
+        document = plain_yaml.load(content, aliases=True)
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
         return cluster["certificate-authority"], user["client-certificate"], user["client-key"]
     except (plain_yaml.NotPlainError, KeyError, IndexError, TypeError):
         return None
@@ -383,13 +387,13 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
         if len(made) > 1:
             raise InputError(f"{target} is not an existing folder, and {len(made)} archives do not fit into one file.")
         return (write_file(target, archive(made[0]), SECRET_MODE),)
-    place = target or FOLDER
-    check_unlinked(target or Path(), [Path(one.file) if target else FOLDER / one.file for one in made])
+    folder = target or FOLDER
+    check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])
     if target is None:
         try:
-            place.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise MachineError(
-                f"{place} cannot be made: {error.strerror}. Name another folder with --output."
+                f"{folder} cannot be made: {error.strerror}. Name another folder with --output."
             ) from None
-    return tuple(write_file(place / one.file, archive(one), SECRET_MODE) for one in made)
+    return tuple(write_file(folder / bundle.file, archive(bundle), SECRET_MODE) for bundle in made)

@@ -77,28 +77,28 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
         raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
     known = (*folder.known.values(), *credentials.users(folder))
-    found = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
-    if len(found) > 1:
-        raise InputError(f"{name} can be {' or '.join(one.name for one in found)}: name one of them.")
-    one = credentials.credentials(folder, found)[0]
+    matches = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
+    if len(matches) > 1:
+        raise InputError(f"{name} can be {' or '.join(cert.name for cert in matches)}: name one of them.")
+    client = credentials.credentials(folder, matches)[0]
     profile = profiles.PROFILES[folder.cluster.profile]
-    server = server or profile.server(folder.cluster, found[0]) or folder.cluster.endpoint
+    server = server or profile.server(folder.cluster, matches[0]) or folder.cluster.endpoint
     url = f"{server.rstrip('/')}{path}"
-    if found[0].files.kubeconfig:
+    if matches[0].files.kubeconfig:
         cert, key = _CRT, _KEY
-        script = _script(folder.root, one, url)
+        script = _script(folder.root, client, url)
     else:
-        cert, key = _curl_file(folder.root / one.crt), str(folder.root / one.key)
+        cert, key = _curl_file(folder.root / client.crt), str(folder.root / client.key)
         script = None
-    argv = (*_curl(folder.root, one), "--cert", cert, "--key", key, *_rest(url))
-    return Call(one, server, path, argv, script)
+    argv = (*_curl(folder.root, client), "--cert", cert, "--key", key, *_rest(url))
+    return Call(client, server, path, argv, script)
 
 
 _CRT, _KEY = "/dev/fd/{crt}", "/dev/fd/{key}"
 
 
-def _curl(root: Path, one: Credentials) -> tuple[str, ...]:
-    return ("curl", "--silent", "--show-error", *_LIMITS, "--cacert", str(root / one.ca))
+def _curl(root: Path, client: Credentials) -> tuple[str, ...]:
+    return ("curl", "--silent", "--show-error", *_LIMITS, "--cacert", str(root / client.ca))
 
 
 _LIMITS = ("--max-time", str(SECONDS), "--limit-rate", RATE)
@@ -115,15 +115,15 @@ def _curl_file(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(":", "\\:")
 
 
-def _script(root: Path, one: Credentials, url: str) -> str:
+def _script(root: Path, client: Credentials, url: str) -> str:
     """Return the call in bash for a key that is in a kubeconfig alone: it is decoded into a pipe, never into a file."""
-    file = one.certificate.files.kubeconfig
+    file = client.certificate.files.kubeconfig
     assert file
 
     def taken(field: str) -> str:
         return f"<(sed -n 's/^ *{field}-data: //p' {quote(str(root / file))} | openssl base64 -d -A)"
 
-    begin, end = format_command(_curl(root, one)), format_command(_rest(url))
+    begin, end = format_command(_curl(root, client)), format_command(_rest(url))
     return f"{begin} \\\n    --cert {taken('client-certificate')} \\\n    --key {taken('client-key')} \\\n    {end}"
 
 
@@ -134,9 +134,9 @@ def run(asked: Call) -> Answer:
     with contextlib.ExitStack() as pipes:
         argv, descriptors = asked.argv, tuple[int, ...]()
         if asked.script is not None:
-            one = asked.credentials
+            client = asked.credentials
             crt, key = descriptors = tuple(
-                pipes.enter_context(_pipe(one.contents[path])) for path in (one.crt, one.key)
+                pipes.enter_context(_pipe(client.contents[path])) for path in (client.crt, client.key)
             )
             argv = tuple({_CRT: f"/dev/fd/{crt}", _KEY: f"/dev/fd/{key}"}.get(word, word) for word in argv)
         command = shell.Command(argv, limit=SECONDS + _GRACE, asks=True, descriptors=descriptors)
@@ -173,9 +173,14 @@ def explained(asked: Call, status: int, said: str) -> str:
     """What curl's *status* and what it *said* mean, and what to do about it."""
     for cause in _CAUSES:
         if status in cause.statuses and re.search(cause.pattern, said, re.IGNORECASE):
-            one = asked.credentials
+            client = asked.credentials
             return cause.words.format(
-                address=asked.address, seconds=SECONDS, name=one.certificate.name, ca=one.ca, crt=one.crt, key=one.key
+                address=asked.address,
+                seconds=SECONDS,
+                name=client.certificate.name,
+                ca=client.ca,
+                crt=client.crt,
+                key=client.key,
             )
     return "This is no failure that kcert knows; `curl --verbose` shows each step."
 

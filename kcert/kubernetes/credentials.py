@@ -40,7 +40,7 @@ class Folder:
     @property
     def known(self) -> dict[str, Certificate]:
         """All certificates that the cluster needs, by name."""
-        return {one.name: one for one in detect_files(self.root, profiles.certificates(self.cluster))}
+        return {cert.name: cert for cert in detect_files(self.root, profiles.certificates(self.cluster))}
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Credentials:
     """A certificate with its CA's, and what their files hold, by their paths in the PKI folder."""
 
     certificate: Certificate
-    authority: Certificate
+    issuer: Certificate
     contents: Mapping[PurePosixPath, bytes] = field(repr=False)
     standing: CertificateStatus = field(repr=False)
 
     @property
     def ca(self) -> PurePosixPath:
         """The CA certificate's file."""
-        assert self.authority.files.crt
-        return self.authority.files.crt
+        assert self.issuer.files.crt
+        return self.issuer.files.crt
 
     @property
     def crt(self) -> PurePosixPath:
@@ -93,20 +93,23 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     an unknown name, with the near ones.
     """
     among = tuple(among)
-    of_kubelets = tuple(one for one in among if one.chapter == "kubelet")
-    found = (
+    of_kubelets = tuple(cert for cert in among if cert.chapter == "kubelet")
+    matches = (
         profiles.named(among, name)
-        or tuple(one for one in of_kubelets if name in (one.host, "kubelet"))
+        or tuple(cert for cert in of_kubelets if name in (cert.host, "kubelet"))
         or profiles.named(among, f"kube-{name}")
     )
-    if found:
-        return found
+    if matches:
+        return matches
     if why := profiles.why_absent(folder.cluster, name):
         raise InputError(f"{name!a}: {why}.")
-    choice = list(dict.fromkeys([*(one.name for one in among), *(one.host for one in among if one.host)]))
+    choice = list(dict.fromkeys([*(cert.name for cert in among), *(cert.host for cert in among if cert.host)]))
     listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
-    if other := profiles.named(folder.known.values(), name):
-        raise InputError(f"{other[0].name} is not a client of the API server. The clients are: {listed}.")
+    known = tuple(folder.known.values())
+    servers = profiles.named(known, name) or profiles.named(known, f"kube-{name}")
+    if servers or name in {spec.chapter for spec in known}:
+        called = servers[0].name if servers else name
+        raise InputError(f"{called} is not a client of the API server. The clients are: {listed}.")
     if user := _newcomer(folder, name):
         return (user,)
     hint = did_you_mean(name, choice, f"there are {listed}.")
@@ -119,12 +122,12 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     if check_user_name(name):
         return None
     bare = profiles.user(folder.cluster, name, ())
-    found = status_of(folder.root, [folder.known["ca"], bare])[name].x509
-    if found is None or found.subject.common_name != name:
+    x509 = status_of(folder.root, [folder.known["ca"], bare])[name].x509
+    if x509 is None or x509.subject.common_name != name:
         return None
-    groups = found.subject.organizations
+    groups = x509.subject.organizations
     assert bare.subject
-    key = found.public_key
+    key = x509.public_key
     ecdsa = key.algorithm != "rsa"
     made = replace(bare.key, algorithm="ecdsa", curve=key.curve or "") if ecdsa else replace(bare.key, bits=key.bits)
     return replace(bare, subject=replace(bare.subject, organizations=groups), key=made)
@@ -137,49 +140,49 @@ def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credenti
     """
     wanted, known = tuple(wanted), folder.known
     # Which server a kubeconfig talks to is not the certificate's fault.
-    bare = {one.name: replace(one, server="") for one in wanted}
-    bare |= {one.issuer: known[one.issuer] for one in wanted if one.issuer}
-    found = status_of(folder.root, bare.values())
-    insist(folder, found.values())
-    return tuple(_credentials(folder, one, known[one.issuer or "ca"], found[one.name]) for one in wanted)
+    bare = {cert.name: replace(cert, server="") for cert in wanted}
+    bare |= {cert.issuer: known[cert.issuer] for cert in wanted if cert.issuer}
+    statuses = status_of(folder.root, bare.values())
+    insist(folder, statuses.values())
+    return tuple(_credentials(folder, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
 
 
-def insist(folder: Folder, found: Iterable[CertificateStatus]) -> None:
+def insist(folder: Folder, statuses: Iterable[CertificateStatus]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
-    unfit = [one for one in found if not one.usable]
-    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    unfit = [status for status in statuses if not status.usable]
+    missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = dict.fromkeys(one.chapter for one in missing)
+        chapters = dict.fromkeys(cert.chapter for cert in missing)
         command = _making(missing) if len(chapters) == 1 else "kcert all"
-        listed = ", ".join(str(one.files.primary) for one in missing[:10])
+        listed = ", ".join(str(cert.files.primary) for cert in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
-    for one in unfit:
+    for status in unfit:
         raise InputError(
-            f"{one.certificate.files.primary} is {one.state.value}: {one.blocking}. `{one.fix_command(folder.option)}` "
-            "renews it."
+            f"{status.certificate.files.primary} is {status.state.value}: {status.blocking}. "
+            f"`{status.fix_command(folder.option)}` renews it."
         )
 
 
 def _making(missing: list[Certificate]) -> str:
     chapter = missing[0].chapter
-    names = [one.name for one in missing]
+    names = [cert.name for cert in missing]
     return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
 
 
-def _credentials(folder: Folder, one: Certificate, authority: Certificate, standing: CertificateStatus) -> Credentials:
-    files, contents = one.files, {}
-    assert authority.files.crt
+def _credentials(folder: Folder, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:
+    files, contents = cert.files, {}
+    assert ca.files.crt
     assert files.crt
-    contents[authority.files.crt] = public(folder.root, authority.files.crt)
+    contents[ca.files.crt] = public(folder.root, ca.files.crt)
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(folder.root / files.kubeconfig))
         assert inside  # its standing says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
         contents |= {files.crt: public(folder.root, files.crt), files.key: read_regular(folder.root / files.key)}
-    return Credentials(one, authority, contents, standing)
+    return Credentials(cert, ca, contents, status)
 
 
 def public(root: Path, file: PurePosixPath) -> bytes:
@@ -203,15 +206,15 @@ def server_url(value: str) -> str:
     Raises InputError for what no API server can be reached at with a client certificate.
     """
     url = value if "://" in value else f"https://{value}"
-    found = _URL.fullmatch(url)
+    match = _URL.fullmatch(url)
     why = "https://HOST:PORT or HOST:PORT is expected"
     if url.startswith("http://"):
         why = "without TLS no certificate is presented; https:// is expected"
-    elif found and not 0 < int(found["port"] or 443) < 65536:
-        why = f"{found['port']} is not a TCP port"
-    elif found:
-        host = found["six"] or found["name"]
-        digits = found["six"] or re.fullmatch(r"[0-9.]+", host)
+    elif match and not 0 < int(match["port"] or 443) < 65536:
+        why = f"{match['port']} is not a TCP port"
+    elif match:
+        host = match["six"] or match["name"]
+        digits = match["six"] or re.fullmatch(r"[0-9.]+", host)
         unfit = check_address(host) if digits else check_host_name(host.lower())
         if not unfit:
             return url
@@ -221,9 +224,9 @@ def server_url(value: str) -> str:
 
 def address_of(url: str) -> str:
     """Return HOST:PORT of a URL that was checked."""
-    found = _URL.fullmatch(url)
-    assert found
-    return f"{found[1]}:{found['port'] or 443}"
+    match = _URL.fullmatch(url)
+    assert match
+    return f"{match[1]}:{match['port'] or 443}"
 
 
 def read_file(path: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml, profiles
 from kcert.certificates import AltName, Files, Kind, Role, Subject
@@ -15,7 +15,7 @@ from kcert.issue import steps
 from kcert.issue.context import CsrTarget
 from kcert.issue.status import State, status_of
 from kcert.kubernetes import signers
-from kcert.kubernetes.signing_request import SigningRequest, parse_object, requested
+from kcert.kubernetes.signing_request import KIND, SigningRequest, parse_object, requested
 from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
 
@@ -40,7 +40,7 @@ def subject_for(
     A name that kcert.yaml or the profile knows keeps its subject; with a kubelet's *signer* it is a node's; any other
     becomes a user in *groups* with the SANs *names*. Raises InputError for what cannot be.
     """
-    alt_names = tuple(dict.fromkeys(san(one) for one in names))
+    alt_names = tuple(dict.fromkeys(san(name_value) for name_value in names))
     if signer in _STEMS:
         return _kubelet(cluster, name, groups, alt_names, signer)
     known = profiles.named(profiles.certificates(cluster), name)
@@ -85,12 +85,12 @@ def other_signer(root: Path, cluster: Cluster, name: str) -> str | None:
 
 def host_of(cluster: Cluster, node: str) -> Host | None:
     """Return the node or control-plane host called *node* of the cluster; None if there is none."""
-    return next((one for one in (*cluster.nodes, *cluster.control_plane) if one.name == node), None)
+    return next((host for host in (*cluster.nodes, *cluster.control_plane) if host.name == node), None)
 
 
 def host_sans(host: Host) -> tuple[AltName, ...]:
     """Return the SANs of a kubelet's serving certificate: the host's name and addresses."""
-    return (AltName("DNS", host.name), *(AltName("IP", one) for one in host.addresses))
+    return (AltName("DNS", host.name), *(AltName("IP", address) for address in host.addresses))
 
 
 def _kubelet(
@@ -125,7 +125,7 @@ def _kubelet(
 def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
     certificate = known[0]
     if len(known) > 1:
-        raise InputError(f"{certificate.role} is several here: {', '.join(one.name for one in known)}. Name one.")
+        raise InputError(f"{certificate.role} is several here: {', '.join(cert.name for cert in known)}. Name one.")
     _check_signable(certificate)
     assert certificate.subject
     if groups and set(groups) != set(certificate.subject.organizations):
@@ -181,22 +181,22 @@ def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
         raise ProgramError("kubectl printed something other than a list of objects.") from None
     for item in items:
         try:
-            one = parse_object(item, "the object")
-            purpose = purpose_of(one, requested(openssl, one))
+            csr = parse_object(item, "the object")
+            purpose = purpose_of(csr, requested(openssl, csr))
         except InputError:  # a signer of its own may take what kcert does not
             continue
         if purpose:
-            yield one.name, purpose
+            yield csr.name, purpose
 
 
-def purpose_of(one: SigningRequest, request: Request) -> str | None:
+def purpose_of(csr: SigningRequest, request: Request) -> str | None:
     """Return what a request of a kubelet is for, as a sentence; None for any other request."""
     name = request.subject.common_name or ""
-    node, user = name.removeprefix(NODE_PREFIX), one.username
+    node, user = name.removeprefix(NODE_PREFIX), csr.username
     foreign = f" {user} created it, not this kubelet." if user not in ("", name) else ""
-    if one.signer == signers.KUBELET_SERVING:
+    if csr.signer == signers.KUBELET_SERVING:
         return f"The kubelet of {node} asks for a serving certificate, which an administrator has to approve.{foreign}"
-    if one.signer != signers.KUBELET_CLIENT:
+    if csr.signer != signers.KUBELET_CLIENT:
         return None
     if user.startswith(_BOOTSTRAP_PREFIX):
         return (
@@ -207,21 +207,47 @@ def purpose_of(one: SigningRequest, request: Request) -> str | None:
     return f"The kubelet of {node} {'renews its' if user == name else 'asks for a'} client certificate.{foreign}"
 
 
-def check_serving(cluster: Cluster, one: SigningRequest, request: Request) -> None:
+def summary(csr: SigningRequest, request: Request) -> dict[str, Any]:
+    """Return what an object, or a bare request, asks for, as plain values."""
+    signer = signers.SIGNERS.get(csr.signer)
+    return {
+        "kind": KIND if csr.document is not None else "CertificateRequest",
+        "name": csr.name,
+        "common_name": request.subject.common_name,
+        "organizations": list(request.subject.organizations),
+        "subject": str(request.subject),
+        "sans": [str(name) for name in request.alt_names],
+        "key": f"{request.public_key.algorithm} {request.public_key.curve or request.public_key.bits}",
+        "signer": csr.signer or None,
+        "usages": list(csr.usages),
+        "expiration_seconds": csr.expires,
+        "username": csr.username or None,
+        "purpose": purpose_of(csr, request),
+        "violation": signer.violation(request, csr.usages) if signer else None,
+        "conditions": [
+            {"type": condition.type, "reason": condition.reason, "message": condition.message}
+            for condition in csr.conditions
+            if condition.status == "True"
+        ],
+        "issued": csr.certificate is not None,
+    }
+
+
+def check_serving(cluster: Cluster, csr: SigningRequest, request: Request) -> None:
     """Raise VerdictError where a kubelet's serving request is not its own, or asks for foreign SANs."""
     name = request.subject.common_name or ""
     host = host_of(cluster, name.removeprefix(NODE_PREFIX))
     if not name.startswith(NODE_PREFIX) or host is None:
         why = f"it is for {name!a}, which is not a node of kcert.yaml"
-    elif one.username != name:
-        why = f"it is for {name!a}, and {one.username!a} created it"
+    elif csr.username != name:
+        why = f"it is for {name!a}, and {csr.username!a} created it"
     elif more := [ascii(str(san))[1:-1] for san in request.alt_names if san not in host_sans(host)]:
         has = ", ".join(str(san) for san in host_sans(host))
         why = f"it asks for {', '.join(more)}, and in kcert.yaml {host.name} has {has}"
     else:
         return
-    command = format_command(("kubectl", "certificate", "approve", one.name))
-    raise VerdictError(f"{one.name} is not approved: {why}. If this is intended, `{command}` approves it.")
+    command = format_command(("kubectl", "certificate", "approve", csr.name))
+    raise VerdictError(f"{csr.name} is not approved: {why}. If this is intended, `{command}` approves it.")
 
 
 # --- Requests for a CA on another machine
@@ -233,24 +259,26 @@ def for_requests(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context,
     A request for a CA is made only where nothing else is wanted: then somebody else's root is to sign it.
     """
     everything = {spec.name: spec for spec in (*ctx.specs, *specs)}
-    found = status_of(ctx.root, everything.values())
+    statuses = status_of(ctx.root, everything.values())
     leaves = [spec for spec in specs if spec.kind is not Kind.CA]
     requested = leaves or [replace(spec, intermediate=True) for spec in specs]
-    wanted = tuple(_unissued(spec) for spec in requested if found[spec.name].state is not State.CURRENT)
+    wanted = tuple(_unissued(spec) for spec in requested if statuses[spec.name].state is not State.CURRENT)
     return replace(ctx, csr_target=CsrTarget.CA, command=f"{ctx.command} --csr-only"), wanted
 
 
-def manual(certificate: Certificate, authority: Certificate, openssl: str) -> tuple[str, ...]:
+def manual(certificate: Certificate, ca: Certificate, openssl: str) -> tuple[str, ...]:
     """Return the command that signs its request by hand, where CA, request and openssl.cnf are in one folder."""
-    files, ca = certificate.files, authority.files
-    assert files.csr and files.cnf and files.crt and ca.crt
+    files, ca_files = certificate.files, ca.files
+    assert files.csr and files.cnf and files.crt and ca_files.crt
     csr, config, crt = (PurePosixPath(path.name) for path in (files.csr, files.cnf, files.crt))
     flat = replace(files, csr=csr, cnf=config, crt=crt)
-    there = replace(authority, files=replace(ca, crt=PurePosixPath(ca.crt.name), key=PurePosixPath(ca.key.name)))
-    return steps.sign(replace(certificate, files=flat), there, openssl, certificate.days).argv
+    flat_ca = replace(
+        ca, files=replace(ca_files, crt=PurePosixPath(ca_files.crt.name), key=PurePosixPath(ca_files.key.name))
+    )
+    return steps.sign(replace(certificate, files=flat), flat_ca, openssl, certificate.days).argv
 
 
-def by_root(authority: Certificate, openssl: str) -> tuple[str, ...]:
+def by_root(ca: Certificate, openssl: str) -> tuple[str, ...]:
     """Return the command with which an external root CA signs a CA of the cluster."""
     files = Files(key=PurePosixPath("root.key"), crt=PurePosixPath("root.crt"))
-    return manual(authority, replace(authority, name="root", files=files, passphrase=""), openssl)
+    return manual(ca, replace(ca, name="root", files=files, passphrase=""), openssl)

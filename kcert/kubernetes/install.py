@@ -225,8 +225,8 @@ def _start(rows: Sequence[Row]) -> str:
 def _apply(applied: Sequence[Manifest]) -> str:
     if not applied:
         return ""
-    rows = "".join(f"    kubectl apply -f {MANIFESTS}/{one.name}\n" for one in applied)
-    reasons = "".join(f"- {one.name}: {one.why}.\n" for one in applied)
+    rows = "".join(f"    kubectl apply -f {MANIFESTS}/{manifest.name}\n" for manifest in applied)
+    reasons = "".join(f"- {manifest.name}: {manifest.why}.\n" for manifest in applied)
     return f"\n## Apply\n\nOnce, when the API server answers, with an administrator's kubeconfig:\n\n{rows}\n{reasons}"
 
 

@@ -46,35 +46,35 @@ class PendingError(VerdictError):
     """There is no certificate yet, but there may still be one."""
 
 
-def certificate_of(one: SigningRequest, *, offline: bool) -> bytes:
-    """Return the certificate of *one* as PEM.
+def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
+    """Return the certificate of *csr* as PEM.
 
     Raises PendingError where it is not approved or not signed yet, VerdictError where it was denied or has failed.
     """
-    if one.certificate is not None:
-        return one.certificate
-    name = one.name
-    if denied := one.condition(DENIED):
+    if csr.certificate is not None:
+        return csr.certificate
+    name = csr.name
+    if denied := csr.condition(DENIED):
         raise VerdictError(
             f"{name} was denied ({denied.reason}: {ascii(denied.message)[1:-1].rstrip('.')}). The API server never "
             "takes that back: ask again with an object of another name."
         )
-    if failed := one.condition(FAILED):
+    if failed := csr.condition(FAILED):
         raise VerdictError(
             f"{name} was approved, but its signer refused it ({failed.reason}: {ascii(failed.message)[1:-1]}). Correct "
             "that, and ask again with an object of another name."
         )
-    if not one.condition(APPROVED):
-        how = f"kcert csr approve {f'--file {quote(one.source)}' if offline else quote(name)}"
+    if not csr.condition(APPROVED):
+        how = f"kcert csr approve {f'--file {quote(csr.source)}' if offline else quote(name)}"
         raise PendingError(f"{name} is not approved yet: an administrator does that, with `{how}`.")
     if offline:
         raise PendingError(
-            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(one.source)}` does that."
+            f"{name} is approved, but not signed yet: `kcert csr sign --file {quote(csr.source)}` does that."
         )
     raise PendingError(
         f"{name} is approved, but not signed. kube-controller-manager signs it: check that it runs, has "
         "--cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
-        f"--controllers; and that {ascii(one.signer)[1:-1]} is one of its signers."
+        f"--controllers; and that {ascii(csr.signer)[1:-1]} is one of its signers."
     )
 
 
@@ -94,7 +94,7 @@ def from_cluster(
     why = cluster.command("get", "csr", name, "-o", "yaml")
     shows(asks)
     deadline = time.monotonic() + wait
-    shown, told = False, ""
+    shown, last_reason = False, ""
     while True:
         said = kubectl(asks).stdout.strip()
         if said:
@@ -108,9 +108,9 @@ def from_cluster(
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
-            if str(pending) != told:
-                told = str(pending)
-                waits(told)
+            if str(pending) != last_reason:
+                last_reason = str(pending)
+                waits(last_reason)
             time.sleep(min(POLL_SECONDS, left))
 
 
@@ -141,8 +141,8 @@ def validate_issued(
     root, openssl, option = ctx.root, ctx.openssl, ctx.folder_option
     files = certificate.files
     pems = certificate_pems(pem)
-    found = read_certificate(pems[0]) if pems else None
-    if not isinstance(found, X509):
+    x509 = read_certificate(pems[0]) if pems else None
+    if not isinstance(x509, X509):
         raise InputError(f"what was issued for {certificate.name} is not a certificate that openssl can read.")
     assert files.csr
     csr = root / files.csr
@@ -157,16 +157,16 @@ def validate_issued(
         )
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
-    reasons = unlike(found, request, key, of_ca=certificate.kind is Kind.CA)
-    if certificate.kind.is_server and not found.may_serve:
+    reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
+    if certificate.kind.is_server and not x509.may_serve:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
-    elif missing := _missing_usages(found, _asked(certificate, request, usages)):
-        has = ", ".join(found.extended_key_usage or ()) or "empty"
+    elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
+        has = ", ".join(x509.extended_key_usage or ()) or "empty"
         reasons += (f"its extended key usage is {has}, and {' and '.join(missing)} is missing, which was asked for",)
     if reasons:
         raise InputError(f"the certificate does not belong to {csr}: {'; '.join(reasons)}. It is not kept.")
-    _check_dates(found, datetime.now(timezone.utc))
-    return IssuedCertificate(found, "".join(pems).encode("ascii"), key)
+    _check_dates(x509, datetime.now(timezone.utc))
+    return IssuedCertificate(x509, "".join(pems).encode("ascii"), key)
 
 
 def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -180,22 +180,22 @@ def _asked(certificate: Certificate, request: Request, usages: tuple[str, ...] |
     return as_extensions((SIGNERS[fitting(request)].usage,)).extended or ()
 
 
-def _missing_usages(found: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of *asked* that *found* does not allow; without the extension it allows all."""
-    has = found.extended_key_usage
+def _missing_usages(x509: X509, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of *asked* that *x509* does not allow; without the extension it allows all."""
+    has = x509.extended_key_usage
     if has is None or "anyExtendedKeyUsage" in has:
         return ()
-    return tuple(one for one in asked if one not in has)
+    return tuple(usage for usage in asked if usage not in has)
 
 
-def _check_dates(found: X509, now: datetime) -> None:
-    if found.not_after <= now:
+def _check_dates(x509: X509, now: datetime) -> None:
+    if x509.not_after <= now:
         raise InputError(
-            f"the certificate expired on {found.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It is not kept."
+            f"the certificate expired on {x509.not_after:%Y-%m-%d %H:%M} UTC: every server rejects it. It is not kept."
         )
-    if found.not_before > now:
+    if x509.not_before > now:
         raise InputError(
-            f"the certificate is not valid yet: it begins on {found.not_before:%Y-%m-%d %H:%M} UTC, and this machine's "
+            f"the certificate is not valid yet: it begins on {x509.not_before:%Y-%m-%d %H:%M} UTC, and this machine's "
             f"time is {now:%Y-%m-%d %H:%M} UTC. It is not kept: fetch it again then, or set the clock right."
         )
 
@@ -203,8 +203,8 @@ def _check_dates(found: X509, now: datetime) -> None:
 def _key(path: Path, inside: Path | None) -> bytes | None:
     """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
     if inside is not None and not path.exists() and inside.is_file():
-        found = opened(read_input(inside, error=MachineError))
-        return found.key if found else None
+        embedded = opened(read_input(inside, error=MachineError))
+        return embedded.key if embedded else None
     return read_optional(path, error=MachineError)
 
 
@@ -333,12 +333,12 @@ def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None
     return old
 
 
-def _issuer(found: X509, ca_pems: bytes) -> X509 | None:
-    """Return the CA that has signed *found*; of several in one file the one that expires last."""
+def _issuer(x509: X509, ca_pems: bytes) -> X509 | None:
+    """Return the CA that has signed *x509*; of several in one file the one that expires last."""
     cas = [read_certificate(pem) for pem in certificate_pems(ca_pems)]
     matching = [
         ca
         for ca in cas
-        if isinstance(ca, X509) and ca.subject == found.issuer and found.authority_key_id in (None, ca.subject_key_id)
+        if isinstance(ca, X509) and ca.subject == x509.issuer and x509.authority_key_id in (None, ca.subject_key_id)
     ]
     return max(matching, key=lambda ca: ca.not_after, default=None)

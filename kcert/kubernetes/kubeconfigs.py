@@ -75,16 +75,23 @@ class Draft:
 
     def commands(self) -> tuple[tuple[str, ...], ...]:
         """Return the four `kubectl config` commands that make the same file, to be typed in the PKI folder."""
-        one, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
-        place = str if self.options.embed else self.path_of
+        kubeconfig, begin, file = self.kubeconfig, ("kubectl", "config"), f"--kubeconfig={self.file}"
+        path_of = str if self.options.embed else self.path_of
         embed = ("--embed-certs=true",) if self.options.embed else ()
-        cluster = (f"--server={one.server}", f"--certificate-authority={place(one.ca)}")
-        user = (f"--client-certificate={place(one.crt)}", f"--client-key={place(one.key)}")
+        cluster = (f"--server={kubeconfig.server}", f"--certificate-authority={path_of(kubeconfig.ca)}")
+        user = (f"--client-certificate={path_of(kubeconfig.crt)}", f"--client-key={path_of(kubeconfig.key)}")
         return (
-            (*begin, "set-cluster", one.cluster, *cluster, *embed, file),
-            (*begin, "set-credentials", one.user, *user, *embed, file),
-            (*begin, "set-context", one.context, f"--cluster={one.cluster}", f"--user={one.user}", file),
-            (*begin, "use-context", one.context, file),
+            (*begin, "set-cluster", kubeconfig.cluster, *cluster, *embed, file),
+            (*begin, "set-credentials", kubeconfig.user, *user, *embed, file),
+            (
+                *begin,
+                "set-context",
+                kubeconfig.context,
+                f"--cluster={kubeconfig.cluster}",
+                f"--user={kubeconfig.user}",
+                file,
+            ),
+            (*begin, "use-context", kubeconfig.context, file),
         )
 
 
@@ -125,27 +132,27 @@ def drafts(
     everybody = credentials.clients(folder)
     wanted: dict[str, Certificate] = {}
     for name in names:
-        wanted |= {one.name: one for one in credentials.named(folder, name, everybody)}
-    chosen = tuple(wanted.values()) or tuple(one for one in everybody if one not in without)
-    if not options.embed and any(one.files.kubeconfig for one in chosen):
+        wanted |= {cert.name: cert for cert in credentials.named(folder, name, everybody)}
+    chosen = tuple(wanted.values()) or tuple(cert for cert in everybody if cert not in without)
+    if not options.embed and any(cert.files.kubeconfig for cert in chosen):
         raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
-    return tuple(draft(folder, one, options) for one in credentials.credentials(folder, chosen))
+    return tuple(draft(folder, client, options) for client in credentials.credentials(folder, chosen))
 
 
 def foreign_kubeconfigs(folder: Folder) -> tuple[Certificate, ...]:
     """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
     own = [
-        one
-        for one in credentials.clients(folder)
-        if one.files.kubeconfig and (folder.root / one.files.primary).is_file()
+        cert
+        for cert in credentials.clients(folder)
+        if cert.files.kubeconfig and (folder.root / cert.files.primary).is_file()
     ]
     known = known_files(folder.root) if own else frozenset()
-    return tuple(one for one in own if not made_here(folder.root, one, known))
+    return tuple(cert for cert in own if not made_here(folder.root, cert, known))
 
 
-def draft(folder: Folder, one: Credentials, options: KubeconfigOptions) -> Draft:
+def draft(folder: Folder, client: Credentials, options: KubeconfigOptions) -> Draft:
     """The kubeconfig of a certificate."""
-    certificate, cluster = one.certificate, folder.cluster
+    certificate, cluster = client.certificate, folder.cluster
     assert certificate.subject
     profile = profiles.PROFILES[cluster.profile]
     made = Kubeconfig(
@@ -153,11 +160,11 @@ def draft(folder: Folder, one: Credentials, options: KubeconfigOptions) -> Draft
         server=options.server or profile.server(cluster, certificate),
         user=certificate.subject.common_name,
         context=options.context or profile.context or context_of(certificate.name, cluster.name),
-        ca=one.ca,
-        crt=one.crt,
-        key=one.key,
+        ca=client.ca,
+        crt=client.crt,
+        key=client.key,
     )
-    return Draft(one, made, kubeconfig_of(certificate), options)
+    return Draft(client, made, kubeconfig_of(certificate), options)
 
 
 def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
@@ -178,45 +185,47 @@ def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: 
     that would make kubeadm's files other than kcert.yaml has them, ProgramError where kubectl fails.
     """
     made = tuple(made)
-    for one in made:
-        _check_own(one)
+    for draft in made:
+        _check_own(draft)
     if kubectl:
         _check_kubectl()
     reporter.on_plan(made)
     if not made:
         return
     with Workspace.open(folder.root, "kcert kubeconfig", reporter.on_lock_wait) as workspace:
-        for one in made:
-            reporter.on_kubeconfig(one)
-            if is_there(folder.root, one):
-                reporter.on_kept(one)
+        for draft in made:
+            reporter.on_kubeconfig(draft)
+            if is_there(folder.root, draft):
+                reporter.on_kept(draft)
                 continue
-            links = () if one.credentials.certificate.files.kubeconfig else (one.credentials.crt, one.credentials.key)
-            staging = workspace.stage((one.credentials.ca, *links), [one.file])
+            links = (
+                () if draft.credentials.certificate.files.kubeconfig else (draft.credentials.crt, draft.credentials.key)
+            )
+            staging = workspace.stage((draft.credentials.ca, *links), [draft.file])
             if kubectl:
-                _by_kubectl(workspace, staging, one, reporter)
+                _by_kubectl(workspace, staging, draft, reporter)
             else:
-                staging.write(one.file, one.text(), secret=True)
-            replaced = (folder.root / one.file).exists()
-            workspace.publish(staging, [one.file], [one.file])
-            reporter.on_written(one, replaced=replaced)
+                staging.write(draft.file, draft.text(), secret=True)
+            replaced = (folder.root / draft.file).exists()
+            workspace.publish(staging, [draft.file], [draft.file])
+            reporter.on_written(draft, replaced=replaced)
 
 
-def is_there(root: Path, one: Draft) -> bool:
+def is_there(root: Path, draft: Draft) -> bool:
     """True where the PKI folder has this kubeconfig already, closed to others."""
-    path = root / one.file
+    path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
-    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, one.text().encode())
+    return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
 
 
-def _check_own(one: Draft) -> None:
+def _check_own(draft: Draft) -> None:
     """A .conf of kubeadm is the certificate's own file: another server or context would make it stale."""
-    if not one.credentials.certificate.files.kubeconfig:
+    if not draft.credentials.certificate.files.kubeconfig:
         return
-    for option, value in (("--server", one.options.server), ("--context", one.options.context)):
+    for option, value in (("--server", draft.options.server), ("--context", draft.options.context)):
         if value is not None:
             raise InputError(
-                f"{option}: {one.file} is as kcert.yaml says. Write another file with --output, or change kcert.yaml."
+                f"{option}: {draft.file} is as kcert.yaml says. Write another file with --output, or change kcert.yaml."
             )
 
 
@@ -227,30 +236,30 @@ def _check_kubectl() -> None:
         )
 
 
-def _by_kubectl(workspace: Workspace, staging: Staging, one: Draft, reporter: Reporter) -> None:
-    if one.credentials.certificate.files.kubeconfig:
-        for path in (one.credentials.crt, one.credentials.key):
-            staging.write(path, one.credentials.contents[path].decode(), secret=True)
-    for argv in one.commands():
+def _by_kubectl(workspace: Workspace, staging: Staging, draft: Draft, reporter: Reporter) -> None:
+    if draft.credentials.certificate.files.kubeconfig:
+        for path in (draft.credentials.crt, draft.credentials.key):
+            staging.write(path, draft.credentials.contents[path].decode(), secret=True)
+    for argv in draft.commands():
         reporter.on_command(argv)
         outcome = shell.run(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
         reporter.on_command_done(outcome)
-        workspace.record(outcome, staging, [one.file], {str(one.file)})
+        workspace.record(outcome, staging, [draft.file], {str(draft.file)})
         if not outcome.succeeded:
             said = [line for line in outcome.output.splitlines() if line.strip()]
             last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
             raise ProgramError(f"{' '.join(argv[:3])} failed with status {outcome.status}{last}. Nothing was kept.")
-    if not merging.same(staging.path(one.file).read_bytes(), one.text().encode()):
-        raise ProgramError(f"kubectl made another {one.file} than its commands ask for. Nothing was kept.")
+    if not merging.same(staging.path(draft.file).read_bytes(), draft.text().encode()):
+        raise ProgramError(f"kubectl made another {draft.file} than its commands ask for. Nothing was kept.")
 
 
 def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
     if target.is_dir():
-        check_unlinked(target, [one.file for one in made])
-        for one in made:
-            make_folder((target / one.file).parent)
-        return tuple(write_file(target / one.file, absolute(folder, one), SECRET_MODE) for one in made)
+        check_unlinked(target, [draft.file for draft in made])
+        for draft in made:
+            make_folder((target / draft.file).parent)
+        return tuple(write_file(target / draft.file, absolute(folder, draft), SECRET_MODE) for draft in made)
     if len(made) > 1:
         raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
     return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
@@ -263,17 +272,17 @@ def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
     return absolute(folder, made[0]).decode()
 
 
-def absolute(folder: Folder, one: Draft) -> bytes:
+def absolute(folder: Folder, draft: Draft) -> bytes:
     """The content for a file that does not lie in the PKI folder: paths begin at the root."""
-    return elsewhere(folder, one).text().encode()
+    return elsewhere(folder, draft).text().encode()
 
 
-def elsewhere(folder: Folder, one: Draft) -> Draft:
+def elsewhere(folder: Folder, draft: Draft) -> Draft:
     """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
-    if one.options.embed or one.options.prefix is not None:
-        return one
-    options = replace(one.options, prefix=str(folder.root.absolute()))
-    return Draft(one.credentials, one.kubeconfig, one.file, options)
+    if draft.options.embed or draft.options.prefix is not None:
+        return draft
+    options = replace(draft.options, prefix=str(folder.root.absolute()))
+    return Draft(draft.credentials, draft.kubeconfig, draft.file, options)
 
 
 def merge(
@@ -290,7 +299,7 @@ def merge(
     back, else None. *on_wait* is called where another program is changing the file.
     """
     if len(made) > 1:
-        listed = ", ".join(one.name for one in made[:10])
+        listed = ", ".join(draft.name for draft in made[:10])
         raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
     if target.is_dir():
         raise InputError(f"{target} is a folder; the kubeconfig to merge into has to be a file.")

@@ -48,15 +48,15 @@ def load(path: Path) -> SigningRequest:
 
 
 def by_hand(
-    path: Path, one: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None
+    path: Path, csr: SigningRequest, field: Literal["request", "certificate"], folder: Path | None = None
 ) -> str:
-    """Return the bash command, typed in *folder* (None: here), that prints a field of *one*, the manifest at *path*.
+    """Return the bash command, typed in *folder* (None: here), that prints a field of *csr*, the manifest at *path*.
 
     Empty where the manifest does not have the field on one line, or is a bare request.
     """
-    content = one.request if field == "request" else one.certificate or b""
+    content = csr.request if field == "request" else csr.certificate or b""
     prefix = f"{field}: "
-    if one.document is None:
+    if csr.document is None:
         return ""
     lines = [line.lstrip(" ") for line in contents(path).decode("utf-8", "replace").split("\n")]
     if [line for line in lines if line.startswith(prefix)] != [prefix + base64.b64encode(content).decode("ascii")]:
@@ -118,21 +118,21 @@ def compose(
 
 
 def write(
-    root: Path, one: SigningRequest, output: Path | None, waits: Callable[[str], None]
+    root: Path, csr: SigningRequest, output: Path | None, waits: Callable[[str], None]
 ) -> tuple[Path, SigningRequest | None]:
     """Write the manifest into the PKI folder *root*, where what it replaces is backed up, or to *output*.
 
     Return its path, and what is there already where that is the same request: it stays, with all that was decided.
     """
-    content = text(one).encode("utf-8")
+    content = text(csr).encode("utf-8")
     if output is not None:
         atomic.create_file(output, content, PUBLIC_MODE)
         return output, None
-    name = PurePosixPath(f"{one.name}-csr.yaml")
+    name = PurePosixPath(f"{csr.name}-csr.yaml")
     with Workspace.open(root, "kcert csr manifest", waits) as workspace:
-        there = _there(root / name)
-        if there and _spec(there) == _spec(one):
-            return root / name, there
+        existing = _there(root / name)
+        if existing and _spec(existing) == _spec(csr):
+            return root / name, existing
         staging = workspace.stage((), (name,))
         staging.put(name, content)
         workspace.publish(staging, (name,), ())
@@ -141,8 +141,8 @@ def write(
 
 def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
     """Return the usages that the manifest of the object *name* in *root* asks for; None where there is no manifest."""
-    there = _there(root / f"{name}-csr.yaml")
-    return there.usages if there else None
+    existing = _there(root / f"{name}-csr.yaml")
+    return existing.usages if existing else None
 
 
 def _there(path: Path) -> SigningRequest | None:
@@ -152,8 +152,8 @@ def _there(path: Path) -> SigningRequest | None:
         return None  # whatever that is, it is backed up
 
 
-def _spec(one: SigningRequest) -> tuple[object, ...]:
-    return one.name, one.request, one.signer, one.usages, one.expires
+def _spec(csr: SigningRequest) -> tuple[object, ...]:
+    return csr.name, csr.request, csr.signer, csr.usages, csr.expires
 
 
 def named(root: Path, name: str, option: str = "") -> Path:

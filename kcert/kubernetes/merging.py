@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import read_optional
-from kcert.kubeconfig import scalar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,10 +52,10 @@ class Merged:
     updated: tuple[str, ...] | None = None
 
 
-def same(one: bytes, other: bytes) -> bool:
+def same(key: bytes, other: bytes) -> bool:
     """Return True where two kubeconfigs have the same values, however they are written."""
     try:
-        return one == other or bool(plain_yaml.load(one) == plain_yaml.load(other))
+        return key == other or bool(plain_yaml.load(key) == plain_yaml.load(other))
     except plain_yaml.NotPlainError:
         return False
 
@@ -80,7 +79,7 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
     before = _parsed(path, content)
     context = _entry(path, before, "contexts", new["contexts"][0]["name"])
     if context is None:
-        return Merged(_dumped(_with_context(path, before, new)))
+        return Merged(plain_yaml.dump(_with_context(path, before, new)).encode())
     name = context["name"]
     if not replace:
         raise InputError(
@@ -97,9 +96,9 @@ def merge(path: Path, content: bytes, addition: bytes, *, replace: bool) -> Merg
         _check_unshared(path, before, name, kind, called)
         entry = {**(old or {"name": called}), kind: value}
         entries = before.get(key) or []
-        after[key] = [entry if one is old else one for one in entries] if old else [*entries, entry]
+        after[key] = [entry if named is old else named for named in entries] if old else [*entries, entry]
         updated.append(f"{kind} {ascii(called)[1:-1]}")
-    return Merged(_dumped(after) if updated else content, tuple(updated))
+    return Merged(plain_yaml.dump(after).encode() if updated else content, tuple(updated))
 
 
 def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +107,13 @@ def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> di
     after, names = dict(before), {}
     for key, kind in (("clusters", "cluster"), ("users", "user")):
         entry, entries = new[key][0], before.get(key) or []
-        there = {one["name"]: one.get(kind) for one in entries}
-        if there.get(entry["name"], entry[kind]) != entry[kind]:
+        existing = {named["name"]: named.get(kind) for named in entries}
+        if existing.get(entry["name"], entry[kind]) != entry[kind]:
             entry = {**entry, "name": name}
-            if name in there:
+            if name in existing:
                 raise InputError(f"{path} has another {kind} called {name}. Name the context with --context NAME.")
         names[kind] = entry["name"]
-        if entry["name"] not in there:
+        if entry["name"] not in existing:
             after[key] = [*entries, entry]
     after["contexts"] = [*(before.get("contexts") or []), {"context": names, "name": name}]
     return after
@@ -122,7 +121,7 @@ def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> di
 
 def _entry(path: Path, config: dict[str, Any], key: str, name: str) -> dict[str, Any] | None:
     """Return the entry called *name* of the list *key*, None where there is none."""
-    entries: list[dict[str, Any]] = [one for one in config.get(key) or [] if one["name"] == name]
+    entries: list[dict[str, Any]] = [entry for entry in config.get(key) or [] if entry["name"] == name]
     if len(entries) > 1:
         raise InputError(f"{path} has {name!a} twice in {key}, which kubectl refuses. Correct it first.")
     return entries[0] if entries else None
@@ -148,8 +147,10 @@ def _updated(old: Any, kind: str, new: dict[str, Any]) -> dict[str, Any]:
 
 def _check_unshared(path: Path, config: dict[str, Any], name: str, kind: str, called: str) -> None:
     """Raise InputError where a context other than *name* would change as well."""
-    contexts = [(one["name"], one.get("context")) for one in config["contexts"] if one["name"] != name]
-    others = [ascii(other)[1:-1] for other, one in contexts if isinstance(one, dict) and one.get(kind) == called]
+    contexts = [(entry["name"], entry.get("context")) for entry in config["contexts"] if entry["name"] != name]
+    others = [
+        ascii(other)[1:-1] for other, context in contexts if isinstance(context, dict) and context.get(kind) == called
+    ]
     if others:
         raise InputError(
             f"in {path} the {kind} {ascii(called)[1:-1]} would have to change, and {', '.join(others)} has it as well: "
@@ -171,7 +172,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
         entries = config.get(key)
         if entries is None:
             continue
-        if not isinstance(entries, list) or not all(isinstance(one, dict) and "name" in one for one in entries):
+        if not isinstance(entries, list) or not all(isinstance(named, dict) and "name" in named for named in entries):
             raise InputError(f"{path} is not a kubeconfig: {key} is not a list of entries with names.")
         for number, entry in enumerate(entries, 1):
             if not isinstance(entry["name"], str):  # kubectl does not read most of these either
@@ -180,19 +181,3 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
                     "number, a date or yes is text in quotes."
                 )
     return config
-
-
-def _dumped(config: dict[str, Any]) -> bytes:
-    """Return a kubeconfig as YAML; text that YAML 1.1 or Go could take for something else is quoted."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """PyYAML's dumper with kcert's own quoting."""
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        style = None if scalar(value) == value else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-    Dumper.add_representer(str, text)
-    dumped: str = yaml.dump(config, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=2**31)
-    return dumped.encode()

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 def folder_state(root: Path, cluster: Cluster) -> FolderState:
     """Return what options depend on in the PKI folder *root*; where nothing is made yet, it will be as usual."""
-    ca = next(one for one in profiles.certificates(cluster) if one.name == "ca")
+    ca = next(cert for cert in profiles.certificates(cluster) if cert.name == "ca")
     crt = ca.files.crt
     assert crt
     encrypts = (root / ENCRYPTION_CONFIG).is_file()
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)
-    standing = status_of(root, [ca])[ca.name]
-    found = standing.x509
-    chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
-    return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)
+    status = status_of(root, [ca])[ca.name]
+    x509 = status.x509
+    chained = x509 is not None and not x509.self_issued and (root / chain_of(crt)).exists()
+    rotating = bool(status.previous_cas) and (root / new_ca_only_path(crt)).exists()
+    return FolderState(unusable_key(root / ca.files.key), chained, rotating, encrypts)
 
 
 def unusable_key(path: Path) -> str | None:
@@ -60,13 +60,13 @@ def placement(  # noqa: PLR0917 - one for each option
     component(name)
     if prefix is not None:
         check_prefix(prefix)
-    found = instances(cluster, name, version(release) if release else cluster.version, prefix, state)
+    candidates = instances(cluster, name, version(release) if release else cluster.version, prefix, state)
     if host is None:
-        return _only(name, found)
-    for one in found:
-        if one.host.name == host:
-            return one
-    hosts = [one.host.name for one in found]
+        return _only(name, candidates)
+    for instance in candidates:
+        if instance.host.name == host:
+            return instance
+    hosts = [instance.host.name for instance in candidates]
     raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
 
 
@@ -85,19 +85,19 @@ def check_prefix(prefix: str) -> None:
         raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
 
 
-def _only(name: str, found: tuple[ComponentInstance, ...]) -> ComponentInstance:
-    if not found:
+def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> ComponentInstance:
+    if not instances_found:
         raise InputError(f"this cluster has no host for {name}.")
-    if len({one.given() for one in found}) > 1:
-        hosts = [one.host.name for one in found]
+    if len({instance.given() for instance in instances_found}) > 1:
+        hosts = [instance.host.name for instance in instances_found]
         listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
         raise InputError(f"{name} runs on several hosts with different options: name one with --host ({listed}).")
-    return found[0]
+    return instances_found[0]
 
 
 def unfit(root: Path, asked: ComponentInstance) -> tuple[CertificateStatus, ...]:
     """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
     wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
-    wanted |= {one.issuer: asked.known[one.issuer] for one in wanted.values() if one.issuer}
-    found = status_of(root, wanted.values())
-    return tuple(one for one in found.values() if not one.usable)
+    wanted |= {cert.issuer: asked.known[cert.issuer] for cert in wanted.values() if cert.issuer}
+    statuses = status_of(root, wanted.values())
+    return tuple(status for status in statuses.values() if not status.usable)

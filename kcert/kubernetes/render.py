@@ -57,7 +57,7 @@ WantedBy=multi-user.target
 def _unit_word(word: str) -> str:
     """A word of ExecStart: systemd expands % and $, and splits at blanks (systemd.service, "Command lines")."""
     escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
-    return f'"{escaped}"' if any(one.isspace() or one == "'" for one in word) else escaped
+    return f'"{escaped}"' if any(character.isspace() or character == "'" for character in word) else escaped
 
 
 def manifest(instance: ComponentInstance) -> str:
@@ -127,9 +127,9 @@ def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str
     for path in (option.mounts for option in options if option.mounts):
         yield PurePosixPath(path).stem, path, "File"
     files = [option.reads for option in options if option.reads]
-    for path in dict.fromkeys(one.path for one in files if one.part == "kubeconfig"):
+    for path in dict.fromkeys(file.path for file in files if file.part == "kubeconfig"):
         yield "kubeconfig", path, "FileOrCreate"
-    folders = {PurePosixPath(one.path).parent for one in files if one.part != "kubeconfig"}
+    folders = {PurePosixPath(file.path).parent for file in files if file.part != "kubeconfig"}
     tops = sorted(folder for folder in folders if not folders.intersection(folder.parents))
     for number, top in enumerate(tops):
         yield f"k8s-certs{f'-{number}' if number else ''}", str(top), "DirectoryOrCreate"
@@ -139,10 +139,10 @@ def configuration(instance: ComponentInstance) -> str:
     """A KubeletConfiguration or KubeProxyConfiguration."""
     root: dict[str, Any] = {}
     for setting in instance.program.settings(instance):
-        place = root
+        node = root
         for key in setting.path[:-1]:
-            place = place.setdefault(key, {})
-        place[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
+            node = node.setdefault(key, {})
+        node[setting.path[-1]] = list(setting.value) if isinstance(setting.value, tuple) else setting.value
     if not root:
         raise InputError(
             f"{instance.component} has no configuration file: --format flags, systemd and manifest print its options. "

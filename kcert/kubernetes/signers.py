@@ -70,7 +70,9 @@ class Signer:
 
 
 def _client(_request: Request, usages: tuple[str, ...]) -> str | None:
-    foreign = next((one for one in usages if one not in ("digital signature", "key encipherment", "client auth")), None)
+    foreign = next(
+        (usage for usage in usages if usage not in ("digital signature", "key encipherment", "client auth")), None
+    )
     if foreign:
         return f"invalid usage for client certificate: {foreign}"
     return None if "client auth" in usages else "missing required usage for client certificate: client auth"
@@ -145,6 +147,6 @@ def forbidden(signer: str, request: Request) -> str | None:
 def as_extensions(usages: Iterable[str]) -> Usages:
     """The usages of the API as a certificate has them."""
     wanted = tuple(usages)
-    key = tuple(dict.fromkeys(KEY_USAGES[one] for one in wanted if one in KEY_USAGES))
-    extended = tuple(dict.fromkeys(EXTENDED_USAGES[one] for one in wanted if one in EXTENDED_USAGES))
+    key = tuple(dict.fromkeys(KEY_USAGES[usage] for usage in wanted if usage in KEY_USAGES))
+    extended = tuple(dict.fromkeys(EXTENDED_USAGES[usage] for usage in wanted if usage in EXTENDED_USAGES))
     return Usages(key or None, extended or None)

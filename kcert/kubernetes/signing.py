@@ -98,33 +98,33 @@ def run_step(ctx: Context, store: Workspace, staging: Staging, step: Step, repor
 # --- What the API server does
 
 
-def approve(one: SigningRequest, openssl: str) -> SigningRequest:
-    """Return *one* with the condition Approved, as `kubectl certificate approve` sets it; once is enough.
+def approve(csr: SigningRequest, openssl: str) -> SigningRequest:
+    """Return *csr* with the condition Approved, as `kubectl certificate approve` sets it; once is enough.
 
     Raises VerdictError for what the API server forbids, InputError where it was denied.
     """
-    _check_admission(one, requested(openssl, one))
-    return _decided(one, APPROVED, DENIED, "KubectlApprove", "This CSR was approved by kubectl certificate approve.")
+    _check_admission(csr, requested(openssl, csr))
+    return _decided(csr, APPROVED, DENIED, "KubectlApprove", "This CSR was approved by kubectl certificate approve.")
 
 
-def deny(one: SigningRequest) -> SigningRequest:
-    """Return *one* with the condition Denied, as `kubectl certificate deny` sets it; once is enough."""
-    return _decided(one, DENIED, APPROVED, "KubectlDeny", "This CSR was denied by kubectl certificate deny.")
+def deny(csr: SigningRequest) -> SigningRequest:
+    """Return *csr* with the condition Denied, as `kubectl certificate deny` sets it; once is enough."""
+    return _decided(csr, DENIED, APPROVED, "KubectlDeny", "This CSR was denied by kubectl certificate deny.")
 
 
-def _decided(one: SigningRequest, kind: str, opposite: str, reason: str, message: str) -> SigningRequest:
-    if one.condition(opposite):
+def _decided(csr: SigningRequest, kind: str, opposite: str, reason: str, message: str) -> SigningRequest:
+    if csr.condition(opposite):
         raise InputError(
-            f'certificate signing request "{one.name}" is already {opposite}, and the API server never takes that '
+            f'certificate signing request "{csr.name}" is already {opposite}, and the API server never takes that '
             "back: a new object with another name can be decided anew."
         )
-    return one if one.condition(kind) else one.with_condition(Condition.now(kind, reason, message))
+    return csr if csr.condition(kind) else csr.with_condition(Condition.now(kind, reason, message))
 
 
-def _check_admission(one: SigningRequest, request: Request) -> None:
-    if why := signers.forbidden(one.signer, request):
+def _check_admission(csr: SigningRequest, request: Request) -> None:
+    if why := signers.forbidden(csr.signer, request):
         raise VerdictError(
-            f'certificatesigningrequests.certificates.k8s.io "{one.name}" is forbidden: {why}. (This is what the API '
+            f'certificatesigningrequests.certificates.k8s.io "{csr.name}" is forbidden: {why}. (This is what the API '
             "server answers when the object is created.)"
         )
 
@@ -147,91 +147,93 @@ class Signing:
     out: PurePosixPath
 
 
-def _check_signable(path: Path, one: SigningRequest, openssl: str) -> None:
+def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
     """Raise VerdictError for an object that no signer looks at, or that its signer refuses.
 
     In the second case the manifest *path* gets the condition Failed. Raises InputError for a signer that kcert does not
     have.
     """
-    if one.condition(DENIED):
-        raise VerdictError(f"{one.name} was denied, so no signer looks at it.")
-    if failed := one.condition(FAILED):
-        raise VerdictError(f"{one.name} has failed already ({failed.reason}: {failed.message!a}); it stays like that.")
-    if not one.condition(APPROVED):
+    if csr.condition(DENIED):
+        raise VerdictError(f"{csr.name} was denied, so no signer looks at it.")
+    if failed := csr.condition(FAILED):
+        raise VerdictError(f"{csr.name} has failed already ({failed.reason}: {failed.message!a}); it stays like that.")
+    if not csr.condition(APPROVED):
         raise VerdictError(
-            f"{one.name} is not approved, and signers only look at what is: `kcert csr approve --file "
-            f"{quote(one.source)}` comes first."
+            f"{csr.name} is not approved, and signers only look at what is: `kcert csr approve --file "
+            f"{quote(csr.source)}` comes first."
         )
-    signer = signers.SIGNERS.get(one.signer)
+    signer = signers.SIGNERS.get(csr.signer)
     if signer is None:
         raise InputError(
-            f"{one.source}: {one.signer!a} is not a signer of kube-controller-manager; kcert signs as "
+            f"{csr.source}: {csr.signer!a} is not a signer of kube-controller-manager; kcert signs as "
             f"{', '.join(signers.SIGNERS)}."
         )
-    request = requested(openssl, one)
-    _check_admission(one, request)
-    if violation := signer.violation(request, one.usages):
-        after = one.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
+    request = requested(openssl, csr)
+    _check_admission(csr, request)
+    if violation := signer.violation(request, csr.usages):
+        after = csr.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
         atomic.edit_file(path, text(after).encode("utf-8"))
         raise VerdictError(
-            f"the signer {one.signer} refuses {one.name}: {violation}. {path} has the condition Failed now, as it "
+            f"the signer {csr.signer} refuses {csr.name}: {violation}. {path} has the condition Failed now, as it "
             "would have in a cluster."
         )
 
 
 def sign_object(
-    ctx: Context, path: Path, one: SigningRequest, longest: timedelta, reporter: Reporter
+    ctx: Context, path: Path, csr_object: SigningRequest, longest: timedelta, reporter: Reporter
 ) -> tuple[SigningRequest, X509]:
-    """Sign *one*, the object in the manifest *path*, with the cluster's CA, for *longest* at most.
+    """Sign *csr_object*, the object in the manifest *path*, with the cluster's CA, for *longest* at most.
 
     Return it with its certificate, as the manifest is then, and what that says. Raises VerdictError where the signer
     refuses it, InputError where the CA is not fit to sign.
     """
-    _check_signable(path, one, ctx.openssl)
+    _check_signable(path, csr_object, ctx.openssl)
     ctx, _ = with_passphrases(ctx, ())
     if not ctx.root.is_dir():
         raise InputError(f"{ctx.root}, the folder of the CA, is not there: `kcert ca{ctx.folder_option}` makes one.")
-    spec, now = next(one for one in ctx.specs if one.name == "ca"), datetime.now(timezone.utc)
-    ca = require_ca(ctx, replace(spec, name=one.name), status_of(ctx.root, [spec], now)["ca"], now)
-    request = requested(ctx.openssl, one)
+    spec, now = next(cert for cert in ctx.specs if cert.name == "ca"), datetime.now(timezone.utc)
+    ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
+    request = requested(ctx.openssl, csr_object)
     # A real signer copies these four kinds and drops all others.
     names = tuple(name for name in request.alt_names if name.type in ("DNS", "IP", "email", "URI"))
     for name in names:
         if not writable(name):
             raise InputError(
-                f"{one.source} asks for the name {str(name)!a}, which cannot be written into an openssl.cnf, so kcert "
-                "cannot sign it; a cluster would."
+                f"{csr_object.source} asks for the name {str(name)!a}, which cannot be written into an openssl.cnf, so "
+                "kcert cannot sign it; a cluster would."
             )
-    csr, out, config = (SIGNER / name for name in (f"{one.name}.csr", f"{one.name}.crt", f"openssl-{one.name}.cnf"))
+    csr, out, config = (
+        SIGNER / name for name in (f"{csr_object.name}.csr", f"{csr_object.name}.crt", f"openssl-{csr_object.name}.cnf")
+    )
     assert spec.files.crt
     files = (spec.files.crt, spec.files.key)
     argv = commands.signature_between(
         ctx.openssl,
         csr,
-        authority=files,
+        ca=files,
         out=out,
-        between=_validity(one, longest, ca, now),
+        between=_validity(csr_object, longest, ca, now),
         cnf=config,
         passphrase=spec.passphrase,
     )
     nothing = "none" if adds_identifiers(ctx.openssl) else ""
-    settings = render_signer(signers.as_extensions(one.usages), names, ca, nothing=nothing)
+    settings = render_signer(signers.as_extensions(csr_object.usages), names, ca, nothing=nothing)
     made = (
         steps.write_config(config, settings),
-        _signer_files(one, csr, by_hand(path, one, "request", ctx.root)),
+        _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
         Step("issue", (out,), argv),
     )
-    pem, found = _signed(ctx, Signing(one.name, request, names, files, made, out), reporter)
-    signed = replace(one, certificate=pem)
+    pem, x509 = _signed(ctx, Signing(csr_object.name, request, names, files, made, out), reporter)
+    signed = replace(csr_object, certificate=pem)
     atomic.edit_file(path, text(signed).encode("utf-8"))
-    return signed, found
+    return signed, x509
 
 
-def _signer_files(one: SigningRequest, csr: PurePosixPath, extraction: str) -> Step:
+def _signer_files(csr_object: SigningRequest, csr: PurePosixPath, extraction: str) -> Step:
     """Put the request, an empty list of what was signed, and a random serial number beside each other."""
 
     def perform(staging: Staging, _root: Path) -> None:
-        staging.put(csr, one.request)
+        staging.put(csr, csr_object.request)
         staging.write(LIST, "")
         staging.write(SERIAL, secrets.token_hex(SERIAL_BYTES))
 
@@ -240,9 +242,9 @@ def _signer_files(one: SigningRequest, csr: PurePosixPath, extraction: str) -> S
     return Step("signer-files", (csr, LIST, SERIAL), script=script, perform=perform)
 
 
-def _validity(one: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
+def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) -> tuple[datetime, datetime]:
     """Return begin and end, in whole seconds: backdated, for the shorter of what is asked for and what is allowed."""
-    asked = longest if one.expires is None else timedelta(seconds=one.expires)
+    asked = longest if csr.expires is None else timedelta(seconds=csr.expires)
     lifetime = min(max(asked, 2 * BACKDATED), longest)
     now = now.replace(microsecond=0)
     end = now + lifetime - (BACKDATED if lifetime >= SHORT else timedelta(0))
@@ -261,24 +263,24 @@ def _signed(ctx: Context, how: Signing, reporter: Reporter) -> tuple[bytes, X509
                 raise ProgramError(f"{what} failed (status {outcome.status}) while {how.name} was signed: {last!a}.")
         pem = staging.path(how.out).read_bytes()
         store.discard(staging)
-    found = read_certificate(pem.decode("ascii", "replace"))
-    if not isinstance(found, X509) or unlike(found, how.request, None) or set(found.alt_names) != set(how.names):
+    x509 = read_certificate(pem.decode("ascii", "replace"))
+    if not isinstance(x509, X509) or unlike(x509, how.request, None) or set(x509.alt_names) != set(how.names):
         raise ProgramError(f"openssl made a certificate that is not what {how.name} asks for. It was not kept.")
-    return pem, found
+    return pem, x509
 
 
-def unlike(found: X509, request: Request, key: bytes | None, *, of_ca: bool = False) -> tuple[str, ...]:
-    """Return why *found* cannot be the answer to *request* (with *of_ca* a CA's), or is not of *key*."""
+def unlike(x509: X509, request: Request, key: bytes | None, *, of_ca: bool = False) -> tuple[str, ...]:
+    """Return why *x509* cannot be the answer to *request* (with *of_ca* a CA's), or is not of *key*."""
     reasons = []
-    if found.public_key.material != request.public_key.material:
+    if x509.public_key.material != request.public_key.material:
         reasons.append("it is for another key than the request's")
-    elif key is not None and key_belongs(key, found.public_key) is False:
+    elif key is not None and key_belongs(key, x509.public_key) is False:
         reasons.append("it is for another key than the one that is here")
-    if sorted(found.subject.parts) != sorted(request.subject.parts):
-        reasons.append(f"its subject is {str(found.subject)!a}, the request's {str(request.subject)!a}")
-    if more := [ascii(str(name))[1:-1] for name in found.alt_names if name not in request.alt_names]:
+    if sorted(x509.subject.parts) != sorted(request.subject.parts):
+        reasons.append(f"its subject is {str(x509.subject)!a}, the request's {str(request.subject)!a}")
+    if more := [ascii(str(name))[1:-1] for name in x509.alt_names if name not in request.alt_names]:
         reasons.append(f"it has SANs that the request does not have: {', '.join(more)}")
-    if bool(found.ca) != of_ca:
+    if bool(x509.ca) != of_ca:
         reasons.append("it is not a CA (no CA:TRUE)" if of_ca else "it is a CA's")
     return tuple(reasons)
 
@@ -293,22 +295,22 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
     is the choice of the sender. Raises InputError for a request that matches nothing, and for a weak key.
     """
     request = read_asked(ctx.openssl, contents(path), str(path))
-    leaves = [one for one in ctx.specs if one.kind not in (Kind.CA, Kind.KEY_PAIR) and one.subject]
+    leaves = [cert for cert in ctx.specs if cert.kind not in (Kind.CA, Kind.KEY_PAIR) and cert.subject]
     if name is not None:
         leaves = list(profiles.select(leaves, (name,), ctx.cluster))
-    same = [one for one in leaves if one.subject and sorted(one.subject.parts) == sorted(request.subject.parts)]
+    same = [cert for cert in leaves if cert.subject and sorted(cert.subject.parts) == sorted(request.subject.parts)]
     if not same:
         asked = f"{path} asks for the subject {str(request.subject)!a}"
         if name is not None:
-            raise InputError(f"{asked}, and {name} has {', '.join(repr(str(one.subject)) for one in leaves)}.")
+            raise InputError(f"{asked}, and {name} has {', '.join(repr(str(cert.subject)) for cert in leaves)}.")
         raise InputError(
             f"{asked}, which none of this cluster's certificates has. Add a user to `users` in kcert.yaml; for any "
             "other client there are `kcert csr manifest` and `kcert csr approve`."
         )
-    matching = [one for one in same if set(one.alt_names) == set(request.alt_names)]
+    matching = [cert for cert in same if set(cert.alt_names) == set(request.alt_names)]
     if not matching:
         raise InputError(f"{path} asks for {same[0].name} with other names: {_compared(same[0], request)}.")
-    named = [one for one in matching if name is not None or (one.files.csr and one.files.csr.name == path.name)]
+    named = [cert for cert in matching if name is not None or (cert.files.csr and cert.files.csr.name == path.name)]
     certificate = (named or matching)[0]
     if not named and _is_privileged(certificate):
         command = format_command(("kcert", "csr", "sign", "--file", str(path), "--as", certificate.name))
@@ -330,7 +332,7 @@ def sign_request(
     target = path.with_name(files.crt.name)
     if target.exists():
         raise InputError(f"{target} is there already: move it away, for {path} to be signed.")
-    spec = next(one for one in ctx.specs if one.name == certificate.issuer)
+    spec = next(cert for cert in ctx.specs if cert.name == certificate.issuer)
     status = status_of(ctx.root, [spec], now)[spec.name]
     ca = require_ca(ctx, certificate, status, now)
     spec = mark_intermediate(spec, status)
@@ -342,18 +344,18 @@ def sign_request(
         steps.verify(ctx.openssl, spec, files.crt),
     )
     how = Signing(certificate.name, request, certificate.alt_names, (spec.files.crt, spec.files.key), made, files.crt)
-    content, found = _signed(ctx, how, reporter)
-    if wrong := drift(certificate, found, ca):
+    content, x509 = _signed(ctx, how, reporter)
+    if wrong := drift(certificate, x509, ca):
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {'; '.join(wrong)}.")
     atomic.create_file(target, content, PUBLIC_MODE)
-    return target, found
+    return target, x509
 
 
 def _is_privileged(certificate: Certificate) -> bool:
     """Return True for an administrator, a component or a node."""
     assert certificate.subject
     identities = (certificate.subject.common_name, *certificate.subject.organizations)
-    return certificate.role != Role.USER or any(one.startswith(("system:", "kubeadm:")) for one in identities)
+    return certificate.role != Role.USER or any(identity.startswith(("system:", "kubeadm:")) for identity in identities)
 
 
 def _compared(certificate: Certificate, request: Request) -> str:

@@ -77,7 +77,9 @@ class SigningRequest:
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of this type, where it is true."""
-        return next((one for one in self.conditions if (one.type, one.status) == (kind, "True")), None)
+        return next(
+            (condition for condition in self.conditions if (condition.type, condition.status) == (kind, "True")), None
+        )
 
     def with_condition(self, condition: Condition) -> SigningRequest:
         """The same with one more condition."""
@@ -106,7 +108,7 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
         raise InputError(
             f"{source}: metadata.name {name!a} is no name of an object: {why if name else 'it is missing'}."
         )
-    found = SigningRequest(
+    csr = SigningRequest(
         name=name,
         request=_base64(spec.get("request"), "spec.request", source),
         signer=_text(spec.get("signerName"), "spec.signerName", source),
@@ -117,30 +119,30 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
         source=source,
         document=document,
     )
-    _check_signer(found.signer, source)
-    if found.certificate is not None and not any(one.is_certificate for one in pem_blocks(found.certificate)):
+    _check_signer(csr.signer, source)
+    if csr.certificate is not None and not any(block.is_certificate for block in pem_blocks(csr.certificate)):
         raise InputError(f"{source}: status.certificate holds no certificate.")
-    return found
+    return csr
 
 
-def text(one: SigningRequest) -> str:
+def text(csr: SigningRequest) -> str:
     """The object as a manifest: YAML, the request and the certificate each on one line."""
 
-    document: dict[str, Any] = dict(one.document or {})
+    document: dict[str, Any] = dict(csr.document or {})
     document |= {"apiVersion": API_VERSION, "kind": KIND}
-    document["metadata"] = {**document.get("metadata", {}), "name": one.name}
+    document["metadata"] = {**document.get("metadata", {}), "name": csr.name}
     spec: dict[str, Any] = {
         **document.get("spec", {}),
-        "request": base64.b64encode(one.request).decode("ascii"),
-        "signerName": one.signer,
+        "request": base64.b64encode(csr.request).decode("ascii"),
+        "signerName": csr.signer,
     }
-    if one.expires is not None:
-        spec["expirationSeconds"] = one.expires
-    document["spec"] = {**spec, "usages": list(one.usages)}
+    if csr.expires is not None:
+        spec["expirationSeconds"] = csr.expires
+    document["spec"] = {**spec, "usages": list(csr.usages)}
     status: dict[str, Any] = dict(document.get("status") or {})
-    if one.certificate is not None:
-        status["certificate"] = base64.b64encode(one.certificate).decode("ascii")
-    if one.conditions:
+    if csr.certificate is not None:
+        status["certificate"] = base64.b64encode(csr.certificate).decode("ascii")
+    if csr.conditions:
         status["conditions"] = [
             {
                 "type": condition.type,
@@ -150,16 +152,16 @@ def text(one: SigningRequest) -> str:
                 "lastUpdateTime": condition.updated,
                 "lastTransitionTime": condition.changed,
             }
-            for condition in one.conditions
+            for condition in csr.conditions
         ]
     if status:
         document["status"] = status
     return plain_yaml.dump(document)
 
 
-def requested(openssl: str, one: SigningRequest) -> Request:
+def requested(openssl: str, csr: SigningRequest) -> Request:
     """Read the request inside the object, as ``read_asked`` does."""
-    return read_asked(openssl, one.request, one.source)
+    return read_asked(openssl, csr.request, csr.source)
 
 
 def read_asked(openssl: str, content: bytes, source: str) -> Request:
@@ -208,7 +210,7 @@ def _only_request(content: bytes, source: str) -> str:
         der = base64.b64decode("".join(text.split("\n")[1:-2]), validate=True)
         if der and armoured(der, _LABEL) == text:
             return text
-    labels = [found.decode() for found in re.findall(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----", content)]
+    labels = [label.decode() for label in re.findall(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----", content)]
     expected = f"expected exactly one PEM block of type {_LABEL}"
     if not labels:
         raise InputError(f"{source}: {expected}, but there is no PEM block.")
@@ -254,10 +256,10 @@ def _check_version(document: Mapping[str, Any], source: str) -> None:
 
 
 def _section(document: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
-    found = document.get(key) or {}
-    if not isinstance(found, dict):
+    section = document.get(key) or {}
+    if not isinstance(section, dict):
         raise InputError(f"{source}: {key} is not a group of keys.")
-    return found
+    return section
 
 
 def _text(value: object, field: str, source: str) -> str:
@@ -286,17 +288,17 @@ def _base64(value: object, field: str, source: str) -> bytes:
 def _usages(value: object, source: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise InputError(f"{source}: spec.usages is missing: v1 wants them listed.")
-    return check_usages([str(one) for one in value], f"{source}: spec.usages:")
+    return check_usages([str(condition) for condition in value], f"{source}: spec.usages:")
 
 
 def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
     """*usages* as the API server takes them: each known, and each once."""
     known = (*signers.KEY_USAGES, *signers.EXTENDED_USAGES)
-    for one in usages:
-        if one not in known:
-            raise InputError(f"{where} {one!a} is no usage. There are: {', '.join(known)}.")
-        if usages.count(one) > 1:
-            raise InputError(f"{where} {one!a} is a duplicate.")
+    for usage in usages:
+        if usage not in known:
+            raise InputError(f"{where} {usage!a} is no usage. There are: {', '.join(known)}.")
+        if usages.count(usage) > 1:
+            raise InputError(f"{where} {usage!a} is a duplicate.")
     return tuple(usages)
 
 
@@ -342,20 +344,20 @@ def signer_trouble(signer: str) -> str | None:
 def _conditions(value: object, source: str) -> tuple[Condition, ...]:
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(condition, dict) for condition in value):
         raise InputError(f"{source}: status.conditions is not a list of conditions.")
-    found = tuple(
+    conditions = tuple(
         Condition(
-            type=_text(one.get("type"), "status.conditions.type", source),
-            status=str(one.get("status", "True")),
-            reason=str(one.get("reason", "")),
-            message=str(one.get("message", "")),
-            updated=str(one.get("lastUpdateTime") or ""),
-            changed=str(one.get("lastTransitionTime") or one.get("lastUpdateTime") or ""),
+            type=_text(condition.get("type"), "status.conditions.type", source),
+            status=str(condition.get("status", "True")),
+            reason=str(condition.get("reason", "")),
+            message=str(condition.get("message", "")),
+            updated=str(condition.get("lastUpdateTime") or ""),
+            changed=str(condition.get("lastTransitionTime") or condition.get("lastUpdateTime") or ""),
         )
-        for one in value
+        for condition in value
     )
-    kinds = [one.type for one in found]
+    kinds = [condition.type for condition in conditions]
     if APPROVED in kinds and DENIED in kinds:
         raise InputError(f"{source}: it has the conditions Approved and Denied, and the API server takes one alone.")
-    return found
+    return conditions

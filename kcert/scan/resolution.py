@@ -255,11 +255,19 @@ class _Linker:
             candidates = [path for path in candidates if self._unlikeliness(path, certificate) < _APART]
         if candidates:
             return min(candidates, key=lambda path: self._unlikeliness(path, certificate))
-        if draft.kubeconfig is not None:
-            kubeconfig = self.kubeconfigs[draft.kubeconfig]
-            if any(ca.subject == certificate.issuer for ca in kubeconfig.authorities):
-                return kubeconfig.ca_path
-        return signer
+        return (
+            self._issuer_of_user(self.kubeconfigs[draft.kubeconfig], certificate, signer)
+            if draft.kubeconfig is not None
+            else signer
+        )
+
+    @staticmethod
+    def _issuer_of_user(kubeconfig: KubeconfigUse, certificate: X509, signer: Path | None) -> Path | None:
+        """Return the file with the CA of a kubeconfig's user, of which nothing but names tells; *signer* has one."""
+        if kubeconfig.refused:
+            return None  # what kubectl refuses as a whole proves nothing
+        named = any(ca.subject == certificate.issuer for ca in kubeconfig.authorities)
+        return kubeconfig.ca_path if named else signer
 
     @staticmethod
     def _is_signer(ca: X509, certificate: X509) -> bool:

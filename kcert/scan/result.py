@@ -1,6 +1,6 @@
 """What there is on a machine, or in a folder: the types that finding fills and that rules and reports read.
 
-``kcert.scan.discovery`` looks; nothing here judges. Paths are as the user named them (below ``--root`` where one was
+``kcert.scan.discovery`` fills them. Paths are as the user named them (below ``--root`` where one was
 given), so that a message can name a file which the user can open.
 """
 

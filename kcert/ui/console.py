@@ -111,13 +111,15 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
         _print_plain(console, _wrapped(paragraph, min(console.width, MOST_WIDTH)))
         return
     line = Text(style=style)
+    words = paragraph
     if not has_colour(console):
         line.append(paragraph)
     else:
         for number, part in enumerate(paragraph.split("`")):
             line.append(part, style="code" if number % 2 else "")
+        words = _CODE.sub(lambda code: _held_together(code).strip("`"), paragraph).replace("`", "")
     # rich would break what is longer than a line; the terminal goes on below it, and copies it as one.
-    ends = accumulate(len(one) + 1 for one in _wrapped(line.plain, min(console.width, MOST_WIDTH), cell_len))
+    ends = accumulate(len(part) + 1 for part in _wrapped(words, min(console.width, MOST_WIDTH), cell_len))
     for wrapped in line.divide(list(ends)[:-1]):
         wrapped.rstrip()
         console.print(wrapped, soft_wrap=True)
@@ -126,12 +128,13 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
 def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
     """*paragraph* in lines of *width*, where *size* tells how wide a text is.
 
-    A word that is longer than a line has one to itself, and stays whole: nobody could copy a path in two pieces. The
-    same is true of a command (in backticks) with a quoted blank.
+    A word that is longer than a line has a line of its own, and so has a command (in backticks): what is to be copied
+    is never broken.
     """
     lines = [""]
     for word in _CODE.sub(_held_together, paragraph).split(" "):
-        if not lines[-1] or size(lines[-1]) + 1 + size(word) <= width:
+        length = size(word.replace(_JOINT, " "))
+        if not lines[-1] or size(lines[-1].replace(_JOINT, " ")) + 1 + length <= width:
             lines[-1] += f" {word}" if lines[-1] else word
         else:
             lines.append(word)
@@ -144,8 +147,8 @@ _JOINT = "\0"
 
 
 def _held_together(code: re.Match[str]) -> str:
-    """A command without a place to break it where a break would change it: inside of quotes."""
-    return code[0].replace(" ", _JOINT) if "'" in code[0] or '"' in code[0] else code[0]
+    """Return a command without a blank at which it could be broken."""
+    return code[0].replace(" ", _JOINT)
 
 
 def _print_plain(console: Screen, lines: Iterable[str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import sys
 import textwrap
 from itertools import accumulate
@@ -12,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
-from kcert import lessons, shell
-from kcert.errors import ProgramError
-from kcert.shell import Command
+from kcert import lessons
 from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
+from kcert.ui.pager import paged
 from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
@@ -231,31 +228,12 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager where it is too small; or into a file, plain."""
-    console = screen()
-    if target is None and not console.is_terminal:
-        draw()
+    if target is None:
+        paged(draw)
         return
-    with console.capture() as capture:
+    with screen().capture() as capture:
         draw()
-    text = capture.get()
-    if target is not None:
-        _write(re.sub(r"\x1b\[[0-9;]*m", "", text), target)
-    elif text.count("\n") < console.height or not sys.stdin.isatty() or not _paged(text):
-        _write(text, None)
-
-
-def _paged(text: str) -> bool:
-    """Show *text* in the user's pager, or in less; False where there is none that starts."""
-    argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
-    if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
-        argv.append("-R")
-    if not shell.find(argv[0]):
-        return False
-    try:
-        shell.exec_interactive(Command(tuple(argv)), text.encode())
-    except ProgramError:
-        return False
-    return True
+    _write(re.sub(r"\x1b\[[0-9;]*m", "", capture.get()), target)
 
 
 def _markdown(lesson: Lesson, mark: str, names: Mapping[str, str] | None = None) -> Iterator[str]:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import json
 import sys
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import new_ca_only_path
 from kcert.errors import KcertError, VerdictError
 from kcert.issue.steps import here_document
-from kcert.quoting import format_command, quote
+from kcert.quoting import quote
 from kcert.store.directory import Directory
 from kcert.ui.console import block, clean, clean_line, command_line, say, screen
-from kcert.ui.page import page
+from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
+from kcert.ui.pager import paged
 from kcert.ui.script import passphrase_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
+    from kcert.certificates import Certificate
     from kcert.store.history import Entry
 
-WIDTH = 100
 MOST_NAMED = 10
 """Certificates that are named one by one."""
 
@@ -32,18 +33,18 @@ _READING = ("-in", "-key", "-signkey", "-CA", "-CAkey")
 """openssl's options for files with keys, requests and certificates."""
 
 
-def show(root: Path, entries: Sequence[Entry], form: str) -> None:
-    """Print the history in the form asked for."""
+def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certificate] = ()) -> None:
+    """Print the history in the form asked for; *specs* are the certificates whose chapters a document has."""
     if form in {"text", "table"}:
-        _table(root, entries)
-        return
-    forms: dict[str, Callable[[Path, Sequence[Entry]], Iterator[str]]] = {
-        "sh": _script,
-        "markdown": _markdown,
-        "html": _html,
-        "json": _json,
-    }
-    sys.stdout.write("\n".join(forms[form](root, entries)) + "\n")
+        paged(lambda: _table(root, entries))
+    elif form == "json":
+        sys.stdout.write(json.dumps([vars(entry) | {"argv": list(entry.argv)} for entry in entries], indent=2) + "\n")
+    elif form == "sh":
+        sys.stdout.write("\n".join(_script(root, entries)) + "\n")
+    else:
+        title, sections = f"What was run in {root}", _sections(root, entries, specs)
+        document = web_page(title, sections) if form == "html" else "\n".join([*markdown(title, sections), ""])
+        sys.stdout.write(document)
 
 
 def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
@@ -94,9 +95,9 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         return
     for entry in entries:
         status = "" if entry.status == 0 else f"   failed with status {entry.status}"
-        say(f"{clean_line(entry.time)}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
+        say(f"{_local(entry.time)}   {entry.seconds:.2f} s{status}", "quiet" if entry.status == 0 else "bad")
         width = min(screen().width, WIDTH) - 4
-        block(_line(entry, width).splitlines(), "command")
+        block(command(entry.argv, width).splitlines(), "command")
         block([f"-> {', '.join(map(clean_line, entry.files))}"] if entry.files else [], "file")
     screen().print()
     failed = sum(entry.status != 0 for entry in entries)
@@ -105,10 +106,6 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
         if failed
         else f"{len(entries)} commands in {root}."
     )
-
-
-def _line(entry: Entry, width: int = WIDTH) -> str:
-    return "\n".join(clean_line(line) for line in format_command(entry.argv, width).split("\n"))
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
@@ -130,7 +127,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         if entry.status or (why := _not_repeatable(entry, made)):
             if not entry.status:
                 yield f"# {why}"
-            yield "\n".join(f"# {part}" for part in _line(entry).splitlines())
+            yield "\n".join(f"# {part}" for part in command(entry.argv).splitlines())
             continue
         yield from _brought(entry, made)
         yield from _both_authorities(entry)
@@ -142,7 +139,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         folders = sorted({str(Path(name).parent) for name in entry.files} - {"."})
         if folders:
             yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
-        yield _line(entry)
+        yield command(entry.argv)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
 
@@ -230,67 +227,51 @@ def _settings_text(root: Path, name: PurePosixPath) -> str | None:
     return None if text is None or "-----BEGIN" in text else text
 
 
-def _markdown(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    yield f"# What was run in {clean_line(str(root))}"
+_ACTIONS = {
+    "genrsa": "key",
+    "ecparam": "key",
+    "genpkey": "key",
+    "req": "request",
+    "x509": "signature",
+    "verify": "verify",
+}
+"""The step that a subcommand of openssl is."""
+
+
+def _sections(root: Path, entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Section]:
+    """Return the commands by certificate, with reasons, and each openssl.cnf before the command that first uses it."""
+    owners = {str(path): spec for spec in specs for path in spec.files.kept}
+    reasons = Reasons()
+    sections = [Section()]
+    current, written = None, set[str]()
     for entry in entries:
-        yield ""
-        failed = f", **failed with status {entry.status}**" if entry.status else ""
-        yield f"{clean_line(entry.time)}, {entry.seconds:.2f} s{failed}:"
-        yield ""
-        yield "```bash"
-        yield _line(entry)
-        yield "```"
-        if entry.files:
-            yield ""
-            for name, digest in entry.files.items():
-                yield f"- `{clean_line(name)}`{f' SHA-256 {clean_line(str(digest))}' if digest else ' (a private key)'}"
-
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-pre { background: #f4f4f4; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
-.failed { border-left: 4px solid #b00; }
-time, ul { color: #555; font-size: .9rem; }
-ul { margin: .2rem 0 1.2rem; }
-code { overflow-wrap: anywhere; }
-@media print { pre { border: 1px solid #ccc; } }
-"""
-
-
-def _html(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    parts = []
-    for entry in entries:
-        failed = f", failed with status {entry.status}" if entry.status else ""
-        files = "".join(f"<li>{_html_file(name, digest)}</li>" for name, digest in entry.files.items())
-        command = _escaped(format_command(entry.argv, WIDTH), lines=True)
-        parts.append(
-            f"<p><time>{_escaped(entry.time)}</time>, {entry.seconds:.2f} s{failed}</p>\n"
-            f"<pre{' class=failed' if entry.status else ''}>{command}</pre>\n"
-            f"<ul>{files}</ul>"
+        spec = next((owners[name] for name in entry.files if name in owners), None)
+        if spec is not None and spec is not current:
+            current = spec
+            sections.append(reasons.section(spec))
+        action = _ACTIONS.get(entry.argv[1] if len(entry.argv) > 1 else "", "")
+        if action == "signature" and "-signkey" in entry.argv:
+            action = "self-signature"
+        for name in _settings(entry):
+            if name not in written and (text := _settings_text(root, PurePosixPath(name))):
+                written.add(name)
+                sections[-1].items.append(Item(title=name, config=text))
+        sections[-1].items.append(
+            Item(
+                argv=entry.argv,
+                reason=reasons.step(spec.role if spec else "", action) if action and current else "",
+                files=entry.files,
+                note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
+                failed=bool(entry.status),
+            )
         )
-    title = f"What was run in {clean_line(str(root))}"
-    yield page(title, _STYLE, "\n".join((f"<h1>{html.escape(title)}</h1>", *parts))).rstrip("\n")
+    return [section for section in sections if section.items]
 
 
-def _html_file(name: str, digest: str | None) -> str:
-    told = f" SHA-256 <code>{_escaped(str(digest))}</code>" if digest else ", a private key"
-    return f"<code>{_escaped(name)}</code>{told}"
-
-
-def _escaped(text: str, *, lines: bool = False) -> str:
-    return html.escape("\n".join(clean_line(line) for line in text.split("\n")) if lines else clean_line(text))
-
-
-def _json(_root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    records = [
-        {
-            "time": entry.time,
-            "argv": list(entry.argv),
-            "folder": entry.folder,
-            "status": entry.status,
-            "seconds": entry.seconds,
-            "files": entry.files,
-        }
-        for entry in entries
-    ]
-    yield json.dumps(records, indent=2)
+def _local(time: str) -> str:
+    """Return a time of the record as the clock on the wall shows it; what is not a time stays as it is."""
+    try:
+        moment = datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return clean_line(time)
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -30,11 +30,14 @@ class Reporter:
     With *quiet* it is a line for each: its name, its file, and whether that was written.
     """
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool = False, form: str = "text") -> None:
+    def __init__(
+        self, folder: Folder, *, explain: bool, quiet: bool = False, form: str = "text", named: bool = False
+    ) -> None:
         self._folder = folder
         self._quiet = quiet or form == "json"
         self._explain = explain and not self._quiet
         self._records: list[dict[str, object]] | None = [] if form == "json" else None
+        self._named = named
         self._ran = False
         self._replaced = False
 
@@ -49,6 +52,9 @@ class Reporter:
     def on_plan(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
         if not (self._explain and drafts):
+            return
+        if self._named:
+            command_line(("cd", folder_argument(self._folder.root)))
             return
         for paragraph in lessons.lesson("kubeconfig").opening.split("\n\n"):
             say(paragraph)
@@ -70,14 +76,19 @@ class Reporter:
         if not self._explain:
             return
         certificate = draft.credentials.certificate
-        heading(draft.name)
-        say(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
-        screen().print()
+        if not self._named:
+            heading(draft.name)
+            self._presents(draft)
         if certificate.files.kubeconfig:
-            say("First extract its certificate and key into files that only you can read:")
-            screen().print()
+            if not self._named:
+                say("First extract its certificate and key into files that only you can read:")
+                screen().print()
             block(unpacking(draft), "command")
             screen().print()
+
+    def _presents(self, draft: Draft) -> None:
+        say(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+        screen().print()
 
     def on_command(self, argv: tuple[str, ...]) -> None:
         """A command, before it runs."""
@@ -95,6 +106,8 @@ class Reporter:
             return
         self._commands(draft)
         self._file(f"{draft.file}  (unchanged)")
+        if self._named and self._explain:
+            self._presents(draft)
 
     def on_written(self, draft: Draft, *, replaced: bool) -> None:
         """It is in place."""
@@ -105,6 +118,8 @@ class Reporter:
         self._replaced = self._replaced or replaced
         before = "; the old file is in the backup" if replaced else ""
         self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
+        if self._named and self._explain:
+            self._presents(draft)
 
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
@@ -151,9 +166,11 @@ class Reporter:
         if self._replaced and not self._quiet:
             say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
         if self._explain:
+            option = self._folder.option
             say(
-                f"Next: `kcert bundle{self._folder.option}` packs for each host what belongs there, "
-                f"`kcert call /version --as admin{self._folder.option}` tries one without kubectl."
+                f"Next, `kcert bundle{option}` packs the files of each host, and "
+                f"`kcert call /version --as admin{option}` tests a kubeconfig without kubectl. "
+                "`kcert explain kubeconfig` explains each part."
             )
 
     def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:

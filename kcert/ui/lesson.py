@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import select
 import signal
@@ -43,10 +44,12 @@ _REASON_LINES = 10
 class Lesson(Reporter):
     """Print every step on standard output, with *explain* its reason too; with *step* wait for Enter before each."""
 
-    def __init__(self, *, explain: bool, step: bool) -> None:
+    def __init__(self, *, explain: bool, step: bool, full: bool) -> None:
         lessons.check_own()
         self._explain = explain
         self._step = step
+        self._full = full
+        self._configs: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._ctx: Context | None = None
         self._total = 0
         self._begun: list[str] = []
@@ -125,14 +128,26 @@ class Lesson(Reporter):
             if self._step and len(step.preview) + _REASON_LINES > screen().height:
                 self._wait(plan, step, "shows it")
             if step.preview:
-                block(step.preview, "config")
-                screen().print()
+                self._config(step)
         if self._step:
             self._wait(plan, step, "runs it" if step.argv else "writes it")
             if not step.argv:
                 screen().print()
         if step.argv:
             self._elapsed.start()
+
+    def _config(self, step: Step) -> None:
+        """Show a config file; of one made from a template that was shown before, only what differs."""
+        name, before = self._configs.setdefault(step.preview[0], (step.makes[0].name, step.preview))
+        if self._full or before is step.preview:
+            block(step.preview, "config")
+        elif changes := [line for line in difflib.ndiff(before, step.preview) if line.startswith(("+", "-"))]:
+            say(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
+            screen().print()
+            block(changes, "config")
+        else:
+            say(f"It is the same as {name}; --full prints it again.")
+        screen().print()
 
     def _heading(self, plan: IssuancePlan) -> None:
         """Say for what a certificate is and why it exists."""

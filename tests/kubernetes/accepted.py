@@ -62,7 +62,7 @@ _KUBELET = {
     },
     "authorization": {"mode": str},
     "cgroupDriver": str,
-    "clusterDNS": list,
+    "clusterDNS": [str],
     "clusterDomain": str,
     "containerRuntimeEndpoint": str,
     "rotateCertificates": bool,
@@ -72,6 +72,12 @@ _KUBELET = {
     "tlsPrivateKeyFile": str,
 }
 _SINCE = {"containerRuntimeEndpoint": 27}  # kubernetes/kubernetes#112136
+_KEYS = {"keys": [{"name": str, "secret": str}]}
+_ENCRYPTION = {
+    "resources": [
+        {"resources": [str], "providers": [{"aescbc": _KEYS, "secretbox": _KEYS, "identity": {}}]},
+    ]
+}
 _PROXY = {"clientConnection": {"kubeconfig": str}, "mode": str}
 _SCHEDULER = {"clientConnection": {"kubeconfig": str}, "leaderElection": {"leaderElect": bool}}
 
@@ -93,12 +99,15 @@ def unknown_fields(document: dict[str, Any], minor: int) -> list[str]:
             minor
         ):
             fields = _SCHEDULER
+        case ["apiserver.config.k8s.io", "v1"], "EncryptionConfiguration":
+            fields = _ENCRYPTION
         case other:
             return [f"no type {other}"]
     return list(_unknown(document, {"apiVersion": str, "kind": str, **fields}, ""))
 
 
 def _unknown(value: Any, type_: Any, path: str) -> list[str]:
+    """*type_* is a type, a map of fields, or a list with the type of its items."""
     if isinstance(type_, dict):
         if not isinstance(value, dict):
             return [path]
@@ -106,4 +115,8 @@ def _unknown(value: Any, type_: Any, path: str) -> list[str]:
         return wrong + [
             name for key in value if key in type_ for name in _unknown(value[key], type_[key], f"{path}.{key}")
         ]
+    if isinstance(type_, list):
+        if not isinstance(value, list):
+            return [path]
+        return [name for number, entry in enumerate(value) for name in _unknown(entry, type_[0], f"{path}[{number}]")]
     return [] if type(value) is type_ else [path]

@@ -15,6 +15,7 @@ import yaml
 from kcert import lessons
 from tests import judge
 from tests.clusters import BOOK, FIXED, made_once
+from tests.kubernetes import accepted
 from tests.refusals import assert_refused
 from tests.running import Kcert, output, program
 
@@ -374,6 +375,8 @@ def test_a_key_is_rotated_in_the_right_order(own_pki: Callable[..., Pki], kcert:
     ]
     assert (home / "pki/encryption-config.yaml").stat().st_mode & 0o777 == 0o600
     assert not [secret for secret in added.values() if secret in everything_said(home, *said)]
+    document = yaml.safe_load((home / "pki/encryption-config.yaml").read_text(encoding="utf-8"))
+    assert accepted.unknown_fields(document, accepted.OLDEST) == []
     assert "kubectl get secrets --all-namespaces -o json | kubectl replace -f -" in said[3]
 
 
@@ -401,7 +404,9 @@ def test_the_script_of_bootstrap_writes_the_same_files(own_pki: Callable[..., Pk
 
     names = ("bootstrap-token.yaml", "bootstrap-rbac.yaml", "bootstrap.kubeconfig")
     assert quiet.stdout == "".join(f"bootstrap/{name}  current\n" for name in names)
-    assert kcert.done("bootstrap", "-q").stdout == quiet.stdout, "the second script keeps the token"
+    kept = yaml.safe_load((folder / "bootstrap-token.yaml").read_text(encoding="utf-8"))["stringData"]
+    assert kept == made, "the second script keeps the token"
+    assert kcert.done("bootstrap", "-q").stdout == quiet.stdout
     assert made["token-secret"] not in first + again + quiet.stdout
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict(
         zip(names, (0o600, 0o644, 0o600), strict=True)
@@ -478,7 +483,7 @@ def test_a_foreign_encryption_config_is_left_alone(own_pki: Callable[..., Pki], 
 # --- the schemas of Kubernetes
 
 
-@pytest.mark.parametrize("release", ["1.27", "1.31"])
+@pytest.mark.parametrize("release", ["1.25", "1.31", "1.37"])
 def test_static_pods_and_objects_fit_the_schemas(unpacked: Callable[[str], Path], release: str) -> None:
     validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     home = unpacked("kubeadm").parent
@@ -491,9 +496,25 @@ def test_static_pods_and_objects_fit_the_schemas(unpacked: Callable[[str], Path]
         text = Kcert(home).done("flags", component, "--format", "manifest", "--kubernetes-version", release).stdout
         objects.append(yaml.safe_load(text))
 
+    for name in ("bootstrap-token.yaml", "bootstrap-rbac.yaml"):
+        objects += yaml.safe_load_all((home / "pki/bootstrap" / name).read_text(encoding="utf-8"))
+
     assert {one["kind"] for one in objects} == {"Pod", "Secret", "ClusterRoleBinding"}
     for one in objects:
         validator.validate(one, release, strict=True)
+
+
+def test_a_request_fits_the_schema(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    folder = own_pki().folder
+    kcert.done("csr", "new", "jane", "--group", "developers", "-q")
+    kcert.done("csr", "manifest", "jane", "--expires", "24h", "-q")
+
+    document = yaml.safe_load((folder / "jane-csr.yaml").read_text(encoding="utf-8"))
+
+    assert document["kind"] == "CertificateSigningRequest"
+    for release in ("1.25", "1.37"):
+        validator.validate(document, release, strict=True)
 
 
 # --- the book's own commands

@@ -124,12 +124,12 @@ class ComponentInstance:
 
     def reads(self, certificate: str, part: Part) -> Reads:
         """A part of the certificate called *certificate*, where this component finds it."""
-        found = self.known[certificate]
+        cert = self.known[certificate]
         if self.prefix is None:
-            path = str(self.profile.install_path(found, part, self.component))
+            path = str(self.profile.install_path(cert, part, self.component))
         else:
-            path = f"{self.prefix.rstrip('/')}/{file_of(found, part)}"
-        return Reads(found, part, path)
+            path = f"{self.prefix.rstrip('/')}/{file_of(cert, part)}"
+        return Reads(cert, part, path)
 
     def file(self, name: str, certificate: str, part: Part, why: str) -> Option:
         """The option that names a file."""

@@ -45,18 +45,18 @@ def export(folder: Folder) -> Export:
     that makes them.
     """
     # Units and manifests stay as they are on a cluster that runs.
-    made = tuple(one.certificates_only for one in bundles.bundles(folder, ()))
+    made = tuple(bundle.certificates_only for bundle in bundles.bundles(folder, ()))
     pieces = [
         Piece(PurePosixPath("inventory.yaml"), inventory(folder.cluster, made).encode(), PUBLIC_MODE),
         *_play(),
-        *(Piece(PurePosixPath("bundles", one.file), bundles.archive(one), SECRET_MODE) for one in made),
+        *(Piece(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made),
     ]
     groups = _groups(folder.cluster)
     return Export(
         target=NAME,
         pieces=tuple(pieces),
         columns=("host", "address", "groups", "files", "starts anew"),
-        holds=tuple(_row(one, groups) for one in made),
+        holds=tuple(_row(bundle, groups) for bundle in made),
     )
 
 
@@ -83,7 +83,7 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
                 "kcert_restart": True,
                 "kcert_ports": ports,
             },
-            "hosts": {called[one.host.name]: _host(one) for one in made},
+            "hosts": {called[bundle.host.name]: _host(bundle) for bundle in made},
             "children": {
                 group: {"hosts": {called[host.name]: None for host in hosts}}
                 for group, hosts in _groups(cluster).items()
@@ -108,10 +108,10 @@ def _called(cluster: Cluster) -> Mapping[str, str]:
     return called
 
 
-def _host(one: Bundle) -> dict[str, Any]:
+def _host(bundle: Bundle) -> dict[str, Any]:
     return {
-        "ansible_host": one.host.addresses[0],
-        "kcert_bundle": one.file,
+        "ansible_host": bundle.host.addresses[0],
+        "kcert_bundle": bundle.file,
         "kcert_files": [
             {
                 "path": str(file.path),
@@ -119,7 +119,7 @@ def _host(one: Bundle) -> dict[str, Any]:
                 "secret": file.mode == SECRET_MODE,
                 "readers": [reader for reader in file.readers if reader in COMPONENTS],
             }
-            for file in one.files
+            for file in bundle.files
         ],
     }
 
@@ -128,10 +128,10 @@ def _groups(cluster: Cluster) -> Mapping[str, tuple[Host, ...]]:
     return {"control_plane": cluster.control_plane, "etcd": cluster.etcd, "nodes": cluster.nodes}
 
 
-def _row(one: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
-    own = [group for group, hosts in groups.items() if any(host.name == one.host.name for host in hosts)]
-    readers = [name for name in COMPONENTS if any(name in file.readers for file in one.files)]
-    return (one.host.name, one.host.addresses[0], ", ".join(own), str(len(one.files)), " ".join(readers))
+def _row(bundle: Bundle, groups: Mapping[str, tuple[Host, ...]]) -> tuple[str, ...]:
+    own = [group for group, hosts in groups.items() if any(host.name == bundle.host.name for host in hosts)]
+    readers = [name for name in COMPONENTS if any(name in file.readers for file in bundle.files)]
+    return (bundle.host.name, bundle.host.addresses[0], ", ".join(own), str(len(bundle.files)), " ".join(readers))
 
 
 def _play() -> tuple[Piece, ...]:

@@ -70,7 +70,7 @@ _SERVICE_ACCOUNT = (
     "its key signs the tokens of all service accounts, and cert-manager makes a new key with each renewal: every token "
     "would be void at once"
 )
-_AUTHORITY = (
+_CA_ITSELF = (
     "it is in its Issuer's Secret and is renewed by `kcert renew`; a Certificate for it would have to sign itself"
 )
 
@@ -90,7 +90,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class _Authority:
+class _Ca:
     """A CA as cert-manager gets it: what its objects are called, its certificate and key as PEM, its last day."""
 
     certificate: Certificate
@@ -117,11 +117,11 @@ def export(folder: Folder, options: Options) -> Export:
     wanted, left = _sorted_out(folder, options)
     prefix = options.name or _as_object(folder.cluster.name)
     names = _names(prefix, [*folder.known.values(), *wanted])
-    used = [one for one in _cas(folder) if any(leaf.issuer == one.name for leaf in wanted)]
-    authorities = {one.certificate.name: one for one in _authorities(folder, options, names, used)}
-    left = (*left, *_authorities_left(folder, used))
-    notes = tuple(_notes(options, wanted, authorities.values()))
-    objects = [*_of_authorities(options, authorities.values()), *_of_certificates(options, names, wanted, authorities)]
+    used = [ca for ca in _cas(folder) if any(leaf.issuer == ca.name for leaf in wanted)]
+    cas = {ca.certificate.name: ca for ca in _read_cas(folder, options, names, used)}
+    left = (*left, *_cas_left(folder, used))
+    notes = tuple(_notes(options, wanted, cas.values()))
+    objects = [*_of_cas(options, cas.values()), *_of_certificates(options, names, wanted, cas)]
     content = _text(_head(folder.cluster, options, notes, left), objects)
     return Export(
         target=NAME,
@@ -130,8 +130,8 @@ def export(folder: Folder, options: Options) -> Export:
         ),
         columns=("certificate", "Secret", "Issuer", "days"),
         holds=tuple(
-            (one.name, names[one.name], names[one.issuer or ""], str(_days(one, authorities[one.issuer or ""])))
-            for one in wanted
+            (cert.name, names[cert.name], names[cert.issuer or ""], str(_days(cert, cas[cert.issuer or ""])))
+            for cert in wanted
         ),
         left=left,
         notes=notes,
@@ -142,12 +142,12 @@ def _sorted_out(folder: Folder, options: Options) -> tuple[tuple[Certificate, ..
     """What cert-manager gets, and what it does not, with the reasons."""
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
-    for one, standing in _everything(folder):
-        why = _why_not(one, options) or _unfit(one, standing)
+    for cert, status in _everything(folder):
+        why = _why_not(cert, options) or _unfit(cert, status)
         if why:
-            left.setdefault(why, []).append(one.name)
+            left.setdefault(why, []).append(cert.name)
         else:
-            wanted.append(one)
+            wanted.append(cert)
     if not wanted:
         raise InputError("nothing here is for cert-manager to hold.")
     return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
@@ -157,9 +157,9 @@ def _cas(folder: Folder) -> list[Certificate]:
     return [spec for spec in folder.known.values() if spec.kind is Kind.CA]
 
 
-def _authorities_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside]:
-    yield Aside(tuple(one.name for one in used), _AUTHORITY)
-    unused = tuple(one.name for one in _cas(folder) if one not in used)
+def _cas_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside]:
+    yield Aside(tuple(ca.name for ca in used), _CA_ITSELF)
+    unused = tuple(ca.name for ca in _cas(folder) if ca not in used)
     if unused:
         yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
 
@@ -167,31 +167,31 @@ def _authorities_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside
 def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
     """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
     known = folder.known
-    yield from ((one, None) for one in known.values() if one.kind is not Kind.CA)
+    yield from ((cert, None) for cert in known.values() if cert.kind is not Kind.CA)
     others = unmanaged(folder.root, folder.cluster, known.values(), ())
-    found = status_of(folder.root, [known["ca"], *others]) if others else {}
-    yield from ((one, found[one.name]) for one in others)
+    statuses = status_of(folder.root, [known["ca"], *others]) if others else {}
+    yield from ((cert, statuses[cert.name]) for cert in others)
 
 
-def _why_not(one: Certificate, options: Options) -> str | None:
-    if one.chapter == "service-account":
+def _why_not(cert: Certificate, options: Options) -> str | None:
+    if cert.chapter == "service-account":
         return _SERVICE_ACCOUNT
-    return None if options.on_disk else _on_disk(one)
+    return None if options.on_disk else _on_disk(cert)
 
 
-def _on_disk(one: Certificate) -> str | None:
+def _on_disk(cert: Certificate) -> str | None:
     special = {Role.ETCD_CLIENT: None, Role.SUPER_ADMIN: _FOR_REPAIRS}
-    return special[one.role] if one.role in special else _ON_DISK.get(ROLES[one.role].component)
+    return special[cert.role] if cert.role in special else _ON_DISK.get(ROLES[cert.role].component)
 
 
-def _unfit(one: Certificate, standing: CertificateStatus | None) -> str | None:
+def _unfit(cert: Certificate, status: CertificateStatus | None) -> str | None:
     """Return why a user who is not in kcert.yaml gets no new certificate: an expired one has to stay expired."""
-    if standing is None:
+    if status is None:
         return None
-    if not standing.usable:
-        return f"not in kcert.yaml, and {standing.state.value}: {standing.blocking}"
-    assert one.subject
-    others = sorted({kind for kind, _ in one.subject.parts} - {"CN", "O"})
+    if not status.usable:
+        return f"not in kcert.yaml, and {status.state.value}: {status.blocking}"
+    assert cert.subject
+    others = sorted({kind for kind, _ in cert.subject.parts} - {"CN", "O"})
     return f"its subject has parts that kcert does not translate: {', '.join(others)}" if others else None
 
 
@@ -199,16 +199,16 @@ def _names(prefix: str, certificates: Iterable[Certificate]) -> Mapping[str, str
     """What the objects of each certificate are called; Secret, Issuer and Certificate share a name."""
     names: dict[str, str] = {}
     owners: dict[str, str] = {}
-    for one in certificates:
-        name = f"{prefix}-{_as_object(one.name)}"
-        other = owners.setdefault(name, one.name)
-        if other != one.name:
+    for cert in certificates:
+        name = f"{prefix}-{_as_object(cert.name)}"
+        other = owners.setdefault(name, cert.name)
+        if other != cert.name:
             raise InputError(
-                f"the objects of {one.name} and {other} would both be called {name}: one of them needs another name."
+                f"the objects of {cert.name} and {other} would both be called {name}: one of them needs another name."
             )
         if why := object_name(name):
             raise InputError(f"{name!a} cannot be the name of an object of Kubernetes: {why}. --name begins it anew.")
-        names[one.name] = name
+        names[cert.name] = name
     return names
 
 
@@ -217,28 +217,26 @@ def _as_object(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _authorities(
-    folder: Folder, options: Options, names: Mapping[str, str], wanted: list[Certificate]
-) -> Iterator[_Authority]:
-    found = status_of(folder.root, wanted)
-    insist(folder, found.values())
+def _read_cas(folder: Folder, options: Options, names: Mapping[str, str], wanted: list[Certificate]) -> Iterator[_Ca]:
+    statuses = status_of(folder.root, wanted)
+    insist(folder, statuses.values())
     now = datetime.now(timezone.utc)
-    for one in wanted:
-        standing = found[one.name]
-        assert standing.x509
-        assert one.files.crt
-        ends = standing.x509.not_after
+    for cert in wanted:
+        status = statuses[cert.name]
+        assert status.x509
+        assert cert.files.crt
+        ends = status.x509.not_after
         if (days := (ends - now).days) < 1:
-            command = f"`kcert renew {one.name}{folder.option}`"
-            raise InputError(f"{one.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
+            command = f"`kcert renew {cert.name}{folder.option}`"
+            raise InputError(f"{cert.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
         # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
-        crt = next(block.pem for block in pem_blocks(read_file(folder.root / one.files.crt)) if block.is_certificate)
-        key = _key(folder, one) if options.secret else ""
-        yield _Authority(one, names[one.name], crt, key, ends, days)
+        crt = next(block.pem for block in pem_blocks(read_file(folder.root / cert.files.crt)) if block.is_certificate)
+        key = _key(folder, cert) if options.secret else ""
+        yield _Ca(cert, names[cert.name], crt, key, ends, days)
 
 
-def _key(folder: Folder, one: Certificate) -> str:
-    path = folder.root / one.files.key
+def _key(folder: Folder, cert: Certificate) -> str:
+    path = folder.root / cert.files.key
     without = "--no-secret leaves it out: then its Secret has to be made where the key is."
     if not path.exists():
         raise InputError(f"{path} is not here, and cert-manager signs with it. {without}")
@@ -255,17 +253,17 @@ def _object(version: str, kind: str, name: str, options: Options) -> dict[str, A
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": options.namespace}}
 
 
-def _of_authorities(options: Options, authorities: Iterable[_Authority]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in authorities:
+def _of_cas(options: Options, cas: Iterable[_Ca]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for ca in cas:
         if options.secret:
-            pems = {"tls.crt": one.crt, "tls.key": one.key}
+            pems = {"tls.crt": ca.crt, "tls.key": ca.key}
             data = {name: base64.b64encode(pem.encode("ascii")).decode("ascii") for name, pem in pems.items()}
-            head = _object("v1", "Secret", one.name, options)
-            yield f"{one.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
-        head = _object(API_VERSION, "Issuer", one.name, options)
+            head = _object("v1", "Secret", ca.name, options)
+            yield f"{ca.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
+        head = _object(API_VERSION, "Issuer", ca.name, options)
         yield (
-            f"Signs with {one.certificate.name}, which ends on {one.ends:%Y-%m-%d}",
-            {**head, "spec": {"ca": {"secretName": one.name}}},
+            f"Signs with {ca.certificate.name}, which ends on {ca.ends:%Y-%m-%d}",
+            {**head, "spec": {"ca": {"secretName": ca.name}}},
         )
 
 
@@ -273,81 +271,81 @@ def _of_certificates(
     options: Options,
     names: Mapping[str, str],
     wanted: Iterable[Certificate],
-    authorities: Mapping[str, _Authority],
+    cas: Mapping[str, _Ca],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in wanted:
-        authority = authorities[one.issuer or ""]
-        head = _object(API_VERSION, "Certificate", names[one.name], options)
-        comment = f"{one.name}: {_who(one)}"
-        if _on_disk(one):
+    for cert in wanted:
+        ca = cas[cert.issuer or ""]
+        head = _object(API_VERSION, "Certificate", names[cert.name], options)
+        comment = f"{cert.name}: {_who(cert)}"
+        if _on_disk(cert):
             comment += ". Read from a host's disk: something has to bring it there"
-        yield comment, {**head, "spec": _spec(one, names[one.name], authority)}
+        yield comment, {**head, "spec": _spec(cert, names[cert.name], ca)}
 
 
-def _spec(one: Certificate, name: str, authority: _Authority) -> dict[str, Any]:
-    assert one.subject
-    days = _days(one, authority)
+def _spec(cert: Certificate, name: str, ca: _Ca) -> dict[str, Any]:
+    assert cert.subject
+    days = _days(cert, ca)
     spec: dict[str, Any] = {
         "secretName": name,
-        "issuerRef": {"name": authority.name, "kind": "Issuer", "group": "cert-manager.io"},
-        "commonName": one.subject.common_name,
+        "issuerRef": {"name": ca.name, "kind": "Issuer", "group": "cert-manager.io"},
+        "commonName": cert.subject.common_name,
     }
-    if one.subject.organizations:
-        spec["subject"] = {"organizations": list(one.subject.organizations)}
+    if cert.subject.organizations:
+        spec["subject"] = {"organizations": list(cert.subject.organizations)}
     fields = {"DNS": "dnsNames", "IP": "ipAddresses", "email": "emailAddresses", "URI": "uris"}
     for type_, field in fields.items():
-        if values := [name.value for name in one.alt_names if name.type == type_]:
+        if values := [name.value for name in cert.alt_names if name.type == type_]:
             spec[field] = values
     return spec | {
-        "usages": _usages(one),
+        "usages": _usages(cert),
         "duration": f"{days * _HOURS}h",
         # kcert calls a certificate expiring as long before; of a short life a third.
         "renewBefore": f"{min(_RENEW_BEFORE_DAYS * _HOURS, days * _HOURS // 3)}h",
-        "privateKey": _private_key(one),
+        "privateKey": _private_key(cert),
     }
 
 
-def _days(one: Certificate, authority: _Authority) -> int:
+def _days(cert: Certificate, ca: _Ca) -> int:
     """How many days cert-manager is to ask for: it does not see itself that a CA ends before."""
-    return min(one.days, authority.days_left)
+    return min(cert.days, ca.days_left)
 
 
-def _usages(one: Certificate) -> list[str]:
+def _usages(cert: Certificate) -> list[str]:
     """Its usages in the words of the Certificates API, which are cert-manager's too."""
-    if given := one.usages:
+    if given := cert.usages:
         asked = (*(given.key or ()), *(given.extended or ()))
         words = {openssl: word for word, openssl in reversed([*KEY_USAGES.items(), *EXTENDED_USAGES.items()])}
         words["digitalSignature"] = "digital signature"  # "signing" means the same
         return [words[usage] for usage in asked if usage in words]
     usages = ["digital signature"]
-    usages += ["key encipherment"] if one.key.algorithm == "rsa" else []
-    usages += ["server auth"] if one.kind.is_server else []
-    usages += ["client auth"] if one.kind.is_client else []
+    usages += ["key encipherment"] if cert.key.algorithm == "rsa" else []
+    usages += ["server auth"] if cert.kind.is_server else []
+    usages += ["client auth"] if cert.kind.is_client else []
     return usages
 
 
-def _private_key(one: Certificate) -> dict[str, Any]:
-    ecdsa = one.key.algorithm == "ecdsa"
+def _private_key(cert: Certificate) -> dict[str, Any]:
+    ecdsa = cert.key.algorithm == "ecdsa"
     return {
         "algorithm": "ECDSA" if ecdsa else "RSA",
-        "size": int(one.key.curve.rpartition("-")[2]) if ecdsa else one.key.bits,
+        "size": int(cert.key.curve.rpartition("-")[2]) if ecdsa else cert.key.bits,
         "encoding": "PKCS8",
         # The default is Never before cert-manager 1.18, and Always since.
         "rotationPolicy": "Always",
     }
 
 
-def _who(one: Certificate) -> str:
+def _who(cert: Certificate) -> str:
     """Return the subject for a comment; a foreign subject can contain anything, a line feed too."""
-    assert one.subject
-    groups = ", ".join(one.subject.organizations)
-    told = f"CN {one.subject.common_name}" + (f", O {groups}" if groups else "")
-    return told.encode("unicode_escape").decode("ascii")
+    assert cert.subject
+    groups = ", ".join(cert.subject.organizations)
+    subject = f"CN {cert.subject.common_name}" + (f", O {groups}" if groups else "")
+    return subject.encode("unicode_escape").decode("ascii")
 
 
-def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterable[_Authority]) -> Iterator[str]:
-    authorities = tuple(authorities)
-    listed = ", ".join(one.name for one in authorities)
+def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) -> Iterator[str]:
+    cas = tuple(cas)
+    listed = ", ".join(ca.name for ca in cas)
     yield (
         f"A user who may read Secrets or create Certificates in {options.namespace} can become any user of the "
         "cluster, an administrator too. That is why these are Issuers and not ClusterIssuers, which would serve every "
@@ -360,11 +358,11 @@ def _notes(options: Options, wanted: Iterable[Certificate], authorities: Iterabl
         )
     else:
         yield f"The CAs' keys are not in here; each Issuer waits for a Secret of type kubernetes.io/tls ({listed})."
-    days_left = {ca.certificate.name: ca.days_left for ca in authorities}
+    days_left = {ca.certificate.name: ca.days_left for ca in cas}
     short = [cert.name for cert in wanted if cert.days > days_left.get(cert.issuer or "", cert.days)]
     if short:
         yield f"Shorter than kcert.yaml says, because the CA ends first: {', '.join(short)}."
-    first = min(authorities, key=lambda one: one.ends)
+    first = min(cas, key=lambda ca: ca.ends)
     yield (
         f"cert-manager does not look at when its CA ends ({first.certificate.name}: {first.ends:%Y-%m-%d}): what it "
         "signs shortly before may say that it is valid for longer, and is refused all the same. Renew the CA in time, "
