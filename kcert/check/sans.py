@@ -169,6 +169,8 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
         hosts.append(ctx.option("etcd", "--name", path) or "")
     else:
         return ()
+    if role is Role.APISERVER:
+        hosts.append(_SERVICE_NAMES[-1])
     named = dict.fromkeys(host for host in hosts if host and host not in ("0.0.0.0", "::"))  # noqa: S104
     return tuple(AltName("IP" if is_address(host) else "DNS", host) for host in named)
 
