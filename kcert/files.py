@@ -12,12 +12,10 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from kcert.errors import nearest
+from kcert.errors import InputError, KcertError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-from kcert.errors import InputError, KcertError
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of the largest file that is read; some 50,000 certificates fit into one."""

@@ -177,10 +177,11 @@ def show(command: Command) -> None:
 
 def read_lines(command: Command) -> Iterator[bytes]:
     """The lines of the log, as the command prints them; ProgramError where it fails in the end."""
-    with stream(command) as running:
-        yield from log_lines(running.output)
-    if running.status:
-        raise _failed(command, running.status)
+    with stream(command) as process:
+        assert process.stdout is not None
+        yield from log_lines(process.stdout)
+    if process.returncode:
+        raise _failed(command, process.returncode)
 
 
 def _failed(command: Command, status: int) -> ProgramError:

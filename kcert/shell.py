@@ -83,8 +83,17 @@ class Command:
         return {**{name: value for name, value in os.environ.items() if name not in _SECRET}, **self.passphrases}
 
 
+class _Ended:
+    status: int
+
+    @property
+    def succeeded(self) -> bool:
+        """True for exit status 0."""
+        return self.status == 0
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(_Ended):
     """The result of a command: its exit status (negative: the signal that ended it) and both outputs together."""
 
     command: Command
@@ -93,24 +102,14 @@ class Outcome:
     started: datetime
     seconds: float
 
-    @property
-    def succeeded(self) -> bool:
-        """True for exit status 0."""
-        return self.status == 0
-
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(_Ended):
     """What a command printed that ended by itself, its two outputs apart."""
 
     status: int
     stdout: bytes
     stderr: str
-
-    @property
-    def succeeded(self) -> bool:
-        """True for exit status 0."""
-        return self.status == 0
 
 
 def find(program: str) -> str | None:
@@ -150,7 +149,7 @@ def run(command: Command) -> Outcome:
             running.wait()
         status, output = running.exit_code, str(running)
     except sh.CommandNotFound:
-        raise _missing(program) from None
+        raise _cannot_start(program, FileNotFoundError()) from None
     except sh.ErrorReturnCode as error:  # ended by a signal
         if expired.is_set():
             raise _too_slow(command) from None
@@ -236,42 +235,29 @@ def exec_interactive(command: Command, stdin: bytes | None = None) -> int:
     """
     program = command.argv[0]
     try:
-        return subprocess.run(
-            [_located(program), *command.argv[1:]],
-            cwd=command.folder,
-            env=command.environment,
-            input=stdin,
-            check=False,
-        ).returncode
+        argv = [_located(program), *command.argv[1:]]
+        return subprocess.run(argv, cwd=command.folder, env=command.environment, input=stdin, check=False).returncode
     except OSError as error:
         raise _cannot_start(program, error) from None
 
 
-@dataclass
-class Stream:
-    """A program that is printing: its two outputs together, and its exit status once all of it was read."""
-
-    output: IO[bytes]
-    status: int = 0
-
-
 @contextlib.contextmanager
-def stream(command: Command) -> Iterator[Stream]:
-    """Run *command* for output that may be larger than the memory; its reader takes it piece by piece.
+def stream(command: Command) -> Iterator[subprocess.Popen[bytes]]:
+    """Run *command* for output that may be larger than the memory: both outputs are in the process's ``stdout``.
 
-    A reader who leaves early ends the program. Raises ProgramError where it cannot be started.
+    After the block it has a ``returncode``; an exception in the block ends it. Raises ProgramError where it cannot be
+    started.
     """
     process = _begin(command, subprocess.PIPE, subprocess.STDOUT)
     assert process.stdout is not None
-    running = Stream(process.stdout)
     try:
-        yield running
+        yield process
     except BaseException:
         _stop(process)
         raise
     finally:
         process.stdout.close()
-        running.status = process.wait()
+        process.wait()
 
 
 def run_many(next_command: Callable[[], Command | None], ended: Callable[[Outcome], None], jobs: int) -> None:
@@ -410,9 +396,5 @@ def _too_slow(command: Command) -> ProgramError:
 
 def _cannot_start(program: str, error: OSError) -> ProgramError:
     if isinstance(error, FileNotFoundError):
-        return _missing(program)
+        return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")
     return ProgramError(f"{program} could not be started: {error.strerror or error}.")
-
-
-def _missing(program: str) -> ProgramError:
-    return ProgramError(f"{program} is not on this machine, or cannot be run: install it, or correct PATH.")

@@ -44,9 +44,13 @@ def pasted(folder: Path, commands: list[str]) -> list[str]:
     return ran.read_text(encoding="utf-8").splitlines() if ran.exists() else []
 
 
-def commands_in(printed: str) -> Iterator[str]:
-    """Yield what a reader would paste: the text between backticks, and indented lines, continued ones whole."""
-    yield from re.findall(r"`([^`]+)`", printed.replace("\n", " "))
+def commands_in(printed: str, name: str) -> Iterator[str]:
+    """Yield what a reader would paste: the text between backticks, and indented lines, continued ones whole.
+
+    Outside commands, the *name* of a file is printed as it is: backticks in it begin no command.
+    """
+    prose = " ".join(printed.split()).replace(" ".join(name.split()), "NAME")
+    yield from re.findall(r"`([^`]+)`", prose if "`" in name else printed.replace("\n", " "))
     yield from re.findall(r"^ {4,}(?![|-])(.+)", printed.replace("\\\n", ""), flags=re.MULTILINE)
     if printed.startswith("#!"):
         yield printed

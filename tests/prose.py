@@ -51,7 +51,7 @@ PHRASES = {
 }
 """What kcert does not say, as a regular expression, and what it says."""
 
-_STANDARD = re.compile(r"certificate authority \(CA\)|Authority Key Identifier", re.IGNORECASE)
+_STANDARD = re.compile(r"certificate authority \(CA\)|Authority Key Identifier|authority info access", re.IGNORECASE)
 """Terms with a word in them that is not used by itself."""
 
 PRONOUN = re.compile(r"^(?:It|They|These|Those|He|She|Theirs|This is|That is|There it)\b(?!')")

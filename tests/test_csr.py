@@ -928,6 +928,9 @@ def test_a_request_is_exactly_one_block_in_the_form_that_every_reader_agrees_on(
         bare.write_bytes(content)
         for command in ("show", "sign"):
             assert inside("csr", command, "--file", bare).status == 2, (name, command)
+        if name != "nothing":
+            alone = applicant.object("\n".join([*written, ""]).encode())
+            assert inside("csr", "approve", "--file", alone).status == 2, name
     for content in (mine.replace(b"\n", b"\r\n"), mine.rstrip(b"\n")):
         assert (
             "is the user jane, in: developers" in inside.done("csr", "show", "--file", applicant.object(content)).stdout

@@ -42,6 +42,6 @@ def test_no_printed_command_runs_what_a_name_says(
 
     mistaken = [ended.stderr for ended in printed if "mistake" in ended.stderr or "Traceback" in ended.stderr]
     assert mistaken == []
-    found = [one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text)]
+    found = [one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text, name)]
     assert len([one for one in found if "CANARY" in one]) > 30
     assert pasted(tmp_path / "sandbox", found) == []

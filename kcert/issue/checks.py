@@ -142,7 +142,7 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
     renewal, csr, cnf, crt, ca_crt = ctx.renewal, files.csr, files.cnf, files.crt, ca.files.crt
     assert csr and cnf and crt and ca_crt
     pair = (ca_crt, ca.files.key)
-    by_hand = format_command(commands.signature(ctx.openssl, csr, authority=pair, out=crt, days=leaf.days, cnf=cnf))
+    by_hand = format_command(commands.signature(ctx.openssl, csr, ca=pair, out=crt, days=leaf.days, cnf=cnf))
     if leaf.kind is Kind.CA:
         return f"copy {csr} and {cnf} into the folder there, `{by_hand}` makes {crt}, and that comes here."
     besides = ""

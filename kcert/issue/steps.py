@@ -135,7 +135,7 @@ def sign(certificate: Certificate, issuer: Certificate, openssl: str, days: int,
     argv = commands.signature(
         openssl,
         files.csr,
-        authority=(ca, issuer.files.key),
+        ca=(ca, issuer.files.key),
         out=files.crt,
         days=days,
         cnf=files.cnf,

@@ -210,7 +210,7 @@ def sign_object(
     argv = commands.signature_between(
         ctx.openssl,
         csr,
-        authority=files,
+        ca=files,
         out=out,
         between=_validity(csr_object, longest, ca, now),
         cnf=config,

@@ -23,10 +23,10 @@ EXTENSIONS = "v3_req"
 """The section that every template has, and that the signing command names."""
 
 AUTHORITY_KEY = "keyid, issuer"
-"""How a certificate names its CA's key, as in every template: by the key's identifier alone, and where the CA has none
-(libraries leave it out unless they are told, version 1 has no room for it) by the CA's issuer and serial number.
+"""How a certificate names its CA's key, as in every template: by the key's identifier alone. Where the CA has none
+(libraries leave it out by default, version 1 has no room for it), the CA's issuer and serial number name it.
 
-Where ``keyid`` stands by itself, OpenSSL 3.0 does not sign for such a CA, and 1.1.1 names nothing
+With ``keyid`` alone, OpenSSL 3.0 does not sign for such a CA, and 1.1.1 names nothing
 (https://docs.openssl.org/3.0/man5/x509v3_config/#authority-key-identifier).
 """
 
@@ -56,10 +56,10 @@ def render_request(names: tuple[AltName, ...]) -> str:
     return _filled(built_in_templates() / "request.cnf", {"alt_names": alt_names(names)})
 
 
-def render_signer(usages: Usages, names: tuple[AltName, ...], authority: X509, *, nothing: str) -> str:
+def render_signer(usages: Usages, names: tuple[AltName, ...], ca: X509, *, nothing: str) -> str:
     """The openssl.cnf with which `openssl ca` signs for *usages* and *names*, as kube-controller-manager would.
 
-    What Go's x509.CreateCertificate makes of it, in that order: the hash that goes with the key of *authority*, its
+    What Go's x509.CreateCertificate makes of it, in that order: the hash that goes with the key of *ca*, its
     key named where it has an identifier, and none for the new key, since only CAs get one. *nothing* is how this
     openssl is told to leave an identifier out.
     """
@@ -68,10 +68,10 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], authority: X509, *
         "extendedKeyUsage": ", ".join(usages.extended or ()),
         "basicConstraints": "critical, CA:FALSE",
         "subjectKeyIdentifier": nothing,
-        "authorityKeyIdentifier": "keyid" if authority.subject_key_id else nothing,
+        "authorityKeyIdentifier": "keyid" if ca.subject_key_id else nothing,
         "subjectAltName": "@alt_names" if names else "",
     }
-    digest = {"P-384": "sha384", "P-521": "sha512"}.get(authority.public_key.curve or "", "sha256")
+    digest = {"P-384": "sha384", "P-521": "sha512"}.get(ca.public_key.curve or "", "sha256")
     filled = {"extensions": _lines(values), "alt_names": alt_names(names), "digest": digest}
     return _filled(built_in_templates() / "sign.cnf", filled)
 
@@ -127,10 +127,10 @@ def _template(certificate: Certificate, templates: Path | None) -> Path:
 
 def _extensions(certificate: Certificate, usages: Usages) -> str:
     """The extensions that say *usages*, a line each."""
-    authority = certificate.kind is Kind.CA
+    is_ca = certificate.kind is Kind.CA
     length = "" if usages.path_length is None else f", pathlen:{usages.path_length}"
     values = {
-        "basicConstraints": f"critical, CA:TRUE{length}" if authority else "critical, CA:FALSE",
+        "basicConstraints": f"critical, CA:TRUE{length}" if is_ca else "critical, CA:FALSE",
         "keyUsage": ", ".join((*(("critical",) if usages.critical else ()), *usages.key)) if usages.key else "",
         "extendedKeyUsage": ", ".join(usages.extended or ()),
         "subjectAltName": "@alt_names" if certificate.alt_names else "",
@@ -229,14 +229,14 @@ def signature(
     openssl: str,
     csr: PurePosixPath,
     *,
-    authority: tuple[PurePosixPath, PurePosixPath],
+    ca: tuple[PurePosixPath, PurePosixPath],
     out: PurePosixPath,
     days: int,
     cnf: PurePosixPath,
     passphrase: str = "",
 ) -> tuple[str, ...]:
-    """Sign a request with the CA's certificate and key (*authority*), which *passphrase* opens."""
-    crt, key = authority
+    """Sign a request with the CA's certificate and key (*ca*), which *passphrase* opens."""
+    crt, key = ca
     return (
         *(openssl, "x509", "-req", "-in", str(csr)),
         *("-CA", str(crt), "-CAkey", str(key), *_unlocking(passphrase), "-CAcreateserial", "-out", str(out)),
@@ -267,14 +267,14 @@ def signature_between(
     openssl: str,
     csr: PurePosixPath,
     *,
-    authority: tuple[PurePosixPath, PurePosixPath],
+    ca: tuple[PurePosixPath, PurePosixPath],
     out: PurePosixPath,
     between: tuple[datetime, datetime],
     cnf: PurePosixPath,
     passphrase: str = "",
 ) -> tuple[str, ...]:
-    """Sign a request for an exact time, with the subject as it stands in the request."""
-    crt, key = authority
+    """Sign a request for an exact time, with the subject of the request."""
+    crt, key = ca
     begins, ends = (f"{moment:%Y%m%d%H%M%SZ}" for moment in between)
     return (
         *(openssl, "ca", "-batch", "-config", str(cnf), "-in", str(csr), "-out", str(out), "-notext"),
@@ -293,12 +293,10 @@ def signature_between(
     )
 
 
-def verification(
-    openssl: str, authority: PurePosixPath, *crts: PurePosixPath, intermediate: bool = False
-) -> tuple[str, ...]:
-    """Check that the CA's certificate *authority* vouches for each of *crts*.
+def verification(openssl: str, ca: PurePosixPath, *crts: PurePosixPath, intermediate: bool = False) -> tuple[str, ...]:
+    """Verify each of *crts* with the CA's certificate *ca*.
 
-    One that another CA signed (an *intermediate*) is trusted for itself, as Go's programs do; openssl has to be told.
+    Openssl trusts a CA that another CA signed (an *intermediate*) only with an option; Go's programs always do.
     """
     partial = ("-partial_chain",) if intermediate else ()
-    return (openssl, "verify", *partial, "-CAfile", str(authority), *(str(crt) for crt in crts))
+    return (openssl, "verify", *partial, "-CAfile", str(ca), *(str(crt) for crt in crts))

@@ -149,7 +149,7 @@ def _alt_names(fields: dict[str, Any], value: bytes) -> None:
 
 @lru_cache(maxsize=4096)
 def _alt_name(tag: int, content: bytes) -> AltName:
-    """The same object for the same name: ``localhost`` stands in every other certificate."""
+    """The same object for the same name: many certificates have ``localhost``."""
     if tag == IP:
         address = str(ipaddress.ip_address(content)) if len(content) in (4, 16) else f"<invalid: {content.hex()}>"
         return AltName("IP", address)

@@ -1,8 +1,8 @@
 """PEM: which blocks a file holds, decided as Go decides it, because Kubernetes reads every file with Go.
 
-``pem_blocks`` gives the blocks that pem.Decode of Go's encoding/pem returns, and beside them what looks like a block to
-a person or to openssl and is not one to Go: a BEGIN line that is indented or joined to the line before, text behind an
-END line, damaged base64. Those carry a ``fault``. The DER inside is read by ``kcert.openssl.der``.
+``pem_blocks`` returns the blocks that pem.Decode of Go's encoding/pem returns. It also returns, with a ``fault``, what
+only looks like a block, to a person or to openssl: a BEGIN line that is indented or joined to the line before, text
+behind an END line, damaged base64. The DER inside is read by ``kcert.openssl.der``.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def announced_length(der: bytes) -> int | None:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A block as it lies in the file: from *begin* to *end*, with the fault that kept Go from reading it, if any."""
+    """A block of the file, from *begin* to *end*, with the fault that kept Go from reading it, if any."""
 
     begin: int
     end: int

@@ -12,6 +12,7 @@ from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.reader import EC, RSA, RSA_PSS, key_fields, read_public_key
+from kcert.quoting import format_command
 from kcert.shell import Command, find, read
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ OLDEST = (1, 1, 1)
 def openssl(program: str = "openssl") -> str:
     """The name or path of the openssl to run, as it will be shown; raises ProgramError where it will not do."""
     if "/" in program:
-        # Commands run in other folders than the one the user stands in.
+        # Commands run in other folders than the user's current one.
         program = str(Path(program).absolute())
     if find(program) is None:
         raise ProgramError(
@@ -42,7 +43,8 @@ def version(program: str) -> str:
     """What the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
     reading = read(Command((program, "version"), limit=10))
     if not reading.succeeded:
-        raise ProgramError(f"`{program} version` failed with status {reading.status}: this is no openssl that works.")
+        shown = format_command((program, "version"))
+        raise ProgramError(f"`{shown}` failed with status {reading.status}: this is not a working openssl.")
     said = reading.stdout.decode(errors="replace").strip().splitlines()
     return ascii(said[0])[1:-1] if said else "a program that says nothing of its version"
 
@@ -74,8 +76,8 @@ def check_works(program: str) -> None:
     said = reading.stderr.strip().splitlines()
     reason = f": {ascii(said[0])[1:-1]}" if said else ""
     raise ProgramError(
-        f"`{program} x509` failed with status {reading.status} at a certificate that is sound{reason}. So nothing can "
-        "be said of any other. Mend this openssl, or name another with --openssl PATH."
+        f"`{format_command((program, 'x509'))}` failed with status {reading.status} for a valid certificate{reason}, "
+        "so kcert cannot check any other with it. Repair this openssl, or name another with --openssl PATH."
     )
 
 

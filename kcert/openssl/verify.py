@@ -102,8 +102,11 @@ class Signatures:
             self._ask_one_by_one([(Path(folder, str(number)), named) for number, named in enumerate(files)])
 
     def _ask_one_by_one(self, asked: list[tuple[Path, dict[str, Pair]]]) -> None:
-        """OpenSSL 1.1.1 gives the reasons on standard error and the names on standard output, so that among many
-        nobody knows which is whose: those that failed without a reason are asked for again, each by itself."""
+        """Verify again, each by itself, those that failed without a reason.
+
+        OpenSSL 1.1.1 prints the reasons on standard error and the names on standard output, which do not show which
+        reason belongs to which name.
+        """
         unclear = [
             (folder, name, pair)
             for folder, named in asked

@@ -210,7 +210,7 @@ class LabBuilder:
         return commands.signature_between(
             self.openssl,
             files.csr,
-            authority=(issuer.files.crt, issuer.files.key),
+            ca=(issuer.files.crt, issuer.files.key),
             out=files.crt,
             between=make.between,
             cnf=there / "ca.cnf",

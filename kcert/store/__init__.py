@@ -1,8 +1,7 @@
 """The only package that writes into a PKI folder: lock, staging, publishing, backups, history.
 
-A certificate is made in a staging folder of its own and moved into place when it is whole and checked. What
-stands between "checked" and "in place" is written down first (``publish.json``), so that after a kill in
-the middle the next run completes the move rather than leaving half of it.
+A certificate is made in a staging folder of its own and moved into place when it is whole and checked. Before the first
+file moves, a journal (``publish.json``) lists all of them: after a kill in the middle, the next run completes the move.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Staging:
     folder: Path
 
     def path(self, name: PurePosixPath) -> Path:
-        """Where the file that the PKI folder will know as *name* lies for now."""
+        """Return the path of the file that will be *name* in the PKI folder."""
         return self.folder / name
 
     def link(self, name: PurePosixPath, target: Path) -> None:
@@ -156,7 +155,7 @@ class Workspace:
             if name in self._waiting:
                 raise MachineError(
                     f"{self.root / name} waits to be replaced by what an earlier kcert made, and cannot be replaced "
-                    "by anything else before that: remove what stands in its way."
+                    "by anything else before that: remove what blocks it."
                 )
             with self._folder.nearest_to(name) as folder:
                 folder.check_replaceable(name.relative_to(folder.path.relative_to(self.root)).parts[0], mount)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError
 from kcert.files import ROOT, foreign_owner, read_regular
 from kcert.store import FOLDER_MODE, backup_name
-from kcert.store.directory import Directory, refuse_foreign_link
+from kcert.store.directory import Directory, link_refused, refuse_foreign_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -120,15 +120,11 @@ def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
         for part in reversed((name, *name.parents[:-1])):
             path = folder / part
             if path.is_symlink():
-                raise InputError(
-                    f"{path} is a symbolic link, which kcert never makes there: whoever did could have kcert write "
-                    "wherever it leads. Look where that is, and take the link away, or name another place with "
-                    "--output."
-                )
+                raise InputError(f"{link_refused(path)} Or name another path with --output.")
             if os.geteuid() == ROOT and path.exists() and (owner := foreign_owner(path)):
                 raise InputError(
-                    f"{path} belongs to {owner}, who would get what root writes there. Delete it, or name another "
-                    "place with --output."
+                    f"{path} belongs to {owner}, who could read what root writes there. Delete it, or name another "
+                    "path with --output."
                 )
 
 

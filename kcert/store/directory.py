@@ -277,8 +277,8 @@ def _refuse_immutable(descriptor: int, path: Path) -> None:
 def link_refused(path: Path) -> str:
     """The sentences that refuse a symbolic link at *path*."""
     return (
-        f"{path} is a symbolic link, which kcert never makes there: whoever did could have kcert write wherever it "
-        "leads. Look where that is, and delete the link."
+        f"{path} is a symbolic link, which kcert never creates there: through it, another user could make kcert write "
+        "elsewhere. Check where it leads, then delete it."
     )
 
 

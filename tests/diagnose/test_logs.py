@@ -260,7 +260,8 @@ def test_a_program_whose_reader_leaves_is_ended() -> None:
 
     def leave() -> None:
         with shell.stream(shell.Command(("bash", "-c", "echo $$; exec yes"))) as running:
-            began.append(int(running.output.readline()))
+            assert running.stdout
+            began.append(int(running.stdout.readline()))
             raise KeyError
 
     with pytest.raises(KeyError):

@@ -122,7 +122,7 @@ def _attacked(kcert: Kcert, command: tuple[str, ...], kind: str, name: Path) -> 
 
 def names(ground: LabBuilder, times: int) -> Iterator[Check]:
     """Hostile names of folders and files through every command: what is printed to be pasted runs nothing of them."""
-    every = [f"{beginning}{runs}" for runs in RUNS for beginning in BEGINNINGS]
+    every = ["a`touch CANARY`b", *(f"{beginning}{runs}" for runs in RUNS for beginning in BEGINNINGS)]
     for number in range(min(times, len(every))):
         with ground.trial("names", number) as (trial, kcert, _):
             name = every[(ground.seed + number * 7) % len(every)]
@@ -136,7 +136,9 @@ def names(ground: LabBuilder, times: int) -> Iterator[Check]:
                     trial.wrong.append(f"{command!a}: {ended.stderr[-300:]}")
                 if RAW.search(said) and command[0] != "logs":  # the log's own program prints that
                     trial.wrong.append(f"{command!a} prints {RAW.search(said)!a}")
-            found = [one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text)]
+            found = [
+                one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text, name)
+            ]
             trial.wrong += (f"{name!a}: pasted, it runs the name: {one!a}" for one in pasted(kcert.folder / "s", found))
         yield trial
 
@@ -187,6 +189,6 @@ def _squeezed(kcert: Kcert, command: tuple[str, ...], room: int) -> Iterator[str
 
 PARTS = (
     Part("planted", "FIFOs, devices, links, owners in the place of each opened file", planted, 6000, 140),
-    Part("names", "hostile names through every command, what is printed pasted", names, 78, 1),
+    Part("names", "hostile names through every command, what is printed pasted", names, 79, 1),
     Part("room", "a tmpfs with 8 to 320 KiB for every command (root only)", little_room, 2000, 70),
 )

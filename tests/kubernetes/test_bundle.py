@@ -348,7 +348,7 @@ def test_a_link_under_a_name_that_kcert_chose_is_not_followed(
 
     ended = kcert(*arguments)
 
-    assert_refused(ended, 2, f"{link} is a symbolic link, which kcert never makes there")
+    assert_refused(ended, 2, f"{link} is a symbolic link, which kcert never creates there")
     assert snapshot(made.home) == before
 
 
