@@ -29,7 +29,8 @@ def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
             continue
         others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_company(cert) else ""
         message = f"{cert.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
-        new_key = refusal.stage == "key"
+        # Go parses no certificate whose key is on a curve that it does not know.
+        new_key = refusal.stage == "key" or "elliptic curve" in refusal.error
         if new_key and cert.is_root:
             fix = authority_replaced(ctx, cert)
         else:

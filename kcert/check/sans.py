@@ -160,6 +160,7 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
     """Return the names under which clients connect to the server of *role*, as far as configurations tell."""
     hosts = ["localhost", "127.0.0.1"]
     if role is Role.APISERVER:
+        hosts.append(_SERVICE_NAMES[-1])
         hosts += [host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
         hosts.append(ctx.option("kube-apiserver", "--advertise-address", path) or "")
     elif role in (Role.ETCD_SERVER, Role.ETCD_PEER):

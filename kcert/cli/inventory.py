@@ -59,11 +59,11 @@ def command(
     from kcert.ui.report import Target
 
     within = duration(expiring_in, "--expiring-in", bare="d") if expiring_in is not None else None
-    found = survey(where or (), root, program.openssl(openssl), otherwise=dir)
-    entries = inventory(found)
+    scan = survey(where or (), root, program.openssl(openssl), otherwise=dir)
+    entries = inventory(scan)
     if within is not None:
         entries = ending_within(entries, within)
     if sort is not None:
         entries.sort(key=ORDERS[sort])
-    present(entries, found, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
-    raise typer.Exit(status(found))
+    present(entries, scan, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
+    raise typer.Exit(status(scan))

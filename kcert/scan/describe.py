@@ -89,19 +89,19 @@ def _other(path: Path, content: Content, opened: Inside, openssl: str) -> Descri
     return Description(str(path), (Part(str(path), tuple(fields), commands),))
 
 
-def _embedded(path: Path, kind: str, found: list[Embedded], openssl: str) -> Description:
+def _embedded(path: Path, kind: str, values: list[Embedded], openssl: str) -> Description:
     """Describe a document of another kind by the certificates in it."""
     parts = []
-    for one in found:
-        for record in map(read_certificate, certificate_pems(one.content)[:SHOWN]):
+    for value in values:
+        for record in map(read_certificate, certificate_pems(value.content)[:SHOWN]):
             certificate = _readable(path, record)
             argv = (openssl, "x509", "-text", "-noout")
-            print_content = one.command(path)
+            print_content = value.command(path)
             by_hand = f"{print_content} | {format_command(argv)}" if print_content else None
             output = read(Command(argv), certificate.pem.encode()).stdout.decode("utf-8", "replace")
             commands = (CommandResult(argv, output, succeeded=True, by_hand=by_hand),) if by_hand else ()
             fields = (Field("format", kind, "Document"), *certificate_fields(certificate))
-            parts.append(Part(f"{path}, {one.key}", fields, commands))
+            parts.append(Part(f"{path}, {value.key}", fields, commands))
     if not parts:
         raise InputError(f"{path} is a {kind} without a certificate that kcert can show.")
     return Description(str(path), tuple(parts))
@@ -174,7 +174,7 @@ def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
     refused = key_refusals(key) if key is not None else ()
     fields = [
         *fault,
-        *[Field("Kubernetes", f"refuses it: {one.reason} ({one.error})", "Refused") for one in refused],
+        *[Field("Kubernetes", f"refuses it: {refusal.reason} ({refusal.error})", "Refused") for refusal in refused],
         Field("private key", str(key) if key is not None else "of a kind that kcert does not know"),
         Field("check", "sound" if sound else "openssl says no"),
         Field("mode", mode, "Private key"),
@@ -209,15 +209,15 @@ def _document(path: Path, content: bytes, openssl: str) -> Description:
     if is_unit(content):
         raise _starts_a_component(path)
     try:
-        found = [document for document in documents(content) if is_kubeconfig(document)]
+        kubeconfigs = [document for document in documents(content) if is_kubeconfig(document)]
     except NotADocumentError as error:
         raise InputError(f"{path} {error}.") from None
-    if not found:
+    if not kubeconfigs:
         if document := embedded(content):
             return _embedded(path, *document, openssl)
         raise _starts_a_component(path)
     looked = survey([str(path)], None, openssl)
-    parts = [_context(one, looked.uses, openssl) for one in looked.kubeconfigs]
+    parts = [_context(kubeconfig, looked.uses, openssl) for kubeconfig in looked.kubeconfigs]
     if not parts:
         raise InputError(f"{path} is a kubeconfig without a cluster or a user.")
     faults = [f"{problem.path} {problem.reason}" for problem in looked.problems]
@@ -246,8 +246,8 @@ def _context(kubeconfig: KubeconfigUse, uses: tuple[CertificateRef, ...], openss
         fields.append(Field("trusts", f"{authority.subject} ({where})", "Issuer"))
     commands: list[CommandResult] = []
     if kubeconfig.user is not None:
-        use = next((one for one in uses if one.kubeconfig == kubeconfig and one.certificate is kubeconfig.user), None)
-        use = use or next((one for one in uses if one.certificate == kubeconfig.user), None)
+        use = next((ref for ref in uses if ref.kubeconfig == kubeconfig and ref.certificate is kubeconfig.user), None)
+        use = use or next((ref for ref in uses if ref.certificate == kubeconfig.user), None)
         commands.append(_user_text(kubeconfig, openssl))
         fields += certificate_fields(kubeconfig.user, use)
     return Part(f"{kubeconfig.path}, user {kubeconfig.user_name or '(none)'}", tuple(fields), tuple(commands))

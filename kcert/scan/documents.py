@@ -22,12 +22,12 @@ def documents(content: bytes, largest: int = LARGEST_DOCUMENT) -> list[dict[str,
     if len(content) > largest:
         raise NotADocumentError(f"is {len(content) // 1024} KiB of YAML, more than kcert reads")
     try:
-        found = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)
+        parsed = plain_yaml.load_all(as_utf8(content).decode("utf-8-sig"), aliases=True)
     except UnicodeDecodeError:
         raise NotADocumentError("is not text") from None
     except plain_yaml.NotPlainError as error:
         raise NotADocumentError(str(error)) from None
-    return [document for document in found if isinstance(document, dict)]
+    return [document for document in parsed if isinstance(document, dict)]
 
 
 def as_utf8(content: bytes) -> bytes:
@@ -39,8 +39,8 @@ def as_utf8(content: bytes) -> bytes:
 
 def text_at(document: object, *keys: str) -> str | None:
     """The text at a path of keys, or None where anything on the way is something else."""
-    found = value_at(document, *keys)
-    return found if isinstance(found, str) else None
+    value = value_at(document, *keys)
+    return value if isinstance(value, str) else None
 
 
 def value_at(document: object, *keys: str) -> object:
@@ -54,5 +54,5 @@ def value_at(document: object, *keys: str) -> object:
 
 def list_at(document: object, *keys: str) -> list[object]:
     """The list at a path of keys; empty where there is none."""
-    found = value_at(document, *keys)
-    return found if isinstance(found, list) else []
+    value = value_at(document, *keys)
+    return value if isinstance(value, list) else []

@@ -81,7 +81,10 @@ def certificate_fields(
 
 def _refused(record: X509 | Request) -> list[Field]:
     """What Go, and so Kubernetes, does not take."""
-    return [Field("Kubernetes", f"refuses it: {one.reason} ({one.error})", "Refused") for one in refusals(record)]
+    return [
+        Field("Kubernetes", f"refuses it: {refusal.reason} ({refusal.error})", "Refused")
+        for refusal in refusals(record)
+    ]
 
 
 def _who(certificate: X509) -> list[Field]:
@@ -104,10 +107,10 @@ def _who(certificate: X509) -> list[Field]:
 def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
     if not groups:
         return [Field("groups (O)", "none", "No groups", {"user": user})] if user else []
-    found = [Field("groups (O)", listed(groups), "Groups", {"groups": listed(groups)})]
+    fields = [Field("groups (O)", listed(groups), "Groups", {"groups": listed(groups)})]
     if "system:masters" in groups:
-        found.append(Field("rights", "everything", "Masters"))
-    return found
+        fields.append(Field("rights", "everything", "Masters"))
+    return fields
 
 
 def _names(certificate: X509) -> list[Field]:
@@ -134,7 +137,7 @@ def _issuer(certificate: X509, use: CertificateRef | None, commands: list[Comman
     if certificate.self_issued:
         return Field("signed by", "itself", "Itself")
     value = str(certificate.issuer)
-    checked = next((one for one in commands if one.argv[1] == "verify"), None)
+    checked = next((command for command in commands if command.argv[1] == "verify"), None)
     if checked is not None and use is not None:
         verdict = "confirms it" if checked.succeeded else f"says no: {_complaint(checked.output)}"
         value += f"; openssl verify with {use.issuer_path} {verdict}"
@@ -142,8 +145,8 @@ def _issuer(certificate: X509, use: CertificateRef | None, commands: list[Comman
 
 
 def _complaint(output: str) -> str:
-    found = re.search(r"error \d+ at \d+ depth lookup: ?(.+)", output)
-    return found[1].strip() if found else "it could not check"
+    match = re.search(r"error \d+ at \d+ depth lookup: ?(.+)", output)
+    return match[1].strip() if match else "it could not check"
 
 
 def _validity(certificate: X509) -> Field:
@@ -176,7 +179,7 @@ def request_fields(request: Request, check: CommandResult | None = None) -> tupl
         *[Field("OU", unit, "Unit") for unit in request.subject.units],
         *[Field("UID", uid) for uid in request.subject.uids],
         Field("subject", str(request.subject) or "(empty)"),
-        Field("names asked for", listed(str(one) for one in request.alt_names) or "none"),
+        Field("names asked for", listed(str(san) for san in request.alt_names) or "none"),
         Field("uses asked for", ", ".join((*(request.key_usage or ()), *(request.extended_key_usage or ()))) or "none"),
         *key_fields(request.public_key),
         *([Field("signature", signature, "Request")] if check is not None else []),

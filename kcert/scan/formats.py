@@ -124,10 +124,10 @@ _KINDS = {INTEGER: "INTEGER", BIT_STRING: "BIT STRING", 4: "OCTET STRING", OID: 
 def _outline(data: bytes) -> list[tuple[str, object]]:
     """Return the kinds of the elements in *data*, with the number or the OID that each is or begins with."""
     if data[:2] == b"\x30\x80":
-        found = re.match(
+        match = re.match(
             rb"\x30\x80(?:\x02\x01\x03\x30\x80)?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01\x02])", data
         )
-        oid = f"1.2.840.113549.1.7.{found[1][0]}" if found else ""
+        oid = f"1.2.840.113549.1.7.{match[1][0]}" if match else ""
         return [("INTEGER", 3), ("SEQUENCE", oid)] if data[2:3] == b"\x02" else [("OID", oid)]
     outline: list[tuple[str, object]] = []
     try:
@@ -152,53 +152,55 @@ def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
     and secrets.yaml.
     """
     try:
-        found = documents(data)
+        parsed = documents(data)
     except NotADocumentError:
         return None
-    for document in found:
+    for document in parsed:
         for kind, values in _values(document):
             return kind, [Embedded(key, content, _line_of(data, raw)) for key, raw, content in values]
     return None
 
 
 def _values(document: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    objects = [one for one in list_at(document, "items") if isinstance(one, dict)] or [document]
-    secrets = [one for one in objects if one.get("kind") == "Secret"]
+    objects = [item for item in list_at(document, "items") if isinstance(item, dict)] or [document]
+    secrets = [item for item in objects if item.get("kind") == "Secret"]
     if secrets:
         values = [
-            (f"{text_at(one, 'metadata', 'name') or 'Secret'}, {key}", value)
-            for one in secrets
-            for key, value in _items(one.get("data"))
+            (f"{text_at(secret, 'metadata', 'name') or 'Secret'}, {key}", value)
+            for secret in secrets
+            for key, value in _items(secret.get("data"))
         ]
         yield "Secret", _decoded(values)
     contexts = _items(document.get("contexts"), dict)
-    if contexts and all({"endpoints", "crt"} & one.keys() for _, one in contexts):
+    if contexts and all({"endpoints", "crt"} & context.keys() for _, context in contexts):
         yield (
             "talosconfig",
-            _decoded([(f"{name}, {key}", one.get(key)) for name, one in contexts for key in ("crt", "ca")]),
+            _decoded([(f"{name}, {key}", context.get(key)) for name, context in contexts for key in ("crt", "ca")]),
         )
     certs = _items(value_at(document, "certs"), dict)
-    if certs and any("crt" in one for _, one in certs):
-        yield "secrets.yaml of Talos", _decoded([(f"certs.{name}.crt", one.get("crt")) for name, one in certs])
+    if certs and any("crt" in entry for _, entry in certs):
+        yield "secrets.yaml of Talos", _decoded([(f"certs.{name}.crt", entry.get("crt")) for name, entry in certs])
 
 
 def _items(value: object, kind: type = str) -> list[tuple[str, Any]]:
-    return [(str(key), one) for key, one in value.items() if isinstance(one, kind)] if isinstance(value, dict) else []
+    return (
+        [(str(key), item) for key, item in value.items() if isinstance(item, kind)] if isinstance(value, dict) else []
+    )
 
 
 def _decoded(values: list[tuple[str, Any]]) -> list[tuple[str, str, bytes]]:
     """Keep what is PEM with a certificate in it; private keys are never shown."""
-    found = []
+    decoded = []
     for key, value in values:
         try:
             content = base64.b64decode(value, validate=False) if isinstance(value, str) else b""
         except (binascii.Error, ValueError):
             continue
         if b"-----BEGIN CERTIFICATE-----" in content:
-            found.append((key, value, content))
-    return found
+            decoded.append((key, value, content))
+    return decoded
 
 
 def _line_of(data: bytes, value: str) -> int | None:
-    found = re.search(rb"^[ \t]*[\w.-]+: " + re.escape(value.encode()) + rb"[ \t]*\r?$", data, re.MULTILINE)
-    return data.count(b"\n", 0, found.start()) + 1 if found else None
+    match = re.search(rb"^[ \t]*[\w.-]+: " + re.escape(value.encode()) + rb"[ \t]*\r?$", data, re.MULTILINE)
+    return data.count(b"\n", 0, match.start()) + 1 if match else None

@@ -100,13 +100,13 @@ class Places:
 
 def root_of(source: Path) -> Path | None:
     """What stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None where it is this machine itself."""
-    if not source.is_absolute() and (found := _SYSTEM_PART.search(f"/{source}")):
-        return Path(str(source)[: max(found.start() - 1, 0)])  # relative as it was given, so that messages stay short
+    if not source.is_absolute() and (match := _SYSTEM_PART.search(f"/{source}")):
+        return Path(str(source)[: max(match.start() - 1, 0)])  # relative as it was given, so that messages stay short
     text = str(source.absolute())
-    found = _SYSTEM_PART.search(text)
-    if not found or found.start() == 0:
+    match = _SYSTEM_PART.search(text)
+    if not match or match.start() == 0:
         return None
-    return Path(text[: found.start()])
+    return Path(text[: match.start()])
 
 
 def cluster_root_of(path: Path) -> Path:
@@ -121,8 +121,8 @@ def cluster_root_of(path: Path) -> Path:
 @cache
 def _home_of_folder(folder: Path) -> Path:
     whole = folder.absolute()
-    if found := _SYSTEM_PART.search(str(whole)):
-        return Path(str(whole)[: found.start()] or os.sep)
+    if match := _SYSTEM_PART.search(str(whole)):
+        return Path(str(whole)[: match.start()] or os.sep)
     if whole.name == "etcd" and whole.parent.name == "pki":
         return whole.parent.parent
     return whole.parent if whole.name in ("pki", "manifests") else whole

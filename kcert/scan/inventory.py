@@ -58,11 +58,11 @@ class Entry:
     issuer_sha256: str | None
 
 
-def inventory(survey: ScanResult, now: datetime | None = None) -> list[Entry]:
+def inventory(scan: ScanResult, now: datetime | None = None) -> list[Entry]:
     """An entry for each use of a certificate, in the order in which they were found."""
     moment = now or datetime.now(timezone.utc)
-    signers = _signers(survey)
-    return [_entry(use, moment, signers) for use in survey.uses]
+    signers = _signers(scan)
+    return [_entry(use, moment, signers) for use in scan.uses]
 
 
 def ending_within(entries: Iterable[Entry], within: timedelta, now: datetime | None = None) -> list[Entry]:
@@ -117,14 +117,14 @@ def _validity(not_before: datetime, not_after: datetime, now: datetime) -> Valid
     return Validity.EXPIRING if not_after - now < timedelta(days=SOON) else Validity.GOOD
 
 
-def _signers(survey: ScanResult) -> dict[Name, list[tuple[str | None, str]]]:
+def _signers(scan: ScanResult) -> dict[Name, list[tuple[str | None, str]]]:
     """The CAs that were found, by name: key identifier and hash of each."""
-    found: dict[Name, dict[str, str | None]] = {}
-    for use in survey.uses:
+    signers: dict[Name, dict[str, str | None]] = {}
+    for use in scan.uses:
         if use.kind.value == "ca":
             certificate = use.certificate
-            found.setdefault(certificate.subject, {})[certificate.sha256] = certificate.subject_key_id
-    return {name: [(key, sha256) for sha256, key in known.items()] for name, known in found.items()}
+            signers.setdefault(certificate.subject, {})[certificate.sha256] = certificate.subject_key_id
+    return {name: [(key, sha256) for sha256, key in known.items()] for name, known in signers.items()}
 
 
 def _signer(use: CertificateRef, signers: dict[Name, list[tuple[str | None, str]]]) -> str | None:

@@ -66,21 +66,25 @@ def is_kubeconfig(document: dict[str, Any]) -> bool:
 
 def contexts(document: dict[str, Any]) -> list[Context]:
     """Every context; what no context uses comes last, each by itself, so that no certificate is missed."""
-    clusters = {text_at(one, "name") or "": value_at(one, "cluster") for one in list_at(document, "clusters")}
-    users = {text_at(one, "name") or "": value_at(one, "user") for one in list_at(document, "users")}
+    clusters = {text_at(entry, "name") or "": value_at(entry, "cluster") for entry in list_at(document, "clusters")}
+    users = {text_at(entry, "name") or "": value_at(entry, "user") for entry in list_at(document, "users")}
     current = document.get("current-context")
-    found = []
+    result = []
     used: set[tuple[str, str]] = set()
-    for one in list_at(document, "contexts"):
-        name = text_at(one, "name") or ""
-        cluster, user = text_at(one, "context", "cluster") or "", text_at(one, "context", "user") or ""
+    for entry in list_at(document, "contexts"):
+        name = text_at(entry, "name") or ""
+        cluster, user = text_at(entry, "context", "cluster") or "", text_at(entry, "context", "user") or ""
         used |= {("cluster", cluster), ("user", user)}
-        found.append(_context(name, (cluster, clusters.get(cluster)), (user, users.get(user)), name == current))
-    found += [
-        _context("", (name, one), ("", None), False) for name, one in clusters.items() if ("cluster", name) not in used
+        result.append(_context(name, (cluster, clusters.get(cluster)), (user, users.get(user)), name == current))
+    result += [
+        _context("", (name, cluster), ("", None), False)
+        for name, cluster in clusters.items()
+        if ("cluster", name) not in used
     ]
-    found += [_context("", ("", None), (name, one), False) for name, one in users.items() if ("user", name) not in used]
-    return found
+    result += [
+        _context("", ("", None), (name, user), False) for name, user in users.items() if ("user", name) not in used
+    ]
+    return result
 
 
 def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], current: bool) -> Context:

@@ -105,8 +105,8 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
         return _serving_role(known[stem], certificate)
     if stem.startswith("etcd-peer-"):
         return Role.ETCD_PEER
-    if found := _kubelet_role(stem, certificate):
-        return found
+    if kubelet_role := _kubelet_role(stem, certificate):
+        return kubelet_role
     if not neighbours & _UNMISTAKABLE.keys():
         return None
     # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
@@ -169,30 +169,30 @@ def node_of(path: Path, role: Role | None) -> str | None:
     """The node's name, where the place tells it: ``kubelet-client-NODE``, ``hosts/NODE/kubelet.conf``."""
     if role not in (Role.KUBELET, Role.KUBELET_CLIENT, Role.KUBELET_SERVER):
         return None
-    found = _KUBELET_CLIENT.fullmatch(path.stem)
-    if found and found["node"] != "current":
-        return found["node"]
+    match = _KUBELET_CLIENT.fullmatch(path.stem)
+    if match and match["node"] != "current":
+        return match["node"]
     if path.parent.parent.name == "hosts":
         return path.parent.name
     return None
 
 
-def is_set_aside(place: tuple[str, ...]) -> bool:
+def is_set_aside(parts: tuple[str, ...]) -> bool:
     """True for what no component uses: files in a backup's folder, and those that kubeadm and easy-rsa keep.
 
-    *place* are the folders of a file and its name, from where the search began. Sources: kubeadm's constants.go,
+    *parts* are the folders of a file and its name, from where the search began. Sources: kubeadm's constants.go,
     ``TempDir``, and the prefixes that its phases give to ``CreateTimestampDir`` and ``CreateTempDir``; easy-rsa's
     ``expired``, ``renewed`` and ``revoked``.
     """
-    if any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(place)):
+    if any(above == "tmp" and folder.startswith("kubeadm-") for above, folder in pairwise(parts)):
         return True
-    return any(_BACKUP_FOLDER.fullmatch(folder) for folder in place[:-1])
+    return any(_BACKUP_FOLDER.fullmatch(folder) for folder in parts[:-1])
 
 
 def is_left_over(path: Path, names: frozenset[str]) -> bool:
     """True for what a kubelet keeps of earlier rotations: only ``…-current.pem`` is in use."""
-    found = _ROTATED.fullmatch(path.name)
-    return bool(found and f"kubelet-{found['side']}-current.pem" in names)
+    match = _ROTATED.fullmatch(path.name)
+    return bool(match and f"kubelet-{match['side']}-current.pem" in names)
 
 
 def is_copy(path: Path, names: Container[str]) -> bool:
@@ -202,8 +202,8 @@ def is_copy(path: Path, names: Container[str]) -> bool:
     """
     if _BACKUP_ENDING.fullmatch(path.name):
         return True
-    found = _COPY.fullmatch(path.name)
-    return bool(found and found["name"] in names)
+    match = _COPY.fullmatch(path.name)
+    return bool(match and match["name"] in names)
 
 
 def certificate_kind(certificate: X509, role: Role | None) -> Kind:

@@ -28,10 +28,10 @@ class Server:
 
 def server_in(where: str) -> Server | None:
     """The server that ``host:port`` or ``https://host:port`` names, or None where it is something else."""
-    found = _ADDRESS.fullmatch(where)
-    if not found or not 0 < int(found["port"]) < 65536:
+    match = _ADDRESS.fullmatch(where)
+    if not match or not 0 < int(match["port"]) < 65536:
         return None
-    return Server(found["host"].strip("[]"), int(found["port"]))
+    return Server(match["host"].strip("[]"), int(match["port"]))
 
 
 def s_client(openssl: str, server: Server) -> Command:

@@ -37,9 +37,11 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
     volumes = {
         text_at(volume, "name"): text_at(volume, "hostPath", "path") for volume in list_at(document, "spec", "volumes")
     }
-    found = []
+    pods = []
     for container in list_at(document, "spec", "containers"):
-        environment = {text_at(one, "name") or "": text_at(one, "value") or "" for one in list_at(container, "env")}
+        environment = {
+            text_at(variable, "name") or "": text_at(variable, "value") or "" for variable in list_at(container, "env")
+        }
         argv = [
             _REFERENCE.sub(lambda reference, known=environment: known.get(reference[1], reference[0]), str(word))  # type: ignore[misc]
             for word in [*list_at(container, "command"), *list_at(container, "args")]
@@ -47,14 +49,14 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
         # An image with an entry point leaves the program out.
         if argv and argv[0].startswith("-"):
             argv = [text_at(container, "name") or "", *argv]
-        if one := started(argv, environment):
+        if component := started(argv, environment):
             mounts = tuple(
                 (inside, host)
                 for mount in list_at(container, "volumeMounts")
                 if (inside := text_at(mount, "mountPath")) and (host := volumes.get(text_at(mount, "name")))
             )
-            found.append(StaticPod(one, mounts))
-    return found
+            pods.append(StaticPod(component, mounts))
+    return pods
 
 
 def configured(document: dict[str, Any]) -> Started | None:

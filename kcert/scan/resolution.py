@@ -52,8 +52,8 @@ def linked(findings: Findings, openssl: str) -> ScanResult:
             known.append((draft, certificate))
 
     kubeconfigs = [
-        _with_certificates(one, *parts, certificates)
-        for one, parts in zip(findings.kubeconfigs, findings.kubeconfig_pems, strict=True)
+        _with_certificates(kubeconfig, *parts, certificates)
+        for kubeconfig, parts in zip(findings.kubeconfigs, findings.kubeconfig_pems, strict=True)
     ]
     uses = _Linker(findings, kubeconfigs, known, openssl).uses()
     return ScanResult(
@@ -83,7 +83,7 @@ def _with_certificates(
         component = ROLES[role].component
     return replace(
         kubeconfig,
-        authorities=tuple(one for one in trusted if isinstance(one, X509)),
+        authorities=tuple(cert for cert in trusted if isinstance(cert, X509)),
         user=own,
         component=component,
     )
@@ -123,8 +123,8 @@ class _Linker:
         self.by_role: dict[tuple[int, Role], list[Path]] = defaultdict(list)
         self.named: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
         # Homes that have a CA of their own, be it one that cannot be read: a CA elsewhere is another cluster's.
-        named = [one.source for one in findings.configurations]
-        named += [one.path for one in findings.problems if one.expects == "certificate"]
+        named = [configuration.source for configuration in findings.configurations]
+        named += [problem.path for problem in findings.problems if problem.expects == "certificate"]
         self.complete = {cluster_root_of(path) for path in named}
         for draft, certificate, role in self.known:
             self.fields[draft.path, draft.option, draft.live].append((draft.position, certificate))
@@ -132,8 +132,8 @@ class _Linker:
                 self.inside[draft.path].setdefault(certificate.sha256, certificate)
                 self.key_ids[draft.path, certificate.subject].add(certificate.subject_key_id)
             if self._kind(draft, certificate, role) is Kind.CA:
-                found = _Authority(draft.path, certificate, draft.group, role)
-                self.by_name[certificate.subject].append(found)
+                ca = _Authority(draft.path, certificate, draft.group, role)
+                self.by_name[certificate.subject].append(ca)
                 if role in _CAS and not draft.embedded:
                     self.by_role[draft.group, role].append(draft.path)
             if draft.option and draft.component and not draft.embedded:
@@ -198,7 +198,7 @@ class _Linker:
         )
 
     def _is_damaged(self, path: Path) -> bool:
-        return any(one.path == path and one.what == "unreadable" for one in self.findings.problems)
+        return any(problem.path == path and problem.what == "unreadable" for problem in self.findings.problems)
 
     def _key(self, draft: Draft, kind: Kind) -> KeyFile | None:
         """The key that was found for it; options that name a CA say nothing of its key, which may lie beside it."""
@@ -220,9 +220,9 @@ class _Linker:
             and issuer in {ca.subject for ca in kubeconfig.authorities}
         ):
             return kubeconfig.authorities
-        found = tuple(self.inside.get(path, {}).values())
+        certs = tuple(self.inside.get(path, {}).values())
         # A file that holds a leaf and its CA answers to the CA alone.
-        return tuple(one for one in found if path != draft.path or one.ca)
+        return tuple(cert for cert in certs if path != draft.path or cert.ca)
 
     def _chain(self, draft: Draft, kind: Kind) -> tuple[X509, ...]:
         """Return the certificates that follow a leaf in its file: what its holder sends along, and no client trusts."""
@@ -247,7 +247,7 @@ class _Linker:
             # One option may name the wrong CA: that is its own fault, and not the certificate's.
             return min(self._verifiers(draft, role), key=lambda path: self._unlikeliness(path, certificate))
         signer = self._by_name(draft, certificate)
-        if signer is not None and any(self._is_signer(one, certificate) for one in self.inside[signer].values()):
+        if signer is not None and any(self._is_signer(ca, certificate) for ca in self.inside[signer].values()):
             return signer
         candidates = self._verifiers(draft, role) if role and not draft.live else []
         if open_role and draft.option and not self._trusted(draft):
@@ -288,13 +288,13 @@ class _Linker:
 
     def _verifiers(self, draft: Draft, role: Role) -> list[Path]:
         """The CA files of those who verify a certificate of this role, the likeliest first."""
-        found = self._named(draft, role)
+        paths = self._named(draft, role)
         kind = cluster_kind_of(draft.path)
         if (ca := ROLES[role].ca) and (kind is None or kind.client_ca == kind.server_ca):
             own = self.by_role.get((draft.group, ca), [])
             # Where there is only one CA, it signs everything.
-            found += own or ([] if found else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
-        return self._near(draft, found)
+            paths += own or ([] if paths else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
+        return self._near(draft, paths)
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
         named = (self.named.get(option, []) for option in options)
@@ -314,21 +314,21 @@ class _Linker:
     def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
         """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""
         path = self._by_name(draft, certificate)
-        found = [one for one in self.by_name.get(certificate.issuer, []) if one.path == path]
-        if path is None or any(one.role is not None for one in found):
+        cas = [ca for ca in self.by_name.get(certificate.issuer, []) if ca.path == path]
+        if path is None or any(ca.role is not None for ca in cas):
             return None
         if role is not Role.APISERVER:
             return path
         trusted = self._trusted(draft)
-        return path if not trusted or any(one.certificate.sha256 in trusted for one in found) else None
+        return path if not trusted or any(ca.certificate.sha256 in trusted for ca in cas) else None
 
     def _trusted(self, draft: Draft) -> set[str]:
         """The CAs (by SHA-256) that the kubeconfigs of the same home trust the API server by."""
         return {
             authority.sha256
-            for one in self.kubeconfigs
-            for authority in one.authorities
-            if cluster_root_of(one.path) == cluster_root_of(draft.path)
+            for kubeconfig in self.kubeconfigs
+            for authority in kubeconfig.authorities
+            if cluster_root_of(kubeconfig.path) == cluster_root_of(draft.path)
         }
 
     def _unlikeliness(self, path: Path, certificate: X509) -> int:
@@ -336,29 +336,29 @@ class _Linker:
         key_ids, wanted = self.key_ids.get((path, certificate.issuer)), certificate.authority_key_id
         return _APART if not key_ids else int(wanted is not None and not key_ids & {wanted, None})
 
-    def _is_another_clusters(self, one: _Authority, draft: Draft, certificate: X509) -> bool:
+    def _is_another_clusters(self, ca: _Authority, draft: Draft, certificate: X509) -> bool:
         """True for a CA that has the right name alone, and is in another cluster's home."""
         home, wanted = cluster_root_of(draft.path), certificate.authority_key_id
-        elsewhere = home in self.complete and cluster_root_of(one.path) != home
-        return elsewhere and wanted is not None and one.certificate.subject_key_id != wanted
+        elsewhere = home in self.complete and cluster_root_of(ca.path) != home
+        return elsewhere and wanted is not None and ca.certificate.subject_key_id != wanted
 
     def _by_name(self, draft: Draft, certificate: X509) -> Path | None:
         """The CA that has the issuer's name; where several have, the one with the right key, then the nearest."""
         candidates = [
-            one
-            for one in self.by_name.get(certificate.issuer, [])
-            if one.certificate.sha256 != certificate.sha256 and not self._is_another_clusters(one, draft, certificate)
+            ca
+            for ca in self.by_name.get(certificate.issuer, [])
+            if ca.certificate.sha256 != certificate.sha256 and not self._is_another_clusters(ca, draft, certificate)
         ]
         if not candidates:
             return None
 
-        def distance(one: _Authority) -> tuple[bool, bool, bool, bool]:
+        def distance(ca: _Authority) -> tuple[bool, bool, bool, bool]:
             wanted = certificate.authority_key_id
             return (
-                wanted is not None and one.certificate.subject_key_id != wanted,
-                one.group != draft.group,
-                one.path != draft.path,
-                one.path.parent != draft.path.parent,
+                wanted is not None and ca.certificate.subject_key_id != wanted,
+                ca.group != draft.group,
+                ca.path != draft.path,
+                ca.path.parent != draft.path.parent,
             )
 
         return min(candidates, key=distance).path

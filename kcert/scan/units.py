@@ -49,8 +49,8 @@ def started_by(texts: Iterable[str], read_environment: Callable[[str], str | Non
     environment = {name: value for line in given["Environment"] for name, value in _pairs(_words(line))}
     for file in given["EnvironmentFile"]:  # wherever they stand, files count more (systemd.exec(5))
         environment |= _environment_file(read_environment(file.removeprefix("-")) or "")
-    found = [started(_expanded(command, environment), environment) for command in commands]
-    return [one for one in found if one]
+    components = [started(_expanded(command, environment), environment) for command in commands]
+    return [component for component in components if component]
 
 
 def started(argv: list[str], environment: Mapping[str, str] | None = None) -> Started | None:
@@ -71,7 +71,7 @@ def started(argv: list[str], environment: Mapping[str, str] | None = None) -> St
 
 def _assignments(text: str) -> list[tuple[str, str]]:
     """The assignments of [Service]; a backslash joins the next line, and comments between them do not count."""
-    found: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     section, pending = "", ""
     for raw in text.splitlines():
         line = raw.strip()
@@ -85,11 +85,11 @@ def _assignments(text: str) -> list[tuple[str, str]]:
             section = heading[1]
         elif section == "Service" and "=" in line:
             name, _, value = line.partition("=")
-            found.append((name.strip(), value.strip()))
+            options.append((name.strip(), value.strip()))
     if pending and section == "Service" and "=" in pending:
         name, _, value = pending.partition("=")
-        found.append((name.strip(), value.strip()))
-    return found
+        options.append((name.strip(), value.strip()))
+    return options
 
 
 def _words(text: str) -> list[str]:
@@ -124,13 +124,13 @@ def _expanded(command: str, environment: Mapping[str, str]) -> list[str]:
             words += _words(environment.get(alone[1], ""))
         else:
             words.append(
-                _BRACED.sub(lambda found: environment.get(found[1], ""), _BARE.sub(_value_of(environment), word))
+                _BRACED.sub(lambda match: environment.get(match[1], ""), _BARE.sub(_value_of(environment), word))
             )
     return words
 
 
 def _value_of(environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
-    return lambda found: environment.get(found[1], found[0])
+    return lambda match: environment.get(match[1], match[0])
 
 
 def _without_shell(argv: list[str]) -> list[str]:
@@ -142,7 +142,7 @@ def _without_shell(argv: list[str]) -> list[str]:
 
 def _options(words: list[str]) -> list[tuple[str, str]]:
     """Options as Go's flag packages take them: ``--name=value``, ``--name value``, one dash or two."""
-    found: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     position = 0
     while position < len(words):
         word = words[position]
@@ -155,11 +155,11 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
             position += 1
         elif not separator:
             value = "true"
-        found.append((f"--{name.lstrip('-')}", value))
-    return found
+        options.append((f"--{name.lstrip('-')}", value))
+    return options
 
 
 def _etcd_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:
     """etcd takes every option from a variable as well: ETCD_CERT_FILE for --cert-file."""
-    found = ((_ETCD_VARIABLE.fullmatch(name), value) for name, value in environment.items())
-    return [(f"--{name[1].lower().replace('_', '-')}", value) for name, value in found if name]
+    variables = ((_ETCD_VARIABLE.fullmatch(name), value) for name, value in environment.items())
+    return [(f"--{name[1].lower().replace('_', '-')}", value) for name, value in variables if name]

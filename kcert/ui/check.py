@@ -36,7 +36,7 @@ def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
         if looked_around:
             from kcert.ui.inventory import table
 
-            table.found(judgement.scan, looked_around=True)
+            table.introduce(judgement.scan, looked_around=True)
             screen().print()
         _write_text(judgement)
     _not_judged(judgement)

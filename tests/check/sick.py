@@ -648,6 +648,9 @@ SICK: list[Sick] = [
     ),
     *cases(
         "unreadable",
+        (FOLDER, "kube-apiserver.crt", {"kube-apiserver": {"key": "secp256k1"}}),
+        (MANIFESTS, f"{PKI}/apiserver.crt", {"apiserver": {"key": "brainpoolP256r1"}}),
+        (UNITS, f"{HARD}/ca.crt", {"ca": {"key": "secp256k1"}}),
         (FOLDER, "admin.crt", {}, {"damage": cut("admin.crt")}),
         (FOLDER, "ca.crt", {}, {"damage": cut("ca.crt")}),
         (FOLDER, "kube-apiserver.crt", {}, {"damage": to_der("kube-apiserver.crt")}),

@@ -32,7 +32,13 @@ _USAGES = {
     "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH,
     "codeSigning": ExtendedKeyUsageOID.CODE_SIGNING,
 }
-_CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-192": ec.SECP192R1()}
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-192": ec.SECP192R1(),
+    "secp256k1": ec.SECP256K1(),
+    "brainpoolP256r1": ec.BrainpoolP256R1(),
+}
 
 
 @dataclass(frozen=True)

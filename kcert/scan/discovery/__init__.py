@@ -38,8 +38,8 @@ def survey(
         raise InputError(f"{root} is not a folder: --root takes the folder that stands for /.")
     finder = Finder(root, openssl, with_cas=with_cas)
     if where:
-        for group, place in enumerate(where):
-            finder.look(place, group)
+        for group, target in enumerate(where):
+            finder.look(target, group)
     else:
         finder.look_where_clusters_keep_them()
         if finder.findings.is_empty and root is None and otherwise is not None and otherwise.is_dir():

@@ -96,15 +96,15 @@ class Finder:
         for position, pem in enumerate(opened.certificates):
             self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
         try:
-            found = documents(data, LARGEST) if opened.text is not None else []
+            parsed = documents(data, LARGEST) if opened.text is not None else []
         except NotADocumentError as error:
             raise InputError(f"standard input {error}.") from None
-        if not found and not opened.certificates:
+        if not parsed and not opened.certificates:
             raise InputError("standard input holds no objects and no certificates: kubectl get secrets -A -o yaml | …")
-        self._objects(found, "-")
+        self._objects(parsed, "-")
 
-    def _objects(self, found: list[dict[str, Any]], source: str) -> None:
-        for document in found:
+    def _objects(self, parsed: list[dict[str, Any]], source: str) -> None:
+        for document in parsed:
             for item in objects_in(document):
                 follow_object(self.collector, item, source)
 
@@ -118,9 +118,9 @@ class Finder:
         }
         homes = self._homes()
         top = self.places.root or Path(os.sep)
-        named = dict.fromkeys((place, home) for home in homes for kind in KINDS.values() for place in kind.places)
-        paths = [self.places.absolute(place) for place in USUAL]
-        paths += [at_root(place, top, home) for place, home in named]
+        named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
+        paths = [self.places.absolute(folder) for folder in USUAL]
+        paths += [at_root(folder, top, home) for folder, home in named]
         usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
         if self.places.root is None:
             usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
@@ -137,8 +137,8 @@ class Finder:
         loose: list[Path] = []
         for unit in units.values():
             self._classified(unit, loose)
-        for place in usual:
-            for path in self._walked(place) if place.is_dir() else [place]:
+        for start in usual:
+            for path in self._walked(start) if start.is_dir() else [start]:
                 self._classified(path, loose)
         loose_files.take(self.collector, loose)
 
@@ -163,10 +163,10 @@ class Finder:
     def look_beside(self, path: Path) -> None:
         """Look at *path* and at the files around it."""
         above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
-        beside = sorted(one for one in path.parent.iterdir() if one.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
+        beside = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
         private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
-        paths = dict.fromkeys([path, *beside, *(one for one in above if one.is_file()), *private])
-        loose_files.take(self.collector, [one for one in paths if self.collector.opened(one).text is None])
+        paths = dict.fromkeys([path, *beside, *(file for file in above if file.is_file()), *private])
+        loose_files.take(self.collector, [file for file in paths if self.collector.opened(file).text is None])
         self.findings.problems.clear()
 
     def _look_at_server(self, server: Server) -> None:
@@ -186,20 +186,20 @@ class Finder:
 
     def _walked(self, folder: Path) -> Iterable[Path]:
         names: dict[Path, set[str]] = {}
-        found = []
+        paths = []
         start = self.places.followed(folder)
         depth = len(start.parts)
-        for one in walk(start):
-            if isinstance(one, Path):
-                if layouts.is_set_aside(one.parts[depth:]):
+        for entry in walk(start):
+            if isinstance(entry, Path):
+                if layouts.is_set_aside(entry.parts[depth:]):
                     continue
-                found.append(one)
-                names.setdefault(one.parent, set()).add(one.name)
+                paths.append(entry)
+                names.setdefault(entry.parent, set()).add(entry.name)
             else:
-                path, trouble = one
+                path, trouble = entry
                 self.findings.problems.append(Problem(path, trouble.what, trouble.reason, expects="folder"))
         frozen = {parent: frozenset(beside) for parent, beside in names.items()}
-        return [path for path in found if not layouts.is_left_over(path, frozen[path.parent])]
+        return [path for path in paths if not layouts.is_left_over(path, frozen[path.parent])]
 
     def _look_at_file(self, path: Path) -> None:
         loose: list[Path] = []
@@ -229,24 +229,24 @@ class Finder:
 
     def _unit(self, path: Path, content: bytes) -> None:
         texts = [content, *(read.data for read in map(read_file, self._drop_ins(path)) if isinstance(read, Content))]
-        found = started_by((text.decode("utf-8", "replace") for text in texts), self._environment_of(path))
-        for one in found:
+        started = started_by((text.decode("utf-8", "replace") for text in texts), self._environment_of(path))
+        for component in started:
             # kubeadm's kubelet has a unit as well, and a distribution's etcd comes with one that sets nothing up.
-            names_files = any(value and name in FILE_OPTIONS[one.component] for name, value in one.options)
-            if one.component != "kubelet" and names_files:
+            names_files = any(value and name in FILE_OPTIONS[component.component] for name, value in component.options)
+            if component.component != "kubelet" and names_files:
                 self._is(HARD_WAY)
-            follow_options(self.collector, one, path)
+            follow_options(self.collector, component, path)
 
     def _drop_ins(self, unit: Path) -> list[Path]:
         """The drop-ins of a unit; a name counts once, from the folder that comes first (systemd.unit(5))."""
         folders = [unit.parent]
         if _is_unit_folder(unit.parent):
             folders += [named for folder in UNIT_FOLDERS if (named := self.places.named(folder, unit))]
-        found: dict[str, Path] = {}
+        drop_ins: dict[str, Path] = {}
         for folder in folders:
             for path in sorted(folder.glob(f"{unit.name}.d/*.conf")):
-                found.setdefault(path.name, path)
-        return [found[name] for name in sorted(found)]
+                drop_ins.setdefault(path.name, path)
+        return [drop_ins[name] for name in sorted(drop_ins)]
 
     def _environment_of(self, unit: Path) -> Callable[[str], str | None]:
         def read_environment(name: str) -> str | None:
@@ -256,27 +256,29 @@ class Finder:
             if path is None:
                 return None
             paths = sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else [path]
-            read = [read_file(self.places.followed(one)) for one in paths]
-            return "\n".join(one.data.decode("utf-8", "replace") for one in read if isinstance(one, Content))
+            read = [read_file(self.places.followed(file)) for file in paths]
+            return "\n".join(
+                content.data.decode("utf-8", "replace") for content in read if isinstance(content, Content)
+            )
 
         return read_environment
 
     def _document(self, path: Path, content: bytes, loose: list[Path]) -> None:
         try:
-            found = documents(content)
+            parsed = documents(content)
         except NotADocumentError as error:
             if b"-----BEGIN" in content:
                 loose.append(path)
                 return
             self.collector.problem(path, "unreadable", str(error), None, "configuration")
             return
-        if any(is_kubeconfig(document) for document in found):
+        if any(is_kubeconfig(document) for document in parsed):
             loose.append(path)  # after the options that name it have been seen
             return
         if self.collector.seen(path, self.collector.opened(path)):
             return
-        self._objects(found, str(path))
-        pods = [pod for document in found for pod in static_pods(document)]
+        self._objects(parsed, str(path))
+        pods = [pod for document in parsed for pod in static_pods(document)]
         if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
             component = pods[0].started.component
             reason = f"starts {component}, as {first.name} in the same folder does"
@@ -284,12 +286,12 @@ class Finder:
                 Problem(path, "second manifest", reason, first, component=component, expects="configuration")
             )
             return
-        for document in found:
+        for document in parsed:
             for pod in static_pods(document):
                 self._is(cluster_kind_of(path) or KUBEADM)
                 follow_options(self.collector, pod.started, path, pod.on_host)
-            if one := configured(document):
-                follow_options(self.collector, one, path)
+            if own := configured(document):
+                follow_options(self.collector, own, path)
 
     def _is(self, kind: ClusterKind) -> None:
         if self.findings.kind in (None, HARD_WAY):
@@ -323,8 +325,8 @@ def _cas_beside(path: Path) -> list[Path]:
     """Return the files beside *path*, and in the folder above, that are called as CAs are."""
     folders = [path.parent, path.parent.parent]
     names = ("ca.crt", "ca.pem", "root-ca.crt", "root-ca.pem", "*-ca.crt", "*-ca.pem")
-    found = (one for folder in folders for pattern in names for one in sorted(folder.glob(pattern))[:MOST_BESIDE])
-    return [one for one in dict.fromkeys(found) if one != path and one.is_file()]
+    cas = (path for folder in folders for pattern in names for path in sorted(folder.glob(pattern))[:MOST_BESIDE])
+    return [ca for ca in dict.fromkeys(cas) if ca != path and ca.is_file()]
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:

@@ -36,12 +36,14 @@ def follow_kubeconfig(
         collector.problem(path, what, reason, named, "kubeconfig")
         return
     try:
-        found = [one for document in documents(opened.text) if is_kubeconfig(document) for one in contexts(document)]
+        entries = [
+            context for document in documents(opened.text) if is_kubeconfig(document) for context in contexts(document)
+        ]
     except NotADocumentError as error:
         collector.problem(path, "unreadable", str(error), named, "kubeconfig")
         return
     follower = _Follower(collector, path, opened.mode, named, on_host)
-    for context in found:
+    for context in entries:
         follower.follow(context)
 
 

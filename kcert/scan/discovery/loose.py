@@ -41,7 +41,7 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
         if opened.certificates or opened.key:
             beside.setdefault(path.parent, set()).add(path.stem)
     for folder, names in beside.items():
-        around = {one.stem for one in folder.iterdir()} if given else names
+        around = {file.stem for file in folder.iterdir()} if given else names
         collector.findings.neighbours[folder] = layouts.TELLING & around
     for path, opened in rest.items():
         _take_one(collector, path, opened, rest, given=given)

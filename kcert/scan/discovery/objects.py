@@ -77,10 +77,10 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
 
 def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes) -> None:
     try:
-        found = [one for document in documents(data) if is_kubeconfig(document) for one in contexts(document)]
+        entries = [context for document in documents(data) if is_kubeconfig(document) for context in contexts(document)]
     except NotADocumentError:
         return
-    for context in found:
+    for context in entries:
         if context.authority is not None and context.authority.embedded:
             _add(collector, label, f"{name} certificate-authority-data", context.authority.data, kind=Kind.CA)
         if context.certificate is not None and context.certificate.embedded:

@@ -84,19 +84,19 @@ def _configuration(collector: Collector, named: Named, opened: Inside, on_host: 
 def follow_configuration(collector: Collector, path: Path, content: bytes, on_host: Callable[[str], str] = str) -> None:
     """Take down what a component's configuration file names; *on_host* as in ``follow_options``."""
     try:
-        found = documents(content)
+        parsed = documents(content)
     except NotADocumentError as error:
         collector.problem(path, "unreadable", str(error), None, "configuration")
         return
-    for document in found:
-        if one := configured(document):
-            follow_options(collector, one, path, on_host)
+    for document in parsed:
+        if component := configured(document):
+            follow_options(collector, component, path, on_host)
 
 
 def _public_key(collector: Collector, named: Named, opened: Inside) -> None:
     if opened.public_key is not None:
-        found = PublicKeyFile(named.path, opened.public_key, named.source, named.name)
-        collector.findings.public_keys.setdefault(named.path, found)
+        key_file = PublicKeyFile(named.path, opened.public_key, named.source, named.name)
+        collector.findings.public_keys.setdefault(named.path, key_file)
     elif opened.key is not None:
         collector.key(named.path, opened, named)
     else:

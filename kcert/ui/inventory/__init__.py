@@ -23,7 +23,7 @@ class Report(Protocol):
 
     BINARY: bool
 
-    def write(self, entries: Sequence[Entry], survey: ScanResult) -> bytes:
+    def write(self, entries: Sequence[Entry], scan: ScanResult) -> bytes:
         """The whole report as the bytes of a file."""
         ...
 
@@ -53,7 +53,7 @@ def report(name: str) -> Report:
 
 def present(
     entries: Sequence[Entry],
-    survey: ScanResult,
+    scan: ScanResult,
     form: str,
     target: Target | None,
     *,
@@ -67,38 +67,38 @@ def present(
     """
     made = report(form)
     if target is not None and str(target.path) != "-":
-        written = write_report(target, made.write(entries, survey))
+        written = write_report(target, made.write(entries, scan))
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{target.path}: {uses}, as {form}.")
         if written.backup:
             say(f"What was there before is {written.backup}.")
-        _complain(survey)
+        _complain(scan)
         return
     if form in {"text", "table"} and screen().is_terminal:
         from kcert.ui.inventory import table
 
-        table.found(survey, looked_around=looked_around)
-        table.draw(entries, survey, openssl)
+        table.introduce(scan, looked_around=looked_around)
+        table.draw(entries, scan, openssl)
         return
     if made.BINARY and sys.stdout.isatty():
         raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
     if form in {"text", "table"} and looked_around:
         from kcert.ui.inventory import table
 
-        table.found(survey, looked_around=True)
+        table.introduce(scan, looked_around=True)
     sys.stdout.flush()
-    sys.stdout.buffer.write(made.write(entries, survey))
+    sys.stdout.buffer.write(made.write(entries, scan))
     sys.stdout.buffer.flush()
-    _complain(survey)
+    _complain(scan)
 
 
-def status(survey: ScanResult) -> int:
+def status(scan: ScanResult) -> int:
     """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
-    return INPUT if any(problem.what == "unreachable" for problem in survey.problems) else 0
+    return INPUT if any(problem.what == "unreachable" for problem in scan.problems) else 0
 
 
-def _complain(survey: ScanResult) -> None:
-    for problem in survey.problems[:MOST_PROBLEMS]:
+def _complain(scan: ScanResult) -> None:
+    for problem in scan.problems[:MOST_PROBLEMS]:
         say(f"kcert: {described(problem)}", to=error_screen())
-    if (left := len(survey.problems) - MOST_PROBLEMS) > 0:
+    if (left := len(scan.problems) - MOST_PROBLEMS) > 0:
         say(f"kcert: {left} more could not be read; `kcert check` lists all of them.", to=error_screen())

@@ -23,7 +23,7 @@ _FORMULA = re.compile("(^|[;\t])(?=[\\s\"']*[-=+@\uff1d\uff0b\uff20\uff0d])")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """A heading and a line for each use."""
     text = io.StringIO()
     writer = csv.writer(text)

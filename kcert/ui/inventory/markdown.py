@@ -19,7 +19,7 @@ BINARY = False
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """The table."""
     lines = [HEADINGS, ("---",) * len(HEADINGS), *(tuple(map(_literal, row(entry))) for entry in entries)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines).encode()

@@ -23,7 +23,7 @@ BINARY = False
 _PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """Draw one flowchart, with solid arrows for signatures and dotted ones for certificates that are presented."""
     certificates = {entry.sha256: entry for entry in entries}
     names = {sha256: f"c{number}" for number, sha256 in enumerate(certificates)}
@@ -57,4 +57,4 @@ def _names(listed: Sequence[Certificates]) -> str:
 
 def _text(words: str) -> str:
     """*words* as Mermaid's own character codes wherever they could mean something to Mermaid or to HTML."""
-    return _PLAIN.sub(lambda found: f"#{ord(found[0])};", words)
+    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", words)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BINARY = False
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:
     """Return the start and expiry of each certificate, and the number of files that cannot be read."""
     series = {_labels(entry): entry for entry in entries}  # a series may occur only once
     lines = [
@@ -29,7 +29,7 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:
         *(_sample("not_before_timestamp_seconds", labels, entry.not_before) for labels, entry in series.items()),
         "# HELP kcert_problems Files that are missing or cannot be read.",
         "# TYPE kcert_problems gauge",
-        f"kcert_problems {len(survey.problems)}",
+        f"kcert_problems {len(scan.problems)}",
     ]
     return ("\n".join(lines) + "\n").encode()
 

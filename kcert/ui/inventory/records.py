@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BINARY = False
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """The list; ``json`` escapes whatever a terminal would act upon."""
     if not entries:
         return b"[]\n"

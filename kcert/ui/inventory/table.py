@@ -42,7 +42,7 @@ STYLES = {
 }
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """The table for a file or a pipe: columns, and a line for each use, whatever its length."""
     rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
     widths = [min(WIDEST, max(len(cells[column]) for cells in rows)) for column in range(len(HEADINGS))]
@@ -50,24 +50,24 @@ def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG00
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def found(survey: ScanResult, *, looked_around: bool) -> None:
+def introduce(scan: ScanResult, *, looked_around: bool) -> None:
     """Say what kind of cluster was found, before anything else."""
-    if survey.kind is not None:
-        say(f"This looks like a cluster made by {survey.kind.title}. {survey.kind.renewal}".rstrip())
+    if scan.kind is not None:
+        say(f"This looks like a cluster made by {scan.kind.title}. {scan.kind.renewal}".rstrip())
     elif looked_around:
         say("No component of Kubernetes is set up here, neither by manifests nor by systemd units.")
-    if looked_around and survey.looked:
-        say(f"Looked at {', '.join(survey.looked)}.", "quiet")
+    if looked_around and scan.looked:
+        say(f"Looked at {', '.join(scan.looked)}.", "quiet")
 
 
-def draw(entries: Sequence[Entry], survey: ScanResult, openssl: str) -> None:
+def draw(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
     """The table for a terminal; a narrow one gets a paragraph for each use, so that no path is broken."""
     if screen().width >= WIDE:
         _columns(entries)
     else:
         for entry in entries:
             _paragraph(entry)
-    _summary(entries, survey, openssl)
+    _summary(entries, scan, openssl)
 
 
 def _paragraph(entry: Entry) -> None:
@@ -134,7 +134,7 @@ def _expiry(entry: Entry, separator: str = "\n") -> Text:
     return Text.assemble(f"{entry.not_after:%Y-%m-%d}{separator}", (words, STYLES[entry.validity]))
 
 
-def _summary(entries: Sequence[Entry], survey: ScanResult, openssl: str) -> None:
+def _summary(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
     files = len({entry.path for entry in entries})
     if not entries:
         say("No certificate was found.")
@@ -143,7 +143,7 @@ def _summary(entries: Sequence[Entry], survey: ScanResult, openssl: str) -> None
         states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{uses} in {files} file{'' if files == 1 else 's'}: {states}.")
-    for problem in survey.problems:
+    for problem in scan.problems:
         say(described(problem), "notice")
     if entries:
         say("One file read by hand:", "quiet")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BINARY = False
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """Each CA with what it signed below it; last, what a CA signed that was not found."""
     uses: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:

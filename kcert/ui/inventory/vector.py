@@ -47,7 +47,7 @@ path { stroke: #1a1a1a; fill: none; }
 """
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """Draw what is presented to whom."""
     servers = connections(entries)
     drawing = _Drawing(_colors(servers), _width(servers))

@@ -20,7 +20,7 @@ BINARY = False
 MANY_NAMES = 20  # more are folded away
 
 
-def write(entries: Sequence[Entry], survey: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
     """The page; every value in it is escaped, and its policy lets nothing be loaded from elsewhere."""
     headings = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{html.escape(heading)}</button></th>'
