@@ -347,9 +347,9 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
         (("--all", "--stale"), "--all cannot be combined with --stale"),
         (("admin", "--expiring-in", "30d"), "--expiring-in cannot be combined with names"),
         (("--expiring-in", "soon"), "not a duration"),
-        (("admin", "--days", "9999"), "nothing can be valid longer"),
+        (("admin", "--days", "9999"), "a certificate is not valid longer than its CA"),
         (("ca", "admin"), "a CA is renewed by itself"),
-        (("admin", "--finish"), "admin is none"),
+        (("admin", "--finish"), "admin is not a CA"),
         (("--finish", "--all"), "--finish needs the name of a CA"),
     ],
 )
