@@ -420,7 +420,7 @@ def test_only_a_ca_asks_and_only_for_what_it_is(own: Path, kcert: Kcert, argumen
 def test_a_ca_that_signed_itself_asks_nobody(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     before = snapshot(own_pki("course").folder)
 
-    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "ca signed itself", "`kcert renew ca` renews it")
+    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "ca is self-signed", "`kcert renew ca` renews it")
     assert snapshot(kcert.folder / "pki") == before
 
 

@@ -450,6 +450,7 @@ SICK: list[Sick] = [
         "missing-client-auth",
         (FOLDER, "admin.crt", {"admin": {"usages": ("serverAuth",)}}),
         (FOLDER, "etcd-server.crt", {"etcd-server": {"usages": ("serverAuth",)}}),
+        (MANIFESTS, f"{PKI}/etcd/peer.crt", {"etcd-peer": {"usages": ("serverAuth",)}}),
         (MANIFESTS, f"{PKI}/etcd/server.crt", {"etcd-server": {"usages": ("serverAuth",)}}),
         (MANIFESTS, f"{PKI}/apiserver-kubelet-client.crt", {"apiserver-kubelet-client": {"usages": ("serverAuth",)}}),
         (MANIFESTS, "etc/kubernetes/scheduler.conf", {"scheduler": {"usages": ("serverAuth",)}}),

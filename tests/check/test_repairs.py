@@ -246,3 +246,14 @@ def test_no_fix_cuts_a_name_off_at_a_nul(tmp_path: Path, change: dict[str, objec
         for path in (tmp_path / "jane.crt", tmp_path / "bundle.pem"):
             subject = x509.load_pem_x509_certificate(path.read_bytes()).subject
             assert "/".join(f"{part.rfc4514_attribute_name}={part.value!s}" for part in subject) == change["subject"]
+
+
+def test_etcds_own_certificates_have_to_be_clients_for_its_peers(tmp_path: Path) -> None:
+    serving = {name: {"usages": ("serverAuth",)} for name in ("etcd-server", "etcd-peer", "admin")}
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **serving))
+
+    findings = {finding.path.name: finding for finding in judged(root=tmp_path)}
+
+    assert {finding.rule for finding in findings.values()} == {"missing-client-auth"}
+    assert {name for name, finding in findings.items() if "peers" in finding.message} == {"server.crt", "peer.crt"}
+    assert "admin.conf" in findings
