@@ -199,3 +199,25 @@ def test_the_way_of_one_certificate_is_as_it_says(kcert: Kcert) -> None:
     called = ended.stdout.partition("the way:\n")[2].splitlines()
     written = [line.split()[0] for line in WAY.splitlines()]
     assert called[called.index(written[0]) :] == written, ended.stderr
+
+
+MOST_MODULES = 50
+"""kcert's modules that `kcert client admin` may import: each one more has to be needed."""
+
+LOADED = """
+import sys
+from kcert import cli
+sys.argv = ["kcert", "client", "admin"]
+cli.run()
+print("modules:", *sorted(name for name in sys.modules if name.partition(".")[0] == "kcert"))
+"""
+
+
+def test_the_way_of_one_certificate_needs_few_modules(kcert: Kcert) -> None:
+    kcert.done("ca", "-q")
+
+    ended = output([sys.executable, "-c", LOADED], kcert.folder, PYTHONPATH=str(REPOSITORY))
+
+    loaded = ended.stdout.partition("modules: ")[2].split()
+    assert "kcert.issue.execute" in loaded, ended.stderr
+    assert len(loaded) <= MOST_MODULES, loaded

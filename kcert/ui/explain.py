@@ -12,14 +12,13 @@ from rich.text import Text
 
 from kcert import lessons
 from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
-from kcert.ui.pager import paged
-from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kcert.lessons import Lesson
+    from kcert.ui.report import Target
 
 Chapters = dict[str, tuple["Lesson", ...]]
 """Every lesson by chapter, both in the order in which they are best read."""
@@ -229,6 +228,8 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager where it is too small; or into a file, plain."""
     if target is None:
+        from kcert.ui.pager import paged
+
         paged(draw)
         return
     with screen().capture() as capture:
@@ -279,6 +280,8 @@ def _write(text: str, target: Target | None) -> None:
     if target is None:
         sys.stdout.write(text)
         return
+    from kcert.ui.report import write_report
+
     written = write_report(target, text.encode(), _first_lines())
     say(f"Wrote {target.path}.{f' What was there before is {written.backup}.' if written.backup else ''}")
 
