@@ -1,3 +1,3 @@
 """kcert: the TLS certificates of a Kubernetes cluster, made and explained with openssl."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

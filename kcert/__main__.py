@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from kcert import environment, errors
+from kcert import __version__, environment, errors
 from kcert.errors import OutputError, ReaderGoneError
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def main() -> NoReturn:
 
 def _status() -> int:
     try:
+        if sys.argv[1:] == ["--version"]:  # without typer, which takes most of the time
+            sys.stdout.write(f"kcert {__version__}\n")
+            return 0
         from kcert.cli import run
 
         status = run()
@@ -134,7 +137,7 @@ class _Stream(io.FileIO):
                 raise self.fault from None
             return memoryview(data).nbytes
         except BaseException:  # Ctrl-C while nothing reads the pipe: a later flush would block again
-            self.is_done = True
+            self.is_done = not self.isatty()
             raise
 
 

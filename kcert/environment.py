@@ -1,4 +1,4 @@
-"""The environment variables that kcert reads: one table, which the manual page prints and README.md repeats."""
+"""The environment variables that kcert reads: one table, which the manual page prints and REFERENCE.md repeats."""
 
 from __future__ import annotations
 

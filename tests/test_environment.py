@@ -89,10 +89,10 @@ def test_the_table_has_every_variable_that_is_read() -> None:
     assert {name for name in VARIABLES if name.startswith("KCERT_")} <= read
 
 
-def test_the_readme_has_the_table() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_the_reference_has_the_table() -> None:
+    reference = (REPOSITORY / "REFERENCE.md").read_text(encoding="utf-8")
 
-    assert dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", readme, re.MULTILINE)) == VARIABLES
+    assert dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", reference, re.MULTILINE)) == VARIABLES
 
 
 @cache

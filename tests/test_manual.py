@@ -74,8 +74,10 @@ def test_the_day_can_be_given_for_a_build_that_repeats(monkeypatch: pytest.Monke
     assert manual.page().startswith(".TH KCERT 1 1970-01-02 ")
 
 
-def test_the_exit_statuses_are_those_of_the_readme() -> None:
-    (told,) = re.findall(r"^Exit status: (.*?)\n\n", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+def test_the_exit_statuses_are_those_of_the_reference() -> None:
+    (told,) = re.findall(
+        r"^Exit status: (.*?)\n\n", (REPOSITORY / "REFERENCE.md").read_text(), re.MULTILINE | re.DOTALL
+    )
 
     assert re.findall(r"\b\d+\b", told) == list(manual.EXIT_STATUSES)
 

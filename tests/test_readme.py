@@ -1,4 +1,4 @@
-"""What README.md shows is what the program prints: documentation that cannot drift."""
+"""What README.md and REFERENCE.md show is what the program prints: documentation that cannot drift."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "REFERENCE.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_commands_is_the_programs_own() -> None:
-    rows = re.findall(r"^\| `kcert ([a-z-]+)` \| (.+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `kcert ([a-z-]+)` \| (.+) \|$", REFERENCE, re.MULTILINE)
     assert rows == [(name, entry.help) for name, entry in COMMANDS.items()]
 
 
 def test_help_lists_each_command_of_the_table(kcert: Kcert) -> None:
     said = kcert("--help").stdout
-    for name, _ in re.findall(r"^\| `kcert ([a-z-]+)` \| (.+) \|$", README, re.MULTILINE):
+    for name, _ in re.findall(r"^\| `kcert ([a-z-]+)` \| (.+) \|$", REFERENCE, re.MULTILINE):
         assert re.search(rf"\b{name}\b", said), name
 
 
 def test_the_kcert_yaml_shown_is_accepted(tmp_path: Path) -> None:
-    (indented,) = re.findall(r"^## The cluster: kcert.yaml\n\n((?:    .*\n)+)", README, re.MULTILINE)
+    (indented,) = re.findall(r"^## The cluster: kcert.yaml\n\n((?:    .*\n)+)", REFERENCE, re.MULTILINE)
     path = tmp_path / "kcert.yaml"
     path.write_text(re.sub(r"^    ", "", indented, flags=re.MULTILINE), encoding="utf-8")
     cluster = profiles.load(path)

@@ -44,10 +44,10 @@ _CALLER = re.compile(
 )
 _SERVER_NAME = re.compile(r"(?:server-name=|ServerName )\"?([\w.-]{1,253})")
 _ADDRESSES = (
-    re.compile(r"[Ff]ailed to (?:dial) \"?(?:(https?)://)?([^\s/\",]+:\d+)"),
+    re.compile(r"[Ff]ailed\sto\sdial\s\"?(?:(https?)://)?([^\s/\",]+:\d+)"),
     re.compile(r"\b(?:Get|Post|Put|Patch|Delete|Head|Watch|List|GET|POST|PUT|HEAD) \"?(https?)://([^\s/\"?]+)"),
     re.compile(r"connect to \{(?:Addr: \")?(?:(https?)://)?([^\s{}\",]+:\d+)"),
-    re.compile(r"\bdial(?:ing)?:? (?:dial )?(tcp)[46]? ([^\s,\"]+:\d+)"),
+    re.compile(r"\bdial(?:ing)?:?\s(?:dial\s)?(tcp)[46]?\s([^\s,\"]+:\d+)"),
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
@@ -70,7 +70,7 @@ _OPTION = re.compile(r"FLAG: --([a-z-]+)=\"?([^\"]+)")
 _FILE_OPTIONS = frozenset(("client-ca-file", "tls-cert-file", "tls-private-key-file"))
 
 _KIND_OF_LINE = (
-    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file")),
+    ("k3s", re.compile(r"\bk3[sd]\b|\bk3[sd]-|/rancher/k3s\b|127\.0\.0\.1:6444|\bnode-token file|Cluster-Http-Server")),
     ("rke2", re.compile(r"\brke2\b|:9345\b")),
     ("k0s", re.compile(r"\bk0s(?:controller|worker)?\b")),
     ("microk8s", re.compile(r"\bmicrok8s\b|127\.0\.0\.1:16443|:16443\b")),

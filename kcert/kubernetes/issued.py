@@ -203,8 +203,8 @@ def _check_dates(x509: X509, now: datetime) -> None:
 def _key(path: Path, inside: Path | None) -> bytes | None:
     """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
     if inside is not None and not path.exists() and inside.is_file():
-        found = opened(read_input(inside, error=MachineError))
-        return found.key if found else None
+        embedded = opened(read_input(inside, error=MachineError))
+        return embedded.key if embedded else None
     return read_optional(path, error=MachineError)
 
 

@@ -30,11 +30,11 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
     encrypts = (root / ENCRYPTION_CONFIG).is_file()
     if not (root / crt).exists():
         return FolderState(encrypts=encrypts)
-    standing = status_of(root, [ca])[ca.name]
-    found = standing.x509
-    chained = found is not None and not found.self_issued and (root / chain_of(crt)).exists()
-    changing = bool(standing.previous_cas) and (root / new_ca_only_path(crt)).exists()
-    return FolderState(unusable_key(root / ca.files.key), chained, changing, encrypts)
+    status = status_of(root, [ca])[ca.name]
+    x509 = status.x509
+    chained = x509 is not None and not x509.self_issued and (root / chain_of(crt)).exists()
+    rotating = bool(status.previous_cas) and (root / new_ca_only_path(crt)).exists()
+    return FolderState(unusable_key(root / ca.files.key), chained, rotating, encrypts)
 
 
 def unusable_key(path: Path) -> str | None:

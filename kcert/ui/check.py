@@ -131,7 +131,7 @@ def _finding(group: _Group) -> None:
         console.print(Text(path, style="file"), soft_wrap=True)
     console.print()
     say(group.message)
-    say(f"Proof: {clean_line(first.evidence)}", "quiet")
+    say(f"Evidence: {clean_line(first.evidence)}", "quiet")
     console.print()
     own, short, fixes = (
         list(dict.fromkeys(text for finding in group.findings if (text := getattr(finding, field))))
@@ -186,7 +186,7 @@ def _markdown(judgement: Judgement) -> str:
         first = group.first
         parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
         parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
-        parts += [_escaped(group.message), f"Proof: {_escaped(clean_line(first.evidence))}"]
+        parts += [_escaped(group.message), f"Evidence: {_escaped(clean_line(first.evidence))}"]
         commands = [finding.commands for finding in group.findings]
         lines = [line for fix in dict.fromkeys(commands) if fix for line in clean(fix).splitlines()]
         if lines:
@@ -211,7 +211,7 @@ def _html(judgement: Judgement) -> str:
             f'<h2 class="{first.severity.value}">{first.severity.value.capitalize()}: {escape(first.rule)}</h2>'
         )
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
-        body.append(f"<p>{escape(group.message)}</p>\n<p>Proof: {escape(clean_line(first.evidence))}</p>")
+        body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
         commands = [finding.commands for finding in group.findings]
         body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
     return (

@@ -16,7 +16,6 @@ from kcert.issue.context import OWNERS, Reporter, SkippedError, StoppedError
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
-from kcert.ui.explain import passage
 from kcert.ui.quiet import in_no_group
 from kcert.ui.results import show_issued, show_kept
 
@@ -245,6 +244,8 @@ class Lesson(Reporter):
         """Print the lesson of a step up to its first section, and the command again."""
         topic = f"step-{step.action}"
         screen().print()
+        from kcert.ui.explain import passage  # few ask for more
+
         passage(lessons.lesson(topic).opening)
         screen().print()
         say(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")

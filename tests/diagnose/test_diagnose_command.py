@@ -47,7 +47,7 @@ def test_a_finding_on_the_screen() -> None:
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("1. The client does not trust the certificate of the API server at")
     assert "Line 1, and 5 more like it:" in lines
-    assert lines.index("Proof:") < lines.index("Fix:")
+    assert lines.index("Evidence:") < lines.index("Fix:")
     assert any(line.startswith("    kcert renew kube-apiserver") for line in lines)
     assert "Lesson: `kcert explain unknown-authority`" in lines
     assert lines[-2] == "1 cause in 6 lines"
