@@ -295,6 +295,13 @@ ENDS_WELL = ("pki/openssl-admin.cnf", "pki/admin.csr")
 """Files that are replaced, or left out, without being read."""
 
 
+def test_a_history_of_many_gigabytes_is_not_read(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
+    with (own_pki("course").folder / ".kcert/history.jsonl").open("r+b") as file:
+        file.truncate(50 * 2**30)
+
+    assert_refused(kcert("history"), 2, "pki/.kcert/history.jsonl cannot be read: it is larger than")
+
+
 @pytest.mark.parametrize("how", ["link", "content", "above", "absolute"])
 def test_the_history_as_a_script_tells_no_key(
     own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path, how: str
@@ -337,7 +344,7 @@ RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2060-\u206f\u3164]"
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_a_printed_script_makes_the_folder_that_was_named(kcert: Kcert, tmp_path: Path, locale: str) -> None:
-    name = "n\u202e\u00e9"
+    name = "n\u202e\u00e9\u3164"
     script = kcert.done("ca", "--dry-run", "--no-explain", "-d", name).stdout
 
     output(["bash", "-c", script], folder=tmp_path, LC_ALL=locale)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Role
+from kcert.errors import nearest
 from kcert.roles import NODE_PREFIX
 from kcert.scan.fs import cluster_root_of
 
@@ -107,7 +107,7 @@ def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]
     pairs = []
     for value in sorted(value for value in values - known if value.startswith("kube")):
         domain = value.removeprefix("kubernetes.svc.") if value.startswith("kubernetes.svc.") else ""
-        near = difflib.get_close_matches(value, _SERVICE_NAMES, 1, 0.9)
+        near = nearest(value, _SERVICE_NAMES, 1, 0.9)
         meant = f"kubernetes.default.svc.{domain}" if domain else next(iter(near), "")
         if meant and meant not in values and not (other_domain and meant == _SERVICE_NAMES[-1]):
             pairs.append((AltName("DNS", value), AltName("DNS", meant)))
