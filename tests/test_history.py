@@ -467,7 +467,7 @@ def test_a_handout_has_chapters_reasons_and_each_config_once(
         assert re.search(rf"(<h2>|^## ){chapter}", shown, re.MULTILINE), chapter
     for config in made.folder.glob("*.cnf"):
         assert shown.count(config.read_text(encoding="utf-8").strip()) >= 1, config
-    assert shown.count("distinguished_name = from_the_command_line") == len(list(made.folder.glob("*.cnf")))
+    assert shown.count("distinguished_name = req_distinguished_name") == len(list(made.folder.glob("*.cnf")))
     reason = "Anyone who copies it can sign a certificate for any user in any group."
     assert shown.count(reason) == 1
 

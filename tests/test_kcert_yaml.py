@@ -375,7 +375,7 @@ def test_init_describes_the_machines_of_each_book(kcert: Kcert) -> None:
     assert kelsey["days"] == {"ca": 3653, "leaf": 3653}
 
 
-def test_init_takes_machines_and_release_from_the_command_line(kcert: Kcert) -> None:
+def test_init_takes_machines_and_release_req_distinguished_name(kcert: Kcert) -> None:
     machines = ("--control-plane", "cp1=10.0.0.1", "--control-plane", "cp2=10.0.0.2,fd00::2", "--node", "n1=10.0.0.9")
     balanced = ("--load-balancer", "lb=10.0.0.5", "--service-cidr", "10.9.0.0/16", "--service-cidr", "fd00:9::/112")
 

@@ -36,7 +36,7 @@ ORDER = (
     "Command",
     "Key",
     "Public key",
-    "Settings",
+    "Config",
     "Request",
     "Signature",
     "Check",

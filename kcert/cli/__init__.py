@@ -214,7 +214,9 @@ def _version(value: bool) -> None:
 
 
 @app.callback(
-    epilog="Run `kcert all` in an empty folder to see it work; `kcert COMMAND --help` lists the options of a command."
+    epilog="Run `kcert all` in an empty folder: it makes the certificates of an example cluster and explains each "
+    "step. "
+    "`kcert explain tls-in-one-page` is the first lesson. `kcert COMMAND --help` lists the options of a command."
 )
 def _kcert(
     version: Annotated[

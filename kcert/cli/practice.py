@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Practice with labs: fix a small cluster in which one thing is broken.",
+    epilog="Begin with `kcert practice list`, then `kcert practice start LAB`.",
 )
 
 DEFAULT_LAB = Path(DEFAULT_FOLDER)
@@ -87,7 +88,7 @@ def start(
 
 @app.command("hint")
 def hint(*, dir: LabFolder = DEFAULT_LAB) -> None:
-    """Print the next hint, from a nudge to the answer; each hint is counted."""
+    """Print the next hint, from a small hint to the full answer; each hint is counted."""
     from kcert.ui import practice
 
     lab = _resumed(dir)

@@ -42,7 +42,7 @@ CHAPTERS = (
 _SECTIONS = {
     "key": "Key",
     "public-key": "Public key",
-    "settings": "Settings",
+    "settings": "Config",
     "request": "Request",
     "signature": "Signature",
     "self-signature": "Signature",

@@ -70,7 +70,11 @@ def certificate_fields(
     fields += [_issuer(certificate, use, commands or []), _validity(certificate)]
     fields += key_fields(certificate.public_key)
     if use is not None and use.key_path is not None:
-        answers = {True: "belongs to it", False: "does not belong to it", None: "cannot be compared (a passphrase?)"}
+        answers = {
+            True: "matches this certificate",
+            False: "does not match this certificate",
+            None: "cannot be compared (a passphrase?)",
+        }
         fields.append(Field("key file", f"{use.key_path} {answers[use.key_fits]}"))
     fields.append(Field("signed with", certificate.signature_algorithm))
     fields.append(Field("version", str(certificate.version), "Version 1" if certificate.version == 1 else None))
@@ -115,33 +119,33 @@ def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
 
 def _names(certificate: X509) -> list[Field]:
     if certificate.alt_names:
-        return [Field("names", listed(str(name) for name in certificate.alt_names), "Alternative names")]
+        return [Field("SANs", listed(str(name) for name in certificate.alt_names), "Alternative names")]
     if certificate.ca or not certificate.may_serve or certificate.extended_key_usage is None:
         return []
-    return [Field("names", "none", "No alternative names")]
+    return [Field("SANs", "none", "No alternative names")]
 
 
 def _use(certificate: X509) -> Field:
     if certificate.ca:
-        return Field("use", ", ".join(certificate.key_usage or ("CA",)), "CA use")
+        return Field("usages", ", ".join(certificate.key_usage or ("CA",)), "CA use")
     usages = certificate.extended_key_usage
     words = ", ".join((*(certificate.key_usage or ()), *(usages or ())))
     if usages is None:
         old_root = certificate.version == 1 and certificate.self_issued
-        return Field("use", words or "any", "Old CA" if old_root else "Any use")
+        return Field("usages", words or "any", "Old CA" if old_root else "Any use")
     meanings = {(True, True): "Both uses", (True, False): "Server use", (False, True): "Client use"}
-    return Field("use", words, meanings.get((certificate.may_serve, certificate.may_dial), "Other use"))
+    return Field("usages", words, meanings.get((certificate.may_serve, certificate.may_dial), "Other use"))
 
 
 def _issuer(certificate: X509, use: CertificateRef | None, commands: list[CommandResult]) -> Field:
     if certificate.self_issued:
-        return Field("signed by", "itself", "Itself")
+        return Field("issuer", "itself", "Itself")
     value = str(certificate.issuer)
     checked = next((command for command in commands if command.argv[1] == "verify"), None)
     if checked is not None and use is not None:
-        verdict = "confirms it" if checked.succeeded else f"says no: {_complaint(checked.output)}"
-        value += f"; openssl verify with {use.issuer_path} {verdict}"
-    return Field("signed by", value, "Issuer")
+        verdict = "OK" if checked.succeeded else _complaint(checked.output)
+        value += f" (openssl verify with {use.issuer_path}: {verdict})"
+    return Field("issuer", value, "Issuer")
 
 
 def _complaint(output: str) -> str:
@@ -171,7 +175,7 @@ def request_fields(request: Request, check: CommandResult | None = None) -> tupl
     """Return the fields of a request; *check* is openssl's verification of its signature."""
     name = request.subject.common_name
     fits = check is None or check.succeeded
-    signature = "made with the key that it is about" if fits else "does not fit its key"
+    signature = "made with the key in the request" if fits else "does not match the key in the request"
     return (
         *_refused(request),
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
@@ -179,8 +183,10 @@ def request_fields(request: Request, check: CommandResult | None = None) -> tupl
         *[Field("OU", unit, "Unit") for unit in request.subject.units],
         *[Field("UID", uid) for uid in request.subject.uids],
         Field("subject", str(request.subject) or "(empty)"),
-        Field("names asked for", listed(str(san) for san in request.alt_names) or "none"),
-        Field("uses asked for", ", ".join((*(request.key_usage or ()), *(request.extended_key_usage or ()))) or "none"),
+        Field("requested SANs", listed(str(san) for san in request.alt_names) or "none"),
+        Field(
+            "requested usages", ", ".join((*(request.key_usage or ()), *(request.extended_key_usage or ()))) or "none"
+        ),
         *key_fields(request.public_key),
         *([Field("signature", signature, "Request")] if check is not None else []),
     )

@@ -55,7 +55,7 @@ def show_topics(chapters: Chapters, form: str, target: Target | None) -> None:
                 for more in rest:
                     screen().print(Text(f"{'':{width}}  {more}"), soft_wrap=True)
             screen().print()
-        say("`kcert explain TOPIC` shows one; `kcert explain tls-in-one-page` is where to begin.")
+        say("`kcert explain TOPIC` shows a lesson. Begin with `kcert explain tls-in-one-page`.")
 
     _draw(draw, target)
 

@@ -148,4 +148,4 @@ def _next(instance: ComponentInstance) -> str:
         forms_.append("manifest")
     if tuple(component.settings(instance)):
         forms_.append("config")
-    return f"As a file: `--format {'`, `--format '.join(forms_)}`."
+    return f"To write these options to a file, use one of `--format {'`, `--format '.join(forms_)}` with `-o FILE`."

@@ -70,13 +70,13 @@ class Lesson(Reporter):
         else:
             say(f"No kcert.yaml describes {clean_line(str(ctx.root))}: each certificate keeps its content and its CA.")
         if cluster.defaults:
-            where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
-            say(f"{where}: {', '.join(cluster.defaults)}.")
+            where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
+            say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             say(remark, "notice")
         if self._total:
             screen().print()
-            say(f"To run these commands yourself, change to the {ctx.label} first:")
+            say(f"kcert runs each command below for you. To type them yourself, first change to the {ctx.label}:")
             screen().print()
             command_line(("cd", folder_argument(ctx.root)))
             self._passphrases(work)

@@ -172,8 +172,8 @@ def _terminal(
 ) -> None:
     say(f"Cluster {cluster.name}, profile {cluster.profile}: {len(statuses)} certificates and keys in {root}.")
     if cluster.defaults:
-        where = f"{cluster.source} leaves to kcert" if cluster.source else "There is no kcert.yaml, so kcert takes"
-        say(f"{where}: {', '.join(cluster.defaults)}.", "quiet")
+        where = f"{cluster.source} does not set everything" if cluster.source else "There is no kcert.yaml"
+        say(f"{where}, so kcert uses these defaults: {', '.join(cluster.defaults)}.", "quiet")
     screen().print()
     if not wide:
         _short(statuses, folder_option)

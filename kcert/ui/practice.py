@@ -61,8 +61,8 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
         _paragraphs(rows[1:])
     count = sum(1 for listing in labs if listing.solved)
     say(
-        f"{count} of {len(labs)} were solved in the folders here. `kcert practice start LAB` starts a lab in ./lab, "
-        "`kcert practice exam` several with a time limit."
+        f"{count} of {len(labs)} labs solved in the folders below this one. "
+        "`kcert practice start LAB` starts one lab in ./lab, `kcert practice exam` several with a time limit."
     )
 
 

@@ -49,7 +49,7 @@ def test_a_client_certificate(pki: Path) -> None:
     assert "groups (O): developers" in text
     assert "OU: system:masters Kubernetes ignores the OU" in text
     assert "openssl verify with ca.crt confirms it" in text
-    assert "key file: jane.key belongs to it" in text
+    assert "key file: jane.key matches this certificate" in text
     assert "rights: everything" not in text
 
 
@@ -270,7 +270,7 @@ def test_a_request(pki: Path) -> None:
     assert "groups (O): developers" in text
     assert "subject: CN=jane, O=developers" in text
     assert "UID" not in text
-    assert "signature: made with the key that it is about" in text
+    assert "signature: made with the key in the request" in text
 
 
 def test_a_request_that_carries_a_uid(pki: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_kubeconfig(kubeadm: Kubeadm) -> None:
     assert "trusts: CN=kubernetes (inside the file)" in text
     assert "user (CN): kubernetes-admin" in text
     assert "base64 -d | openssl x509 -text -noout" in text
-    assert "key file: admin.conf belongs to it" in text
+    assert "key file: admin.conf matches this certificate" in text
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ class ComponentInstance:
     def pair(self, names: tuple[str, str], certificate: str, why: str) -> Iterator[Option]:
         """The two options that name a certificate and its key."""
         yield self.file(names[0], certificate, "crt", why)
-        yield self.file(names[1], certificate, "key", "its key")
+        yield self.file(names[1], certificate, "key", "the private key of that certificate")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kcert.profiles.profile import Profile
 
 NAME = "kube-apiserver"
-SUMMARY = "It presents a certificate to each of three sides: its clients, etcd, and the kubelets."
+SUMMARY = "The API server presents a different certificate to its clients, to etcd and to the kubelets."
 UNIT = Unit(
     "kube-apiserver, the API of Kubernetes",
     "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
@@ -43,8 +43,14 @@ def options(instance: ComponentInstance) -> Iterator[Option]:
     yield from _tokens(instance)
     yield from _front_proxy(instance)
     yield from _encryption(instance)
-    yield Option("--authorization-mode", "Node,RBAC", "Node: a kubelet sees what its own pods need, and no more")
-    yield Option("--enable-admission-plugins", "NodeRestriction", "a kubelet changes its own node, and no other")
+    yield Option(
+        "--authorization-mode",
+        "Node,RBAC",
+        "Node: a kubelet can read only what its own pods need; RBAC: roles give all other permissions",
+    )
+    yield Option(
+        "--enable-admission-plugins", "NodeRestriction", "a kubelet can change only its own Node and the pods on it"
+    )
     if instance.profile.bootstrap_tokens or instance.cluster.bootstrap_nodes:
         yield Option("--enable-bootstrap-token-auth", "true", "a new node may ask for its certificate with a token")
     yield Option("--allow-privileged", "true", "kube-proxy and network plugins run as privileged pods")
@@ -104,7 +110,7 @@ def _kubelets(instance: ComponentInstance) -> Iterator[Option]:
     yield Option(
         "--kubelet-preferred-address-types",
         instance.profile.preferred_addresses,
-        "which of a node's addresses it connects to: a SAN of the kubelet's certificate",
+        "the order in which the addresses of a node are tried; the address must be a SAN of the kubelet",
     )
 
 
@@ -115,10 +121,15 @@ def _tokens(instance: ComponentInstance) -> Iterator[Option]:
         "--service-account-key-file",
         account,
         "public_key" if public else "crt",
-        "verifies tokens of service accounts",
+        "the public key that verifies service account tokens",
     )
     if instance.version.minor >= 20:
-        yield instance.file("--service-account-signing-key-file", account, "key", "signs them (since 1.20)")
+        yield instance.file(
+            "--service-account-signing-key-file",
+            account,
+            "key",
+            "the private key that signs service account tokens (since 1.20)",
+        )
         yield Option(
             "--service-account-issuer",
             instance.profile.token_issuer(instance.cluster),

@@ -55,9 +55,11 @@ def introduce(scan: ScanResult, *, looked_around: bool) -> None:
     if scan.kind is not None:
         say(f"This looks like a cluster made by {scan.kind.title}. {scan.kind.renewal}".rstrip())
     elif looked_around:
-        say("No component of Kubernetes is set up here, neither by manifests nor by systemd units.")
+        say(
+            "No manifest or systemd unit on this machine starts a component of Kubernetes, so only files are inspected."
+        )
     if looked_around and scan.looked:
-        say(f"Looked at {', '.join(scan.looked)}.", "quiet")
+        say(f"Searched: {', '.join(scan.looked)}.", "quiet")
 
 
 def draw(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
