@@ -69,7 +69,7 @@ def test_what_to_type_next_is_what_the_folder_lacks(own_pki: Callable[..., Pki],
     assert next_up("client", "jane").startswith("`kcert kubeconfig jane` ")
     assert next_up("all").startswith("`kcert kubeconfig` ")
     (own.folder / "node01.crt").unlink()
-    assert next_up("etcd").startswith("`kcert kubelet`, ")
+    assert next_up("etcd").startswith("`kcert kubelet`: ")
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,7 @@ def test_a_leafs_encrypted_key_is_refused_as_ever(own: Path, kcert: Kcert) -> No
     (own / "admin.key").write_bytes((own / "ca.key").read_bytes())
     (own / "admin.crt").unlink()
 
-    assert_refused(kcert("all", "-q", variables=WITH_IT), 2, "pki/admin.key is encrypted", "the CAs' keys alone")
+    assert_refused(kcert("all", "-q", variables=WITH_IT), 2, "pki/admin.key is encrypted", "for the keys of CAs alone")
 
 
 def test_the_option_belongs_to_a_key_that_is_made(own: Path, kcert: Kcert) -> None:
