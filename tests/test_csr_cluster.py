@@ -289,7 +289,7 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-            "port? That is where kubectl looks when it knows of no cluster",
+            "port? kubectl uses this address when no kubeconfig is set",
         ),
         (
             "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",

@@ -381,7 +381,7 @@ def assert_tells_no_key(key: Path, ended: Ended) -> None:
     ("arguments", "status", "said"),
     [
         (("--output", "-"), 2, "several files. Name a folder"),
-        (("--output", "kcert.yaml"), 2, "kcert.yaml is no folder"),
+        (("--output", "kcert.yaml"), 2, "kcert.yaml is not a folder"),
         (("--output", "kcert.yaml/x"), 3, "kcert.yaml/x cannot be made"),
         (("--output", "a\nb"), 2, "no path that kcert writes to"),
         (("--namespace", "x"), 2, "No such option"),

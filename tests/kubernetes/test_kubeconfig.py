@@ -376,7 +376,7 @@ def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
         (("admin", "--no-embed", "--path-prefix", "a\nb"), ["--path-prefix 'a\\nb'"]),
         (("admin", "--output", "a", "--merge", "b"), ["--output cannot be combined with --merge"]),
         (("admin", "kube-proxy", "--output", "one-file"), ["2 kubeconfigs do not fit into one file"]),
-        (("--output", "-"), ["name one of them"]),
+        (("--output", "-"), ["specify one of them"]),
         (("admin", "--output", "no/such/folder/config"), ["there is no folder no/such/folder"]),
         (("admin", "--output", "/dev/null"), ["/dev/null is no regular file"]),
         (("admin", "--merge", "pki"), ["pki is a folder"]),
