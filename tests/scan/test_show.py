@@ -215,7 +215,7 @@ def test_a_certificate_that_its_ca_did_not_sign(pki: Path) -> None:
     certificate(name("jane"), authority(), uses=[CLIENT]).put(pki / "jane.crt")
     text = shown("jane.crt", folder=pki)
     assert "(openssl verify with ca.crt: OK)" not in text
-    assert re.search(r"openssl verify with ca.crt: (?!OK)\w", text)
+    assert re.search(r"openssl verify with ca.crt: (?!OK)\w", text), text
 
 
 def test_a_key_is_checked_and_never_printed(pki: Path) -> None:
