@@ -115,7 +115,7 @@ class Value:
 
     def choice(self, accepted: tuple[str, ...]) -> str:
         """The value as one of *accepted*."""
-        return self.text(lambda value: None if value in accepted else f"expected {' or '.join(accepted)}")
+        return self.text(lambda value: None if value in accepted else f"expected one of {', '.join(accepted)}")
 
     def items(self) -> list[Value]:
         """The values of a list; none for a key that is there without a value."""
