@@ -482,7 +482,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
     assert "Then run `kcert renew --all --ca-dir stick`" in said
     assert "`kcert renew ca --finish --ca-dir stick`" in said
     early = kcert("renew", "ca", "--finish", "--quiet", "--ca-dir", "stick")
-    assert_refused(early, 2, "`kcert renew --all --ca-dir stick` gives them")
+    assert_refused(early, 2, "Renew them first: `kcert renew --all --ca-dir stick`")
     kcert.done("renew", "--all", "--quiet", "--ca-dir", "stick")
     stopped = kcert("renew", "ca", "--finish", "--step", "--ca-dir", "stick", stdin="q\n")
     assert stopped.status == 0

@@ -402,7 +402,7 @@ def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], k
     assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
     assert (folder / "admin.key").read_bytes() != before["admin.key"]
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())
-    assert "Tokens that the old key signed are refused" in named
+    assert "Tokens that the old key signed are rejected" in named
     assert (folder / "service-account.key").read_bytes() != before["service-account.key"]
 
 

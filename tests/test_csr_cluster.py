@@ -174,7 +174,7 @@ def test_what_the_signer_refuses_has_failed(cluster: Cluster, kcert: Kcert) -> N
     ended = kcert("csr", "fetch", "jane", *admin)
 
     assert ended.status == 1
-    assert "its signer refused it (SignerValidationFailure" in " ".join(ended.stderr.split())
+    assert "its signer rejected it (SignerValidationFailure" in " ".join(ended.stderr.split())
 
 
 def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluster, kcert: Kcert) -> None:

@@ -374,7 +374,7 @@ def _encrypted(key: Path) -> bytes:
 
 
 AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tuple[str, ...]]] = {
-    "key missing": ({"ca.key": lambda _own, _other: None}, ("ca.key", "not here")),
+    "key missing": ({"ca.key": lambda _own, _other: None}, ("ca.key", "does not exist")),
     "key of another": (
         {"ca.key": lambda _own, other: (other / "ca.key").read_bytes()},
         ("ca.key is not the key of ca.crt",),

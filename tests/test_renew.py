@@ -412,7 +412,7 @@ def test_a_certificate_that_is_not_there_yet_is_made_by_its_chapter(own_pki: Cal
     ended = kcert("renew", "node01")
 
     assert ended.status == 2
-    assert "`kcert kubelet` makes it" in " ".join(ended.stderr.split())
+    assert "`kcert kubelet` creates it" in " ".join(ended.stderr.split())
 
 
 def test_a_certificate_that_cannot_be_read_is_made_anew_as_kcert_yaml_wants_it(

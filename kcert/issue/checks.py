@@ -123,7 +123,7 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
     if content is None:
         raise InputError(
             f"{path} does not exist, and without the CA's key nothing can be signed. If it is kept in another folder, "
-            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
+            f"specify it with --ca-dir; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
         )
     check_key_content(path, content, may_be_encrypted=True)
     belongs = key_belongs(content, x509.public_key)

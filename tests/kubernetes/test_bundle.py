@@ -452,7 +452,7 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
         (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
         (("--output", "-"), "specify one host"),
         (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),
-        (("node01", "--output", "/dev/full"), "/dev/full is no regular file"),
+        (("node01", "--output", "/dev/full"), "/dev/full is not a regular file"),
     ],
 )
 def test_bad_input_is_refused_with_words(

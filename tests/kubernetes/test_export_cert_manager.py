@@ -411,7 +411,7 @@ def test_two_users_whose_objects_would_share_a_name_are_refused(own_pki: Callabl
         (("--name", "my_ca"), 2, "--name 'my_ca' cannot begin the name of an object"),
         (("--name", "a" * 64), 2, "--name"),
         (("--output", "no/such/file.yaml"), 2, "there is no folder no/such"),
-        (("--output", "/dev/full"), 2, "/dev/full is no regular file"),
+        (("--output", "/dev/full"), 2, "/dev/full is not a regular file"),
         (("--output", "/proc/version"), 3, "/proc/version cannot be written"),
         (("--config", "nowhere.yaml"), 2, "nowhere.yaml"),
     ],

@@ -378,7 +378,7 @@ def test_a_kubeconfig_elsewhere_is_for_its_owner_alone_and_costs_nothing(
         (("admin", "kube-proxy", "--output", "one-file"), ["2 kubeconfigs do not fit into one file"]),
         (("--output", "-"), ["specify one of them"]),
         (("admin", "--output", "no/such/folder/config"), ["there is no folder no/such/folder"]),
-        (("admin", "--output", "/dev/null"), ["/dev/null is no regular file"]),
+        (("admin", "--output", "/dev/null"), ["/dev/null is not a regular file"]),
         (("admin", "--merge", "pki"), ["pki is a folder"]),
         (("kube-apiserver",), ["kube-apiserver is not a client of the API server. The clients are: admin, "]),
         (("admin", "--via", "kubectl", "--output", "x"), ["--via kubectl cannot be combined with"]),
