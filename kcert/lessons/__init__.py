@@ -28,13 +28,13 @@ VARIABLE = "KCERT_LESSONS"
 """Names a folder with lessons in other words or in another language."""
 
 CHAPTERS = (
-    "Ideas",
+    "Concepts",
     "Steps",
-    "Kinds",
+    "Certificate types",
     "Certificates",
     "Commands",
-    "Rules",
-    "Messages",
+    "Problems that kcert check finds",
+    "Error messages",
     "Practice",
 )
 """The chapters in the order in which a course would take them; others come after, by name."""
