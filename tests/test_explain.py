@@ -284,6 +284,16 @@ def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
     assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
 
 
+def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    explain("--export", str(own))
+    for path in own.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("## What's next\n", "## Read on\n").replace("## Fix\n", "## Repair\n"), "utf-8")
+
+    assert "\nRead on\n" in explain("openssl-text", "--lessons", str(own))
+
+
 def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     path = tmp_path / "own/step-settings.md"

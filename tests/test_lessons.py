@@ -104,7 +104,9 @@ def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_role_kind_and_step_has_a_lesson() -> None:
     assert {lessons.lesson(cert.role).chapter for cert in wanted()} == {"Certificates"}
-    assert {lessons.lesson(f"kind-{kind.value}").chapter for kind in Kind if kind is not Kind.KEY_PAIR} == {"Certificate types"}
+    assert {lessons.lesson(f"kind-{kind.value}").chapter for kind in Kind if kind is not Kind.KEY_PAIR} == {
+        "Certificate types"
+    }
     assert {lessons.lesson(f"step-{action}").chapter for action in ACTIONS} == {"Steps"}
 
 
