@@ -105,6 +105,37 @@ def test_without_the_ca_that_signed_it_nothing_is_renewed(etc: Path, kcert: Kcer
     assert "pki/front-proxy-client.crt" not in changed(before, files_of(etc))
 
 
+@pytest.mark.parametrize("arguments", ["apiserver", "apiserver --new-key", "apiserver-kubelet-client", "--all"])
+def test_swapped_certificates_are_named_and_no_leaf_becomes_a_ca(etc: Path, kcert: Kcert, arguments: str) -> None:
+    pki = etc / "pki"
+    ca, leaf = (pki / "ca.crt").read_bytes(), (pki / "apiserver.crt").read_bytes()
+    (pki / "ca.crt").write_bytes(leaf)
+    (pki / "apiserver.crt").write_bytes(ca)
+    before = files_of(etc)
+
+    ended = kcert("renew", *arguments.split(), "--dir", pki)
+
+    said = " ".join(ended.stderr.split())
+    assert ended.status == 2
+    assert "apiserver.key belongs to ca.crt" in said
+    assert "the two certificates are swapped" in said
+    assert "--new-key" not in said
+    assert changed(before, files_of(etc)) == set()
+
+
+def test_the_name_of_a_leaf_is_never_a_ca(etc: Path, kcert: Kcert) -> None:
+    pki = etc / "pki"
+    for ending in ("crt", "key"):
+        shutil.copy(pki / f"front-proxy-ca.{ending}", pki / f"apiserver.{ending}")
+        (pki / f"front-proxy-ca.{ending}").unlink()
+    before = files_of(etc)
+
+    ended = kcert("renew", "apiserver", "--new-key", "--dir", pki)
+
+    assert (ended.status, changed(before, files_of(etc))) == (2, set())
+    assert "a file of this name is never a CA's" in " ".join(ended.stderr.split())
+
+
 def test_a_renewal_under_another_ca_of_kcert_yaml_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     pki = own_pki("course").folder
     before = (pki / "admin.crt").read_bytes()

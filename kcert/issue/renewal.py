@@ -139,6 +139,8 @@ class _LeafPlanner(RenewalPlanner):
         updates = self._updates(status)
         if statuses is None and not updates:
             raise InputError(self._unreadable(status))
+        if statuses and statuses.ca:
+            checks.refuse_mixed_up(self.ctx, spec, statuses)
         wanted = spec if updates or statuses is None else spec_from_x509(spec, statuses)
         new_key = self._gets_new_key(spec)
         if new_key and not updates and statuses:
