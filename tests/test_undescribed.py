@@ -136,6 +136,59 @@ def test_the_name_of_a_leaf_is_never_a_ca(etc: Path, kcert: Kcert) -> None:
     assert "a file of this name is never a CA's" in " ".join(ended.stderr.split())
 
 
+def _sign_with(folder: Path, name: str, ca: str) -> None:
+    """Have the certificate *name* in *folder* signed by *ca*, whatever signed it before."""
+    old, signer = read(folder / f"{name}.crt"), read(folder / f"{ca}.crt")
+    made = x509.CertificateBuilder(
+        signer.subject, old.subject, old.public_key(), 7, old.not_valid_before_utc, old.not_valid_after_utc
+    )
+    for extension in old.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            made = made.add_extension(extension.value, extension.critical)
+    signed = made.sign(_key(folder / f"{ca}.key"), hashes.SHA256())
+    (folder / f"{name}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("apiserver-etcd-client", "ca", "etcd/ca"),
+        ("etcd/server", "ca", "etcd/ca"),
+        ("front-proxy-client", "etcd/ca", "front-proxy-ca"),
+    ],
+)
+def test_what_the_wrong_ca_of_kubeadm_signed_is_not_signed_by_it_again(
+    etc: Path, kcert: Kcert, name: str, wrong: str, right: str
+) -> None:
+    pki = etc / "pki"
+    _sign_with(pki, name, wrong)
+    before = files_of(etc)
+
+    ended = [kcert("renew", name, "--dir", pki, *option) for option in ((), ("--dry-run",))]
+
+    for run in ended:
+        assert (run.status, run.stdout) == (2, "")
+        assert f"was signed by {wrong}.crt" in " ".join(run.stderr.split())
+        assert f"is {right}.crt" in " ".join(run.stderr.split())
+    assert changed(before, files_of(etc)) == set()
+
+
+def test_the_wrong_ca_is_refused_before_anything_runs_where_kcert_yaml_names_another(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    pki = own_pki("kubeadm").folder
+    _sign_with(pki / "pki", "apiserver-etcd-client", "ca")
+
+    ended = [kcert("renew", "apiserver-etcd-client", *option) for option in ((), ("--dry-run",))]
+    updated = kcert("renew", "apiserver-etcd-client", "--stale", "-q")
+
+    for run in ended:
+        assert (run.status, run.stdout) == (2, "")
+        assert "kcert renew apiserver-etcd-client --stale" in " ".join(run.stderr.split())
+    assert updated.status == 0, updated.stderr
+    read(pki / "pki/apiserver-etcd-client.crt").verify_directly_issued_by(read(pki / "pki/etcd/ca.crt"))
+
+
 def test_a_renewal_under_another_ca_of_kcert_yaml_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     pki = own_pki("course").folder
     before = (pki / "admin.crt").read_bytes()
