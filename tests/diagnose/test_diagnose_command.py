@@ -53,6 +53,15 @@ def test_a_finding_on_the_screen() -> None:
     assert lines[-2] == "1 cause in 6 lines"
 
 
+def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it() -> None:
+    line = b"error reading /etc/kubernetes/pki/apiserver.crt: x509: negative serial number"
+    told = kcert("--cluster", "kubeadm", stdin=line).stdout
+    assert "openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -serial" in told
+    assert "\n    mv /etc/kubernetes/pki/apiserver.crt KEY_FILE" in told
+    assert "\n    kubeadm init phase certs NAME" in told
+    assert "\n    kubeadm certs" not in told
+
+
 def test_nothing_found() -> None:
     ended = kcert(log("etcd-healthy"))
     assert ended.returncode == 0
