@@ -50,7 +50,7 @@ def test_a_finding_on_the_screen() -> None:
     assert lines.index("Confirm with:") < lines.index("Fix:")
     assert any(line.startswith("    kcert renew kube-apiserver") for line in lines)
     assert "Lesson: `kcert explain unknown-authority`" in lines
-    assert lines[-2] == "1 cause in 6 lines"
+    assert lines[-1] == "1 cause in 6 lines"
 
 
 def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it() -> None:
