@@ -383,7 +383,7 @@ def test_every_meaning_has_its_words() -> None:
     known = lessons.lesson("reading-a-certificate").sections
     used = set(re.findall(r'"([A-Z][A-Za-z0-9 ]+)"', source))
     assert {"User", "Masters", "Any use"} <= used
-    every_lesson_has = {"Command", "How it fails", "Read on"}
+    every_lesson_has = {"Command", "How it fails", "What's next"}
     assert known.keys() - every_lesson_has <= used, "every section is used"
 
 
