@@ -21,6 +21,7 @@ from kcert.issue.plan import (
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs
 from kcert.openssl.program import same_key
+from kcert.roles import ROLES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,11 +62,18 @@ class RenewalPlanner:
                 f"{path} is not a certificate that openssl can read: put a good "
                 "copy in its place, or move it away and make the CA and its leaves anew."
             )
+        if ROLES[spec.role].kind is not Kind.CA:  # a folder without kcert.yaml: the name says what it has to be
+            checks.refuse_mixed_up(self.ctx, spec, x509)
+            raise InputError(
+                f"{path} is the certificate of a CA, {str(x509.subject)!a}, and a file of this name is never a CA's: "
+                f"put the certificate of {spec.name} back. Nothing was changed."
+            )
         if self.renewal.complete_rotation:
             return self._complete_rotation(status, x509)
         if spec.is_external_ca:
             return self._import(spec, x509)
         if not (x509.ca or x509.self_issued):
+            checks.refuse_mixed_up(self.ctx, spec, x509)
             raise InputError(
                 f"{path} is the certificate of {str(x509.subject)!a}, which "
                 f"is no CA: put a good copy in its place, or move it away: `kcert ca{self.ctx.folder_option}` makes "
@@ -147,6 +155,7 @@ class RenewalPlanner:
         else:
             belongs = bool(same_key(self.ctx.openssl, key, x509.public_key))
         if not belongs:
+            checks.refuse_mixed_up(self.ctx, ca, x509)
             raise InputError(f"{path} is not the key of {ca.files.crt}; put the right one there, or {other}.")
 
     def _request(self, spec: Certificate, x509: X509) -> IssuancePlan:

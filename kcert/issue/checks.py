@@ -10,6 +10,7 @@ from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_optional
 from kcert.issue.context import CA_KEY, ROOT_KEY
+from kcert.issue.discovery import keys_of, owners_of_key
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
@@ -20,7 +21,7 @@ from kcert.quoting import format_command, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
@@ -91,6 +92,31 @@ def signed_by(ctx: Context, ca: Certificate) -> list[str]:
     return [file for file in files if (ctx.root / file).exists()]
 
 
+def refuse_mixed_up(ctx: Context, spec: Certificate, x509: X509) -> None:
+    """Raise InputError where the folder shows that the key of *spec* and *x509* belong to two other files.
+
+    A new key would not repair that: it would make another certificate out of the wrong one.
+    """
+    files = spec.files
+    key = read_optional(ctx.root / files.key)
+    if files.crt is None or files.kubeconfig or (key is not None and key_belongs(key, x509.public_key)):
+        return
+    owners, keys = owners_of_key(ctx.root, key or b""), keys_of(ctx.root, x509)
+    if not owners and not (keys and x509.ca):  # a copy of a leaf in a CA's place: the CA's own certificate is lost
+        return
+    clauses = [f"{files.key} belongs to {owners[0]}"] if owners else []
+    clauses += [f"{keys[0]} belongs to {files.crt}"] if keys else []
+    if swapped := bool(owners and keys and owners[0].parent == keys[0].parent and _stem(owners[0]) == _stem(keys[0])):
+        fix = "the two certificates are swapped. Give each file its own name again"
+    else:
+        fix = "put each certificate beside its own key"
+    raise InputError(f"{ctx.root}: {' and '.join(clauses)}{':' if swapped else ';'} {fix}. Nothing was changed.")
+
+
+def _stem(path: PurePosixPath) -> str:
+    return path.stem.removesuffix("-key")
+
+
 def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: datetime) -> X509:
     """Return the certificate of the CA that is to sign *leaf*; raises InputError where it cannot sign."""
     ca = status.certificate
@@ -105,6 +131,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
             f"{ctx.root / str(crt)} is not a certificate that openssl can read: put a good copy in its place."
         )
     if not x509.ca:
+        refuse_mixed_up(ctx, ca, x509)
         raise InputError(
             f"{ctx.root / str(crt)} is not the certificate of a CA (no CA:TRUE): it cannot sign {leaf.name}."
         )
@@ -131,6 +158,7 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
         material = open_key(ctx, ca, content)
         belongs = material in (None, x509.public_key.material)
     if not belongs:
+        refuse_mixed_up(ctx, ca, x509)
         raise InputError(
             f"{path} is not the key of {ca.files.crt}: certificates signed with it would be rejected. Put "
             "the right key there."

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Kind
+from kcert.certificates import ROOT, Kind, Role
 from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca
@@ -24,6 +24,8 @@ from kcert.kubeconfig import opened
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
+from kcert.quoting import quote
+from kcert.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,6 +143,8 @@ class _LeafPlanner(RenewalPlanner):
         updates = self._updates(status)
         if statuses is None and not updates:
             raise InputError(self._unreadable(status))
+        if statuses and statuses.ca:
+            checks.refuse_mixed_up(self.ctx, spec, statuses)
         wanted = spec if updates or statuses is None else spec_from_x509(spec, statuses)
         new_key = self._gets_new_key(spec)
         if new_key and not updates and statuses:
@@ -173,32 +177,59 @@ class _LeafPlanner(RenewalPlanner):
         """Return the status of the CA that signs *spec*: the one that signed the old certificate, as openssl proves.
 
         While a CA is rotated, its new one takes the place of the outgoing one. Without *x509* it is the CA that
-        kcert.yaml wants. Raises InputError where the CA is not in the folder.
+        kcert.yaml wants. Raises InputError where another CA signed the old certificate than the one that is trusted.
         """
         assert spec.issuer
         usual = self.statuses.get(spec.issuer)
+        assert usual
         if x509 is None:
-            assert usual
             return usual
-        if usual and usual.x509:
-            signatures = Signatures(self.ctx.openssl, ())
-            for ca in (usual.x509, *usual.previous_cas):
-                if not issuer_mismatch(x509, ca) and signatures.verdict(x509, (ca,)) is None:
-                    return usual
-        folder = self._folder
-        ca_spec = folder.issuer_of(x509)
-        if ca_spec:
-            return status_of(self.ctx.root, [ca_spec], self.now)[ca_spec.name]
+        if self._has_signed(usual, x509):
+            self._check_trusted(spec, x509, usual)
+            return usual
         path, option = self.ctx.root / str(spec.files.primary), self.ctx.signing_option
-        update = (
-            f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "
-            f"`kcert renew {spec.name} --stale{option}`."
-            if usual and usual.x509 and not self.renewal.left_out
-            else ""
-        )
+        ca = usual.certificate.files.crt
+        update = f"`kcert renew {spec.name} --stale{option}`."
+        if signer := self._folder.issuer_of(x509):
+            raise InputError(
+                f"{path} was signed by {signer.files.crt} ({str(x509.issuer)!a}), but kcert.yaml has it signed by "
+                f"{ca}, so nothing was renewed. To have it signed by {ca}: {update}"
+            )
+        instead = f" To have it signed by {ca} instead, as kcert.yaml says: {update}" if usual.x509 else ""
         raise InputError(
             f"{path} was signed by {str(x509.issuer)!a}, and no certificate of that CA is in {self.ctx.root}: another "
-            f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{update}"
+            f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{instead}"
+        )
+
+    def _has_signed(self, ca: CertificateStatus, x509: X509) -> bool:
+        """Return True if one of the certificates in the file of *ca* signed *x509*."""
+        signatures = Signatures(self.ctx.openssl, ())
+        cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
+        return any(not issuer_mismatch(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
+
+    def _check_trusted(self, spec: Certificate, x509: X509, signer: CertificateStatus) -> None:
+        """Raise InputError where kubeadm's layout, in a folder without kcert.yaml, has another CA for *spec*.
+
+        The other certificates of the cluster's own CA are not compared: some clusters replace them on purpose.
+        """
+        role = ROLES[spec.role]
+        if self.ctx.cluster.profile or role.ca not in (Role.ETCD_CA, Role.FRONT_PROXY_CA):
+            return
+        name = ROLES[role.ca].kubeadm.removeprefix("pki/")
+        trusted = self.statuses.get(name)
+        if f"pki/{spec.name}" != role.kubeadm or trusted is None or trusted.x509 is None:
+            return
+        if trusted.certificate.name == signer.certificate.name or self._has_signed(trusted, x509):
+            return
+        crt = trusted.certificate.files.crt
+        pki = (self.ctx.root / str(crt)).parents[name.count("/")]
+        above, kubeadm_name = quote(str(pki.parent)), spec.name.replace("/", "-")
+        raise InputError(
+            f"{self.ctx.root / str(spec.files.crt)} was signed by {signer.certificate.files.crt} "
+            f"({str(x509.issuer)!a}), but the CA trusted by {' and '.join(role.presented_to)} is {crt} "
+            f"({str(trusted.x509.subject)!a}), so nothing was renewed. To have it signed by that CA: "
+            f"`kubeadm certs renew {kubeadm_name} --cert-dir {quote(str(pki.absolute()))}`; without kubeadm, "
+            f"`kcert init --from {above}`, then `kcert renew {kubeadm_name} --stale --dir {above}`."
         )
 
     @cached_property
