@@ -52,7 +52,7 @@ def test_a_lost_ca_is_not_made_anew_beside_what_it_signed(
         (folder / name).unlink()
     before = snapshot(folder)
 
-    assert_refused(kcert(command), 2, "what it signed is: admin.crt", "from a backup")
+    assert_refused(kcert(command), 2, "certificates that it signed do: admin.crt", "from a backup")
     assert snapshot(folder) == before
 
     (folder / "ca.key").touch(0o600)
