@@ -80,9 +80,9 @@ def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
     if signed := signed_by(ctx, ca):
         listed = ", ".join(signed[:3]) + (f" and {len(signed) - 3} more" if len(signed) > 3 else "")
         raise InputError(
-            f"{ctx.root / str(ca.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
-            "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
-            "or, to start again, use an empty folder."
+            f"{ctx.root / str(ca.files.crt)} does not exist, but certificates that it signed do: {listed}. A new CA "
+            "would make all of them invalid. Put the CA's certificate back, from a backup or from the machine that has "
+            "it; or, to start again, use an empty folder."
         )
 
 
@@ -149,8 +149,8 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
     content = read_optional(path, advice="Without the CA's key nothing can be signed.")
     if content is None:
         raise InputError(
-            f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
-            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
+            f"{path} does not exist, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            f"specify it with --ca-dir; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
         )
     check_key_content(path, content, may_be_encrypted=True)
     belongs = key_belongs(content, x509.public_key)
@@ -160,7 +160,8 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
     if not belongs:
         refuse_mixed_up(ctx, ca, x509)
         raise InputError(
-            f"{path} is not the key of {ca.files.crt}: what it signs would be refused. Put the right one there."
+            f"{path} is not the key of {ca.files.crt}: certificates signed with it would be rejected. Put "
+            "the right key there."
         )
 
 
@@ -251,7 +252,7 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"
-        raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
+        raise InputError(f"{path} is not a usable key ({why}). Replace it with a good copy, or move it away.")
     if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
@@ -269,8 +270,8 @@ def days_within(leaf: Certificate, ca: X509, now: datetime) -> int:
         return leaf.days
     if left.days < 1:
         raise InputError(
-            f"the CA that would sign {leaf.name} ends on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day: "
-            "renew it first."
+            f"the CA that would sign {leaf.name} expires on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day. "
+            "Renew it first."
         )
     return left.days
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
     from kcert.openssl.x509 import X509
 
-_TOKENS = "Tokens that the old key signed are refused once the API server knows the new one alone."
+_TOKENS = "Tokens that the old key signed are rejected once the API server uses only the new one."
 
 
 def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, now: datetime) -> Work:
@@ -80,14 +80,16 @@ class _LeafPlanner(RenewalPlanner):
     def named(self, chosen: list[CertificateStatus]) -> list[CertificateStatus]:
         """Return *chosen*, which the user named; raises InputError for what cannot be renewed together or at all."""
         if len({status.certificate.kind is Kind.CA for status in chosen}) > 1:
-            raise InputError("a CA is renewed by itself, before or after its leaves: name them in two commands.")
+            raise InputError(
+                "a CA and the certificates that it signed cannot be renewed in one command; run `kcert renew` twice."
+            )
         for status in chosen:
             spec = status.certificate
             if status.state is State.MISSING:
                 checks.refuse_pending_ca(self.ctx, self.statuses.get(spec.issuer or "", status))
                 option = self.ctx.signing_option
                 raise InputError(
-                    f"{spec.name} is not there, so it cannot be renewed: `kcert {spec.chapter}{option}` makes it."
+                    f"{spec.name} does not exist, so it cannot be renewed: `kcert {spec.chapter}{option}` creates it."
                 )
             if self.renewal.complete_rotation and spec.kind is not Kind.CA:
                 raise InputError(f"--finish completes the rotation of a CA, and {spec.name} is not a CA.")
@@ -257,7 +259,7 @@ class _LeafPlanner(RenewalPlanner):
         if self.renewal.new_key and key_kept:
             notes.append(f"It keeps its key, which signs tokens; `kcert renew {spec.name} --new-key` replaces it.")
         if not status.has_key:
-            notes.append(f"Its key {spec.files.key} is not there, so it gets a new one.")
+            notes.append(f"Its key {spec.files.key} does not exist, so it gets a new one.")
         elif not key_kept:
             notes.append("It gets a new key.")
             if spec.role == "service-account":
@@ -294,8 +296,8 @@ class _LeafPlanner(RenewalPlanner):
         spec = status.certificate
         if status.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
-                f"{spec.name} is a bare key pair, which has no end. --new-key replaces it; then every token "
-                "that it signed is refused."
+                f"{spec.name} is a bare key pair, which does not expire. --new-key replaces it; then every token "
+                "that it signed is rejected."
             )
         if not self.renewal.new_key and self._key(spec) is not None:
             note = f"It keeps its key: {spec.files.public_key} is made of {spec.files.key} again."
