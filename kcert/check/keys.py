@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
+from kcert.check.placing import mode_of, target_of
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -69,7 +70,12 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             "API server answers every token that is signed with it with Unauthorized. Adding the public key keeps the "
             "tokens of the other key valid; give every API server of the cluster the same files."
         )
-        fix = f"openssl pkey -in {bash.word(key.path)} -pubout >> {bash.word(file.path)}"
+        # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
+        old, own_key = bash.word(target_of(file.path)), bash.word(key.path)
+        fix = (
+            f"{{ cat {old} && echo && openssl pkey -in {own_key} -pubout; }} > {old}.new &&\n"
+            f"  chmod {mode_of(file.path)} {old}.new && mv {old}.new {old}"
+        )
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
 
 

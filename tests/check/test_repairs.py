@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from kcert.openssl.pem import pem_blocks
 from tests.check.conftest import judged, mend, pasted
 from tests.check.sick import OVER, PKI, ROTATED, embed
 from tests.zoo import course, kubeadm
@@ -257,3 +258,37 @@ def test_etcds_own_certificates_have_to_be_clients_for_its_peers(tmp_path: Path)
     assert {finding.rule for finding in findings.values()} == {"missing-client-auth"}
     assert {name for name, finding in findings.items() if "peers" in finding.message} == {"server.crt", "peer.crt"}
     assert "admin.conf" in findings
+
+
+def test_a_public_key_is_added_behind_a_last_line_without_a_newline(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    public = tmp_path / PKI / "sa.pub"
+    other = Workshop({"other": Recipe("CN=other", None)})["other"].public.rstrip()
+    put(public, other, 0o640)
+
+    findings = judged(root=tmp_path)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("key-mismatch", public)]
+    mend(findings)
+    assert judged(root=tmp_path) == ()
+    assert [block.fault for block in pem_blocks(public.read_bytes())] == [None, None]
+    assert public.read_bytes().startswith(other + b"\n")
+    assert public.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("place", ["host", "folder"])
+def test_two_public_keys_on_one_line_are_unreadable(tmp_path: Path, place: str) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    other = Workshop({"other": Recipe("CN=other", None)})["other"].public.rstrip()
+    public = put(tmp_path / PKI / "sa.pub", other + workshop["sa"].public)
+    where: tuple[Path, ...] = (tmp_path / PKI,) if place == "folder" else ()
+    root = None if where else tmp_path
+
+    findings = judged(*where, root=root)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("unreadable", public)]
+    assert "a line break is missing" in findings[0].message
+    assert "read the key in it" in findings[0].message
+    mend(findings)
+    assert judged(*where, root=root) == ()
+    assert public.read_bytes() == other + b"\n" + workshop["sa"].public, "both keys are kept"
