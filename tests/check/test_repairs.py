@@ -292,3 +292,18 @@ def test_two_public_keys_on_one_line_are_unreadable(tmp_path: Path, place: str) 
     mend(findings)
     assert judged(*where, root=root) == ()
     assert public.read_bytes() == other + b"\n" + workshop["sa"].public, "both keys are kept"
+
+
+@pytest.mark.parametrize("name", ["apiserver", "ca"])
+def test_a_key_with_a_passphrase_is_found_without_a_manifest_and_a_cas_is_none_of_them(
+    tmp_path: Path, name: str
+) -> None:
+    key = kubeadm.lay_out(tmp_path)[name].key
+    locked = serialization.BestAvailableEncryption(b"secret")
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    path = put(tmp_path / PKI / f"{name}.key", pem, 0o600)
+
+    findings = judged(tmp_path / PKI)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("unreadable", path)] * (name != "ca")
+    assert all(f"it is the key of {path.with_suffix('.crt')}" in finding.message for finding in findings)
