@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ K0S_FILES = {
 }
 
 
-def k3s(root: Path) -> Workshop:
-    workshop = Workshop(K3S_FILES)
-    for name, recipe in K3S_FILES.items():
+def k3s(root: Path, recipes: dict[str, Recipe] = K3S_FILES) -> Workshop:
+    workshop = Workshop(recipes)
+    for name, recipe in recipes.items():
         chain = workshop[recipe.issuer].crt if recipe.issuer else b""
         put(root / TLS / f"{name}.crt", workshop[name].crt + chain)
         put(root / TLS / f"{name}.key", workshop[name].traditional, 0o600)
@@ -138,3 +139,16 @@ def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
     short = subprocess.run([*check, "--format", "short"], capture_output=True, text=True, check=False).stdout
     report = subprocess.run([*check, "--format", "json"], capture_output=True, text=True, check=False).stdout
     assert len(short.splitlines()) == len(json.loads(report)["findings"]) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "issuer"), [("client-scheduler", "server-ca"), ("serving-kube-apiserver", "client-ca")]
+)
+def test_k3s_expects_clients_and_servers_from_different_cas(tmp_path: Path, name: str, issuer: str) -> None:
+    k3s(tmp_path, {**K3S_FILES, name: replace(K3S_FILES[name], issuer=issuer)})
+
+    findings = judged(tmp_path / TLS)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("wrong-issuer", tmp_path / TLS / f"{name}.crt")]
+    mend(findings)
+    assert judged(tmp_path / TLS) == ()

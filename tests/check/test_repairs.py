@@ -307,3 +307,15 @@ def test_a_key_with_a_passphrase_is_found_without_a_manifest_and_a_cas_is_none_o
 
     assert [(finding.rule, finding.path) for finding in findings] == [("unreadable", path)] * (name != "ca")
     assert all(f"it is the key of {path.with_suffix('.crt')}" in finding.message for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["apiserver-etcd-client", "front-proxy-client"])
+def test_a_folder_of_kubeadm_says_which_ca_signs_without_a_manifest(tmp_path: Path, name: str) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **{name: {"issuer": "ca"}}))
+
+    findings = judged(tmp_path / PKI)
+
+    assert [(finding.rule, finding.path.name) for finding in findings] == [("wrong-issuer", f"{name}.crt")]
+    mend(findings)
+    assert judged(tmp_path / PKI) == ()
+    assert judged(root=tmp_path) == ()
