@@ -33,6 +33,7 @@ _OTHERS = 0o066
 
 def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     """Certificate and key are two different pairs' halves."""
+    yield from _swapped_files(ctx)
     for cert in ctx.found:
         use = next((use for use in cert.uses if use.key_fits is False and use.key_path is not None), None)
         if use is None or (cert.embedded and use.key is None):
@@ -54,6 +55,19 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             fix = reissue_commands(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from _service_account_keys(ctx)
+
+
+def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
+    """Two files that each hold what belongs in the other; all else is judged as if they were exchanged already."""
+    for first, second in ctx.scan.swapped:
+        message = (
+            f"{first} and {second} are swapped: each holds what belongs in the other, so neither certificate matches "
+            'the key beside it, and a program that loads such a pair stops with "private key does not match public '
+            'key". Exchange the two files before any other fix.'
+        )
+        one, two = bash.word(first), bash.word(second)
+        fix = f"mv {one} {one}.new &&\n  mv {two} {one} &&\n  mv {one}.new {two}"
+        yield Violation(first, message, f"the keys of {first} and {second} belong crosswise", fix, authority=True)
 
 
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:

@@ -16,6 +16,7 @@ from kcert.roles import ROLES
 from kcert.scan import layouts
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
+from kcert.scan.swaps import exchanged, mismatched_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +37,15 @@ _APART = 2
 
 def linked(findings: Findings, openssl: str) -> ScanResult:
     """Read every certificate that *findings* speak of, each once, and put the survey together."""
+    result = _linked(findings, openssl)
+    pairs = mismatched_pairs(result)
+    if not pairs:
+        return result
+    as_meant = [replace(_linked(other, openssl), swapped=tuple(files)) for other, files in exchanged(findings, pairs)]
+    return replace(result, as_meant=tuple(as_meant))
+
+
+def _linked(findings: Findings, openssl: str) -> ScanResult:
     pems = dict.fromkeys(draft.pem for draft in findings.drafts)
     for authorities, user in findings.kubeconfig_pems:
         pems |= dict.fromkeys((*authorities, user) if user else authorities)

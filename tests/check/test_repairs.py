@@ -319,3 +319,45 @@ def test_a_folder_of_kubeadm_says_which_ca_signs_without_a_manifest(tmp_path: Pa
     mend(findings)
     assert judged(tmp_path / PKI) == ()
     assert judged(root=tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("apiserver.crt", "ca.crt"),
+        ("apiserver-kubelet-client.crt", "apiserver.crt"),
+        ("apiserver-kubelet-client.key", "apiserver.key"),
+        ("etcd/ca.crt", "front-proxy-ca.crt"),
+    ],
+)
+@pytest.mark.parametrize("place", ["host", "folder"])
+def test_two_swapped_files_are_one_finding_and_are_exchanged(tmp_path: Path, one: str, two: str, place: str) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, scheduler=OVER))
+    pki = tmp_path / PKI
+    before = contents(pki)
+    (pki / one).write_bytes(before[pki / two])
+    (pki / two).write_bytes(before[pki / one])
+    where: tuple[Path, ...] = (pki,) if place == "folder" else ()
+    root = None if where else tmp_path
+
+    first, *others = judged(*where, root=root)
+
+    assert (first.rule, first.path, first.cluster_fix) == ("key-mismatch", pki / one, "")
+    assert first.fix.count("mv ") == 3
+    assert [(other.rule, other.path.name) for other in others] == [("expired", "scheduler.conf")] * (place == "host")
+    mend([first])
+    assert contents(pki) == before
+    mend(others)
+    assert judged(*where, root=root) == ()
+
+
+def test_nothing_is_signed_by_a_ca_whose_key_is_another_ones(tmp_path: Path) -> None:
+    recipes = changed(kubeadm.RECIPES, apiserver=OVER, front_proxy_client=OVER)
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    put(tmp_path / PKI / "ca.key", workshop["front-proxy-ca"].traditional, 0o600)
+
+    fixes = {finding.path.name: finding.fix for finding in judged(root=tmp_path) if finding.rule == "expired"}
+
+    assert set(fixes) == {"apiserver.crt", "front-proxy-client.crt"}
+    assert fixes["apiserver.crt"] == ""
+    assert "-CAkey" in fixes["front-proxy-client.crt"]
