@@ -58,15 +58,15 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
-    """Two files that each hold what belongs in the other; all else is judged as if they were exchanged already."""
+    """Two files that each hold what belongs in the other; all else is checked as if they were exchanged already."""
     for first, second in ctx.scan.swapped:
         message = (
             f"{first} and {second} are swapped: each holds what belongs in the other, so neither certificate matches "
             'the key beside it, and a program that loads such a pair stops with "private key does not match public '
             'key". Exchange the two files before any other fix.'
         )
-        one, two = bash.word(first), bash.word(second)
-        fix = f"mv {one} {one}.new &&\n  mv {two} {one} &&\n  mv {one}.new {two}"
+        path, other = bash.word(first), bash.word(second)
+        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  mv {path}.new {other}"
         yield Violation(first, message, f"the keys of {first} and {second} belong crosswise", fix, authority=True)
 
 

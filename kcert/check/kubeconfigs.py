@@ -85,10 +85,15 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
         if kubeconfig.component in (None, "kubectl") and not same_cluster:
             continue  # a person's kubeconfig may be for another cluster
         shown = ctx.api_servers[0]
+        trusted, issuer = kubeconfig.authorities[0], shown.certificate.issuer
+        signer = _signer_of(ctx, shown)
+        does, by = f"trusts {trusted.subject}", str(issuer)
+        if trusted.subject == issuer:
+            does = f"trusts another CA with the same name ({issuer}, SHA-256 {trusted.sha256[:16]}…)"
+            by = f"the CA with SHA-256 {signer.certificate.sha256[:16]}…" if signer else "a CA that is not here"
         message = (
-            f"{kubeconfig.path} trusts {kubeconfig.authorities[0].subject}, but the API server's certificate "
-            f"({shown.path}) was signed by {shown.certificate.issuer}: kubectl answers that it is signed by an "
-            "unknown CA."
+            f"{kubeconfig.path} {does}, but the API server's certificate ({shown.path}) was signed by {by}: kubectl "
+            "reports that it is signed by an unknown CA."
         )
         sha256 = kubeconfig.authorities[0].sha256[:16]
         evidence = f"the CA of cluster {kubeconfig.cluster or '(without a name)'} has sha256 {sha256}…"
@@ -179,17 +184,22 @@ def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certificate
     return from_elsewhere and any(authority.public_key in right for authority in kubeconfig.authorities)
 
 
-def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
-    """Let the kubeconfig trust the CA that signed the certificate of the API server, wherever that CA is."""
+def _signer_of(ctx: RuleContext, shown: CertificateInstance) -> CertificateInstance | None:
+    """Return the CA that signed a server's certificate, best from a file of its own; None if it is not here."""
     signers = [
         ca
         for ca in ctx.authorities
         if ca.certificate.subject == shown.certificate.issuer
         and ctx.signatures.verdict(shown.certificate, (ca.certificate,)) is None
     ]
-    if not signers:
+    return min(signers, key=lambda ca: ca.embedded, default=None)
+
+
+def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
+    """Let the kubeconfig trust the CA that signed the certificate of the API server, wherever that CA is."""
+    signer = _signer_of(ctx, shown)
+    if signer is None:
         return ""
-    signer = min(signers, key=lambda ca: ca.embedded)
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
     content = f"cat {bash.literal(signer.certificate.pem)}"

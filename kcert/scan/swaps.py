@@ -48,9 +48,9 @@ def exchanged(
         pems |= {first.path: second.certificate.pem, second.path: first.certificate.pem}
         certificate_files.append((first.path, second.path))
         if first.key_path in keys and second.key_path in keys:
-            one, two = keys[first.key_path], keys[second.key_path]
-            keys |= {one.path: replace(one, pem=two.pem), two.path: replace(two, pem=one.pem)}
-            key_files.append((one.path, two.path))
+            key, other = keys[first.key_path], keys[second.key_path]
+            keys |= {key.path: replace(key, pem=other.pem), other.path: replace(other, pem=key.pem)}
+            key_files.append((key.path, other.path))
     drafts = [replace(draft, pem=pems.get(draft.path, draft.pem)) for draft in findings.drafts]
     in_kubeconfigs = [
         (

@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from kcert.openssl.pem import pem_blocks
 from tests.check.conftest import judged, mend
@@ -50,3 +51,17 @@ def test_the_fix_writes_the_certificates_of_a_field_again(form: str, field: str,
     assert judged(config) == ()
     assert kubeadm.embedded(config, field).replace(b"\r", b"") == pem
     assert config.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_cas_of_one_name_are_told_apart_by_their_hashes(tmp_path: Path) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    other = Workshop({"ca": kubeadm.RECIPES["ca"]})["ca"]
+    admin = tmp_path / "etc/kubernetes/admin.conf"
+    admin.write_text(admin.read_text().replace(encoded(workshop["ca"].crt), encoded(other.crt)))
+
+    (finding,) = judged(root=tmp_path)
+
+    hashes = [pair.certificate.fingerprint(SHA256()).hex()[:16] for pair in (other, workshop["ca"])]
+    assert finding.rule == "kubeconfig-wrong-ca"
+    assert f"trusts another CA with the same name (CN=kubernetes, SHA-256 {hashes[0]}…)" in finding.message
+    assert f"was signed by the CA with SHA-256 {hashes[1]}…" in finding.message
