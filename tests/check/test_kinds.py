@@ -130,15 +130,15 @@ def test_what_is_printed_uses_neither_sed_nor_awk(tmp_path: Path) -> None:
 
 
 def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
-    kubeadm.lay_out(tmp_path)
-    for conf in (tmp_path / "etc/kubernetes").glob("*.conf"):
-        conf.write_text(conf.read_text().replace(kubeadm.SERVER, "https://203.0.113.9:6443"))
+    kubeadm.lay_out(tmp_path, authority="etcd-ca")
     check = [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path)]
     told = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
-    assert told.count("error kubeconfig-server-not-in-san") == 1
+    assert told.count("error kubeconfig-wrong-ca") == 1
     short = subprocess.run([*check, "--format", "short"], capture_output=True, text=True, check=False).stdout
     report = subprocess.run([*check, "--format", "json"], capture_output=True, text=True, check=False).stdout
-    assert len(short.splitlines()) == len(json.loads(report)["findings"]) + 1
+    findings = json.loads(report)["findings"]
+    assert [finding["rule"] for finding in findings] == ["kubeconfig-wrong-ca"] * 5
+    assert len(short.splitlines()) == len(findings) + 1
 
 
 @pytest.mark.parametrize(
