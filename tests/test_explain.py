@@ -88,7 +88,7 @@ class Page(HTMLParser):
 def test_without_a_topic_every_topic_is_listed() -> None:
     listed = explain()
     assert set(re.findall(r"^([a-z][a-z0-9-]*)  ", listed, re.MULTILINE)) == set(lessons.topics())
-    assert listed.index("Ideas\n-----") < listed.index("Certificates\n-----") < listed.index("Commands\n-----")
+    assert listed.index("Concepts\n--------") < listed.index("Certificates\n-----") < listed.index("Commands\n-----")
 
 
 @pytest.mark.parametrize("topic", ["ca", "step-settings", "tls-in-one-page", "tools-compared", "csr"])
@@ -97,7 +97,7 @@ def test_in_a_pipe_a_lesson_is_plain_text(topic: str) -> None:
     assert text.startswith(lessons.lesson(topic).title)
     assert "\x1b" not in text
     assert not re.search(r" $", text, re.MULTILINE)
-    assert text.index("\nCommand\n") < text.index("\nHow it fails\n") < text.index("\nRead on\n")
+    assert text.index("\nCommand\n") < text.index("\nHow it fails\n") < text.index("\nWhat's next\n")
 
 
 def test_what_is_to_be_typed_can_be_copied_whole() -> None:
@@ -219,9 +219,9 @@ def test_an_unknown_topic_ends_with_status_2_and_the_near_ones() -> None:
 
 
 def test_several_topics_and_chapters_come_in_the_order_that_was_asked_for() -> None:
-    shown = explain("ca", "Kinds", "--format", "markdown")
+    shown = explain("ca", "Certificate types", "--format", "markdown")
     titles = re.findall("^# (.*)", shown, re.MULTILINE)
-    assert titles == [lessons.lesson("ca").title, *(lesson.title for lesson in lessons.chapter("kinds"))]
+    assert titles == [lessons.lesson("ca").title, *(lesson.title for lesson in lessons.chapter("certificate types"))]
 
 
 @pytest.mark.parametrize("words", [("SAN",), ("--search", "service address"), ("rotation",)])
@@ -284,6 +284,16 @@ def test_a_lesson_of_the_teachers_keeps_what_kcert_looks_up(
     assert said in " ".join(explain("ca", "--lessons", str(tmp_path / "own"), status=2).split())
 
 
+def test_lessons_that_an_older_kcert_exported_still_work(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    explain("--export", str(own))
+    for path in own.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("## What's next\n", "## Read on\n").replace("## Fix\n", "## Repair\n"), "utf-8")
+
+    assert "\nRead on\n" in explain("openssl-text", "--lessons", str(own))
+
+
 def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     path = tmp_path / "own/step-settings.md"
@@ -299,7 +309,7 @@ def test_a_teachers_words_are_in_the_lesson_and_a_mistake_in_them_makes_nothing(
     assert "step-settings.md:1: a lesson begins with its title" in " ".join(said.stderr.split())
     assert not (tmp_path / "other").exists()
     path.unlink()
-    (tmp_path / "own/reading-a-certificate.md").write_text("# Lesen\nchapter: Ideas\n\nText.\n", encoding="utf-8")
+    (tmp_path / "own/reading-a-certificate.md").write_text("# Lesen\nchapter: Concepts\n\nText.\n", encoding="utf-8")
     said = kcert("show", "pki/ca.crt", variables=variables)
     assert said.status == 2
     assert 'reading-a-certificate.md: the section "## ' in " ".join(said.stderr.split())

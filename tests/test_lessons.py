@@ -42,8 +42,8 @@ ORDER = (
     "Check",
     "Kubeconfig",
     "How it fails",
-    "Repair",
-    "Read on",
+    "Fix",
+    "What's next",
 )
 
 ACTIONS = ("key", "public-key", "settings", "request", "signature", "self-signature", "verify", "kubeconfig")
@@ -104,7 +104,9 @@ def bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_role_kind_and_step_has_a_lesson() -> None:
     assert {lessons.lesson(cert.role).chapter for cert in wanted()} == {"Certificates"}
-    assert {lessons.lesson(f"kind-{kind.value}").chapter for kind in Kind if kind is not Kind.KEY_PAIR} == {"Kinds"}
+    assert {lessons.lesson(f"kind-{kind.value}").chapter for kind in Kind if kind is not Kind.KEY_PAIR} == {
+        "Certificate types"
+    }
     assert {lessons.lesson(f"step-{action}").chapter for action in ACTIONS} == {"Steps"}
 
 
@@ -131,19 +133,19 @@ def test_a_lesson_opens_with_what_and_why() -> None:
 
 def test_the_sections_are_in_order() -> None:
     for topic, lesson in LESSONS.items():
-        assert {"Command", "How it fails", "Read on"} <= set(lesson.sections), topic
+        assert {"Command", "How it fails", "What's next"} <= set(lesson.sections), topic
         assert all(words.strip() for words in lesson.sections.values()), topic
         # An idea may have sections of its own, before the command.
-        ends = ("Command", "How it fails", "Read on")
-        order = [name for name in lesson.sections if name not in ends] if lesson.chapter == "Ideas" else []
-        order += [name for name in (ends if lesson.chapter == "Ideas" else ORDER) if name in lesson.sections]
+        ends = ("Command", "How it fails", "What's next")
+        order = [name for name in lesson.sections if name not in ends] if lesson.chapter == "Concepts" else []
+        order += [name for name in (ends if lesson.chapter == "Concepts" else ORDER) if name in lesson.sections]
         assert list(lesson.sections) == order, topic
 
 
 def test_only_a_certificate_has_reasons_for_steps() -> None:
     steps = set(ORDER[1:-3])
     for topic, lesson in LESSONS.items():
-        assert lesson.chapter in ("Certificates", "Ideas") or not steps & set(lesson.sections), topic
+        assert lesson.chapter in ("Certificates", "Concepts") or not steps & set(lesson.sections), topic
 
 
 def test_a_lesson_is_plain_text_for_any_screen() -> None:
@@ -166,7 +168,7 @@ def test_no_comment_beside_a_command_is_broken_at_80_columns() -> None:
 
 def test_no_link_between_lessons_is_dead() -> None:
     for topic, lesson in LESSONS.items():
-        bullets = re.findall(r"^- (`.*)", lesson.sections["Read on"], re.MULTILINE)
+        bullets = re.findall(r"^- (`.*)", lesson.sections["What's next"], re.MULTILINE)
         named = [name for bullet in bullets for name in re.findall(r"`([^`]+)`", bullet.split(":")[0])]
         assert named, f"{topic}: a reader wants to know where to go on"
         assert set(named) <= {*TOPICS, *RULES}, topic
@@ -175,7 +177,7 @@ def test_no_link_between_lessons_is_dead() -> None:
 
 def test_official_documentation_is_named_over_https() -> None:
     for topic, lesson in LESSONS.items():
-        for address in re.findall(r"https?://\S+", lesson.sections["Read on"]):
+        for address in re.findall(r"https?://\S+", lesson.sections["What's next"]):
             assert re.fullmatch(r"https://[a-z0-9.-]+/(\S*[A-Za-z0-9/])?", address), topic
 
 
@@ -230,10 +232,10 @@ def test_a_topic_is_never_a_path(topic: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("Title\nchapter: Ideas\n\nwords\n", ":1: a lesson begins with its title"),
+        ("Title\nchapter: Concepts\n\nwords\n", ":1: a lesson begins with its title"),
         ("# Title\nplace: 3\n\nwords\n", ":2: the second line of a lesson names its chapter"),
-        ("# Title\nchaptr: Ideas\n\nwords\n", ":2: between the title and an empty line"),
-        ("# Title\nchapter: Ideas\n\n## Command\n\n    ls\n", "opens with what it is about"),
+        ("# Title\nchaptr: Concepts\n\nwords\n", ":2: between the title and an empty line"),
+        ("# Title\nchapter: Concepts\n\n## Command\n\n    ls\n", "opens with what it is about"),
     ],
 )
 def test_a_lesson_that_was_edited_badly_is_named(
@@ -247,8 +249,8 @@ def test_a_lesson_that_was_edited_badly_is_named(
 
 def test_chapters_come_in_the_order_of_a_course() -> None:
     chapters = lessons.by_chapter()
-    assert next(iter(chapters)) == "Ideas"
-    assert chapters["Ideas"][0].topic == "tls-in-one-page"
+    assert next(iter(chapters)) == "Concepts"
+    assert chapters["Concepts"][0].topic == "tls-in-one-page"
     assert sorted(one.topic for found in chapters.values() for one in found) == sorted(TOPICS)
 
 

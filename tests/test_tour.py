@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-(SECTION,) = re.findall(r"^## A tour of five minutes\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+(SECTION,) = re.findall(r"^## A five-minute tour\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
 TYPED = "".join(line[4:] for line in SECTION.splitlines(keepends=True) if line.startswith("    "))
 LINES = re.sub(r" \\\n\s+", " ", TYPED).splitlines()
 """What is typed: a line that ends with a backslash goes on in the next."""

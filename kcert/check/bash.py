@@ -38,7 +38,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 _NUL = re.compile(r"\$'(?:[^'\\]|\\.)*?\\x00")
 _CUT_OFF = (
-    "# A name in the certificate holds a NUL character. Arguments end at a NUL, so the command would give the new "
+    "# A name in the certificate contains a NUL character. Arguments end at a NUL, so the command would give the new "
     "certificate\n# another name. Request a new certificate for a name without it."
 )
 

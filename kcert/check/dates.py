@@ -1,4 +1,4 @@
-"""Rules about time: from when to when a certificate holds."""
+"""Rules about time: when a certificate is valid."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 def expired(ctx: RuleContext) -> Iterator[Violation]:
-    """It held once."""
+    """Yield expired certificates."""
     for cert in ctx.deduplicated:
         end = cert.certificate.not_after
         if end <= ctx.now:
             message = f"{_whose(cert)} expired {_ago(ctx.now - end)}: connections with it are rejected."
             evidence = f"not after {stamp(end)}"
             if rotated := _rotated(ctx, cert):
-                message += f" The kubelet has a valid one in {rotated.path}: name that file, and rotation goes on."
+                message += (
+                    f" The kubelet has a valid one in {rotated.path}: set the kubeconfig to that file, and rotation "
+                    "continues."
+                )
                 yield Violation(cert.path, message, evidence, _named_in(cert))
             else:
                 yield _fault(ctx, cert, message, evidence)
@@ -36,7 +39,7 @@ _CURRENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
 def _rotated(ctx: RuleContext, cert: CertificateInstance) -> CertificateInstance | None:
-    """Return the certificate that the kubelet renewed by itself, where its kubeconfig still holds an old one."""
+    """Return the certificate that the kubelet renewed by itself, where its kubeconfig still contains an old one."""
     if not cert.embedded or not cert.use.kubeconfig or Role.KUBELET_CLIENT not in cert.roles:
         return None
     for client in ctx.found:
@@ -56,19 +59,19 @@ def _named_in(cert: CertificateInstance) -> str:
 
 
 def not_yet_valid(ctx: RuleContext) -> Iterator[Violation]:
-    """It will hold one day."""
+    """Yield certificates that are not valid yet."""
     for cert in ctx.deduplicated:
         start = cert.certificate.not_before
         if start > ctx.now:
             message = (
-                f"{_whose(cert)} is not valid yet: it begins in {_span(start - ctx.now)}. Either it was made on a "
-                "machine whose clock was fast, or the clock of this one is slow."
+                f"{_whose(cert)} is not valid yet: it becomes valid in {_span(start - ctx.now)}. Either it was made on "
+                "a machine whose clock was fast, or the clock of this one is slow."
             )
             yield _fault(ctx, cert, message, f"not before {stamp(start)}; this machine's time is {stamp(ctx.now)}")
 
 
 def expiring_soon(ctx: RuleContext) -> Iterator[Violation]:
-    """It holds, and not for long."""
+    """Yield certificates that expire soon."""
     for cert in ctx.deduplicated:
         end = cert.certificate.not_after
         if ctx.now < end <= ctx.now + ctx.soon:
@@ -77,11 +80,11 @@ def expiring_soon(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
-    """It ends with its CA, whatever it says itself."""
+    """Yield certificates that expire after their CA."""
     for cert in ctx.found:
         issuer = _signer(ctx, cert)
         if issuer is None or issuer.not_after <= ctx.now + ctx.soon:
-            continue  # the CA's own end is the news then
+            continue  # the expiry of the CA is reported instead
         if late := cert.certificate.outlives(issuer):
             message = f"{_whose(cert)} {ends_late(late, issuer)}"
             evidence = f"not after {stamp(cert.certificate.not_after)}; the CA {stamp(issuer.not_after)}"
@@ -89,11 +92,9 @@ def issuer_expires_first(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def ends_late(late: timedelta, issuer: X509) -> str:
-    """What is to be said of a certificate that is good for *late* longer than *issuer*."""
+    """Return what a message says of a certificate that expires *late* after *issuer*."""
     name = issuer.subject.common_name or str(issuer.subject)
-    return (
-        f"is good for {_span(late)} longer than its CA {name}, and will be refused from the day on which the CA ends."
-    )
+    return f"expires {_span(late)} after its CA {name}, and is rejected once the CA expires."
 
 
 def _signer(ctx: RuleContext, cert: CertificateInstance) -> X509 | None:
@@ -116,7 +117,7 @@ def _whose(cert: CertificateInstance) -> str:
 
 
 def stamp(time: datetime) -> str:
-    """A time as people compare them."""
+    """Format a time for a message."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 

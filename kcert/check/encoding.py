@@ -100,7 +100,7 @@ def field_replaced(problem: Problem, new: str) -> str:
 
 
 def set_aside(ctx: RuleContext, problem: Problem) -> str:
-    """Return the command that moves away a file of which nothing tells what it was."""
+    """Return the command that moves away a file whose former content is unknown."""
     if (
         problem.source is not None
         or problem.expects not in ("certificate", "key")
@@ -111,4 +111,4 @@ def set_aside(ctx: RuleContext, problem: Problem) -> str:
     if isinstance(read, Content) and recognize(problem.path, read.data, ctx.openssl):
         return ""  # a keystore or another format is not damaged
     path = bash.word(problem.path)
-    return f"# What it was, nothing here tells: put the backup's file into its place.\nmv {path} {path}.damaged"
+    return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"

@@ -38,28 +38,31 @@ if TYPE_CHECKING:
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
 
+_READERS_FAIL = "any component that reads it fails to start"
+
 
 def missing_file(ctx: RuleContext) -> Iterator[Violation]:
-    """An option, a kubeconfig or a link names what is not there."""
+    """Yield files that an option, a kubeconfig or a link names but that do not exist."""
     for problem in _once(ctx, "missing", "dangling"):
         named = f", which {problem.option} of {problem.source} names," if problem.source else ""
         likely = _mistyped(problem)
         if likely is not None and problem.source is not None:
             message = (
-                f"{problem.option} of {problem.source} names {problem.path}, which is not there; {likely.name} is, in "
+                f"{problem.option} of {problem.source} names {problem.path}, which does not exist; {likely.name} is in "
                 "the same folder."
             )
             fix = _option_set(ctx, problem, likely)
             yield Violation(problem.source, message, f"{problem.path}: {problem.reason}", fix)
             continue
-        message = f"{problem.path}{named} is not there: {problem.component or 'whoever reads it'} does not start."
+        fails = f"{problem.component} does not start" if problem.component else _READERS_FAIL
+        message = f"{problem.path}{named} does not exist: {fails}."
         fix = _made(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {problem.reason}", fix, _is_authority(ctx, problem))
     yield from key_without_certificate(ctx)
 
 
 def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
-    """A component's key, whose certificate never came or was deleted."""
+    """Yield keys of components whose certificate is missing."""
     for key in ctx.scan.keys:
         crt = key.path.with_suffix(".crt") if key.path.suffix == ".key" else None
         if crt is None or key.option or key.embedded or key.path.stem not in COMPONENT_NAMES:
@@ -69,20 +72,20 @@ def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
         beside = (key.path.with_suffix(ending) for ending in (".crt", ".pem", ".cer", ".cert", ".pub"))
         if any(map(lexists, beside)) or any(use.key_path == key.path for use in ctx.scan.uses):
             continue
-        problem = Problem(crt, "missing", "is not there")
+        problem = Problem(crt, "missing", "does not exist")
         role = standards.role_of(ctx, problem)
         siblings = any(use.path.parent == crt.parent for use in ctx.scan.uses)
         if role is None or not siblings or any(key_belongs(key.pem, cert.certificate.public_key) for cert in ctx.found):
             continue
         spec = ROLES[role]
         message = f"{key.path} has no certificate beside it: {spec.component} cannot start without {crt.name}."
-        # What SANs a server had, nothing here tells.
+        # The SANs of a server's certificate are unknown.
         fix = "" if spec.kind.is_server else _made(ctx, problem)
-        yield Violation(key.path, message, f"{crt}: is not there", fix)
+        yield Violation(key.path, message, f"{crt}: does not exist", fix)
 
 
 def unreadable(ctx: RuleContext) -> Iterator[Violation]:
-    """Files out of which Kubernetes cannot read what it needs."""
+    """Yield files that Kubernetes cannot read."""
     for problem in _once(ctx, "unreadable", "special"):
         what = problem.expects if problem.expects in ("key", "kubeconfig", "configuration") else "certificate"
         reason = problem.reason
@@ -223,7 +226,7 @@ def _key_option(option: str) -> str:
 
 
 def _with_new_key(ctx: RuleContext, problem: Problem, cert: CertificateInstance) -> str:
-    """Neither is there: the key is made as well."""
+    """Return the commands for a certificate and a key that are both missing."""
     named = next(
         (
             configuration.resolved[_key_option(problem.option)]
@@ -257,7 +260,7 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
 
 
 def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
-    """Where the certificate is missing as well, its repair makes the key first."""
+    """Point to the repair of the certificate, where it is missing as well: that repair makes the key first."""
     for other in ctx.scan.problems:
         names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
         if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:

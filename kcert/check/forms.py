@@ -18,7 +18,7 @@ _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
 
 def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
-    """It is signed with a digest that can be forged."""
+    """Yield certificates signed with a digest that can be forged."""
     for cert in ctx.deduplicated:
         algorithm = cert.certificate.signature_algorithm
         if any(digest in algorithm.lower() for digest in _BROKEN_DIGESTS):
@@ -27,7 +27,7 @@ def weak_signature(ctx: RuleContext) -> Iterator[Violation]:
                     continue
                 why = "No client verifies the signature of a root, but what it signs the same way is rejected."
             else:
-                why = "Go, and so Kubernetes, has refused it since Go 1.18."
+                why = "Go, and so Kubernetes, has rejected it since Go 1.18."
             message = f"{cert.description} is signed with {algorithm}, which can be forged. {why}"
             fix = reissue_commands(ctx, cert)
             yield Violation(cert.path, message, f"signature algorithm: {algorithm}", fix, cert.is_authority)
@@ -40,7 +40,7 @@ def _is_the_cluster_s(ctx: RuleContext, root: CertificateInstance) -> bool:
 
 
 def version_1(ctx: RuleContext) -> Iterator[Violation]:
-    """It is of the version that had no extensions."""
+    """Yield version 1 certificates, which have no extensions."""
     for cert in ctx.deduplicated:
         certificate = cert.certificate
         if certificate.version >= 3:
@@ -57,7 +57,7 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
-    """One CA gave one number twice."""
+    """Yield certificates with a serial number that their CA has already used."""
     issued: dict[tuple[str, str, str], list[CertificateInstance]] = defaultdict(list)
     for cert in ctx.leaves:
         certificate = cert.certificate
@@ -71,7 +71,7 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
                 continue
             message = (
                 f"{cert.description} has the serial number of {first.path}, and both are from one CA: a CA must not "
-                "use a number twice, and some programs refuse the second."
+                "use a number twice, and some programs reject the second."
             )
             evidence = f"serial {cert.certificate.serial}, issuer {cert.certificate.issuer}"
             yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))

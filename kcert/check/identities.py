@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
-    """The API server takes its holder for somebody else."""
+    """Yield certificates with the wrong user name."""
     for cert in ctx.leaves:
         right = corrections.right_common_name(ctx, cert)
         if right is None:
@@ -32,12 +32,12 @@ def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
             why = "kcert.yaml says so"
         else:
             why = "the roles that Kubernetes brings are bound to that name"
-        message = f"{cert.description} {is_now}, and needs {right}: {why}."
+        message = f"{cert.description} {is_now}, but needs {right}: {why}."
         yield Violation(cert.path, message, f"subject: {cert.certificate.subject}", reissue_commands(ctx, cert))
 
 
 def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
-    """It lacks the group from which its rights come."""
+    """Yield certificates without the group that has the permissions they need."""
     for cert in ctx.leaves:
         groups = _needed(cert)
         subject = cert.certificate.subject
@@ -45,14 +45,14 @@ def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
             continue
         has = ", ".join(subject.organizations)
         message = (
-            f"{cert.description} is in {f'the group {has}' if has else 'no group'}, and needs O={groups[0]}: "
-            "without it the API server knows who it is, and allows it nothing."
+            f"{cert.description} is in {f'the group {has}' if has else 'no group'}, but needs O={groups[0]}: "
+            "without this group, the API server authenticates the client but authorizes no requests."
         )
         yield Violation(cert.path, message, f"subject: {subject}", reissue_commands(ctx, cert))
 
 
 def _needed(cert: CertificateInstance) -> tuple[str, ...]:
-    """The groups of which it needs one."""
+    """Return the groups of which the certificate needs one."""
     wanted = corrections.other_subject(cert)
     if wanted and wanted.organizations and cert.dials and not cert.serves:
         return wanted.organizations
@@ -70,7 +70,7 @@ def group_in_ou(ctx: RuleContext) -> Iterator[Violation]:
         ]
         if groups:
             message = (
-                f"{cert.description} has its group {', '.join(groups)} in OU. The API server reads O alone: its "
+                f"{cert.description} has its group {', '.join(groups)} in OU. The API server reads only O: its "
                 "holder is in no such group."
             )
             yield Violation(cert.path, message, f"subject: {subject}", reissue_commands(ctx, cert))
@@ -92,7 +92,7 @@ def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
         )
         fix = reissue_commands(ctx, cert) if any(others) else ""
         if not fix:
-            message += " No other administrator's certificate was found: make one before you take the group away."
+            message += " No other administrator's certificate was found: create one before you remove the group."
         yield Violation(cert.path, message, f"subject: {subject}", fix)
 
 

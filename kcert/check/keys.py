@@ -32,7 +32,7 @@ _OTHERS = 0o066
 
 
 def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
-    """Certificate and key are two different pairs' halves."""
+    """Yield certificates whose private key does not match."""
     yield from _swapped_files(ctx)
     for cert in ctx.found:
         use = next((use for use in cert.uses if use.key_fits is False and use.key_path is not None), None)
@@ -40,11 +40,11 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             continue
         where = "the client-key-data beside it" if use.key and use.key.embedded else str(use.key_path)
         message = (
-            f"{cert.description} and {where} do not belong together: a program that is given both stops with "
+            f"{cert.description} and {where} do not match: a program that is configured with both stops with "
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
-        # Where the key is another certificate's, making this one for it would have them share it.
+        # Where the key belongs to another certificate, making this one for it would have them share it.
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
         )
@@ -80,9 +80,9 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             continue
         file = public[0]
         message = (
-            f"{file.path} does not hold the public key of {key.path}, which signs the tokens of service accounts: the "
-            "API server answers every token that is signed with it with Unauthorized. Adding the public key keeps the "
-            "tokens of the other key valid; give every API server of the cluster the same files."
+            f"{file.path} does not contain the public key of {key.path}, which signs the tokens of service accounts: "
+            "the API server answers every token that is signed with it with Unauthorized. Adding the public key keeps "
+            "the tokens of the other key valid; give every API server of the cluster the same files."
         )
         # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
         old, own_key = bash.word(target_of(file.path)), bash.word(key.path)
@@ -94,7 +94,7 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
-    """The public keys that verify what *key* signs; none where another file, a certificate or a key, does so too."""
+    """Return the public keys that verify what *key* signs; none where another certificate or key does so too."""
     signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
     if not signs and not (key.path.stem == "sa" and key.option is None):
         return []
@@ -115,13 +115,13 @@ def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
 
 
 def weak_key(ctx: RuleContext) -> Iterator[Violation]:
-    """A key short enough to be found by computing."""
+    """Yield certificates with a key that is too short."""
     for cert in ctx.deduplicated:
         weakness = _weakness(cert.certificate.public_key)
         if weakness is not None:
             message = (
-                f"{cert.description} has a key of {weakness}: too short, so that programs of today refuse it, and "
-                "tomorrow's attacker need not steal it."
+                f"{cert.description} has a key of {weakness}, which is too short: current programs reject it, and an "
+                "attacker may be able to compute the private key."
             )
             fix = reissue_commands(ctx, cert, new_key=True)
             yield Violation(cert.path, message, f"public key: {weakness}", fix, cert.is_authority)
@@ -136,12 +136,12 @@ def _weakness(key: PublicKey) -> str | None:
 
 
 def key_permissions(ctx: RuleContext) -> Iterator[Violation]:
-    """A file with a private key can be read by others than its owner."""
+    """Yield files with a private key that users other than the owner can read."""
     for key in ctx.scan.keys:
         kind = cluster_kind_of(key.path)
         if not key.mode & _OTHERS & ~(kind.key_mode if kind else 0):
             continue
-        what = "holds a private key" if not key.embedded else "holds its user's private key"
+        what = "contains a private key" if not key.embedded else "contains its user's private key"
         who = "every user of this machine" if key.mode & 0o006 else "its group"
         message = f"{key.path} {what}, and {who} may read or change it. Anyone with the key can act as its owner."
         yield Violation(key.path, message, f"mode {key.mode & 0o7777:04o}", f"chmod 600 {bash.word(key.path)}")
@@ -166,8 +166,8 @@ def shared_key(ctx: RuleContext) -> Iterator[Violation]:
             if _holder(cert) == _holder(first):
                 continue
             message = (
-                f"{cert.description} has the same key as {first.path}: who steals one is both, and neither can be "
-                "replaced alone."
+                f"{cert.description} has the same key as {first.path}: anyone who steals the key can impersonate both, "
+                "and neither key can be replaced without the other."
             )
             evidence = f"one public key in {cert.certificate.subject} and {first.certificate.subject}"
             yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert, new_key=True))

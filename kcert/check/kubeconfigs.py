@@ -72,7 +72,7 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> st
 
 
 def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
-    """It trusts a CA that did not sign what the API server shows."""
+    """Yield kubeconfigs with a CA that did not sign the API server's certificate."""
     for kubeconfig in _once(ctx):
         if not (kubeconfig.verifies and kubeconfig.authorities and ctx.api_servers):
             continue
@@ -99,7 +99,7 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def invalid(ctx: RuleContext) -> Iterator[Violation]:
-    """kubectl does not accept it, or does not use what is in it."""
+    """Yield kubeconfigs that kubectl rejects or ignores in part."""
     seen = set()
     for kubeconfig in ctx.scan.kubeconfigs:
         for clause in kubeconfig.refused:

@@ -60,8 +60,8 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
             )
         else:
             message = (
-                f"{cert.description} has no SANs. Clients compare the name that they connect to with the SANs "
-                "alone, never with the CN."
+                f"{cert.description} has no SANs. Clients compare the name that they connect to only with "
+                "the SANs, never with the CN."
             )
         yield Violation(
             cert.path,
@@ -72,7 +72,7 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def san_type(ctx: RuleContext) -> Iterator[Violation]:
-    """An address stands where only a name is looked for, or the reverse."""
+    """Yield SANs of the wrong type."""
     for cert in ctx.leaves:
         names = cert.certificate.alt_names
         # Some write an address under both types, for clients of long ago: then the right one is there.
@@ -87,7 +87,7 @@ def san_type(ctx: RuleContext) -> Iterator[Violation]:
         if wrong[0].type == "DNS":
             message = (
                 f"{cert.description} has the address {wrong[0].value} under DNS. Clients that connect to an address "
-                "look for it under IP alone, and reject the certificate."
+                "look for it only under IP, and reject the certificate."
             )
         else:
             message = f"{cert.description} has something under IP that is not an address: it never matches."
@@ -95,7 +95,7 @@ def san_type(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
-    """The certificate was made for another service range than the API server has."""
+    """Yield certificates whose service address is not in the API server's service range."""
     for cert in ctx.leaves:
         if Role.APISERVER not in cert.roles or cert.live:
             continue
@@ -109,19 +109,19 @@ def service_cidr_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             component = "kube-controller-manager"
             value = ctx.option(component, "--service-cluster-ip-range", cert)
         message = (
-            f"{cert.description} was made for another range of service addresses: pods connect to the API server at "
-            f"{address}, and the certificate has {', '.join(sorted(stale))}."
+            f"{cert.description} was created for a different range of service addresses: pods connect to the API "
+            f"server at {address}, but the certificate has {', '.join(sorted(stale))}."
         )
         evidence = f"--service-cluster-ip-range={value} of {component}; subjectAltName has no IP:{address}"
         yield Violation(cert.path, message, evidence, reissue_commands(ctx, cert))
 
 
 _DEFAULT_RANGE = "10.0.0.0/24"
-"""What the API server takes where it is given no --service-cluster-ip-range."""
+"""The API server's default for --service-cluster-ip-range."""
 
 
 def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
-    """The API server takes its own default range, and the certificate was made for another."""
+    """Yield API servers with the default service range and a certificate for a different one."""
     for cert in ctx.leaves:
         if Role.APISERVER not in cert.roles or cert.live:
             continue
@@ -146,13 +146,13 @@ def service_range_not_set(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
-    """Some names, for a sentence."""
+    """Return some of the names, for a sentence."""
     shown = ", ".join(str(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
 def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
-    """A DNS name that no client can connect to."""
+    """Yield SANs that are not valid DNS names."""
     for cert in ctx.leaves:
         names = refusals.malformed_names(cert.certificate)
         if not names:

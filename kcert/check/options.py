@@ -25,7 +25,7 @@ _NAMES = {Role.CLUSTER_CA: "the cluster's CA", Role.ETCD_CA: "etcd's CA", Role.F
 
 
 def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
-    """One component's option names the CA of the other."""
+    """Yield options that name the wrong CA."""
     for use in _authority_options(ctx):
         right, belongs = _right(ctx, use), _owner(ctx, use)
         if right is None or use.role is None or belongs is None or use.source is None:
@@ -34,8 +34,8 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
             continue
         named = _value(use)
         message = (
-            f"{use.option} of {use.component} names {_NAMES[belongs]}, {named}, where {_NAMES[use.role]} belongs: "
-            "what the right one signed is refused here."
+            f"{use.option} of {use.component} is set to {named}, which is {_NAMES[belongs]}; it must be "
+            f"{_NAMES[use.role]}. Certificates signed by {_NAMES[use.role]} are rejected."
         )
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
         yield Violation(use.source, message, evidence, _option_set(ctx, use, right))
@@ -86,7 +86,7 @@ def _value(use: CertificateRef) -> str:
 
 
 def _option_set(ctx: RuleContext, use: CertificateRef, right: X509) -> str:
-    """sed, to let the option name the right file."""
+    """Return the command that sets the option to the right file."""
     places = [cert for cert in ctx.copies.get(right.sha256, ()) if not cert.embedded]
     copy = min(places, key=lambda cert: cert.use.position, default=None)
     if copy is None or use.source is None:
@@ -146,7 +146,7 @@ def option_added(source: Path, beside: str, added: str) -> str:
 
 
 def right_authority(ctx: RuleContext, cert: CertificateInstance) -> str:
-    """For an option that names a certificate which is no CA at all: the CA that it should name."""
+    """For an option that names a certificate that is not a CA: the CA that it should name."""
     for use in cert.uses:
         right = _right(ctx, use)
         if right is not None and use.source is not None and use.option and use.configuration is not None:

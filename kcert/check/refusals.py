@@ -78,4 +78,4 @@ def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
         )
         path = bash.word(key.path)
         fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
-        yield Violation(key.path, message, f"{key.path} holds an encrypted private key", fix)
+        yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)

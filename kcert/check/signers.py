@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
-    """Those who are shown it trust another CA than the one that signed it."""
+    """Yield certificates from a CA that their clients or servers do not trust."""
     for cert in ctx.leaves:
         if cert.only_service_account or _is_self_made(ctx, cert):
             continue
@@ -31,7 +31,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
-    """Return the reason why a certificate is refused, and True where signing it again is certain to help."""
+    """Return the reason why a certificate is rejected, and True where signing it again is certain to help."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
     signers = [ca for ca in use.issuers if ca.subject == issuer]
@@ -59,12 +59,13 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
             f"{use.issuer_path}: it comes from an earlier CA of the same name."
         ), True
     return (
-        f"{cert.description} was signed by {issuer}, but those who are shown it trust {ca} ({use.issuer_path})."
+        f"{cert.description} was signed by {issuer}, but the other side of the connection trusts {ca} "
+        f"({use.issuer_path})."
     ), True
 
 
 def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
-    """What openssl has against it; None where it is fine, or where an option that names the wrong CA is to blame."""
+    """Return the error of `openssl verify`; None where it is valid, or where the wrong CA in an option is the cause."""
     if not use.issuers:
         return None
     verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
@@ -100,7 +101,7 @@ def _is_self_made(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
-    """It is used as a CA, and says that it is none."""
+    """Yield certificates that are used as a CA but are not a CA."""
     for cert in ctx.deduplicated:
         if not _stands_as_authority(cert):
             continue

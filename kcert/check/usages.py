@@ -15,24 +15,29 @@ if TYPE_CHECKING:
 
 
 def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
-    """A server shows a certificate that must not stand for a server."""
+    """Yield certificates of servers that lack serverAuth."""
     for cert in ctx.leaves:
         if cert.serves and not cert.certificate.may_serve:
-            message = f"{cert.description} is shown by a server, and its extended key usage does not let it be one."
+            message = (
+                f"{cert.description} is presented by a server, but its extended key usage does not include serverAuth."
+            )
             yield _fault(ctx, cert, message, "serverAuth")
 
 
 def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
-    """A client shows a certificate that must not stand for a client."""
+    """Yield certificates of clients that lack clientAuth."""
     for cert in ctx.leaves:
         if cert.dials and not cert.certificate.may_dial:
             if cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
                 message = (
-                    f"{cert.description} is etcd's, which shows it as a client too: to its peers, and to itself. Its "
-                    "extended key usage does not allow that."
+                    f"{cert.description} is also presented by etcd as a client, to its peers and to itself, but its "
+                    "extended key usage does not include clientAuth."
                 )
             else:
-                message = f"{cert.description} is shown by a client, and its extended key usage does not let it be one."
+                message = (
+                    f"{cert.description} is presented by a client, but its extended key usage does not include "
+                    "clientAuth."
+                )
             yield _fault(ctx, cert, message, "clientAuth")
 
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def _topics(incomplete: str) -> list[str]:
-    """Return the topics and chapters that the shell may complete *incomplete* to."""
+    """Return the topics and chapters of one word: bash would not quote the spaces of the others."""
     from kcert import lessons
 
-    return [name for name in (*lessons.topics(), *lessons.CHAPTERS) if name.startswith(incomplete)]
+    names = (*lessons.topics(), *(chapter for chapter in lessons.CHAPTERS if " " not in chapter))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def command(

@@ -174,7 +174,7 @@ def _key(path: Path, block: Block, opened: Inside, openssl: str) -> Description:
     refused = key_refusals(key) if key is not None else ()
     fields = [
         *fault,
-        *[Field("Kubernetes", f"refuses it: {refusal.reason} ({refusal.error})", "Refused") for refusal in refused],
+        *[Field("Kubernetes", f"rejects it: {refusal.reason} ({refusal.error})", "Refused") for refusal in refused],
         Field("private key", str(key) if key is not None else "of a kind that kcert does not know"),
         Field("check", "sound" if sound else "openssl says no"),
         Field("mode", mode, "Private key"),

@@ -84,9 +84,9 @@ def certificate_fields(
 
 
 def _refused(record: X509 | Request) -> list[Field]:
-    """What Go, and so Kubernetes, does not take."""
+    """Return what Go, and so Kubernetes, rejects."""
     return [
-        Field("Kubernetes", f"refuses it: {refusal.reason} ({refusal.error})", "Refused")
+        Field("Kubernetes", f"rejects it: {refusal.reason} ({refusal.error})", "Refused")
         for refusal in refusals(record)
     ]
 
@@ -113,7 +113,7 @@ def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
         return [Field("groups (O)", "none", "No groups", {"user": user})] if user else []
     fields = [Field("groups (O)", listed(groups), "Groups", {"groups": listed(groups)})]
     if "system:masters" in groups:
-        fields.append(Field("rights", "everything", "Masters"))
+        fields.append(Field("permissions", "everything", "Masters"))
     return fields
 
 

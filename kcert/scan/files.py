@@ -55,7 +55,7 @@ class Inside:
         if self.nothing:
             return self.nothing
         if self.labels:
-            return f"holds no certificate, but a {self.labels[0].lower()}"
+            return f"contains no certificate, but a {self.labels[0].lower()}"
         return "is not PEM: no line in it begins a certificate"
 
 

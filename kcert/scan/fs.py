@@ -191,7 +191,7 @@ def _is_inside(path: Path, root: Path) -> bool:
 def read_file(path: Path) -> Content | ReadError:
     """The content of a regular file; a clause about what is in the way for anything else."""
     if not can_be_there(path):
-        return ReadError("missing", "is not there, and cannot be: no file can have that name")
+        return ReadError("missing", "does not exist, and cannot: no file can have that name")
     try:
         # To open a device may be to set it going (a watchdog, a tape): look first.
         if stat.S_ISCHR(kind := path.stat().st_mode) or stat.S_ISBLK(kind):
@@ -218,15 +218,15 @@ def read_file(path: Path) -> Content | ReadError:
 def dangling(path: Path) -> ReadError:
     """A link to nothing; one in the way to the file may be the one that leads nowhere."""
     if not path.is_symlink():
-        return ReadError("missing", "is not there")
-    return ReadError("dangling", f"is a link to {path.readlink()}, which is not there")
+        return ReadError("missing", "does not exist")
+    return ReadError("dangling", f"is a link to {path.readlink()}, which does not exist")
 
 
 def _trouble(path: Path, error: OSError) -> ReadError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         if path.is_symlink():
             return dangling(path)
-        return ReadError("missing", "is not there")
+        return ReadError("missing", "does not exist")
     if error.errno == errno.ELOOP:
         return ReadError("dangling", "is a link that leads round in a circle")
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -100,7 +100,7 @@ def _write_text(judgement: Judgement) -> None:
 def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
     checked = _counted(judgement.checked, "certificate")
     if not groups:
-        good = f"{checked} checked, no problems found." if judgement.checked else "There was no certificate to check."
+        good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
         say(good, "good" if judgement.checked else "notice")
         return
     say(_counts(judgement), "bad" if judgement.count(Severity.ERROR) else "notice")

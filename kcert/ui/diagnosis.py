@@ -81,7 +81,7 @@ def _finding(number: int, finding: Finding) -> None:
     say(f"Line {first.number}{times}:")
     block([_shortened(first.text)], "said")
     screen().print()
-    for name, text in (("Evidence", finding.explanation.proof), ("Fix", finding.explanation.repair)):
+    for name, text in (("Confirm with", finding.explanation.proof), ("Fix", finding.explanation.repair)):
         say(f"{name}:")
         for line in text.splitlines():
             block([clean_line(line)], "quiet" if line.lstrip().startswith("#") else "command")

@@ -105,7 +105,7 @@ def test_warnings_end_with_status_1_only_if_strict(kcert: Kcert, sick: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["nowhere"], "nowhere is not there"),
+        (["nowhere"], "nowhere does not exist"),
         (["pki", "--only", "expird"], "did you mean expired?"),
         (["pki", "--skip", "everything"], "is not a rule; the rules are missing-file"),
         (["pki", "--expiring-in", "soon"], "--expiring-in 'soon' is not a duration"),
@@ -139,7 +139,7 @@ def test_an_empty_folder_has_nothing_wrong_with_it_and_that_is_said(kcert: Kcert
     (tmp_path / "empty").mkdir()
     ended = kcert("check", "empty")
     assert ended.status == 0
-    assert "no certificate to check" in ended.stdout
+    assert "No certificates found" in ended.stdout
 
 
 def test_a_server_that_does_not_answer_could_not_be_judged(kcert: Kcert, sick: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_finding_on_the_screen() -> None:
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("1. The client does not trust the certificate of the API server at")
     assert "Line 1, and 5 more like it:" in lines
-    assert lines.index("Evidence:") < lines.index("Fix:")
+    assert lines.index("Confirm with:") < lines.index("Fix:")
     assert any(line.startswith("    kcert renew kube-apiserver") for line in lines)
     assert "Lesson: `kcert explain unknown-authority`" in lines
     assert lines[-2] == "1 cause in 6 lines"
@@ -63,7 +63,7 @@ def test_nothing_found() -> None:
 def test_standard_input(words: tuple[str, ...]) -> None:
     ended = kcert(*words, stdin=Path(log("etcd-key-mismatch")).read_bytes())
     assert ended.returncode == 1
-    assert "do not belong together" in ended.stdout
+    assert "do not match" in ended.stdout
 
 
 def test_json() -> None:

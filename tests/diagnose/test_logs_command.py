@@ -45,7 +45,7 @@ def test_a_log_is_diagnosed(path: Path) -> None:
     ended = kcert(path, "kubelet", "--diagnose")
     assert ended.returncode == 1
     assert "    journalctl -u kubelet -l --no-pager\n" in ended.stdout
-    assert "do not belong together" in " ".join(ended.stdout.split())
+    assert "do not match" in " ".join(ended.stdout.split())
     assert "1 cause in 2 lines" in ended.stdout
 
 

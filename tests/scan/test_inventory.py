@@ -114,7 +114,7 @@ def test_sorted_by_expiry_and_only_what_ends_soon(folder: Path) -> None:
 def test_csv_is_read_by_others(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(kcert("inventory", folder, "--format", "csv").stdout)))
     assert [row["CN"] for row in rows] == ["Kubernetes-CA", "good", "over", "soon"]
-    assert rows[1]["alternative names"] == "DNS:good, IP:10.0.0.1"
+    assert rows[1]["SANs"] == "DNS:good, IP:10.0.0.1"
     assert rows[2]["days left"] == "-4", "a negative number is no formula"
 
 

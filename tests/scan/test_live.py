@@ -102,7 +102,7 @@ def test_show_takes_a_server_and_says_how_it_asked(ca: Pair, tmp_path: Path) -> 
     with s_server(tmp_path, certificate(name("cp1"), ca, uses=[SERVER], names=["cp1"])) as server:
         shown = kcert("show", str(server))
     assert f"openssl s_client -connect {server} -showcerts" in shown.stdout
-    assert "names: DNS:cp1" in shown.stdout
+    assert "SANs: DNS:cp1" in shown.stdout
     refused = kcert("inventory", str(server), "--format", "json")
     assert (refused.returncode, refused.stdout) == (2, "[]\n")
     assert "refuses the connection" in " ".join(refused.stderr.split())

@@ -64,4 +64,4 @@ def test_a_key_of_another_certificate_is_found_and_never_printed(objects: bytes,
 def test_an_input_without_objects_is_wrong_use() -> None:
     ended = run(b"nothing\n", "check", "-")
     assert ended.returncode == 2
-    assert b"standard input holds no objects and no certificates" in ended.stderr
+    assert b"standard input contains no objects and no certificates" in ended.stderr

@@ -50,7 +50,7 @@ def test_a_client_certificate(pki: Path) -> None:
     assert "OU: system:masters Kubernetes ignores the OU" in text
     assert "(openssl verify with ca.crt: OK)" in text
     assert "key file: jane.key matches this certificate" in text
-    assert "rights: everything" not in text
+    assert "permissions: everything" not in text
 
 
 def test_a_server_certificate(pki: Path) -> None:
@@ -193,7 +193,7 @@ def test_keys_that_go_does_not_have_are_named_and_said_to_be_refused(pki: Path, 
     key, crt = shown("odd.key", folder=pki), shown("odd.crt", folder=pki)
     assert f"private key: {said}" in key
     assert f"public key: {said}" in crt
-    assert "Kubernetes: refuses it: its key is" in crt
+    assert "Kubernetes: rejects it: its key is" in crt
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
     user = "users:\n- name: u\n  user:\n    client-certificate: gone.crt\n"
     (tmp_path / "config").write_text(f"kind: Config\n{user}contexts:\n- name: x\n  context: {{user: u}}\n")
     done = kcert("show", "config", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "kcert: gone.crt is not there.\n")
+    assert (done.returncode, done.stderr) == (1, "kcert: gone.crt does not exist.\n")
 
 
 def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:
@@ -336,7 +336,7 @@ def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> No
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("nowhere.crt", "is not there"),
+        ("nowhere.crt", "does not exist"),
         ("empty.crt", "is empty"),
         ("x.yaml", "kcert inventory"),
     ],
@@ -356,7 +356,7 @@ def test_a_hostile_certificate_stays_words(tmp_path: Path) -> None:
     )
     done = kcert("show", tmp_path / "c.crt", "--text")
     assert "\x1b" not in done.stdout
-    assert "rights: everything" not in done.stdout
+    assert "permissions: everything" not in done.stdout
     assert "groups (O): a\\, system:masters" in done.stdout
     assert "SANs: DNS:a\\, DNS:b" in done.stdout
 
@@ -366,7 +366,7 @@ def test_every_meaning_has_its_words() -> None:
     known = lessons.lesson("reading-a-certificate").sections
     used = set(re.findall(r'"([A-Z][A-Za-z0-9 ]+)"', source))
     assert {"User", "Masters", "Any use"} <= used
-    every_lesson_has = {"Command", "How it fails", "Read on"}
+    every_lesson_has = {"Command", "How it fails", "What's next"}
     assert known.keys() - every_lesson_has <= used, "every section is used"
 
 

@@ -153,7 +153,7 @@ class Collector:
             what = opened.trouble.what if opened.trouble else "unreadable"
             reason = opened.why_no_certificate
             if not opened.trouble and not opened.faults and not opened.nothing:
-                reason = "holds no private key"
+                reason = "contains no private key"
             self.problem(path, what, reason, named, "key")
 
 

@@ -81,7 +81,7 @@ class Finder:
             self._look_at_server(server)
             return
         if not lexists(path):
-            raise InputError(f"{path} is not there. WHERE is a file, a folder, or HOST:PORT of a running server.")
+            raise InputError(f"{path} does not exist. WHERE is a file, a folder, or HOST:PORT of a running server.")
         self.findings.looked.append(str(path))
         self.collector.places = Places(self.places.root, _stand_in(path))
         if path.is_dir():
@@ -100,7 +100,9 @@ class Finder:
         except NotADocumentError as error:
             raise InputError(f"standard input {error}.") from None
         if not parsed and not opened.certificates:
-            raise InputError("standard input holds no objects and no certificates: kubectl get secrets -A -o yaml | …")
+            raise InputError(
+                "standard input contains no objects and no certificates: kubectl get secrets -A -o yaml | …"
+            )
         self._objects(parsed, "-")
 
     def _objects(self, parsed: list[dict[str, Any]], source: str) -> None:

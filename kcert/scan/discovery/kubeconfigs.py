@@ -185,7 +185,7 @@ class _Follower:
         blocks = [block for block in pem_blocks(part.data) if block.is_certificate]
         faults = [part.fault] if part.fault else [block.fault for block in blocks if block.fault]
         if not faults and not blocks:
-            faults = [f"has {part.option} that holds no certificate"]
+            faults = [f"has {part.option} that contains no certificate"]
         for fault in faults:
             self.collector.problem(self.path, "unreadable", fault, named, "certificate")
         return [block.pem for block in blocks if not block.fault]
@@ -212,7 +212,7 @@ class _Follower:
 
     def _embedded_key(self, part: Part, named: Named) -> None:
         keys = [block for block in pem_blocks(part.data) if block.is_key]
-        fault = part.fault or (keys[0].fault if keys else f"has {part.option} that holds no private key")
+        fault = part.fault or (keys[0].fault if keys else f"has {part.option} that contains no private key")
         if fault:
             self.collector.problem(self.path, "unreadable", fault, named, "key")
         if keys:

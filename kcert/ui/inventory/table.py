@@ -110,7 +110,7 @@ def _facts(entry: Entry) -> Table:
     shown = [
         ("CN", entry.cn or "(none)"),
         ("O", listed(entry.organizations)),
-        ("names", _names(entry)),
+        ("SANs", _names(entry)),
         ("issuer", entry.issuer),
         ("key", entry.key_path or ""),
         ("used by", f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or ""),

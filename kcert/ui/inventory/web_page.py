@@ -37,9 +37,9 @@ def _row(entry: Entry) -> str:
         shown = html.escape(text)
         if heading in ("path", "key file", "named in"):
             shown = shown.replace("/", "/<wbr>")  # a path is best broken where its folders end
-        if heading == "alternative names":
+        if heading == "SANs":
             shown = _one_a_line(entry.san)
-        if heading == "organisations":
+        if heading == "organizations":
             shown = _one_a_line(entry.organizations)
         if heading == "expires":
             shown = f'<time datetime="{entry.not_after:%Y-%m-%dT%H:%M:%SZ}">{shown}</time>'
