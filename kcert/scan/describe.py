@@ -15,7 +15,7 @@ from kcert.errors import InputError, VerdictError
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
-from kcert.openssl.verify import key_refusals
+from kcert.openssl.verify import key_refusals, refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
@@ -136,20 +136,24 @@ def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
                 commands.append(_run((openssl, "verify", "-CAfile", str(use.issuer_path), str(path))))
         title = str(path) if len(blocks) == 1 else f"{path}, certificate {number + 1}"
         fault = (Field("Kubernetes", block.fault, "Refused"),) if block.fault else ()
-        cluster = _cluster_fields(path, use) if number == 0 else ()
+        cluster = _cluster_fields(path, certificate, use) if number == 0 else ()
         parts.append(Part(title, (*fault, *certificate_fields(certificate, use, commands), *cluster), tuple(commands)))
     faults = [f"{path}: {block.fault}" for block in blocks if block.fault]
     return Description(str(path), tuple(parts), faults[0] if faults else None, max(0, len(blocks) - SHOWN))
 
 
-def _cluster_fields(path: Path, use: CertificateRef | None) -> tuple[Field, ...]:
-    """Return what the table of kinds of clusters knows of a file: whose it is, and what renews it."""
+def _cluster_fields(path: Path, certificate: X509, use: CertificateRef | None) -> tuple[Field, ...]:
+    """Return what the table of kinds of clusters knows of a file: whose it is, and what renews it.
+
+    The cluster's command cannot renew a certificate that Go does not parse.
+    """
     whole = path.absolute()
     kind = cluster_kind_of(whole) or (KUBEADM if "/etc/kubernetes/" in str(whole) and KUBEADM.knows(whole) else None)
     if kind is None:
         return ()
     component = ROLES[use.role].component if use is not None and use.role is not None else ""
-    renewal = kind.renewal_command(whole) or kind.renewal
+    parsed = all(refusal.stage != "parse" for refusal in refusals(certificate))
+    renewal = (kind.renewal_command(whole) or kind.renewal) if parsed else None
     return (
         Field("cluster", f"{kind.title}, {component}" if component else kind.title),
         *([Field("renewed by", renewal)] if renewal else []),

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert.files import defer_signals
-from kcert.ui.console import block, clean_line, heading, say, screen
+from kcert.ui.console import block, clean_line, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +104,7 @@ def _total(diagnosis: Diagnosis) -> None:
             "knows the reason."
         )
         return
-    heading(f"{_counted(len(diagnosis.findings), 'cause')} in {lines}")
+    say(f"{_counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
     if diagnosis.left_out:
         say(f"{_counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
 

@@ -50,7 +50,26 @@ def test_a_finding_on_the_screen() -> None:
     assert lines.index("Confirm with:") < lines.index("Fix:")
     assert any(line.startswith("    kcert renew kube-apiserver") for line in lines)
     assert "Lesson: `kcert explain unknown-authority`" in lines
-    assert lines[-2] == "1 cause in 6 lines"
+    assert lines[-1] == "1 cause in 6 lines"
+
+
+def test_a_negative_serial_number_is_not_fixed_by_a_command_that_cannot_parse_it() -> None:
+    line = b"error reading /etc/kubernetes/pki/apiserver.crt: x509: negative serial number"
+    told = kcert("--cluster", "kubeadm", stdin=line).stdout
+    assert "openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -serial" in told
+    assert "\n    mv /etc/kubernetes/pki/apiserver.crt KEY_FILE" in told
+    assert "\n    kubeadm init phase certs NAME" in told
+    assert "\n    kubeadm certs" not in told
+
+
+def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
+    line = b"etcdmain: tls: failed to parse private key"
+    for cluster, renewal in (("kubeadm", "kubeadm certs renew NAME"), ("kcert", "kcert renew NAME --new-key")):
+        fix = kcert("--cluster", cluster, stdin=line).stdout.partition("\nFix:\n")[2]
+        commands = [command.strip() for command in fix.splitlines() if command.strip()[:1] not in ("", "#")]
+        pkey = "(umask 077; openssl pkey -in KEY_FILE -out KEY_FILE.new) && mv KEY_FILE.new KEY_FILE"
+        assert commands[0] == pkey
+        assert commands[1].startswith(f"{renewal}   # only if the passphrase is lost")
 
 
 def test_nothing_found() -> None:

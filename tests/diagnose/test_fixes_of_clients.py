@@ -274,7 +274,7 @@ def test_a_request_with_the_header_of_keytool_is_shown_and_rewritten(tmp_path: P
 def test_every_command_of_kubeadm_is_one_that_kubeadm_has() -> None:
     """kubeadm cannot run here; these are its commands and their arguments, from its own help."""
     phases = {"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd-ca", "sa"}
-    phases |= {"etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client", "all", "--help"}
+    phases |= {"etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client", "all", "--help", "NAME"}
     renewable = {*KUBEADM_NAMES.values(), "all", "NAME"}
     commands = {
         command.strip()

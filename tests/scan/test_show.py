@@ -53,6 +53,23 @@ def test_a_client_certificate(pki: Path) -> None:
     assert "permissions: everything" not in text
 
 
+@pytest.fixture
+def negative(tmp_path: Path) -> Path:
+    """kubeadm's apiserver.crt with a negative serial number."""
+    folder = tmp_path / "etc/kubernetes/pki"
+    folder.mkdir(parents=True)
+    argv = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "apiserver.key", "-out", "apiserver.crt"]
+    more = ["-subj", "/CN=kube-apiserver", "-set_serial", "-0x44556677"]
+    subprocess.run(["openssl", *argv, *more], cwd=folder, check=True, capture_output=True)
+    return folder / "apiserver.crt"
+
+
+def test_kubeadm_does_not_renew_what_it_cannot_parse(negative: Path) -> None:
+    text = shown(negative)
+    assert "cluster: kubeadm" in text
+    assert "renewed by" not in text
+
+
 def test_a_server_certificate(pki: Path) -> None:
     text = shown(pki / "web.crt")
     assert "SANs: DNS:web.example, IP:10.0.0.1" in text
