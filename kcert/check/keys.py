@@ -61,7 +61,7 @@ def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
     """Two files that each hold what belongs in the other; all else is checked as if they were exchanged already."""
     for first, second in ctx.scan.swapped:
         message = (
-            f"{first} and {second} are swapped: each contains what belongs in the other, so neither certificate matches "
+            f"{first} and {second} are swapped: each contains what belongs in the other. Neither certificate matches "
             'the key beside it, and a program that loads such a pair stops with "private key does not match public '
             'key". Exchange the two files before any other fix.'
         )
