@@ -48,13 +48,15 @@ PROGRAMS = (
         "kubectl", ("version", "--client"), "kubeconfigs, the Certificates API", "kcert writes both itself, offline"
     ),
     Program("curl", ("--version",), "kcert call", "the other commands work"),
-    Program("etcd", ("--version",), "trying etcd's certificates for real", "they are made and checked all the same"),
-    Program("etcdctl", ("version",), "talking to etcd", "they are made and checked all the same"),
+    Program(
+        "etcd", ("--version",), "testing etcd certificates against a real etcd", "they are created and checked anyway"
+    ),
+    Program("etcdctl", ("version",), "querying etcd", "certificates are created and checked anyway"),
     Program("bash", ("--version",), "what --dry-run prints", "kcert runs the same commands itself"),
-    Program("systemctl", ("--version",), "the hard way's units", "units are printed all the same"),
-    Program("journalctl", ("--version",), "logs of the hard way", "logs can be given as files"),
+    Program("systemctl", ("--version",), "systemd units of a hard-way cluster", "units are printed anyway"),
+    Program("journalctl", ("--version",), "logs of a hard-way cluster", "logs can be given as files"),
     Program("crictl", ("--version",), "logs of a kubeadm cluster", "logs can be given as files"),
-    Program("docker", ("--version",), "logs of old clusters", "logs can be given as files"),
+    Program("docker", ("--version",), "logs of clusters that use Docker", "logs can be given as files"),
     Program(
         "kubeadm", ("version", "-o", "short"), "comparing with kubeadm's own view", "kcert check covers the folder"
     ),
@@ -78,7 +80,7 @@ def openssl_env_overrides() -> tuple[EnvOverride, ...]:
 def _openssl(name: str) -> ToolCheck:
     path = find(name)
     if path is None:
-        return ToolCheck(OPENSSL, None, trouble="it is not here")
+        return ToolCheck(OPENSSL, None, trouble="it is not installed")
     try:
         said = version(name)
     except ProgramError as error:

@@ -137,7 +137,7 @@ def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
         why = (
             "it is a static pod here and the API server answers"
             if here
-            else "it is no unit here and the API server answers"
+            else "it is not a unit here and the API server answers"
         )
         return _kubectl(request, machine, why)
     except ProgramError as error:

@@ -62,7 +62,7 @@ def lesson() -> str:
         kcert = Kcert(Path(folder))
         kcert.done("ca", "--quiet")
         printed = on_terminal(kcert, *COMMAND, columns=COLUMNS).text.replace("\r\n", "\n")
-    found = re.search(r"^\S*\[1/1\].*(?=^\S*Made\S*$)", printed, re.MULTILINE | re.DOTALL)
+    found = re.search(r"^\S*\[1/1\].*(?=^\S*Created\S*$)", printed, re.MULTILINE | re.DOTALL)
     assert found, printed
     return found[0].rstrip()
 

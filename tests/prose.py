@@ -84,6 +84,7 @@ VERBS = frozenset(
         "enable",
         "encrypt",
         "end",
+        "exit",
         "explain",
         "export",
         "fetch",

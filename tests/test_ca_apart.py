@@ -79,7 +79,9 @@ def test_commands_name_the_key_by_its_whole_path_and_can_be_copied(own: Path, kc
 def test_without_the_option_the_error_names_both_ways(own: Path, kcert: Kcert) -> None:
     ended = kcert("client", "bob")
 
-    assert_refused(ended, 2, "pki/ca.key is not here", "--ca-dir", "`kcert client --csr-only`", "kcert csr fetch bob")
+    assert_refused(
+        ended, 2, "pki/ca.key does not exist", "--ca-dir", "`kcert client --csr-only`", "kcert csr fetch bob"
+    )
     assert not (own / "bob.key").exists()
 
 
@@ -225,7 +227,7 @@ def test_the_end_of_a_change_over_waits_for_the_leaves_here(own: Path, kcert: Kc
 
     ended = kcert("renew", "ca", "--finish", "--ca-dir", "stick")
 
-    assert_refused(ended, 2, "the outgoing CA has signed admin")
+    assert_refused(ended, 2, "certificates signed by the outgoing CA are still in use: admin")
     assert snapshot(own.parent / "stick") == before
 
 
@@ -396,7 +398,7 @@ def test_a_folder_apart_that_others_can_get_at_is_told(own: Path, kcert: Kcert) 
 
     said = " ".join(ended.stderr.split())
     assert "others can write to stick" in said
-    assert "others can get at stick/ca.key (mode 0644)" in said
+    assert "stick/ca.key is accessible to other users (mode 0644)" in said
 
 
 def test_what_has_rights_is_signed_only_by_its_name(here: Callable[[str], Path], kcert: Kcert, tmp_path: Path) -> None:
@@ -430,10 +432,10 @@ def test_the_cas_certificate_has_to_come_first(here: Callable[[str], Path], kcer
     ended = kcert("csr", "fetch", "admin", "--file", "admin.crt")
 
     assert "    cp ca.crt pki/ca.crt" in said
-    assert_refused(ended, 2, "pki/ca.crt is not here", "`cp ca.crt pki/ca.crt`")
+    assert_refused(ended, 2, "pki/ca.crt does not exist", "`cp ca.crt pki/ca.crt`")
     assert not (folder / "admin.crt").exists()
     assert_refused(
-        kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr is not here", "its certificate to pki/ca.crt"
+        kcert("csr", "fetch", "ca", "--file", "ca.crt"), 2, "pki/ca.csr does not exist", "its certificate to pki/ca.crt"
     )
 
 
@@ -480,7 +482,7 @@ def test_each_step_of_a_change_over_names_the_folder_of_the_ca(kcert: Kcert, tmp
     assert "Then run `kcert renew --all --ca-dir stick`" in said
     assert "`kcert renew ca --finish --ca-dir stick`" in said
     early = kcert("renew", "ca", "--finish", "--quiet", "--ca-dir", "stick")
-    assert_refused(early, 2, "`kcert renew --all --ca-dir stick` gives them")
+    assert_refused(early, 2, "Renew them first: `kcert renew --all --ca-dir stick`")
     kcert.done("renew", "--all", "--quiet", "--ca-dir", "stick")
     stopped = kcert("renew", "ca", "--finish", "--step", "--ca-dir", "stick", stdin="q\n")
     assert stopped.status == 0
@@ -563,7 +565,7 @@ def test_a_ca_folder_that_is_not_there_is_said_to_be_so(own_pki: Callable[..., P
         ("csr", "sign", "--file", "pki/admin.csr"),
     ):
         refused = kcert(*command, "--ca-dir", "not-mounted")
-        assert_refused(refused, 2, "--ca-dir not-mounted is not there", "Is it not mounted?")
+        assert_refused(refused, 2, "--ca-dir not-mounted: no such folder", "check that it is mounted")
         assert "kcert ca" not in " ".join(refused.stderr.split())
         assert not (kcert.folder / "not-mounted").exists()
     assert snapshot(folder) == before

@@ -101,7 +101,7 @@ def test_during_the_change_over_the_plan_tells_which_leaves_are_left(own_pki: Ca
     assert "the outgoing CA signed it" in kcert.done("all").stdout.replace("\n", " ")
     too_early = kcert("renew", "ca", "--finish")
     assert too_early.status == 2
-    assert "the outgoing CA has signed admin" in " ".join(too_early.stderr.split())
+    assert "certificates signed by the outgoing CA are still in use: admin" in " ".join(too_early.stderr.split())
     again = kcert("renew", "ca")
     assert again.status == 2
     assert "a CA rotation is under way" in " ".join(again.stderr.split())
@@ -402,7 +402,7 @@ def test_with_all_the_key_that_signs_tokens_stays(own_pki: Callable[..., Pki], k
     assert (folder / "service-account.key").read_bytes() == before["service-account.key"]
     assert (folder / "admin.key").read_bytes() != before["admin.key"]
     named = " ".join(kcert.done("renew", "service-account", "--new-key", "--no-explain").stdout.split())
-    assert "Tokens that the old key signed are refused" in named
+    assert "Tokens that the old key signed are rejected" in named
     assert (folder / "service-account.key").read_bytes() != before["service-account.key"]
 
 

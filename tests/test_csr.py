@@ -540,7 +540,7 @@ def test_fetch_tells_apart_what_there_is_to_wait_for(pki_folder: Path, inside: I
     said.append(" ".join(inside("csr", "fetch", "jane", "--file", file).stderr.split()))
 
     for words, text in zip(
-        ("not approved yet", "not signed yet", "was denied", "its signer refused"), said, strict=True
+        ("not approved yet", "not signed yet", "was denied", "its signer rejected"), said, strict=True
     ):
         assert words in text
     assert not (pki_folder / "jane.crt").exists()
@@ -967,9 +967,9 @@ def test_the_base64_of_a_request_is_read_as_the_api_server_reads_it(applicant: A
     ("change", "words"),
     [
         ({"kind": "Pod"}, "kind 'Pod' is not CertificateSigningRequest"),
-        ({"apiVersion": "certificates.k8s.io/v1beta1"}, "signerName has to be there"),
+        ({"apiVersion": "certificates.k8s.io/v1beta1"}, "signerName is required"),
         ({"apiVersion": "v1"}, "apiVersion 'v1' is not certificates.k8s.io/v1"),
-        ({"metadata": {"name": "Jane"}}, "metadata.name 'Jane' is no name of an object"),
+        ({"metadata": {"name": "Jane"}}, "metadata.name 'Jane' is not a valid object name"),
         ({"metadata": {}}, "it is missing"),
         ({"spec": {"request": "%%%"}}, "spec.request is not base64"),
         ({"spec": {"signerName": "kubernetes.io/nobody"}}, "Kubernetes has no such signer"),
@@ -977,9 +977,9 @@ def test_the_base64_of_a_request_is_read_as_the_api_server_reads_it(applicant: A
         ({"spec": {"signerName": "mine"}}, "a signer's name is a domain"),
         ({"spec": {"usages": []}}, "spec.usages is missing"),
         ({"spec": {"usages": ["client auth", "client auth"]}}, "is a duplicate"),
-        ({"spec": {"usages": ["everything"]}}, "'everything' is no usage"),
+        ({"spec": {"usages": ["everything"]}}, "'everything' is not a usage"),
         ({"spec": {"expirationSeconds": 599}}, "may not specify a duration less than 600 seconds"),
-        ({"spec": {"expirationSeconds": "1h"}}, "no whole number"),
+        ({"spec": {"expirationSeconds": "1h"}}, "not a whole number"),
     ],
 )
 def test_a_manifest_that_the_api_server_would_not_take_is_refused_with_its_reason(
@@ -1033,8 +1033,8 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
         (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
         (("new", "ca"), "which the Certificates API does not sign"),
         (("new", "elsewhere", "--signer", "kubelet-serving"), "its names have to be given"),
-        (("manifest", "nobody"), "`kcert csr new nobody` makes key and request"),
-        (("approve",), "name the object"),
+        (("manifest", "nobody"), "`kcert csr new nobody` creates key and request"),
+        (("approve",), "specify the object"),
         (("approve", "jane", "--file", "x.yaml"), "cannot be combined with --file"),
         (("approve", "Jane"), "cannot be the name of an object"),
         (("sign", "--file", "nothing.yaml"), "cannot be read"),

@@ -174,7 +174,7 @@ def test_what_the_signer_refuses_has_failed(cluster: Cluster, kcert: Kcert) -> N
     ended = kcert("csr", "fetch", "jane", *admin)
 
     assert ended.status == 1
-    assert "its signer refused it (SignerValidationFailure" in " ".join(ended.stderr.split())
+    assert "its signer rejected it (SignerValidationFailure" in " ".join(ended.stderr.split())
 
 
 def test_the_cluster_refuses_system_masters_when_it_is_submitted(cluster: Cluster, kcert: Kcert) -> None:
@@ -289,7 +289,7 @@ def kubectl_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-            "port? That is where kubectl looks when it knows of no cluster",
+            "port? kubectl uses this address when no kubeconfig is set",
         ),
         (
             "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",

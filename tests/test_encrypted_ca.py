@@ -179,8 +179,8 @@ def test_the_file_is_named_to_openssl_and_read_by_it(own: Path, kcert: Kcert, tm
         ("\nsecond line\n", 0o600, "is empty"),
         ("of a Windows file\r\n", 0o600, "as Windows ends lines"),
         ("x" * 1001, 0o600, "longer than 1000 bytes"),
-        ("readable by all\n", 0o644, "others can get at it (mode 0644)"),
-        ("writable by the group\n", 0o620, "others can get at it (mode 0620)"),
+        ("readable by all\n", 0o644, "other users can read or replace it (mode 0644)"),
+        ("writable by the group\n", 0o620, "other users can read or replace it (mode 0620)"),
         (None, 0o600, "No such file"),
     ],
 )
@@ -216,7 +216,9 @@ def test_a_file_that_others_could_replace_is_refused(own: Path, kcert: Kcert, tm
 
     ended = kcert("client", "bob", "--ca-passphrase-file", file)
 
-    assert_refused(ended, 2, f"others can get at it (its folder {file.parent} has mode {mode:04o}): `chmod go-w")
+    assert_refused(
+        ended, 2, f"other users can read or replace it (its folder {file.parent} has mode {mode:04o}): `chmod go-w"
+    )
     assert not (own / "bob.key").exists()
 
 
@@ -266,7 +268,7 @@ def test_a_file_of_somebody_else_is_refused_but_his_who_is_root_by_sudo(
     refused = kcert("client", "bob", "--ca-passphrase-file", argument)
 
     whose = "its folder" if what == "folder" else "(it belongs to"
-    assert_refused(refused, 2, "holds a passphrase, and others can get at it", whose)
+    assert_refused(refused, 2, "holds a passphrase, and other users can read or replace it", whose)
     assert not (own / "bob.key").exists()
     kcert.done("client", "bob", "-q", "--ca-passphrase-file", argument, variables={"SUDO_UID": "65534"})
 

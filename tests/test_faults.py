@@ -66,12 +66,12 @@ def test_no_openssl_is_said_with_how_to_get_one(kcert: Kcert, name: str, tmp_pat
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "text").write_text("no program", encoding="utf-8")
 
-    assert_refused(kcert("all", "--openssl", name), 3, "is not here", "apt install openssl")
+    assert_refused(kcert("all", "--openssl", name), 3, "is not installed", "apt install openssl")
     assert not (tmp_path / "pki").exists()
 
 
 def test_without_any_openssl_in_path(kcert: Kcert, tmp_path: Path) -> None:
-    assert_refused(kcert("all", "-q", variables={"PATH": str(tmp_path)}), 3, "openssl is not here")
+    assert_refused(kcert("all", "-q", variables={"PATH": str(tmp_path)}), 3, "openssl is not installed")
     doctor = kcert("doctor", variables={"PATH": str(tmp_path), "COLUMNS": "80"})
     assert_refused(doctor, 1, "openssl")
     assert "missing" in doctor.stdout
@@ -92,7 +92,7 @@ def test_what_the_doctor_says_to_work_without_openssl_does(kcert: Kcert, own_pki
         in kcert("diagnose", stdin="x509: certificate has expired or is not yet valid", variables=without).stdout
     )
     assert "admin" in kcert.done("plan", variables=without).stdout
-    assert_refused(kcert("renew", "admin", variables=without), 3, "openssl is not here")
+    assert_refused(kcert("renew", "admin", variables=without), 3, "openssl is not installed")
 
 
 def test_the_doctor_ends_a_sentence_once(kcert: Kcert, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_nothing_is_said_to_be_made_in_a_folder_that_takes_no_files(
     ended = kcert(*arguments, preexec=without_privileges)
     own.folder.chmod(0o700)
 
-    assert_refused(ended, 3, "pki: Permission denied", "Nothing that was there before is lost")
+    assert_refused(ended, 3, "pki: Permission denied", "Existing files are unchanged")
     assert "->" not in ended.stdout
     assert not (own.folder / "zed.key").exists()
 
@@ -374,7 +374,7 @@ def _encrypted(key: Path) -> bytes:
 
 
 AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tuple[str, ...]]] = {
-    "key missing": ({"ca.key": lambda _own, _other: None}, ("ca.key", "not here")),
+    "key missing": ({"ca.key": lambda _own, _other: None}, ("ca.key", "does not exist")),
     "key of another": (
         {"ca.key": lambda _own, other: (other / "ca.key").read_bytes()},
         ("ca.key is not the key of ca.crt",),
@@ -386,7 +386,7 @@ AUTHORITY: dict[str, tuple[dict[str, Callable[[Path, Path], bytes | None]], tupl
     ),
     "key cut short": (
         {"ca.key": lambda own, _other: (own / "ca.key").read_bytes()[:100]},
-        ("ca.key is no key that can be used",),
+        ("ca.key is not a usable key",),
     ),
     "key empty": ({"ca.key": lambda _own, _other: b""}, ("ca.key", "no private key")),
     "key that is a certificate": (

@@ -222,7 +222,7 @@ def test_the_line_that_was_being_written_at_a_kill_is_that_one_and_no_other(
     (own.folder / ".kcert/history.head").write_text(head, encoding="ascii")
     write_lines(own.folder, [*lines[:-1], lines[-1].replace(b'"status": 0', b'"status": 1')])
 
-    assert_refused(kcert("history", "--verify"), 1, f"line {len(lines)} is not what it was when it was written")
+    assert_refused(kcert("history", "--verify"), 1, f"line {len(lines)} was changed after it was written")
 
 
 # --- against a history that was written anew, for which no secret is needed
@@ -247,7 +247,7 @@ def test_a_hash_that_is_kept_elsewhere_proves_what_was_before_it(own_pki: Callab
 
     assert kcert("history", "--verify").status == 0, "a chain without a secret cannot show it"
     said = kcert("history", "--verify", "--since", kept)
-    assert_refused(said, 1, f"no line of it has the hash {kept}")
+    assert_refused(said, 1, f"no record has the hash {kept}")
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
@@ -262,7 +262,7 @@ def test_a_signature_of_the_head_proves_it_as_well(kcert: Kcert, tmp_path: Path,
     assert "signed by the CA's key" in " ".join(kcert.done("history", "--verify").stdout.split())
     lines = lines_of(tmp_path / "pki")
     rewritten(tmp_path / "pki", lines[:2])
-    assert_refused(kcert("history", "--verify"), 1, "no line of it has the hash")
+    assert_refused(kcert("history", "--verify"), 1, "no record has the hash")
     rewritten(tmp_path / "pki", lines)
     (tmp_path / "pki/.kcert/history.signed").write_text(f"{sha256(lines[1])}\n", encoding="ascii")
     assert_refused(kcert("history", "--verify"), 1, "history.sig is not")
@@ -275,7 +275,7 @@ def test_certificates_that_no_record_explains_are_told(own_pki: Callable[..., Pk
 
     said = " ".join(kcert.done("history", "--verify").stdout.split())
 
-    assert "Without a record: pki/foreign.crt. Another" in said
+    assert "Not in the history: pki/foreign.crt. Another" in said
 
 
 def test_without_its_record_a_folder_full_of_certificates_is_a_finding(

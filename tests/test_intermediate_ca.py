@@ -187,7 +187,9 @@ def test_no_second_root_is_made_where_the_first_is_not_mounted(
 ) -> None:
     before = snapshot(own)
 
-    assert_refused(kcert(*command, "--root-dir", "away"), 2, "--root-dir away is not there", "Is it not mounted?")
+    assert_refused(
+        kcert(*command, "--root-dir", "away"), 2, "--root-dir away: no such folder", "check that it is mounted"
+    )
     assert not (own.parent / "away").exists()
     assert snapshot(own) == before
 
@@ -428,7 +430,7 @@ def test_without_its_key_a_ca_cannot_ask(own: Path, kcert: Kcert) -> None:
     (own / "ca.key").unlink()
     (own / "ca.csr").unlink(missing_ok=True)
 
-    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "pki/ca.key is not here")
+    assert_refused(kcert("renew", "ca", "--csr-only"), 2, "pki/ca.key does not exist")
     assert not (own / "ca.csr").exists()
 
 

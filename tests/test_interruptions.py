@@ -338,7 +338,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_move_leaves_it_to_the_next_kcert(
         ended = in_process(["renew", "admin", "--new-key", "--quiet"], tmp_path)
     said = " ".join(ended.stderr.split())
     assert ended.status == 3
-    assert "What was being put into place is completed by the next kcert that writes there." in said
+    assert "The next kcert command that writes there completes this change." in said
     certificate, key = parts(own.folder, "admin.crt")
     assert not judge.matches(key, certificate)
 

@@ -41,9 +41,9 @@ SHAPES = {
     "key twice": bad("cluster: a\nprofile: course\ncluster: b\n", 3, "duplicate key", "line 1"),
     "key twice below": bad("days:\n  ca: 10\n  ca: 20\n", 3, "duplicate key"),
     "a list for text": bad("cluster: [a]\n", 1, "a list"),
-    "text for a list": bad("nodes: node01\n", 1, "a list belongs here"),
+    "text for a list": bad("nodes: node01\n", 1, "expected a list, got text"),
     "text for keys": bad("api_server: 192.0.2.1\n", 1, "a group of keys"),
-    "a list at the top": bad("- cluster: a\n", 1, "kcert.yaml:1: a group of keys"),
+    "a list at the top": bad("- cluster: a\n", 1, "kcert.yaml:1: expected a group of keys"),
     "text at the top": bad("hello\n", 1, "a group of keys"),
     "a number for text": bad("cluster: 42\n", 1, "42", "quotes"),
     "Norway": bad("users:\n  - name: jane\n    groups: [no]\n", 3, "no", "quotes"),
@@ -285,7 +285,7 @@ def test_a_user_on_the_command_line_is_taken_as_given_or_refused(kcert: Kcert, n
 
 
 def test_a_file_that_is_not_there_is_named(kcert: Kcert) -> None:
-    assert_refused(kcert("all", "--config", "other.yaml"), 2, "other.yaml is not there", "kcert init")
+    assert_refused(kcert("all", "--config", "other.yaml"), 2, "other.yaml does not exist", "kcert init")
 
 
 def test_a_folder_is_no_file(kcert: Kcert, tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_a_head_behind_its_lines_is_a_change(
     said = kcert("history", "--verify")
 
     assert said.status == status
-    assert ("is not what it was when it was written" in " ".join(said.stderr.split())) == (status == 1)
+    assert ("was changed after it was written" in " ".join(said.stderr.split())) == (status == 1)
 
 
 @pytest.mark.parametrize("claimed", ["", " critical"], ids=["honest", "claimed"])

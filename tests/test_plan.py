@@ -113,7 +113,7 @@ def test_an_administrator_is_warned_of(own_pki: Callable[..., Pki], kcert: Kcert
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("client --san x.example", "name one"),
+        ("client --san x.example", "Specify one"),
         ("ca --san x.example", "is a CA"),
         ("client bob --key dsa:1", "rsa:2048"),
         ("client bob --key rsa:1024", "rsa:2048"),

@@ -320,7 +320,7 @@ def test_the_history_as_a_script_tells_no_key(
     script = kcert.done("history", "--format", "sh").stdout
 
     assert "PRIVATE KEY" not in script
-    assert "is not there any more" in script
+    assert "does not exist any more" in script
 
 
 # --- names that mean something to a terminal or to a shell

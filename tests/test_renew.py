@@ -248,7 +248,7 @@ def test_a_certificate_whose_key_is_lost_gets_a_new_one(own_pki: Callable[..., P
     ended = kcert.done("renew", "--stale")
 
     assert judge.matches((folder / "admin.key").read_bytes(), judge.load(folder / "admin.crt"))
-    assert "admin.key is not there, so it gets a new one" in " ".join(ended.stdout.split())
+    assert "admin.key does not exist, so it gets a new one" in " ".join(ended.stdout.split())
 
 
 @pytest.mark.parametrize("names", [("admin",), ("ca",), ("--all",)])
@@ -348,7 +348,7 @@ def parts_of_first(path: Path) -> tuple[x509.Certificate, bytes]:
         (("admin", "--expiring-in", "30d"), "--expiring-in cannot be combined with names"),
         (("--expiring-in", "soon"), "not a duration"),
         (("admin", "--days", "9999"), "a certificate is not valid longer than its CA"),
-        (("ca", "admin"), "a CA is renewed by itself"),
+        (("ca", "admin"), "a CA and the certificates that it signed cannot be renewed in one command"),
         (("admin", "--finish"), "admin is not a CA"),
         (("--finish", "--all"), "--finish needs the name of a CA"),
     ],
@@ -376,7 +376,7 @@ def test_without_the_cas_key_it_is_said_how_to_do_it_where_the_key_is(
 
     assert ended.status == 2
     said = " ".join(ended.stderr.split())
-    assert "ca.key is not here" in said
+    assert "ca.key does not exist" in said
     assert "its request kube-scheduler.csr is here already, `kcert csr sign --file`" in said
     assert "`kcert csr fetch kube-scheduler --file` takes it in" in said
 
@@ -412,7 +412,7 @@ def test_a_certificate_that_is_not_there_yet_is_made_by_its_chapter(own_pki: Cal
     ended = kcert("renew", "node01")
 
     assert ended.status == 2
-    assert "`kcert kubelet` makes it" in " ".join(ended.stderr.split())
+    assert "`kcert kubelet` creates it" in " ".join(ended.stderr.split())
 
 
 def test_a_certificate_that_cannot_be_read_is_made_anew_as_kcert_yaml_wants_it(
@@ -703,7 +703,7 @@ def test_a_second_ca_is_never_put_beside_one_of_cfssl(foreign: Callable[[dict[st
 
     assert files_of(pki) == before
     assert refused.status == 2
-    assert "pki/ca-key.pem is not here" in " ".join(refused.stderr.split())
+    assert "pki/ca-key.pem does not exist" in " ".join(refused.stderr.split())
 
 
 CONTROL_PLANE = ("cp1", "cp2", "cp3.example.com")

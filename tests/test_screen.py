@@ -153,7 +153,7 @@ def test_the_table_at_the_end_names_every_file_in_one_piece_and_whose_it_is(
 
     lines = kcert.done("all", "--no-explain").lines
 
-    rows = lines[lines.index("Made: 3 certificates") :]
+    rows = lines[lines.index("Created: 3 certificates") :]
     starts = {row.split()[0]: row for row in rows if row.split() and row.split()[0] in gone}
     assert sorted(starts) == sorted(gone)
     assert "A user's certificate: jane" in starts["jane.conf"]

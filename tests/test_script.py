@@ -138,7 +138,7 @@ def test_a_script_for_a_complete_pki_does_nothing(own_pki: Callable[..., Pki], k
     script = kcert.done("all", "--dry-run").stdout
     run_script(script, own.home)
 
-    assert "nothing to make" in script
+    assert "nothing to create" in script
     assert described(own.folder) == before
 
 

@@ -375,7 +375,7 @@ def test_what_was_typed_reaches_the_terminal_as_text(kcert: Kcert) -> None:
     said = kcert("plan", "--config", "no\x1b[31msuch\u202e")
 
     assert said.status == 2
-    assert "no\\x1b[31msuch\\u202e is not there" in said.stderr
+    assert "no\\x1b[31msuch\\u202e does not exist" in said.stderr
 
 
 def test_a_value_by_the_page_is_shortened(kcert: Kcert) -> None:

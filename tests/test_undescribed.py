@@ -105,6 +105,90 @@ def test_without_the_ca_that_signed_it_nothing_is_renewed(etc: Path, kcert: Kcer
     assert "pki/front-proxy-client.crt" not in changed(before, files_of(etc))
 
 
+@pytest.mark.parametrize("arguments", ["apiserver", "apiserver --new-key", "apiserver-kubelet-client", "--all"])
+def test_swapped_certificates_are_named_and_no_leaf_becomes_a_ca(etc: Path, kcert: Kcert, arguments: str) -> None:
+    pki = etc / "pki"
+    ca, leaf = (pki / "ca.crt").read_bytes(), (pki / "apiserver.crt").read_bytes()
+    (pki / "ca.crt").write_bytes(leaf)
+    (pki / "apiserver.crt").write_bytes(ca)
+    before = files_of(etc)
+
+    ended = kcert("renew", *arguments.split(), "--dir", pki)
+
+    said = " ".join(ended.stderr.split())
+    assert ended.status == 2
+    assert "apiserver.key belongs to ca.crt" in said
+    assert "the two certificates are swapped" in said
+    assert "--new-key" not in said
+    assert changed(before, files_of(etc)) == set()
+
+
+def test_the_name_of_a_leaf_is_never_a_ca(etc: Path, kcert: Kcert) -> None:
+    pki = etc / "pki"
+    for ending in ("crt", "key"):
+        shutil.copy(pki / f"front-proxy-ca.{ending}", pki / f"apiserver.{ending}")
+        (pki / f"front-proxy-ca.{ending}").unlink()
+    before = files_of(etc)
+
+    ended = kcert("renew", "apiserver", "--new-key", "--dir", pki)
+
+    assert (ended.status, changed(before, files_of(etc))) == (2, set())
+    assert "a file of this name is never a CA's" in " ".join(ended.stderr.split())
+
+
+def _sign_with(folder: Path, name: str, ca: str) -> None:
+    """Have the certificate *name* in *folder* signed by *ca*, whatever signed it before."""
+    old, signer = read(folder / f"{name}.crt"), read(folder / f"{ca}.crt")
+    made = x509.CertificateBuilder(
+        signer.subject, old.subject, old.public_key(), 7, old.not_valid_before_utc, old.not_valid_after_utc
+    )
+    for extension in old.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            made = made.add_extension(extension.value, extension.critical)
+    signed = made.sign(_key(folder / f"{ca}.key"), hashes.SHA256())
+    (folder / f"{name}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("apiserver-etcd-client", "ca", "etcd/ca"),
+        ("etcd/server", "ca", "etcd/ca"),
+        ("front-proxy-client", "etcd/ca", "front-proxy-ca"),
+    ],
+)
+def test_what_the_wrong_ca_of_kubeadm_signed_is_not_signed_by_it_again(
+    etc: Path, kcert: Kcert, name: str, wrong: str, right: str
+) -> None:
+    pki = etc / "pki"
+    _sign_with(pki, name, wrong)
+    before = files_of(etc)
+
+    ended = [kcert("renew", name, "--dir", pki, *option) for option in ((), ("--dry-run",))]
+
+    for run in ended:
+        assert (run.status, run.stdout) == (2, "")
+        assert f"was signed by {wrong}.crt" in " ".join(run.stderr.split())
+        assert f"is {right}.crt" in " ".join(run.stderr.split())
+    assert changed(before, files_of(etc)) == set()
+
+
+def test_the_wrong_ca_is_refused_before_anything_runs_where_kcert_yaml_names_another(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    pki = own_pki("kubeadm").folder
+    _sign_with(pki / "pki", "apiserver-etcd-client", "ca")
+
+    ended = [kcert("renew", "apiserver-etcd-client", *option) for option in ((), ("--dry-run",))]
+    updated = kcert("renew", "apiserver-etcd-client", "--stale", "-q")
+
+    for run in ended:
+        assert (run.status, run.stdout) == (2, "")
+        assert "kcert renew apiserver-etcd-client --stale" in " ".join(run.stderr.split())
+    assert updated.status == 0, updated.stderr
+    read(pki / "pki/apiserver-etcd-client.crt").verify_directly_issued_by(read(pki / "pki/etcd/ca.crt"))
+
+
 def test_a_renewal_under_another_ca_of_kcert_yaml_is_refused(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     pki = own_pki("course").folder
     before = (pki / "admin.crt").read_bytes()

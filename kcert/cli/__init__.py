@@ -39,18 +39,18 @@ FORMATS = ("text", "json", "csv", "markdown", "html")
 ROOM_FOR_TABLES = 120
 """Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
 
-_MAKE, _USE, _LOOK, _LEARN, _HELP = "Make", "Use", "Look", "Learn", "Help"
+_MAKE, _USE, _LOOK, _LEARN, _HELP = "Create", "Use", "Inspect", "Learn", "Help"
 
 COMMANDS = {
     "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
     "plan": Entry("plan", "List every certificate that the cluster needs, and its state.", _LOOK),
-    "ca": Entry("issue:ca", "Make the CA certificates.", _MAKE),
-    "client": Entry("issue:client", "Make client certificates: admin, components, users.", _MAKE),
-    "etcd": Entry("issue:etcd", "Make the certificates of etcd.", _MAKE),
-    "apiserver": Entry("issue:apiserver", "Make the certificates of the API server.", _MAKE),
-    "kubelet": Entry("issue:kubelet", "Make the certificates of the nodes.", _MAKE),
-    "service-account": Entry("issue:service_account", "Make the key pair that signs service account tokens.", _MAKE),
-    "all": Entry("issue:everything", "Make every certificate of the cluster, chapter by chapter.", _MAKE),
+    "ca": Entry("issue:ca", "Create the CA certificates.", _MAKE),
+    "client": Entry("issue:client", "Create client certificates: admin, components, users.", _MAKE),
+    "etcd": Entry("issue:etcd", "Create the certificates of etcd.", _MAKE),
+    "apiserver": Entry("issue:apiserver", "Create the certificates of the API server.", _MAKE),
+    "kubelet": Entry("issue:kubelet", "Create the certificates of the nodes.", _MAKE),
+    "service-account": Entry("issue:service_account", "Create the key pair that signs service account tokens.", _MAKE),
+    "all": Entry("issue:everything", "Create every certificate of the cluster, chapter by chapter.", _MAKE),
     "kubeconfig": Entry("kubeconfig", "Write kubeconfigs for users and components.", _USE),
     "flags": Entry("flags", "Print the options that each component needs, with the reason.", _USE),
     "bundle": Entry("bundle", "Pack the files that each host needs.", _USE),
@@ -223,7 +223,7 @@ def _kcert(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make, explain, inspect and fix the TLS certificates of a Kubernetes cluster, showing every openssl command."""
+    """Create, explain, inspect and fix the TLS certificates of a Kubernetes cluster, showing every openssl command."""
 
 
 def run() -> int:

@@ -15,7 +15,7 @@ from kcert.errors import InputError
 def command(
     looking: ReadOptions,
     *,
-    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Make a new token valid for this long.")] = "24h",
+    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Create a new token valid for this long.")] = "24h",
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
     ] = False,

@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Call the API with curl and a certificate, and explain a failure.
 
-    Status 1: the server answered, but not with what was asked for (401, 403, 404 …). Status 3: no answer came.
+    Exit status 1: the server responded with an error (401, 403, 404 …). Exit status 3: the server did not respond.
     """
     from kcert.kubernetes import call
     from kcert.ui import call as view

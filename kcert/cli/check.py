@@ -39,7 +39,7 @@ def command(
     ] = "text",
     output: Output = None,
     force: Force = False,
-    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 for warnings too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 on warnings as well.")] = False,
     expiring_in: Annotated[
         str,
         typer.Option(

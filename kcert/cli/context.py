@@ -215,9 +215,9 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
             continue
         if mode & 0o077:
             yield (
-                f"others can get at {key} (mode {mode:04o}), and anyone with a CA key can act as any user "
-                "of the cluster: "
-                f"`chmod 600 {quote(str(key))}`. (On a stick with FAT that changes nothing: it knows no modes.)"
+                f"{key} is accessible to other users (mode {mode:04o}). Anyone with a CA key can act as any user of "
+                f"the cluster. Run `chmod 600 {quote(str(key))}`. (FAT file systems do not support file modes, so "
+                "chmod has no effect there.)"
             )
 
 

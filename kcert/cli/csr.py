@@ -126,8 +126,8 @@ def manifest(
         other := csr_requests.other_signer(options.dir, cluster, name)
     ):
         raise InputError(
-            f"{options.dir / certificate.files.csr} is not there, but a request for the signer {other} is: `kcert csr "
-            f"manifest {quote(name)} --signer {other}{option}` makes the object for it."
+            f"{options.dir / certificate.files.csr} does not exist, but a request for the signer {other} does: `kcert "
+            f"csr manifest {quote(name)} --signer {other}{option}` creates the object for it."
         )
     written = manifests.compose(options.dir, certificate, asked, openssl(options.openssl), option)
     if output == "-":

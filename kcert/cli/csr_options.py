@@ -91,7 +91,7 @@ def checked_name(name: str | None, verb: str = "") -> str:
     from kcert.kubernetes.signing_request import object_name
 
     if name is None:
-        raise InputError("name the object in the cluster, or a manifest with --file FILE.")
+        raise InputError("specify the object in the cluster, or a manifest with --file FILE.")
     if verb and ("/" in name or (Path(name).suffix in _FILES and Path(name).is_file())):
         option = f"kcert csr {verb} --file {quote(name)}"
         raise InputError(f"{name!a} is a file, but a name is looked up in a cluster. For the file, run `{option}`.")

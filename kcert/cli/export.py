@@ -118,7 +118,7 @@ def ansible(
     from kcert.ui import export
 
     if output is not None and str(output) == "-":
-        raise InputError("--output - is not accepted: the export consists of several files. Name a folder.")
+        raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
     folder = context.folder(looking)
     made = target.export(folder)
     place, written = put_folder(made, output)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @takes(MakingAuthorities)
 def ca(options: MakingAuthorities) -> None:
-    """Make the CA certificates, which every component of the cluster trusts."""
+    """Create the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
 
@@ -37,7 +37,7 @@ def client(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="Make the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
+            help="Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
             autocompletion=completion.clients,
         ),
@@ -52,7 +52,7 @@ def client(
         bool, typer.Option("--replace", help="Replace the certificate of a user who is in other groups.")
     ] = False,
 ) -> None:
-    """Make client certificates for components and users."""
+    """Create client certificates for components and users."""
     from kcert.issue.adopt import unmanaged_users
 
     cluster = context.cluster(options.config)
@@ -86,13 +86,13 @@ def client(
 
 @takes(Chapter)
 def etcd(options: Chapter) -> None:
-    """Make the certificates of etcd: the serving certificate, and the peer certificates of several members."""
+    """Create the certificates of etcd: the serving certificate, and the peer certificates of several members."""
     _issue_chapter(options, "etcd")
 
 
 @takes(Chapter)
 def apiserver(options: Chapter) -> None:
-    """Make the API server's serving certificate, and its client certificates for etcd and the kubelets."""
+    """Create the API server's serving certificate, and its client certificates for etcd and the kubelets."""
     _issue_chapter(options, "apiserver")
 
 
@@ -103,12 +103,12 @@ def kubelet(
         list[str] | None,
         typer.Argument(
             metavar="[NODE]...",
-            help="Make the certificates of these nodes. Default: all nodes.",
+            help="Create the certificates of these nodes. Default: all nodes.",
             autocompletion=completion.nodes,
         ),
     ] = None,
 ) -> None:
-    """Make the certificates of the kubelets."""
+    """Create the certificates of the kubelets."""
     cluster = context.cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
@@ -116,13 +116,13 @@ def kubelet(
 
 @takes(Chapter)
 def service_account(options: Chapter) -> None:
-    """Make the key pair that signs and verifies the tokens of service accounts."""
+    """Create the key pair that signs and verifies the tokens of service accounts."""
     _issue_chapter(options, "service-account")
 
 
 @takes(MakingAuthorities)
 def everything(options: MakingAuthorities) -> None:
-    """Make every certificate that the cluster needs and does not have yet."""
+    """Create every certificate that the cluster needs and does not have yet."""
     cluster = context.cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "all", cluster, known, known)
@@ -149,7 +149,9 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         one = leaves if len(leaves) == 1 else servers
         if len(one) != 1:
             listed = ", ".join(spec.name for spec in leaves)
-            raise InputError(f"--cn and --san are for one certificate, and this command makes {listed}: name one.")
+            raise InputError(
+                f"--cn and --san apply to a single certificate, but this command creates {listed}. Specify one."
+            )
         if options.cn is not None:
             if why := check_user_name(options.cn):
                 raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")

@@ -119,7 +119,7 @@ class IssueOptions:
             metavar="N",
             min=1,
             max=256,
-            help="Run up to N programs at once. In a lesson, the keys are then generated first.",
+            help="Run up to N programs at once. Unless --quiet is set, all keys are generated first.",
             show_default="1; with --quiet, the number of processors",
         ),
     ] = None
@@ -168,11 +168,11 @@ class Chapter(IssueOptions):
 
     csr_only: Annotated[
         bool,
-        typer.Option("--csr-only", help="Make only keys and requests, for a CA on another machine to sign."),
+        typer.Option("--csr-only", help="Create only keys and requests, for a CA on another machine to sign."),
     ] = False
     days: Annotated[
         int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Make the certificates valid for N days."),
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Create the certificates valid for N days."),
     ] = None
     key: Annotated[
         str | None,

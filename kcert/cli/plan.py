@@ -32,7 +32,7 @@ def command(
     ] = None,
     force: Force = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with status 1 if a certificate is missing, stale or expired.")
+        bool, typer.Option("--strict", help="Exit with status 1 if a certificate is missing, stale or expired.")
     ] = False,
 ) -> None:
     """List every certificate that the cluster needs: its state, its expiry, and why it is not current."""

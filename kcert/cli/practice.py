@@ -41,7 +41,7 @@ Seed = Annotated[
 Learner = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name the learner, for `kcert practice report`.")
 ]
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Print it in this format.")]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="Print the result in this format.")]
 
 
 def _labs(incomplete: str) -> list[str]:
@@ -64,7 +64,7 @@ def list_(*, format: Format = "text") -> None:
 def start(
     *,
     lab: Annotated[
-        str, typer.Argument(metavar="LAB", help="Name a lab of `kcert practice list`.", autocompletion=_labs)
+        str, typer.Argument(metavar="LAB", help="Start this lab (see `kcert practice list`).", autocompletion=_labs)
     ],
     dir: LabFolder = DEFAULT_LAB,
     seed: Seed = None,
@@ -114,7 +114,7 @@ def solution(
     dir: LabFolder = DEFAULT_LAB,
     format: Annotated[
         Literal["text", "sh"],
-        typer.Option("--format", help="Print it in this format; sh is a bash script for the lab's folder."),
+        typer.Option("--format", help="Print the result in this format; sh is a bash script for the lab's folder."),
     ] = "text",
 ) -> None:
     """Print the commands that solve the lab, each with its reason."""
@@ -222,7 +222,7 @@ def report(
         bool, typer.Option("--seal", help="Ask for the passphrase of the sealed exams, and verify their seals.")
     ] = False,
     format: Annotated[
-        Literal["text", "csv", "json", "html"], typer.Option("--format", help="Print it in this format.")
+        Literal["text", "csv", "json", "html"], typer.Option("--format", help="Print the result in this format.")
     ] = "text",
     openssl: Program = "openssl",
 ) -> None:

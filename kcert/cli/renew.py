@@ -57,11 +57,11 @@ def command(  # noqa: PLR0917 - each is an option
         bool, typer.Option("--finish", help="Finish a CA rotation: the old CA is no longer trusted.")
     ] = False,
     csr_only: Annotated[
-        bool, typer.Option("--csr-only", help="Make a request for a CA that an external root CA has signed.")
+        bool, typer.Option("--csr-only", help="Create a request for a CA that an external root CA has signed.")
     ] = False,
     days: Annotated[
         int | None,
-        typer.Option("--days", min=1, max=36500, metavar="N", help="Make the certificates valid for N days."),
+        typer.Option("--days", min=1, max=36500, metavar="N", help="Create the certificates valid for N days."),
     ] = None,
 ) -> None:
     """Renew certificates: same subject, SANs, usages and key, new dates. The old files are kept as a backup."""

@@ -56,4 +56,6 @@ def _suggest_path(what: str) -> None:
         return
     for path in (folder / what, folder / f"{what}.crt", folder / f"{what}.kubeconfig"):
         if path.is_file():
-            raise InputError(f"{what} is not there. For {path}, run `{format_command(('kcert', 'show', str(path)))}`.")
+            raise InputError(
+                f"{what} does not exist. For {path}, run `{format_command(('kcert', 'show', str(path)))}`."
+            )

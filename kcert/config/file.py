@@ -87,61 +87,61 @@ class Value:
     def text(self, reason: Callable[[str], str | None]) -> str:
         """The value as text for which *reason* finds nothing to say."""
         if self.kind in ("a list", "a group of keys"):
-            raise self.refuse(f"one value belongs here, this is {self.kind}")
+            raise self.refuse(f"expected one value, got {self.kind}")
         value = str(self.node.value)
         if self.kind != "text":
-            raise self.refuse(f"{self.shown} is read by YAML as {self.kind}, text belongs here (write it in quotes)")
+            raise self.refuse(f"expected text, but YAML reads {self.shown} as {self.kind} (write it in quotes)")
         if why := reason(value):
-            raise self.refuse(f"{self.shown} is not accepted: {why}")
+            raise self.refuse(f"{self.shown} is not valid: {why}")
         return value
 
     def number(self, least: int, most: int, unit: str) -> int:
         """The value as a whole number from *least* to *most*."""
-        accepted = f"a whole number from {least} to {most} belongs here ({unit})"
+        accepted = f"expected a whole number from {least} to {most} ({unit})"
         if self.kind != "a number":
             raise self.refuse(f"{self.shown} is {self.kind}; {accepted}")
         digits = str(self.node.value)
         # YAML 1.1 also reads 017, 0x1F, 1_000 and 1:30 as numbers, and not as they look: only plain ones are taken.
         plain = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
         if not plain or len(digits) > 9 or not least <= int(digits) <= most:
-            raise self.refuse(f"{self.shown} is not accepted; {accepted}")
+            raise self.refuse(f"{self.shown} is not valid; {accepted}")
         return int(digits)
 
     def yes_or_no(self) -> bool:
         """The value as true or false."""
         if self.kind != "yes or no":
-            raise self.refuse(f"{self.shown} is not accepted: expected true or false")
+            raise self.refuse(f"{self.shown} is not valid; expected true or false")
         return str(self.node.value).lower() in ("true", "yes", "on", "y")
 
     def choice(self, accepted: tuple[str, ...]) -> str:
         """The value as one of *accepted*."""
-        return self.text(lambda value: None if value in accepted else f"accepted are {', '.join(accepted)}")
+        return self.text(lambda value: None if value in accepted else f"expected one of {', '.join(accepted)}")
 
     def items(self) -> list[Value]:
         """The values of a list; none for a key that is there without a value."""
         if self.kind == "nothing":
             return []
         if self.kind != "a list":
-            raise self.refuse(f"a list belongs here, this is {self.kind}")
+            raise self.refuse(f"expected a list, got {self.kind}")
         return [Value(node, f"{self.path}[{count}]", self.file) for count, node in enumerate(self.node.value)]
 
     def one_or_more(self) -> list[Value]:
         """One value or a list of them."""
         values = self.items() if self.kind == "a list" else [self]
         if not values:
-            raise self.refuse("the list is empty, at least one value belongs here")
+            raise self.refuse("the list is empty; expected at least one value")
         return values
 
     def fields(self, known: tuple[str, ...]) -> dict[str, Value]:
         """The values of a group of keys, of which only those in *known* may occur, each once."""
         if self.kind != "a group of keys":
-            raise self.refuse(f"a group of keys belongs here ({', '.join(known)}), this is {self.kind}")
+            raise self.refuse(f"expected a group of keys ({', '.join(known)}), got {self.kind}")
         fields: dict[str, Value] = {}
         for key_node, value_node in self.node.value:
             key = Value(key_node, self.path or "key", self.file)
             name = str(key_node.value)
             if key.kind != "text" or name not in known:
-                raise key.refuse(f"{key.shown} is not a key that is known here{_nearest(name, known)}")
+                raise key.refuse(f"unknown key {key.shown}{_nearest(name, known)}")
             path = f"{self.path}.{name}" if self.path else name
             if name in fields:
                 raise Value(key_node, path, self.file).refuse(f"duplicate key, first in line {fields[name].line}")
@@ -151,7 +151,7 @@ class Value:
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     accepted = ", ".join(known)
-    return f"; {did_you_mean(name, known, f'accepted are {accepted}', 1)}"
+    return f"; {did_you_mean(name, known, f'expected {accepted}', 1)}"
 
 
 LONGEST_LIFE = 36500  # days: a hundred years
@@ -189,7 +189,7 @@ def _read(path: Path) -> str:
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(
-            f"{path} is not there. `kcert init --config {quote(str(path))}` writes one to start from."
+            f"{path} does not exist. `kcert init --config {quote(str(path))}` writes one to start from."
         ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
@@ -289,7 +289,7 @@ def _nodes(value: Value) -> tuple[Host, ...]:
 def _hosts(value: Value, least: int = 0, keys: tuple[str, ...] = ("name", "ip")) -> tuple[Host, ...]:
     hosts = tuple(_host(item, keys) for item in value.items())
     if len(hosts) < least:
-        raise value.refuse("the list is empty, at least one host belongs here")
+        raise value.refuse("the list is empty; expected at least one host")
     _refuse_twins(((item, host.name) for item, host in zip(value.items(), hosts, strict=True)), "the name")
     addresses = ((item, address) for item, host in zip(value.items(), hosts, strict=True) for address in host.addresses)
     _refuse_twins(addresses, "the address")
@@ -311,7 +311,7 @@ def _release(value: Value) -> Version:
         raise value.refuse(f"{value.shown} is {value.kind}; expected a release of Kubernetes, for example {STABLE}")
     version = release(str(value.node.value))
     if isinstance(version, str):
-        raise value.refuse(f"{value.shown} is not accepted: {version}")
+        raise value.refuse(f"{value.shown} is not valid: {version}")
     return version
 
 

@@ -21,6 +21,7 @@ from kcert.issue.plan import (
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs
 from kcert.openssl.program import same_key
+from kcert.roles import ROLES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,11 +62,18 @@ class RenewalPlanner:
                 f"{path} is not a certificate that openssl can read: put a good "
                 "copy in its place, or move it away and make the CA and its leaves anew."
             )
+        if ROLES[spec.role].kind is not Kind.CA:  # a folder without kcert.yaml: the name says what it has to be
+            checks.refuse_mixed_up(self.ctx, spec, x509)
+            raise InputError(
+                f"{path} is the certificate of a CA, {str(x509.subject)!a}, and a file of this name is never a CA's: "
+                f"put the certificate of {spec.name} back. Nothing was changed."
+            )
         if self.renewal.complete_rotation:
             return self._complete_rotation(status, x509)
         if spec.is_external_ca:
             return self._import(spec, x509)
         if not (x509.ca or x509.self_issued):
+            checks.refuse_mixed_up(self.ctx, spec, x509)
             raise InputError(
                 f"{path} is the certificate of {str(x509.subject)!a}, which "
                 f"is no CA: put a good copy in its place, or move it away: `kcert ca{self.ctx.folder_option}` makes "
@@ -117,11 +125,11 @@ class RenewalPlanner:
         other = f"`kcert renew {name} --new-key{option}` changes the cluster over to a new one"
         if wanted.subject and sorted(wanted.subject.parts) != sorted(x509.subject.parts):
             raise InputError(
-                f"with another subject {name} would be another CA, and all that it signed would be refused; "
-                f"`kcert renew {name} --new-key --stale{option}` changes the cluster over step by step."
+                f"with another subject {name} would be another CA, and all certificates that it signed would be "
+                f"rejected; `kcert renew {name} --new-key --stale{option}` changes the cluster over step by step."
             )
         if wanted.key != key_of(x509):
-            raise InputError(f"kcert.yaml wants a key of {wanted.key}, {name} has {key_of(x509)}: {other}.")
+            raise InputError(f"kcert.yaml specifies {wanted.key}, but {name} uses {key_of(x509)}: {other}.")
         self._check_own_key(wanted, x509, other)
         old = RenewalSource(
             x509,
@@ -139,7 +147,7 @@ class RenewalPlanner:
         key = checks.check_kept_key(self.ctx, ca)
         if key is None:
             raise InputError(
-                f"{path} is not here, and with the same key the CA cannot be renewed without it. If it is kept in "
+                f"{path} does not exist, and with the same key the CA cannot be renewed without it. If it is kept in "
                 f"another folder: `kcert renew {ca.name} --ca-dir FOLDER{option}`. If it is lost, {other}."
             )
         if ca.passphrase:
@@ -147,6 +155,7 @@ class RenewalPlanner:
         else:
             belongs = bool(same_key(self.ctx.openssl, key, x509.public_key))
         if not belongs:
+            checks.refuse_mixed_up(self.ctx, ca, x509)
             raise InputError(f"{path} is not the key of {ca.files.crt}; put the right one there, or {other}.")
 
     def _request(self, spec: Certificate, x509: X509) -> IssuancePlan:
@@ -197,22 +206,22 @@ class RenewalPlanner:
     def _complete_rotation(self, status: CertificateStatus, x509: X509) -> IssuancePlan | None:
         spec, option = status.certificate, self.ctx.signing_option
         if not status.previous_cas:
-            self.remarks.append(f"{spec.files.crt} holds one CA alone: there is no CA rotation to finish.")
+            self.remarks.append(f"{spec.files.crt} contains only one CA; no CA rotation is in progress.")
             return None
         left = [
             leaf.certificate.name for leaf in self._signed_by(spec) if leaf.x509 and issuer_mismatch(leaf.x509, x509)
         ]
         if left:
             raise InputError(
-                f"the outgoing CA has signed {', '.join(left)}, which would be rejected without it: "
-                f"`kcert renew --all{option}` gives them certificates of the new one."
+                f"certificates signed by the outgoing CA are still in use: {', '.join(left)}. Renew them first: "
+                f"`kcert renew --all{option}`."
             )
         assert spec.files.crt
         alone = new_ca_only_path(spec.files.crt)
         if not (self.ctx.root / alone).is_file():
             raise InputError(
-                f"{self.ctx.root / alone} is not here; put the certificate of the new CA there, alone, "
-                f"for {spec.files.crt} to become like it."
+                f"{self.ctx.root / alone} does not exist. Put the certificate of the new CA there, without any other; "
+                f"{spec.files.crt} is then replaced by it."
             )
         for leaf in self._signed_by(spec):
             if names_its_files(self.ctx.root, leaf):

@@ -10,6 +10,7 @@ from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_optional
 from kcert.issue.context import CA_KEY, ROOT_KEY
+from kcert.issue.discovery import keys_of, owners_of_key
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
@@ -20,7 +21,7 @@ from kcert.quoting import format_command, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
@@ -79,9 +80,9 @@ def refuse_orphans(ctx: Context, status: CertificateStatus) -> None:
     if signed := signed_by(ctx, ca):
         listed = ", ".join(signed[:3]) + (f" and {len(signed) - 3} more" if len(signed) > 3 else "")
         raise InputError(
-            f"{ctx.root / str(ca.files.crt)} is not here, but what it signed is: {listed}. A new CA would "
-            "make all of that worthless. Put the CA's certificate back, from a backup or from the machine that has it; "
-            "or, to start again, use an empty folder."
+            f"{ctx.root / str(ca.files.crt)} does not exist, but certificates that it signed do: {listed}. A new CA "
+            "would make all of them invalid. Put the CA's certificate back, from a backup or from the machine that has "
+            "it; or, to start again, use an empty folder."
         )
 
 
@@ -89,6 +90,31 @@ def signed_by(ctx: Context, ca: Certificate) -> list[str]:
     """Return the files of the certificates that *ca* is to have signed, as far as they are here."""
     files: Iterable[str] = (str(spec.files.primary) for spec in ctx.specs if spec.issuer == ca.name)
     return [file for file in files if (ctx.root / file).exists()]
+
+
+def refuse_mixed_up(ctx: Context, spec: Certificate, x509: X509) -> None:
+    """Raise InputError where the folder shows that the key of *spec* and *x509* belong to two other files.
+
+    A new key would not repair that: it would make another certificate out of the wrong one.
+    """
+    files = spec.files
+    key = read_optional(ctx.root / files.key)
+    if files.crt is None or files.kubeconfig or (key is not None and key_belongs(key, x509.public_key)):
+        return
+    owners, keys = owners_of_key(ctx.root, key or b""), keys_of(ctx.root, x509)
+    if not owners and not (keys and x509.ca):  # a copy of a leaf in a CA's place: the CA's own certificate is lost
+        return
+    clauses = [f"{files.key} belongs to {owners[0]}"] if owners else []
+    clauses += [f"{keys[0]} belongs to {files.crt}"] if keys else []
+    if swapped := bool(owners and keys and owners[0].parent == keys[0].parent and _stem(owners[0]) == _stem(keys[0])):
+        fix = "the two certificates are swapped. Give each file its own name again"
+    else:
+        fix = "put each certificate beside its own key"
+    raise InputError(f"{ctx.root}: {' and '.join(clauses)}{':' if swapped else ';'} {fix}. Nothing was changed.")
+
+
+def _stem(path: PurePosixPath) -> str:
+    return path.stem.removesuffix("-key")
 
 
 def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: datetime) -> X509:
@@ -105,6 +131,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
             f"{ctx.root / str(crt)} is not a certificate that openssl can read: put a good copy in its place."
         )
     if not x509.ca:
+        refuse_mixed_up(ctx, ca, x509)
         raise InputError(
             f"{ctx.root / str(crt)} is not the certificate of a CA (no CA:TRUE): it cannot sign {leaf.name}."
         )
@@ -122,8 +149,8 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
     content = read_optional(path, advice="Without the CA's key nothing can be signed.")
     if content is None:
         raise InputError(
-            f"{path} is not here, and without the CA's key nothing can be signed. If it is kept in another folder, "
-            f"--ca-dir names that; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
+            f"{path} does not exist, and without the CA's key nothing can be signed. If it is kept in another folder, "
+            f"specify it with --ca-dir; if it is on another machine: {_signed_elsewhere(ctx, leaf, ca)}"
         )
     check_key_content(path, content, may_be_encrypted=True)
     belongs = key_belongs(content, x509.public_key)
@@ -131,8 +158,10 @@ def _check_ca_key(ctx: Context, leaf: Certificate, ca: Certificate, x509: X509) 
         material = open_key(ctx, ca, content)
         belongs = material in (None, x509.public_key.material)
     if not belongs:
+        refuse_mixed_up(ctx, ca, x509)
         raise InputError(
-            f"{path} is not the key of {ca.files.crt}: what it signs would be refused. Put the right one there."
+            f"{path} is not the key of {ca.files.crt}: certificates signed with it would be rejected. Put "
+            "the right key there."
         )
 
 
@@ -223,7 +252,7 @@ def check_key_content(path: Path, content: bytes, *, may_be_encrypted: bool = Fa
     keys = [block for block in pem_blocks(content) if block.is_key]
     if not keys or keys[0].fault:
         why = keys[0].fault if keys else "it holds no private key"
-        raise InputError(f"{path} is no key that can be used ({why}). Put a good copy there, or move it away.")
+        raise InputError(f"{path} is not a usable key ({why}). Replace it with a good copy, or move it away.")
     if keys[0].encrypted and not may_be_encrypted:
         unlocked = path.with_name(f"{path.stem}-unlocked{path.suffix}")
         raise InputError(
@@ -241,8 +270,8 @@ def days_within(leaf: Certificate, ca: X509, now: datetime) -> int:
         return leaf.days
     if left.days < 1:
         raise InputError(
-            f"the CA that would sign {leaf.name} ends on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day: "
-            "renew it first."
+            f"the CA that would sign {leaf.name} expires on {ca.not_after:%Y-%m-%d %H:%M} UTC, in less than a day. "
+            "Renew it first."
         )
     return left.days
 

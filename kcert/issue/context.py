@@ -94,7 +94,7 @@ class Passphrase:
         return self._learnt(key, new=False)
 
     def locking(self, key: Path) -> str | None:
-        """The passphrase for a key that will be made; raises InputError for one that is no protection."""
+        """Return the passphrase for a new key; raises InputError for one that gives no protection."""
         value = self._learnt(key, new=True)
         if value is not None and len(value) < SHORTEST:
             raise InputError(
@@ -140,7 +140,7 @@ def _first_line(path: Path, owner: Owner) -> str:
             f'reads it anew: for one there is {owner.variable}="$(COMMAND)".'
         ) from None
     if faults:
-        raise InputError(f"{path} holds a passphrase, and others can get at it ({faults[0]}.")
+        raise InputError(f"{path} holds a passphrase, and other users can read or replace it ({faults[0]}.")
     line = content.split(b"\n", 1)[0]
     if line.endswith(b"\r"):
         raise InputError(
@@ -238,7 +238,7 @@ class Passphrases:
 
 
 class Reporter:
-    """Told of everything as it happens; this one says nothing. ``on_step`` may raise StoppedError or SkippedError.
+    """Receives progress events; this base class ignores them. ``on_step`` may raise StoppedError or SkippedError.
 
     One with ``executes`` False is given the plans, and nothing runs: it prints what would.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import opened
 from kcert.openssl.commands import writable
+from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.verify import Signatures
 from kcert.openssl.x509 import X509
@@ -22,13 +24,14 @@ from kcert.quoting import quote
 from kcert.roles import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kcert.config import Cluster
     from kcert.openssl.x509 import PublicKey
 
 
 _ENDINGS = (".crt", ".pem", ".cert", ".cer")
+_KEY_ENDINGS = (".key", "-key.pem")
 _KUBECONFIG_ENDINGS = (".conf", ".kubeconfig")
 _UNUSED_FOLDERS = {
     *("renewed", "revoked", "expired", "certs_by_serial", "backup", "backups", "bak", "old", "tmp", "temporary-certs")
@@ -167,19 +170,17 @@ def _first_of_each(files: Iterable[CertificateFile]) -> list[CertificateFile]:
 def read_folder(root: Path) -> list[CertificateFile]:
     """Return the first certificate of each file below *root*; of a kubeconfig that which its user presents."""
     pems: list[tuple[PurePosixPath, str, str, str]] = []
-    for name in _names(root):
-        try:
-            content = read_regular(root / name)
-        except OSError:
-            continue
+    for name, content in _contents(root, (*_ENDINGS, *_KUBECONFIG_ENDINGS)):
         server = ""
         if name.suffix in _KUBECONFIG_ENDINGS:
             inside = opened(content)
             if inside is None:
                 continue
-            content, server = inside.crt, inside.server
-        if first := certificate_pems(content)[:1]:
-            pems.append((name, first[0], hashlib.sha256(content).hexdigest(), server))
+            certificate, server = inside.crt, inside.server
+        else:
+            certificate = content
+        if first := certificate_pems(certificate)[:1]:
+            pems.append((name, first[0], hashlib.sha256(certificate).hexdigest(), server))
     read = map(read_certificate, [pem for _, pem, _, _ in pems])
     return [
         CertificateFile(name, x509, sha256, server)
@@ -188,8 +189,24 @@ def read_folder(root: Path) -> list[CertificateFile]:
     ]
 
 
-def _names(root: Path) -> list[PurePosixPath]:
-    """Return the files that may be certificates or kubeconfigs, those of the upper folders first."""
+def owners_of_key(root: Path, key: bytes) -> list[PurePosixPath]:
+    """Return the files of the certificates below *root* that *key*, the content of a key file, belongs to."""
+    return [file.name for file in read_folder(root) if not file.server and key_belongs(key, file.x509.public_key)]
+
+
+def keys_of(root: Path, x509: X509) -> list[PurePosixPath]:
+    """Return the files below *root* with the private key of *x509*; an encrypted one is not recognized."""
+    return [name for name, key in _contents(root, _KEY_ENDINGS) if key_belongs(key, x509.public_key)]
+
+
+def _contents(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for name in _names(root, endings):
+        with contextlib.suppress(OSError):
+            yield name, read_regular(root / name)
+
+
+def _names(root: Path, endings: tuple[str, ...]) -> list[PurePosixPath]:
+    """Return the files whose names have one of *endings*, those of the upper folders first."""
     names: list[PurePosixPath] = []
     for folder, folders, files in os.walk(root):
         below = PurePosixPath(Path(folder).relative_to(root))
@@ -197,8 +214,7 @@ def _names(root: Path) -> list[PurePosixPath]:
         folders[:] = [] if ends else sorted(n for n in folders if n not in _UNUSED_FOLDERS and not n.startswith("."))
         for name in files:
             path = Path(folder, name)
-            is_named_so = name.endswith((*_ENDINGS, *_KUBECONFIG_ENDINGS))
-            if is_named_so and path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT:
+            if name.endswith(endings) and path.is_file() and path.stat().st_size <= LARGEST_DOCUMENT:
                 names.append(below / name)
     return sorted(names, key=lambda path: (len(path.parts), path))[:MOST_FILES]
 

@@ -1,6 +1,6 @@
 """The executor: stage a plan, run its steps, record and check them, publish what they made.
 
-In sequence, as a lesson shows it, a command runs after the other (``kcert.shell.run``); in parallel, several
+In sequence, as a lesson shows it, commands run one after the other (``kcert.shell.run``); in parallel, several
 certificates are made at once (``kcert.shell.run_many``). Both run the same steps in the same staging folders.
 """
 
@@ -231,7 +231,7 @@ class Executor:
         if files.crt is None:
             request = read_request(_text(job, files.csr))
             if not isinstance(request, Request) or key_belongs(key, request.public_key) is False:
-                raise ProgramError(f"openssl left a {files.csr} that is no request of {files.key}.")
+                raise ProgramError(f"openssl left a {files.csr} that is not a request of {files.key}.")
             return
         if x509 is None or self._is_of_another_key(key, certificate, x509):
             raise ProgramError(f"openssl left a {files.crt} that is not a certificate of {files.key}.")

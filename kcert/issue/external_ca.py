@@ -203,17 +203,19 @@ def _check_related(ca: Certificate, ctx: Context, folder: Path) -> None:
 def require_folder(folder: Path, option: str, what: str) -> None:
     """Raise InputError where *folder*, out of which *what* is to sign, is not there: most often it is not mounted."""
     if not folder.exists():
-        raise InputError(f"{option} {quote(str(folder))} is not there, and {what} is kept in it. Is it not mounted?")
+        raise InputError(
+            f"{option} {quote(str(folder))}: no such folder. If {what} is on removable media, check that it is mounted."
+        )
 
 
 def _check_folder(ctx: Context, folder: Path, option: str, what: str) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{option} {folder} is a file: the folder that has {what} belongs here.")
+        raise InputError(f"{option} {folder} is a file; expected the folder that contains {what}.")
     if not str(folder).isprintable():
         raise InputError(f"{option} {str(folder)!a} holds control characters, so no command could be copied with it.")
     if os.path.realpath(folder) == os.path.realpath(ctx.root):
         raise InputError(
-            f"{option} {folder} is the PKI folder itself: omit it, or name another folder that has {what}."
+            f"{option} {folder} is the PKI folder itself: omit it, or specify another folder that contains {what}."
         )
 
 

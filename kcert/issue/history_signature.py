@@ -33,7 +33,10 @@ def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable
     """
     ca = next(spec for spec in with_passphrases(ctx, ())[0].specs if spec.name == "ca")
     if not (ctx.root / ca.files.key).exists():
-        raise InputError(f"{ctx.root / ca.files.key} is not there, and only the CA's key can sign: --ca-dir names it.")
+        raise InputError(
+            f"{ctx.root / ca.files.key} does not exist, and only the CA's key can sign: specify its folder "
+            "with --ca-dir."
+        )
     secret = ("-passin", ca.passphrase) if ca.passphrase else ()
     if ca.passphrase:
         ctx.passphrases.of(ca).opening(ctx.root / ca.files.key)

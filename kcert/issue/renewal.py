@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Kind
+from kcert.certificates import ROOT, Kind, Role
 from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca
@@ -24,6 +24,8 @@ from kcert.kubeconfig import opened
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
+from kcert.quoting import quote
+from kcert.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
     from kcert.openssl.x509 import X509
 
-_TOKENS = "Tokens that the old key signed are refused once the API server knows the new one alone."
+_TOKENS = "Tokens that the old key signed are rejected once the API server uses only the new one."
 
 
 def plan_renewals(ctx: Context, specs: Sequence[Certificate], renewal: Renewal, now: datetime) -> Work:
@@ -78,14 +80,16 @@ class _LeafPlanner(RenewalPlanner):
     def named(self, chosen: list[CertificateStatus]) -> list[CertificateStatus]:
         """Return *chosen*, which the user named; raises InputError for what cannot be renewed together or at all."""
         if len({status.certificate.kind is Kind.CA for status in chosen}) > 1:
-            raise InputError("a CA is renewed by itself, before or after its leaves: name them in two commands.")
+            raise InputError(
+                "a CA and the certificates that it signed cannot be renewed in one command; run `kcert renew` twice."
+            )
         for status in chosen:
             spec = status.certificate
             if status.state is State.MISSING:
                 checks.refuse_pending_ca(self.ctx, self.statuses.get(spec.issuer or "", status))
                 option = self.ctx.signing_option
                 raise InputError(
-                    f"{spec.name} is not there, so it cannot be renewed: `kcert {spec.chapter}{option}` makes it."
+                    f"{spec.name} does not exist, so it cannot be renewed: `kcert {spec.chapter}{option}` creates it."
                 )
             if self.renewal.complete_rotation and spec.kind is not Kind.CA:
                 raise InputError(f"--finish completes the rotation of a CA, and {spec.name} is not a CA.")
@@ -139,6 +143,8 @@ class _LeafPlanner(RenewalPlanner):
         updates = self._updates(status)
         if statuses is None and not updates:
             raise InputError(self._unreadable(status))
+        if statuses and statuses.ca:
+            checks.refuse_mixed_up(self.ctx, spec, statuses)
         wanted = spec if updates or statuses is None else spec_from_x509(spec, statuses)
         new_key = self._gets_new_key(spec)
         if new_key and not updates and statuses:
@@ -171,32 +177,59 @@ class _LeafPlanner(RenewalPlanner):
         """Return the status of the CA that signs *spec*: the one that signed the old certificate, as openssl proves.
 
         While a CA is rotated, its new one takes the place of the outgoing one. Without *x509* it is the CA that
-        kcert.yaml wants. Raises InputError where the CA is not in the folder.
+        kcert.yaml wants. Raises InputError where another CA signed the old certificate than the one that is trusted.
         """
         assert spec.issuer
         usual = self.statuses.get(spec.issuer)
+        assert usual
         if x509 is None:
-            assert usual
             return usual
-        if usual and usual.x509:
-            signatures = Signatures(self.ctx.openssl, ())
-            for ca in (usual.x509, *usual.previous_cas):
-                if not issuer_mismatch(x509, ca) and signatures.verdict(x509, (ca,)) is None:
-                    return usual
-        folder = self._folder
-        ca_spec = folder.issuer_of(x509)
-        if ca_spec:
-            return status_of(self.ctx.root, [ca_spec], self.now)[ca_spec.name]
+        if self._has_signed(usual, x509):
+            self._check_trusted(spec, x509, usual)
+            return usual
         path, option = self.ctx.root / str(spec.files.primary), self.ctx.signing_option
-        update = (
-            f" To have it signed by {usual.certificate.files.crt} instead, as kcert.yaml says: "
-            f"`kcert renew {spec.name} --stale{option}`."
-            if usual and usual.x509 and not self.renewal.left_out
-            else ""
-        )
+        ca = usual.certificate.files.crt
+        update = f"`kcert renew {spec.name} --stale{option}`."
+        if signer := self._folder.issuer_of(x509):
+            raise InputError(
+                f"{path} was signed by {signer.files.crt} ({str(x509.issuer)!a}), but kcert.yaml has it signed by "
+                f"{ca}, so nothing was renewed. To have it signed by {ca}: {update}"
+            )
+        instead = f" To have it signed by {ca} instead, as kcert.yaml says: {update}" if usual.x509 else ""
         raise InputError(
             f"{path} was signed by {str(x509.issuer)!a}, and no certificate of that CA is in {self.ctx.root}: another "
-            f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{update}"
+            f"CA must not sign in its place, so nothing was renewed. Put the CA's certificate and key there.{instead}"
+        )
+
+    def _has_signed(self, ca: CertificateStatus, x509: X509) -> bool:
+        """Return True if one of the certificates in the file of *ca* signed *x509*."""
+        signatures = Signatures(self.ctx.openssl, ())
+        cas = (ca.x509, *ca.previous_cas) if ca.x509 else ()
+        return any(not issuer_mismatch(x509, other) and signatures.verdict(x509, (other,)) is None for other in cas)
+
+    def _check_trusted(self, spec: Certificate, x509: X509, signer: CertificateStatus) -> None:
+        """Raise InputError where kubeadm's layout, in a folder without kcert.yaml, has another CA for *spec*.
+
+        The other certificates of the cluster's own CA are not compared: some clusters replace them on purpose.
+        """
+        role = ROLES[spec.role]
+        if self.ctx.cluster.profile or role.ca not in (Role.ETCD_CA, Role.FRONT_PROXY_CA):
+            return
+        name = ROLES[role.ca].kubeadm.removeprefix("pki/")
+        trusted = self.statuses.get(name)
+        if f"pki/{spec.name}" != role.kubeadm or trusted is None or trusted.x509 is None:
+            return
+        if trusted.certificate.name == signer.certificate.name or self._has_signed(trusted, x509):
+            return
+        crt = trusted.certificate.files.crt
+        pki = (self.ctx.root / str(crt)).parents[name.count("/")]
+        above, kubeadm_name = quote(str(pki.parent)), spec.name.replace("/", "-")
+        raise InputError(
+            f"{self.ctx.root / str(spec.files.crt)} was signed by {signer.certificate.files.crt} "
+            f"({str(x509.issuer)!a}), but the CA trusted by {' and '.join(role.presented_to)} is {crt} "
+            f"({str(trusted.x509.subject)!a}), so nothing was renewed. To have it signed by that CA: "
+            f"`kubeadm certs renew {kubeadm_name} --cert-dir {quote(str(pki.absolute()))}`; without kubeadm, "
+            f"`kcert init --from {above}`, then `kcert renew {kubeadm_name} --stale --dir {above}`."
         )
 
     @cached_property
@@ -226,7 +259,7 @@ class _LeafPlanner(RenewalPlanner):
         if self.renewal.new_key and key_kept:
             notes.append(f"It keeps its key, which signs tokens; `kcert renew {spec.name} --new-key` replaces it.")
         if not status.has_key:
-            notes.append(f"Its key {spec.files.key} is not there, so it gets a new one.")
+            notes.append(f"Its key {spec.files.key} does not exist, so it gets a new one.")
         elif not key_kept:
             notes.append("It gets a new key.")
             if spec.role == "service-account":
@@ -263,7 +296,7 @@ class _LeafPlanner(RenewalPlanner):
         spec = status.certificate
         if status.state is State.CURRENT and not self.renewal.new_key:
             raise InputError(
-                f"{spec.name} is a bare key pair, which has no end. --new-key replaces it; then every token "
-                "that it signed is refused."
+                f"{spec.name} is a bare key pair, which does not expire. --new-key replaces it; then every token "
+                "that it signed is rejected."
             )
         return replace(plan_new(spec, None, self.ctx.tools), notes=(_TOKENS,))

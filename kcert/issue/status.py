@@ -198,13 +198,13 @@ def _standing(
         reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
     others = previous_cas.get(certificate.name, ())
     if x509.not_after <= now:
-        expired = f"it ended on {x509.not_after:%Y-%m-%d}"
+        expired = f"expired on {x509.not_after:%Y-%m-%d}"
         return CertificateStatus(certificate, State.EXPIRED, (expired, *reasons), x509, has_key, others, cosmetic)
     if reasons:
         return CertificateStatus(certificate, State.STALE, tuple(reasons), x509, has_key, others, cosmetic)
     if x509.not_after <= now + timedelta(days=EXPIRING_DAYS):
         return CertificateStatus(
-            certificate, State.EXPIRING, (f"it ends on {x509.not_after:%Y-%m-%d}",), x509, has_key, others
+            certificate, State.EXPIRING, (f"expires on {x509.not_after:%Y-%m-%d}",), x509, has_key, others
         )
     return CertificateStatus(certificate, State.CURRENT, (), x509, has_key, others)
 
@@ -215,7 +215,7 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
 
     files, has_key = certificate.files, key is not None
     if key is None:
-        return CertificateStatus(certificate, State.STALE, (f"{files.key} is not there",))
+        return CertificateStatus(certificate, State.STALE, (f"{files.key} does not exist",))
     public = next((block for block in pem_blocks(public_key) if "PUBLIC KEY" in block.label), None)
     reasons = [f"{files.key} is {_DAMAGED} ({fault})"] if (fault := _damage(key)) else []
     if public is None or public.fault:
@@ -343,9 +343,9 @@ def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> lis
     if content.key is None:
         if certificate.kind is Kind.CA:
             return []  # it signs elsewhere, and to trust it takes its certificate alone
-        return [(f"its key {certificate.files.key} is not there", True)]
+        return [(f"its key {certificate.files.key} does not exist", True)]
     if fault := _damage(content.key):
         return [(f"its key {certificate.files.secret} is {_DAMAGED} ({fault})", True)]
     if key_belongs(content.key, x509.public_key) is False:
-        return [(f"{certificate.files.secret} holds another key than the certificate's", True)]
+        return [(f"{certificate.files.secret} does not match the certificate", True)]
     return []

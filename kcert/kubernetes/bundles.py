@@ -394,6 +394,6 @@ def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise MachineError(
-                f"{folder} cannot be made: {error.strerror}. Name another folder with --output."
+                f"{folder} cannot be created: {error.strerror}. Specify another folder with --output."
             ) from None
     return tuple(write_file(folder / bundle.file, archive(bundle), SECRET_MODE) for bundle in made)

@@ -74,12 +74,12 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     Raises InputError for a path, a server or a name that is none, and a certificate that will not do.
     """
     if not _PATH.fullmatch(path):
-        raise InputError(f"{path!a} is no path of the API: one begins with / (/version, /api/v1/namespaces).")
+        raise InputError(f"{path!a} is not an API path; a path begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
     known = (*folder.known.values(), *credentials.users(folder))
     matches = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
     if len(matches) > 1:
-        raise InputError(f"{name} can be {' or '.join(cert.name for cert in matches)}: name one of them.")
+        raise InputError(f"{name} can be {' or '.join(cert.name for cert in matches)}: specify one of them.")
     client = credentials.credentials(folder, matches)[0]
     profile = profiles.PROFILES[folder.cluster.profile]
     server = server or profile.server(folder.cluster, matches[0]) or folder.cluster.endpoint
@@ -182,7 +182,7 @@ def explained(asked: Call, status: int, said: str) -> str:
                 crt=client.crt,
                 key=client.key,
             )
-    return "This is no failure that kcert knows; `curl --verbose` shows each step."
+    return "kcert does not recognize this failure; `curl --verbose` shows each step."
 
 
 class _Cause(NamedTuple):
@@ -219,7 +219,7 @@ _CAUSES = (
         _SERVER,
         r"purpose|key usage|inappropriate",
         "Wrong usage: the server shows a certificate that is not made for servers (no serverAuth in it). `kcert show "
-        "{address}` shows whose it is; --tls-cert-file has to name another.",
+        "{address}` shows whose it is; --tls-cert-file has to specify another.",
     ),
     _Cause(
         (35, 60, 77),
@@ -242,8 +242,8 @@ _CAUSES = (
     _Cause(
         (35, 52, 55, 56),
         r"alert|certificate required|bad certificate|unknown ca",
-        "The server takes no such client: it refused the certificate of {name}, or the CA that it was given "
-        "(--client-ca-file; for etcd --trusted-ca-file) is not {ca}.",
+        "The server rejected the certificate of {name}, or its client CA (--client-ca-file; for etcd "
+        "--trusted-ca-file) is not {ca}.",
     ),
     _Cause(
         (35,),
@@ -275,9 +275,9 @@ MEANINGS = {
     401: "The API server does not know this client: its client CA did not sign the certificate, or the CN is empty.",
     403: "The API server authenticated this user, but RBAC has no rule for the user or its groups.",
     404: "There is nothing at this path.",
-    405: "This path is not there to be read.",
+    405: "This path does not support GET.",
     429: "It has too much to do: try again.",
     500: "It failed itself: its log tells why.",
     503: "It is not ready: etcd may not answer it.",
 }
-"""What an answer that is no success means."""
+"""The meaning of an HTTP status that is not a success."""

@@ -125,7 +125,7 @@ def _kubelet(
 def _known(known: tuple[Certificate, ...], groups: tuple[str, ...], names: tuple[AltName, ...]) -> Certificate:
     certificate = known[0]
     if len(known) > 1:
-        raise InputError(f"{certificate.role} is several here: {', '.join(cert.name for cert in known)}. Name one.")
+        raise InputError(f"{certificate.role} is several here: {', '.join(cert.name for cert in known)}. Specify one.")
     _check_signable(certificate)
     assert certificate.subject
     if groups and set(groups) != set(certificate.subject.organizations):

@@ -61,8 +61,8 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
         )
     if failed := csr.condition(FAILED):
         raise VerdictError(
-            f"{name} was approved, but its signer refused it ({failed.reason}: {ascii(failed.message)[1:-1]}). Correct "
-            "that, and ask again with an object of another name."
+            f"{name} was approved, but its signer rejected it ({failed.reason}: {ascii(failed.message)[1:-1]}). "
+            "Correct that, and ask again with an object of another name."
         )
     if not csr.condition(APPROVED):
         how = f"kcert csr approve {f'--file {quote(csr.source)}' if offline else quote(name)}"
@@ -152,8 +152,8 @@ def validate_issued(
             makes = f"`kcert {certificate.chapter} --csr-only{option}`"
             besides = f" (A self-signed CA needs no request: copy its certificate to {root / str(files.crt)}.)"
         raise InputError(
-            f"{csr} is not here, so it cannot be told whether the certificate is the answer to it: fetch it where the "
-            f"request was made, or make one with {makes}.{besides}"
+            f"{csr} does not exist, so kcert cannot tell whether the certificate is the answer to it: fetch it where "
+            f"the request was made, or make one with {makes}.{besides}"
         )
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
@@ -253,7 +253,7 @@ def keep(
     ca_file = ctx.root / ca.files.crt
     if needs_ca and not ca_file.is_file():
         raise InputError(
-            f"{ca_file} is not here, so the certificate cannot be verified. Copy the CA's certificate, without its "
+            f"{ca_file} does not exist, so the certificate cannot be verified. Copy the CA's certificate, without its "
             f"key: `cp {quote(ca.files.crt.name)} {quote(str(ca_file))}`, then fetch it again."
         )
     verified, issuer, late = None, None, timedelta(0)

@@ -261,14 +261,14 @@ def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written,
             make_folder((target / draft.file).parent)
         return tuple(write_file(target / draft.file, absolute(folder, draft), SECRET_MODE) for draft in made)
     if len(made) > 1:
-        raise InputError(f"{target} is no folder that is there, and {len(made)} kubeconfigs do not fit into one file.")
+        raise InputError(f"{target} is not an existing folder, and {len(made)} kubeconfigs do not fit into one file.")
     return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
 
 
 def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
     """The content of one kubeconfig, to be printed."""
     if len(made) > 1:
-        raise InputError(f"--output - prints one kubeconfig, and there are {len(made)}: name one of them.")
+        raise InputError(f"--output - prints one kubeconfig, and there are {len(made)}: specify one of them.")
     return absolute(folder, made[0]).decode()
 
 
@@ -300,7 +300,9 @@ def merge(
     """
     if len(made) > 1:
         listed = ", ".join(draft.name for draft in made[:10])
-        raise InputError(f"--merge adds one context at a time, and there are {len(made)} ({listed}): name one of them.")
+        raise InputError(
+            f"--merge adds one context at a time, and there are {len(made)} ({listed}): specify one of them."
+        )
     if target.is_dir():
         raise InputError(f"{target} is a folder; the kubeconfig to merge into has to be a file.")
     new = absolute(folder, made[0])

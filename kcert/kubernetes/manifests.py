@@ -92,7 +92,7 @@ def compose(
     path = root / certificate.files.csr
     if not path.is_file():
         raise InputError(
-            f"{path} is not there: `kcert csr new {quote(certificate.name)}{option}` makes key and request."
+            f"{path} does not exist: `kcert csr new {quote(certificate.name)}{option}` creates key and request."
         )
     content = contents(path)
     request = read_asked(openssl, content, str(path))
@@ -163,7 +163,7 @@ def named(root: Path, name: str, option: str = "") -> Path:
         return path
     made = root / f"{name.replace(':', '-')}-csr.yaml"
     if not made.is_file():
-        raise InputError(f"{made} is not there: `kcert csr manifest {quote(name)}{option}` writes it.")
+        raise InputError(f"{made} does not exist: `kcert csr manifest {quote(name)}{option}` writes it.")
     return made
 
 

@@ -111,7 +111,7 @@ def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> di
         if existing.get(entry["name"], entry[kind]) != entry[kind]:
             entry = {**entry, "name": name}
             if name in existing:
-                raise InputError(f"{path} has another {kind} called {name}. Name the context with --context NAME.")
+                raise InputError(f"{path} has another {kind} called {name}. Specify the context with --context NAME.")
         names[kind] = entry["name"]
         if entry["name"] not in existing:
             after[key] = [*entries, entry]

@@ -41,7 +41,7 @@ def unusable_key(path: Path) -> str | None:
     """Why no component can sign with the CA's key at *path*; None where it can."""
     if is_encrypted(path):
         return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
-    return None if path.exists() else f"{path} is not here"
+    return None if path.exists() else f"{path} does not exist"
 
 
 def placement(  # noqa: PLR0917 - one for each option
@@ -82,7 +82,7 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
 def check_prefix(prefix: str) -> None:
     """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
-        raise InputError(f"--path-prefix {prefix!a} is not accepted: the path of a folder belongs here.")
+        raise InputError(f"--path-prefix {prefix!a} is not accepted: expected the path of a folder.")
 
 
 def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> ComponentInstance:
@@ -91,7 +91,7 @@ def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> Componen
     if len({instance.given() for instance in instances_found}) > 1:
         hosts = [instance.host.name for instance in instances_found]
         listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
-        raise InputError(f"{name} runs on several hosts with different options: name one with --host ({listed}).")
+        raise InputError(f"{name} runs on several hosts with different options: specify one with --host ({listed}).")
     return instances_found[0]
 
 

@@ -174,7 +174,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
         after = csr.with_condition(Condition.now(FAILED, "SignerValidationFailure", violation))
         atomic.edit_file(path, text(after).encode("utf-8"))
         raise VerdictError(
-            f"the signer {csr.signer} refuses {csr.name}: {violation}. {path} has the condition Failed now, as it "
+            f"the signer {csr.signer} rejects {csr.name}: {violation}. {path} has the condition Failed now, as it "
             "would have in a cluster."
         )
 
@@ -190,7 +190,9 @@ def sign_object(
     _check_signable(path, csr_object, ctx.openssl)
     ctx, _ = with_passphrases(ctx, ())
     if not ctx.root.is_dir():
-        raise InputError(f"{ctx.root}, the folder of the CA, is not there: `kcert ca{ctx.folder_option}` makes one.")
+        raise InputError(
+            f"{ctx.root}, the folder of the CA, does not exist: `kcert ca{ctx.folder_option}` creates one."
+        )
     spec, now = next(cert for cert in ctx.specs if cert.name == "ca"), datetime.now(timezone.utc)
     ca = require_ca(ctx, replace(spec, name=csr_object.name), status_of(ctx.root, [spec], now)["ca"], now)
     request = requested(ctx.openssl, csr_object)

@@ -106,7 +106,7 @@ def parse_object(document: dict[str, Any], source: str) -> SigningRequest:
     name = metadata.get("name")
     if not isinstance(name, str) or (why := object_name(name)):
         raise InputError(
-            f"{source}: metadata.name {name!a} is no name of an object: {why if name else 'it is missing'}."
+            f"{source}: metadata.name {name!a} is not a valid object name: {why if name else 'it is missing'}."
         )
     csr = SigningRequest(
         name=name,
@@ -180,7 +180,7 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
             "or the request was changed afterwards."
         )
     if refused := refusals(request):
-        raise InputError(f"{source}: the API server refuses the request: {refused[0].reason}.")
+        raise InputError(f"{source}: the API server rejects the request: {refused[0].reason}.")
     if request.extension_requests > 1:
         raise InputError(
             f"{source}: the request has several lists of requested extensions, of which programs read the first, the "
@@ -248,8 +248,8 @@ def _check_version(document: Mapping[str, Any], source: str) -> None:
         raise InputError(f"{source}: kind {kind!a} is not {KIND}.")
     if version == "certificates.k8s.io/v1beta1":
         raise InputError(
-            f"{source}: certificates.k8s.io/v1beta1 was removed in Kubernetes 1.22. In v1 signerName has to be there, "
-            "and legacy-unknown is no signer any more; usages have to be there, each once and each a known one."
+            f"{source}: certificates.k8s.io/v1beta1 was removed in Kubernetes 1.22. In v1 signerName is required, "
+            "and legacy-unknown is not a signer any more; usages are required, each once and each a known one."
         )
     if version != API_VERSION:
         raise InputError(f"{source}: apiVersion {version!a} is not {API_VERSION}.")
@@ -264,7 +264,7 @@ def _section(document: Mapping[str, Any], key: str, source: str) -> Mapping[str,
 
 def _text(value: object, field: str, source: str) -> str:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{source}: {field} is missing, or is no text.")
+        raise InputError(f"{source}: {field} is missing, or is not text.")
     return value
 
 
@@ -279,7 +279,7 @@ def _base64(value: object, field: str, source: str) -> bytes:
     if packed.startswith("-----BEGIN"):
         why = "is PEM, and the API server expects the base64 of it"
     elif re.search(r"[ \t]", packed.strip()):
-        why = "has blanks inside its base64, and the API server refuses that (illegal base64 data)"
+        why = "has blanks inside its base64, and the API server rejects that (illegal base64 data)"
     else:
         why = "is not base64 (illegal base64 data)"
     raise InputError(f"{source}: {field} {why}. `base64 < jane.csr | tr -d '\\n'` prints it in the right form.")
@@ -296,7 +296,7 @@ def check_usages(usages: list[str], where: str) -> tuple[str, ...]:
     known = (*signers.KEY_USAGES, *signers.EXTENDED_USAGES)
     for usage in usages:
         if usage not in known:
-            raise InputError(f"{where} {usage!a} is no usage. There are: {', '.join(known)}.")
+            raise InputError(f"{where} {usage!a} is not a usage. The usages are: {', '.join(known)}.")
         if usages.count(usage) > 1:
             raise InputError(f"{where} {usage!a} is a duplicate.")
     return tuple(usages)
@@ -306,7 +306,7 @@ def _expires(value: object, source: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{source}: spec.expirationSeconds {value!a} is no whole number.")
+        raise InputError(f"{source}: spec.expirationSeconds {value!a} is not a whole number.")
     check_expires(value, f"{source}: spec.expirationSeconds")
     return value
 

@@ -94,7 +94,7 @@ def _filled(path: Path, values: Mapping[str, str]) -> str:
     content = read_optional(path, LARGEST_DOCUMENT)
     if content is None:
         raise InputError(
-            f"{path} is not there: a folder of templates holds ca.cnf, client.cnf, server.cnf and peer.cnf "
+            f"{path} does not exist: a folder of templates contains ca.cnf, client.cnf, server.cnf and peer.cnf "
             f"(kcert's own, to start from, are in {built_in_templates()})."
         )
     try:

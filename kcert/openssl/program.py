@@ -30,12 +30,12 @@ def openssl(program: str = "openssl") -> str:
         program = str(Path(program).absolute())
     if find(program) is None:
         raise ProgramError(
-            f"{program} is not here, or cannot be run. Install it (Debian, Ubuntu: `apt install openssl`; "
-            "macOS: `brew install openssl@3`), or name another with --openssl PATH."
+            f"{program} is not installed, or cannot be run. Install it (Debian, Ubuntu: `apt install openssl`; "
+            "macOS: `brew install openssl@3`), or specify another with --openssl PATH."
         )
     said = version(program)
     if why := unusable(said):
-        raise ProgramError(f"{program} is {said}: {why}. Name another with --openssl PATH.")
+        raise ProgramError(f"{program} is {said}: {why}. Specify another with --openssl PATH.")
     return program
 
 
@@ -77,7 +77,7 @@ def check_works(program: str) -> None:
     reason = f": {ascii(said[0])[1:-1]}" if said else ""
     raise ProgramError(
         f"`{format_command((program, 'x509'))}` failed with status {reading.status} for a valid certificate{reason}, "
-        "so kcert cannot check any other with it. Repair this openssl, or name another with --openssl PATH."
+        "so kcert cannot check any other with it. Repair this openssl, or specify another with --openssl PATH."
     )
 
 

@@ -54,7 +54,7 @@ def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) 
     """
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder. Name the folders in which the labs were started.")
+            raise InputError(f"{folder} is not a folder. Specify the folders in which the labs were started.")
         roots = [path.parent for pattern in _DEPTHS for path in sorted(folder.glob(pattern + OWN_FOLDER))]
         labs = [line for root in roots for line in _of(root, folder, openssl, passphrase, is_class=len(folders) == 1)]
         if not labs:

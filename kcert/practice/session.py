@@ -240,7 +240,7 @@ def reset(session: Session) -> Session:
 def make_room(root: Path, *, replaces: bool) -> tuple[Solved, ...]:
     """Empty *root* for a new lab, and return what was solved in it; raises InputError for a folder that is in use."""
     if root.is_symlink():
-        raise InputError(f"{root} is a link. Name the folder itself.")
+        raise InputError(f"{root} is a link. Specify the folder itself.")
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file. A lab needs a folder of its own: --dir FOLDER.")
     if not root.exists() or not any(root.iterdir()):

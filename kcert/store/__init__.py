@@ -316,17 +316,17 @@ def _in_words(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or root  # a failed write tells no name
-        left = " What was being put into place is completed by the next kcert that writes there."
+        kept = "Existing files are unchanged."
+        left = "No existing file is lost. The next kcert command that writes there completes this change."
         raise MachineError(
-            f"{where}: {error.strerror or error}. Nothing that was there before is lost."
-            f"{left if Workspace.is_unfinished(root) else ''}"
+            f"{where}: {error.strerror or error}. {left if Workspace.is_unfinished(root) else kept}"
         ) from error
 
 
 def _create(root: Path) -> None:
     """Create the PKI folder, and those above it, where they are missing."""
     if root.exists() and not root.is_dir():
-        raise InputError(f"{root} is a file; the PKI folder has to be a folder. Name another with --dir.")
+        raise InputError(f"{root} is a file; the PKI folder has to be a folder. Specify another with --dir.")
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # another kcert was faster

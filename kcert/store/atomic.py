@@ -80,7 +80,7 @@ def create_file(path: Path, content: bytes, mode: int) -> bool:
         if path.exists():
             if path.is_file() and read_regular(path) == content:
                 return False
-            raise InputError(f"{path} is there already, and with other content: move it away, or name another file.")
+            raise InputError(f"{path} is there already, and with other content: move it away, or specify another file.")
         with atomic_replace(path, content, mode):
             pass
     except OSError as error:
@@ -120,10 +120,10 @@ def check_unlinked(folder: Path, names: Iterable[PurePath]) -> None:
         for part in reversed((name, *name.parents[:-1])):
             path = folder / part
             if path.is_symlink():
-                raise InputError(f"{link_refused(path)} Or name another path with --output.")
+                raise InputError(f"{link_refused(path)} Or specify another path with --output.")
             if os.geteuid() == ROOT and path.exists() and (owner := foreign_owner(path)):
                 raise InputError(
-                    f"{path} belongs to {owner}, who could read what root writes there. Delete it, or name another "
+                    f"{path} belongs to {owner}, who could read what root writes there. Delete it, or specify another "
                     "path with --output."
                 )
 
@@ -133,17 +133,19 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise MachineError(f"{path} cannot be made: {error.strerror}. Name another folder with --output.") from None
+        raise MachineError(
+            f"{path} cannot be created: {error.strerror}. Specify another folder with --output."
+        ) from None
 
 
 def _check(path: Path, target: Path) -> None:
     if not str(path).isprintable():
-        raise InputError(f"{str(path)!a} is no path that kcert writes to: it holds control characters.")
+        raise InputError(f"{str(path)!a} is not a path that kcert writes to: it contains control characters.")
     if target.is_symlink():  # all links were followed: from Python 3.13 on, these lead in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.exists() and not target.is_file():
-        what = "a folder" if target.is_dir() else "no regular file"
-        raise InputError(f"{path} is {what}; name a file (`-` prints instead).")
+        what = "a folder" if target.is_dir() else "not a regular file"
+        raise InputError(f"{path} is {what}; specify a file (`-` prints instead).")
     if not target.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}.")
 

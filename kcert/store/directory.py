@@ -292,7 +292,7 @@ def refuse_foreign_link(path: Path) -> None:
         if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
             raise InputError(
                 f"{part} is a symbolic link that belongs to {user_name(status.st_uid)}, who could have kcert write "
-                "wherever it leads. Name the folder itself."
+                "wherever it leads. Specify the folder itself."
             )
 
 

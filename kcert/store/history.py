@@ -176,15 +176,15 @@ def verify(own: Path, since: str | None = None) -> int:
     lines, head = _at_one_moment(own)
     for count, (line, said) in enumerate((read for _, read in _parsed(own, lines)), 1):
         if said != previous:
-            blamed = f"line {count - 1} was changed after it was written, or" if count > 1 else ""
-            raise VerdictError(f"{path}: {blamed} something before line {count} was taken out or put in.")
+            blamed = f"line {count - 1} was changed after it was written, or " if count > 1 else ""
+            raise VerdictError(f"{path}: {blamed}a record before line {count} was deleted or inserted.")
         previous = _hash(line)
         hashes.append(previous)
     _check_head(own, head, hashes)
     if since is not None and since not in hashes:
         raise VerdictError(
-            f"{path}: no line of it has the hash {since}. What it was printed for was changed or deleted, or it "
-            "belongs to another history."
+            f"{path}: no record has the hash {since}. The record was changed or deleted, or the hash belongs to "
+            "another history."
         )
     return count
 
@@ -251,9 +251,11 @@ def _check_head(own: Path, written: bytes, hashes: list[str]) -> None:
     if head.fits(hashes):
         return
     if head.lines > count:
-        raise VerdictError(f"{path}: {head.lines} commands were recorded, {count} are there: the last are missing.")
+        raise VerdictError(
+            f"{path}: {head.lines} commands were recorded, but only {count} are present; the last ones are missing."
+        )
     changed = head.lines + 1 if hashes[head.lines] == head.last else max(head.lines, 1)
-    raise VerdictError(f"{path}: line {changed} is not what it was when it was written.")
+    raise VerdictError(f"{path}: line {changed} was changed after it was written.")
 
 
 def _lines(own: Path) -> list[bytes]:

@@ -110,7 +110,7 @@ def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
 def stream(made: Sequence[Bundle]) -> None:
     """Write one archive to standard output, if that is no terminal."""
     if len(made) > 1:
-        raise InputError(f"--output - writes one archive, and there are {len(made)}: name one host.")
+        raise InputError(f"--output - writes one archive, and there are {len(made)}: specify one host.")
     if sys.stdout.isatty():
         raise InputError("--output -: an archive would upset the terminal. Lead it into a file or a program.")
     _warn(made)

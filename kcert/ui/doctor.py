@@ -67,4 +67,4 @@ def _verdict(one: ToolCheck) -> tuple[Text, Text]:
         )
     if one.trouble:
         return Text("unfit", style="bad"), Text(f"{one.path}: {clean_line(one.trouble)}")
-    return Text("here", style="good"), Text(f"{clean_line(one.version)}\n{one.path}: {one.program.used_for}")
+    return Text("found", style="good"), Text(f"{clean_line(one.version)}\n{one.path}: {one.program.used_for}")

@@ -29,7 +29,7 @@ def show(result: Result, root: Path, form: str) -> None:
     exam = result.exam
     seed = "sealed" if result.hidden else f"seed {exam.seed}"
     heading(f"Exam, {seed}: {len(exam.tasks)} labs in {exam.minutes} minutes")
-    rows = [("folder", "what it is about", "weight", "hints", "solved", "points")]
+    rows = [("folder", "title", "weight", "hints", "solved", "points")]
     for mark in result.marks:
         solved = "yes" if mark.solved else "no" if result.over else "not yet"
         folder = clean_line(str(root / mark.task.folder))

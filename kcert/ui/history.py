@@ -61,7 +61,7 @@ def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: boo
     by = ", and signed by the CA's key" if signed else ""
     say(f"The record of {count} commands is unchanged{by}: every line matches the line before it.", "good")
     if unexplained:
-        say(f"Without a record: {_listed(unexplained)}. Another program made them, or they were signed elsewhere.")
+        say(f"Not in the history: {_listed(unexplained)}. Another program made them, or they were signed elsewhere.")
 
 
 def _listed(paths: Sequence[Path]) -> str:
@@ -115,7 +115,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
     yield "set -euo pipefail"
     yield "umask 077"
     yield from passphrase_asked(entry.argv for entry in entries if entry.status == 0)
-    yield "folder=${1:?name a new folder to repeat this in}"
+    yield "folder=${1:?specify a new folder to repeat this in}"
     yield 'mkdir "$folder"'
     yield 'cd "$folder"'
     written: set[str] = set()
@@ -208,7 +208,7 @@ def _serial(entry: Entry) -> str | None:
 def _settings_file(root: Path, name: str) -> Iterator[str]:
     text = _settings_text(root, PurePosixPath(name))
     if text is None:
-        yield f"# {clean_line(name)} is not there any more: put it here before you go on."
+        yield f"# {clean_line(name)} does not exist any more: put it here before you continue."
         return
     if str(Path(name).parent) != ".":
         yield f"mkdir -p {quote(str(Path(name).parent))}"

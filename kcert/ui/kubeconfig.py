@@ -125,7 +125,7 @@ class Reporter:
         """Those that were not looked at, because another tool made them."""
         if foreign and not self._quiet:
             files = ", ".join(str(one.files.primary) for one in foreign)
-            say(f"Not changed, because kcert did not make them: {files}. Name one to replace it.")
+            say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
 
     def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
         if self._records is None:

@@ -35,7 +35,7 @@ _STYLES = {
     State.EXPIRING: "notice",
     State.EXPIRED: "bad",
 }
-_COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "names")
+_COLUMNS = ("state", "certificate", "use", "subject", "issuer", "files", "SANs")
 
 
 _SHORT_COLUMNS = ("state", "certificate", "expires", "days", "why")
@@ -185,9 +185,9 @@ def _terminal(
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
     works = [one.certificate.name for one in statuses if one.state is State.STALE and one.usable]
     if works:
-        say(f"Stale, and good for their work as they are: {', '.join(works)}.")
+        say(f"Stale, but still usable: {', '.join(works)}.")
     if any(one.state is State.MISSING for one in statuses):
-        say(f"`kcert all{folder_option}` makes what is missing.")
+        say(f"`kcert all{folder_option}` creates the missing certificates.")
 
 
 def _table(statuses: Sequence[CertificateStatus]) -> None:

@@ -47,7 +47,7 @@ def show_list(labs: Sequence[LabListing], form: str) -> None:
     if form == "json":
         _write_json([_record(listing) for listing in labs])
         return
-    rows = [("lab", "what it is about", "chapter", "level", "min", "done"), *map(_row, labs)]
+    rows = [("lab", "title", "chapter", "level", "min", "done"), *map(_row, labs)]
     if not screen().is_terminal:
         sys.stdout.write(f"{in_columns(rows)}\n")
     elif screen().width >= WIDE:

@@ -56,7 +56,7 @@ def write_report(target: Target, content: bytes, titles: frozenset[str] = frozen
 
     if not target.force and path.is_file() and not is_report(_head(path)):
         raise InputError(
-            f"{path} exists and is not a report of kcert. Name another file, or use --force to replace it and keep "
+            f"{path} exists and is not a report of kcert. Specify another file, or use --force to replace it and keep "
             f"a copy as {quote(path.name)}.TIME."
         )
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o666 & ~_umask()

@@ -25,7 +25,7 @@ def show_issued(issued: Sequence[Issued]) -> None:
     """A table of what is in place now: for whom, until when, in which files."""
     if not issued:
         return
-    verb = "Renewed" if issued[0].plan.replaces else "Made"
+    verb = "Renewed" if issued[0].plan.replaces else "Created"
     heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
     rows = table("file", "what it is", "valid until")
     longest = max(len(str(one.plan.certificate.files.primary)) for one in issued)

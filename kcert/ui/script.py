@@ -48,14 +48,14 @@ def _lines(ctx: Context, work: Work, *, explain: bool) -> Iterator[str]:
     yield from _comment(f"{ctx.command}: {what} {ctx.root}.")
     for status in work.kept:
         reason = f": {status.reason}" if status.reason else ""
-        yield from _comment(f"{status.certificate.name} is there ({status.state.value}{reason}) and is left alone.")
+        yield from _comment(f"{status.certificate.name} exists ({status.state.value}{reason}) and is not changed.")
     for remark in work.remarks:
         yield from _comment(remark)
     if not work.plans:
-        yield from _comment("There is nothing to make.")
+        yield from _comment("There is nothing to create.")
         return
     yield "set -euo pipefail"
-    yield "umask 077  # whatever is not opened further down is for its owner alone"
+    yield "umask 077  # new files are readable only by their owner unless changed below"
     yield from passphrase_asked(step.argv for plan in work.plans for step in plan.steps)
     if not ctx.root.exists():
         yield f"mkdir -p {root}"

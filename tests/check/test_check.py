@@ -112,7 +112,7 @@ def test_warnings_end_with_status_1_only_if_strict(kcert: Kcert, sick: Path) -> 
         (["pki", "--format", "yaml"], "yaml"),
         (["--root", "pki/ca.crt"], "is not a folder"),
         (["--root", "empty"], "there is no certificate where clusters keep them"),
-        (["pki", "--openssl", "/nowhere/openssl"], "is not here"),
+        (["pki", "--openssl", "/nowhere/openssl"], "is not installed"),
     ],
 )
 def test_a_check_that_cannot_run_ends_with_status_2(

@@ -26,7 +26,7 @@ ANYTHING = (
     ("history",),
     ("history", "--verify"),
 )
-TOO_EARLY = b"is not there, so it cannot be renewed"
+TOO_EARLY = b"does not exist, so it cannot be renewed"
 """What `renew` says where it is faster than all that would make the file which was taken away."""
 
 

@@ -438,7 +438,7 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
     assert "bundles/node01.tar.gz" in worker.stdout
     assert worker.stderr == ""
     said = " ".join(control_plane.stderr.split())
-    assert "ca.key is not here. So kube-controller-manager gets no --cluster-signing options" in said
+    assert "ca.key does not exist. So kube-controller-manager gets no --cluster-signing options" in said
     assert kcert("flags", "etcd", "--format", "flags").stderr == ""
     assert "-> admin.kubeconfig" in kcert.done("kubeconfig", "admin").stdout
 
@@ -450,9 +450,9 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
         (("nowhere",), "There are: controlplane01, node01"),
         (("node01", "--scp", "--output", "x"), "--scp cannot be combined with --output"),
         (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
-        (("--output", "-"), "name one host"),
+        (("--output", "-"), "specify one host"),
         (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),
-        (("node01", "--output", "/dev/full"), "/dev/full is no regular file"),
+        (("node01", "--output", "/dev/full"), "/dev/full is not a regular file"),
     ],
 )
 def test_bad_input_is_refused_with_words(

@@ -231,7 +231,7 @@ def test_a_server_that_takes_no_such_client_is_explained(pki: Callable[[str, str
         ended = Kcert(pki("course", "small").home)("call", "/version", "--as", "admin", "--server", running.url)
 
     assert ended.status == 3
-    assert "The server takes no such client: it refused the certificate of admin" in told(ended.stderr)
+    assert "The server rejected the certificate of admin" in told(ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -280,9 +280,9 @@ def test_a_missing_curl_is_said(own_pki: Callable[..., Pki], kcert: Kcert, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("version", "--as", "admin"), "no path of the API"),
-        (("/a b", "--as", "admin"), "no path of the API"),
-        (("/a\x1b[0m", "--as", "admin"), "no path of the API"),
+        (("version", "--as", "admin"), "is not an API path"),
+        (("/a b", "--as", "admin"), "is not an API path"),
+        (("/a\x1b[0m", "--as", "admin"), "is not an API path"),
         (("/version", "--as", "nod01"), "did you mean node01"),
         (("/version", "--as", "kube-apiserver"), "kube-apiserver is not a client of the API server"),
         (("/version", "--as", "admin", "--server", "ftp://x"), "--server 'ftp://x'"),

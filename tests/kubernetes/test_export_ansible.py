@@ -380,10 +380,10 @@ def assert_tells_no_key(key: Path, ended: Ended) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--output", "-"), 2, "several files. Name a folder"),
-        (("--output", "kcert.yaml"), 2, "kcert.yaml is no folder"),
-        (("--output", "kcert.yaml/x"), 3, "kcert.yaml/x cannot be made"),
-        (("--output", "a\nb"), 2, "no path that kcert writes to"),
+        (("--output", "-"), 2, "several files. Specify a folder"),
+        (("--output", "kcert.yaml"), 2, "kcert.yaml is not a folder"),
+        (("--output", "kcert.yaml/x"), 3, "kcert.yaml/x cannot be created"),
+        (("--output", "a\nb"), 2, "not a path that kcert writes to"),
         (("--namespace", "x"), 2, "No such option"),
     ],
 )

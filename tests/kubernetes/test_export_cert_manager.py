@@ -353,7 +353,7 @@ def test_a_certificate_never_asks_for_more_days_than_its_ca_has(kcert: Kcert) ->
 
     spec = of_kind(objects(text), "Certificate")[0]["spec"]
     assert (spec["duration"], spec["renewBefore"]) == ("936h", "312h")
-    assert "because the CA ends first: admin, kube-proxy" in comment_of(text)
+    assert "because the CA expires first: admin, kube-proxy" in comment_of(text)
 
 
 # --- what is refused
@@ -378,7 +378,7 @@ def test_a_ca_without_its_key_is_refused_in_words(own_pki: Callable[..., Pki], k
     made = own_pki()
     (made.folder / "ca.key").unlink()
 
-    assert_refused_untouched(made, kcert, 2, "pki/ca.key is not here, and cert-manager signs with it", "--no-secret")
+    assert_refused_untouched(made, kcert, 2, "pki/ca.key does not exist, and cert-manager signs with it", "--no-secret")
 
 
 def test_a_ca_that_is_not_there_is_named_with_the_command_that_makes_it(kcert: Kcert) -> None:
@@ -411,7 +411,7 @@ def test_two_users_whose_objects_would_share_a_name_are_refused(own_pki: Callabl
         (("--name", "my_ca"), 2, "--name 'my_ca' cannot begin the name of an object"),
         (("--name", "a" * 64), 2, "--name"),
         (("--output", "no/such/file.yaml"), 2, "there is no folder no/such"),
-        (("--output", "/dev/full"), 2, "/dev/full is no regular file"),
+        (("--output", "/dev/full"), 2, "/dev/full is not a regular file"),
         (("--output", "/proc/version"), 3, "/proc/version cannot be written"),
         (("--config", "nowhere.yaml"), 2, "nowhere.yaml"),
     ],

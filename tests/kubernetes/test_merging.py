@@ -475,7 +475,7 @@ def test_several_users_are_merged_one_by_one(own_pki: Callable[..., Pki], kcert:
     ended = kcert("kubeconfig", "admin", "kube-proxy", "--merge", "config")
 
     assert ended.status == 2
-    assert "name one of them" in ended.stderr
+    assert "specify one of them" in ended.stderr
 
 
 def test_a_kubeconfig_that_is_not_there_is_created(own_pki: Callable[..., Pki], kcert: Kcert) -> None:

@@ -239,7 +239,7 @@ def _key(folder: Folder, cert: Certificate) -> str:
     path = folder.root / cert.files.key
     without = "--no-secret leaves it out: then its Secret has to be made where the key is."
     if not path.exists():
-        raise InputError(f"{path} is not here, and cert-manager signs with it. {without}")
+        raise InputError(f"{path} does not exist, and cert-manager signs with it. {without}")
     blocks = [block for block in pem_blocks(read_file(path)) if block.is_key]
     if not blocks or blocks[0].fault:
         raise InputError(f"{path} holds no private key that can be read{f': {blocks[0].fault}' if blocks else ''}.")
@@ -262,7 +262,7 @@ def _of_cas(options: Options, cas: Iterable[_Ca]) -> Iterator[tuple[str, dict[st
             yield f"{ca.certificate.name}: certificate and key", {**head, "type": "kubernetes.io/tls", "data": data}
         head = _object(API_VERSION, "Issuer", ca.name, options)
         yield (
-            f"Signs with {ca.certificate.name}, which ends on {ca.ends:%Y-%m-%d}",
+            f"Signs with {ca.certificate.name}, which expires on {ca.ends:%Y-%m-%d}",
             {**head, "spec": {"ca": {"secretName": ca.name}}},
         )
 
@@ -361,14 +361,14 @@ def _notes(options: Options, wanted: Iterable[Certificate], cas: Iterable[_Ca]) 
     days_left = {ca.certificate.name: ca.days_left for ca in cas}
     short = [cert.name for cert in wanted if cert.days > days_left.get(cert.issuer or "", cert.days)]
     if short:
-        yield f"Shorter than kcert.yaml says, because the CA ends first: {', '.join(short)}."
+        yield f"Shorter than kcert.yaml says, because the CA expires first: {', '.join(short)}."
     first = min(cas, key=lambda ca: ca.ends)
     yield (
-        f"cert-manager does not look at when its CA ends ({first.certificate.name}: {first.ends:%Y-%m-%d}): what it "
-        "signs shortly before may say that it is valid for longer, and is refused all the same. Renew the CA in time, "
-        "and export anew."
+        f"cert-manager does not check when its CA expires ({first.certificate.name}: {first.ends:%Y-%m-%d}). A "
+        "certificate that it signs shortly before may have a later expiry date, but is rejected once the CA has "
+        "expired. Renew the CA in time, and export again."
     )
-    yield "Each Certificate gets a new key; the certificates of before stay valid until they end."
+    yield "Each Certificate gets a new key; the existing certificates stay valid until they expire."
 
 
 def _head(cluster: Cluster, options: Options, notes: Iterable[str], left: Iterable[Aside]) -> Iterator[str]:

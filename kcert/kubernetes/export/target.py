@@ -83,9 +83,9 @@ def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, 
     """
     folder = output or FOLDER / made.target
     if not str(folder).isprintable():
-        raise InputError(f"{str(folder)!a} is no path that kcert writes to: it holds control characters.")
+        raise InputError(f"{str(folder)!a} is not a path that kcert writes to: it contains control characters.")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is no folder, and {len(made.pieces)} files have to go into one: name another.")
+        raise InputError(f"{folder} is not a folder, and the export has {len(made.pieces)} files. Specify a folder.")
     if output is None:
         check_unlinked(Path(), [folder / piece.path for piece in made.pieces])
         make_folder(FOLDER)
