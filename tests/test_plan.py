@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import judge
+from tests import judge, running
 from tests.refusals import assert_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.clusters import Pki
     from tests.running import Kcert
@@ -47,6 +49,62 @@ def test_a_user_who_is_not_in_kcert_yaml_is_in_the_plan(own_pki: Callable[..., P
     planned = kcert("plan")
 
     assert planned.lines[-1].split()[:2] == ["current", "bob"]
+
+
+def _other_public_key(pki: Path) -> None:
+    key = running.output(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]).stdout
+    (pki / "pki/sa.pub").write_text(running.output(["openssl", "pkey", "-pubout"], stdin=key).stdout)
+
+
+def _encrypted_key(pki: Path) -> None:
+    key = pki / "pki/apiserver.key"
+    argv = ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:secret"]
+    key.write_text(running.output(argv).stdout)
+
+
+def _negative_serial(pki: Path) -> None:
+    crt, ca, config = (str(pki / "pki" / name) for name in ("front-proxy-client", "front-proxy-ca", "config"))
+    (pki / "pki/config").write_text("basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n")
+    asking = ["openssl", "x509", "-in", f"{crt}.crt", "-x509toreq", "-signkey", f"{crt}.key"]
+    signing = ["openssl", "x509", "-req", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-set_serial", "-77"]
+    request = running.output(asking).stdout
+    signed = running.output([*signing, "-days", "90", "-extfile", config], stdin=request)
+    (pki / "pki/front-proxy-client.crt").write_text(signed.stdout)
+
+
+def _kubeconfig_of_another_ca(pki: Path) -> None:
+    own, other = (base64.b64encode((pki / f"pki/{name}.crt").read_bytes()).decode() for name in ("ca", "etcd/ca"))
+    path = pki / "admin.conf"
+    path.write_text(path.read_text().replace(own, other))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name", "reason", "fix"),
+    [
+        (_other_public_key, "sa", "pki/sa.pub is not the public key of pki/sa.key", "--stale"),
+        (_encrypted_key, "apiserver", "its key pki/apiserver.key is encrypted", "--new-key"),
+        (_negative_serial, "front-proxy-client", "its serial number is negative (-77)", "--stale"),
+        (_kubeconfig_of_another_ca, "admin", "is not the cluster's CA ('CN=etcd-ca')", "--stale"),
+    ],
+    ids=["sa.pub", "encrypted", "serial", "kubeconfig"],
+)
+def test_what_no_component_can_use_is_not_current(  # noqa: PLR0917 - four of them are one case
+    own_pki: Callable[..., Pki], kcert: Kcert, breaks: Callable[[Path], None], name: str, reason: str, fix: str
+) -> None:
+    pki = own_pki("kubeadm").folder
+    signing_key = (pki / "pki/sa.key").read_bytes()
+    breaks(pki)
+
+    planned = {entry["name"]: entry for entry in json.loads(kcert.done("plan", "--format", "json").stdout)}
+    kcert.done("renew", name, fix, "-q")
+
+    assert planned[name]["state"] == "stale"
+    assert not planned[name]["usable"]
+    assert reason in planned[name]["reasons"][0]
+    assert planned[name]["fix"] == f"kcert renew {name} {fix}"
+    assert [other for other in planned if planned[other]["state"] != "current"] == [name]
+    assert kcert("plan", "--strict").status == 0
+    assert (pki / "pki/sa.key").read_bytes() == signing_key
 
 
 @pytest.mark.parametrize("command", ["plan", "all", "renew --all", "kubeconfig", "client bob"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.check import (
@@ -36,8 +37,10 @@ RULES: dict[str, Rule] = {
 def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]:
     """Apply *rules* to *ctx* and return the findings: errors first, a CA before what it signed.
 
-    A finding that another on the same file explains is left out: a version 1 server without names is one fault.
+    A finding that another on the same file explains is left out: a version 1 server without names is one fault. Where
+    two files are swapped, that comes first, and the others are those that remain once they are exchanged.
     """
+    ctx = _as_meant(ctx)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
     violations = {rule.name: list(rule.judge(ctx)) for rule in chosen}
     accused: dict[str, set[Path]] = defaultdict(set)
@@ -50,7 +53,18 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
         for fault in violations[rule.name]
         if not any(fault.path in accused[better] for better in rule.yields_to)
     ]
-    return tuple(sorted(dict.fromkeys(findings), key=_badness))
+    swapped = {first for first, _ in ctx.scan.swapped}
+    ordered = sorted(dict.fromkeys(findings), key=_badness)
+    return tuple(sorted(ordered, key=lambda finding: finding.rule != "key-mismatch" or finding.path not in swapped))
+
+
+def _as_meant(ctx: RuleContext) -> RuleContext:
+    """Return the context in which swapped files are in their places; *ctx* where nothing tells which are swapped."""
+    contexts = [ctx, *(replace(ctx, scan=scan) for scan in ctx.scan.as_meant)]
+    if len(contexts) == 1:
+        return ctx
+    counts = [sum(1 for rule in RULES.values() for _ in rule.judge(other)) for other in contexts]
+    return contexts[counts.index(min(counts))] if counts.count(min(counts)) == 1 else ctx
 
 
 def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation) -> Finding:

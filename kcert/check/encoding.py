@@ -7,7 +7,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 from kcert.check import bash, fields
-from kcert.openssl.pem import Block, announced_length, armoured, is_der, pem_blocks
+from kcert.openssl.pem import announced_length, is_der, pem_blocks
 from kcert.scan.formats import recognize
 from kcert.scan.fs import Content, read_file
 
@@ -44,13 +44,11 @@ def converted(ctx: RuleContext, problem: Problem) -> str:
         return indented if only_indented and any(block.fault for block in blocks) else ""
     if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
         return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
-    if not blocks or len(blocks) > _MOST_WRITTEN or not all(_is_whole(block) for block in blocks):
+    whole = all(block.der and announced_length(block.der) == len(block.der) for block in blocks)
+    expected = all(block.is_public_key if problem.expects == "key" else block.is_certificate for block in blocks)
+    if not blocks or len(blocks) > _MOST_WRITTEN or not whole or not expected:
         return ""
-    return f"cat {bash.literal(*(armoured(block.der) for block in blocks))} > {path}.new &&\n  {into_place}"
-
-
-def _is_whole(block: Block) -> bool:
-    return block.is_certificate and bool(block.der) and announced_length(block.der) == len(block.der)
+    return f"cat {bash.literal(*(block.pem for block in blocks))} > {path}.new &&\n  {into_place}"
 
 
 def reencoded(ctx: RuleContext, problem: Problem) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
+from kcert.check.placing import mode_of, target_of
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -32,6 +33,7 @@ _OTHERS = 0o066
 
 def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates whose private key does not match."""
+    yield from _swapped_files(ctx)
     for cert in ctx.found:
         use = next((use for use in cert.uses if use.key_fits is False and use.key_path is not None), None)
         if use is None or (cert.embedded and use.key is None):
@@ -55,6 +57,19 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
     yield from _service_account_keys(ctx)
 
 
+def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
+    """Two files that each hold what belongs in the other; all else is checked as if they were exchanged already."""
+    for first, second in ctx.scan.swapped:
+        message = (
+            f"{first} and {second} are swapped: each contains what belongs in the other. Neither certificate matches "
+            'the key beside it, and a program that loads such a pair stops with "private key does not match public '
+            'key". Exchange the two files before any other fix.'
+        )
+        path, other = bash.word(first), bash.word(second)
+        fix = f"mv {path} {path}.new &&\n  mv {other} {path} &&\n  mv {path}.new {other}"
+        yield Violation(first, message, f"the keys of {first} and {second} belong crosswise", fix, authority=True)
+
+
 def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
     """The API server verifies tokens with public keys of which none belongs to the key that signs them."""
     for key in ctx.scan.keys:
@@ -69,7 +84,12 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             "the API server answers every token that is signed with it with Unauthorized. Adding the public key keeps "
             "the tokens of the other key valid; give every API server of the cluster the same files."
         )
-        fix = f"openssl pkey -in {bash.word(key.path)} -pubout >> {bash.word(file.path)}"
+        # The empty line ends a last line that has no newline: two blocks on one line are none for Go.
+        old, own_key = bash.word(target_of(file.path)), bash.word(key.path)
+        fix = (
+            f"{{ cat {old} && echo && openssl pkey -in {own_key} -pubout; }} > {old}.new &&\n"
+            f"  chmod {mode_of(file.path)} {old}.new && mv {old}.new {old}"
+        )
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,10 +24,12 @@ def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
     for kubeconfig in _once(ctx):
         host = kubeconfig.server_name or sans.host_of(kubeconfig.server or "")
         own = [cert for cert in ctx.api_servers if kubeconfig.verifies and _trusts(ctx, kubeconfig, cert)]
-        if not host or not own or any(answers_to(cert.certificate, host) for cert in own):
+        if not host or not own or any(sans.answers_to(cert.certificate, host) for cert in own):
             continue
         if not any(cert.certificate.alt_names for cert in own):
             continue  # the certificate is to blame, and missing-san says so
+        if any(name.value == host for cert in own for name in sans.connected_hosts(ctx, cert)):
+            continue  # likewise
         names = own[0].certificate.alt_names
         does = f"expects {host} (tls-server-name)" if kubeconfig.server_name else f"connects to {kubeconfig.server}"
         message = (
@@ -38,16 +39,9 @@ def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(kubeconfig.path, message, f"subjectAltName: {listed(names)}", _server_set(ctx, kubeconfig, own))
 
 
-def answers_to(certificate: X509, host: str) -> bool:
-    """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
-    values = {name.value.lower() for name in certificate.alt_names}
-    host = host.lower()
-    return host in values or f"*.{host.partition('.')[2]}" in values
-
-
 def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[CertificateInstance]) -> str:
     server = kubeconfig.server or ""
-    host = _reachable(ctx, own)
+    host = _reachable(ctx, own, sans.host_of(server))
     if host is None:
         return ""
     if kubeconfig.server_name:
@@ -57,20 +51,24 @@ def _server_set(ctx: RuleContext, kubeconfig: KubeconfigUse, own: list[Certifica
     return _cluster_set(kubeconfig, f"--server={bash.word(new)}")
 
 
-def _reachable(ctx: RuleContext, own: list[CertificateInstance]) -> str | None:
-    """Return the name that fits best: that of other kubeconfigs, then the API server's own address, then any other."""
+def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> str | None:
+    """Return the name that fits best: that of other kubeconfigs, then the API server's own address, then any other.
+
+    The machine itself (localhost) only in place of an *old* host that was the same: elsewhere nothing answers there.
+    """
     certificates = [cert.certificate for cert in own]
     dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
     dialled.append(ctx.option("kube-apiserver", "--advertise-address", own[0]) or "")
     for host in dialled:
-        if host and any(answers_to(certificate, host) for certificate in certificates):
+        if host and any(sans.answers_to(certificate, host) for certificate in certificates):
             return host
     service = {name.value for cert in own for name in sans.service_addresses(ctx, cert)}
     names = [name for certificate in certificates for name in certificate.alt_names]
     addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
-    outside = [value for value in addresses if value not in service and not ipaddress.ip_address(value).is_loopback]
-    return next(iter([*outside, *hosts, *addresses]), None)
+    outside = [value for value in addresses if value not in service and not sans.is_loopback(value)]
+    likely = [*outside, *hosts, *addresses]
+    return next((host for host in likely if sans.is_loopback(old) or not sans.is_loopback(host)), None)
 
 
 def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
@@ -81,14 +79,19 @@ def wrong_ca(ctx: RuleContext) -> Iterator[Violation]:
         if any(_trusts(ctx, kubeconfig, cert) or _is_to_blame(ctx, kubeconfig, cert) for cert in ctx.api_servers):
             continue
         host = kubeconfig.server_name or sans.host_of(kubeconfig.server or "")
-        same_cluster = any(answers_to(cert.certificate, host) for cert in ctx.api_servers)
+        same_cluster = any(sans.answers_to(cert.certificate, host) for cert in ctx.api_servers)
         if kubeconfig.component in (None, "kubectl") and not same_cluster:
             continue  # a person's kubeconfig may be for another cluster
         shown = ctx.api_servers[0]
+        trusted, issuer = kubeconfig.authorities[0], shown.certificate.issuer
+        signer = _signer_of(ctx, shown)
+        does, by = f"trusts {trusted.subject}", str(issuer)
+        if trusted.subject == issuer:
+            does = f"trusts another CA with the same name ({issuer}, SHA-256 {trusted.sha256[:16]}…)"
+            by = f"the CA with SHA-256 {signer.certificate.sha256[:16]}…" if signer else "a CA that is not here"
         message = (
-            f"{kubeconfig.path} trusts {kubeconfig.authorities[0].subject}, but the API server's certificate "
-            f"({shown.path}) was signed by {shown.certificate.issuer}: kubectl answers that it is signed by an "
-            "unknown CA."
+            f"{kubeconfig.path} {does}, but the API server's certificate ({shown.path}) was signed by {by}: kubectl "
+            "reports that it is signed by an unknown CA."
         )
         sha256 = kubeconfig.authorities[0].sha256[:16]
         evidence = f"the CA of cluster {kubeconfig.cluster or '(without a name)'} has sha256 {sha256}…"
@@ -179,17 +182,22 @@ def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: Certificate
     return from_elsewhere and any(authority.public_key in right for authority in kubeconfig.authorities)
 
 
-def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
-    """Let the kubeconfig trust the CA that signed the certificate of the API server, wherever that CA is."""
+def _signer_of(ctx: RuleContext, shown: CertificateInstance) -> CertificateInstance | None:
+    """Return the CA that signed a server's certificate, best from a file of its own; None if it is not here."""
     signers = [
         ca
         for ca in ctx.authorities
         if ca.certificate.subject == shown.certificate.issuer
         and ctx.signatures.verdict(shown.certificate, (ca.certificate,)) is None
     ]
-    if not signers:
+    return min(signers, key=lambda ca: ca.embedded, default=None)
+
+
+def _authority_set(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> str:
+    """Let the kubeconfig trust the CA that signed the certificate of the API server, wherever that CA is."""
+    signer = _signer_of(ctx, shown)
+    if signer is None:
         return ""
-    signer = min(signers, key=lambda ca: ca.embedded)
     if not kubeconfig.ca_embedded and kubeconfig.ca_path is not None:
         return "" if signer.embedded else f"cp {bash.word(signer.path)} {bash.word(kubeconfig.ca_path)}"
     content = f"cat {bash.literal(signer.certificate.pem)}"

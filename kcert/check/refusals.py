@@ -61,10 +61,19 @@ def malformed_names(certificate: X509) -> list[AltName]:
 def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
     """Keys with a passphrase that a component has to load: none of them can ask for one."""
     for key in ctx.scan.keys:
-        if not key.encrypted or key.source is None or not key.option:
+        if not key.encrypted:
             continue
+        if key.source is not None and key.option:
+            use = f"{key.option} of {key.source} names it"
+        else:
+            # A CA's key may have one: a person signs with it.
+            owners = (cert for cert in ctx.leaves if cert.roles and any(use.key_path == key.path for use in cert.uses))
+            owner = next(owners, None)
+            if owner is None:
+                continue
+            use = f"it is the key of {owner.description}"
         message = (
-            f"{key.path} is encrypted, and {key.option} of {key.source} names it. No component of Kubernetes can ask "
+            f"{key.path} is encrypted, and {use}. No component of Kubernetes can ask "
             "for a passphrase: it does not start."
         )
         path = bash.word(key.path)

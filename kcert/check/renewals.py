@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kcert.certificates import Role
 from kcert.check.repairs import signer_of
 from kcert.clusters import KIND, KUBEADM, ClusterKind, cluster_kind_of
 from kcert.issue.discovery import FolderContent, named
-from kcert.quoting import format_command
+from kcert.quoting import format_command, quote
+from kcert.scan.layouts import kubeadm_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +27,17 @@ RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
     """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one where it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
+    if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
+        return kind, _with_another_san(fault.path)
     command = kind.renewal_command(fault.path) if kind and rule in RENEWED and not fault.authority else None
     return kind, command or ""
+
+
+def _with_another_san(crt: Path) -> str:
+    """kubeadm keeps the SANs that a certificate has when it renews it: it has to issue a new one."""
+    moved = [f"mv {quote(str(path))} {quote(f'{path}.old')}" for path in (crt, crt.with_suffix(".key"))]
+    issued = "kubeadm init phase certs apiserver --config kubeadm.yaml"
+    return f"{' && '.join([*moved, issued])}   # after adding the SANs to apiServer.certSANs in kubeadm.yaml"
 
 
 class Renewals:

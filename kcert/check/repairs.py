@@ -90,6 +90,8 @@ def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
         return None
     issuer = _successor(ctx, issuer)
     key = _key_of(issuer)
+    if key is None and any(use.key_fits is False for use in issuer.uses):
+        return None  # the key in its place is another one's: openssl would refuse, or the signature would be worthless
     left = (issuer.certificate.not_after - ctx.now) // timedelta(days=1)
     renewed_first = issuer.certificate.not_after <= ctx.now + ctx.soon
     # A CA that is only embedded here is in a file elsewhere, and nothing tells where.
@@ -110,7 +112,10 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
 
 def _key_of(authority: CertificateInstance) -> Path | None:
     """Where a CA's key was found."""
-    return next((use.key_path for use in authority.uses if use.key and use.key_path and not authority.embedded), None)
+    usable = (
+        use.key_path for use in authority.uses if use.key and use.key_fits is not False and not authority.embedded
+    )
+    return next((path for path in usable if path), None)
 
 
 def _days(ctx: RuleContext, usual: int, limit: int | None) -> int:
@@ -270,7 +275,8 @@ def authority_made_again(
             ),
             (cert, None),
         )
-    if origin.embedded or beside(ctx, origin) is None:
+    mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
+    if origin.embedded or mismatched or beside(ctx, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)

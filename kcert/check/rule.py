@@ -30,7 +30,7 @@ class Violation:
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
     (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is
-    a CA's, which has to be fixed before what it signed.
+    a CA's, or two swapped files', which has to be fixed before everything else.
     """
 
     path: Path

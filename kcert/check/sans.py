@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.certificates import AltName, Role
 from kcert.errors import nearest
 from kcert.roles import NODE_PREFIX
 from kcert.scan.fs import cluster_root_of
+from kcert.scan.layouts import kubeadm_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509
 
 ETCD_CLIENTS = frozenset({Role.APISERVER_ETCD_CLIENT, Role.ETCD_CLIENT})
 
@@ -75,6 +78,7 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
     wanted = [name for name in asked.alt_names if name not in asked.optional_sans] if asked is not None else []
     wanted += [AltName("DNS", name) for demand in cert.demands for name in demand.names]
     wanted += service_addresses(ctx, cert)
+    wanted += connected_hosts(ctx, cert)
     wanted += [meant for _, meant in misspelled_names(cert)]
     wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
     if name := allowed_hostname(ctx, cert):
@@ -127,7 +131,7 @@ def kubelet_demand(ctx: RuleContext, cert: CertificateInstance) -> list[tuple[st
     order = ctx.option("kube-apiserver", "--kubelet-preferred-address-types", cert) or "Hostname"
     first = next((kind for kind in order.split(",") if kind in ("Hostname", "InternalIP")), "")
     if first == "InternalIP":
-        if any(name.type == "IP" and not _is_loopback(name.value) for name in cert.certificate.alt_names):
+        if any(name.type == "IP" and not is_loopback(name.value) for name in cert.certificate.alt_names):
             return []
         address = ctx.option("kubelet", "--node-ip", cert) or _address_of_static_pods(ctx, cert)
         return [("IP", AltName("IP", address) if is_address(address) else None)]
@@ -152,8 +156,9 @@ def _address_of_static_pods(ctx: RuleContext, cert: CertificateInstance) -> str:
     return next((configuration.options.get("--advertise-address", "") for configuration in own), "")
 
 
-def _is_loopback(value: str) -> bool:
-    return is_address(value) and ipaddress.ip_address(value).is_loopback
+def is_loopback(value: str) -> bool:
+    """True for the machine itself, by name or by address."""
+    return value == "localhost" or (is_address(value) and ipaddress.ip_address(value).is_loopback)
 
 
 def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]:
@@ -193,6 +198,38 @@ def service_addresses(ctx: RuleContext, cert: CertificateInstance) -> list[AltNa
     ranges = ctx.option("kube-apiserver", "--service-cluster-ip-range", cert)
     first = first_address(ranges or ctx.option("kube-controller-manager", "--service-cluster-ip-range", cert))
     return [AltName("IP", first)] if first else []
+
+
+def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName]:
+    """Return the hosts of an API server that its certificate lacks, where no single kubeconfig is to blame.
+
+    Those are its --advertise-address in kubeadm's layout, where kubeadm always writes it, and hosts that more than one
+    kubeconfig connects to.
+    """
+    if Role.APISERVER not in cert.roles or cert.live or not cert.certificate.alt_names:
+        return []
+    users: dict[str, set[Path]] = defaultdict(set)
+    for kubeconfig in ctx.scan.kubeconfigs:
+        trusted = kubeconfig.authorities if kubeconfig.verifies else ()
+        if trusted and ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain) is None:
+            users[kubeconfig.server_name or host_of(kubeconfig.server or "")].add(kubeconfig.path)
+    advertised = ctx.option("kube-apiserver", "--advertise-address", cert) or ""
+    hosts = [host for host, paths in users.items() if len(paths) > 1 or host == advertised]
+    ca = kubeadm_ca(cert.path, Role.APISERVER)
+    if advertised and any(other.path == ca for other in ctx.authorities):
+        hosts.append(advertised)
+    return [
+        AltName("IP" if is_address(host) else "DNS", host)
+        for host in dict.fromkeys(hosts)
+        if host and not answers_to(cert.certificate, host)
+    ]
+
+
+def answers_to(certificate: X509, host: str) -> bool:
+    """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
+    values = {name.value.lower() for name in certificate.alt_names}
+    host = host.lower()
+    return host in values or f"*.{host.partition('.')[2]}" in values
 
 
 def first_address(ranges: str | None) -> str | None:

@@ -299,4 +299,7 @@ class _LeafPlanner(RenewalPlanner):
                 f"{spec.name} is a bare key pair, which does not expire. --new-key replaces it; then every token "
                 "that it signed is rejected."
             )
+        if not self.renewal.new_key and self._key(spec) is not None:
+            note = f"It keeps its key: {spec.files.public_key} is made of {spec.files.key} again."
+            return replace(plan_new(spec, None, self.ctx.tools, keeps_key=True), notes=(note,))
         return replace(plan_new(spec, None, self.ctx.tools), notes=(_TOKENS,))

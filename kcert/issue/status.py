@@ -74,8 +74,8 @@ class CertificateStatus:
     def fix_command(self, folder_option: str) -> str:
         """Return the command that fixes it: what is stale is updated to match kcert.yaml, the rest is renewed."""
         in_line = " --stale" if self.state is State.STALE else ""
-        damaged = any(f" is {_DAMAGED} (" in reason for reason in self.reasons)
-        if damaged and self.certificate.kind is not Kind.CA:
+        unusable = any(f" is {why}" in reason for reason in self.reasons for why in (f"{_DAMAGED} (", f"{_ENCRYPTED},"))
+        if unusable and self.certificate.kind is not Kind.CA:
             return f"kcert renew {self.certificate.name} --new-key{folder_option}"
         anew = " --new-key" if in_line and self.is_other_ca else ""
         return f"kcert renew {self.certificate.name}{anew}{in_line}{folder_option}"
@@ -104,12 +104,14 @@ class CertificateStatus:
 class _Content:
     """The bytes of a certificate's parts; None for what is missing.
 
+    ``server`` and ``ca`` are a kubeconfig's: where the API server is, and the CAs that it trusts.
     ``links`` is True for a kubeconfig that names files instead of holding them.
     """
 
     key: bytes | None
     crt: bytes | None
     server: str | None = None
+    ca: bytes | None = None
     links: bool = False
 
 
@@ -157,7 +159,7 @@ def _read(root: Path, certificate: Certificate) -> _Content:
         inside = kubeconfig.opened(content)
         if inside is None:
             return _Content(None, b"", links=b"client-certificate:" in content)
-        return _Content(inside.key, inside.crt, inside.server)
+        return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
     return _Content(
@@ -172,6 +174,8 @@ def _standing(
     read: tuple[Mapping[str, X509], Mapping[str, tuple[X509, ...]]],
     now: datetime,
 ) -> CertificateStatus:
+    from kcert.openssl.verify import refusals
+
     read_certificates, previous_cas = read
     has_key = content.key is not None
     proof = root / certificate.files.primary
@@ -189,13 +193,15 @@ def _standing(
         *_unlike(certificate, x509),
         *_key_trouble(certificate, content, x509),
         *_not_from(certificate, x509, read_certificates, previous_cas),
+        *((f"Kubernetes rejects it: {refusal.reason}", True) for refusal in refusals(x509)),
     ]
     reasons = [said for said, _ in differs]
     cosmetic = tuple(said for said, harms in differs if not harms)
     if certificate.adopted:
         reasons = [reason for reason in reasons if reason not in cosmetic]
-    if certificate.server and content.server != certificate.server:
-        reasons.append(f"it talks to {content.server!a}, not to {certificate.server}")
+    issuer = certificate.issuer or ""
+    cas = (read_certificates[issuer], *previous_cas.get(issuer, ())) if issuer in read_certificates else ()
+    reasons += _kubeconfig_trouble(certificate, content, cas)
     others = previous_cas.get(certificate.name, ())
     if x509.not_after <= now:
         expired = f"expired on {x509.not_after:%Y-%m-%d}"
@@ -212,14 +218,22 @@ def _standing(
 def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: bytes) -> CertificateStatus:
     """Return the status of a bare key pair: both halves have to be whole."""
     from kcert.openssl.pem import pem_blocks
+    from kcert.openssl.program import key_belongs, public_part
 
     files, has_key = certificate.files, key is not None
     if key is None:
         return CertificateStatus(certificate, State.STALE, (f"{files.key} does not exist",))
-    public = next((block for block in pem_blocks(public_key) if "PUBLIC KEY" in block.label), None)
-    reasons = [f"{files.key} is {_DAMAGED} ({fault})"] if (fault := _damage(key)) else []
-    if public is None or public.fault:
-        reasons.append(f"{files.public_key} is {_DAMAGED} ({public.fault if public else 'it holds no public key'})")
+    publics = [block for block in pem_blocks(public_key) if "PUBLIC KEY" in block.label]
+    reasons = [f"{files.key} is {trouble}"] if (trouble := _unusable(key)) else []
+    if not publics or publics[0].fault:
+        reasons.append(
+            f"{files.public_key} is {_DAMAGED} ({publics[0].fault if publics else 'it holds no public key'})"
+        )
+    elif not reasons:
+        # It may hold several, so that the tokens of an earlier key are still accepted.
+        read = [public for block in publics if (public := public_part(block))]
+        if read and all(key_belongs(key, public) is False for public in read):
+            reasons.append(f"{files.public_key} is not the public key of {files.key}")
     return CertificateStatus(certificate, State.STALE if reasons else State.CURRENT, tuple(reasons), has_key=has_key)
 
 
@@ -324,17 +338,35 @@ def issuer_mismatch(x509: X509, ca: X509) -> list[str]:
     return ["another CA signed it"]
 
 
+def _kubeconfig_trouble(certificate: Certificate, content: _Content, cas: tuple[X509, ...]) -> Iterator[str]:
+    """Yield what is wrong with a kubeconfig besides its certificate; *cas* are the cluster's, as far as known."""
+    from kcert.openssl.reader import certificate_pems, read_certificate
+    from kcert.openssl.x509 import X509
+
+    if certificate.server and content.server != certificate.server:
+        yield f"it talks to {content.server!a}, not to {certificate.server}"
+    if content.ca is None or not cas:
+        return
+    trusted = [ca for ca in map(read_certificate, certificate_pems(content.ca)) if isinstance(ca, X509)]
+    # A renewed CA has the name and the key of the old one; the root above an intermediate CA is as good.
+    known = {(ca.subject, ca.public_key) for ca in cas}
+    if not any((ca.subject, ca.public_key) in known or ca.subject == cas[0].issuer != cas[0].subject for ca in trusted):
+        names = ", ".join(dict.fromkeys(ascii(str(ca.subject)) for ca in trusted)) or "no certificate"
+        yield f"its certificate-authority-data is not the cluster's CA ({names})"
+
+
 _DAMAGED = "damaged"
+_ENCRYPTED = "encrypted"
 
 
-def _damage(key: bytes) -> str | None:
-    """Return what is wrong with a private key's file as a file; None where it can be read, or is encrypted."""
+def _unusable(key: bytes) -> str | None:
+    """Return what a component's private key file is, if no component can use it: damaged, or encrypted."""
     from kcert.openssl.pem import pem_blocks
 
     keys = [block for block in pem_blocks(key) if block.is_key]
-    if not keys:
-        return "it holds no private key"
-    return keys[0].fault or None
+    if not keys or keys[0].fault:
+        return f"{_DAMAGED} ({keys[0].fault if keys else 'it holds no private key'})"
+    return f"{_ENCRYPTED}, and no component can enter a passphrase" if keys[0].encrypted else None
 
 
 def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> list[tuple[str, bool]]:
@@ -344,8 +376,9 @@ def _key_trouble(certificate: Certificate, content: _Content, x509: X509) -> lis
         if certificate.kind is Kind.CA:
             return []  # it signs elsewhere, and to trust it takes its certificate alone
         return [(f"its key {certificate.files.key} does not exist", True)]
-    if fault := _damage(content.key):
-        return [(f"its key {certificate.files.secret} is {_DAMAGED} ({fault})", True)]
+    trouble = _unusable(content.key)
+    if trouble and not (certificate.kind is Kind.CA and trouble.startswith(_ENCRYPTED)):
+        return [(f"its key {certificate.files.secret} is {trouble}", True)]
     if key_belongs(content.key, x509.public_key) is False:
         return [(f"{certificate.files.secret} does not match the certificate", True)]
     return []

@@ -67,6 +67,11 @@ class Block:
         return _is_key(self.label)
 
     @property
+    def is_public_key(self) -> bool:
+        """True for a public key on its own."""
+        return self.label in _PUBLIC_KEY_LABELS
+
+    @property
     def pem(self) -> str:
         """The block by itself, in the form that openssl writes."""
         label = "CERTIFICATE" if self.is_certificate else self.label

@@ -128,7 +128,8 @@ def _certificate(content: bytes, pem: str) -> X509:
         malformed.append(_refusal("invalid version", f"its version is {version}, and 3 is the last one"))
     number = tbs.integer("malformed serial number")
     if number < 0:
-        malformed.append(_refusal("negative serial number", f"its serial number is negative ({number})"))
+        reason = f"its serial number is negative (-0x{_hex(-number)}), which Kubernetes 1.32 and newer (Go 1.23) reject"
+        malformed.append(_refusal("negative serial number", reason))
     algorithm = tbs.read(der.SEQUENCE, "malformed signature algorithm identifier")
     if outer.read(der.SEQUENCE, "malformed algorithm identifier") != algorithm:
         error = "inner and outer signature algorithm identifiers don't match"

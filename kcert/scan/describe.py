@@ -154,6 +154,8 @@ def _cluster_fields(path: Path, certificate: X509, use: CertificateRef | None) -
     component = ROLES[use.role].component if use is not None and use.role is not None else ""
     parsed = all(refusal.stage != "parse" for refusal in refusals(certificate))
     renewal = (kind.renewal_command(whole) or kind.renewal) if parsed else None
+    if renewal and certificate.ca and kind.renew == KUBEADM.renew:
+        renewal = "nothing: kubeadm does not renew CAs"
     return (
         Field("cluster", f"{kind.title}, {component}" if component else kind.title),
         *([Field("renewed by", renewal)] if renewal else []),

@@ -78,7 +78,7 @@ def certificate_fields(
         fields.append(Field("key file", f"{use.key_path} {answers[use.key_fits]}"))
     fields.append(Field("signed with", certificate.signature_algorithm))
     fields.append(Field("version", str(certificate.version), "Version 1" if certificate.version == 1 else None))
-    fields.append(Field("serial", certificate.serial))
+    fields.append(Field("serial", re.sub(r"^-", "-0x", certificate.serial)))
     fields.append(Field("SHA-256", certificate.sha256))
     return tuple(fields)
 

@@ -80,7 +80,7 @@ def inside(content: Content) -> Inside:
     blocks = pem_blocks(data)
     certificates = [block for block in blocks if block.is_certificate]
     keys = [block for block in blocks if block.is_key and block.recognized]
-    public = [block.pem for block in blocks if "PUBLIC KEY" in block.label]
+    public = [block.pem for block in blocks if block.is_public_key and not block.fault]
     return Inside(
         certificates=tuple(block.pem for block in certificates if not block.fault),
         faults=tuple(block.fault for block in blocks if block.fault),

@@ -117,6 +117,15 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
     return Role.KUBELET_SERVER if named_so and is_server and stem not in _IN_COMPANY else None
 
 
+def kubeadm_ca(path: Path, role: Role) -> Path | None:
+    """Where kubeadm's folder has the CA that signs the certificate at *path*; None where that is not kubeadm's path."""
+    own, ca = ROLES[role].kubeadm, ROLES[role].ca
+    if ca is None or not own.startswith("pki/") or path.name != f"{PurePosixPath(own).name}.crt":
+        return None
+    folder = path.parent.parent if own.startswith("pki/etcd/") else path.parent
+    return folder / f"{ROLES[ca].kubeadm.removeprefix('pki/')}.crt"
+
+
 def kind_in(path: Path, neighbours: frozenset[str]) -> ClusterKind | None:
     """The kind of cluster whose files these are, by their place or by names that no other kind gives."""
     return cluster_kind_of(path) or next((kind for name, kind in _OF_ONE_KIND.items() if name in neighbours), None)

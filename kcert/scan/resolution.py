@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind, Role
@@ -15,6 +16,7 @@ from kcert.roles import ROLES
 from kcert.scan import layouts
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
+from kcert.scan.swaps import exchanged, mismatched_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +37,15 @@ _APART = 2
 
 def linked(findings: Findings, openssl: str) -> ScanResult:
     """Read every certificate that *findings* speak of, each once, and put the survey together."""
+    result = _linked(findings, openssl)
+    pairs = mismatched_pairs(result)
+    if not pairs:
+        return result
+    as_meant = [replace(_linked(other, openssl), swapped=tuple(files)) for other, files in exchanged(findings, pairs)]
+    return replace(result, as_meant=tuple(as_meant))
+
+
+def _linked(findings: Findings, openssl: str) -> ScanResult:
     pems = dict.fromkeys(draft.pem for draft in findings.drafts)
     for authorities, user in findings.kubeconfig_pems:
         pems |= dict.fromkeys((*authorities, user) if user else authorities)
@@ -247,6 +258,8 @@ class _Linker:
             # One option may name the wrong CA: that is its own fault, and not the certificate's.
             return min(self._verifiers(draft, role), key=lambda path: self._unlikeliness(path, certificate))
         signer = self._by_name(draft, certificate)
+        if role is not None and (fixed := self._fixed(draft, certificate, role)):
+            return min(fixed, key=lambda path: self._unlikeliness(path, certificate))
         if signer is not None and any(self._is_signer(ca, certificate) for ca in self.inside[signer].values()):
             return signer
         candidates = self._verifiers(draft, role) if role and not draft.live else []
@@ -295,6 +308,29 @@ class _Linker:
             # Where there is only one CA, it signs everything.
             paths += own or ([] if paths else self.by_role.get((draft.group, Role.CLUSTER_CA), []))
         return self._near(draft, paths)
+
+    def _fixed(self, draft: Draft, certificate: X509, role: Role) -> list[Path]:
+        """The CA files that the layout itself assigns to a role; none where an option does, or no layout is known.
+
+        A signer that has no role in the cluster may be a CA of its own: of that the layout says nothing.
+        """
+        ca, kind = ROLES[role].ca, cluster_kind_of(draft.path)
+        signed_here = any(
+            signer.role in _CAS
+            and signer.group == draft.group
+            and cluster_root_of(signer.path) == cluster_root_of(draft.path)
+            and certificate.authority_key_id in (None, signer.certificate.subject_key_id)
+            for signer in self.by_name.get(certificate.issuer, [])
+        )
+        if ca is None or draft.live or not signed_here:
+            return []
+        own = self._near(draft, self.by_role[draft.group, ca])
+        if kind and kind.client_ca and kind.server_ca and kind.client_ca != kind.server_ca:
+            # K3s and RKE2 have one CA for clients, and another for servers.
+            name = PurePath(kind.server_ca if ROLES[role].kind is Kind.SERVER else kind.client_ca).name
+            return [path for path in own if path.name == name] if ca is Role.CLUSTER_CA else []
+        usual = layouts.kubeadm_ca(draft.path, role) if not self._named(draft, role) else None
+        return [path for path in own if path == usual]
 
     def _named_by(self, draft: Draft, options: Iterable[tuple[str, str]]) -> list[Path]:
         named = (self.named.get(option, []) for option in options)

@@ -150,7 +150,11 @@ class PublicKeyFile:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All that was found. ``kind`` is the kind of cluster, ``looked`` the places that were searched, in order."""
+    """All that was found. ``kind`` is the kind of cluster, ``looked`` the places that were searched, in order.
+
+    Where two files may have changed places, ``as_meant`` holds what would be found if they had not; ``swapped`` names
+    the files in each of these.
+    """
 
     uses: tuple[CertificateRef, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -161,6 +165,8 @@ class ScanResult:
     kind: ClusterKind | None = None
     looked: tuple[str, ...] = ()
     files_read: int = 0
+    as_meant: tuple[ScanResult, ...] = ()
+    swapped: tuple[tuple[Path, Path], ...] = ()
 
 
 __all__ = [

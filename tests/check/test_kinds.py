@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ K0S_FILES = {
 }
 
 
-def k3s(root: Path) -> Workshop:
-    workshop = Workshop(K3S_FILES)
-    for name, recipe in K3S_FILES.items():
+def k3s(root: Path, recipes: dict[str, Recipe] = K3S_FILES) -> Workshop:
+    workshop = Workshop(recipes)
+    for name, recipe in recipes.items():
         chain = workshop[recipe.issuer].crt if recipe.issuer else b""
         put(root / TLS / f"{name}.crt", workshop[name].crt + chain)
         put(root / TLS / f"{name}.key", workshop[name].traditional, 0o600)
@@ -129,12 +130,25 @@ def test_what_is_printed_uses_neither_sed_nor_awk(tmp_path: Path) -> None:
 
 
 def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
-    kubeadm.lay_out(tmp_path)
-    for conf in (tmp_path / "etc/kubernetes").glob("*.conf"):
-        conf.write_text(conf.read_text().replace(kubeadm.SERVER, "https://203.0.113.9:6443"))
+    kubeadm.lay_out(tmp_path, authority="etcd-ca")
     check = [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path)]
     told = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
-    assert told.count("error kubeconfig-server-not-in-san") == 1
+    assert told.count("error kubeconfig-wrong-ca") == 1
     short = subprocess.run([*check, "--format", "short"], capture_output=True, text=True, check=False).stdout
     report = subprocess.run([*check, "--format", "json"], capture_output=True, text=True, check=False).stdout
-    assert len(short.splitlines()) == len(json.loads(report)["findings"]) + 1
+    findings = json.loads(report)["findings"]
+    assert [finding["rule"] for finding in findings] == ["kubeconfig-wrong-ca"] * 5
+    assert len(short.splitlines()) == len(findings) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "issuer"), [("client-scheduler", "server-ca"), ("serving-kube-apiserver", "client-ca")]
+)
+def test_k3s_expects_clients_and_servers_from_different_cas(tmp_path: Path, name: str, issuer: str) -> None:
+    k3s(tmp_path, {**K3S_FILES, name: replace(K3S_FILES[name], issuer=issuer)})
+
+    findings = judged(tmp_path / TLS)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("wrong-issuer", tmp_path / TLS / f"{name}.crt")]
+    mend(findings)
+    assert judged(tmp_path / TLS) == ()

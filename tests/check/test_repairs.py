@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from kcert.openssl.pem import pem_blocks
 from tests.check.conftest import judged, mend, pasted
 from tests.check.sick import OVER, PKI, ROTATED, embed
 from tests.zoo import course, kubeadm
@@ -257,3 +258,106 @@ def test_etcds_own_certificates_have_to_be_clients_for_its_peers(tmp_path: Path)
     assert {finding.rule for finding in findings.values()} == {"missing-client-auth"}
     assert {name for name, finding in findings.items() if "peers" in finding.message} == {"server.crt", "peer.crt"}
     assert "admin.conf" in findings
+
+
+def test_a_public_key_is_added_behind_a_last_line_without_a_newline(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    public = tmp_path / PKI / "sa.pub"
+    other = Workshop({"other": Recipe("CN=other", None)})["other"].public.rstrip()
+    put(public, other, 0o640)
+
+    findings = judged(root=tmp_path)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("key-mismatch", public)]
+    mend(findings)
+    assert judged(root=tmp_path) == ()
+    assert [block.fault for block in pem_blocks(public.read_bytes())] == [None, None]
+    assert public.read_bytes().startswith(other + b"\n")
+    assert public.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("place", ["host", "folder"])
+def test_two_public_keys_on_one_line_are_unreadable(tmp_path: Path, place: str) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    other = Workshop({"other": Recipe("CN=other", None)})["other"].public.rstrip()
+    public = put(tmp_path / PKI / "sa.pub", other + workshop["sa"].public)
+    where: tuple[Path, ...] = (tmp_path / PKI,) if place == "folder" else ()
+    root = None if where else tmp_path
+
+    findings = judged(*where, root=root)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("unreadable", public)]
+    assert "a line break is missing" in findings[0].message
+    assert "read the key in it" in findings[0].message
+    mend(findings)
+    assert judged(*where, root=root) == ()
+    assert public.read_bytes() == other + b"\n" + workshop["sa"].public, "both keys are kept"
+
+
+@pytest.mark.parametrize("name", ["apiserver", "ca"])
+def test_a_key_with_a_passphrase_is_found_without_a_manifest_and_a_cas_is_none_of_them(
+    tmp_path: Path, name: str
+) -> None:
+    key = kubeadm.lay_out(tmp_path)[name].key
+    locked = serialization.BestAvailableEncryption(b"secret")
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    path = put(tmp_path / PKI / f"{name}.key", pem, 0o600)
+
+    findings = judged(tmp_path / PKI)
+
+    assert [(finding.rule, finding.path) for finding in findings] == [("unreadable", path)] * (name != "ca")
+    assert all(f"it is the key of {path.with_suffix('.crt')}" in finding.message for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["apiserver-etcd-client", "front-proxy-client"])
+def test_a_folder_of_kubeadm_says_which_ca_signs_without_a_manifest(tmp_path: Path, name: str) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **{name: {"issuer": "ca"}}))
+
+    findings = judged(tmp_path / PKI)
+
+    assert [(finding.rule, finding.path.name) for finding in findings] == [("wrong-issuer", f"{name}.crt")]
+    mend(findings)
+    assert judged(tmp_path / PKI) == ()
+    assert judged(root=tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("apiserver.crt", "ca.crt"),
+        ("apiserver-kubelet-client.crt", "apiserver.crt"),
+        ("apiserver-kubelet-client.key", "apiserver.key"),
+        ("etcd/ca.crt", "front-proxy-ca.crt"),
+    ],
+)
+@pytest.mark.parametrize("place", ["host", "folder"])
+def test_two_swapped_files_are_one_finding_and_are_exchanged(tmp_path: Path, one: str, two: str, place: str) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, scheduler=OVER))
+    pki = tmp_path / PKI
+    before = contents(pki)
+    (pki / one).write_bytes(before[pki / two])
+    (pki / two).write_bytes(before[pki / one])
+    where: tuple[Path, ...] = (pki,) if place == "folder" else ()
+    root = None if where else tmp_path
+
+    first, *others = judged(*where, root=root)
+
+    assert (first.rule, first.path, first.cluster_fix) == ("key-mismatch", pki / one, "")
+    assert first.fix.count("mv ") == 3
+    assert [(other.rule, other.path.name) for other in others] == [("expired", "scheduler.conf")] * (place == "host")
+    mend([first])
+    assert contents(pki) == before
+    mend(others)
+    assert judged(*where, root=root) == ()
+
+
+def test_nothing_is_signed_by_a_ca_whose_key_is_another_ones(tmp_path: Path) -> None:
+    recipes = changed(kubeadm.RECIPES, apiserver=OVER, front_proxy_client=OVER)
+    workshop = kubeadm.lay_out(tmp_path, recipes)
+    put(tmp_path / PKI / "ca.key", workshop["front-proxy-ca"].traditional, 0o600)
+
+    fixes = {finding.path.name: finding.fix for finding in judged(root=tmp_path) if finding.rule == "expired"}
+
+    assert set(fixes) == {"apiserver.crt", "front-proxy-client.crt"}
+    assert fixes["apiserver.crt"] == ""
+    assert "-CAkey" in fixes["front-proxy-client.crt"]

@@ -64,6 +64,19 @@ def negative(tmp_path: Path) -> Path:
     return folder / "apiserver.crt"
 
 
+def test_no_command_of_kubeadm_renews_a_ca(kubeadm: Kubeadm) -> None:
+    text = shown(kubeadm.kubernetes / "pki/ca.crt", "--no-explain")
+    assert "renewed by: nothing: kubeadm does not renew CAs" in text
+    assert "kubeadm upgrade" not in text
+    assert "renewed by: kubeadm certs renew apiserver" in shown(kubeadm.kubernetes / "pki/apiserver.crt")
+
+
+def test_a_negative_serial_number_has_one_form_and_the_versions_that_reject_it(negative: Path) -> None:
+    text = shown(negative)
+    assert "rejects it: its serial number is negative (-0x44556677), which Kubernetes 1.32 and newer (Go 1.23)" in text
+    assert "serial: -0x44556677 " in text
+
+
 def test_kubeadm_does_not_renew_what_it_cannot_parse(negative: Path) -> None:
     text = shown(negative)
     assert "cluster: kubeadm" in text

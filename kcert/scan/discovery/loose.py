@@ -71,6 +71,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Pat
     if opened.public_key is not None and not named_before:
         collector.findings.public_keys.setdefault(path, PublicKeyFile(path, opened.public_key))
     expected = path.suffix.lower() in CERTIFICATE_ENDINGS or path.suffix == ".key" or given
+    expected = expected or (path.suffix == ".pub" and bool(opened.faults))
     if expected and not named_before:
         _complain(collector, path, opened)
     elif opened.trouble and opened.trouble.what == "denied" and path.suffix in CONFIGURATION_ENDINGS:
@@ -81,7 +82,7 @@ def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Pat
 def _complain(collector: Collector, path: Path, opened: Inside) -> None:
     if not (opened.trouble or opened.faults) and (opened.labels or opened.certificates):
         return
-    is_key = path.suffix == ".key" or path.stem.endswith("-key")
+    is_key = path.suffix in (".key", ".pub") or path.stem.endswith("-key")
     what = opened.trouble.what if opened.trouble else "unreadable"
     reason = opened.why_no_certificate
     if is_key and not (opened.trouble or opened.faults or opened.nothing):

@@ -99,7 +99,7 @@ def _public_key(collector: Collector, named: Named, opened: Inside) -> None:
         collector.findings.public_keys.setdefault(named.path, key_file)
     elif opened.key is not None:
         collector.key(named.path, opened, named)
-    else:
+    if opened.faults or (opened.public_key is None and opened.key is None):
         what = opened.trouble.what if opened.trouble else "unreadable"
         collector.problem(named.path, what, opened.why_no_certificate, named, "key")
 
