@@ -21,11 +21,13 @@ demo: $(VENV)/.kcert  ## the whole PKI of the example cluster into ./pki, with i
 test: check  ## the checks, then all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(TESTS)
 
-check: $(VENV)/.developer  ## ruff, mypy --strict, and the tests' own lint
+check: $(VENV)/.developer  ## ruff, mypy --strict, the tests' own lint of code and words, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.lint
+	$(BIN)/python -m tests.prose
+	$(BIN)/codespell
 
 thorough: $(VENV)/.developer  ## the tests that `make test` leaves out: more of the same, and what takes long
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m thorough $(TESTS)

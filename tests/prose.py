@@ -29,6 +29,7 @@ LONGEST_COMMAND = 40
 """Characters of a command inside a sentence; a longer one is on a line of its own."""
 
 PHRASES = {
+    r"authorit(y|ies)": "certificate authority (CA)",
     r"dial(s|l?ed|l?ing)?": "connect to",
     r"is no (?!longer|more|other|need)": "is not a",
     r"whoever": "anyone who, the user",

@@ -170,9 +170,9 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
     return bool(kubeconfig.authorities) and _leads_to(ctx, shown, kubeconfig.authorities)
 
 
-def _leads_to(ctx: RuleContext, shown: CertificateInstance, authorities: tuple[X509, ...]) -> bool:
-    """True where a server's certificate leads to one of *authorities*, through the chain that is sent along."""
-    return ctx.signatures.verdict(shown.certificate, authorities, shown.use.chain) is None
+def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
+    """True where a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
+    return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 
 def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> bool:

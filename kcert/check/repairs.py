@@ -251,7 +251,7 @@ def _in_kubeconfig(ctx: RuleContext, cert: CertificateInstance, signer: Signer, 
 _CRT = "<(printf '%s\\n' \"$crt\")"
 
 
-# ---------------------------------------------------------------- authorities
+# ---------------------------------------------------------------- CAs
 
 
 def authority_made_again(

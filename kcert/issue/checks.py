@@ -10,7 +10,6 @@ from kcert.certificates import ROOT, Kind
 from kcert.errors import InputError
 from kcert.files import read_optional
 from kcert.issue.context import CA_KEY, ROOT_KEY
-from kcert.issue.discovery import keys_of, owners_of_key
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
@@ -101,6 +100,8 @@ def refuse_mixed_up(ctx: Context, spec: Certificate, x509: X509) -> None:
     key = read_optional(ctx.root / files.key)
     if files.crt is None or files.kubeconfig or (key is not None and key_belongs(key, x509.public_key)):
         return
+    from kcert.issue.discovery import keys_of, owners_of_key  # reads what other folders have, for a refusal alone
+
     owners, keys = owners_of_key(ctx.root, key or b""), keys_of(ctx.root, x509)
     if not owners and not (keys and x509.ca):  # a copy of a leaf in a CA's place: the CA's own certificate is lost
         return
@@ -137,7 +138,7 @@ def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: 
         )
     if x509.not_after <= now:
         raise InputError(
-            f"the CA {ca.name} ended on {x509.not_after:%Y-%m-%d}; nothing that it signs is accepted any more. "
+            f"the CA {ca.name} expired on {x509.not_after:%Y-%m-%d}; no certificate that it signs is accepted. "
             f"`kcert renew {ca.name}{ctx.folder_option}` gives it new dates."
         )
     _check_ca_key(ctx, leaf, ca, x509)
