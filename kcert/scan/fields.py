@@ -157,9 +157,9 @@ def _validity(certificate: X509) -> Field:
     now = datetime.now(timezone.utc)
     begins, ends = certificate.not_before, certificate.not_after
     span = f"{begins:%Y-%m-%d %H:%M:%S} to {ends:%Y-%m-%d %H:%M:%S} UTC"
-    days = abs((ends - now) // timedelta(days=1))
+    days = abs(ends - now) // timedelta(days=1)
     if now > ends:
-        return Field("valid", f"{span}, ended {days} days ago", "Expired")
+        return Field("valid", f"{span}, expired {days} days ago", "Expired")
     if now < begins:
         return Field("valid", span, "Not yet valid")
     return Field("valid", f"{span}, {days} days left", "Expiring" if days < SOON else "Valid")

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from kcert import lessons
 from kcert.scan import describe, fields, formats
 from tests.scan.conftest import Kubeadm, kcert, put
-from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name, new_key
+from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name, new_key
 from tests.zoo import kinds
 
 if TYPE_CHECKING:
@@ -246,6 +247,15 @@ def test_a_certificate_that_its_ca_did_not_sign(pki: Path) -> None:
     text = shown("jane.crt", folder=pki)
     assert "(openssl verify with ca.crt: OK)" not in text
     assert re.search(r"openssl verify with ca.crt: (?!OK)\w", text), text
+
+
+def test_the_days_since_a_certificate_expired_are_whole_ones(pki: Path) -> None:
+    begun = NOW - timedelta(days=90)
+    certificate(name("jane"), authority(), uses=[CLIENT], days=-60.2, before=begun).put(pki / "late.crt")
+
+    assert "expired 60 days ago" in shown("late.crt", folder=pki)
+    tree = kcert("inventory", "late.crt", "--format", "tree", folder=pki).stdout
+    assert "expired 60 days ago" in " ".join(tree.split())
 
 
 def test_a_key_is_checked_and_never_printed(pki: Path) -> None:

@@ -64,6 +64,7 @@ def _described(uses: list[Entry]) -> Iterator[str]:
 
 
 def _left(entry: Entry) -> str:
-    days = abs(entry.days_left)
+    # days_left is rounded down: what expired an hour ago has -1, and expired 0 days ago.
+    days = entry.days_left if entry.days_left >= 0 else -1 - entry.days_left
     count = f"{days} day" + ("" if days == 1 else "s")
-    return f"ended {count} ago" if entry.days_left < 0 else f"{count} left"
+    return f"expired {count} ago" if entry.days_left < 0 else f"{count} left"
