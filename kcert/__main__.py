@@ -121,11 +121,15 @@ class _Stream(io.FileIO):
         self.reports = reports
         self.fault: Exception | None = None
         self.is_done = False
+        self._interrupted = b""
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Write *data* or part of it and return the number of bytes; wait where a non-blocking pipe is full."""
         if self.is_done:
             return memoryview(data).nbytes
+        again, self._interrupted = self._interrupted, b""
+        if again and bytes(data).startswith(again):
+            return len(again)
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -136,8 +140,9 @@ class _Stream(io.FileIO):
             if self.reports:
                 raise self.fault from None
             return memoryview(data).nbytes
-        except BaseException:  # Ctrl-C while nothing reads the pipe: a later flush would block again
-            self.is_done = not self.isatty()
+        except BaseException:
+            self.is_done = not self.isatty()  # Ctrl-C while nothing reads the pipe: a later flush would block again
+            self._interrupted = bytes(data)  # it may have been written, and io would write it once more
             raise
 
 

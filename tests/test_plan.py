@@ -83,7 +83,7 @@ def _kubeconfig_of_another_ca(pki: Path) -> None:
     [
         (_other_public_key, "sa", "pki/sa.pub is not the public key of pki/sa.key", "--stale"),
         (_encrypted_key, "apiserver", "its key pki/apiserver.key is encrypted", "--new-key"),
-        (_negative_serial, "front-proxy-client", "its serial number is negative (-77)", "--stale"),
+        (_negative_serial, "front-proxy-client", "its serial number is negative (-0x4d)", "--stale"),
         (_kubeconfig_of_another_ca, "admin", "is not the cluster's CA ('CN=etcd-ca')", "--stale"),
     ],
     ids=["sa.pub", "encrypted", "serial", "kubeconfig"],

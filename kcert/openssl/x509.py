@@ -20,7 +20,7 @@ class Refusal:
     ``stage`` says what fails: "parse" (Go cannot read the certificate, and refuses the whole file that holds it),
     "verify" (no program that uses Go trusts it), "key" (it can be read and trusted, but not used in TLS or to sign).
     ``error`` is Go's own text, as logs have it; ``reason`` is a clause that says what is wrong: ``its serial number is
-    negative (-77)``.
+    negative (-0x4d)``.
     """
 
     stage: Literal["parse", "verify", "key"]
