@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -22,6 +22,7 @@ def command(
     explain: Explain = True,
     quiet: Quiet = False,
     dry_run: DryRun = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
@@ -37,5 +38,5 @@ def command(
     if dry_run:
         typer.echo("\n".join(bootstrap.script(folder, lifetime, new_token=new_token)))
         return
-    reporter = BootstrapReporter(folder, explain=explain, quiet=quiet)
+    reporter = BootstrapReporter(folder, explain=explain, quiet=quiet, form=format)
     reporter.ends(bootstrap.make(folder, lifetime, reporter, new_token=new_token))

@@ -9,7 +9,7 @@ import typer
 
 from kcert.cli import completion, context
 from kcert.cli.flags import KubernetesVersion
-from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -46,15 +46,19 @@ def command(
     kubernetes_version: KubernetesVersion = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
-    from kcert.kubernetes import bundles
+    from kcert.kubernetes import bundles, packing_script
     from kcert.ui import bundle, flags
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
+    if dry_run and (scp or quiet or str(output) == "-"):
+        other = "--scp" if scp else "--quiet" if quiet else "--output -"
+        raise InputError(f"--dry-run cannot be combined with {other}.")
     folder = context.folder(looking)
     release = version(kubernetes_version) if kubernetes_version else folder.cluster.version
     made = bundles.bundles(folder, hosts or (), release)
@@ -62,6 +66,11 @@ def command(
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
         bundle.show_commands(folder, made)
+        return
+    if dry_run:
+        is_file = bundles.is_file(made, output)
+        lines = packing_script.archives(folder, made, output or bundles.FOLDER, is_file=is_file)
+        typer.echo("\n".join((packing_script.HEAD, *lines)))
         return
     if output is not None and str(output) == "-":
         bundle.stream(made)

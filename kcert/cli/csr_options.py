@@ -38,6 +38,26 @@ File = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
+ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
+ToSign = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
+    ),
+]
+SignAs = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        autocompletion=completion.certificates,
+        metavar="NAME",
+        help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
+        show_default="as the request's file is called",
+    ),
+]
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
 ]

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli.options import Force, Output
+
 
 def kinds() -> tuple[str, ...]:
     """Return the names that --cluster takes."""
@@ -56,6 +58,8 @@ def command(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
     ] = "text",
+    output: Output = None,
+    force: Force = False,
 ) -> None:
     """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
     import contextlib
@@ -66,6 +70,7 @@ def command(
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
     from kcert.ui import diagnosis, messages
+    from kcert.ui.report import written_to
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
@@ -75,15 +80,16 @@ def command(
         lines = _lines(log) if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):
             pass
-        diagnosis.show(diagnoser.result(), format)
-    elif format == "text":
+    elif format == "text" and output is None:
         if sys.stdin.isatty():
             messages.reads_keyboard()
         diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+        raise typer.Exit(FOUND if diagnoser.result().findings else 0)
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for _ in follow(live_lines(sys.stdin.fileno()), diagnoser):
                 pass
+    with written_to(output, force=force):
         diagnosis.show(diagnoser.result(), format)
     if diagnoser.result().findings:
         raise typer.Exit(FOUND)

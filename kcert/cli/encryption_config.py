@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert.cli import context
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError
 
 
@@ -31,6 +31,7 @@ def command(
     explain: Explain = True,
     quiet: Quiet = False,
     dry_run: DryRun = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
@@ -48,5 +49,5 @@ def command(
     if dry_run:
         typer.echo("\n".join(encryption.script(*asked)))
         return
-    reporter = EncryptionReporter(folder, explain=explain, quiet=quiet)
+    reporter = EncryptionReporter(folder, explain=explain, quiet=quiet, form=format)
     reporter.ends(encryption.update(*asked, reporter))

@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from kcert.cli import context
-from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
 from kcert.errors import InputError, did_you_mean
 
 
@@ -31,6 +31,12 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Export the cluster's certificates for cert-manager, which renews them in the cluster, or for Ansible.",
 )
+
+
+def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> None:
+    """Raise InputError for an option that the script of --dry-run leaves no room for."""
+    if dry_run and (quiet or str(output) == "-"):
+        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 @app.command("cert-manager")
@@ -73,15 +79,23 @@ def cert_manager(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
+    from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export.target import put_file
+    from kcert.kubernetes.export.target import path_of, put_file
     from kcert.ui import export
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    made = target.export(context.folder(looking), options)
+    folder = context.folder(looking)
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    made = target.export(folder, options)
+    if dry_run:
+        files = [(path_of(piece, output), piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(folder, files))))
+        return
     if output is not None and str(output) == "-":
         export.stream(made)
         return
@@ -110,17 +124,27 @@ def ansible(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
+    from kcert.kubernetes import bundles, packing_script
     from kcert.kubernetes.export import ansible as target
-    from kcert.kubernetes.export.target import put_folder
+    from kcert.kubernetes.export.target import FOLDER, put_folder
     from kcert.ui import export
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     folder = context.folder(looking)
     made = target.export(folder)
+    if dry_run:
+        place = output or FOLDER / target.NAME
+        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(folder, ()))
+        lines = packing_script.archives(folder, packed, place / "bundles")
+        files = [(place / piece.path, piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(folder, files), *lines)))
+        return
     place, written = put_folder(made, output)
     if quiet or format == "json":
         export.paths(written, format)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli.options import Force
 from kcert.clusters import COMPONENTS
 from kcert.logs import Via
 
@@ -42,6 +44,16 @@ def command(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="Print the findings of --diagnose in this format.")
     ] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the findings of --diagnose to this file; - is standard output.",
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Print the log of a component, with the command for this installation."""
     from kcert import logs
@@ -52,8 +64,9 @@ def command(
         raise InputError(
             "--diagnose cannot be combined with --follow; use `journalctl -f -u COMPONENT | kcert diagnose`."
         )
-    if format == "json" and not diagnose:
-        raise InputError("--format json needs --diagnose.")
+    for option, is_set in (("--format json", format == "json"), ("--output", output is not None)):
+        if is_set and not diagnose:
+            raise InputError(f"{option} needs --diagnose.")
     back = logs.back(since) if since is not None else ""
     request = logs.LogRequest(logs.component(component), via, follow, back, tail)
     source = logs.locate(request)
@@ -65,11 +78,13 @@ def command(
     from kcert.diagnose import diagnose as diagnose_log
     from kcert.diagnose.context import kind_of_machine
     from kcert.ui import diagnosis
+    from kcert.ui.report import written_to
 
     if format == "text":
         view.announce(request, source)
     machine = kind_of_machine()
     result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
-    diagnosis.show(result, format)
+    with written_to(output, force=force):
+        diagnosis.show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from kcert.kubernetes.kubeconfig_lock import PATIENCE
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +145,7 @@ class Reporter:
     def records(self) -> None:
         """Print the JSON list of the kubeconfigs, if that is the format."""
         if self._records is not None:
-            sys.stdout.write(json.dumps(self._records, indent=2) + "\n")
+            print_json(self._records)
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ def error(message: str) -> None:
     if len(words) > LONGEST:
         words = f"{words[:400]} ... {words[400 - LONGEST + 5 :]}"
     say(words, to=error_screen())
+
+
+def print_json(content: object) -> None:
+    """Print a JSON document, in ASCII: no control character of a foreign name reaches a terminal."""
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
 
 
 def warning(message: str) -> None:
