@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import completion, context
+from kcert.cli import context
 from kcert.cli.flags import KubernetesVersion
-from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, takes
+from kcert.cli.options import Explain, Quiet, ReadOptions, ResultFormat, complete_hosts, takes
 from kcert.errors import InputError
 
 
@@ -20,7 +20,7 @@ def command(
     hosts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=completion.hosts
+            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=complete_hosts
         ),
     ] = None,
     scp: Annotated[

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import completion, context
-from kcert.cli.options import Explain, Quiet, ReadOptions, takes
+from kcert.cli import context
+from kcert.cli.options import Explain, Quiet, ReadOptions, complete_clients, takes
 
 
 @takes(ReadOptions)
@@ -21,7 +21,7 @@ def command(
             "--as",
             metavar="NAME",
             help="Present the certificate of admin, a component, a node or a user.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ],
     server: Annotated[

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import completion
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
@@ -17,6 +16,7 @@ from kcert.cli.options import (
     Force,
     Output,
     Program,
+    complete_rules,
 )
 
 
@@ -48,13 +48,11 @@ def command(
     ] = "30d",
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            "--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=completion.rules
-        ),
+        typer.Option("--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=complete_rules),
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=completion.rules),
+        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=complete_rules),
     ] = None,
     dir: Folder = DEFAULT_FOLDER,
     config: ConfigFile = None,

@@ -18,7 +18,7 @@ def kinds() -> tuple[str, ...]:
 def roles_here(machine: str) -> list[str]:
     """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
     from kcert import profiles
-    from kcert.cli.context import cluster
+    from kcert.cli.options import load_cluster
     from kcert.diagnose.context import KCERT_FOLDER
     from kcert.errors import KcertError
 
@@ -26,7 +26,7 @@ def roles_here(machine: str) -> list[str]:
         return []
 
     try:
-        return [certificate.role.value for certificate in profiles.certificates(cluster(None))]
+        return [certificate.role.value for certificate in profiles.certificates(load_cluster(None))]
     except KcertError:
         return []
 

@@ -6,8 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import completion, context
-from kcert.cli.options import Explain, Force, Output, ReadOptions, takes
+from kcert.cli import context
+from kcert.cli.options import (
+    Explain,
+    Force,
+    Output,
+    ReadOptions,
+    complete_components,
+    complete_hosts,
+    load_cluster,
+    takes,
+)
 from kcert.config import STABLE
 
 KubernetesVersion = Annotated[
@@ -30,14 +39,12 @@ def command(
         typer.Argument(
             metavar="COMPONENT",
             help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
-            autocompletion=completion.components,
+            autocompletion=complete_components,
         ),
     ],
     host: Annotated[
         str | None,
-        typer.Option(
-            "--host", metavar="NAME", help="Print the options for this host.", autocompletion=completion.hosts
-        ),
+        typer.Option("--host", metavar="NAME", help="Print the options for this host.", autocompletion=complete_hosts),
     ] = None,
     format: Annotated[
         Literal["text", "flags", "systemd", "manifest", "config", "json"],
@@ -66,7 +73,7 @@ def command(
     from kcert.ui import flags
     from kcert.ui.report import written_to
 
-    cluster = context.cluster(looking.config)
+    cluster = load_cluster(looking.config)
     require_described(cluster, looking.dir)
     state = placement.folder_state(looking.dir, cluster)
     instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kcert.cli.context import cluster, signing_context
-from kcert.cli.options import Force, Output, Signing, takes
+from kcert.cli.context import signing_context
+from kcert.cli.options import Force, Output, Signing, load_cluster, takes
 from kcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _specs(looking: Signing) -> tuple[Certificate, ...]:
     from kcert.issue.adopt import detect_files, unmanaged
 
     try:
-        described = cluster(looking.config)
+        described = load_cluster(looking.config)
         known = detect_files(looking.dir, profiles.certificates(described))
         return (*known, *unmanaged(looking.dir, described, known, ()))
     except InputError:
@@ -100,4 +100,4 @@ def _verify(looking: Signing, since: str | None) -> None:
 def _context(looking: Signing) -> Context:
     from kcert.openssl import program
 
-    return signing_context(looking, "history", cluster(looking.config), program.openssl(looking.openssl))
+    return signing_context(looking, "history", load_cluster(looking.config), program.openssl(looking.openssl))

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli.options import DEFAULT_FILE
+from kcert.cli.options import DEFAULT_FILE, complete_profiles
 
 
 def command(
@@ -24,7 +23,7 @@ def command(
             "--profile",
             help="Use the file names and subjects of course, hardway, kelsey or kubeadm.",
             metavar="NAME",
-            autocompletion=completion.profiles,
+            autocompletion=complete_profiles,
         ),
     ] = "course",
     control_plane: Annotated[

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import completion
 from kcert.cli import context as contexts
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, complete_clients, takes
 from kcert.errors import InputError
 
 
@@ -22,7 +21,7 @@ def command(
         typer.Argument(
             metavar="[NAME]...",
             help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ] = None,
     server: Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from kcert import profiles
 from kcert.cli import context
-from kcert.cli.options import Force, ReadOptions, takes
+from kcert.cli.options import Force, ReadOptions, load_cluster, takes
 from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
@@ -44,7 +44,7 @@ def command(
     from kcert.ui.report import written_to
 
     context.require_folder_path(options.dir)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     require_described(cluster, options.dir)
     known = profiles.certificates(cluster)
     known += unmanaged(options.dir, cluster, known, ())
