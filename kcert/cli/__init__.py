@@ -19,7 +19,7 @@ import typer.main
 
 from kcert import __version__
 from kcert.errors import InputError, sentence, warning_listeners
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,10 +117,18 @@ class _Commands(typer.core.TyperGroup):
             raise InputError(f"KCERT_FORMAT {wanted!a} is not a format: expected {', '.join(FORMATS)}.")
         name, command, rest = super().resolve_command(ctx, args)
         if name in _OFF_IN_EXAM:
-            from kcert.practice import guard
-
-            guard.refuse_if_running(name)
+            refuse_in_exam(name)
         return name, load(name) if name in COMMANDS else command, rest
+
+
+def refuse_in_exam(command: str) -> None:
+    """Raise InputError for *command* while this user is taking a sealed exam."""
+    from kcert import practice
+
+    if practice.may_be_in_exam():
+        from kcert.practice import exam
+
+        exam.refuse_if_running(command)
 
 
 def _refuse_empty_words(words: list[str]) -> None:

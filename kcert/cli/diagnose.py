@@ -65,7 +65,7 @@ def command(
     from kcert.diagnose.context import kind_of_machine
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
-    from kcert.ui import diagnosis, messages
+    from kcert.ui import diagnosis
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
@@ -78,7 +78,7 @@ def command(
         diagnosis.show(diagnoser.result(), format)
     elif format == "text":
         if sys.stdin.isatty():
-            messages.reads_keyboard()
+            diagnosis.reads_keyboard()
         diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
     else:
         with contextlib.suppress(KeyboardInterrupt):

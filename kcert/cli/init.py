@@ -51,7 +51,7 @@ def command(
     """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
     from kcert import profiles
     from kcert.config import version
-    from kcert.ui import messages
+    from kcert.ui import plan
 
     if source is not None:
         _describe(config, source)
@@ -61,8 +61,8 @@ def command(
     )
     release = version(kubernetes_version) if kubernetes_version else None
     cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
-    messages.wrote_example(config)
-    messages.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
+    plan.wrote_example(config)
+    plan.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
 
 
 def _describe(config: Path, source: Path) -> None:
@@ -70,9 +70,9 @@ def _describe(config: Path, source: Path) -> None:
     from kcert import profiles
     from kcert.config import example
     from kcert.issue.describe import describe
-    from kcert.ui import messages
+    from kcert.ui import plan
 
     described = describe(source, profiles.load(None))
     text = described.text()
     example.write(config, text)
-    messages.described(config, described, *described.matching())
+    plan.described(config, described, *described.matching())

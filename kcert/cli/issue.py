@@ -16,8 +16,7 @@ from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
 from kcert.roles import MASTERS
-from kcert.ui import messages
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -193,7 +192,9 @@ def _issue(
     if not options.csr_only:
         result = context.run(ctx, specs)
         if command == "all" and result and not (result.stopped or options.terse or options.dry_run):
-            messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
+            from kcert.ui import plan
+
+            plan.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
     from kcert.kubernetes import csr_requests
 
