@@ -25,7 +25,7 @@ def _topics(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def command(
+def explain(
     *,
     topics: Annotated[
         list[str] | None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @takes(Renewing)
-def command(  # noqa: PLR0917 - each is an option
+def renew(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[
         list[str] | None,
