@@ -11,26 +11,39 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import completion, context
+from kcert.cli import context
 from kcert.cli.csr_options import (
-    SIGNER_HELP,
     ClusterOptions,
     FetchOptions,
     File,
+    Groups,
     MaybeName,
     MaybeSigner,
     NewName,
     ObjectName,
     Output,
     RequestOptions,
+    Sans,
     SignAs,
+    Signer,
     ToSign,
     checked_name,
     cluster_of,
     require_no_name,
     suggesting_file,
 )
-from kcert.cli.options import Explain, Force, IssueOptions, Quiet, ReadOptions, ResultFormat, Signing, takes
+from kcert.cli.options import (
+    Explain,
+    Force,
+    IssueOptions,
+    Quiet,
+    ReadOptions,
+    ResultFormat,
+    Signing,
+    complete_clients,
+    load_cluster,
+    takes,
+)
 from kcert.cli.options import Output as ReportOutput
 from kcert.durations import duration
 from kcert.errors import InputError
@@ -55,19 +68,12 @@ def new(
         typer.Argument(
             metavar="NAME",
             help="Name the user, node or component that requests the certificate.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ],
-    groups: Annotated[
-        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
-    ] = None,
-    signer: Annotated[
-        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
-    ] = "kube-apiserver-client",
+    groups: Groups = None,
+    names: Sans = None,
+    signer: Signer = "kube-apiserver-client",
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
@@ -77,7 +83,7 @@ def new(
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
@@ -115,7 +121,7 @@ def manifest(
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
     asked = manifests.ObjectOptions(
         signer=signer,
@@ -174,8 +180,7 @@ def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     from kcert.kubernetes import csr_requests
     from kcert.kubernetes.kubectl import kubectl
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
-    from kcert.ui.messages import print_json
+    from kcert.ui import csr, print_json
 
     cluster = cluster_of(options)
     if format == "text":
@@ -248,7 +253,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
         request = requested(program, csr_object)
         csr.identity(csr_object, request)
         if csr_object.signer == signers.KUBELET_SERVING:
-            described = context.cluster(options.config)
+            described = load_cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
@@ -300,12 +305,12 @@ def sign(
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
     from kcert.ui import csr
-    from kcert.ui.results import SignatureResults
+    from kcert.ui.csr_only import SignatureResults
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
     program = openssl(options.openssl)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
@@ -353,13 +358,12 @@ def fetch(
     from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
-    from kcert.ui.messages import print_json
-    from kcert.ui.results import signed_record
+    from kcert.ui import csr, print_json
+    from kcert.ui.csr_only import signed_record
 
     program = openssl(options.openssl)
     quiet = quiet or format == "json"
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))

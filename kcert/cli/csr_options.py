@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions, complete_certificates, complete_signers
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
 
@@ -26,7 +25,7 @@ NewName = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Name the user, node or component, as for `kcert csr new`.",
-        autocompletion=completion.certificates,
+        autocompletion=complete_certificates,
     ),
 ]
 MaybeName = Annotated[
@@ -52,7 +51,7 @@ SignAs = Annotated[
     str | None,
     typer.Option(
         "--as",
-        autocompletion=completion.certificates,
+        autocompletion=complete_certificates,
         metavar="NAME",
         help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
         show_default="as the request's file is called",
@@ -67,10 +66,18 @@ SIGNER_HELP = (
     "kube-apiserver-client-kubelet, or another by its full name."
 )
 
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
+]
+Sans = Annotated[
+    list[str] | None,
+    typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
+]
+Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[
     str | None,
     typer.Option(
-        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"
     ),
 ]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from kcert import lessons
 from kcert.kubernetes import bootstrap
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, command_line, heading, say, screen
-from kcert.ui.messages import print_json
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:

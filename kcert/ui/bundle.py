@@ -9,9 +9,9 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes import bundles, packing_script
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.ui.flags import unsigning
-from kcert.ui.messages import print_json
 from kcert.ui.report import written_record
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, draw, in_columns, say, screen, table
 from kcert.ui.inventory.comma_separated import harmless
-from kcert.ui.messages import print_json
 from kcert.ui.page import page
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
+from kcert.ui import print_json
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

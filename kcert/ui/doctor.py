@@ -9,8 +9,8 @@ from rich.text import Text
 
 from kcert.errors import VerdictError
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, draw, say, screen
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from kcert import lessons, profiles
 from kcert.kubernetes import encryption
 from kcert.kubernetes.encryption import Change
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, heading, say, screen
-from kcert.ui.messages import print_json
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, command_line, draw, error_screen, heading, in_columns, say, screen, table
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes.export.target import FOLDER
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
-from kcert.ui.messages import print_json
 from kcert.ui.report import written_record
 
 if TYPE_CHECKING:

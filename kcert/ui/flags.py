@@ -10,8 +10,8 @@ from kcert import lessons
 from kcert.config import STABLE
 from kcert.issue.status import State
 from kcert.kubernetes import render
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

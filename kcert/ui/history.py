@@ -13,9 +13,9 @@ from kcert.errors import KcertError, VerdictError
 from kcert.issue.steps import here_document
 from kcert.quoting import quote
 from kcert.store.directory import Directory
+from kcert.ui import print_json
 from kcert.ui.console import block, clean, clean_line, command_line, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
-from kcert.ui.messages import print_json
 from kcert.ui.pager import paged
 from kcert.ui.script import passphrase_asked
 

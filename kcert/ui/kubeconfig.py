@@ -9,8 +9,8 @@ from kcert import lessons
 from kcert.kubernetes.kubeconfig_lock import PATIENCE
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

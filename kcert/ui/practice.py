@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
@@ -22,7 +23,6 @@ from kcert.ui.console import (
     table,
 )
 from kcert.ui.explain import passage
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

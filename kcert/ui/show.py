@@ -9,8 +9,8 @@ from rich.text import Text
 
 from kcert import lessons
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
-from kcert.ui.messages import print_json
 
 if TYPE_CHECKING:
     from kcert.scan.fields import Description, Field, Part

@@ -1,7 +1,7 @@
 """What an export is, whatever takes over: files to write, what they hold, and what stays behind, with the reason.
 
 To add a target, write a module with a function ``export`` that returns an ``Export``, and give it a command in
-``kcert.cli.export`` with its own options.
+``kcert.cli.deploy`` with its own options.
 """
 
 from __future__ import annotations
