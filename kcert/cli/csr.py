@@ -27,6 +27,7 @@ from kcert.cli.csr_options import (
     SignAs,
     Signer,
     ToSign,
+    Wait,
     checked_name,
     cluster_of,
     require_no_name,
@@ -142,9 +143,8 @@ def manifest(
     if output == "-":
         csr.bare(written)
         return
-    path, existing = manifests.write(
-        options.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
-    )
+    target = None if output is None else Path(output)
+    path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
     if format == "json":
         record = {"path": str(path), "changed": existing is None}
         csr.as_json(existing or written, openssl(options.openssl), record)
@@ -345,9 +345,7 @@ def fetch(
     *,
     name: NewName,
     file: File = None,
-    wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
-    ] = None,
+    wait: Wait = None,
     called: ObjectName = None,
     signer: MaybeSigner = None,
     output: Output = None,

@@ -38,6 +38,9 @@ Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
 ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+]
 ToSign = Annotated[
     list[Path],
     typer.Option(
