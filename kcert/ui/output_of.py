@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.ui.console import block, clean, clean_line, command_line, say
+from kcert.ui.console import block, clean, clean_line, command_line, error_screen, say
 
 if TYPE_CHECKING:
     from kcert.shell import Outcome
@@ -18,7 +18,11 @@ class OutputOfCommands:
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.", "notice")
+        say(
+            f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.",
+            "notice",
+            to=error_screen(),
+        )
 
     def before(self, argv: tuple[str, ...]) -> None:
         """Show the command."""
