@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -33,9 +34,9 @@ def command(
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
-    folder = context.folder(looking)
+    ctx = context.read_context(looking, "bootstrap")
     if dry_run:
-        typer.echo("\n".join(bootstrap.script(folder, lifetime, new_token=new_token)))
+        typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
         return
-    reporter = BootstrapReporter(folder, explain=explain, quiet=quiet)
-    reporter.ends(bootstrap.make(folder, lifetime, reporter, new_token=new_token))
+    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet)
+    reporter.ends(bootstrap.make(replace(ctx, reporter=reporter), lifetime, new_token=new_token))

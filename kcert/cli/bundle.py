@@ -55,13 +55,13 @@ def command(
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
-    folder = context.folder(looking)
-    release = version(kubernetes_version) if kubernetes_version else folder.cluster.version
-    made = bundles.bundles(folder, hosts or (), release)
+    ctx = context.read_context(looking, "bundle")
+    release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
+    made = bundles.bundles(ctx, hosts or (), release)
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
-        bundle.show_commands(folder, made)
+        bundle.show_commands(ctx, made)
         return
     if output is not None and str(output) == "-":
         bundle.stream(made)
@@ -72,5 +72,5 @@ def command(
     elif quiet:
         bundle.paths(written)
     else:
-        bundle.show(folder, made, written, explain=explain)
+        bundle.show(ctx, made, written, explain=explain)
     flags.warn_of_release(release)

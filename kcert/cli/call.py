@@ -38,7 +38,7 @@ def command(
     from kcert.kubernetes import call
     from kcert.ui import call as view
 
-    asked = call.call(context.folder(looking), name, path, server)
+    asked = call.call(context.read_context(looking, "call"), name, path, server)
     if not quiet:
         view.show(asked, explain=explain)
     view.answered(asked, call.run(asked), quiet=quiet)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kcert.cli.options import DEFAULT_FOLDER
+from kcert.cli.options import DEFAULT_FOLDER, ReadOptions
 from kcert.errors import KcertError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kcert.kubernetes.credentials import Folder
+    from kcert.issue.context import Context
 
 
 def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
@@ -31,13 +31,12 @@ def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typ
     return complete
 
 
-def _folder(ctx: typer.Context) -> Folder:
-    from kcert.cli.context import cluster
-    from kcert.kubernetes.credentials import Folder
+def _context(ctx: typer.Context) -> Context:
+    from kcert.cli.context import cluster, signing_context
 
     root = ctx.params.get("dir") or os.environ.get("KCERT_DIR") or DEFAULT_FOLDER
     config = ctx.params.get("config")
-    return Folder(Path(root), cluster(Path(config) if config else None))
+    return signing_context(ReadOptions(Path(root)), "", cluster(Path(config) if config else None), "openssl")
 
 
 @_completes
@@ -45,7 +44,7 @@ def certificates(ctx: typer.Context) -> Iterable[str]:
     """Return every certificate of `kcert plan`."""
     from kcert.issue.adopt import unmanaged
 
-    folder = _folder(ctx)
+    folder = _context(ctx)
     known = folder.known
     return [*known, *(spec.name for spec in unmanaged(folder.root, folder.cluster, known.values(), ()))]
 
@@ -55,19 +54,19 @@ def clients(ctx: typer.Context) -> Iterable[str]:
     """Return the clients of the API server, users that kcert made among them."""
     from kcert.kubernetes import credentials
 
-    return [spec.name for spec in credentials.clients(_folder(ctx))]
+    return [spec.name for spec in credentials.clients(_context(ctx))]
 
 
 @_completes
 def nodes(ctx: typer.Context) -> Iterable[str]:
     """Return the nodes."""
-    return [node.name for node in _folder(ctx).cluster.nodes]
+    return [node.name for node in _context(ctx).cluster.nodes]
 
 
 @_completes
 def hosts(ctx: typer.Context) -> Iterable[str]:
     """Return every host of the cluster."""
-    cluster = _folder(ctx).cluster
+    cluster = _context(ctx).cluster
     return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
 
 

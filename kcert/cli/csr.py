@@ -315,7 +315,7 @@ def sign(
         if is_pem(manifests.contents(file)):
             certificate, request = signing.match_request(ctx, file, name)
             steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=quiet)
-            path, x509 = signing.sign_request(ctx, file, certificate, request, steps)
+            path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
             csr.path_alone(path) if quiet else csr.signed_request(certificate, x509, path)
             continue
         if name is not None:
@@ -325,7 +325,7 @@ def sign(
             csr.path_alone(file) if quiet else csr.is_signed(file, csr_object)
             continue
         steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=quiet)
-        signed, x509 = signing.sign_object(ctx, file, csr_object, longest_life, steps)
+        signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
         csr.path_alone(file) if quiet else csr.signed_object(file, signed, x509, ctx.folder_option)
 
 
@@ -383,5 +383,5 @@ def fetch(
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
-    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
+    kept = issued.keep(replace(ctx, reporter=csr.Steps(quiet=quiet)), certificate, answer, target, needs_ca=brought)
     csr.path_alone(kept.path) if quiet else csr.kept(certificate, answer, kept, ctx.folder_option)

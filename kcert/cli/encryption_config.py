@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import typer
@@ -42,11 +43,10 @@ def command(
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
     if quiet and dry_run:
         raise InputError("--dry-run cannot be combined with --quiet.")
-    folder = context.folder(looking)
+    ctx = context.read_context(looking, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
-    asked = (folder.root, folder.openssl, action, provider or "aescbc")
     if dry_run:
-        typer.echo("\n".join(encryption.script(*asked)))
+        typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))
         return
-    reporter = EncryptionReporter(folder, explain=explain, quiet=quiet)
-    reporter.ends(encryption.update(*asked, reporter))
+    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet)
+    reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

@@ -81,7 +81,7 @@ def cert_manager(
     from kcert.ui import export
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    made = target.export(context.folder(looking), options)
+    made = target.export(context.read_context(looking, "export cert-manager"), options)
     if output is not None and str(output) == "-":
         export.stream(made)
         return
@@ -119,11 +119,11 @@ def ansible(
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
-    folder = context.folder(looking)
-    made = target.export(folder)
+    ctx = context.read_context(looking, "export ansible")
+    made = target.export(ctx)
     place, written = put_folder(made, output)
     if quiet or format == "json":
         export.paths(written, format)
         return
     export.show(made, written, explain=explain)
-    export.play(place, folder, target.signs_with(folder))
+    export.play(place, ctx, target.signs_with(ctx))

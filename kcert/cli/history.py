@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -56,8 +57,10 @@ def command(  # noqa: PLR0917 - options, by name alone
         raise InputError("--verify, --head and --sign cannot be combined.")
     if sign:
         from kcert.issue import history_signature
+        from kcert.ui.output_of import OutputOfCommands
 
-        history.signed(history_signature.sign(_context(looking), history.shows, history.waits))
+        ctx = replace(_context(looking), reporter=OutputOfCommands(explain=True))
+        history.signed(history_signature.sign(ctx))
     elif verify:
         _verify(looking, since)
     elif head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -68,7 +69,7 @@ def command(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.ui.kubeconfig import Reporter
+    from kcert.ui.kubeconfig import KubeconfigReporter
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
@@ -81,25 +82,25 @@ def command(
         raise InputError(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
-    folder = contexts.folder(looking)
+    ctx = contexts.read_context(looking, "kubeconfig")
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
-    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
-    drafts = kubeconfigs.drafts(folder, names or (), options, left)
-    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format, named=bool(names))
+    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
+    drafts = kubeconfigs.drafts(ctx, names or (), options, left)
+    reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
         reporter.dry_run(drafts)
         return
     if output is not None and str(output) == "-":
-        reporter.screen(kubeconfigs.for_screen(folder, drafts))
+        reporter.screen(kubeconfigs.for_screen(ctx, drafts))
     elif output is not None:
-        reporter.put(drafts, kubeconfigs.put(folder, drafts, output))
+        reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
         reporter.records()
     elif merge is not None:
-        written, updated = kubeconfigs.merge(folder, drafts, merge, reporter.waits_for, replace=replace)
+        written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.keep(folder, drafts, reporter, kubectl=via == "kubectl")
+        kubeconfigs.keep(replace_field(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
         reporter.left(left)
         reporter.ends()
         reporter.records()

@@ -96,16 +96,16 @@ class History:
         self._file = self._head_file = None
 
     def append(
-        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], secrets: set[str]
+        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], *, secret: bool = False
     ) -> None:
-        """Add the command that ended as *outcome*, with hashes of what it made in *staging*."""
+        """Add the command that ended as *outcome*, with hashes of what it made in *staging* and is not *secret*."""
         entry = {
             "time": outcome.started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
             "argv": list(outcome.command.argv),
             "folder": str(folder.absolute()),
             "status": outcome.status,
             "seconds": round(outcome.seconds, 4),
-            "files": {str(name): _file_hash(staging / name, str(name) in secrets) for name in makes},
+            "files": {str(name): None if secret else _file_hash(staging / name) for name in makes},
             "previous": self._last,
         }
         line = json.dumps(entry).encode() + b"\n"
@@ -292,7 +292,5 @@ def _hash(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _file_hash(path: Path, secret: bool) -> str | None:
-    if secret or not path.is_file():
-        return None
-    return hashlib.sha256(read_regular(path)).hexdigest()
+def _file_hash(path: Path) -> str | None:
+    return hashlib.sha256(read_regular(path)).hexdigest() if path.is_file() else None

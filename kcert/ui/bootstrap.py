@@ -11,16 +11,16 @@ from kcert.ui.console import block, clean_line, command_line, heading, say, scre
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
+    from kcert.issue.context import Context
     from kcert.kubernetes.bootstrap import Bootstrap
-    from kcert.kubernetes.credentials import Folder
 
 
 class BootstrapReporter(OutputOfCommands):
     """Shows each step as it happens; when *quiet*, one line for each file at the end."""
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool) -> None:
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool) -> None:
         super().__init__(explain=explain and not quiet)
-        self._folder = folder
+        self._ctx = ctx
         self._quiet = quiet
         if self._explain:
             for paragraph in lessons.lesson("bootstrap").opening.split("\n\n")[:2]:
@@ -29,7 +29,7 @@ class BootstrapReporter(OutputOfCommands):
 
     def ends(self, made: Bootstrap) -> None:
         """Say which files there are, which commands apply them, and which nodes need them."""
-        root, token = self._folder.root, made.token
+        root, token = self._ctx.root, made.token
         if self._quiet:
             for name in bootstrap.FILES:
                 sys.stdout.write(f"{name}  {'written' if name in made.changed else 'current'}\n")
@@ -60,7 +60,7 @@ class BootstrapReporter(OutputOfCommands):
         block(bootstrap.rbac().splitlines())
 
     def _next(self) -> None:
-        nodes, option = self._folder.cluster.bootstrap_nodes, self._folder.option
+        nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
         if not nodes:
             say("No node has `bootstrap: true` in kcert.yaml yet. For those that do, kcert makes no certificate.")
             return

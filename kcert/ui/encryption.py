@@ -12,7 +12,7 @@ from kcert.ui.console import block, clean_line, heading, say, screen
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
-    from kcert.kubernetes.credentials import Folder
+    from kcert.issue.context import Context
     from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 _REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
@@ -21,9 +21,9 @@ _REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
 class EncryptionReporter(OutputOfCommands):
     """Shows each step as it happens; when *quiet*, one line at the end."""
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool) -> None:
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool) -> None:
         super().__init__(explain=explain and not quiet)
-        self._folder = folder
+        self._ctx = ctx
         self._quiet = quiet
         if self._explain:
             for paragraph in lessons.lesson("encryption-config").opening.split("\n\n")[:3]:
@@ -36,7 +36,7 @@ class EncryptionReporter(OutputOfCommands):
         if self._quiet:
             sys.stdout.write(f"{encryption.FILE}  {change.value}  {' '.join(config.names)}\n")
             return
-        path = clean_line(str(self._folder.root / encryption.FILE))
+        path = clean_line(str(self._ctx.root / encryption.FILE))
         if self._explain:
             heading(str(encryption.FILE))
             block(config.text(secrets=False).splitlines())
@@ -45,8 +45,8 @@ class EncryptionReporter(OutputOfCommands):
         self._next(config, change)
 
     def _next(self, config: EncryptionConfig, change: Change) -> None:
-        option = self._folder.option
-        target = profiles.PROFILES[self._folder.cluster.profile].encryption_config
+        option = self._ctx.folder_option
+        target = profiles.PROFILES[self._ctx.cluster.profile].encryption_config
         everywhere = (
             f"Copy the file to {target} on every control-plane host (`kcert bundle{option}` packs it), and restart "
             "kube-apiserver on each of them."
