@@ -61,7 +61,7 @@ def command(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check.checking import chosen, judge, wanted_at
+    from kcert.check import chosen, judge, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER

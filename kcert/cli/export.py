@@ -77,7 +77,7 @@ def cert_manager(
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export.target import put_file
+    from kcert.kubernetes.export import put_file
     from kcert.ui import export
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
@@ -114,7 +114,7 @@ def ansible(
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes.export import ansible as target
-    from kcert.kubernetes.export.target import put_folder
+    from kcert.kubernetes.export import put_folder
     from kcert.ui import export
 
     if output is not None and str(output) == "-":

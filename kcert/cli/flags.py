@@ -62,14 +62,14 @@ def command(
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.adopt import require_described
-    from kcert.kubernetes import placement
+    from kcert.kubernetes import components
     from kcert.ui import flags
     from kcert.ui.report import written_to
 
     cluster = context.cluster(looking.config)
     require_described(cluster, looking.dir)
-    state = placement.folder_state(looking.dir, cluster)
-    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
+    state = components.folder_state(looking.dir, cluster)
+    instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
         if format == "text":
             flags.show(instance, explain=explain)
@@ -79,5 +79,5 @@ def command(
             flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
-    unfit = placement.unfit(looking.dir, instance)
+    unfit = components.unfit(looking.dir, instance)
     flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))

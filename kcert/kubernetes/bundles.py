@@ -18,10 +18,9 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import on_host
+from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
 from kcert.kubernetes.credentials import read_file
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
-from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate

@@ -15,9 +15,9 @@ from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
+from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import server_url
-from kcert.kubernetes.kubeconfig_lock import locked
-from kcert.kubernetes.placement import check_prefix
+from kcert.kubernetes.merging import locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
 from kcert.store import SECRET_MODE, Workspace
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.kubernetes.credentials import Credentials
-    from kcert.kubernetes.kubeconfig_lock import Lock
+    from kcert.kubernetes.merging import Lock
     from kcert.store import Staging
 
 SECONDS_FOR_KUBECTL = 30.0

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
-from kcert.store.history import History
-from kcert.store.memory import Memory, recall, remember
+from kcert.store.history import History, Memory, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
-from kcert.kubernetes.export.target import FOLDER
+from kcert.kubernetes.export import FOLDER
 from kcert.quoting import quote
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
 from kcert.ui.report import written_record
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.issue.context import Context
-    from kcert.kubernetes.export.target import Export
+    from kcert.kubernetes.export import Export
     from kcert.store.atomic import Written
 
 

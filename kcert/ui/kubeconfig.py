@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.kubernetes.kubeconfig_lock import PATIENCE
+from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
 from kcert.ui.console import INDENT, block, clean_line, command_line, error_screen, heading, say, screen
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kcert.issue.context import Context
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
-    from kcert.kubernetes.kubeconfig_lock import Lock
     from kcert.kubernetes.kubeconfigs import Draft
+    from kcert.kubernetes.merging import Lock
     from kcert.store.atomic import Written
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.issue.status import State
-from kcert.store.memory import command_options
+from kcert.store.history import command_options
 from kcert.ui.console import command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.status import CertificateStatus
-    from kcert.store.memory import Memory
+    from kcert.store.history import Memory
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml, profiles
 from kcert.kubernetes import bundles
-from kcert.kubernetes.components import COMPONENTS
-from kcert.kubernetes.export.target import Export, Piece
-from kcert.kubernetes.placement import folder_state
+from kcert.kubernetes.components import COMPONENTS, folder_state
+from kcert.kubernetes.export import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 

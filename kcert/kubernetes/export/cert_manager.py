@@ -20,7 +20,7 @@ from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist, read_file
-from kcert.kubernetes.export.target import Aside, Export, Piece
+from kcert.kubernetes.export import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
