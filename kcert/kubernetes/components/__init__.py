@@ -11,15 +11,10 @@ from kcert.certificates import chain_of, new_ca_only_path
 from kcert.config import version
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.status import status_of
-from kcert.kubernetes.components import (
-    etcd,
-    kube_apiserver,
-    kube_controller_manager,
-    kube_proxy,
-    kube_scheduler,
-    kubelet,
-)
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
+from kcert.kubernetes.components.control_plane import KubeApiserver, KubeControllerManager, KubeScheduler
+from kcert.kubernetes.components.etcd import Etcd
+from kcert.kubernetes.components.node import Kubelet, KubeProxy
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
 from kcert.roles import USER_ROLES
@@ -49,8 +44,8 @@ __all__ = [
 ]
 
 COMPONENTS: dict[str, Component] = {
-    program.NAME: program
-    for program in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
+    program.NAME: program()
+    for program in (Etcd, KubeApiserver, KubeControllerManager, KubeScheduler, KubeProxy, Kubelet)
 }
 """Every component by its name, in the order in which they are started."""
 
