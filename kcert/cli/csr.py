@@ -11,7 +11,7 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import completion, context
+from kcert.cli import context
 from kcert.cli.csr_options import (
     SIGNER_HELP,
     ClusterOptions,
@@ -27,7 +27,18 @@ from kcert.cli.csr_options import (
     require_no_name,
     suggesting_file,
 )
-from kcert.cli.options import Explain, IssueOptions, Quiet, ReadOptions, Signing, takes
+from kcert.cli.options import (
+    Explain,
+    IssueOptions,
+    Quiet,
+    ReadOptions,
+    Signing,
+    complete_certificates,
+    complete_clients,
+    complete_signers,
+    load_cluster,
+    takes,
+)
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
@@ -51,7 +62,7 @@ def new(
         typer.Argument(
             metavar="NAME",
             help="Name the user, node or component that requests the certificate.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ],
     groups: Annotated[
@@ -62,7 +73,7 @@ def new(
         typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
     ] = None,
     signer: Annotated[
-        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
+        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)
     ] = "kube-apiserver-client",
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
@@ -73,7 +84,7 @@ def new(
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
@@ -112,7 +123,7 @@ def manifest(
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
     asked = manifests.ObjectOptions(
         signer=signer,
@@ -235,7 +246,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
         request = requested(program, csr_object)
         csr.identity(csr_object, request)
         if csr_object.signer == signers.KUBELET_SERVING:
-            described = context.cluster(options.config)
+            described = load_cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
@@ -282,7 +293,7 @@ def sign(
         str | None,
         typer.Option(
             "--as",
-            autocompletion=completion.certificates,
+            autocompletion=complete_certificates,
             metavar="NAME",
             help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
             show_default="as the request's file is called",
@@ -307,7 +318,7 @@ def sign(
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
     program = openssl(options.openssl)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
@@ -353,7 +364,7 @@ def fetch(
     from kcert.ui import csr
 
     program = openssl(options.openssl)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))

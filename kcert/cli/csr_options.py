@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions, complete_certificates, complete_signers
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
 
@@ -26,7 +25,7 @@ NewName = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Name the user, node or component, as for `kcert csr new`.",
-        autocompletion=completion.certificates,
+        autocompletion=complete_certificates,
     ),
 ]
 MaybeName = Annotated[
@@ -50,7 +49,7 @@ SIGNER_HELP = (
 MaybeSigner = Annotated[
     str | None,
     typer.Option(
-        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"
     ),
 ]
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from kcert.files import defer_signals
-from kcert.ui.console import block, clean_line, say, screen
+from kcert.ui.console import block, clean_line, error_screen, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,3 +111,8 @@ def _total(diagnosis: Diagnosis) -> None:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def reads_keyboard() -> None:
+    """Say that the command waits for what is typed or pasted."""
+    say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())

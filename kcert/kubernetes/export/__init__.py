@@ -1,7 +1,7 @@
 """From a PKI folder to what takes over from kcert: one module a target, with a function ``export``.
 
 It returns an ``Export``: files to write, what they hold, and what stays behind, with the reason. A target has a command
-of its own in ``kcert.cli.export``, with its own options.
+of its own in ``kcert.cli.deploy``, with its own options.
 """
 
 from __future__ import annotations

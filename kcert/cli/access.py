@@ -1,21 +1,20 @@
-"""`kcert kubeconfig`."""
+"""`kcert kubeconfig`, `bootstrap`, `call`: how users and nodes reach the API server."""
 
 from __future__ import annotations
 
-from dataclasses import replace as replace_field
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli import context as contexts
-from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, takes
+from kcert.cli.context import read_context
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, complete_clients, takes
 from kcert.errors import InputError
 
 
 @takes(ReadOptions)
-def command(
+def kubeconfig(
     looking: ReadOptions,
     *,
     names: Annotated[
@@ -23,7 +22,7 @@ def command(
         typer.Argument(
             metavar="[NAME]...",
             help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ] = None,
     server: Annotated[
@@ -82,7 +81,7 @@ def command(
         raise InputError(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
-    ctx = contexts.read_context(looking, "kubeconfig")
+    ctx = read_context(looking, "kubeconfig")
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
     drafts = kubeconfigs.drafts(ctx, names or (), options, left)
@@ -100,7 +99,71 @@ def command(
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.keep(replace_field(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
+        kubeconfigs.keep(dataclasses.replace(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
         reporter.left(left)
         reporter.ends()
         reporter.records()
+
+
+@takes(ReadOptions)
+def bootstrap(
+    looking: ReadOptions,
+    *,
+    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Create a new token valid for this long.")] = "24h",
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
+    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
+    from kcert.durations import duration
+    from kcert.kubernetes import bootstrap
+    from kcert.ui.bootstrap import BootstrapReporter
+
+    if quiet and dry_run:
+        raise InputError("--dry-run cannot be combined with --quiet.")
+    lifetime = duration(ttl, "--ttl")
+    if lifetime.total_seconds() < bootstrap.SHORTEST:
+        raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
+    ctx = read_context(looking, "bootstrap")
+    if dry_run:
+        typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
+        return
+    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet)
+    reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
+
+
+@takes(ReadOptions)
+def call(
+    looking: ReadOptions,
+    *,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Present the certificate of admin, a component, a node or a user.",
+            autocompletion=complete_clients,
+        ),
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="Call this server.", show_default="as in NAME's kubeconfig"),
+    ] = None,
+    explain: Explain = True,
+    quiet: Quiet = False,
+) -> None:
+    """Call the API with curl and a certificate, and explain a failure.
+
+    Exit status 1: the server responded with an error (401, 403, 404 …). Exit status 3: the server did not respond.
+    """
+    from kcert.kubernetes import call
+    from kcert.ui import call as view
+
+    asked = call.call(read_context(looking, "call"), name, path, server)
+    if not quiet:
+        view.show(asked, explain=explain)
+    view.answered(asked, call.run(asked), quiet=quiet)
