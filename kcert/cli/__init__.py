@@ -170,6 +170,8 @@ def schema(name: str, subcommand: str = "") -> str:
     issues = COMMANDS[name].function.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
     if name == "practice":
         return f"practice-{subcommand}"
+    if name == "csr" and subcommand in ("list", "manifest", "sign", "fetch"):
+        return f"csr-{subcommand}"
     return "issue" if issues else "diagnose" if name == "logs" else name
 
 
@@ -244,11 +246,23 @@ def run() -> int:
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"
+        if getattr(error, "option_name", "") == "--profile":
+            raise InputError(_profile_hint(path)) from None
         hint = f"`{path} --help` lists what it accepts."
         if path == "kcert" and (meant := _in_order(sys.argv[1:])):
             hint = f"Options come after the command: `{meant}`."
         raise InputError(f"{sentence(error.format_message())} {hint}") from None
     return status if isinstance(status, int) else 0
+
+
+def _profile_hint(path: str) -> str:
+    """Return where the profile is chosen, for --profile with a command that reads kcert.yaml."""
+    from kcert.quoting import format_command
+
+    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
+    value = next(iter(words[words.index("--profile") + 1 :]), "PROFILE")
+    init = format_command(("kcert", "init", "--profile", value))
+    return f"the profile is set in kcert.yaml, not with --profile. `{init}` writes that file, and `{path}` reads it."
 
 
 def _in_order(words: list[str]) -> str:

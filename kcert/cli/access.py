@@ -116,6 +116,7 @@ def bootstrap(
     explain: Explain = True,
     quiet: Quiet = False,
     dry_run: DryRun = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
@@ -131,7 +132,7 @@ def bootstrap(
     if dry_run:
         typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
         return
-    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet)
+    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
     reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 

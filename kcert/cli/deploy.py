@@ -70,15 +70,19 @@ def bundle(
     kubernetes_version: KubernetesVersion = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
-    from kcert.kubernetes import bundles
+    from kcert.kubernetes import bundles, packing_script
     from kcert.ui import bundle, flags
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
+    if dry_run and scp:
+        raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     ctx = context.read_context(looking, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
@@ -86,6 +90,11 @@ def bundle(
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
         bundle.show_commands(ctx, made)
+        return
+    if dry_run:
+        is_file = bundles.is_file(made, output)
+        lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
+        typer.echo("\n".join((packing_script.HEAD, *lines)))
         return
     if output is not None and str(output) == "-":
         bundle.stream(made)
@@ -98,6 +107,12 @@ def bundle(
     else:
         bundle.show(ctx, made, written, explain=explain)
     flags.warn_of_release(release)
+
+
+def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> None:
+    """Raise InputError for an option that cannot be combined with --dry-run."""
+    if dry_run and (quiet or str(output) == "-"):
+        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
 
 
 @takes(ReadOptions)
@@ -220,15 +235,23 @@ def cert_manager(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
+    from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export import put_file
+    from kcert.kubernetes.export import path_of, put_file
     from kcert.ui import export
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    made = target.export(context.read_context(looking, "export cert-manager"), options)
+    ctx = context.read_context(looking, "export cert-manager")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    made = target.export(ctx, options)
+    if dry_run:
+        files = [(path_of(piece, output), piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
+        return
     if output is not None and str(output) == "-":
         export.stream(made)
         return
@@ -257,17 +280,27 @@ def ansible(
     ] = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
     format: ResultFormat = "text",
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
+    from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes.export import FOLDER, put_folder
     from kcert.kubernetes.export import ansible as target
-    from kcert.kubernetes.export import put_folder
     from kcert.ui import export
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     ctx = context.read_context(looking, "export ansible")
     made = target.export(ctx)
+    if dry_run:
+        place = output or FOLDER / target.NAME
+        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
+        lines = packing_script.archives(ctx, packed, place / "bundles")
+        files = [(place / piece.path, piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
+        return
     place, written = put_folder(made, output)
     if quiet or format == "json":
         export.paths(written, format)
@@ -296,6 +329,7 @@ def encryption_config(
     explain: Explain = True,
     quiet: Quiet = False,
     dry_run: DryRun = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
@@ -312,5 +346,5 @@ def encryption_config(
     if dry_run:
         typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))
         return
-    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet)
+    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet, form=format)
     reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

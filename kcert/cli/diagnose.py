@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kcert.cli.options import Force, Output
 from kcert.clusters import COMPONENTS
 from kcert.logs import Via
 
@@ -59,6 +60,8 @@ def diagnose(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
     ] = "text",
+    output: Output = None,
+    force: Force = False,
 ) -> None:
     """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
     import contextlib
@@ -69,6 +72,7 @@ def diagnose(
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
     from kcert.ui import diagnosis
+    from kcert.ui.report import written_to
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
@@ -78,15 +82,16 @@ def diagnose(
         lines = _lines(log) if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):
             pass
-        diagnosis.show(diagnoser.result(), format)
-    elif format == "text":
+    elif format == "text" and output is None:
         if sys.stdin.isatty():
             diagnosis.reads_keyboard()
         diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+        raise typer.Exit(FOUND if diagnoser.result().findings else 0)
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for _ in follow(live_lines(sys.stdin.fileno()), diagnoser):
                 pass
+    with written_to(output, force=force):
         diagnosis.show(diagnoser.result(), format)
     if diagnoser.result().findings:
         raise typer.Exit(FOUND)
@@ -141,6 +146,16 @@ def logs(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="Print the findings of --diagnose in this format.")
     ] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the findings of --diagnose to this file; - is standard output.",
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Print the log of a component, with the command for this installation."""
     from kcert import logs
@@ -151,8 +166,9 @@ def logs(
         raise InputError(
             "--diagnose cannot be combined with --follow; use `journalctl -f -u COMPONENT | kcert diagnose`."
         )
-    if format == "json" and not diagnose:
-        raise InputError("--format json needs --diagnose.")
+    for option, is_set in (("--format json", format == "json"), ("--output", output is not None)):
+        if is_set and not diagnose:
+            raise InputError(f"{option} needs --diagnose.")
     back = logs.back(since) if since is not None else ""
     request = logs.LogRequest(logs.component(component), via, follow, back, tail)
     source = logs.locate(request)
@@ -163,11 +179,13 @@ def logs(
     from kcert.diagnose import diagnose as diagnose_log
     from kcert.diagnose.context import kind_of_machine
     from kcert.ui import diagnosis
+    from kcert.ui.report import written_to
 
     if format == "text":
         view.announce(request, source)
     machine = kind_of_machine()
     result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
-    diagnosis.show(result, format)
+    with written_to(output, force=force):
+        diagnosis.show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)

@@ -112,9 +112,9 @@ class IssueOptions:
         bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
     ] = False
     explain: Explain = True
-    full: Annotated[
-        bool, typer.Option("--full", help="Print each openssl.cnf in full, not only what differs from the one before.")
-    ] = False
+    full: Annotated[bool, typer.Option("--full", help="Repeat the reasons, and print each openssl.cnf in full.")] = (
+        False
+    )
     quiet: Quiet = False
     format: Annotated[
         Literal["text", "json", "markdown"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shlex
 import tarfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -26,7 +25,7 @@ from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import file_of, kubeconfig_of
-from kcert.quoting import format_command, quote
+from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
 
@@ -310,25 +309,22 @@ def archive(bundle: Bundle) -> bytes:
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        rows = bundle.rows
-        _add(tar, LIST, PUBLIC_MODE, _instructions(bundle))
-        _add(tar, SCRIPT, EXECUTABLE_MODE, script(bundle.cluster, bundle.host, rows).encode())
-        for manifest in bundle.manifests:
-            _add(tar, f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content)
+        for text in texts(bundle):
+            _add(tar, *text)
         contents = {file.path: file.content for file in bundle.files}
         contents |= {file.path: file.content for file in bundle.generated}
-        for row in rows:
+        for row in bundle.rows:
             _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
     return packed.getvalue()
 
 
-def _instructions(bundle: Bundle) -> bytes:
-    return instructions(bundle.cluster, bundle.host, bundle.version, bundle.rows, bundle.manifests).encode()
-
-
-def _release(bundle: Bundle) -> tuple[str, ...]:
-    """Return what `kcert flags` needs to print options of the same release."""
-    return () if bundle.version == bundle.cluster.version else ("--kubernetes-version", str(bundle.version))
+def texts(bundle: Bundle) -> Iterator[tuple[str, int, bytes]]:
+    """Yield name, mode and content of the files in an archive that are not installed."""
+    cluster, host, rows = bundle.cluster, bundle.host, bundle.rows
+    yield LIST, PUBLIC_MODE, instructions(cluster, host, bundle.version, rows, bundle.manifests).encode()
+    yield SCRIPT, EXECUTABLE_MODE, script(cluster, host, rows).encode()
+    for manifest in bundle.manifests:
+        yield f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content
 
 
 def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
@@ -339,54 +335,21 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
-    """Yield the commands that bring the same files to the host: folders, files, then owners and modes.
-
-    A command that needs a pipe is a line of shell, already quoted; the others are argv.
-    """
-    host = f"root@{bundle.host.name}"
-    missing = [file.owner for file in bundle.files if not file.there]
-    if missing:
-        yield ("kcert", "kubeconfig", *missing, *shlex.split(ctx.folder_option))
-    folders = sorted({str(row.path.parent) for row in bundle.rows})
-    yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
-    for target in folders:
-        files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [_here(ctx.root / file.source) for file in files if file.path.name == file.source.name]
-        if same:
-            yield ("scp", "-p", *same, f"{host}:{target}/")
-        for file in files:
-            if file.path.name != file.source.name:
-                yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
-    for made in bundle.generated:
-        if made.source:
-            yield ("scp", "-p", _here(ctx.root / made.source), f"{host}:{made.path}")
-        else:
-            folder = shlex.split(ctx.folder_option)
-            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *folder)
-            prints = format_command(("kcert", "flags", made.component, *where))
-            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
-    yield ("ssh", host, " && ".join(_modes(bundle)))
-
-
-def _here(path: Path) -> str:
-    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
-    name = str(path)
-    return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
-
-
-def _modes(bundle: Bundle) -> Iterator[str]:
-    rows = bundle.rows
-    yield "chown root:root " + " ".join(quote(str(row.path)) for row in rows)
-    for mode in sorted({row.mode for row in rows}):
-        yield f"chmod {mode:o} " + " ".join(quote(str(row.path)) for row in rows if row.mode == mode)
+def is_file(made: tuple[Bundle, ...], target: Path | None) -> bool:
+    """Return whether *target* is the file of the only archive; InputError where there are several."""
+    if target is None or target.is_dir():
+        return False
+    if len(made) > 1:
+        raise InputError(
+            f"{target} is not an existing folder, and {len(made)} archives do not fit into one file. "
+            "Create the folder first, or specify one host."
+        )
+    return True
 
 
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
-    if target is not None and not target.is_dir():
-        if len(made) > 1:
-            raise InputError(f"{target} is not an existing folder, and {len(made)} archives do not fit into one file.")
+    if target is not None and is_file(made, target):
         return (write_file(target, archive(made[0]), SECRET_MODE),)
     folder = target or FOLDER
     check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])

@@ -78,6 +78,14 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     )
 
 
+def read_issued(csr: SigningRequest) -> X509:
+    """Return the certificate in the object *csr*; InputError where it cannot be read."""
+    x509 = read_certificate(certificate_pems(csr.certificate or b"")[0])
+    if not isinstance(x509, X509):
+        raise InputError(f"{csr.source}: status.certificate is not a certificate that can be read: {x509}.")
+    return x509
+
+
 def from_cluster(
     name: str,
     cluster: Cluster,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ def warning(message: str) -> None:
     from kcert.ui.console import error_screen, say
 
     say(f"kcert: {message}", "notice", to=error_screen())
+
+
+def print_json(content: object) -> None:
+    """Print a JSON document, in ASCII: no control character of a foreign name reaches a terminal."""
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")
 
 
 def without_end(certificate: Certificate) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
-from kcert.kubernetes import bundles
+from kcert.kubernetes import bundles, packing_script
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
@@ -59,7 +59,7 @@ def as_json(made: Sequence[Bundle], written: Sequence[Written]) -> None:
         for bundle, file in zip(made, written, strict=True)
     ]
     _warn(made)
-    sys.stdout.write(json.dumps(records, indent=2) + "\n")
+    print_json(records)
 
 
 def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
@@ -101,7 +101,7 @@ def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        copied = bundles.copying(ctx, bundle)
+        copied = packing_script.copying(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
     sys.stdout.write("\n".join(lines) + "\n")

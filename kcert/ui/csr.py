@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
+from kcert.ui import print_json
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
 from kcert.ui.output_of import OutputOfCommands
 
@@ -162,9 +162,9 @@ def path_alone(path: Path) -> None:
     sys.stdout.write(f"{clean_line(str(path))}\n")
 
 
-def as_json(csr: SigningRequest, openssl: str) -> None:
-    """Print an object, or a bare request, and what it asks for, as JSON."""
-    sys.stdout.write(f"{json.dumps(summary(csr, requested(openssl, csr)), indent=2)}\n")
+def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
+    """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
+    print_json((written or {}) | summary(csr, requested(openssl, csr)))
 
 
 def _paragraphs(topic: str) -> None:

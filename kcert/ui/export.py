@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from kcert import lessons
 from kcert.errors import InputError
 from kcert.kubernetes.export import FOLDER
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
 from kcert.ui.report import written_record
 
@@ -39,7 +39,7 @@ def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:
 def paths(written: Sequence[Written], form: str) -> None:
     """Print the path of each file, or a JSON list of the files."""
     if form == "json":
-        sys.stdout.write(json.dumps([written_record(file) for file in written], indent=2) + "\n")
+        print_json([written_record(file) for file in written])
         return
     for file in written:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")

@@ -62,10 +62,8 @@ class Reasons:
         return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", self._once(lessons.why(spec.role)))
 
     def step(self, role: str, action: str) -> str:
-        """Return the reason of a step; in a few words where it was told before."""
-        if not self._explain:
-            return ""
-        return self._once(lessons.reason(role, action)) or lessons.reminder(action)
+        """Return the reason of a step; empty where it was told before."""
+        return self._once(lessons.reason(role, action))
 
     def _once(self, words: str) -> str:
         if not self._explain or words in self._told:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from kcert.errors import KcertError, VerdictError
 from kcert.issue.steps import here_document
 from kcert.quoting import quote
 from kcert.store.directory import Directory
+from kcert.ui import print_json
 from kcert.ui.console import block, clean, clean_line, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.pager import paged
@@ -38,7 +38,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     if form in {"text", "table"}:
         paged(lambda: _table(root, entries))
     elif form == "json":
-        sys.stdout.write(json.dumps([vars(entry) | {"argv": list(entry.argv)} for entry in entries], indent=2) + "\n")
+        print_json([vars(entry) | {"argv": list(entry.argv)} for entry in entries])
     elif form == "sh":
         sys.stdout.write("\n".join(_script(root, entries)) + "\n")
     else:

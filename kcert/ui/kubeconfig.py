@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from kcert import lessons
 from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, block, clean_line, command_line, error_screen, heading, say, screen
 from kcert.ui.output_of import OutputOfCommands
 
@@ -139,7 +139,7 @@ class KubeconfigReporter(OutputOfCommands):
     def records(self) -> None:
         """Print the JSON list of the kubeconfigs, if that is the format."""
         if self._records is not None:
-            sys.stdout.write(json.dumps(self._records, indent=2) + "\n")
+            print_json(self._records)
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""

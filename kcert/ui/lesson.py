@@ -120,14 +120,14 @@ class Lesson(Reporter):
         if plan.certificate.name not in self._begun:
             self._heading(plan)
         title = lessons.lesson(f"step-{step.action}").title
-        reason = f" {self._reason(plan.role_of(step), step.action)}" if self._explain else ""
+        reason = self._reason(plan.role_of(step), step.action) if self._explain else ""
         if step.argv:
-            if reason:
-                say(f"{title}.{reason}")
+            if self._explain:
+                say(f"{title}. {reason}" if reason else f"{title}:")
                 screen().print()
             command_line(step.argv)
         else:
-            say(f"{title}: {step.summary}.{reason}")
+            say(f"{title}: {step.summary}. {reason}")
             screen().print()
             if self._step and len(step.preview) + _REASON_LINES > screen().height:
                 self._wait(plan, step, "shows it")
@@ -177,10 +177,10 @@ class Lesson(Reporter):
         screen().print()
 
     def _reason(self, role: str, action: str) -> str:
-        """Return why this step; in a few words where the same was said in this run already."""
+        """Return why this step; empty where the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
-        if reason in self._told:
-            return lessons.reminder(action)
+        if reason in self._told and not self._full:
+            return ""
         self._told.add(reason)
         return reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.issue.context import Reporter
-from kcert.ui.console import block, clean, clean_line, command_line, say
+from kcert.ui.console import block, clean, clean_line, command_line, error_screen, say
 
 if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
@@ -21,7 +21,11 @@ class OutputOfCommands(Reporter):
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.", "notice")
+        say(
+            f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.",
+            "notice",
+            to=error_screen(),
+        )
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:  # noqa: ARG002 - as the reporter
         """Show the command."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from kcert.certificates import Kind
 from kcert.issue.status import State
 from kcert.quoting import format_command, quote
 from kcert.store.history import command_options
+from kcert.ui import print_json
 from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def show(  # noqa: PLR0917 - one call
 ) -> None:
     """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
-        sys.stdout.write(json.dumps([_record(one, folder_option) for one in statuses], indent=2) + "\n")
+        print_json([_record(one, folder_option) for one in statuses])
     elif form == "markdown":
         sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
     elif not screen().is_terminal:

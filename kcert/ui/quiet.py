@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kcert.issue.context import Reporter
 from kcert.issue.status import State
-from kcert.ui import in_no_group, without_end
+from kcert.ui import in_no_group, print_json, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +111,7 @@ class Json(Quiet):
             made = issued.get(status.certificate.name)
             if made or (result and status in result.kept):
                 records.append(_record(status, made, self._option))
-        sys.stdout.write(json.dumps(records, indent=2) + "\n")
+        print_json(records)
         if words := in_no_group(self._cluster, self._issued) if self._cluster else "":
             self._note(words)
 

@@ -73,8 +73,12 @@ def put_file(made: Export, output: Path | None) -> Written:
         make_folder(FOLDER)
     elif output.is_dir():
         check_unlinked(output, [piece.path])
-    target = output or FOLDER
-    return write_file(target / piece.path if target.is_dir() else target, piece.content, piece.mode)
+    return write_file(path_of(piece, output), piece.content, piece.mode)
+
+
+def path_of(piece: Piece, output: Path | None) -> Path:
+    """Return the path of the only file of an export: in ./export, in the folder *output*, or the file *output*."""
+    return output if output is not None and not output.is_dir() else (output or FOLDER) / piece.path
 
 
 def put_folder(made: Export, output: Path | None) -> tuple[Path, tuple[Written, ...]]:
