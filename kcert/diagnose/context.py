@@ -15,7 +15,7 @@ from kcert import clusters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kcert.diagnose.strip_prefix import Message
+    from kcert.diagnose.reading import Message
 
 ADDRESS = "address"
 """Under this name ``LogMatch.known`` holds the address that the log named last."""
