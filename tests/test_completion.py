@@ -114,7 +114,7 @@ def typed_in(argv: list[str], folder: Path, lines: list[str]) -> list[str]:
         os.close(master)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", pytest.param("fish", marks=pytest.mark.thorough)])
 def test_tab_completes_commands_options_and_names(shell: str, folder: Path) -> None:
     if shell == "bash":
         (folder / "rc").write_text(BASH, encoding="utf-8")
