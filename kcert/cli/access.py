@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from kcert.cli.context import folder as pki_folder
+from kcert.cli.context import read_context
 from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, complete_clients, takes
 from kcert.errors import InputError
 
@@ -67,7 +68,7 @@ def kubeconfig(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.ui.kubeconfig import Reporter
+    from kcert.ui.kubeconfig import KubeconfigReporter
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
@@ -80,25 +81,25 @@ def kubeconfig(
         raise InputError(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
-    folder = pki_folder(looking)
+    ctx = read_context(looking, "kubeconfig")
     options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
-    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(folder)
-    drafts = kubeconfigs.drafts(folder, names or (), options, left)
-    reporter = Reporter(folder, explain=explain, quiet=quiet, form=format, named=bool(names))
+    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
+    drafts = kubeconfigs.drafts(ctx, names or (), options, left)
+    reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
         reporter.dry_run(drafts)
         return
     if output is not None and str(output) == "-":
-        reporter.screen(kubeconfigs.for_screen(folder, drafts))
+        reporter.screen(kubeconfigs.for_screen(ctx, drafts))
     elif output is not None:
-        reporter.put(drafts, kubeconfigs.put(folder, drafts, output))
+        reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
         reporter.records()
     elif merge is not None:
-        written, updated = kubeconfigs.merge(folder, drafts, merge, reporter.waits_for, replace=replace)
+        written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
         reporter.merged(drafts[0], written, updated)
         reporter.records()
     else:
-        kubeconfigs.keep(folder, drafts, reporter, kubectl=via == "kubectl")
+        kubeconfigs.keep(dataclasses.replace(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
         reporter.left(left)
         reporter.ends()
         reporter.records()
@@ -127,12 +128,12 @@ def bootstrap(
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
-    folder = pki_folder(looking)
+    ctx = read_context(looking, "bootstrap")
     if dry_run:
-        typer.echo("\n".join(bootstrap.script(folder, lifetime, new_token=new_token)))
+        typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
         return
-    reporter = BootstrapReporter(folder, explain=explain, quiet=quiet, form=format)
-    reporter.ends(bootstrap.make(folder, lifetime, reporter, new_token=new_token))
+    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
 
 
 @takes(ReadOptions)
@@ -163,7 +164,7 @@ def call(
     from kcert.kubernetes import call
     from kcert.ui import call as view
 
-    asked = call.call(pki_folder(looking), name, path, server)
+    asked = call.call(read_context(looking, "call"), name, path, server)
     if not quiet:
         view.show(asked, explain=explain)
     view.answered(asked, call.run(asked), quiet=quiet)

@@ -36,17 +36,14 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.context import Result
-    from kcert.kubernetes.credentials import Folder
 
 
-def folder(options: ReadOptions) -> Folder:
-    """Return the PKI folder of a command that reads one, and the cluster that it is for."""
-    from kcert.kubernetes.credentials import Folder
-
+def read_context(options: ReadOptions, command: str) -> Context:
+    """Return the context of ``kcert COMMAND``, which reads a PKI folder, and the cluster that it is for."""
     require_folder_path(options.dir)
     described, program = load_cluster(options.config), openssl(options.openssl)
     require_described(described, options.dir)
-    return Folder(options.dir, described, program, folder_option(options.dir, options.config))
+    return signing_context(options, command, described, program)
 
 
 def require_folder_path(path: Path) -> None:

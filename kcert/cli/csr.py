@@ -320,7 +320,7 @@ def sign(
                 certificate, request = signing.match_request(ctx, file, name)
                 begin = partial(csr.begin_request, certificate, request, explain=explain)
                 steps = csr.Steps(begin, quiet=results.terse)
-                path, x509 = signing.sign_request(ctx, file, certificate, request, steps)
+                path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
                 results.add(certificate.name, path, x509, partial(csr.signed_request, certificate, x509, path))
                 continue
             if name is not None:
@@ -333,7 +333,7 @@ def sign(
                 results.add(csr_object.name, file, x509, partial(csr.is_signed, file, csr_object), changed=False)
                 continue
             steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=results.terse)
-            signed, x509 = signing.sign_object(ctx, file, csr_object, longest_life, steps)
+            signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
             shows = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
             results.add(csr_object.name, file, x509, shows)
 
@@ -391,7 +391,8 @@ def fetch(
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
-    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
+    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
+    kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
     if format == "json":
         record = signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
         print_json(record | {"verified": kept.verified})

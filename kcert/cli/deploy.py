@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -82,17 +83,17 @@ def bundle(
     if dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    folder = context.folder(looking)
-    release = version(kubernetes_version) if kubernetes_version else folder.cluster.version
-    made = bundles.bundles(folder, hosts or (), release)
+    ctx = context.read_context(looking, "bundle")
+    release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
+    made = bundles.bundles(ctx, hosts or (), release)
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
-        bundle.show_commands(folder, made)
+        bundle.show_commands(ctx, made)
         return
     if dry_run:
         is_file = bundles.is_file(made, output)
-        lines = packing_script.archives(folder, made, output or bundles.FOLDER, is_file=is_file)
+        lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
         typer.echo("\n".join((packing_script.HEAD, *lines)))
         return
     if output is not None and str(output) == "-":
@@ -104,7 +105,7 @@ def bundle(
     elif quiet:
         bundle.paths(written)
     else:
-        bundle.show(folder, made, written, explain=explain)
+        bundle.show(ctx, made, written, explain=explain)
     flags.warn_of_release(release)
 
 
@@ -153,14 +154,14 @@ def flags(
 ) -> None:
     """Print the options that a component needs, with the reason for each."""
     from kcert.issue.adopt import require_described
-    from kcert.kubernetes import placement
+    from kcert.kubernetes import components
     from kcert.ui import flags
     from kcert.ui.report import written_to
 
     cluster = load_cluster(looking.config)
     require_described(cluster, looking.dir)
-    state = placement.folder_state(looking.dir, cluster)
-    instance = placement.placement(cluster, component, host, kubernetes_version, path_prefix, state)
+    state = components.folder_state(looking.dir, cluster)
+    instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
         if format == "text":
             flags.show(instance, explain=explain)
@@ -170,7 +171,7 @@ def flags(
             flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
-    unfit = placement.unfit(looking.dir, instance)
+    unfit = components.unfit(looking.dir, instance)
     flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))
 
 
@@ -240,16 +241,16 @@ def cert_manager(
     """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
     from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
-    from kcert.kubernetes.export.target import path_of, put_file
+    from kcert.kubernetes.export import path_of, put_file
     from kcert.ui import export
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    folder = context.folder(looking)
+    ctx = context.read_context(looking, "export cert-manager")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    made = target.export(folder, options)
+    made = target.export(ctx, options)
     if dry_run:
         files = [(path_of(piece, output), piece) for piece in made.pieces]
-        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(folder, files))))
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
         return
     if output is not None and str(output) == "-":
         export.stream(made)
@@ -284,28 +285,28 @@ def ansible(
 ) -> None:
     """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
     from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes.export import FOLDER, put_folder
     from kcert.kubernetes.export import ansible as target
-    from kcert.kubernetes.export.target import FOLDER, put_folder
     from kcert.ui import export
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    folder = context.folder(looking)
-    made = target.export(folder)
+    ctx = context.read_context(looking, "export ansible")
+    made = target.export(ctx)
     if dry_run:
         place = output or FOLDER / target.NAME
-        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(folder, ()))
-        lines = packing_script.archives(folder, packed, place / "bundles")
+        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
+        lines = packing_script.archives(ctx, packed, place / "bundles")
         files = [(place / piece.path, piece) for piece in made.pieces]
-        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(folder, files), *lines)))
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
         return
     place, written = put_folder(made, output)
     if quiet or format == "json":
         export.paths(written, format)
         return
     export.show(made, written, explain=explain)
-    export.play(place, folder, target.signs_with(folder))
+    export.play(place, ctx, target.signs_with(ctx))
 
 
 @takes(ReadOptions)
@@ -340,11 +341,10 @@ def encryption_config(
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
     if quiet and dry_run:
         raise InputError("--dry-run cannot be combined with --quiet.")
-    folder = context.folder(looking)
+    ctx = context.read_context(looking, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
-    asked = (folder.root, folder.openssl, action, provider or "aescbc")
     if dry_run:
-        typer.echo("\n".join(encryption.script(*asked)))
+        typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))
         return
-    reporter = EncryptionReporter(folder, explain=explain, quiet=quiet, form=format)
-    reporter.ends(encryption.update(*asked, reporter))
+    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,7 +72,7 @@ def check(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check.checking import chosen, judge, wanted_at
+    from kcert.check import chosen, judge, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
@@ -248,8 +249,10 @@ def history(  # noqa: PLR0917 - options, by name alone
         raise InputError("--verify, --head and --sign cannot be combined.")
     if sign:
         from kcert.issue import history_signature
+        from kcert.ui.output_of import OutputOfCommands
 
-        history.signed(history_signature.sign(_context(looking), history.shows, history.waits))
+        ctx = replace(_context(looking), reporter=OutputOfCommands(explain=True))
+        history.signed(history_signature.sign(ctx))
     elif verify:
         _verify(looking, since)
     elif head:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.config import Cluster
-    from kcert.kubernetes import credentials
+    from kcert.issue.context import Context
 
 
 Options = TypeVar("Options")
@@ -256,12 +256,15 @@ def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typ
     return complete
 
 
-def _folder(ctx: typer.Context) -> credentials.Folder:
-    from kcert.kubernetes.credentials import Folder
+def _folder(ctx: typer.Context) -> Context:
+    from kcert import profiles
+    from kcert.issue.adopt import detect_files
+    from kcert.issue.context import Context
 
-    root = ctx.params.get("dir") or os.environ.get("KCERT_DIR") or DEFAULT_FOLDER
+    root = Path(ctx.params.get("dir") or os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
     config = ctx.params.get("config")
-    return Folder(Path(root), load_cluster(Path(config) if config else None))
+    cluster = load_cluster(Path(config) if config else None)
+    return Context(cluster, root, detect_files(root, profiles.certificates(cluster)))
 
 
 @_completes

@@ -39,7 +39,7 @@ def plan(
     from kcert.issue.adopt import require_described, unmanaged
     from kcert.issue.status import status_of
     from kcert.store import OWN_FOLDER
-    from kcert.store.memory import recall
+    from kcert.store.history import recall
     from kcert.ui import plan
     from kcert.ui.report import written_to
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from kcert.issue.context import Context
     from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.export.target import Piece
+    from kcert.kubernetes.export import Piece
 
 HEAD = """\
 #!/usr/bin/env bash
@@ -30,7 +30,7 @@ keep() { if [ -e "$1" ]; then mv "$1" "$1.$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
 """
 
 
-def archives(folder: Folder, made: Sequence[Bundle], target: Path, *, is_file: bool = False) -> Iterator[str]:
+def archives(ctx: Context, made: Sequence[Bundle], target: Path, *, is_file: bool = False) -> Iterator[str]:
     """Yield the lines that write the archives into the folder *target*, or the only one to the file *target*."""
     if not is_file:
         yield f"mkdir -p {quote(folder_argument(target))}"
@@ -38,7 +38,7 @@ def archives(folder: Folder, made: Sequence[Bundle], target: Path, *, is_file: b
         archive = quote(folder_argument(target if is_file else target / bundle.file))
         yield f"\n# {bundle.host.name}"
         yield "stage=$(mktemp -d)"
-        yield from _staged(folder, bundle)
+        yield from _staged(ctx, bundle)
         names = [
             *(name for name, _, _ in bundles.texts(bundle)),
             *(str(row.path.relative_to("/")) for row in bundle.rows),
@@ -49,18 +49,18 @@ def archives(folder: Folder, made: Sequence[Bundle], target: Path, *, is_file: b
         yield 'rm -r "$stage"'
 
 
-def _staged(folder: Folder, bundle: Bundle) -> Iterator[str]:
+def _staged(ctx: Context, bundle: Bundle) -> Iterator[str]:
     for file in bundle.files:
         target = _staged_path(str(file.path.relative_to("/")))
         if file.there:
-            yield f"install -D -m {file.mode:o} {quote(folder_argument(folder.root / file.source))} {target}"
+            yield f"install -D -m {file.mode:o} {quote(folder_argument(ctx.root / file.source))} {target}"
         else:
             yield f'mkdir -p "$(dirname {target})"'
-            yield f"kcert kubeconfig {quote(file.owner)}{folder.option} --quiet --output {target}"
+            yield f"kcert kubeconfig {quote(file.owner)}{ctx.folder_option} --quiet --output {target}"
     for made in bundle.generated:
         target = _staged_path(str(made.path.relative_to("/")))
         if made.source:
-            yield f"install -D -m {made.mode:o} {quote(folder_argument(folder.root / made.source))} {target}"
+            yield f"install -D -m {made.mode:o} {quote(folder_argument(ctx.root / made.source))} {target}"
         else:
             yield from _written(target, made.content, made.mode)
     for name, mode, content in bundles.texts(bundle):
@@ -71,7 +71,7 @@ def _staged_path(name: str) -> str:
     return f'"$stage"/{quote(name)}'
 
 
-def pieces(folder: Folder, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]:
+def pieces(ctx: Context, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]:
     """Yield the lines that write each piece of an export to its path; keys of CAs are read from their files.
 
     Archives are left out: ``archives`` writes them.
@@ -80,7 +80,7 @@ def pieces(folder: Folder, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]
         if piece.path.suffix != ".gz":
             path = quote(folder_argument(target))
             yield f"keep {path}"
-            yield from _written(path, piece.content, piece.mode, dict(_ca_values(folder)))
+            yield from _written(path, piece.content, piece.mode, dict(_ca_values(ctx)))
 
 
 def _written(target: str, content: bytes, mode: int, variables: dict[str, str] | None = None) -> Iterator[str]:
@@ -98,27 +98,25 @@ def _written(target: str, content: bytes, mode: int, variables: dict[str, str] |
         yield f"chmod {mode:o} {target}"
 
 
-def _ca_values(folder: Folder) -> Iterator[tuple[str, str]]:
+def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
     """Yield certificate and key of each CA as base64, with the command that prints the same."""
-    for cert in folder.known.values():
+    for cert in ctx.known.values():
         if cert.kind is not Kind.CA or cert.files.crt is None:
             continue
         for name, is_key in ((cert.files.crt, False), (cert.files.key, True)):
-            path = folder.root / name
+            path = ctx.root / name
             if not path.is_file():
                 continue
             pem = next((block.pem for block in pem_blocks(path.read_bytes()) if block.is_key is is_key), None)
             if pem:
                 file = folder_argument(path)
                 argv = (
-                    ("sed", "-n", "/BEGIN.*PRIVATE KEY/,/END/p", file)
-                    if is_key
-                    else (folder.openssl, "x509", "-in", file)
+                    ("sed", "-n", "/BEGIN.*PRIVATE KEY/,/END/p", file) if is_key else (ctx.openssl, "x509", "-in", file)
                 )
                 yield base64.b64encode(pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
 
 
-def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
+def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
     """Yield the commands that bring the same files to the host: folders, files, then owners and modes.
 
     A command that needs a pipe is a line of shell, already quoted; the others are argv.
@@ -126,22 +124,23 @@ def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
     host = f"root@{bundle.host.name}"
     missing = [file.owner for file in bundle.files if not file.there]
     if missing:
-        yield ("kcert", "kubeconfig", *missing, *shlex.split(folder.option))
+        yield ("kcert", "kubeconfig", *missing, *shlex.split(ctx.folder_option))
     folders = sorted({str(row.path.parent) for row in bundle.rows})
     yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
     for target in folders:
         files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [_here(folder.root / file.source) for file in files if file.path.name == file.source.name]
+        same = [_here(ctx.root / file.source) for file in files if file.path.name == file.source.name]
         if same:
             yield ("scp", "-p", *same, f"{host}:{target}/")
         for file in files:
             if file.path.name != file.source.name:
-                yield ("scp", "-p", _here(folder.root / file.source), f"{host}:{file.path}")
+                yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
     for made in bundle.generated:
         if made.source:
-            yield ("scp", "-p", _here(folder.root / made.source), f"{host}:{made.path}")
+            yield ("scp", "-p", _here(ctx.root / made.source), f"{host}:{made.path}")
         else:
-            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *shlex.split(folder.option))
+            folder = shlex.split(ctx.folder_option)
+            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *folder)
             prints = format_command(("kcert", "flags", made.component, *where))
             yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
     yield ("ssh", host, " && ".join(_modes(bundle)))

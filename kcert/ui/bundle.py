@@ -17,15 +17,15 @@ from kcert.ui.report import written_record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.issue.context import Context
     from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.install import Row
     from kcert.store.atomic import Written
 
 WIDTH = 100
 
 
-def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
+def show(ctx: Context, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
     """Print what each archive holds, and what to do with it."""
     if explain:
         for paragraph in lessons.lesson("bundle").opening.split("\n\n"):
@@ -36,7 +36,7 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
     _warn(made)
     say(
         "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
-        f"it away again. `kcert bundle --scp{folder.option}` prints commands that copy the files one by one."
+        f"it away again. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
     )
 
 
@@ -96,12 +96,12 @@ def _warn(made: Sequence[Bundle]) -> None:
         say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
 
 
-def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
+def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     """Print the commands that copy the files, as a script."""
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        copied = packing_script.copying(folder, bundle)
+        copied = packing_script.copying(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
     sys.stdout.write("\n".join(lines) + "\n")

@@ -85,8 +85,9 @@ class Document(Reporter):
         self._title = f"The certificates of {ctx.cluster.name}" if ctx.cluster.name else "Certificates"
         self._kept = [status.certificate.name for status in work.kept]
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Add a step before it runs."""
+        assert plan
         spec = plan.certificate
         if spec.name not in self._sections:
             self._sections[spec.name] = self._reasons.section(spec)

@@ -14,7 +14,7 @@ from kcert.issue.steps import here_document
 from kcert.quoting import quote
 from kcert.store.directory import Directory
 from kcert.ui import print_json
-from kcert.ui.console import block, clean, clean_line, command_line, say, screen
+from kcert.ui.console import block, clean, clean_line, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.pager import paged
 from kcert.ui.script import passphrase_asked
@@ -72,16 +72,6 @@ def _listed(paths: Sequence[Path]) -> str:
 def print_head(digest: str) -> None:
     """Print the hash alone, for a script to keep."""
     sys.stdout.write(f"{digest}\n")
-
-
-def shows(argv: tuple[str, ...]) -> None:
-    """Show a command before it runs."""
-    command_line(argv)
-
-
-def waits(holder: str) -> None:
-    """Say who holds the folder."""
-    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
 
 def signed(digest: str) -> None:

@@ -113,8 +113,9 @@ class Lesson(Reporter):
         screen().print()
         self._elapsed.start()
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the reason for a step, and its command, before it runs; before the first, what the certificate is."""
+        assert plan
         self._elapsed.stop()
         if plan.certificate.name not in self._begun:
             self._heading(plan)
@@ -183,15 +184,14 @@ class Lesson(Reporter):
         self._told.add(reason)
         return reason
 
-    def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the program said, and the file it made."""
         self._elapsed.stop()
         if outcome is None:
             return
         block(clean(outcome.output).splitlines(), "said", "| ")
         for name in step.makes if outcome.succeeded else ():
-            secret = name == plan.certificate.files.key
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if secret else "")
+            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
             block([what], "file")
         if self._generating_keys:
             self._elapsed.start()

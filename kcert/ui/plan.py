@@ -13,7 +13,7 @@ from rich.text import Text
 from kcert.certificates import Kind
 from kcert.issue.status import State
 from kcert.quoting import format_command, quote
-from kcert.store.memory import command_options
+from kcert.store.history import command_options
 from kcert.ui import print_json
 from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kcert.issue.describe import Description
     from kcert.issue.status import CertificateStatus
     from kcert.profiles.profile import KnownIssue
-    from kcert.store.memory import Memory
+    from kcert.store.history import Memory
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""
