@@ -307,7 +307,6 @@ def _go_since(request: LogRequest) -> tuple[str, ...]:
     return ("--since=" + ("".join(f"{count}{unit}" for count, unit in parts if count) or "0s"),)
 
 
-
 def _tail(request: LogRequest) -> tuple[str, ...]:
     return (f"--tail={request.tail}",) if request.tail is not None else ()
 
