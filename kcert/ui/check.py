@@ -33,9 +33,9 @@ def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
         sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
-            from kcert.ui.inventory import table
+            from kcert.ui.inventory import introduce
 
-            table.introduce(judgement.scan, looked_around=True)
+            introduce(judgement.scan, looked_around=True)
             screen().print()
         _write_text(judgement)
     _not_judged(judgement)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kcert.ui import print_json
 from kcert.ui.console import clean_line, draw, in_columns, say, screen, table
-from kcert.ui.inventory.comma_separated import harmless
+from kcert.ui.inventory.text import harmless
 from kcert.ui.page import page
 
 if TYPE_CHECKING:

@@ -196,9 +196,12 @@ def table(*columns: str) -> Table:
     return made
 
 
-def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """A line for each of *rows*, the first of which is the heading, for programs that read it: nothing is wrapped."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def in_columns(rows: Sequence[tuple[str, ...]], widest: int = 10_000) -> str:
+    """Return a line for each of *rows*, the first of which is the heading, for programs: nothing is wrapped.
+
+    A column is filled up to its longest cell, or to *widest* characters.
+    """
+    widths = [min(widest, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)
 
