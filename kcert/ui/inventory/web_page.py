@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kcert.ui.console import clean_line
 from kcert.ui.inventory.text import HEADINGS, row
-from kcert.ui.page import page
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
