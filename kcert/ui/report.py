@@ -62,10 +62,14 @@ _HEAD = 64 * 1024
 _REPORT = re.compile(
     r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
     r"|component +type +path|component,type,path,|\| component \| type \|"
-    r'|\[\]\n?$|\[\s*\{\s*"component":|# HELP kcert_'
+    r'|\[\]\n?$|\[\s*\{\s*"(component|lines)":|# HELP kcert_'
     r"|<svg [^\n]*>\n<!-- kcert -->"
+    r"|\d+ certificates? checked"
+    r"|1\. (?:[^\n]+\n)+\nLine \d+|Nothing about certificates or access in "
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d\d s\n"
+    r"|[^\n]*\n-+\n\n    openssl "
 )
-"""How the inventory begins, in each of its formats that are text."""
+"""How the reports that are text begin, whatever they found: inventory, check, diagnose, history, show."""
 
 
 class Target(NamedTuple):
