@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_regular
 from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
-from kcert.practice import seal as seals
-from kcert.practice.lab_text import words
+from kcert.practice.lab import words
 from kcert.practice.rng import ScenarioRng
+from kcert.practice.state import Seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def begin(
     openssl: str = "openssl",
     replaces: bool = False,
     learner: str | None = None,
-    seal: seals.Seal | None = None,
+    seal: Seal | None = None,
 ) -> Result:
     """Build an exam in *root*; *setup* is called before that, and the time begins when it is done.
 
@@ -215,11 +215,11 @@ def begin(
 
 
 def _build(
-    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: seals.Seal | None
+    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: Seal | None
 ) -> Result:
     (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # marks the folder of a start that was killed
     if seal:
-        seals.put(root, seal)
+        write_seal(root, seal)
     rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, rng.number(1, session.MOST_SEED))
@@ -244,7 +244,7 @@ def _build(
     exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
     _save(root, exam, openssl)
     if seal:
-        seals.mark_running(root, deadline)
+        mark_running(root, deadline)
     return _result(root, exam, openssl)
 
 
@@ -274,7 +274,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
     result = _result(root, exam, openssl)
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
-            seals.mark_running(root, exam.deadline)
+            mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
     exam = replace(
@@ -282,7 +282,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
     )
     _save(root, exam, openssl)
     if exam.sealed:
-        seals.mark_over()
+        mark_over()
     for task in exam.tasks if handed_in else ():
         if task_session := _sitting(root, exam, task, openssl):
             state.save(task_session.root, replace(task_session.state, deadline=handed_in), openssl)

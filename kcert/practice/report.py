@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
 from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
-from kcert.practice import seal as seals
+from kcert.practice.state import find_seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) 
 
 
 def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_class: bool) -> Iterator[Line]:
-    seal = seals.find(root)
+    seal = find_seal(root)
     state_of_seal = None
     if seal:
         opened = passphrase is not None and seal.opens_with(passphrase, openssl)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
-from kcert.practice import seal as seals
 from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
-from kcert.practice.lab import Check
-from kcert.practice.lab_text import Words, words, wrapped
+from kcert.practice.lab import Check, Words, words, wrapped
 from kcert.practice.rng import LARGEST_SEED, ScenarioRng
-from kcert.practice.state import Solved, State
+from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class Session:
     @property
     def sealed(self) -> bool:
         """True where it is part of a sealed exam that is still running."""
-        return self.running_exam and seals.find(self.root) is not None
+        return self.running_exam and find_seal(self.root) is not None
 
     @property
     def running_exam(self) -> bool:
@@ -199,7 +197,7 @@ def begin(
     replaces: bool = False,
     learner: str | None = None,
     title: str | None = None,
-    seal: seals.Seal | None = None,
+    seal: Seal | None = None,
 ) -> Session:
     """Build the lab *name* in the folder *root*, which is new or empty; with *replaces* another lab in it is deleted.
 
@@ -228,7 +226,7 @@ def random_seed() -> int:
 
 def reset(session: Session) -> Session:
     """Build the same lab from the start: same seed, same names, no hints; all other files are deleted."""
-    old, seal = session.state, seals.find(session.root)
+    old, seal = session.state, find_seal(session.root)
     clear(session.root)
     kept = {name: getattr(old, name) for name in ("lab", "seed", "solved", "deadline", "learner", "title")}
     new = State(**kept, started=state.moment())
@@ -275,14 +273,14 @@ def _solved_in(root: Path) -> tuple[Solved, ...]:
         return ()
 
 
-def _build(session: Session, seal: seals.Seal | None = None) -> Session:
+def _build(session: Session, seal: Seal | None = None) -> Session:
     """Build the files; the state is written last, so that an interrupted start is recognized."""
     root, lab, scenario = session.root, session.lab, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
-            seals.put(root, seal)
+            write_seal(root, seal)
         builder = LabBuilder(root, session.openssl)
         lab.setup(scenario, builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")

@@ -29,8 +29,7 @@ from kcert.ui.explain import passage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kcert.practice.lab import Check
-    from kcert.practice.lab_text import Action, Words
+    from kcert.practice.lab import Action, Check, Words
     from kcert.practice.quiz import Question
     from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
     from kcert.practice.state import State
