@@ -1,8 +1,8 @@
 """The types that all labs share.
 
-A lab is a module in ``kcert.practice.labs`` with one ``Lab``; its words (title, story, hints, solution) are in
-``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files, and
-add the name to ``kcert.practice.labs.NAMES``.
+A lab is a ``Lab`` in the ``LABS`` of a module in ``kcert.practice.labs``; its words (title, story, hints, solution)
+are in ``kcert/lessons/labs/NAME.md`` and its lesson in ``kcert/lessons/NAME.md``. To add one: write the three files,
+and add name and module to ``kcert.practice.labs.LABS``.
 """
 
 from __future__ import annotations
@@ -111,6 +111,11 @@ class Lab:
     setup: Callable[[Scenario, LabBuilder], None]
     grade: Callable[[Scenario, Grader], Iterator[Check]]
     asks: Callable[[Scenario], tuple[ExpectedAnswer, ...]] | None = None
+
+
+def lay_out(scenario: Scenario, builder: LabBuilder) -> None:
+    """Make the certificates of *scenario*, those in ``made`` with their fault: the setup of most labs."""
+    builder.lay_out(scenario)
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

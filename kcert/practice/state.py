@@ -4,6 +4,12 @@ It contains the lab, its seed, the hints and answers, and when the lab was solve
 that follows from the seed. A checksum tells a damaged file from an intact one; it protects against accidents, not
 against someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
 checked, and nothing is read or written through a link.
+
+A sealed exam does not show which labs its tasks are, and a change of the results is detected: the state of the exam
+and of its labs is encrypted and authenticated with a key of the exam's own. A copy of that key, encrypted with the
+teacher's passphrase, lets the teacher verify that a result belongs to the exam that was handed out. The key itself is
+in the folder as well, because kcert has to grade there. So a seal stops accidental looks and simple changes, but it
+does not protect against a student who reads this module (SECURITY.md).
 """
 
 from __future__ import annotations
