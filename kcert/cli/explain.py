@@ -137,7 +137,7 @@ def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
 
 
 def _searched(words: str) -> Sequence[Lesson]:
-    """Return the lessons with *words*; raises InputError where there is none."""
+    """Return the lessons with *words*; raises InputError if there is none."""
     from kcert import lessons
     from kcert.errors import InputError
 

@@ -265,7 +265,7 @@ def history(  # noqa: PLR0917 - options, by name alone
 
 
 def _specs(looking: Signing) -> tuple[Certificate, ...]:
-    """Return the certificates of the folder; none where kcert.yaml cannot be read."""
+    """Return the certificates of the folder; none if kcert.yaml cannot be read."""
     from kcert import profiles
     from kcert.issue.adopt import detect_files, unmanaged
 

@@ -142,7 +142,7 @@ class IssueOptions:
 
     @property
     def terse(self) -> bool:
-        """True where only the result is printed."""
+        """True if only the result is printed."""
         return self.quiet or self.format != "text"
 
     @property

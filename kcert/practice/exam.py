@@ -81,7 +81,7 @@ class Exam:
 
     @property
     def seconds_left(self) -> int:
-        """The seconds that are left; 0 where it is over."""
+        """The seconds that are left; 0 if it is over."""
         if self.handed_in:
             return 0
         left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
@@ -135,17 +135,17 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """True where the score reaches the pass mark."""
+        """True if the score reaches the pass mark."""
         return self.percent >= PASSED
 
     @property
     def over(self) -> bool:
-        """True where no more points can be added."""
+        """True if no more points can be added."""
         return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(mark.solved for mark in self.marks)
 
 
 def load(root: Path, openssl: str = "openssl") -> Exam | None:
-    """Return the exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
+    """Return the exam in the folder *root*; None if there is none; raises InputError if it is damaged."""
     content = state.read(root, state.EXAM_FILE, openssl)
     if content is None:
         return None
@@ -171,7 +171,7 @@ def _check_sound(exam: Exam) -> None:
 
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
-    """Raise InputError where the *exam* in *root* was started with other options."""
+    """Raise InputError if the *exam* in *root* was started with other options."""
     there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
     for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
         if spec is not None and spec != there[option]:
@@ -290,7 +290,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
 
 
 def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
-    """Return the lab of a task; None where it was deleted or replaced: then the task has no points.
+    """Return the lab of a task; None if it was deleted or replaced: then the task has no points.
 
     The same lab started by itself counts as replaced: it shows its solution and has no hints.
     """

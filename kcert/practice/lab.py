@@ -85,7 +85,7 @@ class ExpectedAnswer:
         return _FORMS[self.kind]
 
     def is_given_by(self, answer: str) -> bool:
-        """Return True where *answer* says the same."""
+        """Return True if *answer* says the same."""
         return any(_COMPARED[self.kind](answer, text) for text in (self.text, *self.also))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kcert.practice.lab import ExpectedAnswer, Lab, Scenario
 
 STORY = "story.txt"
-"""Where the story is read again, in the lab's folder."""
+"""The file with the story, in the lab's folder."""
 
 MOST_SEED = 9999
 """The largest random seed: short enough to be said across a room."""
@@ -34,14 +34,14 @@ MOST_SEED = 9999
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The ``checks`` of a lab, in order; ``first`` is True where the lab was not solved before."""
+    """The ``checks`` of a lab, in order; ``first`` is True if the lab was not solved before."""
 
     checks: tuple[Check, ...]
     first: bool = False
 
     @property
     def solved(self) -> bool:
-        """True where everything works."""
+        """True if everything works."""
         return bool(self.checks) and all(check.works for check in self.checks)
 
 
@@ -84,12 +84,12 @@ class Session:
 
     @property
     def title(self) -> str:
-        """What it is called: its own title, or the task's number in a sealed exam."""
+        """The title of the lab, or the task's number in a sealed exam."""
         return self.state.title or self.words.title
 
     @property
     def sealed(self) -> bool:
-        """True where it is part of a sealed exam that is still running."""
+        """True if it is part of a sealed exam that is still running."""
         return self.running_exam and find_seal(self.root) is not None
 
     @property
@@ -122,7 +122,7 @@ class Session:
         return replace(new, solved=(*new.solved, solved))
 
     def hint(self) -> tuple[int, str]:
-        """Return the next hint and its number; the last hint again where there is no other."""
+        """Return the next hint and its number; the last hint again if there is no other."""
         number = min(self.state.hints + 1, len(self.words.hints))
         if number > self.state.hints:
             self._keep(replace(self.state, hints=number))
@@ -182,7 +182,7 @@ def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
 
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
-    """Return the lab in the folder *root*; raises InputError where there is none."""
+    """Return the lab in the folder *root*; raises InputError if there is none."""
     session = Session(root, state.load(root, openssl), openssl)
     session.lab  # noqa: B018 - raises for a lab that this kcert does not have
     return session

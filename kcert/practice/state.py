@@ -87,7 +87,7 @@ class State:
 
     @property
     def is_solved(self) -> bool:
-        """True where this start of the lab was solved."""
+        """True if this start of the lab was solved."""
         return any(
             (entry.lab, entry.seed) == (self.lab, self.seed) and entry.when >= self.started for entry in self.solved
         )
@@ -99,12 +99,12 @@ def moment() -> str:
 
 
 def is_lab(root: Path) -> bool:
-    """Return True where a lab was started in the folder *root*."""
+    """Return True if a lab was started in the folder *root*."""
     return (root / OWN_FOLDER).is_dir()
 
 
 def load(root: Path, openssl: str = "openssl") -> State:
-    """Return the state of the lab in *root*; raises InputError where there is none or it is damaged."""
+    """Return the state of the lab in *root*; raises InputError if there is none or it is damaged."""
     content = read(root, FILE, openssl)
     if content is None:
         raise _no_lab(root)
@@ -169,9 +169,9 @@ def save(root: Path, state: State, openssl: str = "openssl") -> None:
 
 
 def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | None:
-    """Return the content of the file *name* of the dot folder; None where it does not exist.
+    """Return the content of the file *name* of the dot folder; None if it does not exist.
 
-    Raises InputError where it is damaged.
+    Raises InputError if it is damaged.
     """
     _refuse_links(root, name)
     text = read_optional(root / OWN_FOLDER / name)
@@ -196,7 +196,7 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
 
 
 def _refuse_links(root: Path, name: str) -> None:
-    """Raise InputError where the dot folder or its file is a link, or belongs to another user."""
+    """Raise InputError if the dot folder or its file is a link, or belongs to another user."""
     for path, is_expected in ((root / OWN_FOLDER, stat.S_ISDIR), (root / OWN_FOLDER / name, stat.S_ISREG)):
         try:
             status = path.lstat()
@@ -261,7 +261,7 @@ class Seal:
         return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
 
     def reveal(self, hidden: str, openssl: str) -> str:
-        """Return the text that ``hide`` encrypted; raises ValueError where it was changed."""
+        """Return the text that ``hide`` encrypted; raises ValueError if it was changed."""
         try:
             return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
         except ProgramError:
@@ -272,7 +272,7 @@ class Seal:
         return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
 
     def opens_with(self, passphrase: str, openssl: str) -> bool:
-        """Return True where the exam was sealed with *passphrase*."""
+        """Return True if the exam was sealed with *passphrase*."""
         try:
             return _enc(openssl, self.wrapped.encode(), passphrase, _ROUNDS, decrypt=True).decode() == self.key
         except (ProgramError, UnicodeDecodeError):
@@ -280,7 +280,7 @@ class Seal:
 
 
 def new_seal(passphrase: str, openssl: str) -> Seal:
-    """Return a seal with the teacher's *passphrase*; raises InputError where it is too short."""
+    """Return a seal with the teacher's *passphrase*; raises InputError if it is too short."""
     if len(passphrase) < SHORTEST or not passphrase.isprintable():
         raise InputError(f"the passphrase for --seal has {len(passphrase)} characters: at least {SHORTEST} are needed.")
     key = secrets.token_hex(32)
@@ -300,7 +300,7 @@ def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bo
 
 
 def find_seal(root: Path) -> Seal | None:
-    """Return the seal of the exam or task in *root*; None where it is not sealed, or the seal is damaged."""
+    """Return the seal of the exam or task in *root*; None if it is not sealed, or the seal is damaged."""
     from kcert.files import read_regular
 
     try:

@@ -49,7 +49,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
 def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
     """Say that the chain holds, and which certificates no record explains.
 
-    Raises VerdictError where there are certificates and no record at all.
+    Raises VerdictError if there are certificates and no record at all.
     """
     if unexplained and not count:
         raise VerdictError(
@@ -98,7 +98,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """The commands again, for a folder of their own: where they ran, they would replace keys."""
+    """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
     yield "set -euo pipefail"
@@ -134,7 +134,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
-    """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    """Return why a script whose commands have *made* these files cannot repeat *entry*; empty if it can."""
     if entry.argv[1:2] == ("dgst",):
         return "This signed the history itself: `kcert history --sign` does it again."
     if entry.argv[1:2] == ("ca",):
@@ -169,7 +169,7 @@ def _brought(entry: Entry, made: set[str]) -> Iterator[str]:
 
 
 def _both_authorities(entry: Entry) -> Iterator[str]:
-    """Where a CA is changed over, kcert puts the new one and the old into one file, without a command."""
+    """Yield the commands for what kcert does itself in a CA rotation: put the new CA and the old one into one file."""
     if entry.argv[1:2] != ("verify",) or "-CAfile" not in entry.argv[:-1]:
         return
     both = PurePosixPath(entry.argv[entry.argv.index("-CAfile") + 1])
@@ -205,7 +205,7 @@ def _settings_file(root: Path, name: str) -> Iterator[str]:
 
 
 def _settings_text(root: Path, name: PurePosixPath) -> str | None:
-    """An openssl.cnf of the PKI folder; None where it is none: a link could lead to a key, and so could a path."""
+    """Return an openssl.cnf of the PKI folder; None for anything else, such as a link to a key."""
     if name.is_absolute() or ".." in name.parts:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What `kcert check` found, with the fixes, worst first; and what `kcert show` reads of a single certificate."""
+"""The findings of `kcert check` with their fixes, worst first, and the fields of `kcert show`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
 _SHOWN = 5
-"""How many files that could not be read are named."""
+"""The number of unreadable files that are named."""
 
 
 def show_findings(judgement: Judgement, form: str, *, looked_around: bool) -> None:
@@ -58,7 +58,7 @@ def show_findings(judgement: Judgement, form: str, *, looked_around: bool) -> No
 
 
 def status(judgement: Judgement, *, strict: bool) -> int:
-    """The exit status: 1 for errors (*strict*: for warnings too), 2 where a server did not answer, else 0."""
+    """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
     counted = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if any(judgement.count(severity) for severity in counted):
         return FOUND
@@ -86,7 +86,7 @@ class _Group:
 
     @property
     def message(self) -> str:
-        """What is wrong, said of all the files at once where there are several."""
+        """The fault, said of all the files at once if there are several."""
         message = self.first.message
         if len(self.paths) > 1:
             message = message.replace(str(self.first.path), "each of them")
@@ -187,7 +187,7 @@ def _json(judgement: Judgement) -> str:
 
 
 def _short(judgement: Judgement) -> str:
-    """One line a finding, as compilers and linters print them."""
+    """Return a line for each finding, as compilers and linters print them."""
     lines = [
         f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
         for finding in judgement.findings
@@ -278,7 +278,7 @@ TEXT = "openssl-text"
 """The lesson whose sections say what each line of ``openssl x509 -text`` means."""
 
 COLUMN, WIDEST = 56, 130
-"""Where notes begin beside openssl's text, and where they end."""
+"""The columns at which notes beside openssl's text begin and end."""
 
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
 _BLANK = re.compile(r"\{(\w+)\}")
@@ -345,7 +345,7 @@ def _part(part: Part, *, text: bool, explain: bool) -> None:
 
 
 def _annotated(output: str) -> None:
-    """Print what openssl said, with the meaning of each line beside it, or below where the screen is too narrow."""
+    """Print what openssl said, with the meaning of each line beside it, or below on a narrow screen."""
     notes = dict(lessons.lesson(TEXT).sections)
     console = screen()
     width = min(console.width, WIDEST)

@@ -34,7 +34,7 @@ NAMES = tuple(LABS)
 
 
 def lab(name: str) -> Lab:
-    """Return the lab called *name*; raises InputError, with similar names, where there is none."""
+    """Return the lab called *name*; raises InputError, with similar names, if there is none."""
     if name not in NAMES:
         raise InputError(f"{name!a} is not a lab; {did_you_mean(name, NAMES, '`kcert practice list` lists them.')}")
     labs: tuple[Lab, ...] = importlib.import_module(f"{__name__}.{LABS[name]}").LABS

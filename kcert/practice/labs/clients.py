@@ -214,7 +214,7 @@ def _kubeconfig(grader: Grader, path: Path) -> KubeconfigUse:
 
 
 def _kubectl(grader: Grader, use: KubeconfigUse) -> Client:
-    """Return kubectl with a kubeconfig, embedded or with paths; raises AbsentError where a file is missing."""
+    """Return kubectl with a kubeconfig, embedded or with paths; raises AbsentError if a file is missing."""
     if not use.authorities:
         raise AbsentError(f"{grader.name(use.path)} names no CA")
     if use.user is None:
