@@ -19,7 +19,7 @@ from kcert.check import (
     usages,
 )
 from kcert.check.context import RuleContext
-from kcert.check.renewals import Renewals, cluster_command
+from kcert.check.renewals import AT_ONCE, Renewals, cluster_command, readers
 from kcert.check.rule import Finding, Rule, Severity, Violation
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
 
 def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
     kind, own = cluster_command(ctx, fault, rule.name)
+    short = renewals.command(fault, rule.name)
     return Finding(
         rule.name,
         rule.severity,
@@ -79,7 +80,8 @@ def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation)
         authority=fault.authority,
         cluster_fix=own,
         cluster=kind.title if kind and own else "",
-        kcert_fix=renewals.command(fault, rule.name),
+        kcert_fix=short,
+        restart=readers(ctx, fault.path) if (fault.fix or own or short) and rule.name not in AT_ONCE else (),
     )
 
 
