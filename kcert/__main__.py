@@ -98,7 +98,7 @@ def _interrupted() -> int:
 
 
 def _said(message: str, status: int) -> int:
-    from kcert.ui.messages import error
+    from kcert.ui import error
 
     error(message)
     return status

@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import bash, fields, repairs
-from kcert.check.placing import mode_of, target_of
+from kcert.check import bash, repairs
+from kcert.check.placing import holds_a_key, mode_of, target_of
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -86,7 +86,7 @@ def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | No
 
 def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateInstance) -> str:
     """Return the commands that write the file again with *owner* first; empty where that is not certain."""
-    if cert.embedded or cert.live or fields.holds_a_key(cert.path):
+    if cert.embedded or cert.live or holds_a_key(cert.path):
         return ""
     held = sorted(ctx.holdings[cert.holder], key=lambda other: (other != owner, other.use.position))
     file = bash.word(target_of(cert.path))

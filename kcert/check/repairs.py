@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import bash, corrections, fields
+from kcert.check import bash, corrections, placing
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _leaf(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_ke
     if use.key is None or use.key_path is None or use.key.embedded:
         return _issue(ctx, cert, signer, request=_request_for(cert), crt=crt, more=_same_key(ctx, cert))
     key = bash.word(use.key_path)
-    if fields.holds_a_key(cert.path):
+    if placing.holds_a_key(cert.path):
         return _in_one_file(ctx, cert, signer, new_key=new_key)
     if new_key:
         return _with_new_key(ctx, cert, signer, use.key_path)

@@ -17,6 +17,7 @@ from kcert.cli.options import (
     ReadOptions,
     Renewing,
     Signing,
+    load_cluster,
 )
 from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
@@ -26,7 +27,7 @@ from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,25 +36,14 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.context import Result
-    from kcert.kubernetes.credentials import Folder
 
 
-def cluster(config: Path | None) -> Cluster:
-    """Return the cluster of the file named, of ./kcert.yaml, or the built-in example."""
-    # A link that leads nowhere is a file that is missing, not a wish for the example.
-    if config is None and os.path.lexists(DEFAULT_FILE):
-        config = DEFAULT_FILE
-    return profiles.load(config)
-
-
-def folder(options: ReadOptions) -> Folder:
-    """Return the PKI folder of a command that reads one, and the cluster that it is for."""
-    from kcert.kubernetes.credentials import Folder
-
+def read_context(options: ReadOptions, command: str) -> Context:
+    """Return the context of ``kcert COMMAND``, which reads a PKI folder, and the cluster that it is for."""
     require_folder_path(options.dir)
-    described, program = cluster(options.config), openssl(options.openssl)
+    described, program = load_cluster(options.config), openssl(options.openssl)
     require_described(described, options.dir)
-    return Folder(options.dir, described, program, folder_option(options.dir, options.config))
+    return signing_context(options, command, described, program)
 
 
 def require_folder_path(path: Path) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions, complete_certificates, complete_signers
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
 
@@ -26,7 +25,7 @@ NewName = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Name the user, node or component, as for `kcert csr new`.",
-        autocompletion=completion.certificates,
+        autocompletion=complete_certificates,
     ),
 ]
 MaybeName = Annotated[
@@ -38,6 +37,29 @@ File = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
+ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+]
+ToSign = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
+    ),
+]
+SignAs = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        autocompletion=complete_certificates,
+        metavar="NAME",
+        help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
+        show_default="as the request's file is called",
+    ),
+]
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
 ]
@@ -47,10 +69,18 @@ SIGNER_HELP = (
     "kube-apiserver-client-kubelet, or another by its full name."
 )
 
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
+]
+Sans = Annotated[
+    list[str] | None,
+    typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
+]
+Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[
     str | None,
     typer.Option(
-        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"
     ),
 ]
 

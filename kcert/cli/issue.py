@@ -10,14 +10,13 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind, Role
-from kcert.cli import completion, context
-from kcert.cli.options import Chapter, MakingAuthorities, takes
+from kcert.cli import context
+from kcert.cli.options import Chapter, MakingAuthorities, complete_clients, complete_nodes, load_cluster, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
 from kcert.roles import MASTERS
-from kcert.ui import messages
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
@@ -39,7 +38,7 @@ def client(
             metavar="[NAME]...",
             help="Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ] = None,
     groups: Annotated[
@@ -55,7 +54,7 @@ def client(
     """Create client certificates for components and users."""
     from kcert.issue.adopt import unmanaged_users
 
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     wanted_groups = tuple(groups or ())
     known, wanted = profiles.clients(cluster, names or (), wanted_groups)
     if MASTERS in wanted_groups:
@@ -104,12 +103,12 @@ def kubelet(
         typer.Argument(
             metavar="[NODE]...",
             help="Create the certificates of these nodes. Default: all nodes.",
-            autocompletion=completion.nodes,
+            autocompletion=complete_nodes,
         ),
     ] = None,
 ) -> None:
     """Create the certificates of the kubelets."""
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
 
@@ -123,7 +122,7 @@ def service_account(options: Chapter) -> None:
 @takes(MakingAuthorities)
 def everything(options: MakingAuthorities) -> None:
     """Create every certificate that the cluster needs and does not have yet."""
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "all", cluster, known, known)
 
@@ -169,7 +168,7 @@ def _with_requests(specs: tuple[Certificate, ...], requests: dict[str, dict[str,
 
 
 def _issue_chapter(options: Chapter, chapter: str) -> None:
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, chapter, cluster, known, tuple(spec for spec in known if spec.chapter == chapter))
 
@@ -193,7 +192,9 @@ def _issue(
     if not options.csr_only:
         result = context.run(ctx, specs)
         if command == "all" and result and not (result.stopped or options.terse or options.dry_run):
-            messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
+            from kcert.ui import plan
+
+            plan.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
     from kcert.kubernetes import csr_requests
 

@@ -12,9 +12,18 @@ import os
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import typer
+
+from kcert.errors import KcertError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.config import Cluster
+    from kcert.issue.context import Context
+
 
 Options = TypeVar("Options")
 Rest = ParamSpec("Rest")
@@ -103,9 +112,9 @@ class IssueOptions:
         bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
     ] = False
     explain: Explain = True
-    full: Annotated[
-        bool, typer.Option("--full", help="Print each openssl.cnf in full, not only what differs from the one before.")
-    ] = False
+    full: Annotated[bool, typer.Option("--full", help="Repeat the reasons, and print each openssl.cnf in full.")] = (
+        False
+    )
     quiet: Quiet = False
     format: Annotated[
         Literal["text", "json", "markdown"],
@@ -225,3 +234,97 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
         return called
 
     return decorate
+
+
+def load_cluster(config: Path | None) -> Cluster:
+    """Return the cluster of the file named, of ./kcert.yaml, or the built-in example."""
+    from kcert import profiles
+
+    # A link that leads nowhere is a file that is missing: the example is not meant.
+    if config is None and os.path.lexists(DEFAULT_FILE):
+        config = DEFAULT_FILE
+    return profiles.load(config)
+
+
+def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            return [name for name in dict.fromkeys(names(ctx)) if name.startswith(incomplete)]
+        except (KcertError, OSError):
+            return []
+
+    return complete
+
+
+def _folder(ctx: typer.Context) -> Context:
+    from kcert import profiles
+    from kcert.issue.adopt import detect_files
+    from kcert.issue.context import Context
+
+    root = Path(ctx.params.get("dir") or os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+    config = ctx.params.get("config")
+    cluster = load_cluster(Path(config) if config else None)
+    return Context(cluster, root, detect_files(root, profiles.certificates(cluster)))
+
+
+@_completes
+def complete_certificates(ctx: typer.Context) -> Iterable[str]:
+    """Return every certificate of `kcert plan`."""
+    from kcert.issue.adopt import unmanaged
+
+    folder = _folder(ctx)
+    known = folder.known
+    return [*known, *(spec.name for spec in unmanaged(folder.root, folder.cluster, known.values(), ()))]
+
+
+@_completes
+def complete_clients(ctx: typer.Context) -> Iterable[str]:
+    """Return the clients of the API server, users that kcert made among them."""
+    from kcert.kubernetes import credentials
+
+    return [spec.name for spec in credentials.clients(_folder(ctx))]
+
+
+@_completes
+def complete_nodes(ctx: typer.Context) -> Iterable[str]:
+    """Return the nodes."""
+    return [node.name for node in _folder(ctx).cluster.nodes]
+
+
+@_completes
+def complete_hosts(ctx: typer.Context) -> Iterable[str]:
+    """Return every host of the cluster."""
+    cluster = _folder(ctx).cluster
+    return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
+
+
+@_completes
+def complete_components(_ctx: typer.Context) -> Iterable[str]:
+    """Return the components that `kcert flags` knows."""
+    from kcert.kubernetes.components import COMPONENTS
+
+    return COMPONENTS
+
+
+@_completes
+def complete_rules(_ctx: typer.Context) -> Iterable[str]:
+    """Return the rules of `kcert check`."""
+    from kcert.check import RULES
+
+    return RULES
+
+
+@_completes
+def complete_profiles(_ctx: typer.Context) -> Iterable[str]:
+    """Return the profiles."""
+    from kcert.profiles import PROFILES
+
+    return PROFILES
+
+
+@_completes
+def complete_signers(_ctx: typer.Context) -> Iterable[str]:
+    """Return the signers by the names that --signer takes."""
+    from kcert.kubernetes.signers import SIGNERS
+
+    return [name.rpartition("/")[2] for name in SIGNERS]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kcert.cli import refuse_in_exam
 from kcert.cli.options import Program
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER
@@ -79,7 +80,7 @@ def start(
     from kcert.practice import session
     from kcert.ui import practice
 
-    _refuse_in_exam("practice start")
+    refuse_in_exam("practice start")
     begun = session.begin(
         lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
     )
@@ -120,7 +121,7 @@ def solution(
     """Print the commands that solve the lab, each with its reason."""
     from kcert.ui import practice
 
-    _refuse_in_exam("practice solution")
+    refuse_in_exam("practice solution")
     lab = _resumed(dir)
     practice.show_solution(lab.show_solution(), lab.state.seed, format)
 
@@ -257,12 +258,6 @@ def quiz(
     session.check_seed(seed)
     right = view.ask(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
-
-
-def _refuse_in_exam(command: str) -> None:
-    from kcert.practice import guard
-
-    guard.refuse_if_running(command)
 
 
 def _learner(name: str | None) -> str | None:

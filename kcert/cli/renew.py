@@ -10,8 +10,8 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import completion, context
-from kcert.cli.options import Renewing, takes
+from kcert.cli import context
+from kcert.cli.options import Renewing, complete_certificates, load_cluster, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, undescribed
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 @takes(Renewing)
-def command(  # noqa: PLR0917 - each is an option
+def renew(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
             help="Renew these certificates, by the names of `kcert plan`.",
-            autocompletion=completion.certificates,
+            autocompletion=complete_certificates,
         ),
     ] = None,
     expiring_in: Annotated[
@@ -91,7 +91,7 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
 
     if not options.dir.is_dir():
         raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     if describes(cluster, options.dir):
         known = profiles.certificates(cluster)
         known += unmanaged(options.dir, cluster, known, names)

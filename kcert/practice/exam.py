@@ -6,12 +6,16 @@ records that.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kcert.errors import InputError
-from kcert.practice import OWN_FOLDER, labs, session, state
+from kcert.errors import InputError, ProgramError
+from kcert.files import read_regular
+from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
 from kcert.practice import seal as seals
 from kcert.practice.lab_text import words
 from kcert.practice.rng import ScenarioRng
@@ -19,7 +23,6 @@ from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 MINUTES, LABS = 30, 6
@@ -323,3 +326,41 @@ def _kept(task: Task, kept: tuple[bool, int, int]) -> Mark:
 def _save(root: Path, exam: Exam, openssl: str) -> None:
     content: dict[str, Any] = asdict(exam)
     state.write(root, state.EXAM_FILE, content, openssl)
+
+
+def running() -> Path | None:
+    """Return the folder of the sealed exam that this user is taking; None if there is none."""
+    marker = marker_file()
+    for folder in sealed_folders():
+        if (deadline := _deadline(folder)) and _is_ahead(deadline):
+            return folder
+    if marker is None:
+        return None
+    try:
+        content: Any = json.loads(read_regular(marker))
+        folder, deadline = Path(content["folder"]), str(content["deadline"])
+        return folder if _is_ahead(deadline) and (folder / OWN_FOLDER / SEAL_FILE).exists() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _deadline(folder: Path) -> str | None:
+    with suppress(InputError, ProgramError):
+        if started := load(folder):
+            return None if started.kept else started.deadline
+        return state.load(folder).deadline
+    return None
+
+
+def _is_ahead(deadline: str) -> bool:
+    moment = datetime.fromisoformat(deadline)
+    return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
+
+
+def refuse_if_running(command: str) -> None:
+    """Raise InputError for *command* while this user is taking a sealed exam."""
+    if folder := running():
+        raise InputError(
+            f"`kcert {command}` is off while the sealed exam in {folder} is running: solve its tasks with openssl."
+            " `kcert practice exam --finish` ends the exam."
+        )

@@ -184,8 +184,7 @@ class Grader:
 
     def no_check_errors(self, *where: str) -> Check:
         """Check that `kcert check` finds no error in *where*, below the lab's folder."""
-        from kcert.check import Severity
-        from kcert.check.checking import judge, wanted_at
+        from kcert.check import Severity, judge, wanted_at
 
         def why() -> str | None:
             places = [str(self.root / name) for name in where or (self.scenario.folder,)]

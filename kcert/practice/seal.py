@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, KcertError, ProgramError
-from kcert.practice import OWN_FOLDER
+from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
 
-FILE = "seal.json"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLE = "KCERT_EXAM_PASSPHRASE"
 """Environment variable with the teacher's passphrase."""
@@ -87,7 +87,7 @@ def find(root: Path) -> Seal | None:
     from kcert.files import read_regular
 
     try:
-        content = json.loads(read_regular(root / OWN_FOLDER / FILE))
+        content = json.loads(read_regular(root / OWN_FOLDER / SEAL_FILE))
         seal = Seal(str(content["key"]), str(content["wrapped"]))
         bytes.fromhex(seal.key)
     except (OSError, ValueError, KeyError, TypeError):
@@ -100,14 +100,8 @@ def put(root: Path, seal: Seal) -> None:
     from kcert.store import SECRET_MODE
     from kcert.store.atomic import atomic_replace
 
-    with atomic_replace(root / OWN_FOLDER / FILE, json.dumps(asdict(seal)).encode("ascii"), SECRET_MODE):
+    with atomic_replace(root / OWN_FOLDER / SEAL_FILE, json.dumps(asdict(seal)).encode("ascii"), SECRET_MODE):
         pass
-
-
-def marker_file() -> Path | None:
-    """Return the file that remembers, for this user, which sealed exam is running (XDG base directories)."""
-    home = os.environ.get("XDG_STATE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.local/state")
-    return Path(home, "kcert", "exam.json") if home else None
 
 
 def mark_running(root: Path, deadline: str) -> None:

@@ -1,6 +1,6 @@
 """The description that `kcert show` gives of one certificate, key, request, kubeconfig, server, or other file.
 
-The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kcert.scan.formats``.
+The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kcert.scan.files``.
 """
 
 from __future__ import annotations
@@ -20,20 +20,17 @@ from kcert.openssl.x509 import X509, Request, Unreadable
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 from kcert.scan.discovery import find_beside, survey
-from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
-from kcert.scan.files import inside, look_into
-from kcert.scan.formats import embedded, recognize
+from kcert.scan.files import embedded, inside, look_into, recognize
 from kcert.scan.fs import ReadError, read_file
-from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import certificates_of, s_client, server_in
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from kcert.openssl.pem import Block
-    from kcert.scan.files import Inside
-    from kcert.scan.formats import Embedded
+    from kcert.scan.files import Embedded, Inside
     from kcert.scan.fs import Content
     from kcert.scan.live import Server
     from kcert.scan.result import CertificateRef, KubeconfigUse

@@ -14,9 +14,9 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES
 from kcert.scan import layouts
+from kcert.scan.discovery.collector import exchanged, mismatched_pairs
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
-from kcert.scan.swaps import exchanged, mismatched_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

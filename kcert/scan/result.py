@@ -63,7 +63,7 @@ class KubeconfigUse:
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
     a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and
-    ``verifies`` are as in ``kcert.scan.kubeconfigs.Context``.
+    ``verifies`` are as in ``kcert.scan.documents.Context``.
     """
 
     path: Path

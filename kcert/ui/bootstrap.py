@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.kubernetes import bootstrap
+from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, command_line, heading, say, screen
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
+    from kcert.issue.context import Context
     from kcert.kubernetes.bootstrap import Bootstrap
-    from kcert.kubernetes.credentials import Folder
 
 
 class BootstrapReporter(OutputOfCommands):
-    """Shows each step as it happens; when *quiet*, one line for each file at the end."""
+    """Shows each step as it happens; when *quiet*, one line for each file at the end, or JSON (*form*)."""
 
-    def __init__(self, folder: Folder, *, explain: bool, quiet: bool) -> None:
-        super().__init__(explain=explain and not quiet)
-        self._folder = folder
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
+        super().__init__(explain=explain and not quiet and form == "text")
+        self._ctx = ctx
         self._quiet = quiet
+        self._form = form
         if self._explain:
             for paragraph in lessons.lesson("bootstrap").opening.split("\n\n")[:2]:
                 say(paragraph)
@@ -29,7 +32,10 @@ class BootstrapReporter(OutputOfCommands):
 
     def ends(self, made: Bootstrap) -> None:
         """Say which files there are, which commands apply them, and which nodes need them."""
-        root, token = self._folder.root, made.token
+        root, token = self._ctx.root, made.token
+        if self._form == "json":
+            print_json(self._record(made))
+            return
         if self._quiet:
             for name in bootstrap.FILES:
                 sys.stdout.write(f"{name}  {'written' if name in made.changed else 'current'}\n")
@@ -53,6 +59,18 @@ class BootstrapReporter(OutputOfCommands):
         screen().print()
         self._next()
 
+    def _record(self, made: Bootstrap) -> dict[str, object]:
+        root, token = self._ctx.root, made.token
+        applied = (("kubectl", "apply", "-f", str(root / name)) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        return {
+            "token_id": token.id,
+            "expires": f"{token.expires:%Y-%m-%dT%H:%M:%SZ}",
+            "created": made.created,
+            "files": [{"path": str(root / name), "changed": name in made.changed} for name in bootstrap.FILES],
+            "commands": [format_command(argv) for argv in applied],
+            "nodes": [node.name for node in self._ctx.cluster.bootstrap_nodes],
+        }
+
     def _show_manifests(self, made: Bootstrap) -> None:
         heading(str(bootstrap.TOKEN))
         block(made.token.manifest(hide=True).splitlines())
@@ -60,7 +78,7 @@ class BootstrapReporter(OutputOfCommands):
         block(bootstrap.rbac().splitlines())
 
     def _next(self) -> None:
-        nodes, option = self._folder.cluster.bootstrap_nodes, self._folder.option
+        nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
         if not nodes:
             say("No node has `bootstrap: true` in kcert.yaml yet. For those that do, kcert makes no certificate.")
             return

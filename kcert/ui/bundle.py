@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
-from kcert.kubernetes import bundles
+from kcert.kubernetes import bundles, packing_script
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, block, clean_line, draw, error_screen, heading, say, screen, table
 from kcert.ui.flags import unsigning
 from kcert.ui.report import written_record
@@ -17,15 +17,15 @@ from kcert.ui.report import written_record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kcert.issue.context import Context
     from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.credentials import Folder
     from kcert.kubernetes.install import Row
     from kcert.store.atomic import Written
 
 WIDTH = 100
 
 
-def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
+def show(ctx: Context, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
     """Print what each archive holds, and what to do with it."""
     if explain:
         for paragraph in lessons.lesson("bundle").opening.split("\n\n"):
@@ -36,7 +36,7 @@ def show(folder: Folder, made: Sequence[Bundle], written: Sequence[Written], *, 
     _warn(made)
     say(
         "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
-        f"it away again. `kcert bundle --scp{folder.option}` prints commands that copy the files one by one."
+        f"it away again. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
     )
 
 
@@ -59,7 +59,7 @@ def as_json(made: Sequence[Bundle], written: Sequence[Written]) -> None:
         for bundle, file in zip(made, written, strict=True)
     ]
     _warn(made)
-    sys.stdout.write(json.dumps(records, indent=2) + "\n")
+    print_json(records)
 
 
 def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
@@ -96,12 +96,12 @@ def _warn(made: Sequence[Bundle]) -> None:
         say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
 
 
-def show_commands(folder: Folder, made: Sequence[Bundle]) -> None:
+def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
     """Print the commands that copy the files, as a script."""
     lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
     for bundle in made:
         lines += ["", f"# {bundle.host.name}"]
-        copied = bundles.copying(folder, bundle)
+        copied = packing_script.copying(ctx, bundle)
         lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
     _warn(made)
     sys.stdout.write("\n".join(lines) + "\n")

@@ -20,8 +20,7 @@ from kcert.ui.console import block, clean, clean_line, error_screen, say, screen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.check import Finding
-    from kcert.check.checking import Judgement
+    from kcert.check import Finding, Judgement
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, draw, in_columns, say, screen, table
 from kcert.ui.inventory.comma_separated import harmless
 from kcert.ui.page import page
@@ -33,7 +33,7 @@ _HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "s
 def show(lines: Sequence[Line], form: str) -> None:
     """Print *lines* in the format *form*."""
     if form == "json":
-        sys.stdout.write(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
+        print_json([asdict(line) for line in lines])
     elif form == "csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,13 +17,16 @@ from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
+from kcert.ui import print_json
 from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kcert.certificates import Certificate
+    from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.kubernetes.issued import IssuedCertificate, Kept
     from kcert.kubernetes.kubectl import Cluster
@@ -32,27 +34,22 @@ if TYPE_CHECKING:
     from kcert.shell import Outcome
 
 
-class Steps:
+class Steps(OutputOfCommands):
     """Show the steps of a signature or a check, unless *quiet*; *begin* prints what precedes the first step."""
 
     def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
+        super().__init__(explain=not quiet)
         self._begin: Callable[[], None] | None = begin
-        self._quiet = quiet
 
-    def on_lock_wait(self, holder: str) -> None:
-        """Say which process holds the folder."""
-        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
-
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
-        if self._quiet:
+        if not self._explain:
             return
         if self._begin:
             self._begin()
             self._begin = None
-        if step.argv:
-            command_line(step.argv)
-        elif step.preview:
+        super().on_step(step, plan)
+        if step.preview:
             say(f"The openssl.cnf: {step.summary}.")
             screen().print()
             block(step.preview, "config")
@@ -66,10 +63,10 @@ class Steps:
             block(step.script, "command")
             screen().print()
 
-    def on_step_done(self, _step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the command printed."""
-        if outcome and not self._quiet:
-            block(clean(outcome.output).splitlines(), "said", "| ")
+        super().on_step_done(step, outcome)
+        if outcome and self._explain:
             screen().print()
 
 
@@ -165,9 +162,9 @@ def path_alone(path: Path) -> None:
     sys.stdout.write(f"{clean_line(str(path))}\n")
 
 
-def as_json(csr: SigningRequest, openssl: str) -> None:
-    """Print an object, or a bare request, and what it asks for, as JSON."""
-    sys.stdout.write(f"{json.dumps(summary(csr, requested(openssl, csr)), indent=2)}\n")
+def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
+    """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
+    print_json((written or {}) | summary(csr, requested(openssl, csr)))
 
 
 def _paragraphs(topic: str) -> None:

@@ -1,20 +1,24 @@
-"""How requests become certificates where the CA is on another machine, after --csr-only."""
+"""How requests become certificates where the CA is on another machine, and the results of signing them."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Kind
 from kcert.kubernetes import csr_requests
-from kcert.ui.console import command_line, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import clean_line, command_line, say, screen
 from kcert.ui.csr import next_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
+    from kcert.openssl.x509 import X509
 
 
 def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
@@ -103,3 +107,41 @@ def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
         argv = ("kcert", "csr", "fetch", cert.name, "--file", str(beside))
         command_line((*argv, *(("--dir", str(ctx.root)) if ctx.folder_option else ())))
     screen().print()
+
+
+def signed_record(name: str, path: Path, x509: X509, *, changed: bool) -> dict[str, object]:
+    """Return a certificate that was signed or fetched as JSON has it: its file, and who it makes its owner."""
+    return {
+        "name": name,
+        "path": str(path),
+        "changed": changed,
+        "subject": str(x509.subject),
+        "common_name": x509.subject.common_name,
+        "organizations": list(x509.subject.organizations),
+        "sans": [str(name) for name in x509.alt_names],
+        "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+class SignatureResults:
+    """The results of signatures: each is shown as it comes, or all of them at the end as JSON, also after an error."""
+
+    def __init__(self, form: str, *, quiet: bool) -> None:
+        self.terse = quiet or form == "json"
+        self._records: list[dict[str, object]] | None = [] if form == "json" else None
+
+    def __enter__(self) -> SignatureResults:  # noqa: PYI034 - Self needs Python 3.11
+        return self
+
+    def add(self, name: str, path: Path, x509: X509, show: Callable[[], None], *, changed: bool = True) -> None:
+        """Add the certificate *name*, which is in the file *path*; *show* explains it."""
+        if self._records is not None:
+            self._records.append(signed_record(name, path, x509, changed=changed))
+        elif self.terse:
+            sys.stdout.write(f"{clean_line(str(path))}\n")
+        else:
+            show()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._records is not None:
+            print_json(self._records)

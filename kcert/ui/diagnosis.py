@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from kcert.files import defer_signals
-from kcert.ui.console import block, clean_line, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import block, clean_line, error_screen, say, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ SHOWN_OF_LINE = 400
 def show(diagnosis: Diagnosis, form: str) -> None:
     """Print the findings: as prose, or as JSON."""
     if form == "json":
-        sys.stdout.write(json.dumps([_record(finding) for finding in diagnosis.findings], indent=2) + "\n")
+        print_json([_record(finding) for finding in diagnosis.findings])
         return
     for number, finding in enumerate(diagnosis.findings, 1):
         _finding(number, finding)
@@ -111,3 +111,8 @@ def _total(diagnosis: Diagnosis) -> None:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def reads_keyboard() -> None:
+    """Say that the command waits for what is typed or pasted."""
+    say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())

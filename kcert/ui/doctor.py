@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,6 +9,7 @@ from rich.text import Text
 
 from kcert.errors import VerdictError
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, draw, say, screen
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
         for tool in tools
     ]
     variables = [{"name": one.name, "value": one.value, "effect": one.effect} for one in overrides]
-    sys.stdout.write(json.dumps({"programs": programs, "environment": variables}, indent=2) + "\n")
+    print_json({"programs": programs, "environment": variables})
 
 
 def require_openssl(tools: Sequence[ToolCheck]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import clean_line, command_line, draw, error_screen, heading, in_columns, say, screen, table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def begins() -> None:
 def show(result: Result, root: Path, form: str) -> None:
     """Print every task, and the time that is left or the score."""
     if form == "json":
-        sys.stdout.write(json.dumps(_record(result), indent=2) + "\n")
+        print_json(_record(result))
         return
     exam = result.exam
     seed = "sealed" if result.hidden else f"seed {exam.seed}"

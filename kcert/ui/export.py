@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.errors import InputError
-from kcert.kubernetes.export.target import FOLDER
+from kcert.kubernetes.export import FOLDER
 from kcert.quoting import quote
+from kcert.ui import print_json
 from kcert.ui.console import block, clean_line, command_line, draw, heading, say, screen, table
 from kcert.ui.report import written_record
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path, PurePosixPath
 
-    from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.export.target import Export
+    from kcert.issue.context import Context
+    from kcert.kubernetes.export import Export
     from kcert.store.atomic import Written
 
 
@@ -39,7 +39,7 @@ def show(made: Export, written: Sequence[Written], *, explain: bool) -> None:
 def paths(written: Sequence[Written], form: str) -> None:
     """Print the path of each file, or a JSON list of the files."""
     if form == "json":
-        sys.stdout.write(json.dumps([written_record(file) for file in written], indent=2) + "\n")
+        print_json([written_record(file) for file in written])
         return
     for file in written:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")
@@ -90,7 +90,7 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
     )
 
 
-def play(place: Path, folder: Folder, signs_with: PurePosixPath | None) -> None:
+def play(place: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
     """Print how a play is run, and how it is fed after a renewal.
 
     *signs_with* is where hosts have the new CA alone while one is changed over, None where none is.
@@ -105,7 +105,7 @@ def play(place: Path, folder: Folder, signs_with: PurePosixPath | None) -> None:
         say(
             f"The CA is being changed over. kube-controller-manager does not start with two certificates, so its "
             f"--cluster-signing-cert-file has to be {signs_with} before the play starts it anew: `kcert flags "
-            f"kube-controller-manager{folder.option}` has it. A static pod starts anew as soon as its manifest is "
+            f"kube-controller-manager{ctx.folder_option}` has it. A static pod starts anew as soon as its manifest is "
             f"changed: copy {signs_with.name} to the host before that.",
             "notice",
         )
@@ -113,9 +113,9 @@ def play(place: Path, folder: Folder, signs_with: PurePosixPath | None) -> None:
     again = "" if place == FOLDER / "ansible" else f" --output {quote(str(place))}"
     say(
         f"The bundles hold keys, and only you can read them. After each renewal run `kcert export ansible"
-        f"{folder.option}{again}` again: it writes the bundles, and the inventory that goes with them, and the play "
-        "brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your own "
-        f"variables belong into {clean_line(str(place / 'group_vars' / 'all.yaml'))}, which no export touches."
+        f"{ctx.folder_option}{again}` again: it writes the bundles, and the inventory that goes with them, and the "
+        "play brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your "
+        f"own variables belong into {clean_line(str(place / 'group_vars' / 'all.yaml'))}, which no export touches."
     )
 
 

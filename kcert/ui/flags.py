@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from kcert import lessons
 from kcert.config import STABLE
 from kcert.issue.status import State
 from kcert.kubernetes import render
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def as_json(instance: ComponentInstance) -> None:
         "options": options,
         "config": settings,
     }
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    print_json(content)
 
 
 def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:

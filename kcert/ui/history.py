@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,8 @@ from kcert.errors import KcertError, VerdictError
 from kcert.issue.steps import here_document
 from kcert.quoting import quote
 from kcert.store.directory import Directory
-from kcert.ui.console import block, clean, clean_line, command_line, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import block, clean, clean_line, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.pager import paged
 from kcert.ui.script import passphrase_asked
@@ -38,7 +38,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     if form in {"text", "table"}:
         paged(lambda: _table(root, entries))
     elif form == "json":
-        sys.stdout.write(json.dumps([vars(entry) | {"argv": list(entry.argv)} for entry in entries], indent=2) + "\n")
+        print_json([vars(entry) | {"argv": list(entry.argv)} for entry in entries])
     elif form == "sh":
         sys.stdout.write("\n".join(_script(root, entries)) + "\n")
     else:
@@ -72,16 +72,6 @@ def _listed(paths: Sequence[Path]) -> str:
 def print_head(digest: str) -> None:
     """Print the hash alone, for a script to keep."""
     sys.stdout.write(f"{digest}\n")
-
-
-def shows(argv: tuple[str, ...]) -> None:
-    """Show a command before it runs."""
-    command_line(argv)
-
-
-def waits(holder: str) -> None:
-    """Say who holds the folder."""
-    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
 
 def signed(digest: str) -> None:

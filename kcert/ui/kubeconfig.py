@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.kubernetes.kubeconfig_lock import PATIENCE
+from kcert.kubernetes.merging import PATIENCE
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import OWN_FOLDER, SECRET_MODE
-from kcert.ui.console import INDENT, block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import INDENT, block, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from kcert.certificates import Certificate
-    from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.kubeconfig_lock import Lock
+    from kcert.issue.context import Context
+    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.steps import Step
     from kcert.kubernetes.kubeconfigs import Draft
-    from kcert.shell import Outcome
+    from kcert.kubernetes.merging import Lock
     from kcert.store.atomic import Written
 
 
-class Reporter:
+class KubeconfigReporter(OutputOfCommands):
     """Reports kubeconfigs on standard output; with *explain* also why, and by which commands.
 
     With *quiet* it is a line for each: its name, its file, and whether that was written.
     """
 
     def __init__(
-        self, folder: Folder, *, explain: bool, quiet: bool = False, form: str = "text", named: bool = False
+        self, ctx: Context, *, explain: bool, quiet: bool = False, form: str = "text", named: bool = False
     ) -> None:
-        self._folder = folder
         self._quiet = quiet or form == "json"
-        self._explain = explain and not self._quiet
+        super().__init__(explain=explain and not self._quiet)
+        self._ctx = ctx
         self._records: list[dict[str, object]] | None = [] if form == "json" else None
         self._named = named
         self._ran = False
@@ -45,16 +47,12 @@ class Reporter:
         """The kubeconfig itself, and nothing else."""
         sys.stdout.write(text)
 
-    def on_lock_wait(self, holder: str) -> None:
-        """Say who works in the folder."""
-        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
-
-    def on_plan(self, drafts: Sequence[Draft]) -> None:
+    def on_drafts(self, drafts: Sequence[Draft]) -> None:
         """What a kubeconfig is, and where one would type the commands."""
         if not (self._explain and drafts):
             return
         if self._named:
-            command_line(("cd", folder_argument(self._folder.root)))
+            command_line(("cd", folder_argument(self._ctx.root)))
             return
         for paragraph in lessons.lesson("kubeconfig").opening.split("\n\n"):
             say(paragraph)
@@ -67,7 +65,7 @@ class Reporter:
         else:
             say("Four commands make each kubeconfig. To run them yourself, change to the PKI folder first:")
         screen().print()
-        command_line(("cd", folder_argument(self._folder.root)))
+        command_line(("cd", folder_argument(self._ctx.root)))
         screen().print()
 
     def on_kubeconfig(self, draft: Draft) -> None:
@@ -90,14 +88,10 @@ class Reporter:
         say(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
         screen().print()
 
-    def on_command(self, argv: tuple[str, ...]) -> None:
-        """A command, before it runs."""
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Show a command before it runs."""
         self._ran = True
-        command_line(argv)
-
-    def on_command_done(self, outcome: Outcome) -> None:
-        """What kubectl said."""
-        block(clean(outcome.output).splitlines(), "said", "| ")
+        super().on_step(step, plan)
 
     def on_kept(self, draft: Draft) -> None:
         """It is there already."""
@@ -134,7 +128,7 @@ class Reporter:
         self._records.append(
             {
                 "name": draft.name,
-                "path": str(file or self._folder.root / draft.file),
+                "path": str(file or self._ctx.root / draft.file),
                 "state": state,
                 "user": draft.kubeconfig.user,
                 "server": draft.kubeconfig.server,
@@ -145,12 +139,12 @@ class Reporter:
     def records(self) -> None:
         """Print the JSON list of the kubeconfigs, if that is the format."""
         if self._records is not None:
-            sys.stdout.write(json.dumps(self._records, indent=2) + "\n")
+            print_json(self._records)
 
     def dry_run(self, drafts: Sequence[Draft]) -> None:
         """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
         lines = ["#!/usr/bin/env bash", "set -euo pipefail", "umask 077"]
-        lines.append(format_command(("cd", folder_argument(self._folder.root))))
+        lines.append(format_command(("cd", folder_argument(self._ctx.root))))
         for draft in drafts:
             loose = draft.credentials.certificate.files.kubeconfig is not None
             file = quote(str(draft.file))
@@ -162,11 +156,11 @@ class Reporter:
 
     def ends(self) -> None:
         """What to do with them."""
-        root = self._folder.root
+        root = self._ctx.root
         if self._replaced and not self._quiet:
             say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
         if self._explain:
-            option = self._folder.option
+            option = self._ctx.folder_option
             say(
                 f"Next, `kcert bundle{option}` packs the files of each host, and "
                 f"`kcert call /version --as admin{option}` tests a kubeconfig without kubectl. "

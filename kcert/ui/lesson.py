@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.issue.context import OWNERS, Reporter, SkippedError, StoppedError
+from kcert.issue.status import State
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
-from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
-from kcert.ui.quiet import in_no_group
-from kcert.ui.results import show_issued, show_kept
+from kcert.ui import in_no_group, without_end
+from kcert.ui.console import INDENT, block, clean, clean_line, command_line, draw, heading, say, screen, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
-    from kcert.issue.context import Context, Result, Work
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context, Issued, Result, Work
     from kcert.issue.plan import IssuancePlan
+    from kcert.issue.status import CertificateStatus
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
+
 
 _KEYS = (
     "Enter  continue: run this command, or write this file",
@@ -109,20 +113,21 @@ class Lesson(Reporter):
         screen().print()
         self._elapsed.start()
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the reason for a step, and its command, before it runs; before the first, what the certificate is."""
+        assert plan
         self._elapsed.stop()
         if plan.certificate.name not in self._begun:
             self._heading(plan)
         title = lessons.lesson(f"step-{step.action}").title
-        reason = f" {self._reason(plan.role_of(step), step.action)}" if self._explain else ""
+        reason = self._reason(plan.role_of(step), step.action) if self._explain else ""
         if step.argv:
-            if reason:
-                say(f"{title}.{reason}")
+            if self._explain:
+                say(f"{title}. {reason}" if reason else f"{title}:")
                 screen().print()
             command_line(step.argv)
         else:
-            say(f"{title}: {step.summary}.{reason}")
+            say(f"{title}: {step.summary}. {reason}")
             screen().print()
             if self._step and len(step.preview) + _REASON_LINES > screen().height:
                 self._wait(plan, step, "shows it")
@@ -172,22 +177,21 @@ class Lesson(Reporter):
         screen().print()
 
     def _reason(self, role: str, action: str) -> str:
-        """Return why this step; in a few words where the same was said in this run already."""
+        """Return why this step; empty where the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
-        if reason in self._told:
-            return lessons.reminder(action)
+        if reason in self._told and not self._full:
+            return ""
         self._told.add(reason)
         return reason
 
-    def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the program said, and the file it made."""
         self._elapsed.stop()
         if outcome is None:
             return
         block(clean(outcome.output).splitlines(), "said", "| ")
         for name in step.makes if outcome.succeeded else ():
-            secret = name == plan.certificate.files.key
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if secret else "")
+            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
             block([what], "file")
         if self._generating_keys:
             self._elapsed.start()
@@ -335,3 +339,50 @@ def _next(ctx: Context, result: Result) -> str:
         f"The cluster has every certificate that it needs. Next: {kubeconfigs}`kcert flags COMPONENT{option}` prints "
         f"the options that name the files, `kcert plan{option}` lists the state of each certificate."
     )
+
+
+WORDS_WIDTH = 30
+"""Columns that the rest of a table of certificates needs, so that no file name is wrapped."""
+
+
+def show_issued(issued: Sequence[Issued]) -> None:
+    """A table of what is in place now: for whom, until when, in which files."""
+    if not issued:
+        return
+    verb = "Renewed" if issued[0].plan.replaces else "Created"
+    heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
+    rows = table("file", "what it is", "valid until")
+    longest = max(len(str(one.plan.certificate.files.primary)) for one in issued)
+    if screen().width >= longest + WORDS_WIDTH:
+        rows.columns[0].min_width = longest
+    for one in issued:
+        certificate = one.plan.certificate
+        until = f"{one.x509.not_after:%Y-%m-%d}" if one.x509 else f"({without_end(certificate)})"
+        rows.add_row(str(certificate.files.primary), _what(certificate), until)
+    draw(rows)
+    screen().print()
+
+
+def _what(certificate: Certificate) -> str:
+    """What it is, and for whom where there are others like it."""
+    title = lessons.lesson(certificate.role).title
+    whom = certificate.name if certificate.role == "user" else certificate.host
+    return f"{title}: {whom}" if whom else title
+
+
+def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
+    """What was there already: a line where all is well, and a line each for what is not."""
+    current = [one.certificate.name for one in kept if one.state is State.CURRENT]
+    if current and all(one.certificate.files.crt is None for one in kept):
+        say(f"Kept, because they request the same certificate: {', '.join(current)}.")
+    elif current:
+        say(f"Kept, because they are current: {', '.join(current)}.")
+    for one in kept:
+        if one.state is not State.CURRENT:
+            command = f"`{one.fix_command(folder_option)}`"
+            name, works = one.certificate.name, one.state is State.STALE and one.usable
+            is_now = "is stale, but works" if works else f"is {one.state.value}"
+            does = "would rotate the cluster to another CA" if one.is_other_ca else "renews it"
+            say(f"{name} {is_now}: {one.reason}. Not changed; {command} {does}.", "notice")
+    if kept:
+        screen().print()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
@@ -45,7 +45,7 @@ _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Print every lab, in the order of a course."""
     if form == "json":
-        _write_json([_record(listing) for listing in labs])
+        print_json([_record(listing) for listing in labs])
         return
     rows = [("lab", "title", "chapter", "level", "min", "done"), *map(_row, labs)]
     if not screen().is_terminal:
@@ -127,7 +127,7 @@ def show_hint(session: Session, number: int, text: str, option: str) -> None:
 def show_check(session: Session, result: CheckResult, form: str, option: str) -> None:
     """Print each check and its result, and whether the lab is solved."""
     if form == "json":
-        _write_json({"solved": result.solved} if session.sealed else _record_of(session, result))
+        print_json({"solved": result.solved} if session.sealed else _record_of(session, result))
         return
     if session.sealed:
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
@@ -255,8 +255,3 @@ def _comment(text: str) -> Iterator[str]:
         yield from textwrap.wrap(
             paragraph, SCRIPT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
         )
-
-
-def _write_json(content: object) -> None:
-    # ASCII: no control character of a file reaches a terminal.
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from kcert.issue.context import Reporter
 from kcert.issue.status import State
+from kcert.ui import in_no_group, print_json, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.context import Context, Issued, Result, Work
     from kcert.issue.status import CertificateStatus
@@ -112,7 +111,7 @@ class Json(Quiet):
             made = issued.get(status.certificate.name)
             if made or (result and status in result.kept):
                 records.append(_record(status, made, self._option))
-        sys.stdout.write(json.dumps(records, indent=2) + "\n")
+        print_json(records)
         if words := in_no_group(self._cluster, self._issued) if self._cluster else "":
             self._note(words)
 
@@ -132,25 +131,6 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
         "not_after": f"{found.not_after:%Y-%m-%dT%H:%M:%SZ}" if found else None,
         "files": [str(path) for path in spec.files.kept],
     }
-
-
-def without_end(certificate: Certificate) -> str:
-    """What that is which has no date to end on: it is not a certificate."""
-    return "a request" if certificate.files.csr else "a key pair"
-
-
-def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
-    """A sentence on the users who were made without any group, which may be a slip; not on those in kcert.yaml."""
-    described = {user.name for user in cluster.users}
-    names = [
-        spec.name
-        for spec in (one.plan.certificate for one in issued if not one.plan.replaces)
-        if spec.role == "user" and spec.name not in described and spec.subject and not spec.subject.organizations
-    ]
-    if not names:
-        return ""
-    listed = f"{', '.join(names[:-1])} and {names[-1]} are" if names[1:] else f"{names[0]} is"
-    return f"{listed} not in any group. Use --group GROUP to add one."
 
 
 def _kept(standing: CertificateStatus, folder_option: str) -> str:

@@ -9,8 +9,7 @@ from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
-from kcert.kubernetes.components import restarts, user_certificates
-from kcert.kubernetes.placement import unusable_key
+from kcert.kubernetes.components import restarts, unusable_key, user_certificates
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
 from kcert.roles import ROLES

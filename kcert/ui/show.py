@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from kcert import lessons
 from kcert.quoting import format_command
+from kcert.ui import print_json
 from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def as_json(description: Description, *, explain: bool) -> None:
         "left_out": description.left_out,
         "fault": description.fault,
     }
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    print_json(content)
 
 
 def _part(part: Part, *, text: bool, explain: bool) -> None:
