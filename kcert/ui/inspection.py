@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kcert import lessons
 from kcert.check import Severity
+from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
 from kcert.quoting import format_command
 from kcert.ui import print_json
@@ -107,9 +108,22 @@ def _write_text(judgement: Judgement) -> None:
     _summary(judgement, groups)
     for group in groups:
         _finding(group)
+    _restarts(judgement)
     if groups:
         say("Explanations:")
         block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
+
+
+def _restarts(judgement: Judgement) -> None:
+    """Say which components use the fixed files only after a restart."""
+    kind = judgement.scan.kind
+    names = {name for finding in judgement.findings for name in finding.restart}
+    if names:
+        listed = ", ".join(name for name in COMPONENTS if name in names)
+        say(f"After the fixes, restart the components that read these files only when they start: {listed}.")
+        if kind and kind.restart:
+            say(f"With {kind.title}: {kind.restart}.")
+        screen().print()
 
 
 def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
@@ -179,6 +193,7 @@ def _json(judgement: Judgement) -> str:
             "message": finding.message,
             "evidence": finding.evidence,
             "fix": finding.commands,
+            "restart": list(finding.restart),
         }
         for finding in judgement.findings
     ]
@@ -254,11 +269,11 @@ def _not_judged(judgement: Judgement) -> None:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
     if denied := judgement.denied:
         say(
-            f"kcert: not checked, because this user may not read it: {_listed([str(one.path) for one in denied])}. "
+            f"kcert: not checked, because this user may not read it: {_listed([str(file.path) for file in denied])}. "
             "Root may.",
             to=error_screen(),
         )
-    if elsewhere := list(dict.fromkeys(str(one.path) for one in judgement.elsewhere)):
+    if elsewhere := list(dict.fromkeys(str(problem.path) for problem in judgement.elsewhere)):
         say(
             f"kcert: not checked, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them "
             "for the hosts that they go to.",
@@ -367,10 +382,10 @@ def _note(line: str, notes: dict[str, str]) -> str:
     """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
     label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
     values = [value.strip() for value in line.strip().split(",")]
-    found = [notes.pop(heading) for heading in (label, *values) if heading in notes]
+    meanings = [notes.pop(heading) for heading in (label, *values) if heading in notes]
     if line.rstrip().endswith(": critical"):
-        found += [notes.pop("critical")] if "critical" in notes else []
-    return "; ".join(" ".join(note.split()) for note in found)
+        meanings += [notes.pop("critical")] if "critical" in notes else []
+    return "; ".join(" ".join(note.split()) for note in meanings)
 
 
 def _field(field: Field, *, explain: bool) -> None:
@@ -391,4 +406,4 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
 
 def _meaning(field: Field) -> str:
     words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
-    return _BLANK.sub(lambda found: clean_line(field.words.get(found[1], found[0])), words)
+    return _BLANK.sub(lambda match: clean_line(field.words.get(match[1], match[0])), words)
