@@ -40,7 +40,8 @@ def mend(findings: Iterable[Finding]) -> None:
 
 def skip_without_programs(ended: subprocess.CompletedProcess[str]) -> None:
     """Skip the test if bash did not find a program that this machine may lack."""
-    for name in re.findall(r"^bash: line \d+: (kubectl|patch|systemctl): command not found$", ended.stderr, re.MULTILINE):
+    missing = r"^bash: line \d+: (kubectl|patch|systemctl): command not found$"
+    for name in re.findall(missing, ended.stderr, re.MULTILINE):
         program(name)
 
 
