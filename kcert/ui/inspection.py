@@ -30,6 +30,7 @@ from kcert.ui.console import (
     say,
     screen,
 )
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,6 +234,14 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
+_STYLE = """
+body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
+.error { color: #b00020; }
+.warning { color: #8a5a00; }
+"""
+
+
 def _html(judgement: Judgement) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
@@ -244,13 +253,7 @@ def _html(judgement: Judgement) -> str:
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
         commands = [finding.commands for finding in group.findings]
         body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Certificate check</title>\n'
-        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-        "pre{overflow-x:auto;background:#f4f4f4;padding:1em}.error{color:#b00020}.warning{color:#8a5a00}</style>\n"
-        + "\n".join(body)
-        + "\n</html>\n"
-    )
+    return page("Certificate check", _STYLE, "\n".join(body))
 
 
 _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
