@@ -52,6 +52,10 @@ def test_a_record_tells_what_ran_where_and_what_it_made(own_pki: Callable[..., P
     assert key["argv"] == ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "admin.key"]
     assert key["files"] == {"admin.key": None}  # not even the hash of a key is written down
     assert request["files"] == {"admin.csr": hashlib.sha256((own.folder / "admin.csr").read_bytes()).hexdigest()}
+    (config,) = request["prepared"]
+    assert (config["step"], config["files"]) == ("settings", ["openssl-admin.cnf"])
+    assert config["script"][1] == (own.folder / "openssl-admin.cnf").read_text(encoding="utf-8").rstrip("\n")
+    assert [record["step"] for record in (key, request, signature, proof)] == ["key", "request", "signature", "verify"]
     assert signature["files"] == {"admin.crt": hashlib.sha256((own.folder / "admin.crt").read_bytes()).hexdigest()}
     assert proof["files"] == {}
     for record in (key, request, signature, proof):

@@ -3,7 +3,8 @@
 ``.kcert/history.jsonl`` has one line a command, each chained to the one before.
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
-file with a key), and ``previous``: the SHA-256 of the line before, its newline included. The number of
+file with a key), ``step`` (what the command is for), ``prepared`` (what kcert itself did before it, with the files and
+the bash lines that do the same), and ``previous``: the SHA-256 of the line before, its newline included. The number of
 lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
 a line is being written, the head has its hash too, so that after a kill either state is right, and no third.
 
@@ -19,7 +20,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError, KcertError, VerdictError
@@ -46,6 +47,15 @@ MOST_READINGS = 1000
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A step that kcert did itself, before a command: its name, the files it made, and bash lines that do the same."""
+
+    step: str
+    files: tuple[str, ...]
+    script: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Entry:
     """One command of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
 
@@ -55,6 +65,8 @@ class Entry:
     status: int
     seconds: float
     files: dict[str, str | None]
+    step: str = ""
+    prepared: tuple[Prepared, ...] = ()
 
 
 class History:
@@ -99,7 +111,15 @@ class History:
         self._file = self._head_file = None
 
     def append(
-        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], *, secret: bool = False
+        self,
+        outcome: Outcome,
+        folder: Path,
+        staging: Path,
+        makes: Iterable[PurePosixPath],
+        *,
+        secret: bool = False,
+        step: str = "",
+        prepared: Iterable[Prepared] = (),
     ) -> None:
         """Add the command that ended as *outcome*, with hashes of what it made in *staging* and is not *secret*."""
         entry = {
@@ -109,6 +129,8 @@ class History:
             "status": outcome.status,
             "seconds": round(outcome.seconds, 4),
             "files": {str(name): None if secret else _file_hash(staging / name) for name in makes},
+            "step": step,
+            "prepared": [asdict(own) for own in prepared],
             "previous": self._last,
         }
         line = json.dumps(entry).encode() + b"\n"
@@ -277,6 +299,8 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
                 status=int(record["status"]),
                 seconds=float(record["seconds"]),
                 files={str(name): digest for name, digest in record["files"].items()},
+                step=str(record.get("step", "")),
+                prepared=tuple(map(_prepared, record.get("prepared", ()))),
             )
             previous = str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -284,6 +308,10 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
         yield entry, (line, previous)
+
+
+def _prepared(own: dict[str, Any]) -> Prepared:
+    return Prepared(str(own["step"]), tuple(map(str, own["files"])), tuple(map(str, own["script"])))
 
 
 def _is_half_a_record(tail: bytes) -> bool:
