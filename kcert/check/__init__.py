@@ -108,14 +108,14 @@ __all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came of a check. ``checked`` counts certificates; the same one in two files is two."""
+    """The result of a check. ``checked`` counts certificates; the same one in two files is two."""
 
     scan: ScanResult
     checked: int
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings have this severity."""
+        """Return how many findings have this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
@@ -125,12 +125,12 @@ class Judgement:
 
     @property
     def denied(self) -> tuple[Problem, ...]:
-        """What this user may not read."""
+        """Return what this user may not read."""
         return tuple(problem for problem in self.scan.problems if problem.what == "denied")
 
     @property
     def elsewhere(self) -> tuple[Problem, ...]:
-        """What is on the machine that a kubeconfig is meant for."""
+        """Return what is on the machine that a kubeconfig is meant for."""
         return tuple(problem for problem in self.scan.problems if problem.what == "elsewhere")
 
 
@@ -187,7 +187,7 @@ def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
 
 
 def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, Certificate]:
-    """What kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
+    """Return what kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
     whole = folder.absolute()
     return {
         whole / path: certificate

@@ -1,4 +1,4 @@
-"""What a rule looks at: the certificates found, what is known about what they should be, and the time of the check."""
+"""The context of a rule: the certificates found, what is known about what they should be, and the time of the check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CertificateInstance:
 
     @property
     def certificate(self) -> X509:
-        """What it says."""
+        """Return what it says."""
         return self.use.certificate
 
     @property
@@ -64,7 +64,7 @@ class CertificateInstance:
 
     @property
     def demands(self) -> tuple[RoleSpec, ...]:
-        """What its roles ask of it, one after the other."""
+        """Return what its roles ask of it, one after the other."""
         return tuple(ROLES[role] for role in sorted(self.roles, key=lambda role: role.value))
 
     @property
@@ -152,12 +152,12 @@ class RuleContext:
         )
 
     def wanted_at(self, path: Path) -> Certificate | None:
-        """What kcert.yaml says about the certificate at *path*."""
+        """Return what kcert.yaml says about the certificate at *path*."""
         return self.wanted.get(path.absolute()) if self.wanted else None
 
     @cached_property
     def leaves(self) -> tuple[CertificateInstance, ...]:
-        """What is no CA."""
+        """Return what is no CA."""
         return tuple(cert for cert in self.found if not cert.is_authority)
 
     @cached_property
@@ -199,7 +199,7 @@ class RuleContext:
         return {holder: tuple(some) for holder, some in held.items()}
 
     def number_of(self, cert: CertificateInstance) -> int:
-        """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
+        """Return which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
         hashes = self._hashes_beside(cert)
         sha256 = cert.certificate.sha256
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
@@ -230,7 +230,7 @@ class RuleContext:
 
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
-        """What certificates say of who signed them: a name, and the identifier of a key or none."""
+        """Return what certificates say of who signed them: a name, and the identifier of a key or none."""
         certificates = (use.certificate for use in self.scan.uses)
         return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 
@@ -255,7 +255,7 @@ class RuleContext:
 
     @cached_property
     def signatures(self) -> Signatures:
-        """Who signed what: openssl's word."""
+        """Signatures between certificates, as openssl verifies them."""
         return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.scan.uses])
 
     @cached_property

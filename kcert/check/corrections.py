@@ -1,4 +1,4 @@
-"""What a certificate should have been.
+"""The fields that a certificate should have.
 
 Of one that can be read: its own fields, with all that is known to be wrong put right. Of one that is missing or
 damaged, for its fix: what its place asks for.
@@ -194,7 +194,7 @@ def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 def authority_extensions(certificate: X509) -> list[str] | None:
-    """What a root CA's extensions should be; None where those it has will do."""
+    """Return what a root CA's extensions should be; None where those it has will do."""
     usage = certificate.key_usage
     good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
     return None if good else list(AUTHORITY)
@@ -204,7 +204,7 @@ _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
 def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
-    """What the file of *problem* is for: by its option, or by its place among the others."""
+    """Return what the file of *problem* is for: by its option, or by its place among the others."""
     if problem.option and problem.component:
         option = FILE_OPTIONS.get(problem.component, {}).get(problem.option)
         if option is not None:

@@ -316,7 +316,7 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
-    """Where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
+    """Return where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
 
     While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
     alone beside it.
@@ -342,7 +342,7 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
 
 
 def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> str:
-    """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
+    """Return what to copy: the whole file if it holds only the CA (or two, while one is replaced), else its part.
 
     A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
     """

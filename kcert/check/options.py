@@ -1,4 +1,4 @@
-"""Which CA each option has to name: the cluster's, etcd's, or the front proxy's.
+"""The CA that each option has to name: the cluster's, etcd's, or the front proxy's.
 
 Whose a CA is, ``kcert.check.ownership`` tells. Where one CA does everything, every option is right.
 """
@@ -73,7 +73,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 
 
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
-    """Whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
+    """Return whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
     known = ctx.belonging(use.source or use.path)
     owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None

@@ -1,4 +1,4 @@
-"""Whose a CA is: the cluster's, etcd's, or the front proxy's.
+"""The owner of a CA: the cluster's, etcd's, or the front proxy's.
 
 A CA's name tells nothing: kubeadm calls them so, others otherwise. A CA is etcd's because it signed what etcd shows,
 and the cluster's because it signed what the API server and its clients show.

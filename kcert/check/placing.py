@@ -1,4 +1,4 @@
-"""How a new certificate or key gets into the place of an old one: alone in its file, or beside what that holds."""
+"""Commands that put a new certificate or key in the place of an old one: alone in its file, or among others."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def key_into_place(key: Path) -> str:
 
 
 def _not_taken(key: Path) -> Path:
-    """Where an old key goes: beside the new one, under a name that no file has."""
+    """Return where an old key goes: beside the new one, under a name that no file has."""
     names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
     return next(path for path in names if not path.is_symlink() and not path.exists())
 

@@ -84,7 +84,7 @@ def _where_to_run(signer: Signer) -> str:
 
 
 def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
-    """Who has to sign *cert*; its ``days`` are None where it is about to be renewed itself."""
+    """Return who has to sign *cert*; its ``days`` are None where it is about to be renewed itself."""
     issuer = ctx.issuer_of(cert)
     if issuer is None:
         return None
@@ -111,7 +111,7 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
 
 
 def _key_of(authority: CertificateInstance) -> Path | None:
-    """Where a CA's key was found."""
+    """Return where a CA's key was found."""
     usable = (
         use.key_path for use in authority.uses if use.key and use.key_fits is not False and not authority.embedded
     )

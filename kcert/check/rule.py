@@ -1,4 +1,4 @@
-"""What a rule is, and what it says.
+"""The shape of a rule, and of its findings.
 
 A rule is a function that fits ``Judge``, and one ``Rule`` in its module's ``RULES``; ``kcert.check`` gathers
 the modules. To add one: write the function, add the line, and write ``kcert/lessons/NAME.md``.
@@ -26,7 +26,7 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """What a rule found: the file that a person would open to fix it, and why.
+    """A fault that a rule found: the file that a person would open to fix it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
     (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is

@@ -1,4 +1,4 @@
-"""What is known of a kind of cluster: the type of the table's entries."""
+"""A kind of cluster: the type of the table's entries."""
 
 from __future__ import annotations
 

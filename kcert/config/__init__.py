@@ -1,4 +1,4 @@
-"""What the cluster looks like: the types behind kcert.yaml.
+"""The description of a cluster: the types behind kcert.yaml.
 
 A ``Cluster`` is always valid: ``kcert.config.file`` builds it from kcert.yaml and refuses what is not.
 """
@@ -84,7 +84,7 @@ class User:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """Where clients connect to the API server: a host name, addresses, or both, and the port."""
+    """The address at which clients connect to the API server: a host name, addresses, or both, and the port."""
 
     host: str | None
     addresses: tuple[str, ...]
@@ -94,14 +94,14 @@ class ApiServer:
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How many whole days certificates are valid: a CA, and what a CA signs."""
+    """The whole days for which certificates are valid: a CA, and what a CA signs."""
 
     ca: int
     leaf: int
 
 
 class Defaults(Protocol):
-    """What a profile fills in where kcert.yaml says nothing."""
+    """The values that a profile fills in if kcert.yaml does not set them."""
 
     lifetimes: Lifetimes
     key: Key

@@ -111,7 +111,7 @@ class Diagnoser:
         *roles* are those of the certificates in the PKI folder that kcert made here.
         """
         self._cluster = cluster
-        self._found: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
+        self._kept: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._known: dict[str, str] = {KIND: machine} if machine else {}
         self._known[ROLES] = " ".join(roles)
@@ -140,18 +140,18 @@ class Diagnoser:
             self.left_out += 1
             return None
         self._counts[key] = self._counts.get(key, 0) + 1
-        *_, kept = self._found.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
+        *_, kept = self._kept.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
         if len(kept) < SHOWN_LINES:
             kept.append(Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
         return self._finding(key) if is_new else None
 
     def _finding(self, key: tuple[str, str]) -> Finding:
-        explanation, lesson, kept = self._found[key]
+        explanation, lesson, kept = self._kept[key]
         return Finding(key[0], lesson, explanation, tuple(kept), self._counts[key])
 
     def result(self) -> Diagnosis:
         """Return everything that was found so far."""
-        return Diagnosis(tuple(self._finding(key) for key in self._found), self.read, self.left_out)
+        return Diagnosis(tuple(self._finding(key) for key in self._kept), self.read, self.left_out)
 
 
 def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: Iterable[str] = ()) -> Diagnosis:
@@ -217,12 +217,12 @@ def _candidates(line: bytes) -> list[_Candidate]:
     if b"\x1b" in line or b"^[[" in line or b"u001b" in line or b"033[" in line:
         line = clean(line).encode()  # colors may stand within a word
     tokens = set(_words(line)) & prefilter.keys()
-    found = [candidate for token in tokens for candidate in prefilter[token]]
-    return sorted(found, key=lambda candidate: candidate.position)
+    candidates = (candidate for token in tokens for candidate in prefilter[token])
+    return sorted(candidates, key=lambda candidate: candidate.position)
 
 
 def _matches(line: bytes) -> int:
-    """Where the error of a line ends, in the text of its message; 0 where the line reports none."""
+    """Return where the error of a line ends, in the text of its message; 0 where the line reports none."""
     candidates = _candidates(line)
     if not candidates:
         return 0

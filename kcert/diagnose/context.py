@@ -1,4 +1,4 @@
-"""What a line says besides the error itself: who was connected to, which files, which kind of cluster."""
+"""The context of an error in a log: the server, the files and the kind of cluster that the lines name."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _KIND_OF_LINE = (
 
 @dataclass(frozen=True)
 class Target:
-    """Who presents the certificate in question, or answers: an entry of ``targets.yaml``.
+    """The program that presents the certificate in question, or answers: an entry of ``targets.yaml``.
 
     ``fixes`` maps what has to be done (``renew``, ``names``, ``trust``) to commands by kind of cluster.
     """

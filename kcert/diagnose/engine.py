@@ -44,7 +44,7 @@ _PRINTED_BY_HAND = ("kcert", "hardway")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a line means: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
+    """The meaning of a line: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
 
     cause: str
     proof: str
@@ -69,7 +69,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Case:
-    """What a cause means under conditions: ``when`` are facts, ``line``, ``before`` and ``after`` expressions."""
+    """The meaning of a cause under conditions: ``when`` are facts, ``line``, ``before`` and ``after`` expressions."""
 
     when: tuple[str, ...]
     conditions: Mapping[str, re.Pattern[str]]
@@ -99,16 +99,16 @@ class Cause:
                 return None
             values.update(more)
         facts = _facts(match, kind, values)
-        for case in self.cases:
-            if not all(_holds(wanted, facts) for wanted in case.when):
+        for candidate in self.cases:
+            if not all(_holds(wanted, facts) for wanted in candidate.when):
                 continue
-            groups = _search(case.conditions, match)
+            groups = _search(candidate.conditions, match)
             if groups is None:
                 continue
-            if case.silent:
+            if candidate.silent:
                 return None
             roles = frozenset(match.known.get(ROLES, "").split())
-            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(case)
+            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(candidate)
         return None
 
 
@@ -155,7 +155,7 @@ def _target(name: str, entry: Mapping[str, Any]) -> Target:
 
 def _cause(name: str, entry: Mapping[str, Any]) -> Cause:
     common = {key: entry[key] for key in ("says", "proof", "fix") if key in entry}
-    cases = tuple(_case({**common, **case}) for case in entry.get("cases", ()))
+    cases = tuple(_case({**common, **fields}) for fields in entry.get("cases", ()))
     if "says" in entry:
         cases += (_case(common),)
     patterns = tuple(_pattern(pattern) for pattern in entry["patterns"])
@@ -252,10 +252,10 @@ class _Renderer:
     values: Mapping[str, str] = field(hash=False)
     roles: frozenset[str]
 
-    def explanation(self, case: Case) -> Explanation:
-        proof = self._commands(case.proof)
-        repair = "\n".join(self._fix(case.fix))
-        says = " ".join(self._sentence(case.says).split())
+    def explanation(self, chosen: Case) -> Explanation:
+        proof = self._commands(chosen.proof)
+        repair = "\n".join(self._fix(chosen.fix))
+        says = " ".join(self._sentence(chosen.says).split())
         return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
 
     # --- sentences

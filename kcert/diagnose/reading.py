@@ -219,7 +219,7 @@ def _whole(window: list[bytes], matches: Callable[[bytes], int]) -> tuple[int, b
 
 def _object(window: list[bytes]) -> tuple[int, bytes]:
     """An indented JSON object that is the record of one message (klog, zap, a Status), on one line."""
-    end = next((place for place, line in enumerate(window) if line.rstrip() == b"}"), 0)
+    end = next((number for number, line in enumerate(window) if line.rstrip() == b"}"), 0)
     if not end:
         return 1, window[0]
     try:

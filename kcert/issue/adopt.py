@@ -135,7 +135,7 @@ def unmanaged_users(
     groups: tuple[str, ...],
     replace_groups: Callable[[str, tuple[str, ...]], bool],
 ) -> dict[str, Certificate]:
-    """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
+    """Return those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
     Nothing but the certificate says in which groups they are. Where other *groups* are asked for, *replace_groups* is
     told the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
@@ -185,7 +185,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
 
 
 def describes(cluster: Cluster, root: Path) -> bool:
-    """Whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
+    """Return whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
 
     A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
     made for it, and for one whose certificates are as the example wants them; a server's certificate with other SANs,
@@ -209,7 +209,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
 
 
 def _holds_anything(root: Path) -> bool:
-    """Whether there is anything in *root* besides kcert's own folder."""
+    """Return whether there is anything in *root* besides kcert's own folder."""
     try:
         return any(path.name != OWN_FOLDER for path in root.iterdir())
     except OSError:

@@ -276,7 +276,7 @@ class RenewalPlanner:
 
 
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
-    """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
+    """Return whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     path = status.certificate.files.kubeconfig
     return path is not None and status.x509 is None and b"client-certificate:" in read_regular(root / path)
 

@@ -357,7 +357,7 @@ def _is_loopback(text: str) -> bool:
 
 
 def _is_first(text: str) -> bool:
-    """Whether an address can be the first of a service range."""
+    """Return whether an address can be the first of a service range."""
     return int(ipaddress.ip_address(text)) % 256 == 1 and not _is_loopback(text)
 
 

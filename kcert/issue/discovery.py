@@ -56,7 +56,7 @@ class CertificateFile:
 
 
 class FolderContent:
-    """What is in a PKI folder: ``specs`` describe its certificates, ``left_out`` says which have none, and why."""
+    """The certificates in a PKI folder: ``specs`` describe its certificates, ``left_out`` names the others."""
 
     def __init__(self, root: Path, openssl: str) -> None:
         self.root = root
@@ -286,7 +286,7 @@ def kind_of(x509: X509) -> Kind:
 
 
 def _is_usual(taken: Certificate, x509: X509) -> bool:
-    """Whether the template of its kind says just what *x509* says."""
+    """Return whether the template of its kind says just what *x509* says."""
     if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
         return False
     uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())

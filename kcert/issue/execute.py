@@ -53,7 +53,7 @@ class Job:
 
     @property
     def certificate(self) -> Certificate:
-        """What is being made."""
+        """Return what is being made."""
         return self.plan.certificate
 
     @property
@@ -266,7 +266,7 @@ class Executor:
             raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
 
     def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
-        """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""
+        """Return whether the certificate is not the key's. Only openssl can look into an encrypted one."""
         if not certificate.passphrase:
             return key_belongs(key, x509.public_key) is False
         return open_key(self.ctx, certificate, key) != x509.public_key.material
@@ -296,7 +296,7 @@ def _text(job: Job, name: PurePosixPath | None) -> str:
 
 
 class _Queue:
-    """Which command comes next when several certificates are made at once.
+    """The order of commands when several certificates are made at once.
 
     Keys come first, because they take long and nothing waits for them; a certificate waits with its signature until
     its CA is in place; and `openssl verify` checks many leaves at a time.

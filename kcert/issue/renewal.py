@@ -1,4 +1,4 @@
-"""What is renewed, and as what: the certificates that are meant, their content, and what has to follow.
+"""The renewal of certificates: those that are meant, their content, and what has to follow.
 
 What is renewed keeps the content of the old certificate, whatever made that, unless it is to be updated to match
 kcert.yaml (``--stale``).
@@ -129,7 +129,7 @@ class _LeafPlanner(RenewalPlanner):
         return soon or self._updates(status)
 
     def _updates(self, status: CertificateStatus) -> bool:
-        """Whether it is made as kcert.yaml wants it, rather than with its old content."""
+        """Return whether it is made as kcert.yaml wants it, rather than with its old content."""
         if not self.renewal.stale:
             return False
         differs = len(status.reasons) > (1 if status.state in (State.EXPIRED, State.EXPIRING) else 0)

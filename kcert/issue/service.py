@@ -132,7 +132,7 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
 
 
 def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
-    """Whether the request that is there has the same subject, names and key."""
+    """Return whether the request that is there has the same subject, names and key."""
     assert spec.files.csr and spec.subject
     path = ctx.root / spec.files.csr
     if not path.is_file():

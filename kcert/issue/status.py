@@ -1,4 +1,4 @@
-"""How the certificates of a PKI folder stand against what the cluster needs.
+"""The status of each certificate of a PKI folder, compared with what the cluster needs.
 
 Nothing here writes. Certificates are read in batches, so that a thousand of them cost a few processes.
 """
@@ -31,7 +31,7 @@ SHORTEST_RSA = 2048
 
 
 class State(enum.Enum):
-    """What can be said of a certificate that the cluster needs."""
+    """The state of a certificate that the cluster needs."""
 
     MISSING = "missing"
     CURRENT = "current"
@@ -283,7 +283,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
-    """Whether another subject does the same work.
+    """Return whether another subject does the same work.
 
     A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
     server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a

@@ -1,4 +1,4 @@
-"""What each host of a cluster needs, as an archive, or as commands that copy it.
+"""The files that each host of a cluster needs, as an archive.
 
 The list comes from the components' own options: a file is on a host because something there reads it.
 """
@@ -99,12 +99,12 @@ class Bundle:
 
     @property
     def signs(self) -> bool:
-        """Whether kube-controller-manager is on this host, which signs requests."""
+        """Return whether kube-controller-manager is on this host, which signs requests."""
         return any(member.name == self.host.name for member in self.cluster.control_plane)
 
     @property
     def file(self) -> str:
-        """What the archive is called."""
+        """Return what the archive is called."""
         return f"{self.host.name}.tar.gz"
 
 
@@ -254,7 +254,7 @@ class _Reader:
             yield _Wanted(certificate, part, installed_path, file.reader, why)
 
     def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
-        """Where CA, certificate and key of a kubeconfig lie on the host."""
+        """Return where CA, certificate and key of a kubeconfig lie on the host."""
         ca = self.clients[file.certificate.name].issuer
         path_of = self.profile.install_path
         return (

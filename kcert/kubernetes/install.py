@@ -1,4 +1,4 @@
-"""What a host needs besides certificates: units or static pods, configuration files, and the script that installs all.
+"""The files that a host needs besides certificates: units or static pods, configuration, and the script.
 
 Everything is made from the components' own options; nothing here is written down twice.
 """

@@ -39,7 +39,7 @@ SECONDS_FOR_KUBECTL = 30.0
 
 @dataclass(frozen=True)
 class KubeconfigOptions:
-    """What the user asks for in kubeconfigs.
+    """The options that kubeconfigs are made with.
 
     ``server`` and ``context`` replace those of the profile. With ``embed`` the files are inside; otherwise they are
     named: below ``prefix`` where one is given, beside the kubeconfig where not.
@@ -102,7 +102,7 @@ class Listener(Protocol):
     """Hears of kubeconfigs as they are made; of the commands hears the reporter of the context."""
 
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
-        """These will be looked at, and written where they are missing or differ."""
+        """Report what is about to be compared, and written if it is missing or differs."""
 
     def on_kubeconfig(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
@@ -134,7 +134,7 @@ def drafts(
 
 
 def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
-    """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
+    """Return the certificates in kubeconfigs that kcert did not make: these are left alone unless they are named."""
     own = [
         cert for cert in credentials.clients(ctx) if cert.files.kubeconfig and (ctx.root / cert.files.primary).is_file()
     ]

@@ -83,7 +83,7 @@ _UNANSWERED = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which cluster kubectl talks to, where the user named one: a kubeconfig, a context."""
+    """The cluster that kubectl connects to, if the user named one: a kubeconfig, a context."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -112,7 +112,7 @@ def kubectl(argv: tuple[str, ...]) -> Reading:
 
 
 def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
-    """What a failed command of kubectl comes to."""
+    """Return what a failed command of kubectl comes to."""
     lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
     advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")

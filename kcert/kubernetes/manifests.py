@@ -67,7 +67,7 @@ def by_hand(
 
 @dataclass(frozen=True)
 class ObjectOptions:
-    """What the user asks for in an object; None and empty leave it to the request."""
+    """The options that an object is made with; None and empty leave it to the request."""
 
     signer: str | None = None
     usages: tuple[str, ...] = ()

@@ -87,7 +87,7 @@ class SigningRequest:
 
 
 def object_name(value: str) -> str | None:
-    """Why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
+    """Return why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
     return check_host_name(value)
 
 
@@ -328,7 +328,7 @@ def _check_signer(signer: str, source: str) -> None:
 
 
 def signer_trouble(signer: str) -> str | None:
-    """Why there can be no signer of this name; None if there can, though perhaps not one that kcert plays."""
+    """Return why there can be no signer of this name; None if there can, though perhaps not one that kcert plays."""
     known = ", ".join(signers.SIGNERS)
     if signer == signers.LEGACY:
         return f"the legacy signerName is not allowed via this API version; there are {known}"

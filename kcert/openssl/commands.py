@@ -184,7 +184,7 @@ CIPHER = "-aes256"
 
 
 def _unlocking(passphrase: str) -> tuple[str, ...]:
-    """How a command opens the key that it reads."""
+    """Return how a command opens the key that it reads."""
     return ("-passin", passphrase) if passphrase else ()
 
 

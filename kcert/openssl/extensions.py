@@ -201,7 +201,7 @@ def _uri_fault(uri: str) -> str | None:
 
 
 def _is_domain(domain: str, *, constraint: bool = False) -> bool:
-    """Whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
+    """Return whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
     if constraint:
         domain = domain.removeprefix(".") if domain != "." else domain
     return not domain or re.fullmatch(r"[!-\-/-~]+(\.[!-\-/-~]+)*", domain) is not None
@@ -311,7 +311,7 @@ def _policies(_fields: dict[str, Any], value: bytes) -> None:
 
 
 def _is_long_oid(content: bytes) -> bool:
-    """Whether an object identifier is well-formed, with numbers of any size."""
+    """Return whether an object identifier is well-formed, with numbers of any size."""
     starts = [0, *(at + 1 for at, byte in enumerate(content) if not byte & 0x80)]
     return bool(content) and not content[-1] & 0x80 and all(content[at] != 0x80 for at in starts[:-1])
 

@@ -104,7 +104,7 @@ def pem_blocks(content: bytes) -> list[Block]:
 
 
 def is_encrypted(path: Path) -> bool | None:
-    """Whether the key at *path* needs a passphrase; None where there is no key that can be read."""
+    """Return whether the key at *path* needs a passphrase; None where there is no key that can be read."""
     try:
         content = read_regular(path)
     except OSError:

@@ -40,7 +40,7 @@ def openssl(program: str = "openssl") -> str:
 
 
 def version(program: str) -> str:
-    """What the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
+    """Return what the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
     reading = read(Command((program, "version"), limit=10))
     if not reading.succeeded:
         shown = format_command((program, "version"))
@@ -96,7 +96,7 @@ def _release(said: str) -> tuple[int, ...]:
 
 
 def unusable(said: str) -> str | None:
-    """Why kcert cannot work with the openssl that describes itself like this; None if it can."""
+    """Return why kcert cannot work with the openssl that describes itself like this; None if it can."""
     if said.startswith("LibreSSL"):
         return (
             "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
@@ -174,7 +174,7 @@ def _pkcs8(content: bytes) -> PublicKey:
 
 
 def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
-    """Whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
+    """Return whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
 
     None where that cannot be told: an encrypted key, one without its public part, no key at all. Then
     ``public_material`` asks openssl.

@@ -1,4 +1,4 @@
-"""Who signed what, as ``openssl verify`` says: many certificates for one process."""
+"""Signatures between certificates, as ``openssl verify`` checks them: many certificates for one process."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Signatures:
                 self._waiting[pair] = question
 
     def verdict(self, certificate: X509, issuers: tuple[X509, ...], chain: tuple[X509, ...] = ()) -> str | None:
-        """None where *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
+        """Return None if *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
         pair = _pair(question := (certificate, issuers, chain))
         if pair not in self._verdicts:
             self.expect([question])
@@ -164,12 +164,12 @@ def _names(folder: Path, batch: list[Pair]) -> list[str]:
 
 
 def _batch(waiting: int) -> int:
-    """How many for one process, so that every processor has its share."""
+    """Return how many for one process, so that every processor has its share."""
     return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
 
 
 def _scratch(certificates: int) -> str | None:
-    """Where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
+    """Return where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
     if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK | os.X_OK):
         return None
     return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None

@@ -1,4 +1,4 @@
-"""What a profile is, and the pieces that profiles are built from.
+"""The base class of profiles, and the pieces that profiles are built from.
 
 To add a profile, add a module with a subclass of ``Profile`` and an instance of it called ``PROFILE``.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoleBindings:
-    """Which certificate, by name, does what on one host; None: this profile has none for it.
+    """The certificate, by name, for each purpose on one host; None: this profile has none for it.
 
     A certificate can have several of them. ``proxy`` and ``kubelet`` are what these present to the API server,
     ``kubelet_server`` is what the kubelet serves with, and ``kubelets_ca`` its CA. Without ``etcd_server`` etcd speaks

@@ -1,4 +1,4 @@
-"""Which options of which component name which files: the table of pki.md, "Where components name their files".
+"""The options of components that name files: the table of pki.md, "Where components name their files".
 
 Source: the reference pages of the components, https://kubernetes.io/docs/reference/command-line-tools-reference/,
 and https://etcd.io/docs/latest/op-guide/configuration/.
@@ -53,7 +53,7 @@ _CONFIGURATION = FileOption("configuration")
 
 
 def _server(role: Role) -> dict[str, FileOption]:
-    """What every component that serves HTTPS takes."""
+    """Return what every component that serves HTTPS takes."""
     return {
         "--tls-cert-file": _certificate(role, Kind.SERVER, "--tls-private-key-file"),
         "--tls-private-key-file": _KEY,

@@ -1,4 +1,4 @@
-"""What one file holds: certificates, keys, a format that no component reads, or nothing that anybody can read."""
+"""The content of one file: certificates, keys, a format that no component reads, or nothing that anybody can read."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def look_into(path: Path) -> Inside:
 
 
 def inside(content: Content) -> Inside:
-    """What a file's content holds."""
+    """Return what a file's content holds."""
     data, mode, identity = content.data, content.mode, content.identity
     if not data.strip():
         return Inside(nothing="is empty", mode=mode, identity=identity)
@@ -108,7 +108,7 @@ def _key_pem(data: bytes, key: Block) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """What a file is, the section of the lesson that explains it, and the commands that open it.
+    """The format of a file, the section of the lesson that explains it, and the commands that open it.
 
     ``block`` is what is inside, where kcert reads it as well.
     """
@@ -202,7 +202,6 @@ def _container(path: Path, data: bytes, openssl: str) -> Format | None:
     return None
 
 
-_INDEFINITE = rb"\x30\x80(?:\x02\x01\x03\x30\x80)?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01\x02])"
 _KINDS = {INTEGER: "INTEGER", BIT_STRING: "BIT STRING", 4: "OCTET STRING", OID: "OID", SEQUENCE: "SEQUENCE"}
 
 

@@ -1,4 +1,4 @@
-"""Where files are: below a root, in a copy of /etc/kubernetes, behind links; and reading them without being caught.
+"""Paths of files: below a root, in a copy of /etc/kubernetes, behind links; and reading them without being caught.
 
 A file system that somebody else made may hold loops of links, FIFOs that never answer, and huge files. Nothing
 here blocks, and nothing is read that is not a regular file of a sensible size.
@@ -35,7 +35,7 @@ _SYSTEM_PART = re.compile("(?:" + "|".join(re.escape(folder) for folder in SYSTE
 
 @dataclass(frozen=True)
 class ReadError:
-    """Why a file could not be read; ``reason`` is a clause that can follow its path."""
+    """The reason why a file could not be read; ``reason`` is a clause that can follow its path."""
 
     what: Literal["missing", "unreadable", "denied", "dangling", "special"]
     reason: str
@@ -52,7 +52,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Places:
-    """How paths that are written in files are to be understood.
+    """The meaning of paths that are written in files.
 
     ``root`` stands for ``/`` (None: this machine, unless a file lies in a copy). ``stand_in`` is a folder that is
     a copy of /etc/kubernetes.
@@ -99,7 +99,7 @@ class Places:
 
 
 def root_of(source: Path) -> Path | None:
-    """What stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None where it is this machine itself."""
+    """Return what stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None if it is this machine itself."""
     if not source.is_absolute() and (match := _SYSTEM_PART.search(f"/{source}")):
         return Path(str(source)[: max(match.start() - 1, 0)])  # relative as it was given, so that messages stay short
     text = str(source.absolute())
@@ -110,7 +110,7 @@ def root_of(source: Path) -> Path | None:
 
 
 def cluster_root_of(path: Path) -> Path:
-    """What a file belongs to: files of one home are of one cluster, those of two homes may be of two.
+    """Return what a file belongs to: files of one home are of one cluster, those of two homes may be of two.
 
     That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
     far as the names tell; else the file's own folder.

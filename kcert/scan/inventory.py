@@ -19,7 +19,7 @@ SOON = 30
 
 
 class Validity(enum.Enum):
-    """Where in its life a certificate is."""
+    """The stage of a certificate's life."""
 
     NOT_YET = "not yet valid"
     GOOD = "valid"

@@ -1,4 +1,4 @@
-"""What the place and the name of a file tell about a certificate that no option names.
+"""The use of a certificate that no option names, told by the place and the name of its file.
 
 Three layouts are known: kubeadm's folder, the flat folder of the hard way and of the course, and the kubelet's
 own ``/var/lib/kubelet/pki``. A name that may mean anything (``ca``, ``admin``) counts only beside
@@ -89,7 +89,7 @@ TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 
 
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
-    """What the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
+    """Return what the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
     kind = kind_in(path, neighbours)
     if kind is not None and kind.knows(path):
@@ -118,7 +118,7 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
 
 
 def kubeadm_ca(path: Path, role: Role) -> Path | None:
-    """Where kubeadm's folder has the CA that signs the certificate at *path*; None where that is not kubeadm's path."""
+    """Return where kubeadm has the CA that signs the certificate at *path*; None if the path is not kubeadm's."""
     own, ca = ROLES[role].kubeadm, ROLES[role].ca
     if ca is None or not own.startswith("pki/") or path.name != f"{PurePosixPath(own).name}.crt":
         return None
@@ -160,7 +160,7 @@ def _kubelet_role(stem: str, certificate: X509) -> Role | None:
 
 
 def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
-    """Whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
+    """Return whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
     user = certificate.subject.common_name or "" if certificate else ""
     if user in _USERS:
         return _USERS[user]
@@ -216,7 +216,7 @@ def is_copy(path: Path, names: Container[str]) -> bool:
 
 
 def certificate_kind(certificate: X509, role: Role | None) -> Kind:
-    """What a certificate in a folder is used as: what it says, and where it says nothing, what its role needs."""
+    """Return the use of a certificate in a folder: as it says, and if it says nothing, as its role needs."""
     if certificate.ca or role in CA_ROLES:
         return Kind.CA
     if certificate.version == 1 and certificate.self_issued and role is None:
@@ -231,7 +231,7 @@ def certificate_kind(certificate: X509, role: Role | None) -> Kind:
 
 
 def key_names(path: Path) -> list[Path]:
-    """Where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
+    """Return where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
     stem = path.stem
     beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
     if stem in ("cert", "tls", "fullchain"):

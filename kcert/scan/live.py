@@ -56,7 +56,7 @@ def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None
 
 
 def _reason(said: str) -> str:
-    """Why no certificate came, from what openssl wrote."""
+    """Return why no certificate came, from what openssl wrote."""
     if "wrong version number" in said or "packet length too long" in said or "http request" in said:
         return "speaks, but not TLS (plain HTTP, perhaps)"
     if "Connection refused" in said:

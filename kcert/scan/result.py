@@ -1,4 +1,4 @@
-"""What there is on a machine, or in a folder: the types that finding fills and that rules and reports read.
+"""The certificates on a machine, or in a folder: the types that finding fills and that rules and reports read.
 
 ``kcert.scan.discovery`` fills them. Paths are as the user named them (below ``--root`` where one was
 given), so that a message can name a file which the user can open.
@@ -43,7 +43,7 @@ class KeyFile:
 
 @dataclass(frozen=True)
 class Configuration:
-    """How one component is started: a static-pod manifest, a unit, a KubeletConfiguration, a KubeProxyConfiguration.
+    """The start of one component: a static-pod manifest, a unit, a KubeletConfiguration, a KubeProxyConfiguration.
 
     ``options`` maps names as they are written (``--service-cluster-ip-range``, ``clientCAFile``) to values; an
     option with an empty value is there with ``""``, a flag without one with ``"true"``. ``resolved`` gives, for each

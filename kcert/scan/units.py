@@ -1,4 +1,4 @@
-"""What a host starts: systemd units, static pods, and the components' own configuration files.
+"""The programs that a host starts: systemd units, static pods, and the components' own configuration files.
 
 Of units, drop-ins, continued lines and environment files count; of pods, which file of the host each path means.
 Source: systemd.syntax(7), systemd.exec(5), systemd.service(5), "Command lines".
@@ -215,7 +215,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
 
 
 def configured(document: dict[str, Any]) -> Started | None:
-    """What a component's own file configures, under the names of its fields; None for any other document."""
+    """Return what a component's own file configures, under the names of its fields; None for any other document."""
     kind = document.get("kind")
     if kind == "KubeletConfiguration":
         fields = {
@@ -242,7 +242,7 @@ def configured(document: dict[str, Any]) -> Started | None:
 
 
 def _webhooks(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the API server's admission and authorization files name; a plugin's own file may stand inside.
+    """Return what the API server's admission and authorization files name; a plugin's own file may stand inside.
 
     Source: https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/ and, for what a plugin reads,
     https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#imagepolicywebhook

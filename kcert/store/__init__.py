@@ -190,7 +190,7 @@ class Workspace:
 
     @property
     def memory(self) -> Memory:
-        """What the folder remembers."""
+        """Return what the folder remembers."""
         return recall(self.own)
 
     def remember(self, memory: Memory) -> None:
@@ -286,7 +286,7 @@ class Workspace:
         self._stagings.delete_tree(staging.path.name)
 
     def _owner_of(self, name: PurePosixPath) -> tuple[int, int] | None:
-        """Whose the file is that root replaces (etcd's user, a person): it stays theirs. None: kcert's own user."""
+        """Return the owner of the file that root replaces, who keeps it; None for kcert's own user."""
         if os.geteuid() != ROOT:
             return None
         with self._folder.parent_of(name) as folder:
@@ -358,7 +358,7 @@ def _check_same(folder: Directory, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Journal:
-    """What is written down before the first file moves: the files, those that go away, and the backup's name."""
+    """The record that is written before the first file moves: the files, those that go away, and the backup's name."""
 
     files: tuple[PurePosixPath, ...]
     retires: tuple[PurePosixPath, ...]
@@ -399,5 +399,5 @@ def _is_publishable(name: PurePosixPath) -> bool:
 
 
 def backup_name() -> str:
-    """What backups made now are kept under: the time in UTC, so that they sort."""
+    """Return what backups made now are kept under: the time in UTC, so that they sort."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")

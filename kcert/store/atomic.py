@@ -160,7 +160,7 @@ def _back_up(target: Path) -> Path:
 
 
 def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
-    """Whose the file is that root is about to replace; None where it is not another's."""
+    """Return whose the file is that root is about to replace; None where it is not another's."""
     status = folder.status(name)
     if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
         return None

@@ -59,7 +59,7 @@ class Directory:
 
     @property
     def mount(self) -> object:
-        """What distinguishes the mount that this folder is on: files are renamed within one only."""
+        """Return what distinguishes the mount that this folder is on: files are renamed within one only."""
         return _mount_of(self._descriptor)
 
     def status(self, name: str) -> os.stat_result | None:

@@ -1,4 +1,4 @@
-"""What was run in a PKI folder, and what the folder remembers: for what it was made, and what was asked for.
+"""The history of a PKI folder, and what the folder remembers: for what it was made, and what was asked for.
 
 ``.kcert/history.jsonl`` has one line a command, each chained to the one before.
 
@@ -162,7 +162,7 @@ class History:
 
 @dataclass(frozen=True)
 class _Head:
-    """What history.head says: the number of lines, the hash of the last, and of one that was being written."""
+    """The content of history.head: the number of lines, the hash of the last, and of one that was being written."""
 
     lines: int
     last: str

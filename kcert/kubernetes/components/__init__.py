@@ -133,7 +133,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
 
 
 def unusable_key(path: Path) -> str | None:
-    """Why no component can sign with the CA's key at *path*; None where it can."""
+    """Return why no component can sign with the CA's key at *path*; None where it can."""
     if is_encrypted(path):
         return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
     return None if path.exists() else f"{path} does not exist"

@@ -136,7 +136,7 @@ class KubeProxy(Component):
         return profile.kubelet_hosts(cluster)
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
-        """Where its configuration is, and on which node it runs."""
+        """Return where its configuration is, and on which node it runs."""
         yield Option(
             "--config",
             instance.profile.configurations[self.NAME],

@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Aside:
-    """What an export leaves out, by name, and why."""
+    """A part of the cluster that an export leaves out, by name, and why."""
 
     names: tuple[str, ...]
     why: str

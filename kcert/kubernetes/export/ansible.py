@@ -60,7 +60,7 @@ def export(ctx: Context) -> Export:
 
 
 def signs_with(ctx: Context) -> PurePosixPath | None:
-    """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
+    """Return where kube-controller-manager finds the new CA alone while the CA is changed over; None if it is not."""
     state = folder_state(ctx.root, ctx.cluster)
     if not state.ca_rotating or state.ca_unusable:
         return None
@@ -94,7 +94,7 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
 
 
 def _called(cluster: Cluster) -> Mapping[str, str]:
-    """What the inventory calls each host: by its name, unless a group has that name, which Ansible would confuse."""
+    """Return the inventory's name of each host: its own, unless a group has that name, which Ansible would confuse."""
     taken = {"all", "ungrouped", *_groups(cluster), *(host.name for host in bundles.hosts(cluster))}
     called = {}
     for host in bundles.hosts(cluster):

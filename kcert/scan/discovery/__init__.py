@@ -105,12 +105,12 @@ class Finder:
 
     @property
     def findings(self) -> Findings:
-        """What has been collected so far."""
+        """Return what has been collected so far."""
         return self.collector.findings
 
     @property
     def places(self) -> Places:
-        """How paths are to be understood where the finder is."""
+        """Return how paths are to be understood where the finder is."""
         return self.collector.places
 
     # ------------------------------------------------------------ places

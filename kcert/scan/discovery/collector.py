@@ -1,4 +1,4 @@
-"""What finding collects: drafts of uses, keys and problems, which files were opened, and which two are swapped."""
+"""The collector: drafts of uses, keys and problems, the files that were opened, and those that are swapped."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Collector:
         self._sources: set[Path | tuple[int, int]] = set()
 
     def opened(self, path: Path) -> Inside:
-        """What the file at *path* holds, links followed as the survey's root asks for."""
+        """Return what the file at *path* holds, links followed as the survey's root asks for."""
         target = self.places.followed(path)
         if target not in self._files:
             self._files[target] = look_into(target)

@@ -1,4 +1,4 @@
-"""What a kubeconfig holds or names: the CA that it trusts, its user's certificate and key."""
+"""The content of a kubeconfig: the CA that it trusts, its user's certificate and key."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class _Follower:
         return [block.pem for block in blocks if not block.fault]
 
     def _key(self, part: Part | None) -> Path | None:
-        """Where the user's key is; what is wrong with it becomes a problem."""
+        """Return where the user's key is; what is wrong with it becomes a problem."""
         if part is None:
             return None
         named = Named(part.option, FileOption("key"), self.path, self.path, None)

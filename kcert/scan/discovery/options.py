@@ -1,4 +1,4 @@
-"""What files name and hold: the options of components, objects of the API, and files of which no option spoke."""
+"""The certificates in files: those that options name, objects of the API, and files that no option names."""
 
 from __future__ import annotations
 
@@ -235,7 +235,6 @@ WEBHOOKS = (
     "APIService",
     "CustomResourceDefinition",
 )
-_CA_NAMES = ("ca.crt", "ca-bundle.crt", "client-ca-file", "requestheader-client-ca-file")
 _CA_FIELDS = (("spec", "caBundle"), ("spec", "conversion", "webhook", "clientConfig", "caBundle"))
 
 
