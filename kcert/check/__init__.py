@@ -1,7 +1,7 @@
 """The rules of ``kcert check``, one module a group (``kcert.check.rule``), and what comes of applying them.
 
-``judge`` finds certificates, applies the rules, adds to each finding the command that renews the certificate (of the
-cluster's own tool, and of kcert), and reports what could not be read.
+``judge`` finds certificates and applies the rules. Each finding gets the command that renews the certificate, of the
+cluster's own tool and of kcert.
 """
 
 from __future__ import annotations

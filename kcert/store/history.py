@@ -3,9 +3,9 @@
 ``.kcert/history.jsonl`` has one line a command, each chained to the one before.
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
-file with a key), ``step`` (what the command is for), ``prepared`` (what kcert itself did before it, with the files and
-the bash lines that do the same), and ``previous``: the SHA-256 of the line before, its newline included. The number of
-lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
+file with a key), and ``previous``: the SHA-256 of the line before, its newline included. ``step`` is what the command
+is for; ``prepared`` is what kcert itself did before it, with the files and the bash lines that do the same. The number
+of lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
 a line is being written, the head has its hash too, so that after a kill either state is right, and no third.
 
 Nothing of it is secret: who can write to both files can write another history. Against that there is a hash that is
