@@ -51,7 +51,7 @@ _ADDRESSES = (
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
-    re.compile(r"(https)://([^\s/\"'?\])<>]+)"),
+    re.compile(r"(https)://([^\s/\"'?\])<>,;]+)"),
 )
 _PORT = re.compile(r"port=(\d{1,5})")
 _KUBECTL = "Unable to connect to the server"
