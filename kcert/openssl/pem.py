@@ -28,6 +28,7 @@ MAX_BLOCKS = 100_000
 """Blocks in one file: five times the largest bundle that kcert is made for, and no trouble for its memory."""
 
 _BEGIN, _END, _DASHES = b"-----BEGIN ", b"\n-----END ", b"-----"
+_FIRST_LINE, _LAST_LINE = b"-----BEGIN CERTIFICATE-----\n", b"\n-----END CERTIFICATE-----\n"
 _BEGIN_MARK = re.compile(rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,63})-----")
 _END_MARK = re.compile(rb"-----END ([^\n]*?)-----")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
@@ -91,6 +92,8 @@ def pem_blocks(content: bytes) -> list[Block]:
     A damaged block is in the list with its fault, so that it can be named; it never costs the others. After MAX_BLOCKS
     of them one with a fault ends the list.
     """
+    if (der := only_certificate(content)) is not None:
+        return [Block("CERTIFICATE", der)]
     blocks: list[Block] = []
     line, counted = 1, 0
     for candidate in _candidates(content):
@@ -101,6 +104,17 @@ def pem_blocks(content: bytes) -> list[Block]:
             break
         blocks.append(candidate.block(line))
     return blocks
+
+
+def only_certificate(content: bytes) -> bytes | None:
+    """Return the certificate of a file that is one sound block as openssl writes it, as most are; else None."""
+    body = len(content) - len(_LAST_LINE)
+    if not (content.startswith(_FIRST_LINE) and content.endswith(_LAST_LINE)):
+        return None
+    if content.find(_DASHES, len(_FIRST_LINE)) != body + 1:
+        return None
+    der = _decoded(content[len(_FIRST_LINE) : body])
+    return None if der is None or _length_fault(der) else der
 
 
 def is_encrypted(path: Path) -> bool | None:

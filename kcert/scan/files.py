@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kcert.openssl.der import BIT_STRING, INTEGER, OID, SEQUENCE, DerError, Reader
-from kcert.openssl.pem import Block, is_der, pem_blocks
+from kcert.openssl.pem import Block, armoured, is_der, only_certificate, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import read_certificate, read_public_key, read_request
 from kcert.openssl.x509 import X509, Request
@@ -78,6 +78,8 @@ def look_into(path: Path) -> Inside:
 def inside(content: Content) -> Inside:
     """Return what a file's content holds."""
     data, mode, identity = content.data, content.mode, content.identity
+    if (der := only_certificate(data)) is not None:
+        return Inside((armoured(der),), labels=("CERTIFICATE",), mode=mode, identity=identity)
     if not data.strip():
         return Inside(nothing="is empty", mode=mode, identity=identity)
     if is_der(data):

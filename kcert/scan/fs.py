@@ -30,6 +30,7 @@ SYSTEM = (
 )  # fmt: skip
 """Folders that name the machine they were copied from: a file below DIR/etc/kubernetes has DIR for its root."""
 
+_SYSTEM_NAMES = frozenset(folder.rpartition("/")[2] for folder in SYSTEM)
 _SYSTEM_PART = re.compile("(?:" + "|".join(re.escape(folder) for folder in SYSTEM) + r")(?=/|$)")
 
 
@@ -100,6 +101,12 @@ class Places:
 
 def root_of(source: Path) -> Path | None:
     """Return what stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None if it is this machine itself."""
+    # Most files are called otherwise than a folder of SYSTEM: what counts is their folder, which many share.
+    return _root_around(source if source.name in _SYSTEM_NAMES else source.parent)
+
+
+@cache
+def _root_around(source: Path) -> Path | None:
     if not source.is_absolute() and (match := _SYSTEM_PART.search(f"/{source}")):
         return Path(str(source)[: max(match.start() - 1, 0)])  # relative as it was given, so that messages stay short
     text = str(source.absolute())

@@ -170,8 +170,9 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
     for folder, names in beside.items():
         around = {file.stem for file in folder.iterdir()} if given else names
         collector.findings.neighbours[folder] = layouts.TELLING & around
+    with_keys = {path: opened for path, opened in rest.items() if opened.key is not None}
     for path, opened in rest.items():
-        _take_one(collector, path, opened, rest, given=given)
+        _take_one(collector, path, opened, with_keys, given=given)
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
@@ -187,12 +188,12 @@ def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
     return kept
 
 
-def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Path, Inside], *, given: bool) -> None:
+def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[Path, Inside], *, given: bool) -> None:
     named_before = collector.is_named(opened)
     collector.key(collector.shown(path, opened), opened)
     if opened.certificates and (given or not named_before):
         collector.mark_named(opened)
-        key_path = _key_beside(collector, path, others, given=given)
+        key_path = _key_beside(collector, path, with_keys, given=given) if with_keys or given else None
         for position, pem in enumerate(opened.certificates):
             collector.add(Draft(pem, path, key_path=key_path if position == 0 else None, position=position))
     if opened.public_key is not None and not named_before:
@@ -217,9 +218,9 @@ def _complain(collector: Collector, path: Path, opened: Inside) -> None:
     collector.problem(path, what, reason, None, "key" if is_key else "certificate")
 
 
-def _key_beside(collector: Collector, path: Path, others: dict[Path, Inside], *, given: bool) -> Path | None:
+def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
     for candidate in layouts.key_names(path):
-        opened = others.get(candidate)
+        opened = with_keys.get(candidate)
         if opened is None and given and exists(candidate):
             opened = collector.opened(candidate)
             collector.key(candidate, opened)
