@@ -7,11 +7,12 @@ cluster's own tool and of kcert.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kcert.certificates import Role
+from kcert.certificates import Certificate, Role
 from kcert.check import (
     bash,
     dates,
@@ -23,7 +24,7 @@ from kcert.check import (
     names,
     signers,
 )
-from kcert.check.context import RuleContext
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import signer_of
 from kcert.check.rule import Finding, Rule, Severity, Violation
 from kcert.clusters import KIND, KUBEADM, ClusterKind, cluster_kind_of
@@ -32,14 +33,7 @@ from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.check.context import CertificateInstance
-    from kcert.scan.result import Problem, ScanResult
+from kcert.scan.result import Problem, ScanResult
 
 RULES: dict[str, Rule] = {
     rule.name: rule

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _ENDS_VALUE = re.compile(r"([/+\\])")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")

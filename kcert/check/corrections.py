@@ -7,11 +7,10 @@ damaged, for its fix: what its place asks for.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Kind, Role
+from kcert.certificates import AltName, Kind, Role, Subject
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.commands import AUTHORITY_KEY
@@ -20,12 +19,7 @@ from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
 from kcert.scan.components import FILE_OPTIONS
-from kcert.scan.result import CertificateRef, Problem
-
-if TYPE_CHECKING:
-    from kcert.certificates import Subject
-    from kcert.check.context import RuleContext
-    from kcert.scan.result import KeyFile, KubeconfigUse
+from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
 """What openssl.cnf takes as it stands; nothing else is written into one."""

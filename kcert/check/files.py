@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
+from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.encoding import (
     NOT_FOR_KUBECTL,
     converted,
@@ -18,22 +21,13 @@ from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
+from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
 from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
-from kcert.scan.result import Problem
+from kcert.scan.result import KeyFile, Problem
 from kcert.store import OWN_FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.certificates import Role
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
-    from kcert.scan.result import KeyFile
-
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""

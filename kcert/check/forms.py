@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from kcert.certificates import AltName
 from kcert.check import bash, corrections
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import authority_made_again, authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.openssl.verify import refusals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.certificates import AltName
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509, Refusal
+from kcert.openssl.x509 import X509, Refusal
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 

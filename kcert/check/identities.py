@@ -5,18 +5,14 @@ The CN is the user, each O a group, and OU is nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.certificates import Role
 from kcert.check import corrections
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.check import bash
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import mode_of, target_of
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
+from kcert.openssl.x509 import PublicKey
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import PublicKey
-    from kcert.scan.result import KeyFile, PublicKeyFile
+from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert.check import bash, sans
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.names import listed
 from kcert.check.rule import Violation, error, warning
+from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
-    from kcert.scan.result import KubeconfigUse
+from kcert.scan.result import KubeconfigUse
 
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:

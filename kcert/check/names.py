@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from kcert.certificates import Role
+from kcert.certificates import AltName, Role
 from kcert.check import forms, sans
+from kcert.check.context import RuleContext
 from kcert.check.options import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.certificates import AltName
-    from kcert.check.context import RuleContext
 
 _SHOWN = 6
 """How many names a message lists."""

@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, placing
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kcert.check.context import CertificateInstance, RuleContext
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650

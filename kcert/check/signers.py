@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.certificates import Role
 from kcert.check import options
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import authority_made_again, reissue_commands
 from kcert.check.rule import Violation, error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.scan.result import CertificateRef
+from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.clusters.kind import ClusterKind, at_root
 from kcert.clusters.table import (
@@ -26,10 +27,6 @@ from kcert.clusters.table import (
     RKE2,
     TYPHOON,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _HOMES = {
     "/var/lib/rancher/k3s": K3S,

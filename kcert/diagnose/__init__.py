@@ -7,9 +7,9 @@ the engine is ``kcert.diagnose.engine``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from kcert.diagnose.context import (
     ADDRESS,
@@ -24,9 +24,6 @@ from kcert.diagnose.context import (
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
 from kcert.diagnose.reading import Entry, clean, entries, strip_prefix
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 SHOWN_LINES = 3
 """The number of lines of a finding that are kept as they are; the rest are counted."""

@@ -7,19 +7,17 @@ log is quoted for bash; what is not printable, or looks like an option, is left 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
 from kcert.diagnose.context import ROLES, LogMatch, Target, is_ip
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 FOLDER = Path(__file__).parent / "causes"
 

@@ -13,16 +13,14 @@ import json
 import os
 import re
 import select
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 LONGEST = 32 * 1024
 """Bytes of a line that are looked at; real ones are shorter by far. The rest of the line is skipped."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kcert import profiles
-from kcert.certificates import AltName, Key, Kind, Subject, Usages
-from kcert.config import check_user_name
+from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages
+from kcert.config import Cluster, check_user_name
 from kcert.errors import InputError, MachineError
 from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
@@ -19,13 +20,6 @@ from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries, recall
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
-    from kcert.certificates import Certificate, Files
-    from kcert.config import Cluster
 
 
 def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Kind, new_ca_only_path
+from kcert.certificates import Certificate, Kind, new_ca_only_path
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import checks, external_ca
+from kcert.issue.context import Context, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
 from kcert.issue.plan import (
+    IssuancePlan,
     RenewalSource,
     plan_import,
     plan_renewal,
@@ -21,16 +24,8 @@ from kcert.issue.plan import (
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs
 from kcert.openssl.program import same_key
+from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Renewal
-    from kcert.issue.plan import IssuancePlan
-    from kcert.openssl.x509 import X509
 
 SHOWN_LEAVES = 16
 """So many leaves the check of a renewed CA shows and runs; a command with more would not be read."""

@@ -5,27 +5,31 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert import plain_yaml, profiles
-from kcert.certificates import Kind, Role
-from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
+from kcert.certificates import AltName, Certificate, Key, Kind, Role
+from kcert.config import (
+    ApiServer,
+    Cluster,
+    Host,
+    Lifetimes,
+    User,
+    check_context_name,
+    check_host_name,
+    check_user_name,
+    example,
+)
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
 from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
-
-    from kcert.certificates import AltName, Certificate, Key
-    from kcert.config import Cluster
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."

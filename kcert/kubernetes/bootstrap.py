@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.issue.context import Context
 
 FOLDER = PurePosixPath("bootstrap")
 TOKEN = FOLDER / "bootstrap-token.yaml"

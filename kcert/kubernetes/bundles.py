@@ -8,38 +8,28 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, plain_yaml, profiles
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
+from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError, MachineError
+from kcert.issue.context import Context
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
-from kcert.kubernetes.credentials import read_file
-from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
+from kcert.kubernetes.components import FolderState, folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.credentials import Credentials, read_file
+from kcert.kubernetes.install import MANIFESTS, Generated, Manifest, Row, generated, instructions, manifests, script
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509
-from kcert.profiles.profile import file_of, kubeconfig_of
+from kcert.openssl.x509 import X509, PublicKey
+from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host, Version
-    from kcert.issue.context import Context
-    from kcert.kubernetes.components import FolderState
-    from kcert.kubernetes.credentials import Credentials
-    from kcert.kubernetes.install import Generated, Manifest
-    from kcert.openssl.x509 import PublicKey
-    from kcert.profiles.profile import Part
 
 FOLDER = Path("bundles")
 """Where archives are put, unless another place is named."""

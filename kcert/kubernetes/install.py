@@ -5,27 +5,23 @@ Everything is made from the components' own options; nothing here is written dow
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml, profiles
+from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
+from kcert.issue.context import Context
 from kcert.kubernetes import bootstrap, encryption, render
-from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
 from kcert.kubernetes.credentials import read_file
+from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
 from kcert.roles import CLUSTER_ADMINS, MASTERS
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from kcert.config import Cluster, Host, Version
-    from kcert.issue.context import Context
-    from kcert.kubernetes.components import ComponentInstance, FolderState
-    from kcert.profiles.profile import KnownIssue
 
 UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Kind, chain_of
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.plan import kubeconfig_for
-from kcert.issue.status import status_of
+from kcert.issue.status import CertificateStatus, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
@@ -25,18 +26,9 @@ from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.issue.status import CertificateStatus
-    from kcert.openssl.x509 import Request
 
 POLL_SECONDS = 1.0
 """Between two questions to the API server, with --wait."""

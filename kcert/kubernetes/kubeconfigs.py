@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from kcert import profiles
+from kcert.certificates import Certificate
 from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
-from kcert.kubernetes.credentials import server_url
-from kcert.kubernetes.merging import locked
+from kcert.kubernetes.credentials import Credentials, server_url
+from kcert.kubernetes.merging import Lock, locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
-from kcert.store import SECRET_MODE, Workspace
+from kcert.store import SECRET_MODE, Staging, Workspace
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.kubernetes.credentials import Credentials
-    from kcert.kubernetes.merging import Lock
-    from kcert.store import Staging
 
 SECONDS_FOR_KUBECTL = 30.0
 """`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kcert.errors import KcertError, ProgramError, UnansweredError, sentence
 from kcert.quoting import format_command
-from kcert.shell import Command, find, read
-
-if TYPE_CHECKING:
-    from kcert.shell import Reading
+from kcert.shell import Command, Reading, find, read
 
 PROGRAM = "kubectl"
 

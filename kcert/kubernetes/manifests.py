@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from kcert.certificates import Certificate
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.kubernetes import signers
@@ -26,11 +28,6 @@ from kcert.kubernetes.signing_request import (
 )
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kcert.certificates import Certificate
 
 
 def contents(path: Path) -> bytes:

@@ -10,19 +10,17 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.durations import in_words
 from kcert.errors import InputError, MachineError
 from kcert.files import defer_signals, read_optional, read_regular
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 """The three lists of a kubeconfig, and the key of an entry's content."""

@@ -7,16 +7,17 @@ request is signed as the certificate of kcert.yaml that it is for, and never as 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import profiles
-from kcert.certificates import Key, Kind, Role
+from kcert.certificates import AltName, Certificate, Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.status import drift, mark_intermediate, status_of
 from kcert.issue.steps import Step
@@ -36,18 +37,9 @@ from kcert.openssl import commands
 from kcert.openssl.commands import render, render_signer, writable
 from kcert.openssl.program import adds_identifiers, key_belongs
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, PublicKey, Request
 from kcert.quoting import format_command, quote
-from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from kcert.certificates import AltName, Certificate
-    from kcert.issue.context import Context
-    from kcert.openssl.x509 import PublicKey, Request
-    from kcert.store import Staging
+from kcert.store import PUBLIC_MODE, Staging, Workspace, atomic
 
 BACKDATED = timedelta(minutes=5)
 """For clocks that run slow: there a certificate that begins now would not be valid yet."""

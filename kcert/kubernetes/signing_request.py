@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.config import check_host_name
@@ -19,9 +20,6 @@ from kcert.openssl.reader import read_request
 from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 """Bytes; etcd takes no larger object."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import AltName
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.x509 import NameConstraints, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEY_USAGES = (
     "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",

@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import Block, pem_blocks
 from kcert.openssl.reader import EC, RSA, RSA_PSS, key_fields, read_public_key
+from kcert.openssl.x509 import PublicKey
 from kcert.quoting import format_command
 from kcert.shell import Command, find, read
-
-if TYPE_CHECKING:
-    from kcert.openssl.pem import Block
-    from kcert.openssl.x509 import PublicKey
 
 OLDEST = (1, 1, 1)
 """The first OpenSSL that writes private keys readable by their owner alone, and draws serials at random."""

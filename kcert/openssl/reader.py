@@ -8,17 +8,15 @@ ignores is ignored here, and what Go refuses is either unreadable or, where the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.extensions import NONE, SUBJECT_ALT_NAME, Extension, read_extensions
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey, Refusal, Request, Unreadable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _NAME_TYPES = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",

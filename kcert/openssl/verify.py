@@ -8,18 +8,13 @@ import re
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kcert.certificates import AltName
 from kcert.openssl.program import check_works
-from kcert.openssl.x509 import X509, Refusal, Unreadable
+from kcert.openssl.x509 import X509, PublicKey, Refusal, Request, Unreadable
 from kcert.shell import Command, Reading, read_many
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kcert.certificates import AltName
-    from kcert.openssl.x509 import PublicKey, Request
 
 MOST = 500
 """Files on one command line: far below what Linux and macOS allow, and few to write before openssl reads them."""

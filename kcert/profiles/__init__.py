@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
 from kcert.config import (
@@ -16,6 +16,7 @@ from kcert.config import (
     Cluster,
     Host,
     User,
+    Version,
     check_address,
     check_group_name,
     check_host_name,
@@ -24,14 +25,7 @@ from kcert.config import (
     file,
 )
 from kcert.errors import InputError, did_you_mean, nearest
-from kcert.profiles.profile import kubeconfig_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from kcert.config import Version
-    from kcert.profiles.profile import Profile
+from kcert.profiles.profile import Profile, kubeconfig_of
 
 
 class _Profiles(Mapping[str, "Profile"]):

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import abc
 import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
-from kcert.config import url
+from kcert.config import Cluster, Host, Lifetimes, url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.config import Cluster, Host, Lifetimes
 
 
 @dataclass(frozen=True)

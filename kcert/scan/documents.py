@@ -11,14 +11,12 @@ import base64
 import binascii
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.files import LARGEST_DOCUMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class NotADocumentError(Exception):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.openssl.der import BIT_STRING, INTEGER, OID, SEQUENCE, DerError, Reader
 from kcert.openssl.pem import Block, armoured, is_der, only_certificate, pem_blocks
@@ -16,10 +18,6 @@ from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at, value_at
 from kcert.scan.fs import Content, ReadError, read_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _OBJECT = (
     rb"(?:Secret|ConfigMap|(?:Validating|Mutating)WebhookConfiguration|APIService|CustomResourceDefinition|)(?:List)?"

@@ -10,15 +10,13 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from kcert.files import LARGEST, read_descriptor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 """Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
 

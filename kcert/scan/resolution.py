@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509, Unreadable
+from kcert.openssl.x509 import X509, Name, Unreadable
 from kcert.roles import ROLES
 from kcert.scan import layouts
-from kcert.scan.discovery.collector import exchanged, mismatched_pairs
+from kcert.scan.discovery.collector import Draft, Findings, exchanged, mismatched_pairs
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from kcert.openssl.x509 import Name
-    from kcert.scan.discovery.collector import Draft, Findings
-    from kcert.scan.result import KeyFile
+from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem, ScanResult
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
 

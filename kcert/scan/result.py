@@ -6,16 +6,16 @@ given), so that a message can name a file which the user can open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - fields of dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - fields of dataclasses
+from pathlib import Path
 from typing import Literal
 
 from kcert.certificates import (
-    Kind,  # noqa: TC001 - fields of dataclasses
-    Role,  # noqa: TC001 - fields of dataclasses
+    Kind,
+    Role,
 )
-from kcert.clusters import ClusterKind  # noqa: TC001 - fields of dataclasses
+from kcert.clusters import ClusterKind
 from kcert.openssl.x509 import X509, PublicKey
 
 ProblemKind = Literal[

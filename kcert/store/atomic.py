@@ -8,17 +8,14 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from kcert.errors import InputError, MachineError
 from kcert.files import ROOT, foreign_owner, read_regular
 from kcert.store import FOLDER_MODE, backup_name
 from kcert.store.directory import Directory, link_refused, refuse_foreign_link
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path, PurePath
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,13 @@ import os
 import stat
 import struct
 import sys
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
 from kcert.files import is_writable_by_others, read_descriptor, user_name
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

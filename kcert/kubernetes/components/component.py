@@ -6,19 +6,13 @@ To add a component: derive a class from ``Component``, and add it to the diction
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
 
-from kcert.config import DUAL_STACK
-from kcert.profiles.profile import file_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host, Version
-    from kcert.profiles.profile import Part, Profile, RoleBindings
+from kcert.certificates import Certificate
+from kcert.config import DUAL_STACK, Cluster, Host, Version
+from kcert.profiles.profile import Part, Profile, RoleBindings, file_of
 
 
 @dataclass(frozen=True)

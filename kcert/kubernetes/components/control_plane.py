@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from kcert.config import Version
 from kcert.kubernetes.components.component import (
     CLIENT_CA,
     Component,
@@ -15,12 +16,7 @@ from kcert.kubernetes.components.component import (
     Unit,
     registry,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.config import Version
-    from kcert.profiles.profile import Part
+from kcert.profiles.profile import Part
 
 
 def _encryption(instance: ComponentInstance) -> Iterator[Option]:

@@ -6,17 +6,13 @@ of its own in ``kcert.cli.deploy``, with its own options.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 FOLDER = Path("export")
 """Where exports are put, unless another place is named."""

@@ -6,22 +6,19 @@ differs from cluster to cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml, profiles
+from kcert.config import Cluster, Host
+from kcert.issue.context import Context
 from kcert.kubernetes import bundles
+from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.components import COMPONENTS, folder_state
 from kcert.kubernetes.export import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from kcert.config import Cluster, Host
-    from kcert.issue.context import Context
-    from kcert.kubernetes.bundles import Bundle
 
 NAME = "ansible"
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import Kind
 from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
@@ -33,13 +34,8 @@ from kcert.scan.files import inside
 from kcert.scan.fs import Content, Places, lexists, read_file, walk
 from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.resolution import linked
-from kcert.scan.result import Problem
+from kcert.scan.result import Problem, ScanResult
 from kcert.scan.units import Started, configured, is_unit, started_by, static_pods
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from kcert.scan.result import ScanResult
 
 
 def survey(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kcert.certificates import Kind, Role
 from kcert.openssl.pem import pem_blocks
@@ -13,10 +14,6 @@ from kcert.scan.documents import Context, NotADocumentError, Part, contexts, doc
 from kcert.scan.fs import is_of_another_machine
 from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 def follow_kubeconfig(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
@@ -14,15 +15,9 @@ from kcert.scan.components import FILE_OPTIONS, FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named, exists
 from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
-from kcert.scan.files import embedded
+from kcert.scan.files import Inside, embedded
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
-from kcert.scan.units import configured
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from kcert.scan.files import Inside
-    from kcert.scan.units import Started
+from kcert.scan.units import Started, configured
 
 
 def follow_options(collector: Collector, started: Started, source: Path, on_host: Callable[[str], str] = str) -> None:
