@@ -18,7 +18,7 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
-from kcert.scan.components import FILE_OPTIONS
+from kcert.scan.layouts import FILE_OPTIONS
 from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")

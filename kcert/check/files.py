@@ -9,7 +9,8 @@ from pathlib import Path
 from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
 from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.encoding import (
+from kcert.check.options import as_written, option_changed
+from kcert.check.placing import (
     NOT_FOR_KUBECTL,
     converted,
     field_replaced,
@@ -17,7 +18,6 @@ from kcert.check.encoding import (
     set_aside,
     written_into_kubeconfig,
 )
-from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
@@ -214,7 +214,7 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
 
 
 def _key_option(option: str) -> str:
-    from kcert.scan.components import FILE_OPTIONS
+    from kcert.scan.layouts import FILE_OPTIONS
 
     return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 

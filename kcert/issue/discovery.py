@@ -15,6 +15,7 @@ from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import opened
+from kcert.openssl import der
 from kcert.openssl.commands import writable
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -309,16 +310,10 @@ def _identifier(public: PublicKey) -> str:
     material = bytes.fromhex(public.material)
     if public.algorithm == "rsa":
         # A list of modulus and exponent, which nearly always is 65537; of another the identifier is kept as it is.
-        material = _der(0x30, _der(0x02, b"\0" + material) + _der(0x02, b"\x01\0\x01"))
+        material = der.element(
+            der.SEQUENCE, der.element(der.INTEGER, b"\0" + material) + der.element(der.INTEGER, b"\x01\0\x01")
+        )
     return hashlib.sha1(material, usedforsecurity=False).hexdigest()
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 def _usages(taken: Certificate, x509: X509) -> Usages:

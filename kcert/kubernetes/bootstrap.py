@@ -228,17 +228,20 @@ def ca_certificate(ctx: Context) -> bytes:
 
 def rbac() -> str:
     """Return the manifests of the three ClusterRoleBindings."""
-    return "---\n".join(
-        plain_yaml.dump(
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": binding.name},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": binding.role},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": binding.group}],
-            }
-        )
-        for binding in BINDINGS
+    return "---\n".join(role_binding(binding.name, binding.role, "Group", binding.group) for binding in BINDINGS)
+
+
+def role_binding(name: str, role: str, kind: str, subject: str) -> str:
+    """Return the manifest of a ClusterRoleBinding of the *subject*, a User or a Group."""
+    api = "rbac.authorization.k8s.io"
+    return plain_yaml.dump(
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": api, "kind": kind, "name": subject}],
+        }
     )
 
 

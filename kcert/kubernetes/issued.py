@@ -20,8 +20,7 @@ from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import CertificateStatus, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
-from kcert.kubernetes.kubectl import Cluster, kubectl
-from kcert.kubernetes.manifests import contents
+from kcert.kubernetes.manifests import Cluster, contents, kubectl
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked

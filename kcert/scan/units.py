@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kcert.scan.components import COMPONENTS
 from kcert.scan.documents import list_at, text_at, value_at
+from kcert.scan.layouts import COMPONENTS
 
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

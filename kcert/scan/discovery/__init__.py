@@ -19,7 +19,6 @@ from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, clust
 from kcert.errors import InputError
 from kcert.files import LARGEST
 from kcert.scan import layouts
-from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery.collector import Collector, Draft, Findings
 from kcert.scan.discovery.options import (
     CERTIFICATE_ENDINGS,
@@ -32,6 +31,7 @@ from kcert.scan.discovery.options import (
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.files import inside
 from kcert.scan.fs import Content, Places, lexists, read_file, walk
+from kcert.scan.layouts import COMPONENTS, FILE_OPTIONS
 from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.resolution import linked
 from kcert.scan.result import Problem, ScanResult

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Kind, Role
     from kcert.clusters import ClusterKind
-    from kcert.scan.components import FileOption
+    from kcert.scan.layouts import FileOption
     from kcert.scan.result import CertificateRef, ScanResult
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from kcert.certificates import Kind, Role
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import kubeconfig_role
-from kcert.scan.components import FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named
 from kcert.scan.documents import Context, NotADocumentError, Part, contexts, documents, is_kubeconfig
 from kcert.scan.fs import is_of_another_machine
+from kcert.scan.layouts import FileOption
 from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
 

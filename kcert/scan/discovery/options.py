@@ -11,11 +11,11 @@ from typing import Any
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan import layouts
-from kcert.scan.components import FILE_OPTIONS, FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named, exists
 from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
 from kcert.scan.files import Inside, embedded
+from kcert.scan.layouts import FILE_OPTIONS, FileOption
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
 from kcert.scan.units import Started, configured
 
