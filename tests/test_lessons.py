@@ -229,7 +229,7 @@ def test_a_topic_is_never_a_path(topic: str) -> None:
     [
         ("Title\nchapter: Concepts\n\nwords\n", ":1: a lesson begins with its title"),
         ("# Title\nplace: 3\n\nwords\n", ":2: the second line of a lesson names its chapter"),
-        ("# Title\nchaptr: Concepts\n\nwords\n", ":2: between the title and an empty line"),
+        ("# Title\nchaptr: Concepts\n\nwords\n", ":2: expected chapter: NAME or place: NUMBER"),
         ("# Title\nchapter: Concepts\n\n## Command\n\n    ls\n", "opens with what it is about"),
     ],
 )

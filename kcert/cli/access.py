@@ -68,7 +68,7 @@ def kubeconfig(
 ) -> None:
     """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
     from kcert.kubernetes import kubeconfigs
-    from kcert.ui.kubeconfig import KubeconfigReporter
+    from kcert.ui.access import KubeconfigReporter
 
     elsewhere = output is not None or merge is not None
     if output is not None and merge is not None:
@@ -121,7 +121,7 @@ def bootstrap(
     """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
     from kcert.durations import duration
     from kcert.kubernetes import bootstrap
-    from kcert.ui.bootstrap import BootstrapReporter
+    from kcert.ui.access import BootstrapReporter
 
     if quiet and dry_run:
         raise InputError("--dry-run cannot be combined with --quiet.")
@@ -162,9 +162,9 @@ def call(
     Exit status 1: the server responded with an error (401, 403, 404 …). Exit status 3: the server did not respond.
     """
     from kcert.kubernetes import call
-    from kcert.ui import call as view
+    from kcert.ui import access
 
     asked = call.call(read_context(looking, "call"), name, path, server)
     if not quiet:
-        view.show(asked, explain=explain)
-    view.answered(asked, call.run(asked), quiet=quiet)
+        access.show_call(asked, explain=explain)
+    access.show_answer(asked, call.run(asked), quiet=quiet)

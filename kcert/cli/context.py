@@ -97,7 +97,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
 
 def _reporter(options: IssueOptions) -> Reporter:
     if options.dry_run:
-        from kcert.ui.script import Script
+        from kcert.ui.quiet import Script
 
         parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))

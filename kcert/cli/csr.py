@@ -305,7 +305,7 @@ def sign(
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
     from kcert.ui import csr
-    from kcert.ui.csr_only import SignatureResults
+    from kcert.ui.signing import SignatureResults
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
@@ -357,7 +357,7 @@ def fetch(
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
-    from kcert.ui.csr_only import signed_record
+    from kcert.ui.signing import signed_record
 
     program = openssl(options.openssl)
     quiet = quiet or format == "json"

@@ -76,7 +76,7 @@ def bundle(
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
     from kcert.kubernetes import bundles, packing_script
-    from kcert.ui import bundle, flags
+    from kcert.ui import deploy, flags
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
@@ -89,7 +89,7 @@ def bundle(
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
-        bundle.show_commands(ctx, made)
+        deploy.show_commands(ctx, made)
         return
     if dry_run:
         is_file = bundles.is_file(made, output)
@@ -97,15 +97,15 @@ def bundle(
         typer.echo("\n".join((packing_script.HEAD, *lines)))
         return
     if output is not None and str(output) == "-":
-        bundle.stream(made)
+        deploy.stream_archive(made)
         return
     written = bundles.pack(made, output)
     if format == "json":
-        bundle.as_json(made, written)
+        deploy.bundles_as_json(made, written)
     elif quiet:
-        bundle.paths(written)
+        deploy.print_paths(written)
     else:
-        bundle.show(ctx, made, written, explain=explain)
+        deploy.show_bundles(ctx, made, written, explain=explain)
     flags.warn_of_release(release)
 
 
@@ -242,7 +242,7 @@ def cert_manager(
     from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export import path_of, put_file
-    from kcert.ui import export
+    from kcert.ui import deploy
 
     options = target.Options(namespace, name, on_disk=everything, secret=secret)
     ctx = context.read_context(looking, "export cert-manager")
@@ -253,14 +253,14 @@ def cert_manager(
         typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
         return
     if output is not None and str(output) == "-":
-        export.stream(made)
+        deploy.stream_export(made)
         return
     written = put_file(made, output)
     if quiet or format == "json":
-        export.paths((written,), format)
+        deploy.print_paths((written,), format)
         return
-    export.show(made, (written,), explain=explain)
-    export.apply(written.path, namespace, secret=secret)
+    deploy.show_export(made, (written,), explain=explain)
+    deploy.apply(written.path, namespace, secret=secret)
 
 
 @export.command("ansible")
@@ -287,7 +287,7 @@ def ansible(
     from kcert.kubernetes import bundles, packing_script
     from kcert.kubernetes.export import FOLDER, put_folder
     from kcert.kubernetes.export import ansible as target
-    from kcert.ui import export
+    from kcert.ui import deploy
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
@@ -303,10 +303,10 @@ def ansible(
         return
     place, written = put_folder(made, output)
     if quiet or format == "json":
-        export.paths(written, format)
+        deploy.print_paths(written, format)
         return
-    export.show(made, written, explain=explain)
-    export.play(place, ctx, target.signs_with(ctx))
+    deploy.show_export(made, written, explain=explain)
+    deploy.play(place, ctx, target.signs_with(ctx))
 
 
 @takes(ReadOptions)
@@ -333,7 +333,7 @@ def encryption_config(
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
-    from kcert.ui.encryption import EncryptionReporter
+    from kcert.ui.flags import EncryptionReporter
 
     if rotate and finish:
         raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")

@@ -202,7 +202,7 @@ def _issue(
         raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
     result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.terse:
-        from kcert.ui import csr_only
+        from kcert.ui import signing
 
         issued = [issued.plan.certificate for issued in result.issued]
-        csr_only.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
+        signing.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))

@@ -230,10 +230,10 @@ def report(
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
-    from kcert.ui import class_report as view
+    from kcert.ui import exam as view
 
     results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
-    view.show(list(results), format)
+    view.show_class(list(results), format)
 
 
 @app.command("quiz")
@@ -250,13 +250,13 @@ def quiz(
     from kcert.openssl import program
     from kcert.practice import quiz as quizzes
     from kcert.practice import session
-    from kcert.ui import quiz as view
+    from kcert.ui import practice
 
     if not 1 <= count <= quizzes.MOST:
         raise InputError(f"--count {count} is not accepted: 1 to {quizzes.MOST}.")
     seed = session.random_seed() if seed is None else seed
     session.check_seed(seed)
-    right = view.ask(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
+    right = practice.ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
 
 

@@ -1,9 +1,11 @@
-"""The screen: one palette, one place that knows rich, and what may be written to a terminal."""
+"""The screen: one palette, what may be written to a terminal, and one function for each thing that is printed."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -14,10 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from kcert import shell
+from kcert.errors import ProgramError
 from kcert.quoting import INVISIBLE, format_command
+from kcert.shell import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
 
 PIPE_WIDTH = 80
 """Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
@@ -125,6 +131,31 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
         console.print(wrapped, soft_wrap=True)
 
 
+def say_apart(text: str, style: str = "") -> None:
+    """Print a paragraph, and an empty line below it."""
+    say(text, style)
+    screen().print()
+
+
+def say_paragraphs(text: str, most: int | None = None) -> None:
+    """Print the first *most* paragraphs of *text*, with an empty line below each."""
+    for paragraph in text.split("\n\n")[:most]:
+        say_apart(paragraph)
+
+
+def say_commands(text: str, *commands: tuple[str, ...]) -> None:
+    """Print a paragraph and the commands that it introduces, with an empty line below both."""
+    say_apart(text)
+    for argv in commands:
+        command_line(argv)
+    screen().print()
+
+
+def say_waiting(holder: str) -> None:
+    """Say which process holds the PKI folder."""
+    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())
+
+
 def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
     """*paragraph* in lines of *width*, where *size* tells how wide a text is.
 
@@ -196,9 +227,12 @@ def table(*columns: str) -> Table:
     return made
 
 
-def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """A line for each of *rows*, the first of which is the heading, for programs that read it: nothing is wrapped."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def in_columns(rows: Sequence[tuple[str, ...]], widest: int = 10_000) -> str:
+    """Return a line for each of *rows*, the first of which is the heading, for programs: nothing is wrapped.
+
+    A column is filled up to its longest cell, or to *widest* characters.
+    """
+    widths = [min(widest, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)
 
@@ -224,3 +258,47 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
         return
     for line in whole:
         console.print(Text(line, style=style), soft_wrap=True)
+
+
+def show_output(text: str, style: str = "said") -> None:
+    """Print what a program printed, each line behind a bar."""
+    block(clean(text).splitlines(), style, "| ")
+
+
+def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table, whose first row is the heading and whose first column is never broken; in a pipe, plain lines."""
+    if not screen().is_terminal:
+        screen().file.write(in_columns(rows))
+        return
+    drawn = table(*rows[0])
+    drawn.columns[0].no_wrap = True
+    for row in rows[1:]:
+        drawn.add_row(*row)
+    draw(drawn)
+
+
+def paged(draw: Callable[[], None]) -> None:
+    """Draw on the screen; through the pager where the terminal has too few lines."""
+    console = screen()
+    if not console.is_terminal:
+        draw()
+        return
+    with console.capture() as capture:
+        draw()
+    text = capture.get()
+    if text.count("\n") < console.height or not sys.stdin.isatty() or not _run_pager(text):
+        sys.stdout.write(text)
+
+
+def _run_pager(text: str) -> bool:
+    """Show *text* in the user's pager, or in less; False where there is none that starts."""
+    argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
+    if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
+        argv.append("-R")
+    if not shell.find(argv[0]):
+        return False
+    try:
+        shell.exec_interactive(Command(tuple(argv)), text.encode())
+    except ProgramError:
+        return False
+    return True

@@ -18,7 +18,19 @@ from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
 from kcert.ui import print_json
-from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui.console import (
+    block,
+    clean,
+    clean_line,
+    command_line,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_paragraphs,
+    screen,
+    show_output,
+)
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
@@ -50,16 +62,14 @@ class Steps(OutputOfCommands):
             self._begin = None
         super().on_step(step, plan)
         if step.preview:
-            say(f"The openssl.cnf: {step.summary}.")
-            screen().print()
+            say_apart(f"The openssl.cnf: {step.summary}.")
             block(step.preview, "config")
             screen().print()
         elif step.script:
-            say(
+            say_apart(
                 "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
                 "empty database of signed certificates, and generate the serial number:"
             )
-            screen().print()
             block(step.script, "command")
             screen().print()
 
@@ -86,9 +96,9 @@ def ran(argv: tuple[str, ...]) -> None:
     """Show a command line of kubectl, run it, and print what it says."""
     shows(argv)
     reading = kubectl(argv)
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     if reading.stderr.strip():
-        block(clean(reading.stderr).splitlines(), "notice", "| ")
+        show_output(reading.stderr, "notice")
 
 
 def bare(written: SigningRequest | str) -> None:
@@ -124,8 +134,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
 
 def next_command(words: str, *argv: str, option: str = "") -> None:
     """Say what to do next, with the command on a line of its own; *option* is quoted already."""
-    say(words)
-    screen().print()
+    say_apart(words)
     block([f"{format_command(argv)}{option}"], "command")
     screen().print()
 
@@ -168,15 +177,12 @@ def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None
 
 
 def _paragraphs(topic: str) -> None:
-    for paragraph in lessons.lesson(topic).opening.split("\n\n"):
-        say(paragraph)
-        screen().print()
+    say_paragraphs(lessons.lesson(topic).opening)
 
 
 def submitted(csr: SigningRequest) -> None:
     """Say what comes after it."""
-    say("Next, an administrator reviews it and decides:")
-    screen().print()
+    say_apart("Next, an administrator reviews it and decides:")
     command_line(("kcert", "csr", "show", csr.name))
     command_line(("kcert", "csr", "approve", csr.name))
 
@@ -185,8 +191,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, csr)
     argv = (openssl, "req", "-noout", "-text")
-    say(f"The request in {clean_line(csr.source)}, as openssl prints it:")
-    screen().print()
+    say_apart(f"The request in {clean_line(csr.source)}, as openssl prints it:")
     if by_hand:
         block([f"{by_hand} | {format_command(argv)}"], "command")
     elif csr.document is None:
@@ -194,7 +199,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     else:
         command_line(argv)
     reading = read(Command(argv), request.pem.encode("ascii"))
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     screen().print()
     heading("What it means")
     _becomes(csr, request)
@@ -275,8 +280,7 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     if before == after:
         say(f"{after.name} is already {condition.type}; {path} is not changed.")
         return
-    say(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
-    screen().print()
+    say_apart(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
     fields = f"""\
 type: {condition.type}
 status: "{condition.status}"
@@ -322,8 +326,7 @@ def begin_request(certificate: Certificate, request: Request, *, explain: bool) 
         say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
     screen().print()
     if explain:
-        say(lessons.reason(certificate.role, "signature"))
-        screen().print()
+        say_apart(lessons.reason(certificate.role, "signature"))
 
 
 def _owner(subject: Name, *, is_client: bool) -> None:
@@ -361,8 +364,7 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
     if kept.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
     if kept.issuer and kept.late:
-        say(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
-        screen().print()
+        say_apart(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
     path, x509 = kept.path, issued.x509
     _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
     screen().print()

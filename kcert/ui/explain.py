@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.text import Text
 
 from kcert import lessons
-from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    broken,
+    clean_line,
+    command_line,
+    has_colour,
+    heading,
+    say,
+    say_apart,
+    screen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,8 +112,9 @@ def _sentence(lesson: Lesson, word: str) -> str:
 
 def show_exported(folder: Path, count: int) -> None:
     """Say where the lessons were written, and how kcert is made to use them."""
-    say(f"Wrote {count} files into {clean_line(str(folder))}. Edit them; files that you delete come from kcert again.")
-    screen().print()
+    say_apart(
+        f"Wrote {count} files into {clean_line(str(folder))}. Edit them; files that you delete come from kcert again."
+    )
     command_line(("export", f"KCERT_LESSONS={folder}"))
 
 
@@ -228,7 +240,7 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
     """Draw on the screen, through a pager where it is too small; or into a file, plain."""
     if target is None:
-        from kcert.ui.pager import paged
+        from kcert.ui.console import paged
 
         paged(draw)
         return

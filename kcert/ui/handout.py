@@ -12,7 +12,7 @@ from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.quoting import format_command
 from kcert.ui.console import clean, clean_line
-from kcert.ui.page import page
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

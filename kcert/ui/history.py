@@ -13,10 +13,9 @@ from kcert.errors import VerdictError
 from kcert.quoting import quote
 from kcert.store.history import Prepared
 from kcert.ui import print_json
-from kcert.ui.console import block, clean, clean_line, say, screen
+from kcert.ui.console import block, clean, clean_line, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
-from kcert.ui.pager import paged
-from kcert.ui.script import passphrase_asked
+from kcert.ui.quiet import passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

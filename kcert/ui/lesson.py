@@ -17,7 +17,20 @@ from kcert.issue.status import State
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
 from kcert.ui import in_no_group, without_end
-from kcert.ui.console import INDENT, block, clean, clean_line, command_line, draw, heading, say, screen, table
+from kcert.ui.console import (
+    INDENT,
+    block,
+    clean_line,
+    command_line,
+    draw,
+    heading,
+    say,
+    say_apart,
+    say_waiting,
+    screen,
+    show_output,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +75,7 @@ class Lesson(Reporter):
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
-        screen().print()
+        say_waiting(holder)
 
     def on_plan(self, ctx: Context, work: Work) -> None:
         """Say what is about to happen, and in which folder the commands would be typed."""
@@ -80,8 +92,7 @@ class Lesson(Reporter):
             say(remark, "notice")
         if self._total:
             screen().print()
-            say(f"kcert runs each command below for you. To type them yourself, first change to the {ctx.label}:")
-            screen().print()
+            say_apart(f"kcert runs each command below for you. To type them yourself, first change to the {ctx.label}:")
             command_line(("cd", folder_argument(ctx.root)))
             self._passphrases(work)
         screen().print()
@@ -97,8 +108,7 @@ class Lesson(Reporter):
                 continue
             whose = owner.whose.replace("the", "The", 1)
             screen().print()
-            say(f"{whose} key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
-            screen().print()
+            say_apart(f"{whose} key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
             command_line(("IFS=", "read", "-rs", owner.variable))
             command_line(("export", owner.variable))
 
@@ -123,12 +133,10 @@ class Lesson(Reporter):
         reason = self._reason(plan.role_of(step), step.action) if self._explain else ""
         if step.argv:
             if self._explain:
-                say(f"{title}. {reason}" if reason else f"{title}:")
-                screen().print()
+                say_apart(f"{title}. {reason}" if reason else f"{title}:")
             command_line(step.argv)
         else:
-            say(f"{title}: {step.summary}. {reason}")
-            screen().print()
+            say_apart(f"{title}: {step.summary}. {reason}")
             if self._step and len(step.preview) + _REASON_LINES > screen().height:
                 self._wait(plan, step, "shows it")
             if step.preview:
@@ -146,8 +154,7 @@ class Lesson(Reporter):
         if self._full or before is step.preview:
             block(step.preview, "config")
         elif changes := [line for line in difflib.ndiff(before, step.preview) if line.startswith(("+", "-"))]:
-            say(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
-            screen().print()
+            say_apart(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
             block(changes, "config")
         else:
             say(f"It is the same as {name}; --full prints it again.")
@@ -189,7 +196,7 @@ class Lesson(Reporter):
         self._elapsed.stop()
         if outcome is None:
             return
-        block(clean(outcome.output).splitlines(), "said", "| ")
+        show_output(outcome.output)
         for name in step.makes if outcome.succeeded else ():
             what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
             block([what], "file")
@@ -233,8 +240,7 @@ class Lesson(Reporter):
                 case "" | "q":
                     raise StoppedError
                 case "s":
-                    say(f"Skipped: {plan.certificate.name}.", "notice")
-                    screen().print()
+                    say_apart(f"Skipped: {plan.certificate.name}.", "notice")
                     raise SkippedError
                 case "r":
                     self._step = False
@@ -252,8 +258,7 @@ class Lesson(Reporter):
 
         passage(lessons.lesson(topic).opening)
         screen().print()
-        say(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")
-        screen().print()
+        say_apart(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")
         if step.argv:
             command_line(step.argv)
 

@@ -10,6 +10,7 @@ import pytest
 
 from kcert.check import RuleContext, check
 from kcert.scan.discovery import survey
+from tests.running import program
 from tests.zoo import makers
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def mend(findings: Iterable[Finding]) -> None:
     """Run what was printed, as a person would: in bash, one repair after the other."""
     for finding in findings:
         assert finding.fix, f"{finding.rule} on {finding.path} has no repair"
+        if finding.fix.startswith("patch "):
+            program("patch")
         ended = subprocess.run(
             ["bash", "-e", "-o", "pipefail"], input=finding.fix, capture_output=True, text=True, check=False
         )

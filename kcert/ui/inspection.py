@@ -1,4 +1,4 @@
-"""What ``kcert check`` found: a summary and the findings with their fixes, worst first, or a report."""
+"""What `kcert check` found, with the fixes, worst first; and what `kcert show` reads of a single certificate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,30 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert import lessons
 from kcert.check import Severity
 from kcert.errors import FOUND, INPUT
-from kcert.ui.console import block, clean, clean_line, error_screen, say, screen
+from kcert.quoting import format_command
+from kcert.ui import print_json
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    block,
+    clean,
+    clean_line,
+    command_line,
+    error_screen,
+    heading,
+    say,
+    screen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.check import Finding, Judgement
+    from kcert.scan.fields import Description, Field, Part
+
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
@@ -27,15 +43,15 @@ _SHOWN = 5
 """How many files that could not be read are named."""
 
 
-def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
+def show_findings(judgement: Judgement, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
     if form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
-            from kcert.ui.inventory import table
+            from kcert.ui.inventory import introduce
 
-            table.introduce(judgement.scan, looked_around=True)
+            introduce(judgement.scan, looked_around=True)
             screen().print()
         _write_text(judgement)
     _not_judged(judgement)
@@ -253,3 +269,126 @@ def _not_judged(judgement: Judgement) -> None:
 def _listed(paths: Sequence[str]) -> str:
     shown = ", ".join(clean_line(path) for path in paths[:_SHOWN])
     return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"
+
+
+MEANINGS = "reading-a-certificate"
+"""The lesson whose sections say what each field means."""
+
+TEXT = "openssl-text"
+"""The lesson whose sections say what each line of ``openssl x509 -text`` means."""
+
+COLUMN, WIDEST = 56, 130
+"""Where notes begin beside openssl's text, and where they end."""
+
+LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
+_BLANK = re.compile(r"\{(\w+)\}")
+
+
+def show_description(description: Description, *, text: bool, explain: bool) -> None:
+    """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
+    if explain:
+        lessons.check_own()
+    for number, part in enumerate(description.parts):
+        if number:
+            screen().print()
+        _part(part, text=text, explain=explain)
+    if description.left_out:
+        screen().print()
+        say(f"{description.left_out:,} more certificates are in {description.what}. List all with:")
+        command_line(("kcert", "inventory", description.what))
+
+
+def description_as_json(description: Description, *, explain: bool) -> None:
+    """Print all of it as JSON; *explain* adds the meaning of each field."""
+    parts = [
+        {
+            "title": part.title,
+            "commands": [command.by_hand or format_command(command.argv) for command in part.commands],
+            "fields": [
+                {
+                    "name": field.name,
+                    "value": field.value,
+                    "meaning": _meaning(field) if explain and field.meaning else None,
+                }
+                for field in part.fields
+            ],
+        }
+        for part in description.parts
+    ]
+    content = {
+        "what": description.what,
+        "parts": parts,
+        "left_out": description.left_out,
+        "fault": description.fault,
+    }
+    print_json(content)
+
+
+def _part(part: Part, *, text: bool, explain: bool) -> None:
+    heading(clean_line(part.title))
+    screen().print()
+    for command in part.commands:
+        if command.by_hand:
+            block([clean_line(command.by_hand)], "command")
+        else:
+            command_line(command.argv)
+        if text and explain and command.succeeded:
+            _annotated(clean(command.output))
+        elif text or not command.succeeded:
+            block(clean(command.output).splitlines(), "said")
+    if part.commands:
+        screen().print()
+    said: set[str] = set()
+    for field in part.fields:
+        _field(field, explain=explain and field.meaning not in said)
+        said |= {field.meaning} if field.meaning else set()
+
+
+def _annotated(output: str) -> None:
+    """Print what openssl said, with the meaning of each line beside it, or below where the screen is too narrow."""
+    notes = dict(lessons.lesson(TEXT).sections)
+    console = screen()
+    width = min(console.width, WIDEST)
+    for line in output.splitlines():
+        whole = f"{INDENT}{line}".rstrip()
+        note = _note(line, notes)
+        beside = f"{whole:<{COLUMN}}  # {note}"
+        if not note:
+            block([line], "said")
+        elif len(beside) <= width:
+            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "code")), soft_wrap=True)
+        else:
+            block([line], "said")
+            indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
+            _wrapped(Text(note, style="code"), max(width - len(indent), 20), indent)
+
+
+def _note(line: str, notes: dict[str, str]) -> str:
+    """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
+    label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
+    values = [value.strip() for value in line.strip().split(",")]
+    found = [notes.pop(heading) for heading in (label, *values) if heading in notes]
+    if line.rstrip().endswith(": critical"):
+        found += [notes.pop("critical")] if "critical" in notes else []
+    return "; ".join(" ".join(note.split()) for note in found)
+
+
+def _field(field: Field, *, explain: bool) -> None:
+    value = clean_line(field.value)
+    if len(value) > LONGEST:
+        value = f"{value[:LONGEST]} … ({len(value) - LONGEST} characters more; --text prints all)"
+    width = min(screen().width, MOST_WIDTH)
+    _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
+    if explain and field.meaning:
+        _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
+
+
+def _wrapped(text: Text, width: int, indent: str = "") -> None:
+    for line in text.wrap(screen(), width):
+        line.rstrip()
+        screen().print(Text(indent) + line)
+
+
+def _meaning(field: Field) -> str:
+    words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
+    return _BLANK.sub(lambda found: clean_line(field.words.get(found[1], found[0])), words)
