@@ -48,10 +48,12 @@ def read_context(options: ReadOptions, command: str) -> Context:
 
 def require_folder_path(path: Path) -> None:
     """Raise InputError where *path*, or what should be a folder above it, is a file."""
-    for place in (path, *path.parents):
-        if os.path.lexists(place):
-            if not place.is_dir():
-                raise InputError(f"--dir {quote(str(path))}: {place} is a file, and the PKI folder has to be a folder.")
+    for parent in (path, *path.parents):
+        if os.path.lexists(parent):
+            if not parent.is_dir():
+                raise InputError(
+                    f"--dir {quote(str(path))}: {parent} is a file, and the PKI folder has to be a folder."
+                )
             return
 
 

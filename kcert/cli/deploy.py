@@ -295,18 +295,18 @@ def ansible(
     ctx = context.read_context(looking, "export ansible")
     made = target.export(ctx)
     if dry_run:
-        place = output or FOLDER / target.NAME
+        export_folder = output or FOLDER / target.NAME
         packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
-        lines = packing_script.archives(ctx, packed, place / "bundles")
-        files = [(place / piece.path, piece) for piece in made.pieces]
+        lines = packing_script.archives(ctx, packed, export_folder / "bundles")
+        files = [(export_folder / piece.path, piece) for piece in made.pieces]
         typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
         return
-    place, written = put_folder(made, output)
+    export_folder, written = put_folder(made, output)
     if quiet or format == "json":
         deploy.print_paths(written, format)
         return
     deploy.show_export(made, written, explain=explain)
-    deploy.play(place, ctx, target.signs_with(ctx))
+    deploy.play(export_folder, ctx, target.signs_with(ctx))
 
 
 @takes(ReadOptions)

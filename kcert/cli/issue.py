@@ -145,8 +145,8 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
-        one = leaves if len(leaves) == 1 else servers
-        if len(one) != 1:
+        single = leaves if len(leaves) == 1 else servers
+        if len(single) != 1:
             listed = ", ".join(spec.name for spec in leaves)
             raise InputError(
                 f"--cn and --san apply to a single certificate, but this command creates {listed}. Specify one."
@@ -154,12 +154,12 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         if options.cn is not None:
             if why := check_user_name(options.cn):
                 raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")
-            requests[one[0].name]["cn"] = options.cn
-        if options.san and one[0].kind is Kind.CA:
-            raise InputError(f"--san: {one[0].name} is a CA, and no client connects to a CA.")
+            requests[single[0].name]["cn"] = options.cn
+        if options.san and single[0].kind is Kind.CA:
+            raise InputError(f"--san: {single[0].name} is a CA, and no client connects to a CA.")
         if options.san:
             names = [san(name) for name in options.san]
-            requests[one[0].name]["sans"] = [[name.type, name.value] for name in names]
+            requests[single[0].name]["sans"] = [[name.type, name.value] for name in names]
     return {name: request for name, request in requests.items() if request}
 
 

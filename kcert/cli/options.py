@@ -219,17 +219,19 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         hints = typing.get_type_hints(options, include_extras=True)
         shared = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-            for one in dataclasses.fields(cast(Any, options))
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in dataclasses.fields(cast(Any, options))
         ]
 
         def called(**given: Any) -> None:
-            picked = {one.name: given.pop(one.name) for one in shared}
+            picked = {parameter.name: given.pop(parameter.name) for parameter in shared}
             cast(Any, command)(cast(Any, options)(**picked), **given)
 
         called.__doc__ = command.__doc__
         called.__name__ = command.__name__
-        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
         return called
 

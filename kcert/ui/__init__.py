@@ -49,7 +49,7 @@ def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
     described = {user.name for user in cluster.users}
     names = [
         spec.name
-        for spec in (one.plan.certificate for one in issued if not one.plan.replaces)
+        for spec in (result.plan.certificate for result in issued if not result.plan.replaces)
         if spec.role == "user" and spec.name not in described and spec.subject and not spec.subject.organizations
     ]
     if not names:

@@ -133,7 +133,7 @@ class KubeconfigReporter(OutputOfCommands):
     def left(self, foreign: Sequence[Certificate]) -> None:
         """Those that were not looked at, because another tool made them."""
         if foreign and not self._quiet:
-            files = ", ".join(str(one.files.primary) for one in foreign)
+            files = ", ".join(str(spec.files.primary) for spec in foreign)
             say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
 
     def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
@@ -184,11 +184,11 @@ class KubeconfigReporter(OutputOfCommands):
 
     def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
         """They lie where --output says."""
-        for draft, one in zip(drafts, written, strict=True):
+        for draft, file in zip(drafts, written, strict=True):
             if self._quiet:
-                self._line(draft, "written" if one.changed else "current", one.path)
+                self._line(draft, "written" if file.changed else "current", file.path)
                 continue
-            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
+            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
 
     def waits_for(self, lock: Lock) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""

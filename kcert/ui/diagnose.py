@@ -164,7 +164,7 @@ def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride])
         }
         for tool in tools
     ]
-    variables = [{"name": one.name, "value": one.value, "effect": one.effect} for one in overrides]
+    variables = [{"name": override.name, "value": override.value, "effect": override.effect} for override in overrides]
     print_json({"programs": programs, "environment": variables})
 
 
@@ -175,11 +175,11 @@ def require_openssl(tools: Sequence[ToolCheck]) -> None:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
 
 
-def _state(one: ToolCheck) -> tuple[Text, Text]:
-    if one.path is None:
-        return Text("missing", style="bad" if one.trouble else "notice"), Text(
-            f"{one.program.used_for}; without it {one.program.without}"
+def _state(tool: ToolCheck) -> tuple[Text, Text]:
+    if tool.path is None:
+        return Text("missing", style="bad" if tool.trouble else "notice"), Text(
+            f"{tool.program.used_for}; without it {tool.program.without}"
         )
-    if one.trouble:
-        return Text("unfit", style="bad"), Text(f"{one.path}: {clean_line(one.trouble)}")
-    return Text("found", style="good"), Text(f"{clean_line(one.version)}\n{one.path}: {one.program.used_for}")
+    if tool.trouble:
+        return Text("unfit", style="bad"), Text(f"{tool.path}: {clean_line(tool.trouble)}")
+    return Text("found", style="good"), Text(f"{clean_line(tool.version)}\n{tool.path}: {tool.program.used_for}")

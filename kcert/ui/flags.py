@@ -67,12 +67,16 @@ def as_json(instance: ComponentInstance) -> None:
     """Print the options, and the settings of the configuration file, as JSON."""
     component = instance.program
     options = [
-        {"argument": one.argument, "reason": one.why or None, "file": str(one.reads.file) if one.reads else None}
-        for one in component.options(instance)
+        {
+            "argument": option.argument,
+            "reason": option.why or None,
+            "file": str(option.reads.file) if option.reads else None,
+        }
+        for option in component.options(instance)
     ]
     settings = [
-        {"path": ".".join(one.path), "value": _value(one), "reason": one.why or None}
-        for one in component.settings(instance)
+        {"path": ".".join(setting.path), "value": _value(setting), "reason": setting.why or None}
+        for setting in component.settings(instance)
     ]
     content = {
         "component": instance.component,
@@ -90,15 +94,15 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
     if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
         _warning(unsigning(instance.state.ca_unusable))
     unfit = tuple(unfit)
-    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = {one.chapter for one in missing}
+        chapters = {spec.chapter for spec in missing}
         command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
-        _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
-    for one in unfit:
-        if one.state is not State.MISSING:
-            name, command = one.certificate.name, one.fix_command(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
+        _warning(f"not made yet: {', '.join(spec.name for spec in missing)}. `{command}` does it.")
+    for status in unfit:
+        if status.state is not State.MISSING:
+            name, command = status.certificate.name, status.fix_command(folder_option)
+            _warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
 
 
 def warn_of_issues(instance: ComponentInstance) -> None:

@@ -254,11 +254,11 @@ def _not_judged(judgement: Judgement) -> None:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
     if denied := judgement.denied:
         say(
-            f"kcert: not checked, because this user may not read it: {_listed([str(one.path) for one in denied])}. "
+            f"kcert: not checked, because this user may not read it: {_listed([str(file.path) for file in denied])}. "
             "Root may.",
             to=error_screen(),
         )
-    if elsewhere := list(dict.fromkeys(str(one.path) for one in judgement.elsewhere)):
+    if elsewhere := list(dict.fromkeys(str(problem.path) for problem in judgement.elsewhere)):
         say(
             f"kcert: not checked, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them "
             "for the hosts that they go to.",
@@ -367,10 +367,10 @@ def _note(line: str, notes: dict[str, str]) -> str:
     """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
     label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
     values = [value.strip() for value in line.strip().split(",")]
-    found = [notes.pop(heading) for heading in (label, *values) if heading in notes]
+    meanings = [notes.pop(heading) for heading in (label, *values) if heading in notes]
     if line.rstrip().endswith(": critical"):
-        found += [notes.pop("critical")] if "critical" in notes else []
-    return "; ".join(" ".join(note.split()) for note in found)
+        meanings += [notes.pop("critical")] if "critical" in notes else []
+    return "; ".join(" ".join(note.split()) for note in meanings)
 
 
 def _field(field: Field, *, explain: bool) -> None:
@@ -391,4 +391,4 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
 
 def _meaning(field: Field) -> str:
     words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
-    return _BLANK.sub(lambda found: clean_line(field.words.get(found[1], found[0])), words)
+    return _BLANK.sub(lambda match: clean_line(field.words.get(match[1], match[0])), words)

@@ -48,7 +48,7 @@ class Quiet(Reporter):
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             self._note(remark)
-        self._order = [one.certificate.name for one in work.statuses]
+        self._order = [status.certificate.name for status in work.statuses]
         for standing in work.kept:
             self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
         self._print()
@@ -110,7 +110,7 @@ class Json(Quiet):
 
     def on_end(self, result: Result | None, /) -> None:
         """Print the list; after a failure, the list of what was issued before it."""
-        issued = {one.plan.certificate.name: one for one in self._issued}
+        issued = {result.plan.certificate.name: result for result in self._issued}
         records = []
         for status in self._statuses:
             made = issued.get(status.certificate.name)
@@ -124,7 +124,7 @@ class Json(Quiet):
 def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
     """Return a certificate as JSON: what was done, its state before, and its files."""
     spec = issued.plan.certificate if issued else status.certificate
-    found = issued.x509 if issued else status.x509
+    x509 = issued.x509 if issued else status.x509
     action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
     return {
         "name": spec.name,
@@ -133,7 +133,7 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
         "state": State.CURRENT.value if issued else status.state.value,
         "reason": None if issued else status.reason or None,
         "fix": None if issued or status.state is State.CURRENT else status.fix_command(folder_option),
-        "not_after": f"{found.not_after:%Y-%m-%dT%H:%M:%SZ}" if found else None,
+        "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if x509 else None,
         "files": [str(path) for path in spec.files.kept],
     }
 
@@ -240,8 +240,8 @@ def _backed_up(root: Path, plan: IssuancePlan) -> Iterator[str]:
     ]
     for path in names:
         folder = quote(str(path.parent)) if str(path.parent) != "." else ""
-        place = f'"$backup"/{folder}'
-        yield f"mkdir -p {place} && cp -p {quote(str(path))} {place}"
+        target = f'"$backup"/{folder}'
+        yield f"mkdir -p {target} && cp -p {quote(str(path))} {target}"
     for source, name in plan.copies:
         if source != name:
             yield f"cp {quote(str(source))} {quote(str(name))}"
