@@ -1,7 +1,7 @@
 """The rules of ``kcert check``, one module a group (``kcert.check.rule``), and what comes of applying them.
 
-``judge`` finds certificates and applies the rules. Each finding gets the command that renews the certificate, of the
-cluster's own tool and of kcert.
+``run_checks`` finds certificates and applies the rules. Each finding gets the commands that renew the certificate: of
+the cluster's own tool, and of kcert.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     """
     ctx = _as_meant(ctx)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
-    violations = {rule.name: list(rule.judge(ctx)) for rule in chosen}
+    violations = {rule.name: list(rule.check(ctx)) for rule in chosen}
     accused: dict[str, set[Path]] = defaultdict(set)
     for name, faults in violations.items():
         accused[name] = {fault.path for fault in faults}
@@ -60,7 +60,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
         _finding(ctx, renewals, rule, fault)
         for rule in chosen
         for fault in violations[rule.name]
-        if not any(fault.path in accused[better] for better in rule.yields_to)
+        if not any(fault.path in accused[better] for better in rule.suppressed_by)
     ]
     swapped = {first for first, _ in ctx.scan.swapped}
     ordered = sorted(dict.fromkeys(findings), key=_badness)
@@ -72,7 +72,7 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
     contexts = [ctx, *(replace(ctx, scan=scan) for scan in ctx.scan.as_meant)]
     if len(contexts) == 1:
         return ctx
-    counts = [sum(1 for rule in RULES.values() for _ in rule.judge(other)) for other in contexts]
+    counts = [sum(1 for rule in RULES.values() for _ in rule.check(other)) for other in contexts]
     return contexts[counts.index(min(counts))] if counts.count(min(counts)) == 1 else ctx
 
 
@@ -101,7 +101,7 @@ __all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CheckResult:
     """The result of a check. ``checked`` counts certificates; the same one in two files is two."""
 
     scan: ScanResult
@@ -128,7 +128,7 @@ class Judgement:
         return tuple(problem for problem in self.scan.problems if problem.what == "elsewhere")
 
 
-def judge(
+def run_checks(
     where: Sequence[str],
     root: Path | None,
     *,
@@ -138,7 +138,7 @@ def judge(
     assumed: Mapping[Path, Certificate] | None = None,
     openssl: str = "openssl",
     otherwise: Path | None = None,
-) -> Judgement:
+) -> CheckResult:
     """Check all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
@@ -146,21 +146,21 @@ def judge(
     """
     scan = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
     ctx = RuleContext(scan, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
-    judgement = Judgement(scan, len(ctx.found), check(ctx, rules))
-    if not judgement.checked and not judgement.findings:
-        _complain_of_nothing(judgement, looked_around=not where)
-    return judgement
+    result = CheckResult(scan, len(ctx.found), check(ctx, rules))
+    if not result.checked and not result.findings:
+        _complain_of_nothing(result, looked_around=not where)
+    return result
 
 
-def _complain_of_nothing(judgement: Judgement, *, looked_around: bool) -> None:
-    if judgement.denied:
-        first = judgement.denied[0].path
+def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
+    if result.denied:
+        first = result.denied[0].path
         raise InputError(
             f"nothing could be checked: this user may not read {first}. Run it as root: sudo kcert check …"
         )
-    if judgement.unreachable:
-        first = judgement.unreachable[0].path
-        raise InputError(f"nothing could be checked: {first} {judgement.unreachable[0].reason}.")
+    if result.unreachable:
+        first = result.unreachable[0].path
+        raise InputError(f"nothing could be checked: {first} {result.unreachable[0].reason}.")
     if looked_around:
         raise InputError(
             "nothing to check: there is no certificate where clusters keep them. Name a folder: kcert check FOLDER."

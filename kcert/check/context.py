@@ -94,14 +94,14 @@ class CertificateInstance:
         return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
 
     @property
-    def serves(self) -> bool:
+    def is_server(self) -> bool:
         """True where a server presents it."""
         if self.wanted is not None and self.wanted.kind.is_server:
             return True
         return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
 
     @property
-    def dials(self) -> bool:
+    def is_client(self) -> bool:
         """True where it is shown to a server."""
         if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
             return True
@@ -167,14 +167,14 @@ class RuleContext:
 
     @cached_property
     def deduplicated(self) -> tuple[CertificateInstance, ...]:
-        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and bystanders."""
+        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and unused CAs."""
         best: dict[str, CertificateInstance] = {}
         for cert in self.authorities:
             other = best.setdefault(cert.certificate.sha256, cert)
             if _is_nearer_the_source(cert, other):
                 best[cert.certificate.sha256] = cert
-        for bystander in self.bystanders:
-            best.pop(bystander, None)
+        for unused in self.unused_cas:
+            best.pop(unused, None)
         own = {cert.path for cert in self.leaves if cert.made_by_kubelet}
         return tuple(
             cert
@@ -191,7 +191,7 @@ class RuleContext:
         return {sha256: tuple(some) for sha256, some in places.items()}
 
     @cached_property
-    def holdings(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
+    def certs_by_file(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
         """The certificates of each file, and of each field of a kubeconfig, that holds some."""
         held: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
         for cert in self.found:
@@ -204,13 +204,13 @@ class RuleContext:
         sha256 = cert.certificate.sha256
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
-    def has_company(self, cert: CertificateInstance) -> bool:
+    def has_siblings(self, cert: CertificateInstance) -> bool:
         """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
         hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
         if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
             return len(hashes) > 1
-        return len({cert.use.position for cert in self.holdings.get(cert.holder, ())}) > 1
+        return len({cert.use.position for cert in self.certs_by_file.get(cert.holder, ())}) > 1
 
     def _hashes_beside(self, cert: CertificateInstance) -> list[str]:
         """The hashes of all certificates in the file of *cert*; a CA's is asked for with each that it signed."""
@@ -235,14 +235,14 @@ class RuleContext:
         return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 
     @cached_property
-    def bystanders(self) -> frozenset[str]:
+    def unused_cas(self) -> frozenset[str]:
         """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
 
         A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
         of a whole distribution holds roots that ended long ago: neither disturbs anybody.
         """
         unused: set[str] = set()
-        for members in self.holdings.values():
+        for members in self.certs_by_file.values():
             in_use = any(use.option or use.role for cert in members for use in cert.uses)
             others = [cert for cert in members if cert.is_authority and cert.certificate.not_after > self.now]
             if not in_use or len(members) < 2:

@@ -148,9 +148,9 @@ def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
     """The extended key usage as it should be; empty where there is none to be."""
     places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
     needed = []
-    if any(copy.serves for copy in places):
+    if any(copy.is_server for copy in places):
         needed.append("serverAuth")
-    if any(copy.dials for copy in places):
+    if any(copy.is_client for copy in places):
         needed.append("clientAuth")
     own = cert.certificate.extended_key_usage
     if own is None:
@@ -215,7 +215,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 
 
-def as_it_should_be(
+def expected_certificate(
     ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
     """Return a certificate for *role* in the place of *problem*; None where nothing tells whose it was."""

@@ -184,7 +184,7 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if role in CA_ROLES:
         return _authority_made(ctx, problem, role)
     key = _key_for(ctx, problem)
-    cert = corrections.as_it_should_be(ctx, problem, role, key)
+    cert = corrections.expected_certificate(ctx, problem, role, key)
     if cert is None:
         return ""
     if key is None:
@@ -316,7 +316,7 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
     alone beside it.
     """
     places = ctx.copies.get(right.sha256, ())
-    company = [other for cert in places for other in ctx.holdings[cert.holder] if _is_named_as(right, other)]
+    company = [other for cert in places for other in ctx.certs_by_file[cert.holder] if _is_named_as(right, other)]
     generations = dict.fromkeys(cert.certificate.sha256 for cert in company)
     return min(
         (
@@ -328,7 +328,7 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
         key=lambda cert: (
             cert.embedded,
             cert.path.name != problem.path.name,
-            -sum(_is_named_as(right, other) for other in ctx.holdings[cert.holder]),
+            -sum(_is_named_as(right, other) for other in ctx.certs_by_file[cert.holder]),
             cert.use.position,
         ),
         default=None,
@@ -340,7 +340,7 @@ def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> 
 
     A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
     """
-    company = ctx.holdings[origin.holder]
+    company = ctx.certs_by_file[origin.holder]
     if not all(cert.is_authority for cert in company):
         return placing.alone(ctx, origin)
     one_name = all(_is_named_as(origin.certificate, cert) for cert in company)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kcert.check import bash
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import mode_of, target_of
-from kcert.check.repairs import authority_replaced, reissue_commands
+from kcert.check.repairs import reissue_commands, replace_ca
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
@@ -44,11 +44,8 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
         )
-        if cert.is_root:
-            # What the lost key signed ends with it, unless a backup has that key.
-            fix = authority_replaced(ctx, cert, new_key=borrowed)
-        else:
-            fix = reissue_commands(ctx, cert, new_key=borrowed)
+        # What the lost key of a root signed ends with it, unless a backup has that key.
+        fix = (replace_ca if cert.is_root else reissue_commands)(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from _service_account_keys(ctx)
 
@@ -179,5 +176,5 @@ RULES = (
     error("key-mismatch", key_mismatch),
     error("weak-key", weak_key),
     error("key-permissions", key_permissions),
-    warning("shared-key", shared_key, yields_to=("weak-key",)),
+    warning("shared-key", shared_key, suppressed_by=("weak-key",)),
 )

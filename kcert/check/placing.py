@@ -50,10 +50,10 @@ def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list
     None where they are too many to be written down, or where the file holds more than that: then no command is certain
     to keep everything.
     """
-    if cert.live or not ctx.has_company(cert):
+    if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        here = {cert.use.position: cert.certificate.pem for cert in ctx.holdings.get(cert.holder, ())}
+        here = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
         here.pop(cert.use.position, None)
     else:
         texts = certificate_texts(cert.path)
@@ -84,7 +84,7 @@ def into_place(ctx: RuleContext, cert: CertificateInstance, crt: str, key: Path 
     Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
     """
     first = f"{key_into_place(key)} &&\n  " if key else ""
-    if not ctx.has_company(cert):
+    if not ctx.has_siblings(cert):
         return f"{first}mv {crt}.new {crt}"
     # The new file may hold a key: it is readable by its owner alone until it has the old file's mode.
     return (
@@ -122,7 +122,7 @@ def mode_of(path: Path) -> str:
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
     """The certificate as a file argument, without the others that may lie in its file."""
-    return bash.literal(cert.certificate.pem) if ctx.has_company(cert) else bash.word(cert.path)
+    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.word(cert.path)
 
 
 def generated(key: PublicKey, out: str = "") -> str:

@@ -1,6 +1,6 @@
 """The shape of a rule, and of its findings.
 
-A rule is a function that fits ``Judge``, and one ``Rule`` in its module's ``RULES``; ``kcert.check`` gathers
+A rule is a function that fits ``CheckFunction``, and one ``Rule`` in its module's ``RULES``; ``kcert.check`` gathers
 the modules. To add one: write the function, add the line, and write ``kcert/lessons/NAME.md``.
 """
 
@@ -70,7 +70,7 @@ class Finding:
         return "\n".join([*lines, *([self.fix] if self.fix else [])])
 
 
-class Judge(Protocol):
+class CheckFunction(Protocol):
     """Looks at the whole case, and yields each fault of one sort."""
 
     def __call__(self, ctx: RuleContext, /) -> Iterator[Violation]:
@@ -79,19 +79,19 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. ``yields_to`` names the rules whose finding on the same file already says it, and says it better."""
+    """One rule. ``suppressed_by`` names the rules whose finding on the same file says the same, and says it better."""
 
     name: str
     severity: Severity
-    judge: Judge
-    yields_to: tuple[str, ...] = ()
+    check: CheckFunction
+    suppressed_by: tuple[str, ...] = ()
 
 
-def error(name: str, judge: Judge, *, yields_to: tuple[str, ...] = ()) -> Rule:
+def error(name: str, check: CheckFunction, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
     """A rule whose findings are errors."""
-    return Rule(name, Severity.ERROR, judge, yields_to)
+    return Rule(name, Severity.ERROR, check, suppressed_by)
 
 
-def warning(name: str, judge: Judge, *, yields_to: tuple[str, ...] = ()) -> Rule:
+def warning(name: str, check: CheckFunction, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
     """A rule whose findings are warnings."""
-    return Rule(name, Severity.WARNING, judge, yields_to)
+    return Rule(name, Severity.WARNING, check, suppressed_by)

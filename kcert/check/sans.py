@@ -83,9 +83,9 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
     wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
     if name := allowed_hostname(ctx, cert):
         wanted.append(name)
-    if cert.serves and not here:
+    if cert.is_server and not here:
         wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
-    if cert.serves and not (here or wanted):
+    if cert.is_server and not (here or wanted):
         wanted += own_names(cert)
     missing = [name for name in wanted if name.value not in here]
     if Role.ETCD_SERVER in cert.roles:

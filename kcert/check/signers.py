@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kcert.certificates import Role
 from kcert.check import options
 from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check.repairs import reissue_ca, reissue_commands
 from kcert.check.rule import Violation, error
 from kcert.scan.result import CertificateRef
 
@@ -78,7 +78,7 @@ _PATH_LENGTH = "error 25:"
 def self_signed_leaf(ctx: RuleContext) -> Iterator[Violation]:
     """Yield leaf certificates that are signed with their own key."""
     for cert in ctx.leaves:
-        if not (cert.roles or cert.dials) or cert.only_service_account or _is_self_made(ctx, cert):
+        if not (cert.roles or cert.is_client) or cert.only_service_account or _is_self_made(ctx, cert):
             continue
         if ctx.signatures.signed_itself(cert.certificate):
             message = (
@@ -118,7 +118,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
             "is accepted."
         )
         if certificate.self_issued:
-            fix = authority_made_again(ctx, cert)
+            fix = reissue_ca(ctx, cert)
         else:
             fix = options.right_authority(ctx, cert) or reissue_commands(ctx, cert)
         yield Violation(cert.path, message, evidence, fix, authority=True)
@@ -127,7 +127,9 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
 def _is_trusted_itself(cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
     certificate = cert.certificate
-    names_server = bool(certificate.alt_names) and certificate.may_serve and certificate.extended_key_usage is not None
+    names_server = (
+        bool(certificate.alt_names) and certificate.allows_server_auth and certificate.extended_key_usage is not None
+    )
     only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)
     return certificate.self_issued and names_server and only_clients
 

@@ -72,7 +72,7 @@ def check(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check import chosen, judge, wanted_at
+    from kcert.check import chosen, run_checks, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
@@ -86,7 +86,7 @@ def check(
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
         planned = wanted_at(dir, profiles.certificates(cluster))
-    judgement = judge(
+    judgement = run_checks(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),

@@ -281,9 +281,9 @@ def subject_of(x509: X509) -> Subject:
 
 def kind_of(x509: X509) -> Kind:
     """Return the kind of a leaf by what it may be used for."""
-    if x509.may_serve and x509.may_dial:
+    if x509.allows_server_auth and x509.allows_client_auth:
         return Kind.PEER
-    return Kind.SERVER if x509.may_serve else Kind.CLIENT
+    return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
 
 
 def _is_usual(taken: Certificate, x509: X509) -> bool:

@@ -140,7 +140,7 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
         if position and isinstance(other, X509):
             previous_cas[name] = (*previous_cas.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
-    return {spec.name: _standing(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
+    return {spec.name: _status(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
 
 
 def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
@@ -167,7 +167,7 @@ def _read(root: Path, certificate: Certificate) -> _Content:
     )
 
 
-def _standing(
+def _status(
     root: Path,
     certificate: Certificate,
     content: _Content,
@@ -311,10 +311,10 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
             return [("it has other usages than were asked for", True)]
         return []
     reasons = []
-    if certificate.kind.is_server and not x509.may_serve:
+    if certificate.kind.is_server and not x509.allows_server_auth:
         # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
         reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
-    if certificate.kind.is_client and not x509.may_dial:
+    if certificate.kind.is_client and not x509.allows_client_auth:
         reasons.append(("it may not be used by a client", True))
     return reasons
 

@@ -167,7 +167,7 @@ class _Reader:
             file.certificate.issuer: self.known[file.certificate.issuer] for file in wanted if file.certificate.issuer
         }
         bare = [cert for cert in others.values() if cert.name not in clients]
-        credentials.insist(ctx, status_of(ctx.root, bare).values())
+        credentials.require_usable(ctx, status_of(ctx.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
             client.certificate.name: client for client in credentials.credentials(ctx, clients.values())
         }

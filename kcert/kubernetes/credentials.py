@@ -31,7 +31,7 @@ class Credentials:
     certificate: Certificate
     issuer: Certificate
     contents: Mapping[PurePosixPath, bytes] = field(repr=False)
-    standing: CertificateStatus = field(repr=False)
+    status: CertificateStatus = field(repr=False)
 
     @property
     def ca(self) -> PurePosixPath:
@@ -124,11 +124,11 @@ def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credential
     bare = {cert.name: replace(cert, server="") for cert in wanted}
     bare |= {cert.issuer: known[cert.issuer] for cert in wanted if cert.issuer}
     statuses = status_of(ctx.root, bare.values())
-    insist(ctx, statuses.values())
+    require_usable(ctx, statuses.values())
     return tuple(_credentials(ctx, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
 
 
-def insist(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
+def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
     unfit = [status for status in statuses if not status.usable]
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
@@ -159,7 +159,7 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
     contents[ca.files.crt] = public(ctx.root, ca.files.crt)
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
-        assert inside  # its standing says that it can be opened
+        assert inside  # its status says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
         contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}

@@ -157,7 +157,7 @@ def validate_issued(
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
-    if certificate.kind.is_server and not x509.may_serve:
+    if certificate.kind.is_server and not x509.allows_server_auth:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
         has = ", ".join(x509.extended_key_usage or ()) or "empty"

@@ -159,12 +159,12 @@ class X509:
         return late if late > timedelta(days=1) else timedelta(0)
 
     @property
-    def may_serve(self) -> bool:
+    def allows_server_auth(self) -> bool:
         """True where the extended key usage lets it stand for a server (none at all means any use)."""
         return _allows(self.extended_key_usage, "serverAuth")
 
     @property
-    def may_dial(self) -> bool:
+    def allows_client_auth(self) -> bool:
         """True where the extended key usage lets it stand for a client (none at all means any use)."""
         return _allows(self.extended_key_usage, "clientAuth")
 

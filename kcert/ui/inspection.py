@@ -33,7 +33,7 @@ from kcert.ui.console import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.check import Finding, Judgement
+    from kcert.check import CheckResult, Finding
     from kcert.scan.fields import Description, Field, Part
 
 
@@ -43,7 +43,7 @@ _SHOWN = 5
 """How many files that could not be read are named."""
 
 
-def show_findings(judgement: Judgement, form: str, *, looked_around: bool) -> None:
+def show_findings(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
     if form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
@@ -57,7 +57,7 @@ def show_findings(judgement: Judgement, form: str, *, looked_around: bool) -> No
     _not_judged(judgement)
 
 
-def status(judgement: Judgement, *, strict: bool) -> int:
+def status(judgement: CheckResult, *, strict: bool) -> int:
     """The exit status: 1 for errors (*strict*: for warnings too), 2 where a server did not answer, else 0."""
     counted = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if any(judgement.count(severity) for severity in counted):
@@ -102,7 +102,7 @@ def _groups(findings: Sequence[Finding]) -> list[_Group]:
     return [_Group(tuple(some)) for some in same.values()]
 
 
-def _write_text(judgement: Judgement) -> None:
+def _write_text(judgement: CheckResult) -> None:
     groups = _groups(judgement.findings)
     _summary(judgement, groups)
     for group in groups:
@@ -112,7 +112,7 @@ def _write_text(judgement: Judgement) -> None:
         block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
 
 
-def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
+def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
     checked = _counted(judgement.checked, "certificate")
     if not groups:
         good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
@@ -132,7 +132,7 @@ def _row(group: _Group) -> tuple[str, str, str]:
     return group.first.severity.value, group.first.rule, paths[0] if len(paths) == 1 else f"{len(paths)} files"
 
 
-def _counts(judgement: Judgement) -> str:
+def _counts(judgement: CheckResult) -> str:
     parts = [_counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
     return f"{_counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
 
@@ -170,7 +170,7 @@ def _finding(group: _Group) -> None:
 # ---------------------------------------------------------------- for programs and documents
 
 
-def _json(judgement: Judgement) -> str:
+def _json(judgement: CheckResult) -> str:
     findings = [
         {
             "rule": finding.rule,
@@ -186,7 +186,7 @@ def _json(judgement: Judgement) -> str:
     return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
 
 
-def _short(judgement: Judgement) -> str:
+def _short(judgement: CheckResult) -> str:
     """One line a finding, as compilers and linters print them."""
     lines = [
         f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
@@ -195,7 +195,7 @@ def _short(judgement: Judgement) -> str:
     return "".join([*lines, f"{_counts(judgement)}\n"])
 
 
-def _markdown(judgement: Judgement) -> str:
+def _markdown(judgement: CheckResult) -> str:
     parts = ["# Certificate check", _counts(judgement)]
     for group in _groups(judgement.findings):
         first = group.first
@@ -218,7 +218,7 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
-def _html(judgement: Judgement) -> str:
+def _html(judgement: CheckResult) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
         first = group.first
@@ -248,7 +248,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _not_judged(judgement: Judgement) -> None:
+def _not_judged(judgement: CheckResult) -> None:
     """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
     for problem in judgement.unreachable:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())

@@ -19,7 +19,7 @@ from kcert.certificates import Kind, Role
 from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
-from kcert.kubernetes.credentials import insist, read_file
+from kcert.kubernetes.credentials import read_file, require_usable
 from kcert.kubernetes.export import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
@@ -219,7 +219,7 @@ def _as_object(name: str) -> str:
 
 def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: list[Certificate]) -> Iterator[_Ca]:
     statuses = status_of(ctx.root, wanted)
-    insist(ctx, statuses.values())
+    require_usable(ctx, statuses.values())
     now = datetime.now(timezone.utc)
     for cert in wanted:
         status = statuses[cert.name]
