@@ -198,7 +198,7 @@ RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
 
 
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
-    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one where it has none."""
+    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
     if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
         return kind, _with_another_san(fault.path)
@@ -221,7 +221,7 @@ class Renewals:
         self._folders: dict[Path, FolderContent] = {}
 
     def command(self, fault: Violation, rule: str) -> str:
-        """Return the command of kcert that ends *fault*; empty where it is not certain that it does."""
+        """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
         at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
         cert = next(at_fault, None)
         if rule not in DATES or cert is None or cert.live or cert.made_by_kubelet:
@@ -236,7 +236,7 @@ class Renewals:
         return cert.wanted.name, cert.path.parents[len(cert.wanted.files.primary.parts) - 1]
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
-        """Return True where the CA that signed it is here, with its key."""
+        """Return True if the CA that signed it is here, with its key."""
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class CertificateInstance:
     """One certificate in one place, with all that uses it there.
 
-    ``wanted`` is what kcert.yaml says about it, where that is known.
+    ``wanted`` is what kcert.yaml says about it, if that is known.
     """
 
     uses: tuple[CertificateRef, ...]
@@ -54,7 +54,7 @@ class CertificateInstance:
 
     @property
     def live(self) -> bool:
-        """True where a server presented it: there is no file to fix."""
+        """True if a server presented it: there is no file to fix."""
         return self.use.live is not None
 
     @property
@@ -69,7 +69,7 @@ class CertificateInstance:
 
     @property
     def is_authority(self) -> bool:
-        """True where it is used as a CA, or says that it is one."""
+        """True if it is used as a CA, or says that it is one."""
         return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
 
     @property
@@ -79,12 +79,12 @@ class CertificateInstance:
 
     @property
     def holder(self) -> tuple[Path, str | None]:
-        """The file that holds it, and the field of it where that is a kubeconfig."""
+        """The file that holds it, and the field of it if that is a kubeconfig."""
         return self.path, self.use.option if self.embedded else None
 
     @property
     def only_service_account(self) -> bool:
-        """True where only its key is used, to sign the tokens of service accounts."""
+        """True if only its key is used, to sign the tokens of service accounts."""
         return self.roles == {Role.SERVICE_ACCOUNT}
 
     @property
@@ -95,25 +95,25 @@ class CertificateInstance:
 
     @property
     def is_server(self) -> bool:
-        """True where a server presents it."""
+        """True if a server presents it."""
         if self.wanted is not None and self.wanted.kind.is_server:
             return True
         return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
 
     @property
     def is_client(self) -> bool:
-        """True where it is shown to a server."""
+        """True if it is shown to a server."""
         if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
             return True
         return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
 
     def _named_as(self, *kinds: Kind) -> bool:
-        """True where an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
+        """True if an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
         return any(use.option and use.position == 0 and use.kind in kinds for use in self.uses if use.role is None)
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The names of the nodes whose kubelet uses it, where they are known."""
+        """The names of the nodes whose kubelet uses it, if they are known."""
         return tuple(dict.fromkeys(use.node for use in self.uses if use.node))
 
     @property
@@ -205,7 +205,7 @@ class RuleContext:
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
     def has_siblings(self, cert: CertificateInstance) -> bool:
-        """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+        """True if other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
         hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
         if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
@@ -225,7 +225,7 @@ class RuleContext:
         return {}
 
     def has_signed(self, ca: X509) -> bool:
-        """True where a certificate that was found names *ca* as its issuer."""
+        """True if a certificate that was found names *ca* as its issuer."""
         return bool(self._named_issuers & {(ca.subject, ca.subject_key_id), (ca.subject, None)})
 
     @cached_property
@@ -270,7 +270,7 @@ class RuleContext:
         return self._owners.near(near)
 
     def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
-        """The CA that *cert* answers to, in a file if it is in one; None where no CA is known."""
+        """The CA that *cert* answers to, in a file if it is in one; None if no CA is known."""
         for use in cert.uses:
             candidates = [copy for issuer in use.issuers for copy in self.copies.get(issuer.sha256, ())]
             if candidates:
@@ -288,7 +288,7 @@ class RuleContext:
         return None
 
     def option(self, component: str, name: str, near: CertificateInstance | Path) -> str | None:
-        """The value of an option of the component that has to do with *near*; None where it is not set or empty.
+        """The value of an option of the component that has to do with *near*; None if it is not set or empty.
 
         Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
         where neither tells, and they differ, nobody knows.

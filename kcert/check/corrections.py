@@ -78,7 +78,7 @@ def _with_group(cert: CertificateInstance, parts: list[tuple[str, str]]) -> list
 
 
 def is_group(cert: CertificateInstance, unit: str) -> bool:
-    """True where an OU can only have been meant as a group."""
+    """True if an OU can only have been meant as a group."""
     if cert.is_authority or cert.only_service_account:
         return False
     if cert.wanted is not None and cert.wanted.subject is not None and unit in cert.wanted.subject.organizations:
@@ -101,14 +101,14 @@ def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def asks_for_administrators(cert: CertificateInstance) -> bool:
-    """True for the API server's client to the kubelets where it is called what kubeadm and the guides call it."""
+    """True for the API server's client to the kubelets if it is called what kubeadm and the guides call it."""
     is_called_so = Role.APISERVER_KUBELET_CLIENT in cert.roles and cert.path.stem == "apiserver-kubelet-client"
     # Since 1.36.1 kubeadm gives it no group: a ClusterRoleBinding names the user instead.
     return is_called_so and not cert.path.with_name("apiserver.crt").exists()
 
 
 def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None:
-    """Return the common name that it has to have; None where the one it has will do, or nothing tells."""
+    """Return the common name that it has to have; None if the one it has will do, or nothing tells."""
     name = cert.certificate.subject.common_name or ""
     if wanted := other_subject(cert):
         return None if wanted.common_name == name else wanted.common_name
@@ -145,7 +145,7 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
 
 
 def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
-    """The extended key usage as it should be; empty where there is none to be."""
+    """The extended key usage as it should be; empty if there is none to be."""
     places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
     needed = []
     if any(copy.is_server for copy in places):
@@ -188,7 +188,7 @@ def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 def authority_extensions(certificate: X509) -> list[str] | None:
-    """Return what a root CA's extensions should be; None where those it has will do."""
+    """Return what a root CA's extensions should be; None if those it has will do."""
     usage = certificate.key_usage
     good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
     return None if good else list(AUTHORITY)
@@ -218,7 +218,7 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
 def expected_certificate(
     ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
-    """Return a certificate for *role* in the place of *problem*; None where nothing tells whose it was."""
+    """Return a certificate for *role* in the place of *problem*; None if nothing tells whose it was."""
     wanted = ctx.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))

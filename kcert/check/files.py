@@ -136,7 +136,7 @@ def _mistyped(problem: Problem) -> Path | None:
 
 
 def _holds_what(problem: Problem, likely: Path) -> bool:
-    """True where *likely* holds what *problem* misses: a key is never the certificate that was meant."""
+    """True if *likely* holds what *problem* misses: a key is never the certificate that was meant."""
     inside = look_into(likely)
     if problem.expects == "certificate":
         return bool(inside.certificates)
@@ -172,7 +172,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create it; empty where nothing tells what it was."""
+    """Return the commands that re-create it; empty if nothing tells what it was."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
@@ -254,7 +254,7 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
 
 
 def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
-    """Point to the repair of the certificate, where it is missing as well: that repair makes the key first."""
+    """Point to the repair of the certificate, if it is missing as well: that repair makes the key first."""
     for other in ctx.scan.problems:
         names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
         if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:
@@ -276,7 +276,7 @@ def _signing_key_made(path: Path) -> str:
 
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
-    """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
+    """A copy of the CA, if there is one; else its key and the name that its leaves give it make it again."""
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:

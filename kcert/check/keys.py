@@ -87,7 +87,7 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
-    """Return the public keys that verify what *key* signs; none where another certificate or key does so too."""
+    """Return the public keys that verify what *key* signs; none if another certificate or key does so too."""
     signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
     if not signs and not (key.path.stem == "sa" and key.option is None):
         return []

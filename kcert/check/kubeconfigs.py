@@ -167,12 +167,12 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
 
 
 def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
-    """True where a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
+    """True if a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
     return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 
 def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> bool:
-    """True where it is the API server's certificate that comes from the wrong CA: another rule says so."""
+    """True if it is the API server's certificate that comes from the wrong CA: another rule says so."""
     right = {issuer.public_key for issuer in shown.use.issuers}
     from_elsewhere = bool(right) and not _leads_to(ctx, shown, shown.use.issuers)
     return from_elsewhere and any(authority.public_key in right for authority in kubeconfig.authorities)

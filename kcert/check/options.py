@@ -42,7 +42,7 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def is_blamed(ctx: RuleContext, ca: Path | None, certificate: X509) -> bool:
-    """True where *certificate* does not lead to the CA in the file *ca* only because an option names the wrong CA."""
+    """True if *certificate* does not lead to the CA in the file *ca* only because an option names the wrong CA."""
     blamed = [use for use in _authority_options(ctx) if use.path == ca and _is_wrong(ctx, use)]
     rights = [right for use in blamed if (right := _right(ctx, use))]
     return any(ctx.signatures.verdict(certificate, (right,)) is None for right in rights)
@@ -73,7 +73,7 @@ def _authority_options(ctx: RuleContext) -> list[CertificateRef]:
 
 
 def _owner(ctx: RuleContext, use: CertificateRef) -> Role | None:
-    """Return whose CA it is, in the cluster of the option; None where nothing tells, or where it is more than one's."""
+    """Return whose CA it is, in the cluster of the option; None if nothing tells, or if it is more than one's."""
     known = ctx.belonging(use.source or use.path)
     owners = [role for role, ca in known.items() if ca.public_key == use.certificate.public_key]
     return owners[0] if len(owners) == 1 else None
@@ -109,7 +109,7 @@ def as_written(old: str, resolved: Path, target: Path) -> str:
 
 
 def option_changed(source: Path, option: str, old: str, new: str) -> str:
-    """The command that gives an option of a manifest, a unit or a configuration another value; empty where none can."""
+    """The command that gives an option of a manifest, a unit or a configuration another value; empty if none can."""
     read = read_file(source)
     if not isinstance(read, Content):
         return ""
@@ -133,7 +133,7 @@ def option_changed(source: Path, option: str, old: str, new: str) -> str:
 
 
 def option_added(source: Path, beside: str, added: str) -> str:
-    """The command that adds an option, ``--name=value``, before *beside*; empty where that is not alone on its line."""
+    """The command that adds an option, ``--name=value``, before *beside*; empty if that is not alone on its line."""
     read = read_file(source)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     lines = text.split("\n")

@@ -47,7 +47,7 @@ MOST_BESIDE = 8
 def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list[str]] | None:
     """Return the certificates (PEM) before and behind *cert* in its file, or in its field of a kubeconfig.
 
-    None where they are too many to be written down, or where the file holds more than that: then no command is certain
+    None if they are too many to be written down, or where the file holds more than that: then no command is certain
     to keep everything.
     """
     if cert.live or not ctx.has_siblings(cert):
@@ -147,7 +147,7 @@ def values(path: Path, option: str) -> list[str]:
 
 
 def recovered(value: str) -> list[str]:
-    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty where there is no way to tell.
+    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty if there is no way to tell.
 
     People write PEM or DER there, with a byte order mark, encode it twice, or break the lines with blanks.
     """
@@ -186,7 +186,7 @@ def certificate_blocks(path: Path) -> list[Block]:
 
 
 def certificate_texts(path: Path) -> list[str] | None:
-    """Return each certificate of a PEM file as PEM, a damaged one as it is written; None where there is more to keep.
+    """Return each certificate of a PEM file as PEM, a damaged one as it is written; None if there is more to keep.
 
     Only a private key may be beside them: ``openssl pkey`` puts it out.
     """
@@ -294,7 +294,7 @@ NOT_FOR_KUBECTL = ("is not base64", "does not read it")
 
 
 def field_replaced(problem: Problem, new: str) -> str:
-    """The command that gives a field with certificates another value; empty where nothing tells which line it is."""
+    """The command that gives a field with certificates another value; empty if nothing tells which line it is."""
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     option = problem.option or ""

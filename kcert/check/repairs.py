@@ -52,7 +52,7 @@ class Signer:
 def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False) -> str:
     """The commands that make *cert* again, as it should be; with *new_key*, with a key of its own.
 
-    Empty where nothing can be done from here: for a live server, or where no CA is known.
+    Empty if nothing can be done from here: for a live server, or where no CA is known.
     """
     if cert.live:
         return ""
@@ -80,7 +80,7 @@ def _where_to_run(signer: Signer) -> str:
 
 
 def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
-    """Return who has to sign *cert*; its ``days`` are None where it is about to be renewed itself."""
+    """Return who has to sign *cert*; its ``days`` are None if it is about to be renewed itself."""
     issuer = ctx.issuer_of(cert)
     if issuer is None:
         return None

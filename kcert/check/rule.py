@@ -29,7 +29,7 @@ class Violation:
     """A fault that a rule found: the file that a person would open to fix it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
-    (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is
+    (empty if none can be known: the certificate of a live server, say). ``authority`` is True if the fault is
     a CA's, or two swapped files', which has to be fixed before everything else.
     """
 
@@ -45,7 +45,7 @@ class Finding:
     """A fault, under the name of its rule.
 
     ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
-    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty where there is none.
+    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty if there is none.
     """
 
     rule: str

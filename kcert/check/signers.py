@@ -27,7 +27,7 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
-    """Return the reason why a certificate is rejected, and True where signing it again is certain to help."""
+    """Return the reason why a certificate is rejected, and True if signing it again is certain to help."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
     signers = [ca for ca in use.issuers if ca.subject == issuer]
@@ -61,7 +61,7 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
 
 
 def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
-    """Return the error of `openssl verify`; None where it is valid, or where the wrong CA in an option is the cause."""
+    """Return the error of `openssl verify`; None if it is valid, or where the wrong CA in an option is the cause."""
     if not use.issuers:
         return None
     verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
@@ -135,7 +135,7 @@ def _is_trusted_itself(cert: CertificateInstance) -> bool:
 
 
 def _stands_as_authority(cert: CertificateInstance) -> bool:
-    """True where an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
+    """True if an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
     return cert.is_authority and cert.use.position == 0
 
 

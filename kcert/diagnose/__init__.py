@@ -116,7 +116,7 @@ class Diagnoser:
         self.left_out = 0
 
     def take(self, entry: Entry) -> Finding | None:
-        """Look at an entry; return the finding where it is a new one."""
+        """Look at an entry; return the finding if it is a new one."""
         self.read = entry.last
         message = None
         if any(option in entry.text for option in OPTIONS):
@@ -160,7 +160,7 @@ def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: 
 
 
 def follow(log: Iterable[bytes], diagnoser: Diagnoser) -> Iterator[Finding | None]:
-    """Yield each new finding once its line was read, and None where the log pauses."""
+    """Yield each new finding once its line was read, and None if the log pauses."""
     for entry in entries(log, _matches):
         finding = diagnoser.take(entry) if entry else None
         if finding or entry is None:
@@ -174,7 +174,7 @@ def judge(
     known: Mapping[str, str] | None = None,
     cluster: str = "",
 ) -> tuple[Cause, Explanation] | None:
-    """Return the cause that a line reports and what it means; None where it is not about certificates or access.
+    """Return the cause that a line reports and what it means; None if it is not about certificates or access.
 
     *before* and *after* are the lines around it: openssl spreads one error over several lines.
     """
@@ -243,7 +243,7 @@ def _literals() -> dict[str, tuple[str, ...]]:
 
 
 def _with_middle(line: bytes) -> bytes:
-    """Put back the words that `systemctl status` replaced with three dots; empty where no error has them."""
+    """Put back the words that `systemctl status` replaced with three dots; empty if no error has them."""
     gap = _GAP.search(line) if _MAY_BE_CUT.search(line) else None
     if not gap:
         return b""

@@ -88,7 +88,7 @@ class Cause:
     values: str = ""
 
     def explain(self, match: LogMatch, cluster: str = "") -> Explanation | None:
-        """Return what the line means; None where no case applies, or the line means nothing after all."""
+        """Return what the line means; None if no case applies, or the line means nothing after all."""
         kind = cluster or match.kind
         values = _values(match, kind)
         if self.values:
@@ -181,7 +181,7 @@ def _case(entry: Mapping[str, Any]) -> Case:
 
 
 def _values(match: LogMatch, kind: str) -> dict[str, str]:
-    """The placeholders that every text may use; empty where the log does not say."""
+    """The placeholders that every text may use; empty if the log does not say."""
     groups = {name: match.word(name) for name in match.match.groupdict()}
     host, _, port = match.address.rpartition(":")
     own = match.file("cert-file", "tls-cert-file", "peer-cert-file")
@@ -212,7 +212,7 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
 
 
 def _certificate(target: Target) -> str:
-    """The name by which kcert knows the certificate of a server; empty where it has one for each host, or none."""
+    """The name by which kcert knows the certificate of a server; empty if it has one for each host, or none."""
     return target.role if target.role in ("kube-apiserver", "etcd-server") else ""
 
 
@@ -229,7 +229,7 @@ def _holds(wanted: str, facts: frozenset[str]) -> bool:
 
 
 def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[str, str] | None:
-    """The groups of the conditions, which all have to match; None where one does not."""
+    """The groups of the conditions, which all have to match; None if one does not."""
     groups: dict[str, str] = {}
     texts = {"line": f"{match.message.program}: {match.text}", "before": match.around[0], "after": match.around[1]}
     for where, pattern in conditions.items():
@@ -367,7 +367,7 @@ class _Renderer:
         return result
 
     def _chosen(self, recipes: Mapping[str, str]) -> list[str]:
-        """The kinds whose recipe is printed: the cluster's own, or, where that is unknown, the usual ones."""
+        """The kinds whose recipe is printed: the cluster's own, or, if that is unknown, the usual ones."""
         own = self.kind if self.kind in recipes else _BASES.get(self.kind, "")
         if own in recipes:
             by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
@@ -385,7 +385,7 @@ def _capital(noun: str) -> str:
 
 
 def _renewal(kind: str, role: str) -> str:
-    """The commands of a kind of cluster that renew the certificate of *role*, or, where it has no name, all of them."""
+    """The commands of a kind of cluster that renew the certificate of *role*, or, if it has no name, all of them."""
     cluster = KINDS[kind]
     files = (pattern for pattern, known in cluster.files.items() if known and known.value == role)
     names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)

@@ -59,7 +59,7 @@ class Entry:
 
 
 def log_file(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a log file; InputError where it cannot be read, or is a device."""
+    """Yield the lines of a log file; InputError if it cannot be read, or is a device."""
     try:
         with open_at_once(path) as stream:
             yield from log_lines(stream, str(path))
@@ -70,7 +70,7 @@ def log_file(path: Path) -> Iterator[bytes]:
 def log_lines(stream: IO[bytes], name: str = "-") -> Iterator[bytes]:
     """Yield the lines of a stream, each cut at ``LONGEST``, in UTF-8 whatever the encoding was.
 
-    Raises InputError where it is compressed, or is not a log.
+    Raises InputError if it is compressed, or is not a log.
     """
     line = _checked(stream.readline(LONGEST), name)
     if encoding := _encoding(line):
@@ -161,7 +161,7 @@ def _decoded(start: bytes, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
 def entries(log: Iterable[bytes], matches: Callable[[bytes], int]) -> Iterator[Entry | None]:
     """Yield the messages of a log: a line each, but for what a terminal wrapped and for indented JSON objects.
 
-    *matches* tells where in a line an error ends, 0 where there is none: lines are put together only where that makes
+    *matches* tells where in a line an error ends, 0 if there is none: lines are put together only where that makes
     an error of them, or adds the address before it. None stands for a pause of the log.
     """
     window: list[bytes] = []
@@ -235,7 +235,7 @@ def _is_full(line: bytes) -> bool:
 
 
 def _goes_on(line: bytes, following: bytes) -> bool:
-    """True where *following* may be the rest of *line*: it is not longer, and does not begin as a message does."""
+    """True if *following* may be the rest of *line*: it is not longer, and does not begin as a message does."""
     return (
         len(line) > _NARROWEST
         and bool(following.strip())

@@ -61,7 +61,7 @@ def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
 
 
 def key_of_text(text: str) -> Key | None:
-    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None where it is neither."""
+    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None if it is neither."""
     algorithm, _, size = text.partition(":")
     if algorithm == "rsa" and size.isascii() and size.isdecimal() and 2048 <= int(size) <= 8192:
         return Key("rsa", int(size))
@@ -211,7 +211,7 @@ def _holds_anything(root: Path) -> bool:
 
 
 def require_described(cluster: Cluster, root: Path) -> None:
-    """Raise InputError where there is no kcert.yaml, and *root* holds the certificates of another cluster."""
+    """Raise InputError if there is no kcert.yaml, and *root* holds the certificates of another cluster."""
     if not describes(cluster, root):
         raise InputError(undescribed(root))
 

@@ -45,11 +45,11 @@ class RenewalPlanner:
         self.kubeconfigs = Kubeconfigs.below(self.ctx.root)
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
-        """Return the CA that signs *spec*; None where it signs itself."""
+        """Return the CA that signs *spec*; None if it signs itself."""
         return self.statuses[spec.issuer].certificate if spec.issuer else None
 
     def plan_ca(self, status: CertificateStatus) -> IssuancePlan | None:
-        """Plan the renewal of a CA, as the options ask for it; None with a remark where there is nothing to do."""
+        """Plan the renewal of a CA, as the options ask for it; None with a remark if there is nothing to do."""
         spec, x509 = status.certificate, status.x509
         path = self.ctx.root / str(spec.files.crt)
         if x509 is None:
@@ -166,7 +166,7 @@ class RenewalPlanner:
         return plan_renewal_request(wanted, x509, self.ctx.tools)
 
     def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
-        """True where certificates name their CA by its serial number, as they do where it has no key identifier.
+        """True if certificates name their CA by its serial number, as they do if it has no key identifier.
 
         openssl then takes no CA with another number for theirs, whatever its key.
         """

@@ -112,7 +112,7 @@ def _stem(path: PurePosixPath) -> str:
 
 
 def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: datetime) -> X509:
-    """Return the certificate of the CA that is to sign *leaf*; raises InputError where it cannot sign."""
+    """Return the certificate of the CA that is to sign *leaf*; raises InputError if it cannot sign."""
     ca = status.certificate
     crt = ca.files.crt
     command = f"`kcert ca{ctx.folder_option}`"
@@ -189,7 +189,7 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
 def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     """Return the ``material`` of a CA's key, opened with the passphrase where it needs one.
 
-    None where the passphrase is not known and may not be asked for. Raises InputError for one that does not open it.
+    None if the passphrase is not known and may not be asked for. Raises InputError for one that does not open it.
     """
     path = ctx.root / ca.files.key
     if not ca.passphrase:

@@ -57,7 +57,7 @@ LONGEST = 1000
 
 
 class Prompt(Protocol):
-    """Asks at the terminal; raises InputError where there is none."""
+    """Asks at the terminal; raises InputError if there is none."""
 
     def __call__(self, owner: Owner, key: str, *, twice: bool) -> str:
         """The passphrase of the file *key*; *twice* for one that is new, so that a slip of the finger shows."""
@@ -82,7 +82,7 @@ class Passphrase:
 
     @property
     def is_known(self) -> bool:
-        """True where a file or the environment has it, so that kcert does not ask for it."""
+        """True if a file or the environment has it, so that kcert does not ask for it."""
         return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Passphrase:
         return f"Passphrase({self.argument})"
 
     def opening(self, key: Path) -> str | None:
-        """The passphrase for a key that is there; None where it is not known and kcert may not ask."""
+        """The passphrase for a key that is there; None if it is not known and kcert may not ask."""
         return self._learnt(key, new=False)
 
     def locking(self, key: Path) -> str | None:
@@ -354,5 +354,5 @@ class Result:
 
     @property
     def stopped(self) -> bool:
-        """True where something is left to do."""
+        """True if something is left to do."""
         return bool(self.left)

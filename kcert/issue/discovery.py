@@ -48,7 +48,7 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class CertificateFile:
-    """The first certificate of a file; ``server`` is set where it is inside a kubeconfig, ``sha256`` is the file's."""
+    """The first certificate of a file; ``server`` is set if it is inside a kubeconfig, ``sha256`` is the file's."""
 
     name: PurePosixPath
     x509: X509
@@ -102,7 +102,7 @@ class FolderContent:
         return [f"{', '.join(there)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"]
 
     def issuer_of(self, x509: X509) -> Certificate | None:
-        """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None where there is none."""
+        """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None if there is none."""
         cas = [spec for spec in self.specs if spec.kind is Kind.CA]
         fitting = [(spec, self.cas[spec.name].x509) for spec in cas]
         fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(x509, ca)]

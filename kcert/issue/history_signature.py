@@ -47,7 +47,7 @@ def sign(ctx: Context) -> str:
 
 
 def signed_hash(ctx: Context) -> str | None:
-    """Return the hash that the signature of this history covers; None where there is no signature.
+    """Return the hash that the signature of this history covers; None if there is no signature.
 
     Raises VerdictError where the signature is not that of the CA's key.
     """

@@ -57,7 +57,7 @@ class IssuancePlan:
 
     @property
     def is_shortened(self) -> bool:
-        """True where it gets less than its usual lifetime, because its CA expires before that."""
+        """True if it gets less than its usual lifetime, because its CA expires before that."""
         return self.certificate.issuer is not None and self.days < self.certificate.days
 
     def role_of(self, step: Step) -> str:
@@ -97,7 +97,7 @@ class RenewalSource:
 
     @property
     def late_steps(self) -> tuple[Step, ...]:
-        """The step that brings kubeconfigs up to date, where there is one."""
+        """The step that brings kubeconfigs up to date, if there is one."""
         return (self.rewrite,) if self.rewrite else ()
 
 

@@ -275,7 +275,7 @@ class _LeafPlanner(RenewalPlanner):
         )
 
     def _key(self, spec: Certificate) -> bytes | None:
-        """Return the private key that is there, whole where it is kept; None where there is none."""
+        """Return the private key that is there, whole if it is kept; None if there is none."""
         path = self.ctx.root / spec.files.secret
         content = read_optional(path)
         if content is not None and spec.files.kubeconfig:

@@ -61,7 +61,7 @@ class CertificateStatus:
 
     @property
     def usable(self) -> bool:
-        """True where it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
+        """True if it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
         return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
@@ -90,7 +90,7 @@ class CertificateStatus:
 
     @property
     def lacks_sans(self) -> bool:
-        """True where clients would not find a name or address in it that they connect to."""
+        """True if clients would not find a name or address in it that they connect to."""
         spec, x509 = self.certificate, self.x509
         return bool(x509) and bool(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names if x509 else ()))
 
@@ -240,7 +240,7 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
 def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, ...]:
     """Return how *x509*, freshly made, differs from what *certificate* asks for; *ca* is its CA (None: itself).
 
-    Who signed an intermediate CA is not known here where that is not at hand.
+    Who signed an intermediate CA is not known here if that is not at hand.
     """
     unlike = tuple(said for said, _ in _unlike(certificate, x509))
     if certificate.intermediate and ca is None:

@@ -130,7 +130,7 @@ class Bootstrap:
 
 
 def read(root: Path) -> Token | None:
-    """Return the token of the PKI folder *root*; None where there is none. Raises InputError for a damaged file."""
+    """Return the token of the PKI folder *root*; None if there is none. Raises InputError for a damaged file."""
     path = root / TOKEN
     content = read_optional(path, LARGEST_DOCUMENT)
     if content is None:
@@ -220,7 +220,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def ca_certificate(ctx: Context) -> bytes:
-    """Return the PEM of the cluster's CA; raises InputError where it is missing."""
+    """Return the PEM of the cluster's CA; raises InputError if it is missing."""
     crt = ctx.known["ca"].files.crt
     assert crt
     return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` makes it.")

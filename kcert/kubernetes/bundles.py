@@ -157,7 +157,7 @@ def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> I
 
 
 class _Reader:
-    """Reads what several bundles hold, once, and only where it is fit to be used."""
+    """Reads what several bundles hold, once, and only if it is fit to be used."""
 
     def __init__(self, ctx: Context, wanted: list[_Wanted]) -> None:
         self.ctx, self.known = ctx, ctx.known
@@ -202,7 +202,7 @@ class _Reader:
         return credentials.public(self.ctx.root, file), True
 
     def _kubeconfig(self, wanted: _Wanted) -> tuple[bytes, bool]:
-        """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one where it is missing."""
+        """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one if it is missing."""
         client = self.clients[wanted.certificate.name]
         path = self.ctx.root / kubeconfig_of(wanted.certificate)
         if not path.exists():
@@ -228,7 +228,7 @@ class _Reader:
         return content, True
 
     def _with_linked(self, file: _Wanted) -> Iterator[_Wanted]:
-        """*file*, and what it names where it is a kubeconfig that names files."""
+        """*file*, and what it names if it is a kubeconfig that names files."""
         yield file
         path = self.ctx.root / kubeconfig_of(file.certificate)
         if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
@@ -282,7 +282,7 @@ class _Reader:
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
-    """The three paths in a kubeconfig that names files; None where it is none."""
+    """The three paths in a kubeconfig that names files; None if it is none."""
     try:
         document = plain_yaml.load(content, aliases=True)
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]

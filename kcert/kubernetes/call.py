@@ -150,7 +150,7 @@ def run(asked: Call) -> Answer:
 
 @contextlib.contextmanager
 def _pipe(content: bytes) -> Iterator[int]:
-    """Give the reading end of a pipe that holds *content*; raises InputError where that is too much for one."""
+    """Give the reading end of a pipe that holds *content*; raises InputError if that is too much for one."""
     reader, writer = os.pipe()
     try:
         try:

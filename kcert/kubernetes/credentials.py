@@ -99,7 +99,7 @@ def named(ctx: Context, name: str, among: Iterable[Certificate]) -> tuple[Certif
 
 
 def _newcomer(ctx: Context, name: str) -> Certificate | None:
-    """The user called *name*, in the groups that his certificate says; None where it is not there."""
+    """The user called *name*, in the groups that his certificate says; None if it is not there."""
     if check_user_name(name):
         return None
     bare = profiles.user(ctx.cluster, name, ())
@@ -117,7 +117,7 @@ def _newcomer(ctx: Context, name: str) -> Certificate | None:
 def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
     """Each of *wanted* with its contents.
 
-    Raises InputError where one is missing, stale or expired, with the command that makes it.
+    Raises InputError if one is missing, stale or expired, with the command that makes it.
     """
     wanted, known = tuple(wanted), ctx.known
     # Which server a kubeconfig talks to is not the certificate's fault.
@@ -211,5 +211,5 @@ def address_of(url: str) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file; raises MachineError where it cannot be read."""
+    """Return the content of a file; raises MachineError if it cannot be read."""
     return read_input(path, error=MachineError)

@@ -159,7 +159,7 @@ def _unissued(certificate: Certificate) -> Certificate:
 
 
 def san(value: str) -> AltName:
-    """Return the SAN that *value* is, a DNS name or an address; raises InputError where it is neither."""
+    """Return the SAN that *value* is, a DNS name or an address; raises InputError if it is neither."""
     if check_address(value) is None:
         return AltName("IP", str(ipaddress.ip_address(value)))
     if why := check_dns_name(value):

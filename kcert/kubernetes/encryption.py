@@ -84,7 +84,7 @@ class Update:
 
 
 def read(root: Path) -> EncryptionConfig | None:
-    """Return the encryption config of the PKI folder *root*; None where it has none.
+    """Return the encryption config of the PKI folder *root*; None if it has none.
 
     Raises InputError for a file that kcert cannot have written.
     """

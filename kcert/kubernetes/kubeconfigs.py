@@ -36,7 +36,7 @@ class KubeconfigOptions:
     """The options that kubeconfigs are made with.
 
     ``server`` and ``context`` replace those of the profile. With ``embed`` the files are inside; otherwise they are
-    named: below ``prefix`` where one is given, beside the kubeconfig where not.
+    named: below ``prefix`` if one is given, beside the kubeconfig where not.
     """
 
     server: str | None = None
@@ -198,7 +198,7 @@ def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bo
 
 
 def is_there(root: Path, draft: Draft) -> bool:
-    """True where the PKI folder has this kubeconfig already, closed to others."""
+    """True if the PKI folder has this kubeconfig already, closed to others."""
     path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
     return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
@@ -274,7 +274,7 @@ def merge(
     *,
     replace: bool = False,
 ) -> tuple[Written, tuple[str, ...] | None]:
-    """Add the context of one kubeconfig to the kubeconfig *target*, which is created where there is none.
+    """Add the context of one kubeconfig to the kubeconfig *target*, which is created if there is none.
 
     With *replace* a context that is there already is brought up to date: then the entries that had to change come
     back, else None. *on_wait* is called where another program is changing the file.

@@ -34,7 +34,7 @@ from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 
 def contents(path: Path) -> bytes:
-    """Return the content of a file, or a little more than LARGEST_DOCUMENT of it; InputError where it is unreadable."""
+    """Return the content of a file, or a little more than LARGEST_DOCUMENT of it; InputError if it is unreadable."""
     try:
         with open_at_once(path) as file:
             return file.read(LARGEST_DOCUMENT + 1)
@@ -43,7 +43,7 @@ def contents(path: Path) -> bytes:
 
 
 def load(path: Path) -> SigningRequest:
-    """Return the object in the manifest at *path*; raises InputError where there is none."""
+    """Return the object in the manifest at *path*; raises InputError if there is none."""
     return parse(contents(path), str(path))
 
 
@@ -52,7 +52,7 @@ def by_hand(
 ) -> str:
     """Return the bash command, typed in *folder* (None: here), that prints a field of *csr*, the manifest at *path*.
 
-    Empty where the manifest does not have the field on one line, or is a bare request.
+    Empty if the manifest does not have the field on one line, or is a bare request.
     """
     content = csr.request if field == "request" else csr.certificate or b""
     prefix = f"{field}: "
@@ -122,7 +122,7 @@ def write(
 ) -> tuple[Path, SigningRequest | None]:
     """Write the manifest into the PKI folder *root*, where what it replaces is backed up, or to *output*.
 
-    Return its path, and what is there already where that is the same request: it stays, with all that was decided.
+    Return its path, and what is there already if that is the same request: it stays, with all that was decided.
     """
     content = text(csr).encode("utf-8")
     if output is not None:
@@ -140,7 +140,7 @@ def write(
 
 
 def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
-    """Return the usages that the manifest of the object *name* in *root* asks for; None where there is no manifest."""
+    """Return the usages that the manifest of the object *name* in *root* asks for; None if there is no manifest."""
     existing = _there(root / f"{name}-csr.yaml")
     return existing.usages if existing else None
 

@@ -70,11 +70,11 @@ class SigningRequest:
 
     @property
     def username(self) -> str:
-        """Return the user who created the object, as the API server wrote it there; empty where it did not."""
+        """Return the user who created the object, as the API server wrote it there; empty if it did not."""
         return str((self.document or {}).get("spec", {}).get("username") or "")
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition of this type, where it is true."""
+        """The condition of this type, if it is true."""
         return next(
             (condition for condition in self.conditions if (condition.type, condition.status) == (kind, "True")), None
         )
@@ -166,7 +166,7 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
     """Read the only certificate request in *content*, which comes from *source*.
 
     Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
-    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and where it has no CN.
+    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and if it has no CN.
     """
     request = read_request(_only_request(content, source))
     if not isinstance(request, Request):

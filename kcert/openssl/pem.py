@@ -37,9 +37,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Block:
     """One block of a PEM file.
 
-    ``label`` follows BEGIN; ``der`` is the decoded content (empty where there is none); ``fault`` is a clause that says
-    why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True where a passphrase is needed;
-    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False where Go does not see a block at all.
+    ``label`` follows BEGIN; ``der`` is the decoded content (empty if there is none); ``fault`` is a clause that says
+    why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True if a passphrase is needed;
+    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False if Go does not see a block at all.
     """
 
     label: str
@@ -115,7 +115,7 @@ def only_certificate(content: bytes) -> bytes | None:
 
 
 def is_encrypted(path: Path) -> bool | None:
-    """Return whether the key at *path* needs a passphrase; None where there is no key that can be read."""
+    """Return whether the key at *path* needs a passphrase; None if there is no key that can be read."""
     try:
         content = read_regular(path)
     except OSError:
@@ -124,7 +124,7 @@ def is_encrypted(path: Path) -> bool | None:
 
 
 def is_der(content: bytes) -> bool:
-    """True where a whole file looks like one DER structure: openssl reads such a file, Kubernetes does not."""
+    """True if a whole file looks like one DER structure: openssl reads such a file, Kubernetes does not."""
     return content[:1] == b"\x30" and announced_length(content) == len(content)
 
 

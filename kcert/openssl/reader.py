@@ -48,7 +48,7 @@ _CURVES = {
     "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384), "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
     "1.2.156.10197.1.301": ("SM2", 256),
 }  # fmt: skip
-"""Named curves: openssl's name (NIST's where there is one) and the size in bits."""
+"""Named curves: openssl's name (NIST's if there is one) and the size in bits."""
 
 _OTHER_KEYS = {
     "1.3.101.110": ("x25519", 253), "1.3.101.111": ("x448", 448),
@@ -94,7 +94,7 @@ def read_request(pem: str) -> Request | Unreadable:
 
 
 def read_public_key(content: bytes) -> PublicKey | None:
-    """Read a public key, a SubjectPublicKeyInfo in DER; None where it is not one."""
+    """Read a public key, a SubjectPublicKeyInfo in DER; None if it is not one."""
     try:
         return _public_key(Reader(content).read(der.SEQUENCE, "malformed spki"))[0]
     except DerError:

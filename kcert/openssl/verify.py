@@ -74,7 +74,7 @@ class Signatures:
         return self._verdicts[pair]
 
     def signed_itself(self, certificate: X509) -> bool:
-        """True where a certificate's own key made its signature."""
+        """True if a certificate's own key made its signature."""
         return certificate.self_issued and self.verdict(certificate, (certificate,)) is None
 
     def _ask(self) -> None:
@@ -192,7 +192,7 @@ _INSECURE = {"md5WithRSAEncryption": "MD5-RSA", "sha1WithRSAEncryption": "SHA1-R
 
 
 def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
-    """Return why Go refuses a certificate or a request, what Go stops at first; empty where it does not.
+    """Return why Go refuses a certificate or a request, what Go stops at first; empty if it does not.
 
     >>> for refusal in refusals(cert):
     ...     print(f"{path} is refused because {refusal.reason} ({refusal.error})")
@@ -258,7 +258,7 @@ def violation(ca: X509, cert: X509) -> str | None:
 
 
 def _excludes(constraint: AltName, name: AltName) -> bool:
-    """True where a SAN is within *constraint*; a wildcard is already where one of the names it stands for is."""
+    """True if a SAN is within *constraint*; a wildcard is already where one of the names it stands for is."""
     if name.type == "DNS" and name.value.startswith("*."):
         parent = constraint.value.lower().removeprefix(".").partition(".")[2]
         if parent and name.value[2:].lower() == parent:

@@ -197,7 +197,7 @@ def clients(
 ) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
     """Return what is known, and which of it is wanted, for `kcert client`: components by name, anybody else as a user.
 
-    Raises InputError for groups where they are fixed, and for what another command makes.
+    Raises InputError for groups if they are fixed, and for what another command makes.
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:

@@ -135,7 +135,7 @@ class Kelsey(Profile):
         return self.node_server(cluster)
 
     def sets_service_range(self, cluster: Cluster) -> bool:
-        """Return False where the book is followed: it has no --service-cluster-ip-range (its issue 905)."""
+        """Return False if the book is followed: it has no --service-cluster-ip-range (its issue 905)."""
         return cluster.fix_known_issues
 
     def bindings(self, cluster: Cluster, host: str) -> RoleBindings:

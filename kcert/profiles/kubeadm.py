@@ -71,7 +71,7 @@ class Kubeadm(Profile):
         return None
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
-        """Return the member on the same host, where there is one."""
+        """Return the member on the same host, if there is one."""
         here = any(member.name == host for member in cluster.etcd)
         return (url("127.0.0.1", ETCD_PORT),) if here else super().etcd_servers(cluster, host)
 

@@ -89,7 +89,7 @@ ETCD_PORT = 2379
 
 
 class Profile(abc.ABC):
-    """One way in which clusters are set up: which certificates there are, how they are named, where they are kept.
+    """One way in which clusters are set up: which certificates there are, how they are named, if they are kept.
 
     ``configurations`` are the paths of the configuration files on a host, by component; ``encryption_config``,
     ``bootstrap_kubeconfig`` and ``kubelet_kubeconfig`` are paths too. With ``kubelets_rotate`` the kubelets ask the

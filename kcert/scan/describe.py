@@ -34,7 +34,7 @@ SHOWN = 100
 
 
 def describe(what: str, openssl: str) -> Description:
-    """Describe a file or a ``host:port``; InputError where there is nothing to describe."""
+    """Describe a file or a ``host:port``; InputError if there is nothing to describe."""
     path = Path(what)
     server = None if path.exists() or path.is_symlink() else server_in(what)
     if server is not None:

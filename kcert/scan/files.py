@@ -128,7 +128,7 @@ class Embedded:
     line: int | None
 
     def command(self, path: Path) -> str | None:
-        """Return the beginning of a pipe that prints the content; None where that needs a parser of YAML."""
+        """Return the beginning of a pipe that prints the content; None if that needs a parser of YAML."""
         return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' {quote(str(path))} | base64 -d"
 
 
@@ -230,7 +230,7 @@ def _outline(data: bytes) -> list[tuple[str, object]]:
 
 
 def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
-    """Return what a YAML or JSON document of certificates is, and its PEM; None where it is another document.
+    """Return what a YAML or JSON document of certificates is, and its PEM; None if it is another document.
 
     Known are Secrets (one, or several in a List; k3s keeps its dynamic certificate in one too), and Talos' talosconfig
     and secrets.yaml.

@@ -61,7 +61,7 @@ class Places:
     stand_in: Path | None = None
 
     def named(self, value: str, source: Path) -> Path | None:
-        """The file that *source* means by *value*; None where that cannot be known: it was not copied along.
+        """The file that *source* means by *value*; None if that cannot be known: it was not copied along.
 
         A relative path is relative to the folder of *source*, as in a kubeconfig.
         """
@@ -80,7 +80,7 @@ class Places:
         return Path(value)
 
     def absolute(self, path: str) -> Path:
-        """A path of the command line: an absolute one is below the root, where there is one."""
+        """A path of the command line: an absolute one is below the root, if there is one."""
         if self.root is None or not Path(path).is_absolute():
             return Path(path)
         given, root = Path(path), self.root
@@ -138,12 +138,12 @@ def _below(path: str, folder: str) -> bool:
 
 
 def is_of_another_machine(path: Path) -> bool:
-    """True where the whole neighbourhood of an absolute *path* is not on this machine: what is there is not known."""
+    """True if the whole neighbourhood of an absolute *path* is not on this machine: what is there is not known."""
     return path.is_absolute() and not Path(os.sep, *path.parent.parts[1:4]).is_dir()
 
 
 def _copied(root: Path, value: str) -> Path | None:
-    """*value* below *root*, or None where the whole neighbourhood is not there: then it was not copied along."""
+    """*value* below *root*, or None if the whole neighbourhood is not there: then it was not copied along."""
     below = root / value.lstrip("/")
     if root == Path(os.sep):
         return below
@@ -177,7 +177,7 @@ def _follow(path: Path, root: Path) -> Path:
 
 
 def lexists(path: Path) -> bool:
-    """True where there is something at *path*, a link to nothing included."""
+    """True if there is something at *path*, a link to nothing included."""
     return can_be_there(path) and os.path.lexists(path)
 
 

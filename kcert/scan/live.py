@@ -27,7 +27,7 @@ class Server:
 
 
 def server_in(where: str) -> Server | None:
-    """The server that ``host:port`` or ``https://host:port`` names, or None where it is something else."""
+    """The server that ``host:port`` or ``https://host:port`` names, or None if it is something else."""
     match = _ADDRESS.fullmatch(where)
     if not match or not 0 < int(match["port"]) < 65536:
         return None

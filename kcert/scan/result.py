@@ -47,7 +47,7 @@ class Configuration:
 
     ``options`` maps names as they are written (``--service-cluster-ip-range``, ``clientCAFile``) to values; an
     option with an empty value is there with ``""``, a flag without one with ``"true"``. ``resolved`` gives, for each
-    option that names a file, the path to open. ``node`` is the kubelet's node name where it is known.
+    option that names a file, the path to open. ``node`` is the kubelet's node name if it is known.
     """
 
     component: str
@@ -62,7 +62,7 @@ class KubeconfigUse:
     """One context of a kubeconfig: the server that it connects to, the CA that it trusts, and its user.
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
-    a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and
+    a token, or none that can be read), ``component`` whose file it is if that is known. ``server_name`` and
     ``verifies`` are as in ``kcert.scan.documents.Context``.
     """
 
@@ -91,10 +91,10 @@ class CertificateRef:
 
     ``path`` is the file to open (the kubeconfig where the data is embedded; for a live server the text of ``live``,
     ``host:port``). ``option`` and ``source`` name the option that uses it and the file where that stands.
-    ``position`` counts the certificates of one file from 0. ``role`` is None where nothing tells what the
+    ``position`` counts the certificates of one file from 0. ``role`` is None if nothing tells what the
     certificate is for. ``issuers`` are the certificates in ``issuer_path``: one of them has to have signed this,
     or the last of ``chain``, the certificates that follow it in its file.
-    ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None where that cannot be told.
+    ``key`` is what was found at ``key_path``; ``key_fits`` says whether it belongs, None if that cannot be told.
     ``node`` is the node's name where the use is a kubelet's and the name is known.
     """
 

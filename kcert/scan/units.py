@@ -37,7 +37,7 @@ def is_unit(content: bytes) -> bool:
 def started_by(texts: Iterable[str], read_environment: Callable[[str], str | None]) -> list[Started]:
     """The components that a unit starts; *texts* are the unit and its drop-ins, in the order in which they count.
 
-    *read_environment* gives the text of an EnvironmentFile by its path, or None where there is none.
+    *read_environment* gives the text of an EnvironmentFile by its path, or None if there is none.
     """
     given: dict[str, list[str]] = {"ExecStart": [], "Environment": [], "EnvironmentFile": []}
     for text in texts:

@@ -127,7 +127,7 @@ class Workspace:
 
     @staticmethod
     def is_unfinished(root: Path) -> bool:
-        """True where an earlier run was stopped between moving the first file of a certificate and the last."""
+        """True if an earlier run was stopped between moving the first file of a certificate and the last."""
         return any((root / OWN_FOLDER / "staging").glob(f"*/{_JOURNAL}"))
 
     def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
@@ -332,7 +332,7 @@ def _in_words(root: Path) -> Iterator[None]:
 
 
 def _create(root: Path) -> None:
-    """Create the PKI folder, and those above it, where they are missing."""
+    """Create the PKI folder, and those above it, if they are missing."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file; the PKI folder has to be a folder. Specify another with --dir.")
     if not root.exists():
@@ -342,7 +342,7 @@ def _create(root: Path) -> None:
 
 
 def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
-    """True for a file that was made here; a link leads to one of the PKI folder, which stays where it is."""
+    """True for a file that was made here; a link leads to one of the PKI folder, which stays if it is."""
     with staging.parent_of(name) as folder:
         return folder is not None and folder.is_regular(name.name)
 
@@ -366,7 +366,7 @@ class _Journal:
 
     @classmethod
     def read(cls, folder: Directory) -> _Journal | None:
-        """The journal of a staging folder; None where it is not one that kcert could have written."""
+        """The journal of a staging folder; None if it is not one that kcert could have written."""
         try:
             journal = json.loads(folder.read(_JOURNAL))
             files, retires = journal["files"], journal.get("retires", [])

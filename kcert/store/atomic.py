@@ -20,7 +20,7 @@ from kcert.store.directory import Directory, link_refused, refuse_foreign_link
 
 @dataclass(frozen=True)
 class Written:
-    """The result of writing a file: ``changed`` is False where it was equal, ``backup`` is where the one before is."""
+    """The result of writing a file: ``changed`` is False if it was equal, ``backup`` is where the one before is."""
 
     path: Path
     changed: bool
@@ -68,7 +68,7 @@ def edit_file(path: Path, content: bytes) -> None:
 
 
 def create_file(path: Path, content: bytes, mode: int) -> bool:
-    """Write a new file; False where it is there already with this very content.
+    """Write a new file; False if it is there already with this very content.
 
     Raises InputError where another file is there, MachineError where the machine refuses.
     """
@@ -157,7 +157,7 @@ def _back_up(target: Path) -> Path:
 
 
 def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
-    """Return whose the file is that root is about to replace; None where it is not another's."""
+    """Return whose the file is that root is about to replace; None if it is not another's."""
     status = folder.status(name)
     if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
         return None
@@ -173,7 +173,7 @@ def _clear(folder: Directory, name: str) -> None:
 
 
 def _runs(process: int) -> bool:
-    """True where a process of that number runs, other than this one: its draft is its own."""
+    """True if a process of that number runs, other than this one: its draft is its own."""
     if process == os.getpid():
         return False
     try:

@@ -170,19 +170,19 @@ class _Head:
 
     @classmethod
     def read(cls, written: bytes) -> _Head | None:
-        """Parse the file; None where it is not one that kcert wrote."""
+        """Parse the file; None if it is not one that kcert wrote."""
         match = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
         return cls(int(match[1]), match[2].decode(), (match[3] or b"").decode()) if match else None
 
     def fits(self, hashes: Sequence[str]) -> bool:
-        """True where the lines with these *hashes*, the first that of no line, are those that were written."""
+        """True if the lines with these *hashes*, the first that of no line, are those that were written."""
         return hashes[self.lines :] == [self.last] or bool(
             self.coming and hashes[self.lines :] == [self.last, self.coming]
         )
 
 
 def entries(own: Path) -> tuple[Entry, ...]:
-    """The commands of the history in the folder *own*, oldest first; none where nothing was run yet.
+    """The commands of the history in the folder *own*, oldest first; none if nothing was run yet.
 
     Raises VerdictError for a line that is no record of a command.
     """
@@ -236,7 +236,7 @@ def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
 
 
 def _certificates(path: Path) -> list[str]:
-    """The certificates of a file, each as openssl writes it; none where it cannot be read."""
+    """The certificates of a file, each as openssl writes it; none if it cannot be read."""
     try:
         return [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
     except OSError:
@@ -335,7 +335,7 @@ _OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", 
 
 @dataclass(frozen=True)
 class Memory:
-    """``example`` is True where the folder was made for the built-in example.
+    """``example`` is True if the folder was made for the built-in example.
 
     ``requests`` holds, by the name of a certificate, what was asked for on the command line: groups, cn, sans, key
     and days, as the options have them.
@@ -350,7 +350,7 @@ class Memory:
 
 
 def recall(own: Path) -> Memory:
-    """Return what the folder with kcert's own files *own* remembers; nothing where that is not kcert's own word."""
+    """Return what the folder with kcert's own files *own* remembers; nothing if that is not kcert's own word."""
     with contextlib.suppress(OSError, ValueError, KcertError, TypeError, AttributeError, RecursionError):
         with Directory.open(own.parent) as folder, folder.own_child(own.name) as directory:
             memory = json.loads(directory.read(MEMORY))

@@ -44,7 +44,7 @@ COMPONENTS: dict[str, Component] = {
 
 
 def component(name: str) -> Component:
-    """Return the component called *name*; raises InputError, with similar names, where there is none."""
+    """Return the component called *name*; raises InputError, with similar names, if there is none."""
     if name not in COMPONENTS:
         hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
         raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
@@ -126,7 +126,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
 
 
 def unusable_key(path: Path) -> str | None:
-    """Return why no component can sign with the CA's key at *path*; None where it can."""
+    """Return why no component can sign with the CA's key at *path*; None if it can."""
     if is_encrypted(path):
         return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
     return None if path.exists() else f"{path} does not exist"

@@ -251,7 +251,7 @@ _NO_INSECURE_PORT = 23
 
 
 def _configuration(instance: ComponentInstance) -> str | None:
-    """Return the path of its configuration file; None where it is configured with options alone.
+    """Return the path of its configuration file; None if it is configured with options alone.
 
     With --config, a release that still has the port without TLS reads that port from the file and ignores --port=0
     (https://github.com/kubernetes/kubernetes/issues/109900); the file cannot close it.

@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def secret(self) -> bool:
-        """True where only the owner may read it."""
+        """True if only the owner may read it."""
         return self.mode == SECRET_MODE
 
 

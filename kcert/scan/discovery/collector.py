@@ -60,7 +60,7 @@ class Findings:
 
     @property
     def is_empty(self) -> bool:
-        """True where there is nothing to tell of: no certificate, no key, and nothing wrong."""
+        """True if there is nothing to tell of: no certificate, no key, and nothing wrong."""
         return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
 
 
@@ -132,12 +132,12 @@ class Collector:
             self.findings.problems.append(problem)
 
     def no_certificate(self, path: Path, opened: Inside, named: Named | None) -> None:
-        """Take down that there is none where one has to be."""
+        """Take down that there is none if one has to be."""
         what = opened.trouble.what if opened.trouble else "unreadable"
         self.problem(path, what, opened.why_no_certificate, named, "certificate")
 
     def key(self, path: Path, opened: Inside, named: Named | None = None) -> None:
-        """Take down the private key in a file; that there is none is a problem where it is *named* for one."""
+        """Take down the private key in a file; that there is none is a problem if it is *named* for one."""
         if opened.key is not None:
             key = KeyFile(path, opened.mode, opened.key, encrypted=opened.encrypted)
             if named is not None:
@@ -154,7 +154,7 @@ class Collector:
 
 
 def exists(path: Path | None) -> bool:
-    """True where there is something, a link to nothing included."""
+    """True if there is something, a link to nothing included."""
     return path is not None and lexists(path)
 
 

@@ -174,7 +174,7 @@ class _Follower:
         return list(opened.certificates)
 
     def _is_for_another_host(self, path: Path) -> bool:
-        """True where a kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix)."""
+        """True if a kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix)."""
         return (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path)
 
     def _embedded_certificates(self, part: Part, named: Named) -> list[str]:

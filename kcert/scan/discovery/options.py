@@ -295,7 +295,7 @@ def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes)
 
 
 def follow_embedded(collector: Collector, path: Path, data: bytes) -> bool:
-    """Take down the certificates in a document of another tool, as talosconfig is; True where there are some."""
+    """Take down the certificates in a document of another tool, as talosconfig is; True if there are some."""
     document = embedded(data)
     for value in document[1] if document else ():
         _add(collector, str(path), value.key, value.content)
