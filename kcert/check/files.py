@@ -9,7 +9,7 @@ from pathlib import Path
 from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
 from kcert.check.context import CertificateInstance, RuleContext
-from kcert.check.options import as_written, option_changed
+from kcert.check.ownership import as_written, option_changed
 from kcert.check.placing import (
     NOT_FOR_KUBECTL,
     converted,

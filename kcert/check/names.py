@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kcert.certificates import AltName, Role
 from kcert.check import forms, sans
 from kcert.check.context import RuleContext
-from kcert.check.options import option_added
+from kcert.check.ownership import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 

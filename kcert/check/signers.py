@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kcert.certificates import Role
-from kcert.check import options
+from kcert.check import ownership
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_ca, reissue_commands
 from kcert.check.rule import Violation, error
@@ -65,7 +65,7 @@ def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
     if not use.issuers:
         return None
     verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
-    if verdict is None or options.is_blamed(ctx, use.issuer_path, use.certificate):
+    if verdict is None or ownership.is_blamed(ctx, use.issuer_path, use.certificate):
         return None
     return verdict
 
@@ -120,7 +120,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         if certificate.self_issued:
             fix = reissue_ca(ctx, cert)
         else:
-            fix = options.right_authority(ctx, cert) or reissue_commands(ctx, cert)
+            fix = ownership.right_authority(ctx, cert) or reissue_commands(ctx, cert)
         yield Violation(cert.path, message, evidence, fix, authority=True)
 
 
@@ -143,5 +143,5 @@ RULES = (
     error("wrong-issuer", wrong_issuer),
     error("self-signed-leaf", self_signed_leaf),
     error("not-a-ca", not_a_ca),
-    error("wrong-ca-option", options.wrong_ca_option),
+    error("wrong-ca-option", ownership.wrong_ca_option),
 )

@@ -145,7 +145,7 @@ def inventory(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
-    from kcert.scan.inventory import ORDERS, ending_within, inventory
+    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import Target
 

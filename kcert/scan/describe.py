@@ -23,8 +23,7 @@ from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
 from kcert.scan.files import Embedded, Inside, embedded, inside, recognize
-from kcert.scan.fs import Content, ReadError, read_file
-from kcert.scan.live import Server, certificates_of, s_client, server_in
+from kcert.scan.fs import Content, ReadError, Server, certificates_of, read_file, s_client, server_in
 from kcert.scan.result import CertificateRef, KubeconfigUse
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import X509, Request, listed
-from kcert.scan.inventory import SOON
+from kcert.scan.result import SOON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,9 +30,8 @@ from kcert.scan.discovery.options import (
 )
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.files import inside
-from kcert.scan.fs import Content, Places, lexists, read_file, walk
+from kcert.scan.fs import Content, Places, Server, certificates_of, lexists, read_file, server_in, walk
 from kcert.scan.layouts import COMPONENTS, FILE_OPTIONS
-from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.resolution import linked
 from kcert.scan.result import Problem, ScanResult
 from kcert.scan.units import Started, configured, is_unit, started_by, static_pods
