@@ -27,10 +27,11 @@ from kcert.check import (
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import signer_of
 from kcert.check.rule import Finding, Rule, Severity, Violation
-from kcert.clusters import KIND, KUBEADM, ClusterKind, cluster_kind_of
+from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_of
 from kcert.errors import InputError, did_you_mean
 from kcert.issue.discovery import FolderContent, named
 from kcert.quoting import format_command, quote
+from kcert.roles import ROLES
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
 from kcert.scan.result import Problem, ScanResult
@@ -78,6 +79,7 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
 
 def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation) -> Finding:
     kind, own = cluster_command(ctx, fault, rule.name)
+    short = renewals.command(fault, rule.name)
     return Finding(
         rule.name,
         rule.severity,
@@ -88,7 +90,8 @@ def _finding(ctx: RuleContext, renewals: Renewals, rule: Rule, fault: Violation)
         authority=fault.authority,
         cluster_fix=own,
         cluster=kind.title if kind and own else "",
-        kcert_fix=renewals.command(fault, rule.name),
+        kcert_fix=short,
+        restart=readers(ctx, fault.path) if (fault.fix or own or short) and rule.name not in AT_ONCE else (),
     )
 
 
@@ -197,11 +200,27 @@ RENEWED = DATES | {"wrong-issuer", "key-mismatch"}
 """Rules whose findings end when the cluster's own tool renews the certificate, with a new key and its own CA."""
 
 
+AT_ONCE = frozenset({"key-permissions", "second-manifest"})
+"""Rules whose fix changes nothing that a component has read."""
+
+
+def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
+    """Return the components that read the file at *path* only when they start; the kubelet restarts static pods."""
+    names = {ref.component for ref in ctx.scan.uses if ref.path == path and not (ref.role and ROLES[ref.role].reloaded)}
+    names |= {problem.component for problem in ctx.scan.problems if problem.path == path}
+    names |= {"kube-apiserver" for key in ctx.scan.public_keys if key.path == path and key.option}
+    if path.parent.name != "manifests":
+        names |= {configuration.component for configuration in ctx.scan.configurations if configuration.source == path}
+    return tuple(name for name in COMPONENTS if name in names)
+
+
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
     """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
     if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
         return kind, _with_another_san(fault.path)
+    if not fault.fix and rule not in DATES:
+        return kind, ""  # a new certificate from the same CA is rejected as well
     command = kind.renewal_command(fault.path) if kind and rule in RENEWED and not fault.authority else None
     return kind, command or ""
 
@@ -224,8 +243,10 @@ class Renewals:
         """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
         at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
         cert = next(at_fault, None)
-        if rule not in DATES or cert is None or cert.live or cert.made_by_kubelet:
+        if rule not in DATES or fault.authority or cert is None or cert.live or cert.made_by_kubelet:
             return ""
+        if "kubelet-client-current.pem" in fault.fix:
+            return ""  # the kubelet renews that file by itself
         target = self._described(cert) if self.ctx.wanted else self._discovered(cert)
         return format_command(("kcert", "renew", target[0], "--dir", str(target[1]))) if target else ""
 

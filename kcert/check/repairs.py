@@ -270,7 +270,7 @@ def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Itera
             (cert, None),
         )
     mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
-    if origin.embedded or mismatched or beside(ctx, origin) is None:
+    if origin.embedded or origin.live or mismatched or beside(ctx, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
@@ -295,10 +295,10 @@ def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
         source = f"<(openssl x509 -in {bash.word(target_of(origin.path))})" if number == 1 else ""
     if not source:
         return []
-    return [command for copy in places if (command := _copied_to(ctx, copy, source))]
+    return [command for copy in places if (command := copied_to(ctx, copy, source))]
 
 
-def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
+def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
     if beside(ctx, copy) is None:
         return ""
@@ -323,7 +323,7 @@ def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
 def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
-    if key is None or cert.embedded or beside(ctx, cert) is None:
+    if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:
         return ""
     crt, key_word = bash.word(target_of(cert.path)), bash.word(key)
     days = _days(ctx, AUTHORITY_DAYS, None)

@@ -66,6 +66,7 @@ def _linked(findings: Findings, openssl: str) -> ScanResult:
         kubeconfigs=tuple(kubeconfigs),
         keys=tuple(findings.keys.values()),
         public_keys=tuple(findings.public_keys.values()),
+        webhooks=tuple(findings.webhooks),
         kind=findings.kind,
         looked=tuple(findings.looked),
         files_read=findings.files_read,
@@ -78,7 +79,6 @@ def _with_certificates(
     user: str | None,
     certificates: dict[str, X509 | Unreadable],
 ) -> KubeconfigUse:
-    trusted = (certificates[pem] for pem in authorities)
     own = certificates[user] if user else None
     own = own if isinstance(own, X509) else None
     component = kubeconfig.component
@@ -86,7 +86,7 @@ def _with_certificates(
         component = ROLES[role].component
     return replace(
         kubeconfig,
-        authorities=tuple(cert for cert in trusted if isinstance(cert, X509)),
+        authorities=tuple(cert for pem in authorities if isinstance(cert := certificates[pem], X509)),
         user=own,
         component=component,
     )

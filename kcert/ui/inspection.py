@@ -14,6 +14,7 @@ from rich.text import Text
 
 from kcert import lessons
 from kcert.check import Severity
+from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
 from kcert.quoting import format_command
 from kcert.ui import print_json
@@ -107,9 +108,22 @@ def _write_text(judgement: CheckResult) -> None:
     _summary(judgement, groups)
     for group in groups:
         _finding(group)
+    _restarts(judgement)
     if groups:
         say("Explanations:")
         block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
+
+
+def _restarts(judgement: CheckResult) -> None:
+    """Say which components use the fixed files only after a restart."""
+    kind = judgement.scan.kind
+    names = {name for finding in judgement.findings for name in finding.restart}
+    if names:
+        listed = ", ".join(name for name in COMPONENTS if name in names)
+        say(f"After the fixes, restart the components that read these files only when they start: {listed}.")
+        if kind and kind.restart:
+            say(f"With {kind.title}: {kind.restart}.")
+        screen().print()
 
 
 def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
@@ -179,6 +193,7 @@ def _json(judgement: CheckResult) -> str:
             "message": finding.message,
             "evidence": finding.evidence,
             "fix": finding.commands,
+            "restart": list(finding.restart),
         }
         for finding in judgement.findings
     ]

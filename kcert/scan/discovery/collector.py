@@ -54,6 +54,7 @@ class Findings:
     keys: dict[Path, KeyFile] = field(default_factory=dict)
     public_keys: dict[Path, PublicKeyFile] = field(default_factory=dict)
     neighbours: dict[Path, frozenset[str]] = field(default_factory=dict)
+    webhooks: list[tuple[Path, str]] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
     kind: ClusterKind | None = None
     files_read: int = 0

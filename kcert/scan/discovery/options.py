@@ -14,7 +14,8 @@ from kcert.scan import layouts
 from kcert.scan.discovery.collector import Collector, Draft, Named, exists
 from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
-from kcert.scan.files import Inside, embedded
+from kcert.scan.files import Inside, embedded, inside
+from kcert.scan.fs import Content
 from kcert.scan.layouts import FILE_OPTIONS, FileOption
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
 from kcert.scan.units import Started, configured
@@ -231,7 +232,8 @@ WEBHOOKS = (
     "APIService",
     "CustomResourceDefinition",
 )
-_CA_FIELDS = (("spec", "caBundle"), ("spec", "conversion", "webhook", "clientConfig", "caBundle"))
+_CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
+"""Where an APIService and a CustomResourceDefinition have their caBundle and their service."""
 
 
 def objects_in(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -255,11 +257,14 @@ def follow_object(collector: Collector, document: dict[str, Any], source: str) -
     if document["kind"] in KINDS:
         _follow_data(collector, document, label)
         return
-    bundles = [text_at(document, *field) for field in _CA_FIELDS]
-    bundles += [text_at(webhook, "clientConfig", "caBundle") for webhook in list_at(document, "webhooks")]
-    for bundle in dict.fromkeys(bundles):
-        if bundle:
-            _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+    clients = [value_at(document, *keys) for keys in _CLIENT_CONFIGS]
+    clients += [value_at(webhook, "clientConfig") for webhook in list_at(document, "webhooks")]
+    bundles = {bundle: client for client in clients if (bundle := text_at(client, "caBundle"))}
+    for bundle, client in bundles.items():
+        _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+        service, space = text_at(client, "service", "name"), text_at(client, "service", "namespace")
+        if service and space:
+            collector.findings.webhooks.append((Path(f"{label}:caBundle"), f"{service}.{space}.svc"))
 
 
 def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> None:
@@ -270,6 +275,9 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
         for name, value in held.items() if isinstance(held, dict) else ():
             if isinstance(value, str):
                 content[str(name)] = _decoded(value) if binary else value.encode("utf-8", "replace")
+                if binary and value and not content[str(name)]:
+                    reason = "is not base64: the API server rejects the object"
+                    collector.problem(Path(f"{label}:{name}"), "unreadable", reason, None, "certificate")
     for name, data in content.items():
         key = content.get("tls.key") if name == "tls.crt" else None
         kind = (
@@ -311,7 +319,10 @@ def _add(
     if key and any(block.is_key and not block.encrypted for block in pem_blocks(key)):
         key_path = Path(f"{label}:tls.key")
         collector.findings.keys.setdefault(key_path, KeyFile(key_path, 0o600, key))
-    for position, block in enumerate(block for block in pem_blocks(data) if block.is_certificate):
+    blocks = [block for block in pem_blocks(data) if block.is_certificate]
+    if data and not blocks and (kind is Kind.CA or name == "tls.crt"):
+        collector.problem(path, "unreadable", _without_certificate(data), None, "certificate")
+    for position, block in enumerate(blocks):
         if block.fault:
             collector.problem(path, "unreadable", block.fault, None, "certificate")
             continue
@@ -321,7 +332,17 @@ def _add(
         collector.add(draft)
 
 
+def _without_certificate(data: bytes) -> str:
+    """Return why *data*, in the place of a certificate, is none: a clause that can follow the object's name."""
+    held = inside(Content(data, 0, (0, 0)))
+    if held.nothing or held.labels:
+        return held.why_no_certificate
+    again = any(block.is_certificate for block in pem_blocks(_decoded(data.decode("utf-8", "replace"))))
+    return "is base64 of base64: encode it once" if again else "contains no certificate"
+
+
 def _decoded(text: str) -> bytes:
+    """Return what base64 stands for; nothing for what is not base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
