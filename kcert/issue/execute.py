@@ -113,7 +113,15 @@ class Executor:
         """Do what kcert does itself, or record the command that ended as *outcome*, and report the step."""
         if outcome:
             prepared = self._prepared.pop(staging.folder, ())
-            self.store.record(outcome, staging, step.makes, secret=step.secret, step=step.action, prepared=prepared)
+            self.store.history.append(
+                outcome,
+                self.store.root,
+                staging.folder,
+                step.makes,
+                secret=step.secret,
+                step=step.action,
+                prepared=prepared,
+            )
         elif step.perform and not step.late:  # one that is late waits for ``publish``
             step.perform(staging, self.ctx.root)
             self._prepare(staging, step.action, step.makes, step.shell)

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
-from kcert.store.history import History, Memory, Prepared, recall, remember
+from kcert.store.history import History, Memory, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from kcert.shell import Outcome
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
@@ -211,19 +210,6 @@ class Workspace:
         """Delete a staging folder."""
         assert self._stagings is not None
         self._stagings.delete_tree(staging.folder.name)
-
-    def record(
-        self,
-        outcome: Outcome,
-        staging: Staging,
-        makes: Iterable[PurePosixPath],
-        *,
-        secret: bool,
-        step: str,
-        prepared: Iterable[Prepared],
-    ) -> None:
-        """Write the command of a *step* that ended into the history, with what it made; *secret* files hold a key."""
-        self.history.append(outcome, self.root, staging.folder, makes, secret=secret, step=step, prepared=prepared)
 
     def _recover(self, stack: contextlib.ExitStack) -> None:
         """Complete what was written down to be moved, and delete what was not.
