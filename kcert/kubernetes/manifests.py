@@ -210,10 +210,7 @@ _FAILURES = (
         "(AlreadyExists)",
         "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",
     ),
-    (
-        "is already",
-        "What was decided stays decided: a new object with another name can be decided anew.",
-    ),
+    ("is already", "What was decided stays decided: a new object with another name can be decided anew."),
     ("is invalid", "The API server names the field that it does not take."),
     ("(BadRequest)", "The API server does not understand the object."),
     (
@@ -231,10 +228,7 @@ _FAILURES = (
         "x509:",
         "The TLS connection failed: the kubeconfig's CA is not the one of this API server, or its name is another.",
     ),
-    (
-        "localhost:8080",
-        "kubectl uses this address when no kubeconfig is set. Specify one with --kubeconfig FILE.",
-    ),
+    ("localhost:8080", "kubectl uses this address when no kubeconfig is set. Specify one with --kubeconfig FILE."),
     ("connection refused", "No API server answers there. `kubectl config view --minify` shows the configured address."),
     (
         "connection to the server",

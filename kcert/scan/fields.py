@@ -6,19 +6,13 @@ The sections are those of the lesson *reading-a-certificate*, which has the word
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Request, listed
-from kcert.scan.result import SOON
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kcert.openssl.x509 import PublicKey
-    from kcert.scan.result import CertificateRef
+from kcert.openssl.x509 import X509, PublicKey, Request, listed
+from kcert.scan.result import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
 

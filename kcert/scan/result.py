@@ -7,20 +7,15 @@ given), so that a message can name a file which the user can open.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import ClusterKind
-from kcert.openssl.x509 import X509, PublicKey
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from kcert.openssl.x509 import Name
+from kcert.openssl.x509 import X509, Name, PublicKey
 
 ProblemKind = Literal[
     "missing", "unreadable", "denied", "dangling", "special", "unreachable", "elsewhere", "second manifest"

@@ -13,19 +13,15 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
 from kcert.store.history import History, Memory, recall, remember
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
