@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kcert import lessons
 from kcert.errors import VerdictError
 from kcert.quoting import quote
 from kcert.store.history import Prepared
@@ -163,14 +164,15 @@ def _sections(entries: Sequence[Entry], specs: Sequence[Certificate]) -> list[Se
         if spec is not None and spec is not current:
             current = spec
             sections.append(reasons.section(spec))
+        is_explained = f"step-{entry.step}" in lessons.topics()
         for own in entry.prepared:
             if own.step == "settings" and own not in shown:
                 shown.add(own)
-                sections[-1].items.append(Item(title=own.files[0], config="\n".join(own.script[1:-1])))
+                sections[-1].items.append(Item(title=", ".join(own.files), config="\n".join(own.script[1:-1])))
         sections[-1].items.append(
             Item(
                 argv=entry.argv,
-                reason=reasons.step(spec.role if spec else "", entry.step) if entry.step and current else "",
+                reason=reasons.step(spec.role if spec else "", entry.step) if current and is_explained else "",
                 files=entry.files,
                 note=f"{_local(entry.time)}, {entry.seconds:.2f} s",
                 failed=bool(entry.status),
