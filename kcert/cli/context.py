@@ -47,7 +47,7 @@ def read_context(options: ReadOptions, command: str) -> Context:
 
 
 def require_folder_path(path: Path) -> None:
-    """Raise InputError where *path*, or what should be a folder above it, is a file."""
+    """Raise InputError if *path*, or what should be a folder above it, is a file."""
     for parent in (path, *path.parents):
         if os.path.lexists(parent):
             if not parent.is_dir():
@@ -162,7 +162,7 @@ def _ask(owner: Owner, key: str, *, twice: bool) -> str:
 
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
-    """Issue *specs* after a warning of who else could change what is used; None where only a script is printed."""
+    """Issue *specs* after a warning of who else could change what is used; None if only a script is printed."""
     warn_of_permissions(ctx)
     return issue(ctx, specs)
 
@@ -214,7 +214,7 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
 
 
 def _replaceable(program: Path) -> Iterator[str]:
-    """Yield a sentence where another user could replace the program that root starts."""
+    """Yield a sentence if another user could replace the program that root starts."""
     real = program.resolve()
     for path in dict.fromkeys((program.parent, real.parent, real)):
         if is_writable_by_others(path.stat()) or foreign_owner(path):

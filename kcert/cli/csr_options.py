@@ -135,7 +135,7 @@ _FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
 
 @contextlib.contextmanager
 def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
-    """Where no cluster answers, have the error name the manifest in the PKI folder, which needs no cluster."""
+    """Let the error name the manifest in the PKI folder, which needs no cluster, if no cluster answers."""
     try:
         yield
     except UnansweredError as error:
@@ -148,6 +148,6 @@ def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
 
 
 def require_no_name(name: str | None) -> None:
-    """Raise InputError where both an object in the cluster and a file are named."""
+    """Raise InputError if both an object in the cluster and a file are named."""
     if name is not None:
         raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")

@@ -12,7 +12,6 @@ import typer
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
-    WHERE_HELP,
     ConfigFile,
     Explain,
     Folder,
@@ -33,19 +32,24 @@ if TYPE_CHECKING:
     from kcert.issue.context import Context
 
 
+Where = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WHERE]...",
+        help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
+        "the places where clusters keep certificates; if there are none, the PKI folder.",
+    ),
+]
+SystemRoot = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
+]
+
+
 def check(
     *,
-    where: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WHERE]...",
-            help=WHERE_HELP,
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
-    ] = None,
+    where: Where = None,
+    root: SystemRoot = None,
     format: Annotated[
         Literal["text", "short", "json", "markdown", "html"],
         typer.Option("--format", help="Print the findings in this format."),
@@ -103,17 +107,8 @@ def check(
 
 def inventory(
     *,
-    where: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WHERE]...",
-            help=WHERE_HELP,
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
-    ] = None,
+    where: Where = None,
+    root: SystemRoot = None,
     format: Annotated[
         Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
         typer.Option(
@@ -122,9 +117,7 @@ def inventory(
             help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
         ),
     ] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
-    ] = None,
+    output: Output = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
@@ -265,7 +258,7 @@ def history(  # noqa: PLR0917 - options, by name alone
 
 
 def _specs(looking: Signing) -> tuple[Certificate, ...]:
-    """Return the certificates of the folder; none where kcert.yaml cannot be read."""
+    """Return the certificates of the folder; none if kcert.yaml cannot be read."""
     from kcert import profiles
     from kcert.issue.adopt import detect_files, unmanaged
 

@@ -1,4 +1,4 @@
-"""What `kcert csr` says: the command that runs, what it answered, and what that means."""
+"""The output of `kcert csr`: the command that runs, its answer, and what that means."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def identity(csr: SigningRequest, request: Request) -> None:
 
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
-    """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
+    """Warn if an identity has rights that need no RoleBinding of the cluster's owner."""
     if MASTERS in groups:
         say(
             "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "

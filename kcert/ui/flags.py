@@ -122,7 +122,7 @@ def warn_of_release(version: Version) -> None:
 
 
 def unsigning(why: str) -> str:
-    """What follows where kube-controller-manager cannot have the CA's key."""
+    """Return what follows if kube-controller-manager cannot have the CA's key."""
     return (
         f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
         "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
@@ -149,7 +149,7 @@ def _value(setting: Setting) -> str:
 
 
 def _signers() -> None:
-    """Why this component gets the CA's key: the lesson's own words."""
+    """Print why this component gets the CA's key, in the words of the lesson."""
     lesson = lessons.lesson("csrapproving-csrsigning")
     heading(lesson.title)
     say_paragraphs(lesson.opening)

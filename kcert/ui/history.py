@@ -49,7 +49,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
 def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
     """Say that the chain holds, and which certificates no record explains.
 
-    Raises VerdictError where there are certificates and no record at all.
+    Raises VerdictError if there are certificates and no record at all.
     """
     if unexplained and not count:
         raise VerdictError(
@@ -98,7 +98,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """The commands again, for a folder of their own: where they ran, they would replace keys."""
+    """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
     yield "set -euo pipefail"

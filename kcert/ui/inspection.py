@@ -1,4 +1,4 @@
-"""What `kcert check` found, with the fixes, worst first; and what `kcert show` reads of a single certificate."""
+"""The findings of `kcert check` with their fixes, worst first, and the fields of `kcert show`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from kcert.ui.console import (
     say,
     screen,
 )
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
 _SHOWN = 5
-"""How many files that could not be read are named."""
+"""The number of unreadable files that are named."""
 
 
 def show_findings(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
@@ -59,7 +60,7 @@ def show_findings(judgement: CheckResult, form: str, *, looked_around: bool) -> 
 
 
 def status(judgement: CheckResult, *, strict: bool) -> int:
-    """The exit status: 1 for errors (*strict*: for warnings too), 2 where a server did not answer, else 0."""
+    """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
     counted = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if any(judgement.count(severity) for severity in counted):
         return FOUND
@@ -87,7 +88,7 @@ class _Group:
 
     @property
     def message(self) -> str:
-        """What is wrong, said of all the files at once where there are several."""
+        """The fault, said of all the files at once if there are several."""
         message = self.first.message
         if len(self.paths) > 1:
             message = message.replace(str(self.first.path), "each of them")
@@ -202,7 +203,7 @@ def _json(judgement: CheckResult) -> str:
 
 
 def _short(judgement: CheckResult) -> str:
-    """One line a finding, as compilers and linters print them."""
+    """Return a line for each finding, as compilers and linters print them."""
     lines = [
         f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
         for finding in judgement.findings
@@ -233,6 +234,14 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
+_STYLE = """
+body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
+.error { color: #b00020; }
+.warning { color: #8a5a00; }
+"""
+
+
 def _html(judgement: CheckResult) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
@@ -244,13 +253,7 @@ def _html(judgement: CheckResult) -> str:
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
         commands = [finding.commands for finding in group.findings]
         body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Certificate check</title>\n'
-        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-        "pre{overflow-x:auto;background:#f4f4f4;padding:1em}.error{color:#b00020}.warning{color:#8a5a00}</style>\n"
-        + "\n".join(body)
-        + "\n</html>\n"
-    )
+    return page("Certificate check", _STYLE, "\n".join(body))
 
 
 _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
@@ -293,7 +296,7 @@ TEXT = "openssl-text"
 """The lesson whose sections say what each line of ``openssl x509 -text`` means."""
 
 COLUMN, WIDEST = 56, 130
-"""Where notes begin beside openssl's text, and where they end."""
+"""The columns at which notes beside openssl's text begin and end."""
 
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
 _BLANK = re.compile(r"\{(\w+)\}")
@@ -360,7 +363,7 @@ def _part(part: Part, *, text: bool, explain: bool) -> None:
 
 
 def _annotated(output: str) -> None:
-    """Print what openssl said, with the meaning of each line beside it, or below where the screen is too narrow."""
+    """Print what openssl said, with the meaning of each line beside it, or below on a narrow screen."""
     notes = dict(lessons.lesson(TEXT).sections)
     console = screen()
     width = min(console.width, WIDEST)

@@ -90,7 +90,7 @@ def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object
 
 
 def usages(certificate: Certificate) -> tuple[str, ...]:
-    """What it may be used for, as its templates say it: the key usages, then the extended ones."""
+    """Return the usages of *certificate*, as its template has them: the key usages, then the extended ones."""
     if certificate.kind is Kind.KEY_PAIR:
         return ()
     if certificate.kind is Kind.CA:

@@ -46,7 +46,7 @@ BINARY = ("xlsx",)
 """Formats that cannot be shown in a terminal."""
 
 MOST_PROBLEMS = 10
-"""So many files that could not be read are named beside a list that is no table."""
+"""The number of unreadable files that are named beside a list that is not a table."""
 
 
 def _content(form: str, entries: Sequence[Entry], scan: ScanResult) -> bytes:
@@ -94,7 +94,7 @@ def present(
 
 
 def status(scan: ScanResult) -> int:
-    """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
+    """Return the exit status: 2 if a server did not answer, as in `kcert check`, else 0."""
     return INPUT if any(problem.what == "unreachable" for problem in scan.problems) else 0
 
 
@@ -106,7 +106,7 @@ def _complain(scan: ScanResult) -> None:
 
 
 MANY_NAMES = 12
-"""So many alternative names are listed; of more, the number is told, and where to see them all."""
+"""The number of SANs that are listed; of more, the number is printed."""
 
 WIDEST = 120
 """Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
@@ -159,7 +159,7 @@ def _paragraph(entry: Entry) -> None:
 
 
 def _columns(entries: Sequence[Entry]) -> None:
-    """One use a row: whose it is on the left, what it says in the middle, how long it lasts on the right."""
+    """Print a row for each use: the component on the left, the certificate in the middle, the expiry on the right."""
     console = screen()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="heading", width=console.width)
     grid.add_column("component", min_width=10, max_width=23, overflow="fold")

@@ -56,12 +56,12 @@ def row(entry: Entry) -> tuple[str, ...]:
 
 
 def label(entry: Entry) -> str:
-    """What a drawing calls a certificate: its CN, or its whole name."""
+    """Return the label of a certificate in a drawing: its CN, or its whole name."""
     return clean_line(entry.cn or entry.subject or "(no name)")
 
 
 def described(problem: Problem) -> str:
-    """What is wrong with a file, as a sentence."""
+    """Return what is wrong with a file, as a sentence."""
     named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
     return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."
 
@@ -117,7 +117,7 @@ def records(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
 
 
 def record(entry: Entry) -> dict[str, object]:
-    """One object, its fields in the order of the manual."""
+    """Return the JSON object of a use, its fields in the order of the manual."""
     return {
         "component": entry.component,
         "kind": entry.kind,
