@@ -12,10 +12,9 @@ from kcert.certificates import Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
+    CaOptions,
     IssueOptions,
-    MakingAuthorities,
     ReadOptions,
-    Renewing,
     Signing,
     load_cluster,
 )
@@ -89,7 +88,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         templates=options.templates,
         folder_option=folder_option(options.dir, options.config),
         ca_dir=options.ca_dir,
-        root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
+        root_dir=options.root_dir if isinstance(options, CaOptions) else None,
         jobs=options.processes,
         parallel=options.terse and options.format != "markdown",
         passphrases=_passphrases(options),
@@ -101,7 +100,7 @@ def _reporter(options: IssueOptions) -> Reporter:
     if options.dry_run:
         from kcert.ui.quiet import Script
 
-        parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
+        parts = options.ca_dir or (isinstance(options, CaOptions) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))
     if options.terse:
         from kcert.ui import quiet
@@ -147,7 +146,7 @@ def _passphrases(options: IssueOptions) -> Passphrases:
     """
     asks = None if options.dry_run else _ask
     ca = Passphrase(file=options.ca_passphrase_file, asks=asks)
-    if not isinstance(options, MakingAuthorities | Renewing):
+    if not isinstance(options, CaOptions):
         return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
     file = options.root_passphrase_file
     if file is not None and options.root_dir is None:

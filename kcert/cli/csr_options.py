@@ -41,6 +41,18 @@ ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="
 Wait = Annotated[
     str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
 ]
+Usages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+    ),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
+]
+SigningDuration = Annotated[
+    str, typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does.")
+]
 ToSign = Annotated[
     list[Path],
     typer.Option(

@@ -80,7 +80,7 @@ def check(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
-    from kcert.ui import inspection
+    from kcert.ui import check
     from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
@@ -101,8 +101,8 @@ def check(
         otherwise=dir,
     )
     with written_to(output, force=force):
-        inspection.show_findings(judgement, format, looked_around=not where)
-    raise typer.Exit(inspection.status(judgement, strict=strict))
+        check.show(judgement, format, looked_around=not where)
+    raise typer.Exit(check.status(judgement, strict=strict))
 
 
 def inventory(
@@ -175,16 +175,16 @@ def show(
     from kcert.errors import VerdictError
     from kcert.openssl import program
     from kcert.scan.describe import describe
-    from kcert.ui import inspection
+    from kcert.ui import show
     from kcert.ui.report import written_to
 
     _suggest_path(what)
     description = describe(what, program.openssl(openssl))
     with written_to(output, force=force):
         if format == "json":
-            inspection.description_as_json(description, explain=explain)
+            show.as_json(description, explain=explain)
         else:
-            inspection.show_description(description, text=text, explain=explain)
+            show.show(description, text=text, explain=explain)
     if description.fault:
         raise VerdictError(f"{description.fault}.")
 

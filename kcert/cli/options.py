@@ -189,8 +189,8 @@ class Chapter(IssueOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class MakingAuthorities(Chapter):
-    """Options of commands that also make a CA."""
+class CaOptions:
+    """Options of commands that may also make a CA."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
@@ -198,12 +198,13 @@ class MakingAuthorities(Chapter):
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewing(IssueOptions):
-    """Options of `kcert renew`."""
+class CaChapter(CaOptions, Chapter):
+    """Options of commands that make missing certificates, CAs among them."""
 
-    encrypt_ca_key: EncryptKey = False
-    root_dir: RootFolder = None
-    root_passphrase_file: RootPassphraseFile = None
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(CaOptions, IssueOptions):
+    """Options of `kcert renew`."""
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -151,6 +151,17 @@ def say_commands(text: str, *commands: tuple[str, ...]) -> None:
     screen().print()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 file, 2 files."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_few(names: Sequence[object], most: int) -> str:
+    """Return the first *most* of *names* in a line, and how many more there are."""
+    shown = ", ".join(clean_line(str(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
 def say_waiting(holder: str) -> None:
     """Say which process holds the PKI folder."""
     say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())

@@ -14,7 +14,7 @@ from kcert.errors import VerdictError
 from kcert.quoting import quote
 from kcert.store.history import Prepared
 from kcert.ui import print_json
-from kcert.ui.console import block, clean, clean_line, paged, say, screen
+from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
 from kcert.ui.quiet import passphrase_asked
 
@@ -53,19 +53,15 @@ def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: boo
     """
     if unexplained and not count:
         raise VerdictError(
-            f"{root} contains certificates ({_listed(unexplained)}) but no record of any command: the "
+            f"{root} contains certificates ({first_few(unexplained, MOST_NAMED)}) but no record of any command: the "
             "record was deleted, "
             "or another program made them."
         )
     by = ", and signed by the CA's key" if signed else ""
     say(f"The record of {count} commands is unchanged{by}: every line matches the line before it.", "good")
     if unexplained:
-        say(f"Not in the history: {_listed(unexplained)}. Another program made them, or they were signed elsewhere.")
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    names = ", ".join(clean_line(str(path)) for path in paths[:MOST_NAMED])
-    return names if len(paths) <= MOST_NAMED else f"{names} and {len(paths) - MOST_NAMED} more"
+        names = first_few(unexplained, MOST_NAMED)
+        say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")
 
 
 def print_head(digest: str) -> None:

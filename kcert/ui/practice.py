@@ -18,6 +18,7 @@ from kcert.ui.console import (
     clean,
     clean_line,
     command_line,
+    counted,
     heading,
     print_rows,
     say,
@@ -149,7 +150,7 @@ def show_check(session: Session, result: CheckResult, form: str, option: str) ->
 
 def _helped(state: State) -> str:
     """Return which help was used, for the sentence that says that the lab is solved."""
-    hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
+    hints = counted(state.hints, "hint") if state.hints else ""
     used = [text for text in (hints, "a look at the solution" if state.shown else "") if text]
     return f"with {' and '.join(used)}" if used else "without a hint"
 

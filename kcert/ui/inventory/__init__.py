@@ -15,7 +15,7 @@ from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
 from kcert.scan.result import Validity
-from kcert.ui.console import block, clean_line, error_screen, in_columns, say, screen
+from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.text import HEADINGS, described, row
 from kcert.ui.report import Target, write_report
 
@@ -207,7 +207,7 @@ def _names(entry: Entry) -> str:
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:
     days = abs(entry.days_left)
-    count = f"{days} day" + ("" if days == 1 else "s")
+    count = counted(days, "day")
     words = f"{count} ago" if entry.validity is Validity.EXPIRED else f"{count} left"
     if entry.validity is Validity.NOT_YET:
         words = "not yet valid"
@@ -222,7 +222,7 @@ def _summary(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
         counts = [(validity, sum(entry.validity is validity for entry in entries)) for validity in Validity]
         states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
-        say(f"{uses} in {files} file{'' if files == 1 else 's'}: {states}.")
+        say(f"{uses} in {counted(files, 'file')}: {states}.")
     for problem in scan.problems:
         say(described(problem), "notice")
     if entries:

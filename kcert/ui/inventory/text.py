@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.openssl.x509 import listed
-from kcert.ui.console import clean_line
+from kcert.ui.console import clean_line, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -235,5 +235,5 @@ def _described(uses: list[Entry]) -> Iterator[str]:
 def _left(entry: Entry) -> str:
     # days_left is rounded down: what expired an hour ago has -1, and expired 0 days ago.
     days = entry.days_left if entry.days_left >= 0 else -1 - entry.days_left
-    count = f"{days} day" + ("" if days == 1 else "s")
+    count = counted(days, "day")
     return f"expired {count} ago" if entry.days_left < 0 else f"{count} left"

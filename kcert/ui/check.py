@@ -1,4 +1,4 @@
-"""The findings of `kcert check` with their fixes, worst first, and the fields of `kcert show`."""
+"""The findings of `kcert check` with their fixes, worst first, or as a report."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kcert import lessons
 from kcert.check import Severity
 from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
-from kcert.quoting import format_command
-from kcert.ui import print_json
 from kcert.ui.console import (
-    INDENT,
-    MOST_WIDTH,
     block,
     clean,
     clean_line,
-    command_line,
+    counted,
     error_screen,
-    heading,
+    first_few,
     say,
     screen,
 )
@@ -36,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kcert.check import CheckResult, Finding
-    from kcert.scan.fields import Description, Field, Part
 
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
@@ -45,7 +39,7 @@ _SHOWN = 5
 """The number of unreadable files that are named."""
 
 
-def show_findings(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
+def show(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
     if form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
@@ -61,8 +55,8 @@ def show_findings(judgement: CheckResult, form: str, *, looked_around: bool) -> 
 
 def status(judgement: CheckResult, *, strict: bool) -> int:
     """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
-    counted = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    if any(judgement.count(severity) for severity in counted):
+    severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    if any(judgement.count(severity) for severity in severities):
         return FOUND
     return INPUT if judgement.unreachable else 0
 
@@ -85,6 +79,11 @@ class _Group:
     def paths(self) -> list[str]:
         """The files, each once."""
         return list(dict.fromkeys(clean_line(str(finding.path)) for finding in self.findings))
+
+    @property
+    def fixes(self) -> list[str]:
+        """The commands of the fixes, each once."""
+        return [clean(fix) for fix in dict.fromkeys(finding.commands for finding in self.findings) if fix]
 
     @property
     def message(self) -> str:
@@ -128,7 +127,7 @@ def _restarts(judgement: CheckResult) -> None:
 
 
 def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
-    checked = _counted(judgement.checked, "certificate")
+    checked = counted(judgement.checked, "certificate")
     if not groups:
         good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
         say(good, "good" if judgement.checked else "notice")
@@ -148,8 +147,8 @@ def _row(group: _Group) -> tuple[str, str, str]:
 
 
 def _counts(judgement: CheckResult) -> str:
-    parts = [_counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
-    return f"{_counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
+    parts = [counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
+    return f"{counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
 
 
 def _finding(group: _Group) -> None:
@@ -218,9 +217,7 @@ def _markdown(judgement: CheckResult) -> str:
         parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
         parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
         parts += [_escaped(group.message), f"Evidence: {_escaped(clean_line(first.evidence))}"]
-        commands = [finding.commands for finding in group.findings]
-        lines = [line for fix in dict.fromkeys(commands) if fix for line in clean(fix).splitlines()]
-        if lines:
+        if lines := [line for fix in group.fixes for line in fix.splitlines()]:
             parts.append("\n".join(f"    {line}" for line in lines))
     return "\n\n".join(parts) + "\n"
 
@@ -251,8 +248,7 @@ def _html(judgement: CheckResult) -> str:
         )
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
-        commands = [finding.commands for finding in group.findings]
-        body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
+        body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
     return page("Certificate check", _STYLE, "\n".join(body))
 
 
@@ -262,151 +258,15 @@ _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html
 # ---------------------------------------------------------------- what was left out
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _not_judged(judgement: CheckResult) -> None:
     """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
     for problem in judgement.unreachable:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
-    if denied := judgement.denied:
+    if denied := first_few([problem.path for problem in judgement.denied], _SHOWN):
+        say(f"kcert: not checked, because this user may not read it: {denied}. Root may.", to=error_screen())
+    if elsewhere := first_few(list(dict.fromkeys(problem.path for problem in judgement.elsewhere)), _SHOWN):
         say(
-            f"kcert: not checked, because this user may not read it: {_listed([str(file.path) for file in denied])}. "
-            "Root may.",
+            f"kcert: not checked, because they are not on this machine: {elsewhere}. Kubeconfigs name them for the "
+            "hosts that they go to.",
             to=error_screen(),
         )
-    if elsewhere := list(dict.fromkeys(str(problem.path) for problem in judgement.elsewhere)):
-        say(
-            f"kcert: not checked, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them "
-            "for the hosts that they go to.",
-            to=error_screen(),
-        )
-
-
-def _listed(paths: Sequence[str]) -> str:
-    shown = ", ".join(clean_line(path) for path in paths[:_SHOWN])
-    return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"
-
-
-MEANINGS = "reading-a-certificate"
-"""The lesson whose sections say what each field means."""
-
-TEXT = "openssl-text"
-"""The lesson whose sections say what each line of ``openssl x509 -text`` means."""
-
-COLUMN, WIDEST = 56, 130
-"""The columns at which notes beside openssl's text begin and end."""
-
-LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
-_BLANK = re.compile(r"\{(\w+)\}")
-
-
-def show_description(description: Description, *, text: bool, explain: bool) -> None:
-    """Print all of it; *text* adds openssl's own output, *explain* the meaning of each field."""
-    if explain:
-        lessons.check_own()
-    for number, part in enumerate(description.parts):
-        if number:
-            screen().print()
-        _part(part, text=text, explain=explain)
-    if description.left_out:
-        screen().print()
-        say(f"{description.left_out:,} more certificates are in {description.what}. List all with:")
-        command_line(("kcert", "inventory", description.what))
-
-
-def description_as_json(description: Description, *, explain: bool) -> None:
-    """Print all of it as JSON; *explain* adds the meaning of each field."""
-    parts = [
-        {
-            "title": part.title,
-            "commands": [command.by_hand or format_command(command.argv) for command in part.commands],
-            "fields": [
-                {
-                    "name": field.name,
-                    "value": field.value,
-                    "meaning": _meaning(field) if explain and field.meaning else None,
-                }
-                for field in part.fields
-            ],
-        }
-        for part in description.parts
-    ]
-    content = {
-        "what": description.what,
-        "parts": parts,
-        "left_out": description.left_out,
-        "fault": description.fault,
-    }
-    print_json(content)
-
-
-def _part(part: Part, *, text: bool, explain: bool) -> None:
-    heading(clean_line(part.title))
-    screen().print()
-    for command in part.commands:
-        if command.by_hand:
-            block([clean_line(command.by_hand)], "command")
-        else:
-            command_line(command.argv)
-        if text and explain and command.succeeded:
-            _annotated(clean(command.output))
-        elif text or not command.succeeded:
-            block(clean(command.output).splitlines(), "said")
-    if part.commands:
-        screen().print()
-    said: set[str] = set()
-    for field in part.fields:
-        _field(field, explain=explain and field.meaning not in said)
-        said |= {field.meaning} if field.meaning else set()
-
-
-def _annotated(output: str) -> None:
-    """Print what openssl said, with the meaning of each line beside it, or below on a narrow screen."""
-    notes = dict(lessons.lesson(TEXT).sections)
-    console = screen()
-    width = min(console.width, WIDEST)
-    for line in output.splitlines():
-        whole = f"{INDENT}{line}".rstrip()
-        note = _note(line, notes)
-        beside = f"{whole:<{COLUMN}}  # {note}"
-        if not note:
-            block([line], "said")
-        elif len(beside) <= width:
-            console.print(Text.assemble((whole.ljust(COLUMN), "said"), (f"  # {note}", "code")), soft_wrap=True)
-        else:
-            block([line], "said")
-            indent = INDENT + " " * (len(line) - len(line.lstrip())) + "# "
-            _wrapped(Text(note, style="code"), max(width - len(indent), 20), indent)
-
-
-def _note(line: str, notes: dict[str, str]) -> str:
-    """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
-    label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
-    values = [value.strip() for value in line.strip().split(",")]
-    meanings = [notes.pop(heading) for heading in (label, *values) if heading in notes]
-    if line.rstrip().endswith(": critical"):
-        meanings += [notes.pop("critical")] if "critical" in notes else []
-    return "; ".join(" ".join(note.split()) for note in meanings)
-
-
-def _field(field: Field, *, explain: bool) -> None:
-    value = clean_line(field.value)
-    if len(value) > LONGEST:
-        value = f"{value[:LONGEST]} … ({len(value) - LONGEST} characters more; --text prints all)"
-    width = min(screen().width, MOST_WIDTH)
-    _wrapped(Text.assemble((f"{field.name}: ", "heading"), value), width)
-    if explain and field.meaning:
-        _wrapped(Text(_meaning(field)), width - len(INDENT), INDENT)
-
-
-def _wrapped(text: Text, width: int, indent: str = "") -> None:
-    for line in text.wrap(screen(), width):
-        line.rstrip()
-        screen().print(Text(indent) + line)
-
-
-def _meaning(field: Field) -> str:
-    words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
-    return _BLANK.sub(lambda match: clean_line(field.words.get(match[1], match[0])), words)
