@@ -76,7 +76,7 @@ def check(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check import chosen, judge, wanted_at
+    from kcert.check import chosen, run_checks, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
@@ -90,7 +90,7 @@ def check(
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
         planned = wanted_at(dir, profiles.certificates(cluster))
-    judgement = judge(
+    judgement = run_checks(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
@@ -138,7 +138,7 @@ def inventory(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
-    from kcert.scan.inventory import ORDERS, ending_within, inventory
+    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import Target
 
