@@ -39,7 +39,7 @@ KubernetesVersion = Annotated[
 
 @takes(ReadOptions)
 def bundle(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     hosts: Annotated[
         list[str] | None,
@@ -76,20 +76,20 @@ def bundle(
     """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
     from kcert.config import version
     from kcert.kubernetes import bundles, packing_script
-    from kcert.ui import bundle, flags
+    from kcert.ui import deploy, flags
 
     if scp and output is not None:
         raise InputError("--scp cannot be combined with --output: it packs nothing.")
     if dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    ctx = context.read_context(looking, "bundle")
+    ctx = context.read_context(options, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
     if certificates_only:
         made = tuple(bundle.certificates_only for bundle in made)
     if scp:
-        bundle.show_commands(ctx, made)
+        deploy.show_commands(ctx, made)
         return
     if dry_run:
         is_file = bundles.is_file(made, output)
@@ -97,15 +97,15 @@ def bundle(
         typer.echo("\n".join((packing_script.HEAD, *lines)))
         return
     if output is not None and str(output) == "-":
-        bundle.stream(made)
+        deploy.stream_archive(made)
         return
     written = bundles.pack(made, output)
     if format == "json":
-        bundle.as_json(made, written)
+        deploy.bundles_as_json(made, written)
     elif quiet:
-        bundle.paths(written)
+        deploy.print_paths(written)
     else:
-        bundle.show(ctx, made, written, explain=explain)
+        deploy.show_bundles(ctx, made, written, explain=explain)
     flags.warn_of_release(release)
 
 
@@ -117,7 +117,7 @@ def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> 
 
 @takes(ReadOptions)
 def flags(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     component: Annotated[
         str,
@@ -158,9 +158,9 @@ def flags(
     from kcert.ui import flags
     from kcert.ui.report import written_to
 
-    cluster = load_cluster(looking.config)
-    require_described(cluster, looking.dir)
-    state = components.folder_state(looking.dir, cluster)
+    cluster = load_cluster(options.config)
+    require_described(cluster, options.dir)
+    state = components.folder_state(options.dir, cluster)
     instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
         if format == "text":
@@ -171,8 +171,8 @@ def flags(
             flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
-    unfit = components.unfit(looking.dir, instance)
-    flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))
+    unfit = components.unfit(options.dir, instance)
+    flags.warn(instance, unfit, context.folder_option(options.dir, options.config))
 
 
 class _Targets(typer.core.TyperGroup):
@@ -198,7 +198,7 @@ export = typer.Typer(
 @export.command("cert-manager")
 @takes(ReadOptions)
 def cert_manager(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", metavar="NAME", help="Put every object into this namespace.")
@@ -242,31 +242,31 @@ def cert_manager(
     from kcert.kubernetes import packing_script
     from kcert.kubernetes.export import cert_manager as target
     from kcert.kubernetes.export import path_of, put_file
-    from kcert.ui import export
+    from kcert.ui import deploy
 
-    options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    ctx = context.read_context(looking, "export cert-manager")
+    wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
+    ctx = context.read_context(options, "export cert-manager")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    made = target.export(ctx, options)
+    made = target.export(ctx, wanted)
     if dry_run:
         files = [(path_of(piece, output), piece) for piece in made.pieces]
         typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
         return
     if output is not None and str(output) == "-":
-        export.stream(made)
+        deploy.stream_export(made)
         return
     written = put_file(made, output)
     if quiet or format == "json":
-        export.paths((written,), format)
+        deploy.print_paths((written,), format)
         return
-    export.show(made, (written,), explain=explain)
-    export.apply(written.path, namespace, secret=secret)
+    deploy.show_export(made, (written,), explain=explain)
+    deploy.apply(written.path, namespace, secret=secret)
 
 
 @export.command("ansible")
 @takes(ReadOptions)
 def ansible(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     output: Annotated[
         Path | None,
@@ -287,31 +287,31 @@ def ansible(
     from kcert.kubernetes import bundles, packing_script
     from kcert.kubernetes.export import FOLDER, put_folder
     from kcert.kubernetes.export import ansible as target
-    from kcert.ui import export
+    from kcert.ui import deploy
 
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    ctx = context.read_context(looking, "export ansible")
+    ctx = context.read_context(options, "export ansible")
     made = target.export(ctx)
     if dry_run:
-        place = output or FOLDER / target.NAME
+        export_folder = output or FOLDER / target.NAME
         packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
-        lines = packing_script.archives(ctx, packed, place / "bundles")
-        files = [(place / piece.path, piece) for piece in made.pieces]
+        lines = packing_script.archives(ctx, packed, export_folder / "bundles")
+        files = [(export_folder / piece.path, piece) for piece in made.pieces]
         typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
         return
-    place, written = put_folder(made, output)
+    export_folder, written = put_folder(made, output)
     if quiet or format == "json":
-        export.paths(written, format)
+        deploy.print_paths(written, format)
         return
-    export.show(made, written, explain=explain)
-    export.play(place, ctx, target.signs_with(ctx))
+    deploy.show_export(made, written, explain=explain)
+    deploy.play(export_folder, ctx, target.signs_with(ctx))
 
 
 @takes(ReadOptions)
 def encryption_config(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
@@ -333,7 +333,7 @@ def encryption_config(
 ) -> None:
     """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
     from kcert.kubernetes import encryption
-    from kcert.ui.encryption import EncryptionReporter
+    from kcert.ui.flags import EncryptionReporter
 
     if rotate and finish:
         raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
@@ -341,7 +341,7 @@ def encryption_config(
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
     if quiet and dry_run:
         raise InputError("--dry-run cannot be combined with --quiet.")
-    ctx = context.read_context(looking, "encryption-config")
+    ctx = context.read_context(options, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
     if dry_run:
         typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))

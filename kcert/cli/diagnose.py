@@ -20,7 +20,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def roles_here(machine: str) -> list[str]:
-    """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
+    """Return the roles of the certificates of ./kcert.yaml; none if the machine has no PKI folder of kcert."""
     from kcert import profiles
     from kcert.cli.options import load_cluster
     from kcert.diagnose.context import KCERT_FOLDER
@@ -71,7 +71,7 @@ def diagnose(
     from kcert.diagnose.context import kind_of_machine
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
-    from kcert.ui import diagnosis
+    from kcert.ui.diagnose import reads_keyboard, show, show_live
     from kcert.ui.report import written_to
 
     if cluster and cluster not in kinds():
@@ -84,15 +84,15 @@ def diagnose(
             pass
     elif format == "text" and output is None:
         if sys.stdin.isatty():
-            diagnosis.reads_keyboard()
-        diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+            reads_keyboard()
+        show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
         raise typer.Exit(FOUND if diagnoser.result().findings else 0)
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for _ in follow(live_lines(sys.stdin.fileno()), diagnoser):
                 pass
     with written_to(output, force=force):
-        diagnosis.show(diagnoser.result(), format)
+        show(diagnoser.result(), format)
     if diagnoser.result().findings:
         raise typer.Exit(FOUND)
 
@@ -160,7 +160,7 @@ def logs(
     """Print the log of a component, with the command for this installation."""
     from kcert import logs
     from kcert.errors import FOUND, InputError
-    from kcert.ui import logs as view
+    from kcert.ui.diagnose import announce, show
 
     if follow and diagnose:
         raise InputError(
@@ -173,19 +173,18 @@ def logs(
     request = logs.LogRequest(logs.component(component), via, follow, back, tail)
     source = logs.locate(request)
     if not diagnose:
-        view.announce(request, source)
+        announce(request, source)
         logs.show(source.command)
         return
     from kcert.diagnose import diagnose as diagnose_log
     from kcert.diagnose.context import kind_of_machine
-    from kcert.ui import diagnosis
     from kcert.ui.report import written_to
 
     if format == "text":
-        view.announce(request, source)
+        announce(request, source)
     machine = kind_of_machine()
     result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
     with written_to(output, force=force):
-        diagnosis.show(result, format)
+        show(result, format)
     if result.findings:
         raise typer.Exit(FOUND)

@@ -185,8 +185,8 @@ def exam(
     """Start several labs with a time limit; run it again for the time that is left, or the score."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import seal as seals
     from kcert.practice import session
+    from kcert.practice.state import new_seal
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
@@ -207,7 +207,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=seals.new(_passphrase(new=True), openssl) if seal else None,
+        seal=new_seal(_passphrase(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
 
@@ -230,10 +230,10 @@ def report(
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
-    from kcert.ui import class_report as view
+    from kcert.ui import exam as view
 
     results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
-    view.show(list(results), format)
+    view.show_class(list(results), format)
 
 
 @app.command("quiz")
@@ -250,13 +250,13 @@ def quiz(
     from kcert.openssl import program
     from kcert.practice import quiz as quizzes
     from kcert.practice import session
-    from kcert.ui import quiz as view
+    from kcert.ui import practice
 
     if not 1 <= count <= quizzes.MOST:
         raise InputError(f"--count {count} is not accepted: 1 to {quizzes.MOST}.")
     seed = session.random_seed() if seed is None else seed
     session.check_seed(seed)
-    right = view.ask(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
+    right = practice.ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
 
 
@@ -271,10 +271,10 @@ def _passphrase(*, new: bool) -> str:
     """Return the teacher's passphrase, from the environment or typed at the terminal; twice if it is *new*."""
     import os
 
-    from kcert.practice.seal import VARIABLE
+    from kcert.practice.state import SEAL_VARIABLE
     from kcert.ui.passphrase import ask_for_seal
 
-    return os.environ.get(VARIABLE) or ask_for_seal(VARIABLE, twice=new)
+    return os.environ.get(SEAL_VARIABLE) or ask_for_seal(SEAL_VARIABLE, twice=new)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:

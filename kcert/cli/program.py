@@ -52,10 +52,10 @@ def doctor(
 ) -> None:
     """Check which programs are installed, and what works without the others."""
     from kcert import doctor as checks
-    from kcert.ui import doctor
+    from kcert.ui import diagnose
     from kcert.ui.report import written_to
 
     tools, overrides = checks.check_tools(openssl), checks.openssl_env_overrides()
     with written_to(output, force=force):
-        doctor.show(tools, overrides, format)
-    doctor.require_openssl(tools)
+        diagnose.show_tools(tools, overrides, format)
+    diagnose.require_openssl(tools)

@@ -1,4 +1,4 @@
-"""What `kcert csr` says: the command that runs, what it answered, and what that means."""
+"""The output of `kcert csr`: the command that runs, its answer, and what that means."""
 
 from __future__ import annotations
 
@@ -11,14 +11,26 @@ from kcert.check.dates import ends_late
 from kcert.durations import in_words
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
-from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.manifests import kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
 from kcert.ui import print_json
-from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui.console import (
+    block,
+    clean,
+    clean_line,
+    command_line,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_paragraphs,
+    screen,
+    show_output,
+)
 from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
@@ -29,7 +41,7 @@ if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.kubernetes.issued import IssuedCertificate, Kept
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
     from kcert.openssl.x509 import X509, Name, Request
     from kcert.shell import Outcome
 
@@ -50,16 +62,14 @@ class Steps(OutputOfCommands):
             self._begin = None
         super().on_step(step, plan)
         if step.preview:
-            say(f"The openssl.cnf: {step.summary}.")
-            screen().print()
+            say_apart(f"The openssl.cnf: {step.summary}.")
             block(step.preview, "config")
             screen().print()
         elif step.script:
-            say(
+            say_apart(
                 "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
                 "empty database of signed certificates, and generate the serial number:"
             )
-            screen().print()
             block(step.script, "command")
             screen().print()
 
@@ -86,9 +96,9 @@ def ran(argv: tuple[str, ...]) -> None:
     """Show a command line of kubectl, run it, and print what it says."""
     shows(argv)
     reading = kubectl(argv)
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     if reading.stderr.strip():
-        block(clean(reading.stderr).splitlines(), "notice", "| ")
+        show_output(reading.stderr, "notice")
 
 
 def bare(written: SigningRequest | str) -> None:
@@ -124,8 +134,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
 
 def next_command(words: str, *argv: str, option: str = "") -> None:
     """Say what to do next, with the command on a line of its own; *option* is quoted already."""
-    say(words)
-    screen().print()
+    say_apart(words)
     block([f"{format_command(argv)}{option}"], "command")
     screen().print()
 
@@ -168,15 +177,12 @@ def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None
 
 
 def _paragraphs(topic: str) -> None:
-    for paragraph in lessons.lesson(topic).opening.split("\n\n"):
-        say(paragraph)
-        screen().print()
+    say_paragraphs(lessons.lesson(topic).opening)
 
 
 def submitted(csr: SigningRequest) -> None:
     """Say what comes after it."""
-    say("Next, an administrator reviews it and decides:")
-    screen().print()
+    say_apart("Next, an administrator reviews it and decides:")
     command_line(("kcert", "csr", "show", csr.name))
     command_line(("kcert", "csr", "approve", csr.name))
 
@@ -185,8 +191,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, csr)
     argv = (openssl, "req", "-noout", "-text")
-    say(f"The request in {clean_line(csr.source)}, as openssl prints it:")
-    screen().print()
+    say_apart(f"The request in {clean_line(csr.source)}, as openssl prints it:")
     if by_hand:
         block([f"{by_hand} | {format_command(argv)}"], "command")
     elif csr.document is None:
@@ -194,7 +199,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     else:
         command_line(argv)
     reading = read(Command(argv), request.pem.encode("ascii"))
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     screen().print()
     heading("What it means")
     _becomes(csr, request)
@@ -237,7 +242,7 @@ def identity(csr: SigningRequest, request: Request) -> None:
 
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
-    """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
+    """Warn if an identity has rights that need no RoleBinding of the cluster's owner."""
     if MASTERS in groups:
         say(
             "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
@@ -275,8 +280,7 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     if before == after:
         say(f"{after.name} is already {condition.type}; {path} is not changed.")
         return
-    say(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
-    screen().print()
+    say_apart(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
     fields = f"""\
 type: {condition.type}
 status: "{condition.status}"
@@ -304,7 +308,7 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
 def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
     say(f"{path}: status.certificate is set, valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    _owner(x509.subject, is_client=x509.may_dial)
+    _owner(x509.subject, is_client=x509.allows_client_auth)
     argv = ("kcert", "csr", "fetch", csr.name, "--file", str(path))
     next_command("Next, in the folder with the key and the request:", *argv, option=option)
 
@@ -322,8 +326,7 @@ def begin_request(certificate: Certificate, request: Request, *, explain: bool) 
         say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
     screen().print()
     if explain:
-        say(lessons.reason(certificate.role, "signature"))
-        screen().print()
+        say_apart(lessons.reason(certificate.role, "signature"))
 
 
 def _owner(subject: Name, *, is_client: bool) -> None:
@@ -361,8 +364,7 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
     if kept.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
     if kept.issuer and kept.late:
-        say(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
-        screen().print()
+        say_apart(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
     path, x509 = kept.path, issued.x509
     _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
     screen().print()
@@ -381,5 +383,5 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
         )
     elif x509.ca:
         say("Next, `kcert all` makes the certificates that it signs.")
-    elif x509.may_dial:
+    elif x509.allows_client_auth:
         next_command("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

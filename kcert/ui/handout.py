@@ -12,7 +12,7 @@ from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.quoting import format_command
 from kcert.ui.console import clean, clean_line
-from kcert.ui.page import page
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,7 +62,7 @@ class Reasons:
         return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", self._once(lessons.why(spec.role)))
 
     def step(self, role: str, action: str) -> str:
-        """Return the reason of a step; empty where it was told before."""
+        """Return the reason of a step; empty if it was told before."""
         return self._once(lessons.reason(role, action))
 
     def _once(self, words: str) -> str:
@@ -152,7 +152,7 @@ def _digest(digest: str | None, form: str) -> str:
 
 
 def command(argv: tuple[str, ...], width: int = WIDTH) -> str:
-    """Return a command to copy, broken where it is long."""
+    """Return a command to copy, broken if it is long."""
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.issue.context import Reporter
-from kcert.ui.console import block, clean, clean_line, command_line, error_screen, say
+from kcert.ui.console import command_line, say_waiting, show_output
 
 if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
@@ -21,11 +21,7 @@ class OutputOfCommands(Reporter):
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(
-            f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.",
-            "notice",
-            to=error_screen(),
-        )
+        say_waiting(holder)
 
     def on_step(self, step: Step, plan: IssuancePlan | None) -> None:  # noqa: ARG002 - as the reporter
         """Show the command."""
@@ -35,4 +31,4 @@ class OutputOfCommands(Reporter):
     def on_step_done(self, step: Step, outcome: Outcome | None) -> None:  # noqa: ARG002 - as the reporter
         """Show what it printed."""
         if outcome and (self._explain or not outcome.succeeded):
-            block(clean(outcome.output).splitlines(), "said", "| ")
+            show_output(outcome.output)

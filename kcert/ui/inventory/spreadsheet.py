@@ -12,17 +12,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from kcert.scan.inventory import Validity
-from kcert.ui.inventory.cells import HEADINGS, row
+from kcert.scan.result import Validity
+from kcert.ui.inventory.text import HEADINGS, row
 from kcert.ui.report import CREATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import ScanResult
-
-BINARY = True
+    from kcert.scan.result import Entry, ScanResult
 
 LONGEST = 32_000  # characters; a cell holds 32,767
 _WIDEST = 60  # columns of text
@@ -45,7 +42,7 @@ _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
 
-def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def spreadsheet(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """A workbook with one sheet."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,4 +1,4 @@
-"""How requests become certificates where the CA is on another machine, and the results of signing them."""
+"""The way of requests to a CA on another machine and back, and the results of signing them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.kubernetes import csr_requests
 from kcert.ui import print_json
-from kcert.ui.console import clean_line, command_line, say, screen
+from kcert.ui.console import clean_line, command_line, say, say_apart, say_commands, screen
 from kcert.ui.csr import next_command
 
 if TYPE_CHECKING:
@@ -32,24 +32,22 @@ def to_be_signed(ctx: Context, asked: Sequence[Certificate]) -> None:
         _to_be_signed_by_a_root(ctx, wanted)
         return
     requests = [str(cert.files.csr) for cert in wanted]
-    say(
+    say_commands(
         "Next, the CA has to sign. Copy the requests and kcert.yaml, which defines the usages of each certificate, to "
-        "the machine with the CA. The keys stay here."
+        "the machine with the CA. The keys stay here.",
+        ("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests),
     )
-    screen().print()
-    command_line(("tar", "-cf", "requests.tar", "-C", str(ctx.root), *requests))
-    screen().print()
-    say("On that machine, run (with --dir or --ca-dir for the folder of the CA):")
-    screen().print()
-    command_line(("tar", "-xf", "requests.tar"))
-    command_line(("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))))
-    screen().print()
+    say_commands(
+        "On that machine, run (with --dir or --ca-dir for the folder of the CA):",
+        ("tar", "-xf", "requests.tar"),
+        ("kcert", "csr", "sign", *(word for path in requests for word in ("--file", path))),
+    )
     example = wanted[0]
     if example.issuer:
-        say(f"Or by hand, with the openssl.cnf {example.files.cnf} in the same folder, for example for {example.name}:")
-        screen().print()
-        command_line(csr_requests.manual(example, known[example.issuer], ctx.openssl))
-        screen().print()
+        say_commands(
+            f"Or by hand, with the openssl.cnf {example.files.cnf} in the same folder, for example for {example.name}:",
+            csr_requests.manual(example, known[example.issuer], ctx.openssl),
+        )
     _ca_comes_first(ctx, [known[name] for name in dict.fromkeys(cert.issuer for cert in wanted) if name])
     _back_here(ctx, wanted)
 
@@ -59,8 +57,7 @@ def _ca_comes_first(ctx: Context, authorities: Sequence[Certificate]) -> None:
     missing = [cert.files.crt for cert in authorities if cert.files.crt and not (ctx.root / cert.files.crt).exists()]
     if not missing:
         return
-    say("First copy the CA certificate to this machine, without the key. It verifies the certificates.")
-    screen().print()
+    say_apart("First copy the CA certificate to this machine, without the key. It verifies the certificates.")
     for crt in missing:
         command_line(("cp", str(crt), str(ctx.root / crt)))
     screen().print()
@@ -85,22 +82,19 @@ def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None
 
 
 def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say(
+    say_apart(
         "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
         "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:"
     )
-    screen().print()
     for cert in wanted:
         command_line(csr_requests.by_root(cert, ctx.openssl))
     screen().print()
-    say("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
-    screen().print()
+    say_apart("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
     _back_here(ctx, wanted)
 
 
 def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say("Then, back on this machine, fetch each certificate. It is compared with its key and its request first:")
-    screen().print()
+    say_apart("Then, back on this machine, fetch each certificate. It is compared with its key and its request first:")
     for cert in wanted:
         assert cert.files.crt and cert.files.csr
         beside = cert.files.csr.with_name(cert.files.crt.name)

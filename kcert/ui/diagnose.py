@@ -1,18 +1,26 @@
-"""What a log says about certificates and access: causes, proofs and fixes."""
+"""A log, what it says about certificates and access, and the programs that kcert needs."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+from rich.text import Text
+
+from kcert.errors import VerdictError
 from kcert.files import defer_signals
+from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, error_screen, say, screen
+from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kcert.diagnose import Diagnoser, Diagnosis, Finding
+    from kcert.doctor import EnvOverride, ToolCheck
+    from kcert.logs import LogRequest, LogSource
+
 
 SHOWN_OF_LINE = 400
 """Characters of a log line on the screen; JSON has all of it."""
@@ -55,7 +63,7 @@ def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
     for number, finding in enumerate(result.findings[shown:], shown + 1):
         _finding(number, finding)
     for number, finding in enumerate(result.findings, 1):
-        say(f"Cause {number}: {_counted(finding.count, 'line')}")
+        say(f"Cause {number}: {counted(finding.count, 'line')}")
     _total(result)
 
 
@@ -74,8 +82,7 @@ def _record(finding: Finding) -> dict[str, object]:
 
 
 def _finding(number: int, finding: Finding) -> None:
-    say(f"{number}. {clean_line(finding.explanation.cause)}", style="heading")
-    screen().print()
+    say_apart(f"{number}. {clean_line(finding.explanation.cause)}", style="heading")
     first = finding.lines[0]
     times = f", and {finding.count - 1} more like it" if finding.count > 1 else ""
     say(f"Line {first.number}{times}:")
@@ -86,8 +93,7 @@ def _finding(number: int, finding: Finding) -> None:
         for line in text.splitlines():
             block([clean_line(line)], "quiet" if line.lstrip().startswith("#") else "command")
         screen().print()
-    say(f"Lesson: `kcert explain {finding.lesson}`")
-    screen().print()
+    say_apart(f"Lesson: `kcert explain {finding.lesson}`")
 
 
 def _shortened(text: str) -> str:
@@ -96,7 +102,7 @@ def _shortened(text: str) -> str:
 
 
 def _total(diagnosis: Diagnosis) -> None:
-    lines = _counted(diagnosis.read, "line")
+    lines = counted(diagnosis.read, "line")
     if not diagnosis.findings:
         say(f"Nothing about certificates or access in {lines}.")
         say(
@@ -104,15 +110,72 @@ def _total(diagnosis: Diagnosis) -> None:
             "knows the reason."
         )
         return
-    say(f"{_counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
+    say(f"{counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
     if diagnosis.left_out:
-        say(f"{_counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+        say(f"{counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
 
 
 def reads_keyboard() -> None:
     """Say that the command waits for what is typed or pasted."""
     say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())
+
+
+def announce(request: LogRequest, source: LogSource) -> None:
+    """Say which command comes and why, before it prints anything itself."""
+    for asked in source.asked:
+        say_commands("Which one is it?", asked.argv)
+    say_commands(
+        f"The log of {request.component}, with {source.command.argv[0]}: {clean_line(source.why)}.", source.command.argv
+    )
+    sys.stdout.flush()  # what the program prints does not go through kcert, and must not come first
+
+
+def show_tools(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], form: str) -> None:
+    """Print every program, and the variables that change what openssl does."""
+    if form == "json":
+        _tools_as_json(tools, overrides)
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for tool in tools:
+        table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
+    draw(table)
+    for override in overrides:
+        screen().print()
+        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is this intended?", "notice")
+
+
+def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
+    programs = [
+        {
+            "name": tool.program.name,
+            "state": "unfit" if tool.trouble and tool.path else "missing" if tool.path is None else "ok",
+            "path": tool.path,
+            "version": tool.version or None,
+            "used_for": tool.program.used_for,
+            "without": tool.program.without,
+            "reason": tool.trouble,
+        }
+        for tool in tools
+    ]
+    variables = [{"name": override.name, "value": override.value, "effect": override.effect} for override in overrides]
+    print_json({"programs": programs, "environment": variables})
+
+
+def require_openssl(tools: Sequence[ToolCheck]) -> None:
+    """Raise VerdictError if openssl, the only required program, is missing or unfit."""
+    openssl = tools[0]
+    if openssl.trouble:
+        raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
+
+
+def _state(tool: ToolCheck) -> tuple[Text, Text]:
+    if tool.path is None:
+        return Text("missing", style="bad" if tool.trouble else "notice"), Text(
+            f"{tool.program.used_for}; without it {tool.program.without}"
+        )
+    if tool.trouble:
+        return Text("unfit", style="bad"), Text(f"{tool.path}: {clean_line(tool.trouble)}")
+    return Text("found", style="good"), Text(f"{clean_line(tool.version)}\n{tool.path}: {tool.program.used_for}")

@@ -1,29 +1,119 @@
-"""SVG: which component presents which certificate to which, for a browser, a slide or a page.
-
-Each server has a box on the right, and each of its clients a box on the left. Between them is an arrow for each
-direction, with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
-"""
+"""The drawings of the inventory, Mermaid and SVG: which component presents which certificates to which other one."""
 
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from kcert.certificates import Role
+from kcert.roles import ROLES
 from kcert.ui.console import clean_line
-from kcert.ui.inventory.connections import connections
+from kcert.ui.inventory.text import label
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import ScanResult
-    from kcert.ui.inventory.connections import Certificates, ServerConnections
+    from kcert.scan.result import Entry, ScanResult
 
-BINARY = False
+
+@dataclass
+class Certificates:
+    """The certificates of one name (CN), and the CA that signed them; ``files`` are the paths of their files."""
+
+    name: str
+    issuer: str
+    files: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ServerConnections:
+    """A ``server``, what it ``presents`` to every client, and what its ``clients`` present to it, by their names."""
+
+    server: str
+    presents: list[Certificates] = field(default_factory=list)
+    clients: dict[str, list[Certificates]] = field(default_factory=dict)
+
+
+def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
+    """Return the connections of a cluster with the certificates *entries*, server by server."""
+    by_server: dict[str, ServerConnections] = {}
+
+    def at(server: str) -> ServerConnections:
+        return by_server.setdefault(server, ServerConnections(server))
+
+    for entry in entries:
+        # A certificate of no known role that only a client can present is a user's.
+        role = entry.role or (Role.USER if entry.kind == "client" else None)
+        spec = ROLES.get(role) if role else None
+        if spec is None or not spec.presented_to:
+            continue
+        component = entry.component or spec.component
+        if spec.kind.is_server:
+            _add(at(component).presents, entry)
+        if spec.kind.is_client and role is not Role.ETCD_SERVER:  # with which etcd serves
+            for server in spec.presented_to:
+                _add(at(server).clients.setdefault(component, []), entry)
+    order = ("kube-apiserver", "etcd", "kubelet")
+    known = [by_server.pop(server) for server in order if server in by_server]
+    return [*known, *by_server.values()]
+
+
+def _add(listed: list[Certificates], entry: Entry) -> None:
+    key = label(entry), entry.issuer
+    same = next((certificates for certificates in listed if (certificates.name, certificates.issuer) == key), None)
+    if same is None:
+        listed.append(same := Certificates(*key))
+    if entry.path not in same.files:
+        same.files.append(entry.path)
+
+
+_PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
+
+
+def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Draw a Mermaid flowchart, with solid arrows for signatures and dotted ones for certificates that are presented.
+
+    Source: https://mermaid.js.org/syntax/flowchart.html
+    """
+    certificates = {entry.sha256: entry for entry in entries}
+    names = {sha256: f"c{number}" for number, sha256 in enumerate(certificates)}
+    lines = ["flowchart LR"]
+    for sha256, entry in certificates.items():
+        edges = ("[[", "]]") if entry.kind == "ca" else ("[", "]")
+        text = f"{_escaped(label(entry))}<br/>until {entry.not_after:%Y-%m-%d}"
+        lines.append(f'    {names[sha256]}{edges[0]}"{text}"{edges[1]}')
+    for sha256, entry in certificates.items():
+        if entry.issuer_sha256 in names:
+            lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
+    components: dict[str, str] = {}
+
+    def node(component: str) -> str:
+        return components.setdefault(component, f"p{len(components)}")
+
+    arrows: list[str] = []
+    for server in connections(entries):
+        for client, listed in server.clients.items():
+            arrows.append(f'    {node(client)} -. "{_joined(listed)}" .-> {node(server.server)}')
+        if server.presents:
+            arrows.append(f'    {node(server.server)} -. "{_joined(server.presents)}" .-> {node("every client")}')
+    lines += [f'    {name}(["{_escaped(component)}"])' for component, name in components.items()]
+    lines += arrows
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _joined(listed: Sequence[Certificates]) -> str:
+    return "<br/>".join(_escaped(certificates.name) for certificates in listed)
+
+
+def _escaped(words: str) -> str:
+    """*words* as Mermaid's own character codes wherever they could mean something to Mermaid or to HTML."""
+    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", words)
+
 
 _CHARACTER, _LINE = 7.3, 17
 """Width of a character and height of a line, in pixels; the width of each text is given, whatever the font."""
@@ -47,8 +137,12 @@ path { stroke: #1a1a1a; fill: none; }
 """
 
 
-def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
-    """Draw what is presented to whom."""
+def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Draw what is presented to whom as SVG, for a browser, a slide or a page.
+
+    Each server has a box on the right, and each of its clients a box on the left. Between them is an arrow for each
+    direction, with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
+    """
     servers = connections(entries)
     drawing = _Drawing(_colors(servers), _width(servers))
     for server in servers:
