@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 FORMATS = ("text", "json", "csv", "markdown", "html")
-"""What KCERT_FORMAT may be; a command without that format prints its default."""
+"""The values of KCERT_FORMAT; a command without that format prints its default."""
 
 ROOM_FOR_TABLES = 120
 """Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
@@ -176,7 +176,7 @@ def schema(name: str, subcommand: str = "") -> str:
 
 
 def _complete_format(command: Any, schema: str) -> None:
-    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` where it has that format."""
+    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` if it has that format."""
     option = next((option for option in command.params if option.name == "format"), None)
     if option is None:
         return
@@ -266,7 +266,7 @@ def _profile_hint(path: str) -> str:
 
 
 def _in_order(words: list[str]) -> str:
-    """Return the corrected command line where options precede the command that accepts them; "" if none does."""
+    """Return the corrected command line if options precede the command that accepts them, else ""."""
     from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""

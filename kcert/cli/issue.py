@@ -11,7 +11,7 @@ import typer
 from kcert import profiles
 from kcert.certificates import Kind, Role
 from kcert.cli import context
-from kcert.cli.options import Chapter, MakingAuthorities, complete_clients, complete_nodes, load_cluster, takes
+from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from kcert.config import Cluster
 
 
-@takes(MakingAuthorities)
-def ca(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def ca(options: CaChapter) -> None:
     """Create the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
@@ -119,8 +119,8 @@ def service_account(options: Chapter) -> None:
     _issue_chapter(options, "service-account")
 
 
-@takes(MakingAuthorities)
-def everything(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def everything(options: CaChapter) -> None:
     """Create every certificate that the cluster needs and does not have yet."""
     cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)

@@ -73,12 +73,6 @@ Output = Annotated[
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
 
 
-WHERE_HELP = (
-    "Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: the "
-    "places where clusters keep certificates; if there are none, the PKI folder."
-)
-"""The help of the argument of `kcert check` and `kcert inventory`."""
-
 Force = Annotated[
     bool, typer.Option("--force", help="Replace a file that is not a report. A copy of the file is kept beside it.")
 ]
@@ -142,7 +136,7 @@ class IssueOptions:
 
     @property
     def terse(self) -> bool:
-        """True where only the result is printed."""
+        """True if only the result is printed."""
         return self.quiet or self.format != "text"
 
     @property
@@ -195,8 +189,8 @@ class Chapter(IssueOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class MakingAuthorities(Chapter):
-    """Options of commands that also make a CA."""
+class CaOptions:
+    """Options of commands that may also make a CA."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
@@ -204,12 +198,13 @@ class MakingAuthorities(Chapter):
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewing(IssueOptions):
-    """Options of `kcert renew`."""
+class CaChapter(CaOptions, Chapter):
+    """Options of commands that make missing certificates, CAs among them."""
 
-    encrypt_ca_key: EncryptKey = False
-    root_dir: RootFolder = None
-    root_passphrase_file: RootPassphraseFile = None
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(CaOptions, IssueOptions):
+    """Options of `kcert renew`."""
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:

@@ -86,7 +86,7 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
 
 
 def _list(files: Sequence[Row]) -> None:
-    """What is in the archive; where the screen is too narrow for a row, a path has a line of its own, unbroken."""
+    """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
     path = max(len(str(file.path)) for file in files)
     reader = max(len(reader) for file in files for reader in file.readers)
     if path + len("  0644  ") + reader > screen().width:
@@ -133,7 +133,7 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):
-        block([_told(folder, tuple(files))], "file")
+        block([_written(folder, tuple(files))], "file")
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
@@ -150,8 +150,8 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")
 
 
-def _told(folder: Path, files: tuple[Written, ...]) -> str:
-    """What became of the files of one folder: there can be a thousand."""
+def _written(folder: Path, files: tuple[Written, ...]) -> str:
+    """Return what became of the files of one folder: there can be a thousand."""
     kept = sum(not file.changed for file in files)
     if len(files) == 1:
         state = "  (unchanged)" if kept else ""
@@ -194,7 +194,7 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
 def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
     """Print how a play is run, and how it is fed after a renewal.
 
-    *signs_with* is where hosts have the new CA alone while one is changed over, None where none is.
+    *signs_with* is where hosts have the new CA alone while one is changed over, None if none is.
     """
     say_apart("Next, where Ansible runs; first what would change, then the change:")
     command = ("ansible-playbook", "-i", str(export_folder / "inventory.yaml"), str(export_folder / "install.yaml"))

@@ -51,7 +51,7 @@ _KEYS = (
     "e      explain this step in more detail",
     "q      stop here",
 )
-"""What can be typed at the prompt of --step."""
+"""The keys at the prompt of --step."""
 
 _REASON_LINES = 10
 """Lines of a screen that the reason for a file, what was shown before it, and the prompt may take."""
@@ -184,7 +184,7 @@ class Lesson(Reporter):
         screen().print()
 
     def _reason(self, role: str, action: str) -> str:
-        """Return why this step; empty where the same was said in this run already, unless all is to be printed."""
+        """Return why this step; empty if the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
         if reason in self._told and not self._full:
             return ""
@@ -274,7 +274,7 @@ class _Elapsed:
         self._is_shown = False
 
     def start(self) -> None:
-        """Begin to count, where standard output is a terminal."""
+        """Begin to count, if standard output is a terminal."""
         if screen().is_terminal:
             self._since = time.monotonic()
             signal.signal(signal.SIGALRM, self._show)
@@ -351,7 +351,7 @@ WORDS_WIDTH = 30
 
 
 def show_issued(issued: Sequence[Issued]) -> None:
-    """A table of what is in place now: for whom, until when, in which files."""
+    """Print a table of the certificates that were issued: the file, the owner, the expiry."""
     if not issued:
         return
     verb = "Renewed" if issued[0].plan.replaces else "Created"
@@ -369,14 +369,14 @@ def show_issued(issued: Sequence[Issued]) -> None:
 
 
 def _what(certificate: Certificate) -> str:
-    """What it is, and for whom where there are others like it."""
+    """Return what the certificate is, and whose, if there are others like it."""
     title = lessons.lesson(certificate.role).title
     whom = certificate.name if certificate.role == "user" else certificate.host
     return f"{title}: {whom}" if whom else title
 
 
 def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
-    """What was there already: a line where all is well, and a line each for what is not."""
+    """Print what existed before: one line for all that is current, and a line each for the others."""
     current = [status.certificate.name for status in kept if status.state is State.CURRENT]
     if current and all(status.certificate.files.crt is None for status in kept):
         say(f"Kept, because they request the same certificate: {', '.join(current)}.")

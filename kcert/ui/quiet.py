@@ -42,19 +42,19 @@ class Quiet(Reporter):
         self._note(f"waiting for another kcert in this folder: {ascii(holder)[1:-1]}.")
 
     def on_plan(self, ctx: Context, work: Work) -> None:
-        """What is kept has its line at once."""
+        """Print the lines of the certificates that are kept."""
         self._cluster = cluster = ctx.cluster
         if cluster.defaults and not cluster.source:
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             self._note(remark)
         self._order = [status.certificate.name for status in work.statuses]
-        for standing in work.kept:
-            self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
+        for status in work.kept:
+            self._lines[status.certificate.name] = _kept(status, ctx.signing_option)
         self._print()
 
     def on_issued(self, issued: Issued) -> None:
-        """A line, once all before it have theirs."""
+        """Print the line of a certificate, after all those before it."""
         plan, certificate = issued.plan, issued.plan.certificate
         until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
         cut = f"  (the rest of its CA's lifetime: {plan.days} days)" if plan.days < certificate.days else ""
@@ -71,7 +71,7 @@ class Quiet(Reporter):
             self._note(words)
 
     def _note(self, text: str) -> None:
-        """A remark on standard error, apart from the lines; on a terminal wrapped as its width wants it."""
+        """Print a remark on standard error, apart from the lines; on a terminal wrapped to its width."""
         line = f"kcert: {text}"
         if sys.stderr.isatty():
             line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
@@ -138,11 +138,11 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
     }
 
 
-def _kept(standing: CertificateStatus, folder_option: str) -> str:
-    name = standing.certificate.name
-    if standing.state is State.CURRENT:
+def _kept(status: CertificateStatus, folder_option: str) -> str:
+    name = status.certificate.name
+    if status.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.fix_command(folder_option)})"
+    return f"kept  {name}  {status.state.value}: {status.reason} ({status.fix_command(folder_option)})"
 
 
 _LOCKING = {"-passout", "-pass"}
@@ -257,16 +257,16 @@ def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
 
 
 def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Bash lines that ask for the passphrase of the CA's key, and of the root's, where one of *commands* looks for it.
+    """Yield bash lines that ask for the passphrases of CA keys that *commands* look for.
 
-    From the terminal, because the script itself may come through standard input; and twice where a key is to be locked
+    From the terminal, because the script itself may come through standard input; and twice if a key is to be locked
     with it. Without IFS= the blanks around it would be lost.
     """
     commands = list(commands)
     for owner in OWNERS:
-        looking = [argv for argv in commands if owner.in_environment in argv]
-        if looking:
-            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in looking))
+        matching = [argv for argv in commands if owner.in_environment in argv]
+        if matching:
+            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in matching))
 
 
 def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What follows when certificates have been renewed: who has to get the new files, and be started anew."""
+"""The steps after a renewal: which hosts need the new files, and which components a restart."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
-    """What has to happen next, for the cluster to use what is in place now.
+    """Say what has to happen for the cluster to use the new files.
 
-    *first* is the certificate that ends first, where nothing had to be renewed.
+    *first* is the first certificate to expire, if nothing had to be renewed.
     """
     if not result.issued:
         if ctx.renewal and not ctx.renewal.named and not result.kept:
@@ -97,7 +97,7 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
 
 
 def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
-    """What *others* asks for and *first* does not."""
+    """Return the restarts of *others* that are not in *first*."""
     asked = {(restart.component, host) for restart in first for host in restart.hosts}
     left = [
         replace(restart, hosts=tuple(host for host in restart.hosts if (restart.component, host) not in asked))
@@ -156,7 +156,7 @@ def _authority(ctx: Context, issued: Issued) -> None:
 
 
 def _in_cluster(ctx: Context) -> None:
-    """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
+    """Name the objects of the cluster that contain its CA, which no file of the PKI folder names.
 
     Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
     """
