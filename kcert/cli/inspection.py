@@ -115,11 +115,14 @@ def inventory(
         typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
     ] = None,
     format: Annotated[
-        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
+        Literal[
+            "text", "table", "short", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"
+        ],
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
+            help="Print text (the same as table), short (one line each), csv, xlsx, json, markdown, html, prometheus, "
+            "tree, mermaid or svg.",
         ),
     ] = "text",
     output: Annotated[
