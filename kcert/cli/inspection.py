@@ -83,9 +83,12 @@ def check(
     planned = {}
     if described or (dir / OWN_FOLDER).is_dir():
         from kcert import profiles
+        from kcert.issue.adopt import unmanaged
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
-        planned = wanted_at(dir, profiles.certificates(cluster))
+        certificates = profiles.certificates(cluster)
+        # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
+        planned = wanted_at(dir, (*certificates, *unmanaged(dir, cluster, certificates, ())))
     judgement = judge(
         where or (),
         root,
