@@ -122,7 +122,7 @@ USERS = {
     "a group with a slash": bad(_USER_LINE + "jane\n    groups: [dev/CN=admin]\n", 3, "dev/CN=admin"),
     "a group with a plus": bad(_USER_LINE + "jane\n    groups: ['a+CN=b']\n", 3, "a+CN=b"),
     "a group of 65 characters": bad(_USER_LINE + f"jane\n    groups: [{LONG}]\n", 3, "65"),
-    "a group twice": bad(_USER_LINE + "jane\n    groups: [a, a]\n", 3, "'a'", "once"),
+    "a group twice": bad(_USER_LINE + "jane\n    groups: [a, a]\n", 3, "'a'", "duplicate"),
     "groups that are no list": bad(_USER_LINE + "jane\n    groups: a\n", 3, "a list"),
     "no name": bad("users:\n  - groups: [a]\n", 2, "no name"),
     "twice": bad("users:\n  - name: jane\n  - name: jane\n", 3, "jane", "line 2"),

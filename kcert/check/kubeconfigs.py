@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert.check import bash, sans
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.names import listed
 from kcert.check.rule import Violation, error, warning
+from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
-    from kcert.scan.result import KubeconfigUse
+from kcert.scan.result import KubeconfigUse
 
 
 def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
@@ -171,12 +167,12 @@ def _trusts(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInsta
 
 
 def _leads_to(ctx: RuleContext, shown: CertificateInstance, trusted: tuple[X509, ...]) -> bool:
-    """True where a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
+    """True if a server's certificate leads to one of the CAs *trusted*, through the chain that is sent along."""
     return ctx.signatures.verdict(shown.certificate, trusted, shown.use.chain) is None
 
 
 def _is_to_blame(ctx: RuleContext, kubeconfig: KubeconfigUse, shown: CertificateInstance) -> bool:
-    """True where it is the API server's certificate that comes from the wrong CA: another rule says so."""
+    """True if it is the API server's certificate that comes from the wrong CA: another rule says so."""
     right = {issuer.public_key for issuer in shown.use.issuers}
     from_elsewhere = bool(right) and not _leads_to(ctx, shown, shown.use.issuers)
     return from_elsewhere and any(authority.public_key in right for authority in kubeconfig.authorities)

@@ -32,7 +32,7 @@ def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | N
 def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
 
-    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    Those that nobody has to dial are no fault if they are missing, but who makes it again leaves none out.
     """
     typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
     here = {name.value for name in typed if name}
@@ -83,10 +83,11 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
     wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
     if name := allowed_hostname(ctx, cert):
         wanted.append(name)
-    if cert.serves and not here:
+    if cert.is_server and not here:
         wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
-    if cert.serves and not (here or wanted):
+    if cert.is_server and not (here or wanted):
         wanted += own_names(cert)
+    wanted += [name for name in advertised(cert) if here]
     missing = [name for name in wanted if name.value not in here]
     if Role.ETCD_SERVER in cert.roles:
         missing += _etcd_names(ctx, cert, here | {name.value for name in missing})
@@ -119,7 +120,7 @@ def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]
 
 
 def kubelet_demand(ctx: RuleContext, cert: CertificateInstance) -> list[tuple[str, AltName | None]]:
-    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, where it has none.
+    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, if it has none.
 
     With the type comes the SAN, where the node's address or name is known. The API server connects to a kubelet at the
     first of --kubelet-preferred-address-types that the node has: every node has a Hostname and an InternalIP.
@@ -180,7 +181,7 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
 
 
 def own_names(cert: CertificateInstance) -> list[AltName]:
-    """Names for a server of which nothing but its own name is known: its node's, or the CN where that is a host's."""
+    """Names for a server of which nothing but its own name is known: its node's, or the CN if that is a host's."""
     names = cert.nodes or (cert.certificate.subject.common_name or "",)
     hosts = [name.removeprefix(NODE_PREFIX) for name in names]
     return [
@@ -226,14 +227,14 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
 
 
 def answers_to(certificate: X509, host: str) -> bool:
-    """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
+    """True if *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
     values = {name.value.lower() for name in certificate.alt_names}
-    host = host.lower()
+    host = host.lower().removesuffix(".")  # as Go's VerifyHostname does
     return host in values or f"*.{host.partition('.')[2]}" in values
 
 
 def first_address(ranges: str | None) -> str | None:
-    """Return the first address of the first of some service ranges; None where there is none."""
+    """Return the first address of the first of some service ranges; None if there is none."""
     try:
         network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
     except ValueError:
@@ -258,7 +259,7 @@ def _is_first(value: str) -> bool:
 
 
 def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
-    """Return the host at which the API server connects to this etcd, where that is not among its SANs."""
+    """Return the host at which the API server connects to this etcd, if that is not among its SANs."""
     servers = (ctx.option("kube-apiserver", "--etcd-servers", cert) or "").split(",")
     hosts = [host_of(server) for server in servers if server.startswith("https://")]
     hosts = [host for host in hosts if host]
@@ -267,8 +268,27 @@ def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> 
     return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
 
 
+def advertised(cert: CertificateInstance) -> list[AltName]:
+    """Return the hosts that a member of etcd tells its clients, and the other members, to connect to.
+
+    kubeadm and `etcdctl --cluster` connect to the first; of peers only a cluster with several members has any.
+    """
+    members = [use.configuration.options for use in cert.uses if use.configuration and use.component == "etcd"]
+    if not members:
+        return []
+    options = {Role.ETCD_SERVER: "--advertise-client-urls"}
+    if "," in members[0].get("--initial-cluster", ""):
+        options[Role.ETCD_PEER] = "--initial-advertise-peer-urls"
+    urls = ",".join(members[0].get(options[role], "") for role in cert.roles if role in options).split(",")
+    hosts = [host_of(url) for url in urls if url.startswith("https://")]
+    usable = [host for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host) and host.strip("0.:")]
+    return [
+        AltName("IP" if is_address(host) else "DNS", host) for host in usable if not answers_to(cert.certificate, host)
+    ]
+
+
 def host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address without its brackets; empty where there is none."""
+    """The host of a URL, an IPv6 address without its brackets; empty if there is none."""
     from urllib.parse import urlsplit
 
     try:

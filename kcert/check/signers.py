@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.certificates import Role
-from kcert.check import options
-from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check import ownership
+from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.repairs import reissue_ca, reissue_commands
 from kcert.check.rule import Violation, error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.scan.result import CertificateRef
+from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
@@ -28,10 +24,28 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
             message, certain = _why_refused(cert, use, verdict)
             yield Violation(cert.path, message, verdict, reissue_commands(ctx, cert) if certain else "")
             break
+        else:
+            yield from _signed_otherwise(ctx, cert)
+
+
+def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
+    """Yield a certificate that another CA signed than the one that kcert.yaml names, where nothing else tells."""
+    wanted = cert.wanted
+    ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
+    if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
+        return
+    trusted = tuple(held.certificate for held in ctx.certs_by_file[ca.holder])
+    verdict = ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain)
+    if verdict is not None:
+        message = (
+            f"kcert.yaml has {cert.description} signed by {ca.path}, but {cert.certificate.issuer} signed it. "
+            f"`kcert renew {wanted.name} --stale` has it signed as kcert.yaml says."
+        )
+        yield Violation(cert.path, message, verdict, "")
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
-    """Return the reason why a certificate is rejected, and True where signing it again is certain to help."""
+    """Return the reason why a certificate is rejected, and True if signing it again is certain to help."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
     signers = [ca for ca in use.issuers if ca.subject == issuer]
@@ -65,11 +79,11 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
 
 
 def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
-    """Return the error of `openssl verify`; None where it is valid, or where the wrong CA in an option is the cause."""
+    """Return the error of `openssl verify`; None if it is valid, or where the wrong CA in an option is the cause."""
     if not use.issuers:
         return None
     verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
-    if verdict is None or options.is_blamed(ctx, use.issuer_path, use.certificate):
+    if verdict is None or ownership.is_blamed(ctx, use.issuer_path, use.certificate):
         return None
     return verdict
 
@@ -82,7 +96,7 @@ _PATH_LENGTH = "error 25:"
 def self_signed_leaf(ctx: RuleContext) -> Iterator[Violation]:
     """Yield leaf certificates that are signed with their own key."""
     for cert in ctx.leaves:
-        if not (cert.roles or cert.dials) or cert.only_service_account or _is_self_made(ctx, cert):
+        if not (cert.roles or cert.is_client) or cert.only_service_account or _is_self_made(ctx, cert):
             continue
         if ctx.signatures.signed_itself(cert.certificate):
             message = (
@@ -109,7 +123,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_issued:
             continue  # there were no extensions then, and a root of version 1 is still taken
-        if _is_trusted_itself(cert):
+        if _is_trusted_itself(ctx, cert):
             continue
         if not certificate.ca:
             evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"
@@ -122,28 +136,30 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
             "is accepted."
         )
         if certificate.self_issued:
-            fix = authority_made_again(ctx, cert)
+            fix = reissue_ca(ctx, cert)
         else:
-            fix = options.right_authority(ctx, cert) or reissue_commands(ctx, cert)
+            fix = ownership.right_authority(ctx, cert) or reissue_commands(ctx, cert)
         yield Violation(cert.path, message, evidence, fix, authority=True)
 
 
-def _is_trusted_itself(cert: CertificateInstance) -> bool:
+def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
     certificate = cert.certificate
-    names_server = bool(certificate.alt_names) and certificate.may_serve and certificate.extended_key_usage is not None
+    names_server = bool(certificate.alt_names) and certificate.allows_server_auth
+    if certificate.extended_key_usage is None:
+        names_server &= any(not copy.is_authority for copy in ctx.copies[certificate.sha256])
     only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)
     return certificate.self_issued and names_server and only_clients
 
 
 def _stands_as_authority(cert: CertificateInstance) -> bool:
-    """True where an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
+    """True if an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
     return cert.is_authority and cert.use.position == 0
 
 
 RULES = (
     error("wrong-issuer", wrong_issuer),
-    error("self-signed-leaf", self_signed_leaf),
+    error("self-signed-leaf", self_signed_leaf, suppressed_by=("key-mismatch",)),
     error("not-a-ca", not_a_ca),
-    error("wrong-ca-option", options.wrong_ca_option),
+    error("wrong-ca-option", ownership.wrong_ca_option),
 )

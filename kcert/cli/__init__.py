@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 FORMATS = ("text", "json", "csv", "markdown", "html")
-"""What KCERT_FORMAT may be; a command without that format prints its default."""
+"""The values of KCERT_FORMAT; a command without that format prints its default."""
 
 ROOM_FOR_TABLES = 120
 """Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
@@ -176,8 +176,8 @@ def schema(name: str, subcommand: str = "") -> str:
 
 
 def _complete_format(command: Any, schema: str) -> None:
-    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` where it has that format."""
-    option = next((one for one in command.params if one.name == "format"), None)
+    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` if it has that format."""
+    option = next((option for option in command.params if option.name == "format"), None)
     if option is None:
         return
     choices = option.type.choices
@@ -266,7 +266,7 @@ def _profile_hint(path: str) -> str:
 
 
 def _in_order(words: list[str]) -> str:
-    """Return the corrected command line where options precede the command that accepts them; "" if none does."""
+    """Return the corrected command line if options precede the command that accepts them, else ""."""
     from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""
@@ -276,7 +276,7 @@ def _in_order(words: list[str]) -> str:
         command, known = load(name), words[at : at + 1]
         if inner := getattr(command, "commands", {}).get(next(iter(words[at + 1 : at + 2]), "")):
             command, known = inner, words[at : at + 2]
-        options = {spelling: one for one in command.params for spelling in (*one.opts, *one.secondary_opts)}
+        options = {spelling: option for option in command.params for spelling in (*option.opts, *option.secondary_opts)}
         # Before a command that is its value, the option would be without one.
         if first in options and (options[first].is_flag or first != words[0] or at > 1):
             return format_command(("kcert", *known, *words[:at], *words[at + len(known) :]))

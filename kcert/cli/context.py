@@ -12,10 +12,9 @@ from kcert.certificates import Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
+    CaOptions,
     IssueOptions,
-    MakingAuthorities,
     ReadOptions,
-    Renewing,
     Signing,
     load_cluster,
 )
@@ -47,11 +46,13 @@ def read_context(options: ReadOptions, command: str) -> Context:
 
 
 def require_folder_path(path: Path) -> None:
-    """Raise InputError where *path*, or what should be a folder above it, is a file."""
-    for place in (path, *path.parents):
-        if os.path.lexists(place):
-            if not place.is_dir():
-                raise InputError(f"--dir {quote(str(path))}: {place} is a file, and the PKI folder has to be a folder.")
+    """Raise InputError if *path*, or what should be a folder above it, is a file."""
+    for parent in (path, *path.parents):
+        if os.path.lexists(parent):
+            if not parent.is_dir():
+                raise InputError(
+                    f"--dir {quote(str(path))}: {parent} is a file, and the PKI folder has to be a folder."
+                )
             return
 
 
@@ -87,7 +88,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         templates=options.templates,
         folder_option=folder_option(options.dir, options.config),
         ca_dir=options.ca_dir,
-        root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
+        root_dir=options.root_dir if isinstance(options, CaOptions) else None,
         jobs=options.processes,
         parallel=options.terse and options.format != "markdown",
         passphrases=_passphrases(options),
@@ -99,7 +100,7 @@ def _reporter(options: IssueOptions) -> Reporter:
     if options.dry_run:
         from kcert.ui.quiet import Script
 
-        parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
+        parts = options.ca_dir or (isinstance(options, CaOptions) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))
     if options.terse:
         from kcert.ui import quiet
@@ -145,7 +146,7 @@ def _passphrases(options: IssueOptions) -> Passphrases:
     """
     asks = None if options.dry_run else _ask
     ca = Passphrase(file=options.ca_passphrase_file, asks=asks)
-    if not isinstance(options, MakingAuthorities | Renewing):
+    if not isinstance(options, CaOptions):
         return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
     file = options.root_passphrase_file
     if file is not None and options.root_dir is None:
@@ -160,7 +161,7 @@ def _ask(owner: Owner, key: str, *, twice: bool) -> str:
 
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
-    """Issue *specs* after a warning of who else could change what is used; None where only a script is printed."""
+    """Issue *specs* after a warning of who else could change what is used; None if only a script is printed."""
     warn_of_permissions(ctx)
     return issue(ctx, specs)
 
@@ -212,7 +213,7 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
 
 
 def _replaceable(program: Path) -> Iterator[str]:
-    """Yield a sentence where another user could replace the program that root starts."""
+    """Yield a sentence if another user could replace the program that root starts."""
     real = program.resolve()
     for path in dict.fromkeys((program.parent, real.parent, real)):
         if is_writable_by_others(path.stat()) or foreign_owner(path):

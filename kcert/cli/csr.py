@@ -14,6 +14,7 @@ from kcert.certificates import Kind
 from kcert.cli import context
 from kcert.cli.csr_options import (
     ClusterOptions,
+    Expires,
     FetchOptions,
     File,
     Groups,
@@ -26,7 +27,9 @@ from kcert.cli.csr_options import (
     Sans,
     SignAs,
     Signer,
+    SigningDuration,
     ToSign,
+    Usages,
     Wait,
     checked_name,
     cluster_of,
@@ -102,15 +105,8 @@ def manifest(
     *,
     name: NewName,
     signer: MaybeSigner = None,
-    usages: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
-        ),
-    ] = None,
-    expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
-    ] = None,
+    usages: Usages = None,
+    expires: Expires = None,
     called: ObjectName = None,
     output: Output = None,
     explain: Explain = True,
@@ -178,7 +174,7 @@ def submit(
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
-    from kcert.kubernetes.kubectl import kubectl
+    from kcert.kubernetes.manifests import kubectl
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 
@@ -289,10 +285,7 @@ def sign(
     *,
     files: ToSign,
     name: SignAs = None,
-    longest: Annotated[
-        str,
-        typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does."),
-    ] = "365d",
+    longest: SigningDuration = "365d",
     explain: Explain = True,
     quiet: Quiet = False,
     format: ResultFormat = "text",

@@ -17,7 +17,7 @@ from kcert.quoting import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 NewName = Annotated[
@@ -40,6 +40,18 @@ Output = Annotated[
 ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
 Wait = Annotated[
     str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate, at most for this time: 60s.")
+]
+Usages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+    ),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
+]
+SigningDuration = Annotated[
+    str, typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does.")
 ]
 ToSign = Annotated[
     list[Path],
@@ -111,7 +123,7 @@ class FetchOptions(ReadOptions):
 
 def cluster_of(options: ClusterOptions | FetchOptions) -> Cluster:
     """Return the cluster that the options choose."""
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
 
     return Cluster(options.kubeconfig, options.context)
 
@@ -135,7 +147,7 @@ _FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
 
 @contextlib.contextmanager
 def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
-    """Where no cluster answers, have the error name the manifest in the PKI folder, which needs no cluster."""
+    """Let the error name the manifest in the PKI folder, which needs no cluster, if no cluster answers."""
     try:
         yield
     except UnansweredError as error:
@@ -148,6 +160,6 @@ def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
 
 
 def require_no_name(name: str | None) -> None:
-    """Raise InputError where both an object in the cluster and a file are named."""
+    """Raise InputError if both an object in the cluster and a file are named."""
     if name is not None:
         raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")

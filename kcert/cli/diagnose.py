@@ -20,7 +20,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def roles_here(machine: str) -> list[str]:
-    """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
+    """Return the roles of the certificates of ./kcert.yaml; none if the machine has no PKI folder of kcert."""
     from kcert import profiles
     from kcert.cli.options import load_cluster
     from kcert.diagnose.context import KCERT_FOLDER

@@ -96,13 +96,13 @@ def _check_own() -> None:
     from datetime import datetime, timezone
 
     from kcert import lessons
-    from kcert.practice import lab_text, labs, session
+    from kcert.practice import lab, labs, session
 
     lessons.check_own()
     for name in labs.NAMES:
-        if lessons.file_of(f"labs/{name}.md").parent != lab_text.FOLDER:
+        if lessons.file_of(f"labs/{name}.md").parent != lab.FOLDER:
             scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
-            lab_text.words(name).filled(scenario.values)
+            lab.words(name).filled(scenario.values)
 
 
 def _show(topics: list[str], form: str, target: Target | None) -> None:
@@ -137,7 +137,7 @@ def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
 
 
 def _searched(words: str) -> Sequence[Lesson]:
-    """Return the lessons with *words*; raises InputError where there is none."""
+    """Return the lessons with *words*; raises InputError if there is none."""
     from kcert import lessons
     from kcert.errors import InputError
 

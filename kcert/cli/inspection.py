@@ -12,7 +12,6 @@ import typer
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
-    WHERE_HELP,
     ConfigFile,
     Explain,
     Folder,
@@ -33,19 +32,24 @@ if TYPE_CHECKING:
     from kcert.issue.context import Context
 
 
+Where = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WHERE]...",
+        help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
+        "the places where clusters keep certificates; if there are none, the PKI folder.",
+    ),
+]
+SystemRoot = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
+]
+
+
 def check(
     *,
-    where: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WHERE]...",
-            help=WHERE_HELP,
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
-    ] = None,
+    where: Where = None,
+    root: SystemRoot = None,
     format: Annotated[
         Literal["text", "short", "json", "markdown", "html"],
         typer.Option("--format", help="Print the findings in this format."),
@@ -72,11 +76,11 @@ def check(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check import chosen, judge, wanted_at
+    from kcert.check import chosen, run_checks, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
-    from kcert.ui import inspection
+    from kcert.ui import check
     from kcert.ui.report import written_to
 
     described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
@@ -89,7 +93,7 @@ def check(
         certificates = profiles.certificates(cluster)
         # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
         planned = wanted_at(dir, (*certificates, *unmanaged(dir, cluster, certificates, ())))
-    judgement = judge(
+    judgement = run_checks(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
@@ -100,23 +104,14 @@ def check(
         otherwise=dir,
     )
     with written_to(output, force=force):
-        inspection.show_findings(judgement, format, looked_around=not where)
-    raise typer.Exit(inspection.status(judgement, strict=strict))
+        check.show(judgement, format, looked_around=not where)
+    raise typer.Exit(check.status(judgement, strict=strict))
 
 
 def inventory(
     *,
-    where: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WHERE]...",
-            help=WHERE_HELP,
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
-    ] = None,
+    where: Where = None,
+    root: SystemRoot = None,
     format: Annotated[
         Literal[
             "text", "table", "short", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"
@@ -128,9 +123,7 @@ def inventory(
             "tree, mermaid or svg.",
         ),
     ] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
-    ] = None,
+    output: Output = None,
     force: Force = False,
     sort: Annotated[
         Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
@@ -151,7 +144,7 @@ def inventory(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
-    from kcert.scan.inventory import ORDERS, ending_within, inventory
+    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import Target
 
@@ -188,16 +181,16 @@ def show(
     from kcert.errors import VerdictError
     from kcert.openssl import program
     from kcert.scan.describe import describe
-    from kcert.ui import inspection
+    from kcert.ui import show
     from kcert.ui.report import written_to
 
     _suggest_path(what)
     description = describe(what, program.openssl(openssl))
     with written_to(output, force=force):
         if format == "json":
-            inspection.description_as_json(description, explain=explain)
+            show.as_json(description, explain=explain)
         else:
-            inspection.show_description(description, text=text, explain=explain)
+            show.show(description, text=text, explain=explain)
     if description.fault:
         raise VerdictError(f"{description.fault}.")
 
@@ -216,7 +209,7 @@ def _suggest_path(what: str) -> None:
 
 @takes(Signing)
 def history(  # noqa: PLR0917 - options, by name alone
-    looking: Signing,
+    options: Signing,
     format: Annotated[
         Literal["text", "table", "sh", "markdown", "html", "json"],
         typer.Option("--format", help="Print the history in this format."),
@@ -257,49 +250,49 @@ def history(  # noqa: PLR0917 - options, by name alone
         from kcert.issue import history_signature
         from kcert.ui.output_of import OutputOfCommands
 
-        ctx = replace(_context(looking), reporter=OutputOfCommands(explain=True))
+        ctx = replace(_context(options), reporter=OutputOfCommands(explain=True))
         history.signed(history_signature.sign(ctx))
     elif verify:
-        _verify(looking, since)
+        _verify(options, since)
     elif head:
-        history.print_head(store.head(looking.dir / OWN_FOLDER))
+        history.print_head(store.head(options.dir / OWN_FOLDER))
     else:
         with written_to(output, force=force):
-            entries = store.entries(looking.dir / OWN_FOLDER)
-            specs = _specs(looking) if format in {"markdown", "html"} else ()
-            history.show(looking.dir, entries[-last:] if last else entries, format, specs)
+            entries = store.entries(options.dir / OWN_FOLDER)
+            specs = _specs(options) if format in {"markdown", "html"} else ()
+            history.show(options.dir, entries[-last:] if last else entries, format, specs)
 
 
-def _specs(looking: Signing) -> tuple[Certificate, ...]:
-    """Return the certificates of the folder; none where kcert.yaml cannot be read."""
+def _specs(options: Signing) -> tuple[Certificate, ...]:
+    """Return the certificates of the folder; none if kcert.yaml cannot be read."""
     from kcert import profiles
     from kcert.issue.adopt import detect_files, unmanaged
 
     try:
-        described = load_cluster(looking.config)
-        known = detect_files(looking.dir, profiles.certificates(described))
-        return (*known, *unmanaged(looking.dir, described, known, ()))
+        described = load_cluster(options.config)
+        known = detect_files(options.dir, profiles.certificates(described))
+        return (*known, *unmanaged(options.dir, described, known, ()))
     except InputError:
         return ()
 
 
-def _verify(looking: Signing, since: str | None) -> None:
+def _verify(options: Signing, since: str | None) -> None:
     from kcert.issue import history_signature
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
 
-    own = looking.dir / OWN_FOLDER
+    own = options.dir / OWN_FOLDER
     count = store.verify(own, since)
     signed = None
     if (own / history_signature.SIGNATURE).exists():
-        signed = history_signature.signed_hash(_context(looking))
+        signed = history_signature.signed_hash(_context(options))
         store.verify(own, signed)
-    history.verified(looking.dir, count, store.unexplained(looking.dir, own), signed=signed is not None)
+    history.verified(options.dir, count, store.unexplained(options.dir, own), signed=signed is not None)
 
 
-def _context(looking: Signing) -> Context:
+def _context(options: Signing) -> Context:
     from kcert.cli.context import signing_context
     from kcert.openssl import program
 
-    return signing_context(looking, "history", load_cluster(looking.config), program.openssl(looking.openssl))
+    return signing_context(options, "history", load_cluster(options.config), program.openssl(options.openssl))

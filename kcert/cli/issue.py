@@ -11,7 +11,7 @@ import typer
 from kcert import profiles
 from kcert.certificates import Kind, Role
 from kcert.cli import context
-from kcert.cli.options import Chapter, MakingAuthorities, complete_clients, complete_nodes, load_cluster, takes
+from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from kcert.config import Cluster
 
 
-@takes(MakingAuthorities)
-def ca(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def ca(options: CaChapter) -> None:
     """Create the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
@@ -119,8 +119,8 @@ def service_account(options: Chapter) -> None:
     _issue_chapter(options, "service-account")
 
 
-@takes(MakingAuthorities)
-def everything(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def everything(options: CaChapter) -> None:
     """Create every certificate that the cluster needs and does not have yet."""
     cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
@@ -145,8 +145,8 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
-        one = leaves if len(leaves) == 1 else servers
-        if len(one) != 1:
+        single = leaves if len(leaves) == 1 else servers
+        if len(single) != 1:
             listed = ", ".join(spec.name for spec in leaves)
             raise InputError(
                 f"--cn and --san apply to a single certificate, but this command creates {listed}. Specify one."
@@ -154,12 +154,12 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         if options.cn is not None:
             if why := check_user_name(options.cn):
                 raise InputError(f"--cn {options.cn!a} is invalid: {why}.")
-            requests[one[0].name]["cn"] = options.cn
-        if options.san and one[0].kind is Kind.CA:
-            raise InputError(f"--san: {one[0].name} is a CA, and no client connects to a CA.")
+            requests[single[0].name]["cn"] = options.cn
+        if options.san and single[0].kind is Kind.CA:
+            raise InputError(f"--san: {single[0].name} is a CA, and no client connects to a CA.")
         if options.san:
             names = [san(name) for name in options.san]
-            requests[one[0].name]["sans"] = [[name.type, name.value] for name in names]
+            requests[single[0].name]["sans"] = [[name.type, name.value] for name in names]
     return {name: request for name, request in requests.items() if request}
 
 

@@ -73,12 +73,6 @@ Output = Annotated[
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
 
 
-WHERE_HELP = (
-    "Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: the "
-    "places where clusters keep certificates; if there are none, the PKI folder."
-)
-"""The help of the argument of `kcert check` and `kcert inventory`."""
-
 Force = Annotated[
     bool, typer.Option("--force", help="Replace a file that is not a report. A copy of the file is kept beside it.")
 ]
@@ -142,7 +136,7 @@ class IssueOptions:
 
     @property
     def terse(self) -> bool:
-        """True where only the result is printed."""
+        """True if only the result is printed."""
         return self.quiet or self.format != "text"
 
     @property
@@ -195,8 +189,8 @@ class Chapter(IssueOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class MakingAuthorities(Chapter):
-    """Options of commands that also make a CA."""
+class CaOptions:
+    """Options of commands that may also make a CA."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
@@ -204,12 +198,13 @@ class MakingAuthorities(Chapter):
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewing(IssueOptions):
-    """Options of `kcert renew`."""
+class CaChapter(CaOptions, Chapter):
+    """Options of commands that make missing certificates, CAs among them."""
 
-    encrypt_ca_key: EncryptKey = False
-    root_dir: RootFolder = None
-    root_passphrase_file: RootPassphraseFile = None
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(CaOptions, IssueOptions):
+    """Options of `kcert renew`."""
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:
@@ -219,17 +214,19 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         hints = typing.get_type_hints(options, include_extras=True)
         shared = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-            for one in dataclasses.fields(cast(Any, options))
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in dataclasses.fields(cast(Any, options))
         ]
 
         def called(**given: Any) -> None:
-            picked = {one.name: given.pop(one.name) for one in shared}
+            picked = {parameter.name: given.pop(parameter.name) for parameter in shared}
             cast(Any, command)(cast(Any, options)(**picked), **given)
 
         called.__doc__ = command.__doc__
         called.__name__ = command.__name__
-        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
         return called
 

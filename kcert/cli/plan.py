@@ -48,13 +48,13 @@ def plan(
     require_described(cluster, options.dir)
     known = profiles.certificates(cluster)
     known += unmanaged(options.dir, cluster, known, ())
-    found = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
+    statuses = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
     option = context.folder_option(options.dir, options.config)
     wide = wide or output == "wide"
     file = Path(output) if output not in {None, "wide"} else None
     with written_to(file, force=force):
-        plan.show(cluster, options.dir, found, format, option, wide, recall(options.dir / OWN_FOLDER))
-    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in found):
+        plan.show(cluster, options.dir, statuses, format, option, wide, recall(options.dir / OWN_FOLDER))
+    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in statuses):
         raise typer.Exit(1)
 
 

@@ -185,8 +185,8 @@ def exam(
     """Start several labs with a time limit; run it again for the time that is left, or the score."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import seal as seals
     from kcert.practice import session
+    from kcert.practice.state import new_seal
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
@@ -207,7 +207,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=seals.new(_passphrase(new=True), openssl) if seal else None,
+        seal=new_seal(_passphrase(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
 
@@ -271,10 +271,10 @@ def _passphrase(*, new: bool) -> str:
     """Return the teacher's passphrase, from the environment or typed at the terminal; twice if it is *new*."""
     import os
 
-    from kcert.practice.seal import VARIABLE
+    from kcert.practice.state import SEAL_VARIABLE
     from kcert.ui.passphrase import ask_for_seal
 
-    return os.environ.get(VARIABLE) or ask_for_seal(VARIABLE, twice=new)
+    return os.environ.get(SEAL_VARIABLE) or ask_for_seal(SEAL_VARIABLE, twice=new)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:

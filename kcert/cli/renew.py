@@ -132,10 +132,10 @@ def _undescribed(
     content = FolderContent(options.dir, openssl(options.openssl))
     specs: dict[str, Certificate] = {}
     for name in names:
-        found = named(content.specs, name)
-        if not found:
+        matching = named(content.specs, name)
+        if not matching:
             raise InputError(_why_not(content, name))
-        specs |= {spec.name: spec for spec in found}
+        specs |= {spec.name: spec for spec in matching}
     ctx = context.issue_context(options, "renew", content.unnamed(cluster), content.specs)
     ctx = dataclasses.replace(ctx, specs=content.specs)
     left_out = tuple(f"Not renewed: {reason}." for reason in (*content.left_out, *content.kubeconfigs_above()))
@@ -152,8 +152,8 @@ def _why_not(content: FolderContent, name: str) -> str:
 
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:
-    found = status_of(ctx.root, ctx.specs).values()
-    expiries = [(status.x509.not_after, status.certificate.name, status) for status in found if status.x509]
+    statuses = status_of(ctx.root, ctx.specs).values()
+    expiries = [(status.x509.not_after, status.certificate.name, status) for status in statuses if status.x509]
     return min(expiries)[2] if expiries else None
 
 

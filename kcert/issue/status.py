@@ -1,4 +1,4 @@
-"""How the certificates of a PKI folder stand against what the cluster needs.
+"""The status of each certificate of a PKI folder, compared with what the cluster needs.
 
 Nothing here writes. Certificates are read in batches, so that a thousand of them cost a few processes.
 """
@@ -31,7 +31,7 @@ SHORTEST_RSA = 2048
 
 
 class State(enum.Enum):
-    """What can be said of a certificate that the cluster needs."""
+    """The state of a certificate that the cluster needs."""
 
     MISSING = "missing"
     CURRENT = "current"
@@ -61,7 +61,7 @@ class CertificateStatus:
 
     @property
     def usable(self) -> bool:
-        """True where it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
+        """True if it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
         return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
@@ -90,7 +90,7 @@ class CertificateStatus:
 
     @property
     def lacks_sans(self) -> bool:
-        """True where clients would not find a name or address in it that they connect to."""
+        """True if clients would not find a name or address in it that they connect to."""
         spec, x509 = self.certificate, self.x509
         return bool(x509) and bool(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names if x509 else ()))
 
@@ -140,7 +140,7 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
         if position and isinstance(other, X509):
             previous_cas[name] = (*previous_cas.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
-    return {spec.name: _standing(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
+    return {spec.name: _status(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
 
 
 def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
@@ -167,7 +167,7 @@ def _read(root: Path, certificate: Certificate) -> _Content:
     )
 
 
-def _standing(
+def _status(
     root: Path,
     certificate: Certificate,
     content: _Content,
@@ -240,7 +240,7 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
 def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, ...]:
     """Return how *x509*, freshly made, differs from what *certificate* asks for; *ca* is its CA (None: itself).
 
-    Who signed an intermediate CA is not known here where that is not at hand.
+    Who signed an intermediate CA is not known here if that is not at hand.
     """
     unlike = tuple(said for said, _ in _unlike(certificate, x509))
     if certificate.intermediate and ca is None:
@@ -283,7 +283,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
-    """Whether another subject does the same work.
+    """Return whether another subject does the same work.
 
     A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
     server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a
@@ -311,10 +311,10 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
             return [("it has other usages than were asked for", True)]
         return []
     reasons = []
-    if certificate.kind.is_server and not x509.may_serve:
+    if certificate.kind.is_server and not x509.allows_server_auth:
         # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
         reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
-    if certificate.kind.is_client and not x509.may_dial:
+    if certificate.kind.is_client and not x509.allows_client_auth:
         reasons.append(("it may not be used by a client", True))
     return reasons
 

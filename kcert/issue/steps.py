@@ -289,7 +289,7 @@ class Kubeconfigs:
 
     @classmethod
     def below(cls, root: Path) -> Kubeconfigs:
-        """Those of the PKI folder *root*; what cannot be read is none."""
+        """Return those of the PKI folder *root*; what cannot be read is none."""
         kubeconfigs = cls()
         for path in kubeconfigs_in(root) if root.is_dir() else ():
             try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = Path(__file__).parent
-"""Where kcert's own lessons are: beside this module in a checkout and in an installed kcert alike."""
+"""The folder of kcert's own lessons: beside this module in a checkout and in an installed kcert alike."""
 
 VARIABLE = "KCERT_LESSONS"
 """Names a folder with lessons in other words or in another language."""
@@ -145,7 +145,7 @@ def by_chapter() -> dict[str, tuple[Lesson, ...]]:
 
 
 def chapter(name: str) -> tuple[Lesson, ...]:
-    """Return the lessons of the chapter *name*, in any case; none where there is no such chapter."""
+    """Return the lessons of the chapter *name*, in any case; none if there is no such chapter."""
     return next((members for title, members in by_chapter().items() if title.casefold() == name.casefold()), ())
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 DEFAULT_FOLDER = "lab"
-"""The folder of a lab, where no other is named."""
+"""The folder of a lab, if no other is given."""
 
 OWN_FOLDER = ".practice"
 """The folder in a lab, or in an exam, where kcert keeps what it has to remember."""

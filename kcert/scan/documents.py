@@ -11,14 +11,13 @@ import base64
 import binascii
 import codecs
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kcert import plain_yaml
+from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class NotADocumentError(Exception):
@@ -46,13 +45,13 @@ def as_utf8(content: bytes) -> bytes:
 
 
 def text_at(document: object, *keys: str) -> str | None:
-    """The text at a path of keys, or None where anything on the way is something else."""
+    """The text at a path of keys, or None if anything on the way is something else."""
     value = value_at(document, *keys)
     return value if isinstance(value, str) else None
 
 
 def value_at(document: object, *keys: str) -> object:
-    """The value at a path of keys, or None where there is none."""
+    """The value at a path of keys, or None if there is none."""
     for key in keys:
         if not isinstance(document, dict):
             return None
@@ -61,7 +60,7 @@ def value_at(document: object, *keys: str) -> object:
 
 
 def list_at(document: object, *keys: str) -> list[object]:
-    """The list at a path of keys; empty where there is none."""
+    """The list at a path of keys; empty if there is none."""
     value = value_at(document, *keys)
     return value if isinstance(value, list) else []
 
@@ -81,7 +80,7 @@ class Part:
 
     @property
     def embedded(self) -> bool:
-        """True where the data is in the kubeconfig itself."""
+        """True if the data is in the kubeconfig itself."""
         return self.path is None
 
 
@@ -90,7 +89,7 @@ class Context:
     """One context: a cluster and a user.
 
     ``server_name`` is what the server's certificate is compared with in place of the server's own name
-    (``tls-server-name``); ``verifies`` is False where the certificate is not looked at (``insecure-skip-tls-verify``).
+    (``tls-server-name``); ``verifies`` is False if the certificate is not looked at (``insecure-skip-tls-verify``).
     ``refused`` is why kubectl does not accept it: clauses that can follow the file's path.
     """
 
@@ -118,6 +117,7 @@ def contexts(document: dict[str, Any]) -> list[Context]:
     clusters = {text_at(entry, "name") or "": value_at(entry, "cluster") for entry in list_at(document, "clusters")}
     users = {text_at(entry, "name") or "": value_at(entry, "user") for entry in list_at(document, "users")}
     current = document.get("current-context")
+    wrong = tuple(_refused_whole(document, clusters, users))
     result = []
     used: set[tuple[str, str]] = set()
     for entry in list_at(document, "contexts"):
@@ -133,7 +133,7 @@ def contexts(document: dict[str, Any]) -> list[Context]:
     result += [
         _context("", ("", None), (name, user), False) for name, user in users.items() if ("user", name) not in used
     ]
-    return result
+    return [replace(context, refused=(*wrong, *context.refused)) for context in result]
 
 
 def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], current: bool) -> Context:
@@ -167,6 +167,36 @@ def _part(holder: object, option: str) -> Part | None:
             return Part(f"{option}-data", fault=f"has {option}-data that is not base64")
     path = text_at(holder, option)
     return Part(option, path=path) if path else None
+
+
+def _refused_whole(document: dict[str, Any], clusters: dict[str, object], users: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the file itself: its version, names that nothing has, misspelled fields."""
+    if (version := document.get("apiVersion")) not in ("v1", None, ""):
+        yield f"has apiVersion {version}, and kubectl reads only v1"
+    named = {text_at(entry, "name") or "": entry for entry in list_at(document, "contexts")}
+    current = document.get("current-context")
+    if isinstance(current, str) and current and current not in named:
+        yield f"has current-context {current}, and no context of that name: kubectl stops with an error"
+    for name, entry in named.items():
+        for what, known in (("cluster", clusters), ("user", users)):
+            value = text_at(entry, "context", what)
+            if value and value not in known:
+                does = "localhost:8080" if what == "cluster" else "the API server without a certificate"
+                yield f"has no {what} {value}, which the context {name} names: kubectl connects to {does}"
+    for holder in (*clusters.values(), *users.values()):
+        for field_name in holder if isinstance(holder, dict) else ():
+            near = next(iter(nearest(str(field_name), _FIELDS, 1, 0.85)), None)
+            if field_name not in _FIELDS and near:
+                yield f"has the field {field_name}, which kubectl ignores: {near} was meant"
+
+
+_FIELDS = (
+    *("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority", "certificate-authority-data"),
+    *("proxy-url", "disable-compression", "client-certificate", "client-certificate-data", "client-key"),
+    *("client-key-data", "token", "tokenFile", "as", "as-uid", "as-groups", "as-user-extra", "username", "password"),
+    *("auth-provider", "exec", "extensions"),
+)
+"""The fields of a cluster and of a user."""
 
 
 def _refused(cluster: tuple[str, object], user: tuple[str, object]) -> Iterator[str]:

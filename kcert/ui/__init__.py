@@ -1,4 +1,4 @@
-"""What the screen shares and needs no rich for: errors, warnings, and sentences on what was issued."""
+"""Output that does without rich: errors, warnings, JSON, and sentences on what was issued."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST = 690
 
 
 def error(message: str) -> None:
-    """An error, as one paragraph on standard error; one that is too long to be read loses its middle."""
+    """Print an error as one paragraph on standard error; one that is too long to be read loses its middle."""
     from kcert.ui.console import error_screen, say
 
     words = f"kcert: {message}"
@@ -28,7 +28,7 @@ def error(message: str) -> None:
 
 
 def warning(message: str) -> None:
-    """Something that is no error and has to be known, as one paragraph on standard error."""
+    """Print something that is not an error but has to be known, as one paragraph on standard error."""
     from kcert.ui.console import error_screen, say
 
     say(f"kcert: {message}", "notice", to=error_screen())
@@ -40,7 +40,7 @@ def print_json(content: object) -> None:
 
 
 def without_end(certificate: Certificate) -> str:
-    """Return what the files of *certificate* are where they are not a certificate."""
+    """Return what the files of *certificate* are, if they are not a certificate."""
     return "a request" if certificate.files.csr else "a key pair"
 
 
@@ -49,7 +49,7 @@ def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
     described = {user.name for user in cluster.users}
     names = [
         spec.name
-        for spec in (one.plan.certificate for one in issued if not one.plan.replaces)
+        for spec in (result.plan.certificate for result in issued if not result.plan.replaces)
         if spec.role == "user" and spec.name not in described and spec.subject and not spec.subject.organizations
     ]
     if not names:

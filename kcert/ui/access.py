@@ -67,7 +67,7 @@ class KubeconfigReporter(OutputOfCommands):
         sys.stdout.write(text)
 
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
-        """What a kubeconfig is, and where one would type the commands."""
+        """Say what a kubeconfig is, and in which folder the commands run."""
         if not (self._explain and drafts):
             return
         if self._named:
@@ -86,7 +86,7 @@ class KubeconfigReporter(OutputOfCommands):
         screen().print()
 
     def on_kubeconfig(self, draft: Draft) -> None:
-        """Who it is for, whom it talks to, and its four commands."""
+        """Say whose kubeconfig it is, and to which server it connects."""
         self._ran = False
         if not self._explain:
             return
@@ -109,7 +109,7 @@ class KubeconfigReporter(OutputOfCommands):
         super().on_step(step, plan)
 
     def on_kept(self, draft: Draft) -> None:
-        """It is there already."""
+        """Say that the kubeconfig exists and is current."""
         if self._quiet:
             self._line(draft, "current")
             return
@@ -119,7 +119,7 @@ class KubeconfigReporter(OutputOfCommands):
             self._presents(draft)
 
     def on_written(self, draft: Draft, *, replaced: bool) -> None:
-        """It is in place."""
+        """Say that the kubeconfig was written."""
         if self._quiet:
             self._line(draft, "replaced" if replaced else "written")
             return
@@ -131,9 +131,9 @@ class KubeconfigReporter(OutputOfCommands):
             self._presents(draft)
 
     def left(self, foreign: Sequence[Certificate]) -> None:
-        """Those that were not looked at, because another tool made them."""
+        """Name the kubeconfigs that were not read, because another tool made them."""
         if foreign and not self._quiet:
-            files = ", ".join(str(one.files.primary) for one in foreign)
+            files = ", ".join(str(spec.files.primary) for spec in foreign)
             say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
 
     def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
@@ -170,7 +170,7 @@ class KubeconfigReporter(OutputOfCommands):
         sys.stdout.write("\n".join([*lines, ""]))
 
     def ends(self) -> None:
-        """What to do with them."""
+        """Say what to do next."""
         root = self._ctx.root
         if self._replaced and not self._quiet:
             say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
@@ -183,12 +183,12 @@ class KubeconfigReporter(OutputOfCommands):
             )
 
     def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
-        """They lie where --output says."""
-        for draft, one in zip(drafts, written, strict=True):
+        """Name the files that --output wrote."""
+        for draft, file in zip(drafts, written, strict=True):
             if self._quiet:
-                self._line(draft, "written" if one.changed else "current", one.path)
+                self._line(draft, "written" if file.changed else "current", file.path)
                 continue
-            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", one)
+            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
 
     def waits_for(self, lock: Lock) -> None:
         """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
@@ -241,7 +241,7 @@ class KubeconfigReporter(OutputOfCommands):
 
 
 def unpacking(draft: Draft) -> list[str]:
-    """What takes certificate and key out of a kubeconfig, as one types it in bash."""
+    """Return the bash lines that extract certificate and key from a kubeconfig."""
     file = quote(str(draft.file))
     lines = ["umask 077"]
     for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):

@@ -86,7 +86,7 @@ def _screen(*, stderr: bool) -> Screen:
 
 
 def clean(text: str) -> str:
-    """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
+    """Return *text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
     can make a name look like another. A byte of a file name that is no text is shown as what it is.
@@ -94,15 +94,15 @@ def clean(text: str) -> str:
     return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 
 
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8 (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"
-    return found[0].encode("unicode_escape").decode("ascii")
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def clean_line(text: str) -> str:
-    """As ``clean``, for text that has to stay on its line."""
+    """Return *text* as ``clean`` does, and on one line."""
     return clean(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -152,13 +152,24 @@ def say_commands(text: str, *commands: tuple[str, ...]) -> None:
     screen().print()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 file, 2 files."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_few(names: Sequence[object], most: int) -> str:
+    """Return the first *most* of *names* in a line, and how many more there are."""
+    shown = ", ".join(clean_line(str(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
 def say_waiting(holder: str) -> None:
     """Say which process holds the PKI folder."""
     say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())
 
 
 def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
-    """*paragraph* in lines of *width*, where *size* tells how wide a text is.
+    """Return *paragraph* in lines of *width*; *size* returns how wide a text is.
 
     A word that is longer than a line has a line of its own, and so has a command (in backticks): what is to be copied
     is never broken.
@@ -193,7 +204,7 @@ def _print_plain(console: Screen, lines: Iterable[str]) -> None:
 
 
 def has_colour(console: Screen) -> bool:
-    """False in a pipe, on a terminal without colours, and where NO_COLOR asks for none."""
+    """Return False in a pipe, on a terminal without colors, and if NO_COLOR is set."""
     return console.color_system is not None and not console.no_color
 
 
@@ -212,7 +223,7 @@ def command_line(argv: tuple[str, ...]) -> None:
 
 
 def broken(line: str, width: int) -> str:
-    """A command's line, broken between options where it is too long and nothing but one program's arguments."""
+    """Return a command line, broken between options if it is too long and runs a single program."""
     try:
         argv = tuple(shlex.split(line))
     except ValueError:
@@ -221,7 +232,7 @@ def broken(line: str, width: int) -> str:
 
 
 def table(*columns: str) -> Table:
-    """An empty table with *columns*; long cells go on in the next line, and nothing is cut."""
+    """Return an empty table with *columns*; long cells continue in the next line, and nothing is cut."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -333,7 +344,7 @@ def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def paged(draw: Callable[[], None]) -> None:
-    """Draw on the screen; through the pager where the terminal has too few lines."""
+    """Draw on the screen; through the pager if the terminal has too few lines."""
     console = screen()
     if not console.is_terminal:
         draw()
@@ -346,7 +357,7 @@ def paged(draw: Callable[[], None]) -> None:
 
 
 def _run_pager(text: str) -> bool:
-    """Show *text* in the user's pager, or in less; False where there is none that starts."""
+    """Show *text* in the user's pager, or in less; False if there is none that starts."""
     argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
     if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
         argv.append("-R")

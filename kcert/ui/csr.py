@@ -1,4 +1,4 @@
-"""What `kcert csr` says: the command that runs, what it answered, and what that means."""
+"""The output of `kcert csr`: the command that runs, its answer, and what that means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kcert.check.dates import ends_late
 from kcert.durations import in_words
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
-from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.manifests import kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.kubernetes.issued import IssuedCertificate, Kept
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
     from kcert.openssl.x509 import X509, Name, Request
     from kcert.shell import Outcome
 
@@ -242,7 +242,7 @@ def identity(csr: SigningRequest, request: Request) -> None:
 
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
-    """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
+    """Warn if an identity has rights that need no RoleBinding of the cluster's owner."""
     if MASTERS in groups:
         say(
             "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
@@ -308,7 +308,7 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
 def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
     say(f"{path}: status.certificate is set, valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    _owner(x509.subject, is_client=x509.may_dial)
+    _owner(x509.subject, is_client=x509.allows_client_auth)
     argv = ("kcert", "csr", "fetch", csr.name, "--file", str(path))
     next_command("Next, in the folder with the key and the request:", *argv, option=option)
 
@@ -383,5 +383,5 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
         )
     elif x509.ca:
         say("Next, `kcert all` makes the certificates that it signs.")
-    elif x509.may_dial:
+    elif x509.allows_client_auth:
         next_command("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

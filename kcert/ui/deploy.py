@@ -86,9 +86,9 @@ def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
 
 
 def _list(files: Sequence[Row]) -> None:
-    """What is in the archive; where the screen is too narrow for a row, a path has a line of its own, unbroken."""
+    """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
     path = max(len(str(file.path)) for file in files)
-    reader = max(len(one) for file in files for one in file.readers)
+    reader = max(len(reader) for file in files for reader in file.readers)
     if path + len("  0644  ") + reader > screen().width:
         for file in files:
             block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
@@ -102,7 +102,7 @@ def _list(files: Sequence[Row]) -> None:
 
 def _warn(made: Sequence[Bundle]) -> None:
     """Say on standard error which key the control plane does not get, and what follows."""
-    why = next((one.unsigning for one in made if one.unsigning and one.signs), None)
+    why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
     if why:
         say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
 
@@ -132,9 +132,9 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     """Print what the export holds and what it leaves out, and the files that were written."""
     if explain:
         _explain(made)
-    for folder, files in groupby(written, key=lambda one: one.path.parent):
-        block([_told(folder, tuple(files))], "file")
-    backups = [one.backup for one in written if one.backup]
+    for folder, files in groupby(written, key=lambda file: file.path.parent):
+        block([_written(folder, tuple(files))], "file")
+    backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
         say(f"What was there before is {clean_line(str(backups[0]))}{more}: with its keys, if it had any.", "notice")
@@ -150,9 +150,9 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")
 
 
-def _told(folder: Path, files: tuple[Written, ...]) -> str:
-    """What became of the files of one folder: there can be a thousand."""
-    kept = sum(not one.changed for one in files)
+def _written(folder: Path, files: tuple[Written, ...]) -> str:
+    """Return what became of the files of one folder: there can be a thousand."""
+    kept = sum(not file.changed for file in files)
     if len(files) == 1:
         state = "  (unchanged)" if kept else ""
         return f"-> {clean_line(str(files[0].path))}{state}"
@@ -191,13 +191,13 @@ def apply(path: Path, namespace: str, *, secret: bool) -> None:
     )
 
 
-def play(place: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
+def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
     """Print how a play is run, and how it is fed after a renewal.
 
-    *signs_with* is where hosts have the new CA alone while one is changed over, None where none is.
+    *signs_with* is where hosts have the new CA alone while one is changed over, None if none is.
     """
     say_apart("Next, where Ansible runs; first what would change, then the change:")
-    command = ("ansible-playbook", "-i", str(place / "inventory.yaml"), str(place / "install.yaml"))
+    command = ("ansible-playbook", "-i", str(export_folder / "inventory.yaml"), str(export_folder / "install.yaml"))
     command_line((*command, "--check"))
     command_line(command)
     screen().print()
@@ -209,12 +209,13 @@ def play(place: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
             f"changed: copy {signs_with.name} to the host before that.",
             "notice",
         )
-    again = "" if place == FOLDER / "ansible" else f" --output {quote(str(place))}"
+    variables = clean_line(str(export_folder / "group_vars" / "all.yaml"))
+    again = "" if export_folder == FOLDER / "ansible" else f" --output {quote(str(export_folder))}"
     say(
         f"The bundles hold keys, and only you can read them. After each renewal run `kcert export ansible"
         f"{ctx.folder_option}{again}` again: it writes the bundles, and the inventory that goes with them, and the "
         "play brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your "
-        f"own variables belong into {clean_line(str(place / 'group_vars' / 'all.yaml'))}, which no export touches."
+        f"own variables belong into {variables}, which no export touches."
     )
 
 

@@ -12,7 +12,7 @@ from kcert.errors import VerdictError
 from kcert.files import defer_signals
 from kcert.quoting import quote
 from kcert.ui import print_json
-from kcert.ui.console import block, clean_line, draw, error_screen, say, say_apart, say_commands, screen
+from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
     for number, finding in enumerate(result.findings[shown:], shown + 1):
         _finding(number, finding)
     for number, finding in enumerate(result.findings, 1):
-        say(f"Cause {number}: {_counted(finding.count, 'line')}")
+        say(f"Cause {number}: {counted(finding.count, 'line')}")
     _total(result)
 
 
@@ -101,7 +101,7 @@ def _shortened(text: str) -> str:
 
 
 def _total(diagnosis: Diagnosis) -> None:
-    lines = _counted(diagnosis.read, "line")
+    lines = counted(diagnosis.read, "line")
     if not diagnosis.findings:
         say(f"Nothing about certificates or access in {lines}.")
         say(
@@ -109,13 +109,9 @@ def _total(diagnosis: Diagnosis) -> None:
             "knows the reason."
         )
         return
-    say(f"{_counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
+    say(f"{counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
     if diagnosis.left_out:
-        say(f"{_counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+        say(f"{counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
 
 
 def reads_keyboard() -> None:
@@ -163,7 +159,7 @@ def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride])
         }
         for tool in tools
     ]
-    variables = [{"name": one.name, "value": one.value, "effect": one.effect} for one in overrides]
+    variables = [{"name": override.name, "value": override.value, "effect": override.effect} for override in overrides]
     print_json({"programs": programs, "environment": variables})
 
 
@@ -174,11 +170,11 @@ def require_openssl(tools: Sequence[ToolCheck]) -> None:
         raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
 
 
-def _state(one: ToolCheck) -> tuple[Text, Text]:
-    if one.path is None:
-        return Text("missing", style="bad" if one.trouble else "notice"), Text(
-            f"{one.program.used_for}; without it {one.program.without}"
+def _state(tool: ToolCheck) -> tuple[Text, Text]:
+    if tool.path is None:
+        return Text("missing", style="bad" if tool.trouble else "notice"), Text(
+            f"{tool.program.used_for}; without it {tool.program.without}"
         )
-    if one.trouble:
-        return Text("unfit", style="bad"), Text(f"{one.path}: {clean_line(one.trouble)}")
-    return Text("found", style="good"), Text(f"{clean_line(one.version)}\n{one.path}: {one.program.used_for}")
+    if tool.trouble:
+        return Text("unfit", style="bad"), Text(f"{tool.path}: {clean_line(tool.trouble)}")
+    return Text("found", style="good"), Text(f"{clean_line(tool.version)}\n{tool.path}: {tool.program.used_for}")

@@ -15,6 +15,7 @@ from kcert.ui import print_json
 from kcert.ui.console import (
     clean_line,
     command_line,
+    counted,
     error_screen,
     heading,
     print_rows,
@@ -190,7 +191,7 @@ def _table(lines: Sequence[Line]) -> None:
     print_rows(_rows(lines))
     solved = sum(line.solved is not None for line in lines)
     learners = len({line.learner for line in lines})
-    say(f"{solved} of {len(lines)} labs solved by {learners} learner{'s' if learners > 1 else ''}.")
+    say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
     if any(line.solution and line.solved for line in lines):
         say('"seen": the solution was shown before the lab was solved.', "quiet")
     if any(line.seal == "not checked" for line in lines):

@@ -101,7 +101,7 @@ _MOST_FOUND = 10
 
 
 def _sentence(lesson: Lesson, word: str) -> str:
-    """Return the first sentence of *lesson* with *word* in it; its first sentence where only a command has it."""
+    """Return the first sentence of *lesson* with *word* in it; its first sentence if only a command has it."""
     parts = (lesson.opening, *lesson.sections.values())
     prose = " ".join(block.lines[0] for part in parts for block in blocks(part) if block.kind == "prose")
     sentences = re.split(r"(?<=[.:?!]) ", " ".join(prose.split()))
@@ -236,7 +236,7 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 
 
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
-    """Draw on the screen, through a pager where it is too small; or into a file, plain."""
+    """Draw on the screen, through a pager if it is too small; or into a file, plain."""
     if target is None:
         from kcert.ui.console import paged
 
@@ -297,7 +297,7 @@ def _write(text: str, target: Target | None) -> None:
 
 
 def _first_lines() -> frozenset[str]:
-    """How a file with lessons begins."""
+    """Return the first lines that files with lessons have."""
     chapters = lessons.by_chapter()
     titles = (lesson.title for members in chapters.values() for lesson in members)
     return frozenset(("Lessons", _BOOK, *chapters, *titles))

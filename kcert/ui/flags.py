@@ -50,13 +50,13 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
         say(component.SUMMARY)
     screen().print()
     for option in component.options(instance):
-        _told(option.argument, option.why, option.reads, explain=explain)
+        _option(option.argument, option.why, option.reads, explain=explain)
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
         say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
-        _told(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
+        _option(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
         _signers()
@@ -67,12 +67,16 @@ def as_json(instance: ComponentInstance) -> None:
     """Print the options, and the settings of the configuration file, as JSON."""
     component = instance.program
     options = [
-        {"argument": one.argument, "reason": one.why or None, "file": str(one.reads.file) if one.reads else None}
-        for one in component.options(instance)
+        {
+            "argument": option.argument,
+            "reason": option.why or None,
+            "file": str(option.reads.file) if option.reads else None,
+        }
+        for option in component.options(instance)
     ]
     settings = [
-        {"path": ".".join(one.path), "value": _value(one), "reason": one.why or None}
-        for one in component.settings(instance)
+        {"path": ".".join(setting.path), "value": _value(setting), "reason": setting.why or None}
+        for setting in component.settings(instance)
     ]
     content = {
         "component": instance.component,
@@ -90,15 +94,15 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
     if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
         _warning(unsigning(instance.state.ca_unusable))
     unfit = tuple(unfit)
-    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = {one.chapter for one in missing}
+        chapters = {spec.chapter for spec in missing}
         command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
-        _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
-    for one in unfit:
-        if one.state is not State.MISSING:
-            name, command = one.certificate.name, one.fix_command(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
+        _warning(f"not made yet: {', '.join(spec.name for spec in missing)}. `{command}` does it.")
+    for status in unfit:
+        if status.state is not State.MISSING:
+            name, command = status.certificate.name, status.fix_command(folder_option)
+            _warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
 
 
 def warn_of_issues(instance: ComponentInstance) -> None:
@@ -118,7 +122,7 @@ def warn_of_release(version: Version) -> None:
 
 
 def unsigning(why: str) -> str:
-    """What follows where kube-controller-manager cannot have the CA's key."""
+    """Return what follows if kube-controller-manager cannot have the CA's key."""
     return (
         f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
         "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
@@ -129,7 +133,7 @@ def _warning(text: str) -> None:
     say(f"kcert: {text}", "notice", to=error_screen())
 
 
-def _told(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
     block([text], "command")
     if not explain or not why:
         return
@@ -145,7 +149,7 @@ def _value(setting: Setting) -> str:
 
 
 def _signers() -> None:
-    """Why this component gets the CA's key: the lesson's own words."""
+    """Print why this component gets the CA's key, in the words of the lesson."""
     lesson = lessons.lesson("csrapproving-csrsigning")
     heading(lesson.title)
     say_paragraphs(lesson.opening)

@@ -62,7 +62,7 @@ class Reasons:
         return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", self._once(lessons.why(spec.role)))
 
     def step(self, role: str, action: str) -> str:
-        """Return the reason of a step; empty where it was told before."""
+        """Return the reason of a step; empty if it was told before."""
         return self._once(lessons.reason(role, action))
 
     def _once(self, words: str) -> str:
@@ -152,7 +152,7 @@ def _digest(digest: str | None, form: str) -> str:
 
 
 def command(argv: tuple[str, ...], width: int = WIDTH) -> str:
-    """Return a command to copy, broken where it is long."""
+    """Return a command to copy, broken if it is long."""
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
 
 

@@ -51,7 +51,7 @@ _KEYS = (
     "e      explain this step in more detail",
     "q      stop here",
 )
-"""What can be typed at the prompt of --step."""
+"""The keys at the prompt of --step."""
 
 _REASON_LINES = 10
 """Lines of a screen that the reason for a file, what was shown before it, and the prompt may take."""
@@ -184,7 +184,7 @@ class Lesson(Reporter):
         screen().print()
 
     def _reason(self, role: str, action: str) -> str:
-        """Return why this step; empty where the same was said in this run already, unless all is to be printed."""
+        """Return why this step; empty if the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
         if reason in self._told and not self._full:
             return ""
@@ -274,7 +274,7 @@ class _Elapsed:
         self._is_shown = False
 
     def start(self) -> None:
-        """Begin to count, where standard output is a terminal."""
+        """Begin to count, if standard output is a terminal."""
         if screen().is_terminal:
             self._since = time.monotonic()
             signal.signal(signal.SIGALRM, self._show)
@@ -351,43 +351,43 @@ WORDS_WIDTH = 30
 
 
 def show_issued(issued: Sequence[Issued]) -> None:
-    """A table of what is in place now: for whom, until when, in which files."""
+    """Print a table of the certificates that were issued: the file, the owner, the expiry."""
     if not issued:
         return
     verb = "Renewed" if issued[0].plan.replaces else "Created"
     heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
     rows = table("file", "what it is", "valid until")
-    longest = max(len(str(one.plan.certificate.files.primary)) for one in issued)
+    longest = max(len(str(result.plan.certificate.files.primary)) for result in issued)
     if screen().width >= longest + WORDS_WIDTH:
         rows.columns[0].min_width = longest
-    for one in issued:
-        certificate = one.plan.certificate
-        until = f"{one.x509.not_after:%Y-%m-%d}" if one.x509 else f"({without_end(certificate)})"
+    for result in issued:
+        certificate = result.plan.certificate
+        until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
         rows.add_row(str(certificate.files.primary), _what(certificate), until)
     draw(rows)
     screen().print()
 
 
 def _what(certificate: Certificate) -> str:
-    """What it is, and for whom where there are others like it."""
+    """Return what the certificate is, and whose, if there are others like it."""
     title = lessons.lesson(certificate.role).title
     whom = certificate.name if certificate.role == "user" else certificate.host
     return f"{title}: {whom}" if whom else title
 
 
 def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
-    """What was there already: a line where all is well, and a line each for what is not."""
-    current = [one.certificate.name for one in kept if one.state is State.CURRENT]
-    if current and all(one.certificate.files.crt is None for one in kept):
+    """Print what existed before: one line for all that is current, and a line each for the others."""
+    current = [status.certificate.name for status in kept if status.state is State.CURRENT]
+    if current and all(status.certificate.files.crt is None for status in kept):
         say(f"Kept, because they request the same certificate: {', '.join(current)}.")
     elif current:
         say(f"Kept, because they are current: {', '.join(current)}.")
-    for one in kept:
-        if one.state is not State.CURRENT:
-            command = f"`{one.fix_command(folder_option)}`"
-            name, works = one.certificate.name, one.state is State.STALE and one.usable
-            is_now = "is stale, but works" if works else f"is {one.state.value}"
-            does = "would rotate the cluster to another CA" if one.is_other_ca else "renews it"
-            say(f"{name} {is_now}: {one.reason}. Not changed; {command} {does}.", "notice")
+    for status in kept:
+        if status.state is not State.CURRENT:
+            command = f"`{status.fix_command(folder_option)}`"
+            name, works = status.certificate.name, status.state is State.STALE and status.usable
+            is_now = "is stale, but works" if works else f"is {status.state.value}"
+            does = "would rotate the cluster to another CA" if status.is_other_ca else "renews it"
+            say(f"{name} {is_now}: {status.reason}. Not changed; {command} {does}.", "notice")
     if kept:
         screen().print()

@@ -55,7 +55,7 @@ def show(  # noqa: PLR0917 - one call
 ) -> None:
     """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
-        print_json([_record(one, folder_option) for one in statuses])
+        print_json([_record(status, folder_option) for status in statuses])
     elif form == "markdown":
         sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
     elif not screen().is_terminal:
@@ -65,15 +65,15 @@ def show(  # noqa: PLR0917 - one call
         _asked_for(statuses, memory)
 
 
-def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object]:
-    certificate = standing.certificate
+def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
+    certificate = status.certificate
     subject = certificate.subject
     return {
         "name": certificate.name,
-        "state": standing.state.value,
-        "reasons": list(standing.reasons),
-        "fix": standing.fix_command(folder_option) if standing.reasons else None,
-        "usable": standing.usable,
+        "state": status.state.value,
+        "reasons": list(status.reasons),
+        "fix": status.fix_command(folder_option) if status.reasons else None,
+        "usable": status.usable,
         "kind": certificate.kind.value,
         "cn": subject.common_name if subject else None,
         "organizations": list(subject.organizations) if subject else [],
@@ -84,13 +84,13 @@ def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object
         "key": str(certificate.key),
         "days": certificate.days or None,
         "files": [str(path) for path in certificate.files.kept],
-        "not_after": f"{standing.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.x509 else None,
+        "not_after": f"{status.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if status.x509 else None,
         "made_by": f"kcert {certificate.chapter}",
     }
 
 
 def usages(certificate: Certificate) -> tuple[str, ...]:
-    """What it may be used for, as its templates say it: the key usages, then the extended ones."""
+    """Return the usages of *certificate*, as its template has them: the key usages, then the extended ones."""
     if certificate.kind is Kind.KEY_PAIR:
         return ()
     if certificate.kind is Kind.CA:
@@ -100,12 +100,12 @@ def usages(certificate: Certificate) -> tuple[str, ...]:
     return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
-def _row(standing: CertificateStatus) -> tuple[str, ...]:
-    certificate = standing.certificate
+def _row(status: CertificateStatus) -> tuple[str, ...]:
+    certificate = status.certificate
     subject = certificate.subject
     parts = [f"CN={subject.common_name}", *(f"O={group}" for group in subject.organizations)] if subject else []
     return (
-        standing.state.value,
+        status.state.value,
         certificate.name,
         certificate.kind.value,
         ", ".join(parts),
@@ -122,12 +122,12 @@ def _files(certificate: Certificate) -> list[str]:
 
 
 def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(one) for one in statuses)]
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(status) for status in statuses)]
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _plain_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
-    return [tuple(cell or "-" for cell in _row(one)) for one in statuses]
+    return [tuple(cell or "-" for cell in _row(status)) for status in statuses]
 
 
 def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
@@ -184,33 +184,33 @@ def _terminal(
         _table(statuses)
     else:
         _paragraphs(statuses)
-    counts = [(state, sum(one.state is state for one in statuses)) for state in State]
+    counts = [(state, sum(status.state is state for status in statuses)) for state in State]
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
-    works = [one.certificate.name for one in statuses if one.state is State.STALE and one.usable]
+    works = [status.certificate.name for status in statuses if status.state is State.STALE and status.usable]
     if works:
         say(f"Stale, but still usable: {', '.join(works)}.")
-    if any(one.state is State.MISSING for one in statuses):
+    if any(status.state is State.MISSING for status in statuses):
         say(f"`kcert all{folder_option}` creates the missing certificates.")
 
 
 def _table(statuses: Sequence[CertificateStatus]) -> None:
     rows = table(*_COLUMNS)
-    for one in statuses:
-        state, *rest = _row(one)
-        rows.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
+    for status in statuses:
+        state, *rest = _row(status)
+        rows.add_row(Text(state, style=_STYLES[status.state]), *(Text(cell) for cell in rest))
     draw(rows)
-    for one in statuses:
-        if one.reasons:
-            say(f"{one.certificate.name}: {one.reason}.", "notice")
+    for status in statuses:
+        if status.reasons:
+            say(f"{status.certificate.name}: {status.reason}.", "notice")
     screen().print()
 
 
 def _paragraphs(statuses: Sequence[CertificateStatus]) -> None:
-    for one in statuses:
-        state, name, *rest = _row(one)
-        screen().print(Text.assemble((name, "heading"), "  ", (state, _STYLES[one.state])))
-        if one.reasons:
-            say(f"    {one.reason}", "notice")
+    for status in statuses:
+        state, name, *rest = _row(status)
+        screen().print(Text.assemble((name, "heading"), "  ", (state, _STYLES[status.state])))
+        if status.reasons:
+            say(f"    {status.reason}", "notice")
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="quiet")
         grid.add_column(overflow="fold")

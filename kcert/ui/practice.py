@@ -18,6 +18,7 @@ from kcert.ui.console import (
     clean,
     clean_line,
     command_line,
+    counted,
     heading,
     print_rows,
     say,
@@ -29,8 +30,7 @@ from kcert.ui.explain import passage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kcert.practice.lab import Check
-    from kcert.practice.lab_text import Action, Words
+    from kcert.practice.lab import Action, Check, Words
     from kcert.practice.quiz import Question
     from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
     from kcert.practice.state import State
@@ -150,7 +150,7 @@ def show_check(session: Session, result: CheckResult, form: str, option: str) ->
 
 def _helped(state: State) -> str:
     """Return which help was used, for the sentence that says that the lab is solved."""
-    hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
+    hints = counted(state.hints, "hint") if state.hints else ""
     used = [text for text in (hints, "a look at the solution" if state.shown else "") if text]
     return f"with {' and '.join(used)}" if used else "without a hint"
 
@@ -171,7 +171,7 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
 
 
 def _check(check: Check) -> None:
-    """Print a check in a line, and below it the reason where it does not work."""
+    """Print a check in a line, and below it the reason if it does not work."""
     console = screen()
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
     width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
@@ -257,7 +257,7 @@ def _comment(text: str) -> Iterator[str]:
 def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
     """Ask all *questions* on standard input; return how many answers were right.
 
-    Raises InputError where the input ends before the last question.
+    Raises InputError if the input ends before the last question.
     """
     right = 0
     for number, question in enumerate(questions, start=1):

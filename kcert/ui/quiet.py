@@ -42,19 +42,19 @@ class Quiet(Reporter):
         self._note(f"waiting for another kcert in this folder: {ascii(holder)[1:-1]}.")
 
     def on_plan(self, ctx: Context, work: Work) -> None:
-        """What is kept has its line at once."""
+        """Print the lines of the certificates that are kept."""
         self._cluster = cluster = ctx.cluster
         if cluster.defaults and not cluster.source:
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             self._note(remark)
-        self._order = [one.certificate.name for one in work.statuses]
-        for standing in work.kept:
-            self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
+        self._order = [status.certificate.name for status in work.statuses]
+        for status in work.kept:
+            self._lines[status.certificate.name] = _kept(status, ctx.signing_option)
         self._print()
 
     def on_issued(self, issued: Issued) -> None:
-        """A line, once all before it have theirs."""
+        """Print the line of a certificate, after all those before it."""
         plan, certificate = issued.plan, issued.plan.certificate
         until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
         cut = f"  (the rest of its CA's lifetime: {plan.days} days)" if plan.days < certificate.days else ""
@@ -71,7 +71,7 @@ class Quiet(Reporter):
             self._note(words)
 
     def _note(self, text: str) -> None:
-        """A remark on standard error, apart from the lines; on a terminal wrapped as its width wants it."""
+        """Print a remark on standard error, apart from the lines; on a terminal wrapped to its width."""
         line = f"kcert: {text}"
         if sys.stderr.isatty():
             line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
@@ -110,7 +110,7 @@ class Json(Quiet):
 
     def on_end(self, result: Result | None, /) -> None:
         """Print the list; after a failure, the list of what was issued before it."""
-        issued = {one.plan.certificate.name: one for one in self._issued}
+        issued = {result.plan.certificate.name: result for result in self._issued}
         records = []
         for status in self._statuses:
             made = issued.get(status.certificate.name)
@@ -124,7 +124,7 @@ class Json(Quiet):
 def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
     """Return a certificate as JSON: what was done, its state before, and its files."""
     spec = issued.plan.certificate if issued else status.certificate
-    found = issued.x509 if issued else status.x509
+    x509 = issued.x509 if issued else status.x509
     action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
     return {
         "name": spec.name,
@@ -133,16 +133,16 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
         "state": State.CURRENT.value if issued else status.state.value,
         "reason": None if issued else status.reason or None,
         "fix": None if issued or status.state is State.CURRENT else status.fix_command(folder_option),
-        "not_after": f"{found.not_after:%Y-%m-%dT%H:%M:%SZ}" if found else None,
+        "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if x509 else None,
         "files": [str(path) for path in spec.files.kept],
     }
 
 
-def _kept(standing: CertificateStatus, folder_option: str) -> str:
-    name = standing.certificate.name
-    if standing.state is State.CURRENT:
+def _kept(status: CertificateStatus, folder_option: str) -> str:
+    name = status.certificate.name
+    if status.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.fix_command(folder_option)})"
+    return f"kept  {name}  {status.state.value}: {status.reason} ({status.fix_command(folder_option)})"
 
 
 _LOCKING = {"-passout", "-pass"}
@@ -240,8 +240,8 @@ def _backed_up(root: Path, plan: IssuancePlan) -> Iterator[str]:
     ]
     for path in names:
         folder = quote(str(path.parent)) if str(path.parent) != "." else ""
-        place = f'"$backup"/{folder}'
-        yield f"mkdir -p {place} && cp -p {quote(str(path))} {place}"
+        target = f'"$backup"/{folder}'
+        yield f"mkdir -p {target} && cp -p {quote(str(path))} {target}"
     for source, name in plan.copies:
         if source != name:
             yield f"cp {quote(str(source))} {quote(str(name))}"
@@ -257,16 +257,16 @@ def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
 
 
 def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Bash lines that ask for the passphrase of the CA's key, and of the root's, where one of *commands* looks for it.
+    """Yield bash lines that ask for the passphrases of CA keys that *commands* look for.
 
-    From the terminal, because the script itself may come through standard input; and twice where a key is to be locked
+    From the terminal, because the script itself may come through standard input; and twice if a key is to be locked
     with it. Without IFS= the blanks around it would be lost.
     """
     commands = list(commands)
     for owner in OWNERS:
-        looking = [argv for argv in commands if owner.in_environment in argv]
-        if looking:
-            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in looking))
+        matching = [argv for argv in commands if owner.in_environment in argv]
+        if matching:
+            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in matching))
 
 
 def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:

@@ -69,11 +69,11 @@ _REPORT = re.compile(
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d\d s\n"
     r"|[^\n]*\n-+\n\n    openssl "
 )
-"""How the reports that are text begin, whatever they found: inventory, check, diagnose, history, show."""
+"""The beginnings of the reports that are text, whatever they found: inventory, check, diagnose, history, show."""
 
 
 class Target(NamedTuple):
-    """Where a report goes; with ``force`` it may take the place of a file that is not a report."""
+    """The file for a report; with ``force`` it may replace a file that is not a report."""
 
     path: Path
     force: bool = False

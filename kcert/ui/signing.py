@@ -1,4 +1,4 @@
-"""How requests become certificates where the CA is on another machine, and the results of signing them."""
+"""The way of requests to a CA on another machine and back, and the results of signing them."""
 
 from __future__ import annotations
 

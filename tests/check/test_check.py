@@ -36,11 +36,12 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": ["rule", "severity", "path", "message", "evidence", "fix"],
+                "required": ["rule", "severity", "path", "message", "evidence", "fix", "restart"],
                 "properties": {
                     "rule": {"type": "string", "pattern": "^[a-z0-9-]+$"},
                     "severity": {"enum": ["error", "warning"]},
                     **{name: {"type": "string"} for name in ("path", "message", "evidence", "fix")},
+                    "restart": {"type": "array", "items": {"type": "string"}},
                 },
             },
         },

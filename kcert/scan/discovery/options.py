@@ -1,28 +1,24 @@
-"""What files name and hold: the options of components, objects of the API, and files of which no option spoke."""
+"""The certificates in files: those that options name, objects of the API, and files that no option names."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan import layouts
-from kcert.scan.components import FILE_OPTIONS, FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named, exists
 from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
-from kcert.scan.files import embedded
+from kcert.scan.files import Inside, embedded, inside
+from kcert.scan.fs import Content
+from kcert.scan.layouts import FILE_OPTIONS, FileOption
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
-from kcert.scan.units import configured
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from kcert.scan.files import Inside
-    from kcert.scan.units import Started
+from kcert.scan.units import Started, configured
 
 
 def follow_options(collector: Collector, started: Started, source: Path, on_host: Callable[[str], str] = str) -> None:
@@ -170,8 +166,9 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
     for folder, names in beside.items():
         around = {file.stem for file in folder.iterdir()} if given else names
         collector.findings.neighbours[folder] = layouts.TELLING & around
+    with_keys = {path: opened for path, opened in rest.items() if opened.key is not None}
     for path, opened in rest.items():
-        _take_one(collector, path, opened, rest, given=given)
+        _take_one(collector, path, opened, with_keys, given=given)
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
@@ -187,12 +184,12 @@ def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
     return kept
 
 
-def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Path, Inside], *, given: bool) -> None:
+def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[Path, Inside], *, given: bool) -> None:
     named_before = collector.is_named(opened)
     collector.key(collector.shown(path, opened), opened)
     if opened.certificates and (given or not named_before):
         collector.mark_named(opened)
-        key_path = _key_beside(collector, path, others, given=given)
+        key_path = _key_beside(collector, path, with_keys, given=given) if with_keys or given else None
         for position, pem in enumerate(opened.certificates):
             collector.add(Draft(pem, path, key_path=key_path if position == 0 else None, position=position))
     if opened.public_key is not None and not named_before:
@@ -217,9 +214,9 @@ def _complain(collector: Collector, path: Path, opened: Inside) -> None:
     collector.problem(path, what, reason, None, "key" if is_key else "certificate")
 
 
-def _key_beside(collector: Collector, path: Path, others: dict[Path, Inside], *, given: bool) -> Path | None:
+def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
     for candidate in layouts.key_names(path):
-        opened = others.get(candidate)
+        opened = with_keys.get(candidate)
         if opened is None and given and exists(candidate):
             opened = collector.opened(candidate)
             collector.key(candidate, opened)
@@ -235,8 +232,8 @@ WEBHOOKS = (
     "APIService",
     "CustomResourceDefinition",
 )
-_CA_NAMES = ("ca.crt", "ca-bundle.crt", "client-ca-file", "requestheader-client-ca-file")
-_CA_FIELDS = (("spec", "caBundle"), ("spec", "conversion", "webhook", "clientConfig", "caBundle"))
+_CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
+"""Where an APIService and a CustomResourceDefinition have their caBundle and their service."""
 
 
 def objects_in(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -260,11 +257,14 @@ def follow_object(collector: Collector, document: dict[str, Any], source: str) -
     if document["kind"] in KINDS:
         _follow_data(collector, document, label)
         return
-    bundles = [text_at(document, *field) for field in _CA_FIELDS]
-    bundles += [text_at(webhook, "clientConfig", "caBundle") for webhook in list_at(document, "webhooks")]
-    for bundle in dict.fromkeys(bundles):
-        if bundle:
-            _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+    clients = [value_at(document, *keys) for keys in _CLIENT_CONFIGS]
+    clients += [value_at(webhook, "clientConfig") for webhook in list_at(document, "webhooks")]
+    bundles = {bundle: client for client in clients if (bundle := text_at(client, "caBundle"))}
+    for bundle, client in bundles.items():
+        _add(collector, label, "caBundle", _decoded(bundle), kind=Kind.CA)
+        service, space = text_at(client, "service", "name"), text_at(client, "service", "namespace")
+        if service and space:
+            collector.findings.webhooks.append((Path(f"{label}:caBundle"), f"{service}.{space}.svc"))
 
 
 def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> None:
@@ -275,6 +275,9 @@ def _follow_data(collector: Collector, document: dict[str, Any], label: str) -> 
         for name, value in held.items() if isinstance(held, dict) else ():
             if isinstance(value, str):
                 content[str(name)] = _decoded(value) if binary else value.encode("utf-8", "replace")
+                if binary and value and not content[str(name)]:
+                    reason = "is not base64: the API server rejects the object"
+                    collector.problem(Path(f"{label}:{name}"), "unreadable", reason, None, "certificate")
     for name, data in content.items():
         key = content.get("tls.key") if name == "tls.crt" else None
         kind = (
@@ -300,7 +303,7 @@ def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes)
 
 
 def follow_embedded(collector: Collector, path: Path, data: bytes) -> bool:
-    """Take down the certificates in a document of another tool, as talosconfig is; True where there are some."""
+    """Take down the certificates in a document of another tool, as talosconfig is; True if there are some."""
     document = embedded(data)
     for value in document[1] if document else ():
         _add(collector, str(path), value.key, value.content)
@@ -316,7 +319,10 @@ def _add(
     if key and any(block.is_key and not block.encrypted for block in pem_blocks(key)):
         key_path = Path(f"{label}:tls.key")
         collector.findings.keys.setdefault(key_path, KeyFile(key_path, 0o600, key))
-    for position, block in enumerate(block for block in pem_blocks(data) if block.is_certificate):
+    blocks = [block for block in pem_blocks(data) if block.is_certificate]
+    if data and not blocks and (kind is Kind.CA or name == "tls.crt"):
+        collector.problem(path, "unreadable", _without_certificate(data), None, "certificate")
+    for position, block in enumerate(blocks):
         if block.fault:
             collector.problem(path, "unreadable", block.fault, None, "certificate")
             continue
@@ -326,7 +332,17 @@ def _add(
         collector.add(draft)
 
 
+def _without_certificate(data: bytes) -> str:
+    """Return why *data*, in the place of a certificate, is none: a clause that can follow the object's name."""
+    held = inside(Content(data, 0, (0, 0)))
+    if held.nothing or held.labels:
+        return held.why_no_certificate
+    again = any(block.is_certificate for block in pem_blocks(_decoded(data.decode("utf-8", "replace"))))
+    return "is base64 of base64: encode it once" if again else "contains no certificate"
+
+
 def _decoded(text: str) -> bytes:
+    """Return what base64 stands for; nothing for what is not base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):

@@ -14,8 +14,8 @@ from rich.text import Text
 from kcert.errors import INPUT, InputError
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command
-from kcert.scan.inventory import Validity
-from kcert.ui.console import block, clean_line, error_screen, in_columns, say, screen
+from kcert.scan.result import Validity
+from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
 from kcert.ui.inventory.text import HEADINGS, described, row
 from kcert.ui.report import Target, write_report
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import ScanResult
+    from kcert.scan.result import Entry, ScanResult
 
 
 FORMATS = {
@@ -48,7 +47,7 @@ BINARY = ("xlsx",)
 """Formats that cannot be shown in a terminal."""
 
 MOST_PROBLEMS = 10
-"""So many files that could not be read are named beside a list that is no table."""
+"""The number of unreadable files that are named beside a list that is not a table."""
 
 
 def _content(form: str, entries: Sequence[Entry], scan: ScanResult) -> bytes:
@@ -96,7 +95,7 @@ def present(
 
 
 def status(scan: ScanResult) -> int:
-    """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
+    """Return the exit status: 2 if a server did not answer, as in `kcert check`, else 0."""
     return INPUT if any(problem.what == "unreachable" for problem in scan.problems) else 0
 
 
@@ -108,7 +107,7 @@ def _complain(scan: ScanResult) -> None:
 
 
 MANY_NAMES = 12
-"""So many alternative names are listed; of more, the number is told, and where to see them all."""
+"""The number of SANs that are listed; of more, the number is printed."""
 
 WIDEST = 120
 """Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
@@ -162,7 +161,7 @@ def _paragraph(entry: Entry) -> None:
 
 
 def _columns(entries: Sequence[Entry]) -> None:
-    """One use a row: whose it is on the left, what it says in the middle, how long it lasts on the right."""
+    """Print a row for each use: the component on the left, the certificate in the middle, the expiry on the right."""
     console = screen()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="heading", width=console.width)
     grid.add_column("component", min_width=10, max_width=23, overflow="fold")
@@ -210,7 +209,7 @@ def _names(entry: Entry) -> str:
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:
     days = abs(entry.days_left)
-    count = f"{days} day" + ("" if days == 1 else "s")
+    count = counted(days, "day")
     words = f"{count} ago" if entry.validity is Validity.EXPIRED else f"{count} left"
     if entry.validity is Validity.NOT_YET:
         words = "not yet valid"
@@ -225,7 +224,7 @@ def _summary(entries: Sequence[Entry]) -> None:
     counts = [(validity, sum(entry.validity is validity for entry in entries)) for validity in Validity]
     states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
     uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
-    say(f"{uses} in {files} file{'' if files == 1 else 's'}: {states}.")
+    say(f"{uses} in {counted(files, 'file')}: {states}.")
     screen().print()
 
 

@@ -11,14 +11,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.openssl.x509 import listed
-from kcert.ui.console import clean_line, in_columns
+from kcert.ui.console import clean_line, counted, in_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import Problem, ScanResult
+    from kcert.scan.result import Entry, Problem, ScanResult
 
 HEADINGS = (
     "component",
@@ -57,12 +56,12 @@ def row(entry: Entry) -> tuple[str, ...]:
 
 
 def label(entry: Entry) -> str:
-    """What a drawing calls a certificate: its CN, or its whole name."""
+    """Return the label of a certificate in a drawing: its CN, or its whole name."""
     return clean_line(entry.cn or entry.subject or "(no name)")
 
 
 def described(problem: Problem) -> str:
-    """What is wrong with a file, as a sentence."""
+    """Return what is wrong with a file, as a sentence."""
     named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
     return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."
 
@@ -125,7 +124,7 @@ def records(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG00
 
 
 def record(entry: Entry) -> dict[str, object]:
-    """One object, its fields in the order of the manual."""
+    """Return the JSON object of a use, its fields in the order of the manual."""
     return {
         "component": entry.component,
         "kind": entry.kind,
@@ -243,5 +242,5 @@ def _described(uses: list[Entry]) -> Iterator[str]:
 def _left(entry: Entry) -> str:
     # days_left is rounded down: what expired an hour ago has -1, and expired 0 days ago.
     days = entry.days_left if entry.days_left >= 0 else -1 - entry.days_left
-    count = f"{days} day" + ("" if days == 1 else "s")
+    count = counted(days, "day")
     return f"expired {count} ago" if entry.days_left < 0 else f"{count} left"

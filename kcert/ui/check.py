@@ -1,0 +1,272 @@
+"""The findings of `kcert check` with their fixes, worst first, or as a report."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kcert.check import Severity
+from kcert.clusters import COMPONENTS
+from kcert.errors import FOUND, INPUT
+from kcert.ui.console import (
+    block,
+    clean,
+    clean_line,
+    counted,
+    error_screen,
+    first_few,
+    say,
+    screen,
+)
+from kcert.ui.report import page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kcert.check import CheckResult, Finding
+
+
+STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
+
+_SHOWN = 5
+"""The number of unreadable files that are named."""
+
+
+def show(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
+    """Print the findings in *form*, and on standard error what could not be checked."""
+    if form in _REPORTS:
+        sys.stdout.write(_REPORTS[form](judgement))
+    else:
+        if looked_around:
+            from kcert.ui.inventory import introduce
+
+            introduce(judgement.scan, looked_around=True)
+            screen().print()
+        _write_text(judgement)
+    _not_judged(judgement)
+
+
+def status(judgement: CheckResult, *, strict: bool) -> int:
+    """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
+    severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    if any(judgement.count(severity) for severity in severities):
+        return FOUND
+    return INPUT if judgement.unreachable else 0
+
+
+# ---------------------------------------------------------------- for people
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One finding, with all the files in which it is the same."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The finding that stands for all."""
+        return self.findings[0]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files, each once."""
+        return list(dict.fromkeys(clean_line(str(finding.path)) for finding in self.findings))
+
+    @property
+    def fixes(self) -> list[str]:
+        """The commands of the fixes, each once."""
+        return [clean(fix) for fix in dict.fromkeys(finding.commands for finding in self.findings) if fix]
+
+    @property
+    def message(self) -> str:
+        """The fault, said of all the files at once if there are several."""
+        message = self.first.message
+        if len(self.paths) > 1:
+            message = message.replace(str(self.first.path), "each of them")
+        begins_with_path = message.startswith(str(self.first.path))
+        return clean_line(message if begins_with_path else message[:1].upper() + message[1:])
+
+
+def _groups(findings: Sequence[Finding]) -> list[_Group]:
+    same: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        path = str(finding.path)
+        same[finding.rule, finding.message.replace(path, ""), finding.evidence.replace(path, "")].append(finding)
+    return [_Group(tuple(some)) for some in same.values()]
+
+
+def _write_text(judgement: CheckResult) -> None:
+    groups = _groups(judgement.findings)
+    _summary(judgement, groups)
+    for group in groups:
+        _finding(group)
+    _restarts(judgement)
+    if groups:
+        say("Explanations:")
+        block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
+
+
+def _restarts(judgement: CheckResult) -> None:
+    """Say which components use the fixed files only after a restart."""
+    kind = judgement.scan.kind
+    names = {name for finding in judgement.findings for name in finding.restart}
+    if names:
+        listed = ", ".join(name for name in COMPONENTS if name in names)
+        say(f"After the fixes, restart the components that read these files only when they start: {listed}.")
+        if kind and kind.restart:
+            say(f"With {kind.title}: {kind.restart}.")
+        screen().print()
+
+
+def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
+    checked = counted(judgement.checked, "certificate")
+    if not groups:
+        good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
+        say(good, "good" if judgement.checked else "notice")
+        return
+    say(_counts(judgement), "bad" if judgement.count(Severity.ERROR) else "notice")
+    widths = [max(map(len, column)) for column in zip(*map(_row, groups), strict=True)]
+    for group in groups:
+        severity, rule, files = _row(group)
+        line = Text(f"  {severity:<{widths[0]}}  ", style=STYLES[group.first.severity])
+        screen().print(line.append(f"{rule:<{widths[1]}}  {files}", style="not bold"), soft_wrap=True)
+    screen().print()
+
+
+def _row(group: _Group) -> tuple[str, str, str]:
+    paths = group.paths
+    return group.first.severity.value, group.first.rule, paths[0] if len(paths) == 1 else f"{len(paths)} files"
+
+
+def _counts(judgement: CheckResult) -> str:
+    parts = [counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
+    return f"{counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
+
+
+def _finding(group: _Group) -> None:
+    console, first = screen(), group.first
+    title = Text(first.severity.value, style=STYLES[first.severity])
+    title.append(f" {first.rule}", style="heading")
+    console.print(title, soft_wrap=True)
+    for path in group.paths:
+        console.print(Text(path, style="file"), soft_wrap=True)
+    console.print()
+    say(group.message)
+    say(f"Evidence: {clean_line(first.evidence)}", "quiet")
+    console.print()
+    own, short, fixes = (
+        list(dict.fromkeys(text for finding in group.findings if (text := getattr(finding, field))))
+        for field in ("cluster_fix", "kcert_fix", "fix")
+    )
+    if own:
+        say(f"With {first.cluster}, on the machine itself:")
+        block(own, "command")
+    if short:
+        say("With kcert:" if own else "Fix it with kcert:")
+        block([clean_line(command) for command in short], "command")
+    if fixes:
+        if own or short:
+            say("With openssl:")
+        block([line for fix in fixes for line in clean(fix).splitlines()], "command")
+    elif not own and not short:
+        say(f"The fix depends on information that kcert does not have; `kcert explain {first.rule}` says more.")
+    console.print()
+
+
+# ---------------------------------------------------------------- for programs and documents
+
+
+def _json(judgement: CheckResult) -> str:
+    findings = [
+        {
+            "rule": finding.rule,
+            "severity": finding.severity.value,
+            "path": str(finding.path),
+            "message": finding.message,
+            "evidence": finding.evidence,
+            "fix": finding.commands,
+            "restart": list(finding.restart),
+        }
+        for finding in judgement.findings
+    ]
+    # ASCII: whatever a certificate says, no control character reaches a terminal.
+    return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
+
+
+def _short(judgement: CheckResult) -> str:
+    """Return a line for each finding, as compilers and linters print them."""
+    lines = [
+        f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
+        for finding in judgement.findings
+    ]
+    return "".join([*lines, f"{_counts(judgement)}\n"])
+
+
+def _markdown(judgement: CheckResult) -> str:
+    parts = ["# Certificate check", _counts(judgement)]
+    for group in _groups(judgement.findings):
+        first = group.first
+        parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
+        parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
+        parts += [_escaped(group.message), f"Evidence: {_escaped(clean_line(first.evidence))}"]
+        if lines := [line for fix in group.fixes for line in fix.splitlines()]:
+            parts.append("\n".join(f"    {line}" for line in lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _code(text: str) -> str:
+    ticks = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
+
+
+_STYLE = """
+body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
+.error { color: #b00020; }
+.warning { color: #8a5a00; }
+"""
+
+
+def _html(judgement: CheckResult) -> str:
+    body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
+    for group in _groups(judgement.findings):
+        first = group.first
+        body.append(
+            f'<h2 class="{first.severity.value}">{first.severity.value.capitalize()}: {escape(first.rule)}</h2>'
+        )
+        body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
+        body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
+        body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
+    return page("Certificate check", _STYLE, "\n".join(body))
+
+
+_REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
+
+
+# ---------------------------------------------------------------- what was left out
+
+
+def _not_judged(judgement: CheckResult) -> None:
+    """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
+    for problem in judgement.unreachable:
+        say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
+    if denied := first_few([problem.path for problem in judgement.denied], _SHOWN):
+        say(f"kcert: not checked, because this user may not read it: {denied}. Root may.", to=error_screen())
+    if elsewhere := first_few(list(dict.fromkeys(problem.path for problem in judgement.elsewhere)), _SHOWN):
+        say(
+            f"kcert: not checked, because they are not on this machine: {elsewhere}. Kubeconfigs name them for the "
+            "hosts that they go to.",
+            to=error_screen(),
+        )
