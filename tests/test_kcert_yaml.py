@@ -277,10 +277,9 @@ def test_what_is_unusual_and_right_is_taken(kcert: Kcert, what: str, profile: st
     "name", ["dev/O=system:masters", "a+b", "a=b", "-a", "jürgen", "a\nb", "..", "a/../b", LONG, "\x1b[31m", "a,b"]
 )
 def test_a_user_on_the_command_line_is_taken_as_given_or_refused(kcert: Kcert, name: str, tmp_path: Path) -> None:
-    for arguments in (["client", "--quiet", "--", name], ["client", "--quiet", f"--group={name}", "jane"]):
-        ended = kcert(*arguments)
-
-        assert_refused(ended, 2, "not accepted")
+    as_name, as_group = ["client", "--quiet", "--", name], ["client", "--quiet", f"--group={name}", "jane"]
+    for arguments, words in ((as_name, "is not a valid user name"), (as_group, "is invalid")):
+        assert_refused(kcert(*arguments), 2, words)
         assert list(tmp_path.iterdir()) == []
 
 
