@@ -267,7 +267,7 @@ def test_scp_brings_the_same_files(
         (tools / name).write_text(text, encoding="utf-8")
         (tools / name).chmod(0o755)
     variables = {**Kcert(made.home).environment(), "ROOT": str(root)}
-    (tools / "kcert").symlink_to(starting.program(variables))
+    (tools / "kcert").symlink_to(starting.program())
     variables["PATH"] = f"{tools}:{variables['PATH']}"
 
     ended = output([program("bash"), "-e"], made.home, commands, **variables)
