@@ -1,4 +1,4 @@
-"""Where kcert starts, where its output is written and flushed, and where every error ends: with an exit status.
+"""The start of kcert, its output streams, and the exit status of every error.
 
 Every line is written at once, also into a pipe or a file. So the interpreter has nothing left to flush at its exit,
 where it could only print "Exception ignored" and exit with status 120.
@@ -98,7 +98,7 @@ def _interrupted() -> int:
 
 
 def _said(message: str, status: int) -> int:
-    from kcert.ui.messages import error
+    from kcert.ui import error
 
     error(message)
     return status
@@ -183,7 +183,7 @@ def _open_closed_streams() -> None:
 
 
 def _close_streams() -> Exception | None:
-    """Write what is left, and return the fault of standard output, None where everything was written."""
+    """Write what is left, and return the fault of standard output, None if everything was written."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OutputError, ReaderGoneError):
             stream.flush()

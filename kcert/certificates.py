@@ -1,4 +1,4 @@
-"""What a certificate has to be: the types that every layer shares.
+"""Certificates as they have to be: the types that every layer shares.
 
 A ``Certificate`` is a specification, not a file: profiles list them, plan turns them into steps, the store holds
 what came of them. Paths are relative to the PKI folder throughout.
@@ -26,17 +26,17 @@ class Kind(enum.Enum):
 
     @property
     def is_server(self) -> bool:
-        """True where clients connect to its holder, so that it needs SANs."""
+        """True if clients connect to its holder, so that it needs SANs."""
         return self in (Kind.SERVER, Kind.PEER)
 
     @property
     def is_client(self) -> bool:
-        """True where its holder presents it to a server."""
+        """True if its holder presents it to a server."""
         return self in (Kind.CLIENT, Kind.PEER)
 
 
 class Role(str, enum.Enum):
-    """What a certificate is for; the value is the name of its lesson."""
+    """The purpose of a certificate; the value is the name of its lesson."""
 
     ROOT = "root"
     CLUSTER_CA = "ca"
@@ -69,7 +69,7 @@ class Role(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Key:
-    """What key to generate: RSA with its length in bits, or ECDSA with its curve (P-256, P-384)."""
+    """The key to generate: RSA with its length in bits, or ECDSA with its curve (P-256, P-384)."""
 
     algorithm: Literal["rsa", "ecdsa"] = "rsa"
     bits: int = 2048
@@ -110,7 +110,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class Usages:
-    """What a certificate may be used for, word for word, where its kind does not say it.
+    """The usages of a certificate, word for word, if its kind does not say them.
 
     An old certificate that is renewed, or a request, says it instead. The names are openssl's
     (``digitalSignature``, ``clientAuth``); None means that the extension is left out, and any use allowed.
@@ -219,7 +219,7 @@ class Certificate:
 
 
 ROOT = "root"
-"""What a CA above the cluster's own is called."""
+"""The name of the root CA above the cluster's own CA."""
 
 
 def root_beside(crt: PurePosixPath) -> PurePosixPath:

@@ -1,4 +1,4 @@
-"""What `kcert doctor` looks for: the programs that kcert, or a reader of its lessons, can make use of."""
+"""The programs that kcert, or a reader of its lessons, can use: `kcert doctor`."""
 
 from __future__ import annotations
 

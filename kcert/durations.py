@@ -29,7 +29,7 @@ def duration(text: str, option: str, bare: str = "") -> timedelta:
 
 
 def in_words(length: timedelta) -> str:
-    """*length* in words: in days where it is whole days, else in hours, minutes or seconds."""
+    """Return *length* in words: in days if it is whole days, else in hours, minutes or seconds."""
     seconds = int(length.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds and seconds % size == 0:

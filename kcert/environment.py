@@ -10,7 +10,7 @@ OPENSSL = {
     "OPENSSL_MODULES": "openssl loads its providers, which are programs, from there",
     "OPENSSL_ENGINES": "openssl loads its engines, which are programs, from there",
 }
-"""What each of openssl's own variables does (openssl-env(7)); kcert doctor reports those that are set."""
+"""The effect of each of openssl's own variables (openssl-env(7)); kcert doctor reports those that are set."""
 
 VARIABLES = {
     "KCERT_DIR": "The PKI folder, as --dir.",

@@ -18,7 +18,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report a program that Ctrl-C ended
 
 
 warning_listeners: list[Callable[[str], None]] = []
-"""Who shows warnings to the user; ``kcert.cli`` puts the screen here."""
+"""The functions that show warnings to the user; ``kcert.cli`` adds the screen."""
 
 
 def warn(message: str) -> None:
@@ -38,7 +38,7 @@ class ReaderGoneError(Exception):
 
 
 class VerdictError(KcertError):
-    """What the user asked about was looked at and found wrong."""
+    """The error for a check that found a problem."""
 
     exit_status = FOUND
 

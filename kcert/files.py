@@ -74,7 +74,7 @@ def read_descriptor(descriptor: int, path: Path, limit: int = LARGEST) -> bytes:
 
 
 def read_input(path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = "") -> bytes:
-    """As ``read_regular``; raises an *error* in words, with *advice* (a sentence), where the file cannot be read."""
+    """Read as ``read_regular``; raises an *error* in words, with *advice* (a sentence), if the file cannot be read."""
     try:
         return read_regular(path, limit)
     except OSError as reason:
@@ -85,7 +85,7 @@ def read_input(path: Path, limit: int = LARGEST, error: type[KcertError] = Input
 def read_optional(
     path: Path, limit: int = LARGEST, error: type[KcertError] = InputError, advice: str = ""
 ) -> bytes | None:
-    """As ``read_input``; None where the file does not exist."""
+    """Read as ``read_input``; return None if the file does not exist."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -102,7 +102,7 @@ _NEAR = 0.8
 def mistyped(path: Path) -> Path | None:
     """The file beside a *path* that is not there whose name is nearly the same, and may be the one that was meant.
 
-    Names that differ in a number are those of different hosts. None where nobody may look into the folder.
+    Names that differ in a number are those of different hosts. None if nobody may look into the folder.
     """
     try:
         if path.exists():
@@ -148,13 +148,13 @@ ROOT = 0
 
 
 def is_writable_by_others(status: os.stat_result) -> bool:
-    """Return True where every user, or a group other than the user's own, may write."""
+    """Return True if every user, or a group other than the user's own, may write."""
     by_group = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (ROOT, os.getegid())
     return by_group or bool(status.st_mode & stat.S_IWOTH)
 
 
 def foreign_owner(path: Path, *, follow: bool = True, sudo: bool = False) -> str | None:
-    """The name of the owner of *path* where that is neither kcert's user nor root.
+    """Return the name of the owner of *path* if that is neither kcert's user nor root.
 
     Without *follow* a link is looked at itself. With *sudo* the user who became root by sudo(8) is not foreign either.
     """

@@ -1,4 +1,4 @@
-"""What a kubeconfig holds, as text: where the API server is, and which certificate its user presents.
+"""The text of kubeconfigs: the URL of the API server, and the certificate that the user presents.
 
 The reference is "Organizing Cluster Access Using kubeconfig Files" of the Kubernetes documentation; keys
 are in the order in which `kubectl config` writes them.
@@ -73,14 +73,14 @@ def context_of(name: str, cluster: str) -> str:
 
 
 def scalar(text: str) -> str:
-    """*text* in YAML: plain where it is read back as this text, in quotes where not (``"007"``, ``"no"``)."""
+    """Return *text* in YAML: plain if it is read back as this text, else in quotes (``"007"``, ``"no"``)."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_SOMETHING_ELSE
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What a kubeconfig with one cluster and one user holds: the server, and three PEM files as bytes."""
+    """The content of a kubeconfig with one cluster and one user: the server, and three PEM files as bytes."""
 
     server: str
     ca: bytes
@@ -89,7 +89,7 @@ class Embedded:
 
 
 def opened(content: bytes) -> Embedded | None:
-    """What the kubeconfig *content* has embedded for its first cluster and user; None where it is no such file."""
+    """Return the parts that *content* has embedded for its first cluster and user; None if it is not a kubeconfig."""
     if len(content) > LARGEST_DOCUMENT:
         return None
     from kcert import plain_yaml  # most certificates are not in kubeconfigs
@@ -108,7 +108,7 @@ def opened(content: bytes) -> Embedded | None:
 
 
 Part = Literal["certificate-authority", "client-certificate", "client-key"]
-"""What a kubeconfig can have embedded, named as its keys are (which end in ``-data``)."""
+"""The parts that a kubeconfig can have embedded, named as its keys are (which end in ``-data``)."""
 
 _DATA = re.compile(
     rb"""(certificate-authority|client-certificate|client-key)-data["']?[ \t]*:[ \t]*["']?([A-Za-z0-9+/=]+)"""
@@ -117,7 +117,7 @@ _DATA = re.compile(
 
 @dataclass(frozen=True)
 class Swap:
-    """What is inside as *part* and looks like one of ``old`` (base64) makes room for the file ``new``."""
+    """Replace each embedded *part* that looks like one of ``old`` (base64) with the file ``new``."""
 
     part: Part
     old: tuple[str, ...] = field(repr=False)

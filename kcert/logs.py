@@ -1,4 +1,4 @@
-"""Where a component's log is: which command prints it depends on how the cluster was installed.
+"""The logs of components: which command prints one depends on how the cluster was installed.
 
 Components that are systemd units log to the journal. Where they are static pods, kubectl prints their logs as long as
 the API server answers; when it does not, the container runtime on the host still has them.
@@ -32,7 +32,7 @@ _LABELS = {
     "kube-scheduler": "component=kube-scheduler",
     "kube-proxy": "k8s-app=kube-proxy",
 }
-"""What kubeadm labels the components' pods with. The kubelet is never a pod."""
+"""The label that kubeadm gives the components' pods. The kubelet is never a pod."""
 
 _UNIT_FOLDERS = (
     "etc/systemd/system",
@@ -49,7 +49,7 @@ _SINCE = re.compile(r"(?:[0-9]{1,6}[smhd])+")
 
 @dataclass(frozen=True)
 class LogRequest:
-    """Which log: of a component, or a file.
+    """The log that is asked for: of a component, or a file.
 
     ``since`` is a time like 1h30m (empty: from its beginning), ``tail`` the number of lines at its end (None: all), and
     ``follow`` waits for more.
@@ -70,7 +70,7 @@ class Machine:
     host: str = field(default_factory=socket.gethostname)
 
     def has_unit(self, name: str) -> bool:
-        """True where systemd knows a unit of this name."""
+        """True if systemd knows a unit of this name."""
         return any((self.root / folder / f"{name}.service").exists() for folder in _UNIT_FOLDERS)
 
     @property
@@ -79,13 +79,13 @@ class Machine:
         return kind_of_machine(self.root, [Path.home()])
 
     def has_manifest(self, name: str) -> bool:
-        """True where the kubelet starts a static pod of this name."""
+        """True if the kubelet starts a static pod of this name."""
         return any((self.root / _MANIFESTS / f"{name}{suffix}").exists() for suffix in (".yaml", ".yml", ".json"))
 
 
 @dataclass(frozen=True)
 class LogSource:
-    """How to get at a log: the command that prints it, why that one, and what was asked to find out."""
+    """The source of a log: the command that prints it, the reason, and the commands that found it."""
 
     command: Command
     why: str
@@ -114,7 +114,7 @@ def back(since: str) -> str:
 def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
     """Find out which command prints the log.
 
-    Raises InputError where there is no such component here, and ProgramError where nothing that could print its log
+    Raises InputError if there is no such component here, and ProgramError if nothing that could print its log
     works, saying what was tried.
     """
     machine = machine or Machine()
@@ -166,7 +166,7 @@ def _file(request: LogRequest, why: str = "you named a file") -> LogSource:
 
 
 def show(command: Command) -> None:
-    """Run the command on the user's terminal; ProgramError where it fails. Ctrl-C is how following ends."""
+    """Run the command on the user's terminal; raises ProgramError if it fails. Ctrl-C ends --follow."""
     try:
         status = exec_interactive(command)
     except KeyboardInterrupt:
@@ -176,7 +176,7 @@ def show(command: Command) -> None:
 
 
 def read_lines(command: Command) -> Iterator[bytes]:
-    """The lines of the log, as the command prints them; ProgramError where it fails in the end."""
+    """Yield the lines of the log, as the command prints them; raises ProgramError if it fails in the end."""
     with stream(command) as process:
         assert process.stdout is not None
         yield from log_lines(process.stdout)
@@ -253,7 +253,7 @@ _POD = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 def _kubeconfig(machine: Machine) -> tuple[str, ...]:
-    """kubeadm's own kubeconfig, where the user has none and may read it."""
+    """Return kubeadm's own kubeconfig, if the user has none and may read it."""
     admin = machine.root / _ADMIN
     own = os.environ.get("KUBECONFIG") or os.access(Path.home() / ".kube/config", os.F_OK)
     return () if own or not os.access(admin, os.R_OK) else ("--kubeconfig", str(admin))

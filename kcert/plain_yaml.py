@@ -85,7 +85,7 @@ def load_all(text: str | bytes, *, aliases: bool = False) -> list[Any]:
 
 
 def load(text: str | bytes, *, aliases: bool = False) -> Any:
-    """Return the value of the only document of *text*, None where it is empty; with *aliases* those are followed.
+    """Return the value of the only document of *text*, None if it is empty; with *aliases* those are followed.
 
     Raises NotPlainError, also where there are several documents, and AliasError.
     """
@@ -110,7 +110,7 @@ def compose(text: str | bytes) -> yaml.Node | None:
 
 
 def check_unique_keys(text: str | bytes) -> None:
-    """Raise NotPlainError where the only document of *text* has a key twice: of two, each program may read another."""
+    """Raise NotPlainError if the only document of *text* has a key twice: of two, each program may read another."""
     import yaml
 
     nodes = [compose(text)]
@@ -164,7 +164,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _loader() -> type[yaml.SafeLoader]:
-    """PyYAML's safe loader: the one in C, which is some ten times as fast, where PyYAML was built with it."""
+    """PyYAML's safe loader: the one in C, which is some ten times as fast, if PyYAML was built with it."""
     import yaml
 
     loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

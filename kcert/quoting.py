@@ -16,7 +16,7 @@ INVISIBLE = re.compile(
     + "".join(f"{chr(plane << 16 | 0xFFFE)}-{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
     + "]"
 )
-"""What a terminal acts upon, and what it does not show (Unicode's Default_Ignorable_Code_Point) or shows elsewhere."""
+"""Characters that a terminal acts upon, does not show (Default_Ignorable_Code_Point) or shows elsewhere."""
 
 _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
 _SUBJECT = re.compile(r"/[^\"$`\\!]*=[^\"$`\\!]*")

@@ -25,7 +25,7 @@ NODES = "system:nodes"
 """The group of the kubelets; the node authorizer answers it alone (Kubernetes: "Using Node Authorization")."""
 
 NODE_PREFIX = "system:node:"
-"""What the user name of a kubelet begins with; the node's name follows."""
+"""The prefix of the user name of a kubelet; the node's name follows."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class RoleSpec:
     chapter: the command that makes it.
     kind: what it is used as.
     common_name, organizations: its usual subject; a profile may have another.
-    ca: which CA has to sign it; None where any may.
+    ca: which CA has to sign it; None if any may.
     presented_to: the programs, or kinds of program, that its holder presents it to.
     verified_by: the options, by component, that name the CA it is verified with; the first that is set counts.
     verified_by_default: options that name the same CA in nearly every cluster, where none of those is set.
-    kubeadm: its path in /etc/kubernetes, without the ending; empty where kubeadm has none.
+    kubeadm: its path in /etc/kubernetes, without the ending; empty if kubeadm has none.
     reloaded: its user reads a new file by itself, within a minute.
     in_kubeconfig: its component finds it in a kubeconfig of its own.
     fixed_name: only this common name has the rights that the role needs.
@@ -68,7 +68,7 @@ class RoleSpec:
 
     @property
     def is_client(self) -> bool:
-        """True where its holder presents it to a server; with a service account's, only the key is used."""
+        """True if its holder presents it to a server; with a service account's, only the key is used."""
         return self.kind.is_client and bool(self.presented_to)
 
 
@@ -290,5 +290,5 @@ USER_ROLES = frozenset({Role.ADMIN, Role.SUPER_ADMIN, Role.USER})
 
 
 def kubeconfig_role(component: str | None) -> Role | None:
-    """Return the role of the certificate in the kubeconfig of *component*; None where it has none of its own."""
+    """Return the role of the certificate in the kubeconfig of *component*; None if it has none of its own."""
     return next((role for role, spec in ROLES.items() if spec.in_kubeconfig and spec.component == component), None)

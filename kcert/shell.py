@@ -105,7 +105,7 @@ class Outcome(_Ended):
 
 @dataclass(frozen=True)
 class Reading(_Ended):
-    """What a command printed that ended by itself, its two outputs apart."""
+    """The output of a command that ended by itself, standard output and standard error apart."""
 
     status: int
     stdout: bytes
@@ -113,7 +113,7 @@ class Reading(_Ended):
 
 
 def find(program: str) -> str | None:
-    """Where *program* is: its path, or None where this machine does not have it."""
+    """Return the path of *program*, or None if this machine does not have it."""
     return shutil.which(program)
 
 
@@ -245,7 +245,7 @@ def exec_interactive(command: Command, stdin: bytes | None = None) -> int:
 def stream(command: Command) -> Iterator[subprocess.Popen[bytes]]:
     """Run *command* for output that may be larger than the memory: both outputs are in the process's ``stdout``.
 
-    After the block it has a ``returncode``; an exception in the block ends it. Raises ProgramError where it cannot be
+    After the block it has a ``returncode``; an exception in the block ends it. Raises ProgramError if it cannot be
     started.
     """
     process = _begin(command, subprocess.PIPE, subprocess.STDOUT)

@@ -200,7 +200,7 @@ def markdown(path: Path) -> Iterator[Text]:
             kept = "\n".join(line for line in part.split("\n") if not line.startswith(("    ", "|", "<")))
             for item in re.split(r"\n(?=\s*(?:- |\d+\. ))", kept):
                 words = re.sub(r"^\s*(?:- |\d+\. |#+ )", "", item)
-                if not re.match(r"(chapter|place|again|difficulty|minutes):", words):
+                if not re.match(r"(chapter|place|difficulty|minutes):", words):
                     yield Text(path, number, "markdown", " ".join(words.split()))
         number += part.count("\n")
 

@@ -63,6 +63,16 @@ touch ready
 """
 
 
+FISH = """
+function fish_prompt; end
+function fish_greeting; end
+kcert completion fish | source
+function show; commandline -b >> typed; commandline -r ''; end
+bind \\cg show
+touch ready
+"""
+
+
 @pytest.fixture
 def folder(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> Path:
     """A cluster with the user bob, whom kcert.yaml does not know, and a ``kcert`` in ``bin``."""
@@ -79,8 +89,10 @@ def typed_in(argv: list[str], folder: Path, lines: list[str]) -> list[str]:
     """The *lines* after the Tab key, as the shell *argv* has them on its terminal."""
     master, slave = pty.openpty()
     variables = {"HOME": str(folder), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "TERM": "xterm"}
+    # Opened by the leader of a session, a terminal becomes the one that controls it: fish needs that.
+    opens = ["sh", "-c", 'exec "$@" <>"$(tty)" >&0 2>&0', "sh"]
     shell = subprocess.Popen(
-        argv, cwd=folder, env=variables, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        [*opens, *argv], cwd=folder, env=variables, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
     os.close(slave)
 
@@ -102,11 +114,14 @@ def typed_in(argv: list[str], folder: Path, lines: list[str]) -> list[str]:
         os.close(master)
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", pytest.param("fish", marks=pytest.mark.thorough)])
 def test_tab_completes_commands_options_and_names(shell: str, folder: Path) -> None:
     if shell == "bash":
         (folder / "rc").write_text(BASH, encoding="utf-8")
         argv = [program("bash"), "--noprofile", "--rcfile", "rc", "-i"]
+    elif shell == "fish":
+        (folder / "rc").write_text(FISH, encoding="utf-8")
+        argv = [program("fish"), "--private", "--init-command", "source rc", "--interactive"]
     else:
         (folder / ".zshrc").write_text(ZSH, encoding="utf-8")
         argv = [program("zsh"), "-d", "-i"]

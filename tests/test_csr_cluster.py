@@ -19,6 +19,7 @@ from kcert.kubernetes import kubectl
 from tests import judge, running
 from tests.certificates_api import Api, serving
 from tests.test_csr import Applicant
+from tests.test_schemas import validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,6 +223,11 @@ def test_the_requests_of_kubelets_are_listed_as_what_they_are(cluster: Cluster, 
     assert "csr-d: The kubelet of node01 asks for a serving certificate" in said
     assert "eve\\x1b created it, not this kubelet." in said
     assert "csr-e:" not in said
+    cluster.api.objects["csr-f"] = cluster.api.objects["csr-e"] | {"spec": {}}
+    listed = json.loads(kcert.done("csr", "list", "--json", *admin).stdout)
+    assert not list(validator("csr-list").iter_errors(listed))
+    assert [one["username"] for one in listed[:-1]][-2:] == ["eve\x1b", "jane"]
+    assert "spec" in listed[-1]["error"]
     shown = " ".join(kcert.done("csr", "show", "csr-a", *admin).stdout.split())
     assert "TLS bootstrapping: a kubelet asks" in shown
 

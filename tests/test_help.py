@@ -81,6 +81,11 @@ def test_an_option_that_no_command_there_knows_is_left_to_the_help(kcert: Kcert,
     assert "come after" not in ended.stderr
 
 
+def test_a_profile_with_another_command_leads_to_init(kcert: Kcert) -> None:
+    for words in (("all", "--profile", "kubeadm"), ("all", "--profile=kubeadm")):
+        assert_refused(kcert(*words), 2, "kcert.yaml", "`kcert init --profile kubeadm`", "`kcert all` reads it")
+
+
 def test_a_question_has_no_full_stop(kcert: Kcert) -> None:
     (kcert.folder / "typo.yaml").write_text("users:\n  - {name: jane, group: [developers]}\n", encoding="ascii")
 

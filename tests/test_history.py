@@ -399,7 +399,7 @@ def test_while_another_kcert_writes_nothing_seems_to_be_missing(tmp_path: Path) 
 
     def write() -> None:
         for _ in range(500):
-            written.append(outcome, tmp_path, tmp_path, (), set())
+            written.append(outcome, tmp_path, tmp_path, ())
 
     writer = threading.Thread(target=write)
     writer.start()

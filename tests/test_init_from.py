@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert import profiles
+from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
 from kcert.issue.describe import describe
 from kcert.issue.status import CertificateStatus, State, status_of
@@ -68,16 +69,25 @@ def test_what_kcert_made_is_current_again(change: dict[str, str], tmp_path: Path
         assert [host.name for host in cluster.control_plane] == ["cp1", "cp2"]
 
 
-@pytest.mark.parametrize("kind", ["kubeadm", "kubespray", "hardway", "k3s", "rke1"])
+@pytest.mark.parametrize("kind", ["kubeadm", "kubespray", "hardway"])
 def test_nothing_of_another_tool_s_cluster_is_stale(kind: str, tmp_path: Path) -> None:
     kinds.lay_out(kind, tmp_path)
-    folder = {
-        "hardway": "var/lib/kubernetes/pki",
-        "k3s": "var/lib/rancher/k3s/server/tls",
-        "rke1": "etc/kubernetes/ssl",
-    }
+    folder = {"hardway": "var/lib/kubernetes/pki"}
     _, statuses = described(tmp_path / folder.get(kind, "etc/kubernetes"), tmp_path / "kcert.yaml")
     assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+
+
+OTHERS = {"k3s": ("var/lib/rancher/k3s/server/tls", "K3s"), "rke1": ("etc/kubernetes/ssl", "RKE1")}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_cluster_that_no_profile_fits_is_named(kind: str, tmp_path: Path) -> None:
+    kinds.lay_out(kind, tmp_path)
+    folder, title = OTHERS[kind]
+    with pytest.raises(
+        InputError, match=f"certificates are those of {title}, and no profile of kcert.yaml has its file"
+    ):
+        described(tmp_path / folder, tmp_path / "kcert.yaml")
 
 
 def test_kelsey_hightower_s_pages_are_described(tmp_path: Path) -> None:

@@ -65,6 +65,37 @@ def test_a_report_takes_the_place_of_an_older_one_in_every_format(
     assert [path.name for path in tmp_path.glob("report*")] == ["report"]
 
 
+def test_what_a_command_found_before_makes_room_for_what_it_finds_now(
+    own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path
+) -> None:
+    own_pki("course")
+    for name, words in (
+        ("old", "x509: certificate has expired"),
+        ("new", "x509: certificate signed by unknown authority"),
+    ):
+        (tmp_path / name).write_text(f"{words}\n", encoding="utf-8")
+    (tmp_path / "nothing").write_text("\n", encoding="utf-8")
+    kcert.done("csr", "new", "jane", "--quiet")
+    kinds: dict[str, list[str]] = {
+        "check": ["check pki", "check pki --expiring-in 100y", "check pki/ca.crt"],
+        "check json": ["check pki --json", "check pki --expiring-in 100y --json"],
+        "diagnose": ["diagnose old", "diagnose new", "diagnose nothing", "logs old --diagnose"],
+        "diagnose json": ["diagnose nothing --json", "diagnose old --json", "diagnose nothing --json"],
+        "history": ["history", "history --last 1"],
+        "show": ["show pki/ca.crt", "show pki/admin.crt"],
+        "request": ["csr show --file pki/jane.csr", "csr show --file pki/jane.csr"],
+    }
+
+    for kind, commands in kinds.items():
+        for command in commands:
+            ended = kcert(*command.split(), "-o", kind)
+            assert f"-> {kind}\n" in ended.stdout, (command, ended.stderr)
+            printed = kcert(*command.split()).stdout
+            assert (tmp_path / kind).read_text(encoding="utf-8") in printed, command
+        assert [path.name for path in tmp_path.glob(f"{kind}*")].count(kind) == 1
+    assert not list(tmp_path.glob("*.2*")), "a copy"
+
+
 LESSONS: tuple[tuple[str, ...], ...] = ((), ("ca",), ("--all",))
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Certificate, Kind, Role
-from kcert.check import fields, ownership
+from kcert.check import ownership, placing
 from kcert.openssl.verify import Signatures
 from kcert.roles import CA_ROLES, ROLES, RoleSpec
 from kcert.scan.fs import cluster_root_of
@@ -217,7 +217,7 @@ class RuleContext:
         if cert.embedded or cert.live:
             return []
         if cert.path not in self._hashes:
-            self._hashes[cert.path] = fields.hashes_in(cert.path)
+            self._hashes[cert.path] = placing.hashes_in(cert.path)
         return self._hashes[cert.path]
 
     @cached_property

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import bash
+from kcert.check import bash, repairs
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.scan.fs import cluster_root_of, lexists
@@ -31,8 +31,29 @@ def expired(ctx: RuleContext) -> Iterator[Violation]:
                     "continues."
                 )
                 yield Violation(cert.path, message, evidence, _named_in(cert))
+            elif cert.is_authority and (renewed := _renewed(ctx, cert)):
+                message += f" {renewed.path} is the renewed one, with the same key."
+                for copy in ctx.copies[cert.certificate.sha256]:
+                    fix = repairs.copied_to(ctx, copy, bash.literal(renewed.certificate.pem))
+                    yield Violation(copy.path, message, evidence, fix, authority=True)
             else:
                 yield _fault(ctx, cert, message, evidence)
+
+
+def _renewed(ctx: RuleContext, ca: CertificateInstance) -> CertificateInstance | None:
+    """Return the valid certificate with the name and the key of an expired CA, in a file of its own."""
+    same = ("subject", "public_key")
+    return next(
+        (
+            other
+            for other in ctx.authorities
+            if not other.embedded
+            and not ca.use.key
+            and other.certificate.not_after > ctx.now
+            and all(getattr(other.certificate, field) == getattr(ca.certificate, field) for field in same)
+        ),
+        None,
+    )
 
 
 _CURRENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"

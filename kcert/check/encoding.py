@@ -6,9 +6,9 @@ import base64
 import codecs
 from typing import TYPE_CHECKING
 
-from kcert.check import bash, fields
+from kcert.check import bash, placing
 from kcert.openssl.pem import announced_length, is_der, pem_blocks
-from kcert.scan.formats import recognize
+from kcert.scan.files import recognize
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def reencoded(ctx: RuleContext, problem: Problem) -> str:
 
     A key is printed nowhere.
     """
-    values = fields.values(problem.path, problem.option or "") if problem.path == problem.source else []
+    values = placing.values(problem.path, problem.option or "") if problem.path == problem.source else []
     if len(values) != 1 or "key" in (problem.option or ""):
         return ""
-    pems = fields.recovered(values[0])
+    pems = placing.recovered(values[0])
     return written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
 
 
@@ -89,7 +89,7 @@ def field_replaced(problem: Problem, new: str) -> str:
     read = read_file(problem.path)
     text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
     option = problem.option or ""
-    field = fields.field_lines(text, option)
+    field = placing.field_lines(text, option)
     if field is None or "key" in option:
         return ""
     lines = text.split("\n")

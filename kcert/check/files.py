@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kcert.check import bash, corrections, fields, placing, refusals, repairs, standards
+from kcert.check import bash, corrections, forms, placing, repairs
 from kcert.check.encoding import (
     NOT_FOR_KUBECTL,
     converted,
@@ -73,7 +73,7 @@ def key_without_certificate(ctx: RuleContext) -> Iterator[Violation]:
         if any(map(lexists, beside)) or any(use.key_path == key.path for use in ctx.scan.uses):
             continue
         problem = Problem(crt, "missing", "does not exist")
-        role = standards.role_of(ctx, problem)
+        role = corrections.role_of(ctx, problem)
         siblings = any(use.path.parent == crt.parent for use in ctx.scan.uses)
         if role is None or not siblings or any(key_belongs(key.pem, cert.certificate.public_key) for cert in ctx.found):
             continue
@@ -93,8 +93,8 @@ def unreadable(ctx: RuleContext) -> Iterator[Violation]:
         message = f"{where}. No component can read the {what} in it."
         fix = converted(ctx, problem) or reencoded(ctx, problem) or _made(ctx, problem) or set_aside(ctx, problem)
         yield Violation(problem.path, message, f"{problem.path}: {reason}", fix, _is_authority(ctx, problem))
-    yield from refusals.refused_certificates(ctx)
-    yield from refusals.encrypted_keys(ctx)
+    yield from forms.refused_certificates(ctx)
+    yield from forms.encrypted_keys(ctx)
 
 
 def second_manifest(ctx: RuleContext) -> Iterator[Violation]:
@@ -123,7 +123,7 @@ def _once(ctx: RuleContext, *kinds: str) -> Iterator[Problem]:
 
 
 def _is_authority(ctx: RuleContext, problem: Problem) -> bool:
-    return problem.expects == "certificate" and standards.role_of(ctx, problem) in CA_ROLES
+    return problem.expects == "certificate" and corrections.role_of(ctx, problem) in CA_ROLES
 
 
 # ---------------------------------------------------------------- a name that was mistyped
@@ -162,7 +162,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
     )
     if written is None:
         # In a kubeconfig the name may be written relative to its folder.
-        values = fields.values(problem.source, problem.option)
+        values = placing.values(problem.source, problem.option)
         written = next((value for value in values if str(problem.path).endswith(f"/{value.lstrip('./')}")), None)
     if written is None:
         return ""
@@ -183,14 +183,14 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
         return ""
-    role = standards.role_of(ctx, problem)
-    damaged = [] if problem.path == problem.source else fields.damaged_in(problem.path)
+    role = corrections.role_of(ctx, problem)
+    damaged = [] if problem.path == problem.source else placing.damaged_in(problem.path)
     if damaged and damaged[0] != 1:
         return ""  # the first is whole, and nothing tells which CA followed it
     if role in CA_ROLES:
         return _authority_made(ctx, problem, role)
     key = _key_for(ctx, problem)
-    cert = standards.as_it_should_be(ctx, problem, role, key)
+    cert = corrections.as_it_should_be(ctx, problem, role, key)
     if cert is None:
         return ""
     if key is None:
@@ -288,8 +288,8 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
     if problem.path == problem.source:
         return written_into_kubeconfig(ctx, problem, [origin.certificate.pem]) if origin is not None else ""
     path = bash.word(problem.path)
-    if origin is not None and fields.damaged_in(problem.path) and len(fields.hashes_in(problem.path)) > 1:
-        others = [block.pem for block in fields.certificate_blocks(problem.path)[1:]]
+    if origin is not None and placing.damaged_in(problem.path) and len(placing.hashes_in(problem.path)) > 1:
+        others = [block.pem for block in placing.certificate_blocks(problem.path)[1:]]
         if len(others) > placing.MOST_BESIDE:
             return ""
         whole = bash.joined(bash.literal(origin.certificate.pem, *others))

@@ -1,18 +1,25 @@
-"""Rules about the form of a certificate: its version, its signature, its serial number."""
+"""Rules about the form of a certificate: its version, its signature, its serial number.
+
+And what Go, and so every component of Kubernetes, does not accept although openssl reads it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from kcert.check import corrections
-from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check import bash, corrections
+from kcert.check.repairs import authority_made_again, authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
+from kcert.openssl.verify import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kcert.certificates import AltName
     from kcert.check.context import CertificateInstance, RuleContext
+    from kcert.openssl.x509 import X509, Refusal
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
@@ -82,3 +89,67 @@ RULES = (
     error("duplicate-serial", duplicate_serial),
     warning("version-1", version_1, yields_to=("missing-san", "self-signed-leaf")),
 )
+
+
+_NO_HOST = re.compile(r"|[A-Za-z0-9._*-]+\.|[A-Za-z0-9._*-]+( +[A-Za-z0-9._*-]+)+")
+"""Empty, with a dot at the end, or two names with a blank between them."""
+
+
+def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
+    """Certificates that Go rejects; one that it cannot parse makes it reject its whole file."""
+    for cert in ctx.deduplicated:
+        refusal = next((reason for reason in refusals(cert.certificate) if not _has_its_own_rule(cert, reason)), None)
+        if refusal is None:
+            continue
+        others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_company(cert) else ""
+        message = f"{cert.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
+        # Go parses no certificate whose key is on a curve that it does not know.
+        new_key = refusal.stage == "key" or "elliptic curve" in refusal.error
+        if new_key and cert.is_root:
+            fix = authority_replaced(ctx, cert)
+        else:
+            fix = reissue_commands(ctx, cert, new_key=new_key)
+        yield Violation(cert.path, message, refusal.error, fix, cert.is_authority)
+
+
+def _has_its_own_rule(cert: CertificateInstance, refusal: Refusal) -> bool:
+    """True for what ``weak-key`` and ``weak-signature`` report."""
+    key = cert.certificate.public_key
+    if key.algorithm == "ec" and 0 < key.bits < SHORTEST_CURVE and "curve" in refusal.error:
+        return True
+    if refusal.stage == "key":
+        return key.algorithm in ("rsa", "dsa")
+    return refusal.stage == "verify" and "insecure" in refusal.error
+
+
+SHORTEST_CURVE = 224
+"""Bits. Go knows no smaller curve; NIST SP 800-57 counts it as 112 bits of security."""
+
+
+def malformed_names(certificate: X509) -> list[AltName]:
+    """Return the DNS names that no client can connect to: empty, with a blank, or with a dot at the end."""
+    names = (name for name in certificate.alt_names if name.type == "DNS" and name.value.isascii())
+    return [name for name in names if _NO_HOST.fullmatch(name.value)]
+
+
+def encrypted_keys(ctx: RuleContext) -> Iterator[Violation]:
+    """Keys with a passphrase that a component has to load: none of them can ask for one."""
+    for key in ctx.scan.keys:
+        if not key.encrypted:
+            continue
+        if key.source is not None and key.option:
+            use = f"{key.option} of {key.source} names it"
+        else:
+            # A CA's key may have one: a person signs with it.
+            owners = (cert for cert in ctx.leaves if cert.roles and any(use.key_path == key.path for use in cert.uses))
+            owner = next(owners, None)
+            if owner is None:
+                continue
+            use = f"it is the key of {owner.description}"
+        message = (
+            f"{key.path} is encrypted, and {use}. No component of Kubernetes can ask "
+            "for a passphrase: it does not start."
+        )
+        path = bash.word(key.path)
+        fix = "" if key.embedded else f"openssl pkey -in {path} -out {path}.new &&\n  mv {path}.new {path}"
+        yield Violation(key.path, message, f"{key.path} contains an encrypted private key", fix)

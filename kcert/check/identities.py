@@ -1,4 +1,7 @@
-"""Rules about who a certificate says its holder is: the CN is the user, each O a group, and OU is nothing."""
+"""Rules about who a certificate says its holder is, and what it may be used for.
+
+The CN is the user, each O a group, and OU is nothing.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,43 @@ def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(cert.path, message, f"subject: {subject}", fix)
 
 
+def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield certificates of servers that lack serverAuth."""
+    for cert in ctx.leaves:
+        if cert.serves and not cert.certificate.may_serve:
+            message = (
+                f"{cert.description} is presented by a server, but its extended key usage does not include serverAuth."
+            )
+            yield _fault(ctx, cert, message, "serverAuth")
+
+
+def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield certificates of clients that lack clientAuth."""
+    for cert in ctx.leaves:
+        if cert.dials and not cert.certificate.may_dial:
+            if cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
+                message = (
+                    f"{cert.description} is also presented by etcd as a client, to its peers and to itself, but its "
+                    "extended key usage does not include clientAuth."
+                )
+            else:
+                message = (
+                    f"{cert.description} is presented by a client, but its extended key usage does not include "
+                    "clientAuth."
+                )
+            yield _fault(ctx, cert, message, "clientAuth")
+
+
+def _fault(ctx: RuleContext, cert: CertificateInstance, message: str, missing: str) -> Violation:
+    usages = ", ".join(cert.certificate.extended_key_usage or ()) or "empty"
+    return Violation(
+        cert.path, message, f"extendedKeyUsage: {usages}; {missing} is missing", reissue_commands(ctx, cert)
+    )
+
+
 RULES = (
+    error("missing-server-auth", missing_server_auth),
+    error("missing-client-auth", missing_client_auth),
     error("wrong-cn", wrong_cn),
     error("group-in-ou", group_in_ou),
     error("wrong-organization", wrong_organization, yields_to=("group-in-ou",)),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from kcert.check import bash
-from kcert.check.placing import mode_of, target_of
+from kcert.certificates import Role
+from kcert.check import bash, repairs
+from kcert.check.placing import holds_a_key, mode_of, target_of
 from kcert.check.repairs import authority_replaced, reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
@@ -16,6 +17,7 @@ from kcert.scan.fs import cluster_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.x509 import PublicKey
@@ -44,6 +46,22 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             '"private key does not match public key".'
         )
         evidence = f"the public key in the certificate is not the one of {where}"
+        owner = _owner_of_key(ctx, cert, use.key)
+        if owner is not None and owner.holder == cert.holder:
+            message += (
+                f" The key belongs to certificate {ctx.number_of(owner)} of the file: the certificate that belongs to "
+                "the key has to come first, and the CAs after it."
+            )
+            yield Violation(cert.path, message, evidence, _in_order(ctx, cert, owner))
+            continue
+        if owner is not None and cert.is_root and owner.embedded and ctx.has_signed(owner.certificate):
+            message += (
+                f" The certificate that belongs to the key is in {owner.path}, and signed what is here: this file has "
+                "another CA in its place."
+            )
+            fix = repairs.copied_to(ctx, cert, bash.literal(owner.certificate.pem))
+            yield Violation(cert.path, message, evidence, fix, authority=True)
+            continue
         # Where the key belongs to another certificate, making this one for it would have them share it.
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
@@ -55,6 +73,25 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
             fix = reissue_commands(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from _service_account_keys(ctx)
+    yield from _keys_of_other_hosts(ctx)
+
+
+def _owner_of_key(ctx: RuleContext, cert: CertificateInstance, key: KeyFile | None) -> CertificateInstance | None:
+    """Return the certificate that *key*, which is not that of *cert*, belongs to: best one in the same file."""
+    owners = [other for other in ctx.found if key and key_belongs(key.pem, other.certificate.public_key)]
+    return min(
+        owners, key=lambda other: (other.holder != cert.holder, not other.is_authority, other.embedded), default=None
+    )
+
+
+def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateInstance) -> str:
+    """Return the commands that write the file again with *owner* first; empty where that is not certain."""
+    if cert.embedded or cert.live or holds_a_key(cert.path):
+        return ""
+    held = sorted(ctx.holdings[cert.holder], key=lambda other: (other != owner, other.use.position))
+    file = bash.word(target_of(cert.path))
+    pems = dict.fromkeys(other.certificate.pem for other in held)
+    return f"cat {bash.literal(*pems)} > {file}.new &&\n  chmod {mode_of(cert.path)} {file}.new && mv {file}.new {file}"
 
 
 def _swapped_files(ctx: RuleContext) -> Iterator[Violation]:
@@ -91,6 +128,29 @@ def _service_account_keys(ctx: RuleContext) -> Iterator[Violation]:
             f"  chmod {mode_of(file.path)} {old}.new && mv {old}.new {old}"
         )
         yield Violation(file.path, message, f"no public key in {file.path} belongs to {key.path}", fix)
+
+
+def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield API servers that do not verify the tokens that another control-plane host of the cluster signs."""
+    hosts: dict[Path, tuple[KeyFile, list[PublicKeyFile]]] = {}
+    for key in ctx.scan.keys:
+        if public := _public_keys_for(ctx, key):
+            hosts.setdefault(cluster_root_of(key.source or key.path), (key, public))
+    for home, (key, _) in hosts.items():
+        own = next((public_part(block) for block in pem_blocks(key.pem) if block.is_key), None)
+        cluster = ctx.belonging(key.path).get(Role.CLUSTER_CA)
+        for other, (other_key, public) in hosts.items():
+            known = [public_part(block) for file in public for block in pem_blocks(file.pem)]
+            same = cluster is not None and ctx.belonging(other_key.path).get(Role.CLUSTER_CA) == cluster
+            if other == home or not same or not own or not own.material or None in known or own in known:
+                continue
+            message = (
+                f"{public[0].path} does not contain the public key of {key.path}, although both hosts have the same "
+                "CA of the cluster: tokens of service accounts that one host signs are Unauthorized on the other. "
+                "Copy the pair of the host that is right: its tokens stay valid, and those of the other end."
+            )
+            evidence = f"{key.path} and {other_key.path} are different keys"
+            yield Violation(public[0].path, message, evidence, "")
 
 
 def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:

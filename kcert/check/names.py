@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import refusals, sans
+from kcert.check import forms, sans
 from kcert.check.options import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
@@ -154,7 +154,7 @@ def listed(names: tuple[AltName, ...] | list[AltName]) -> str:
 def malformed_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield SANs that are not valid DNS names."""
     for cert in ctx.leaves:
-        names = refusals.malformed_names(cert.certificate)
+        names = forms.malformed_names(cert.certificate)
         if not names:
             continue
         values = ", ".join(repr(name.value) for name in names)

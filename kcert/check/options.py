@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Role
 from kcert.check import bash
 from kcert.check.rule import Violation
-from kcert.scan.fs import Content, read_file
+from kcert.check.sans import answers_to
+from kcert.openssl.program import key_belongs
+from kcert.roles import ROLES
+from kcert.scan.fs import Content, cluster_root_of, lexists, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +31,85 @@ def wrong_ca_option(ctx: RuleContext) -> Iterator[Violation]:
     """Yield options that name the wrong CA."""
     for use in _authority_options(ctx):
         right, belongs = _right(ctx, use), _owner(ctx, use)
-        if right is None or use.role is None or belongs is None or use.source is None:
-            continue
-        if belongs is use.role or right.public_key == use.certificate.public_key:
+        if right is None or use.role is None or use.source is None or not _is_wrong(ctx, use):
             continue
         named = _value(use)
+        what = _NAMES[belongs] if belongs else "a CA that signed nothing here"
         message = (
-            f"{use.option} of {use.component} is set to {named}, which is {_NAMES[belongs]}; it must be "
+            f"{use.option} of {use.component} is set to {named}, which is {what}; it must be "
             f"{_NAMES[use.role]}. Certificates signed by {_NAMES[use.role]} are rejected."
         )
         evidence = f"{use.option}={named}, which is {use.certificate.subject}"
         yield Violation(use.source, message, evidence, _option_set(ctx, use, right))
+    yield from _signing_bundles(ctx)
+    yield from _other_hosts(ctx)
+    yield from _wrong_bundles(ctx)
+
+
+def _signing_bundles(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield options for the CA that signs requests with a file of several CAs: kube-controller-manager takes one.
+
+    Source: pkg/controller/certificates/signer/ca_provider.go.
+    """
+    for use in _authority_options(ctx):
+        held = ctx.holdings.get((use.path, None), ())
+        if not (use.option or "").startswith("--cluster-signing") or len(held) < 2 or use.source is None:
+            continue
+        message = (
+            f"{use.option} of {use.component} is set to {_value(use)}, which contains {len(held)} certificates. "
+            f"{use.component} accepts one certificate there, and signs no request until the file has only the CA of "
+            "--cluster-signing-key-file. Other options may name a file with several CAs."
+        )
+        resolved = use.configuration.resolved if use.configuration else {}
+        path = resolved.get((use.option or "").replace("-cert-", "-key-"))
+        key = next((key for key in ctx.scan.keys if key.path == path), None)
+        signer = next((ca for ca in held if key and key_belongs(key.pem, ca.certificate.public_key)), None)
+        fix = ""
+        alone = use.path.with_name(f"{use.path.stem}-signing.crt")
+        if signer and not lexists(alone):
+            option = option_changed(use.source, use.option or "", _value(use), as_written(_value(use), use.path, alone))
+            fix = option and f"cat {bash.literal(signer.certificate.pem)} > {bash.word(alone)} &&\n{option}"
+        evidence = f"{use.option}={_value(use)}: {len(held)} certificates"
+        yield Violation(use.source, message, evidence, fix)
+
+
+def _other_hosts(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield control-plane hosts whose API server trusts another CA for etcd than that of the cluster's other hosts."""
+    first: dict[str, CertificateRef] = {}
+    for use in _authority_options(ctx):
+        cluster = ctx.belonging(use.source or use.path).get(Role.CLUSTER_CA)
+        if use.option != "--etcd-cafile" or cluster is None or use.source is None:
+            continue
+        other = first.setdefault(cluster.sha256, use)
+        same = {cert.certificate.public_key for cert in ctx.holdings.get((other.path, None), ())}
+        if cluster_root_of(other.path) == cluster_root_of(use.path) or use.certificate.public_key in same:
+            continue
+        message = (
+            f"{use.option} of {use.component} is set to {_value(use)}, and {use.path} is another CA than {other.path}, "
+            "although both hosts have the same CA of the cluster: the members of etcd reject each other. Copy the CA "
+            "of etcd, with its key, from the host that is right, and re-create the certificates of etcd on this one."
+        )
+        evidence = f"two CAs: SHA-256 {other.certificate.sha256[:16]}… and {use.certificate.sha256[:16]}…"
+        yield Violation(use.source, message, evidence, "")
+
+
+def _wrong_bundles(ctx: RuleContext) -> Iterator[Violation]:
+    """Yield webhooks whose caBundle did not sign the certificate that their service has."""
+    for path, host in ctx.scan.webhooks:
+        trusted = tuple(cert.certificate for cert in ctx.found if cert.path == path)
+        shown = [cert for cert in ctx.found if cert.path != path and answers_to(cert.certificate, host)]
+        shown = [cert for cert in shown if cert.use.key is not None]
+        if not trusted or not shown:
+            continue
+        if any(ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain) is None for cert in shown):
+            continue
+        message = (
+            f"{path} did not sign the certificate of the service {host} ({shown[0].path}): the API server cannot call "
+            "the webhook, and reports that the certificate is signed by an unknown CA. Put the CA that signed the "
+            "certificate into caBundle; where cert-manager's cainjector does that, check its annotation and its log."
+        )
+        evidence = f"caBundle: {trusted[0].subject}; issuer of the certificate: {shown[0].certificate.issuer}"
+        yield Violation(path, message, evidence, "")
 
 
 def is_blamed(ctx: RuleContext, ca: Path | None, certificate: X509) -> bool:
@@ -50,8 +121,25 @@ def is_blamed(ctx: RuleContext, ca: Path | None, certificate: X509) -> bool:
 
 def _is_wrong(ctx: RuleContext, use: CertificateRef) -> bool:
     right, belongs = _right(ctx, use), _owner(ctx, use)
-    wrong = right is not None and belongs not in (None, use.role) and right.public_key != use.certificate.public_key
-    return wrong and use.source is not None
+    if right is None or use.source is None or right.public_key == use.certificate.public_key:
+        return False
+    return belongs is not use.role if belongs else _rejects_clients(ctx, use, right)
+
+
+def _rejects_clients(ctx: RuleContext, use: CertificateRef, right: X509) -> bool:
+    """True where --client-ca-file of the API server names CAs that signed nothing here, and *right* signed clients."""
+    if use.component != "kube-apiserver" or use.option != "--client-ca-file":
+        return False
+    trusted = tuple(cert.certificate for cert in ctx.holdings.get((use.path, None), ()))
+    clients = [
+        cert
+        for cert in ctx.leaves
+        if cluster_root_of(cert.path) == cluster_root_of(use.source or use.path)
+        and any((use.component, use.option) in ROLES[role].verified_by for role in cert.roles)
+    ]
+    if any(map(ctx.has_signed, trusted)):
+        return False
+    return any(ctx.signatures.verdict(cert.certificate, (right,)) is None for cert in clients)
 
 
 def _right(ctx: RuleContext, use: CertificateRef) -> X509 | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
-from kcert.check import bash, corrections, fields
+from kcert.check import bash, corrections, placing
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _leaf(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *, new_ke
     if use.key is None or use.key_path is None or use.key.embedded:
         return _issue(ctx, cert, signer, request=_request_for(cert), crt=crt, more=_same_key(ctx, cert))
     key = bash.word(use.key_path)
-    if fields.holds_a_key(cert.path):
+    if placing.holds_a_key(cert.path):
         return _in_one_file(ctx, cert, signer, new_key=new_key)
     if new_key:
         return _with_new_key(ctx, cert, signer, use.key_path)
@@ -276,7 +276,7 @@ def authority_made_again(
             (cert, None),
         )
     mismatched = any(use.key_path == key and use.key_fits is False for use in origin.uses)
-    if origin.embedded or mismatched or beside(ctx, origin) is None:
+    if origin.embedded or origin.live or mismatched or beside(ctx, origin) is None:
         return ""
     crt = bash.word(target_of(origin.path))
     key_path = key or usual_key(origin.path)
@@ -301,10 +301,10 @@ def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
         source = f"<(openssl x509 -in {bash.word(target_of(origin.path))})" if number == 1 else ""
     if not source:
         return []
-    return [command for copy in places if (command := _copied_to(ctx, copy, source))]
+    return [command for copy in places if (command := copied_to(ctx, copy, source))]
 
 
-def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
+def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     """Return the command that puts the certificate in the file *source* in place of *copy*, alone or among others."""
     if beside(ctx, copy) is None:
         return ""
@@ -329,7 +329,7 @@ def _copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
 def authority_replaced(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
-    if key is None or cert.embedded or beside(ctx, cert) is None:
+    if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:
         return ""
     crt, key_word = bash.word(target_of(cert.path)), bash.word(key)
     days = _days(ctx, AUTHORITY_DAYS, None)

@@ -46,6 +46,7 @@ class Finding:
 
     ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
     ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty where there is none.
+    ``restart`` are the components that read the file only when they start.
     """
 
     rule: str
@@ -58,6 +59,7 @@ class Finding:
     cluster_fix: str = ""
     cluster: str = ""
     kcert_fix: str = ""
+    restart: tuple[str, ...] = ()
 
     @property
     def commands(self) -> str:

@@ -87,6 +87,7 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
         wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
     if cert.serves and not (here or wanted):
         wanted += own_names(cert)
+    wanted += [name for name in advertised(cert) if here]
     missing = [name for name in wanted if name.value not in here]
     if Role.ETCD_SERVER in cert.roles:
         missing += _etcd_names(ctx, cert, here | {name.value for name in missing})
@@ -228,7 +229,7 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
 def answers_to(certificate: X509, host: str) -> bool:
     """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
     values = {name.value.lower() for name in certificate.alt_names}
-    host = host.lower()
+    host = host.lower().removesuffix(".")  # as Go's VerifyHostname does
     return host in values or f"*.{host.partition('.')[2]}" in values
 
 
@@ -265,6 +266,25 @@ def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> 
     if not hosts or set(hosts) & here:
         return []
     return [AltName("IP" if is_address(host) else "DNS", host) for host in hosts[:1]]
+
+
+def advertised(cert: CertificateInstance) -> list[AltName]:
+    """Return the hosts that a member of etcd tells its clients, and the other members, to connect to.
+
+    kubeadm and `etcdctl --cluster` connect to the first; of peers only a cluster with several members has any.
+    """
+    members = [use.configuration.options for use in cert.uses if use.configuration and use.component == "etcd"]
+    if not members:
+        return []
+    options = {Role.ETCD_SERVER: "--advertise-client-urls"}
+    if "," in members[0].get("--initial-cluster", ""):
+        options[Role.ETCD_PEER] = "--initial-advertise-peer-urls"
+    urls = ",".join(members[0].get(options[role], "") for role in cert.roles if role in options).split(",")
+    hosts = [host_of(url) for url in urls if url.startswith("https://")]
+    usable = [host for host in hosts if re.fullmatch(r"[A-Za-z0-9.:-]+", host) and host.strip("0.:")]
+    return [
+        AltName("IP" if is_address(host) else "DNS", host) for host in usable if not answers_to(cert.certificate, host)
+    ]
 
 
 def host_of(url: str) -> str:

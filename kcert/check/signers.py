@@ -28,6 +28,24 @@ def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
             message, certain = _why_refused(cert, use, verdict)
             yield Violation(cert.path, message, verdict, reissue_commands(ctx, cert) if certain else "")
             break
+        else:
+            yield from _signed_otherwise(ctx, cert)
+
+
+def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[Violation]:
+    """Yield a certificate that another CA signed than the one that kcert.yaml names, where nothing else tells."""
+    wanted = cert.wanted
+    ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
+    if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
+        return
+    trusted = tuple(held.certificate for held in ctx.holdings[ca.holder])
+    verdict = ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain)
+    if verdict is not None:
+        message = (
+            f"kcert.yaml has {cert.description} signed by {ca.path}, but {cert.certificate.issuer} signed it. "
+            f"`kcert renew {wanted.name} --stale` has it signed as kcert.yaml says."
+        )
+        yield Violation(cert.path, message, verdict, "")
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
@@ -109,7 +127,7 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         usage = certificate.key_usage
         if certificate.version == 1 and certificate.self_issued:
             continue  # there were no extensions then, and a root of version 1 is still taken
-        if _is_trusted_itself(cert):
+        if _is_trusted_itself(ctx, cert):
             continue
         if not certificate.ca:
             evidence = "basicConstraints CA:FALSE" if certificate.ca is False else "no basicConstraints"
@@ -128,10 +146,12 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
         yield Violation(cert.path, message, evidence, fix, authority=True)
 
 
-def _is_trusted_itself(cert: CertificateInstance) -> bool:
+def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
     certificate = cert.certificate
-    names_server = bool(certificate.alt_names) and certificate.may_serve and certificate.extended_key_usage is not None
+    names_server = bool(certificate.alt_names) and certificate.may_serve
+    if certificate.extended_key_usage is None:
+        names_server &= any(not copy.is_authority for copy in ctx.copies[certificate.sha256])
     only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)
     return certificate.self_issued and names_server and only_clients
 
@@ -143,7 +163,7 @@ def _stands_as_authority(cert: CertificateInstance) -> bool:
 
 RULES = (
     error("wrong-issuer", wrong_issuer),
-    error("self-signed-leaf", self_signed_leaf),
+    error("self-signed-leaf", self_signed_leaf, yields_to=("key-mismatch",)),
     error("not-a-ca", not_a_ca),
     error("wrong-ca-option", options.wrong_ca_option),
 )

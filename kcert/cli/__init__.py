@@ -1,4 +1,4 @@
-"""The command line: one module a chapter; each reads options, calls one function and hands the result to view.
+"""The command line: a function a command; each reads options, calls one function and hands the result to ui.
 
 A command's module is imported when that command runs, and not before: `kcert --help` and shell completion
 know the others from ``COMMANDS`` alone.
@@ -19,22 +19,22 @@ import typer.main
 
 from kcert import __version__
 from kcert.errors import InputError, sentence, warning_listeners
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class Entry(NamedTuple):
-    """A command: its ``module`` (with the function, where that is not ``command``), a line of help, its panel."""
+    """A command: its ``function`` as MODULE:NAME, a line of help, its panel."""
 
-    module: str
+    function: str
     help: str
     panel: str
 
 
 FORMATS = ("text", "json", "csv", "markdown", "html")
-"""What KCERT_FORMAT may be; a command without that format prints its default."""
+"""The values of KCERT_FORMAT; a command without that format prints its default."""
 
 ROOM_FOR_TABLES = 120
 """Columns that the tables of typer's help need: with fewer they cut names off, which its plain help never does."""
@@ -42,8 +42,8 @@ ROOM_FOR_TABLES = 120
 _MAKE, _USE, _LOOK, _LEARN, _HELP = "Create", "Use", "Inspect", "Learn", "Help"
 
 COMMANDS = {
-    "init": Entry("init", "Write a commented kcert.yaml to start from.", _MAKE),
-    "plan": Entry("plan", "List every certificate that the cluster needs, and its state.", _LOOK),
+    "init": Entry("plan:init", "Write a commented kcert.yaml to start from.", _MAKE),
+    "plan": Entry("plan:plan", "List every certificate that the cluster needs, and its state.", _LOOK),
     "ca": Entry("issue:ca", "Create the CA certificates.", _MAKE),
     "client": Entry("issue:client", "Create client certificates: admin, components, users.", _MAKE),
     "etcd": Entry("issue:etcd", "Create the certificates of etcd.", _MAKE),
@@ -51,28 +51,32 @@ COMMANDS = {
     "kubelet": Entry("issue:kubelet", "Create the certificates of the nodes.", _MAKE),
     "service-account": Entry("issue:service_account", "Create the key pair that signs service account tokens.", _MAKE),
     "all": Entry("issue:everything", "Create every certificate of the cluster, chapter by chapter.", _MAKE),
-    "kubeconfig": Entry("kubeconfig", "Write kubeconfigs for users and components.", _USE),
-    "flags": Entry("flags", "Print the options that each component needs, with the reason.", _USE),
-    "bundle": Entry("bundle", "Pack the files that each host needs.", _USE),
-    "bootstrap": Entry("bootstrap", "Let nodes request their certificates with a bootstrap token.", _MAKE),
-    "encryption-config": Entry("encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
-    "export": Entry("export", "Export the certificates for cert-manager or Ansible.", _USE),
-    "call": Entry("call", "Call the API with curl and a certificate.", _USE),
-    "renew": Entry("renew", "Renew certificates, and rotate keys and CAs.", _MAKE),
-    "csr": Entry("csr", "Use the Certificates API, from a request to a signed certificate.", _MAKE),
-    "show": Entry("show", "Show a certificate, key, request, kubeconfig or server, field by field.", _LOOK),
-    "inventory": Entry("inventory", "List all certificates of a cluster, as a table, spreadsheet or web page.", _LOOK),
-    "check": Entry("check", "Check certificates, explain the problems and print the commands that fix them.", _LOOK),
-    "logs": Entry("logs", "Show the log of a component, with the command for this installation.", _LOOK),
+    "kubeconfig": Entry("access:kubeconfig", "Write kubeconfigs for users and components.", _USE),
+    "flags": Entry("deploy:flags", "Print the options that each component needs, with the reason.", _USE),
+    "bundle": Entry("deploy:bundle", "Pack the files that each host needs.", _USE),
+    "bootstrap": Entry("access:bootstrap", "Let nodes request their certificates with a bootstrap token.", _MAKE),
+    "encryption-config": Entry("deploy:encryption_config", "Encrypt Secrets in etcd, and rotate the key.", _MAKE),
+    "export": Entry("deploy:export", "Export the certificates for cert-manager or Ansible.", _USE),
+    "call": Entry("access:call", "Call the API with curl and a certificate.", _USE),
+    "renew": Entry("renew:renew", "Renew certificates, and rotate keys and CAs.", _MAKE),
+    "csr": Entry("csr:app", "Use the Certificates API, from a request to a signed certificate.", _MAKE),
+    "show": Entry("inspection:show", "Show a certificate, key, request, kubeconfig or server, field by field.", _LOOK),
+    "inventory": Entry(
+        "inspection:inventory", "List all certificates of a cluster, as a table, spreadsheet or web page.", _LOOK
+    ),
+    "check": Entry(
+        "inspection:check", "Check certificates, explain the problems and print the commands that fix them.", _LOOK
+    ),
+    "logs": Entry("diagnose:logs", "Show the log of a component, with the command for this installation.", _LOOK),
     "diagnose": Entry(
-        "diagnose",
+        "diagnose:diagnose",
         "Explain log lines about TLS, certificates and access, and print the fix.",
         _LOOK,
     ),
-    "history": Entry("history", "Show the commands that were run here, and verify the record.", _LOOK),
-    "practice": Entry("practice", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
-    "explain": Entry("explain", "Explain every command, certificate and step: the lessons.", _LEARN),
-    "doctor": Entry("doctor", "Check which programs are installed, and what works without the others.", _LOOK),
+    "history": Entry("inspection:history", "Show the commands that were run here, and verify the record.", _LOOK),
+    "practice": Entry("practice:app", "Practice in labs: fix what is broken, and check whether it works.", _LEARN),
+    "explain": Entry("explain:explain", "Explain every command, certificate and step: the lessons.", _LEARN),
+    "doctor": Entry("program:doctor", "Check which programs are installed, and what works without the others.", _LOOK),
     "completion": Entry("program:completion", "Print the script for completion in bash, zsh or fish.", _HELP),
     "help": Entry("program:help_", "Show the help of kcert, or of a command.", _HELP),
     "version": Entry("program:version", "Print the version.", _HELP),
@@ -117,10 +121,18 @@ class _Commands(typer.core.TyperGroup):
             raise InputError(f"KCERT_FORMAT {wanted!a} is not a format: expected {', '.join(FORMATS)}.")
         name, command, rest = super().resolve_command(ctx, args)
         if name in _OFF_IN_EXAM:
-            from kcert.practice import guard
-
-            guard.refuse_if_running(name)
+            refuse_in_exam(name)
         return name, load(name) if name in COMMANDS else command, rest
+
+
+def refuse_in_exam(command: str) -> None:
+    """Raise InputError for *command* while this user is taking a sealed exam."""
+    from kcert import practice
+
+    if practice.may_be_in_exam():
+        from kcert.practice import exam
+
+        exam.refuse_if_running(command)
 
 
 def _refuse_empty_words(words: list[str]) -> None:
@@ -134,18 +146,11 @@ def _refuse_empty_words(words: list[str]) -> None:
 
 
 def load(name: str) -> Any:
-    """Return the command *name* with all its options, as typer runs it.
-
-    Its module holds its function, or, for a command with subcommands, a ``typer.Typer`` ``app``.
-    """
-    entry = COMMANDS[name]
-    module_name, _, function_name = entry.module.partition(":")
-    module = importlib.import_module(f"kcert.cli.{module_name}")
-    if hasattr(module, "app"):
-        app = module.app
-    else:
-        app = typer.Typer(add_completion=False)
-        function = getattr(module, function_name or "command")
+    """Return the command *name* with all its options, as typer runs it; one with subcommands is a ``typer.Typer``."""
+    module, _, function_name = COMMANDS[name].function.partition(":")
+    app = getattr(importlib.import_module(f"kcert.cli.{module}"), function_name)
+    if not isinstance(app, typer.Typer):
+        function, app = app, typer.Typer(add_completion=False)
         app.command(name, help=function.__doc__)(function)
     command: Any = typer.main.get_command(app)
     command.name = name
@@ -162,15 +167,17 @@ def load(name: str) -> Any:
 
 def schema(name: str, subcommand: str = "") -> str:
     """Return the name of the JSON schema (``kcert/schemas/NAME.json``) of what a command prints."""
-    issues = COMMANDS[name].module.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
+    issues = COMMANDS[name].function.startswith(("issue:", "renew")) or (name, subcommand) == ("csr", "new")
     if name == "practice":
         return f"practice-{subcommand}"
+    if name == "csr" and subcommand in ("list", "manifest", "sign", "fetch"):
+        return f"csr-{subcommand}"
     return "issue" if issues else "diagnose" if name == "logs" else name
 
 
 def _complete_format(command: Any, schema: str) -> None:
-    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` where it has that format."""
-    option = next((one for one in command.params if one.name == "format"), None)
+    """Give a command with a ``--format`` the default of KCERT_FORMAT, and ``--json`` if it has that format."""
+    option = next((option for option in command.params if option.name == "format"), None)
     if option is None:
         return
     choices = option.type.choices
@@ -239,6 +246,8 @@ def run() -> int:
             return error.exit_code
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "kcert"
+        if getattr(error, "option_name", "") == "--profile":
+            raise InputError(_profile_hint(path)) from None
         hint = f"`{path} --help` lists what it accepts."
         if path == "kcert" and (meant := _in_order(sys.argv[1:])):
             hint = f"Options come after the command: `{meant}`."
@@ -246,8 +255,18 @@ def run() -> int:
     return status if isinstance(status, int) else 0
 
 
+def _profile_hint(path: str) -> str:
+    """Return where the profile is chosen, for --profile with a command that reads kcert.yaml."""
+    from kcert.quoting import format_command
+
+    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
+    value = next(iter(words[words.index("--profile") + 1 :]), "PROFILE")
+    init = format_command(("kcert", "init", "--profile", value))
+    return f"the profile is set in kcert.yaml, not with --profile. `{init}` writes that file, and `{path}` reads it."
+
+
 def _in_order(words: list[str]) -> str:
-    """Return the corrected command line where options precede the command that accepts them; "" if none does."""
+    """Return the corrected command line if options precede the command that accepts them, else ""."""
     from kcert.quoting import format_command
 
     first = words[0].partition("=")[0] if words else ""
@@ -257,7 +276,7 @@ def _in_order(words: list[str]) -> str:
         command, known = load(name), words[at : at + 1]
         if inner := getattr(command, "commands", {}).get(next(iter(words[at + 1 : at + 2]), "")):
             command, known = inner, words[at : at + 2]
-        options = {spelling: one for one in command.params for spelling in (*one.opts, *one.secondary_opts)}
+        options = {spelling: option for option in command.params for spelling in (*option.opts, *option.secondary_opts)}
         # Before a command that is its value, the option would be without one.
         if first in options and (options[first].is_flag or first != words[0] or at > 1):
             return format_command(("kcert", *known, *words[:at], *words[at + len(known) :]))

@@ -12,11 +12,11 @@ from kcert.certificates import Kind
 from kcert.cli.options import (
     DEFAULT_FILE,
     DEFAULT_FOLDER,
+    CaOptions,
     IssueOptions,
-    MakingAuthorities,
     ReadOptions,
-    Renewing,
     Signing,
+    load_cluster,
 )
 from kcert.errors import InputError
 from kcert.files import ROOT, foreign_owner, is_writable_by_others
@@ -26,7 +26,7 @@ from kcert.issue.service import issue
 from kcert.openssl.program import openssl
 from kcert.quoting import quote
 from kcert.shell import find
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,33 +35,24 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
     from kcert.issue.context import Result
-    from kcert.kubernetes.credentials import Folder
 
 
-def cluster(config: Path | None) -> Cluster:
-    """Return the cluster of the file named, of ./kcert.yaml, or the built-in example."""
-    # A link that leads nowhere is a file that is missing, not a wish for the example.
-    if config is None and os.path.lexists(DEFAULT_FILE):
-        config = DEFAULT_FILE
-    return profiles.load(config)
-
-
-def folder(options: ReadOptions) -> Folder:
-    """Return the PKI folder of a command that reads one, and the cluster that it is for."""
-    from kcert.kubernetes.credentials import Folder
-
+def read_context(options: ReadOptions, command: str) -> Context:
+    """Return the context of ``kcert COMMAND``, which reads a PKI folder, and the cluster that it is for."""
     require_folder_path(options.dir)
-    described, program = cluster(options.config), openssl(options.openssl)
+    described, program = load_cluster(options.config), openssl(options.openssl)
     require_described(described, options.dir)
-    return Folder(options.dir, described, program, folder_option(options.dir, options.config))
+    return signing_context(options, command, described, program)
 
 
 def require_folder_path(path: Path) -> None:
-    """Raise InputError where *path*, or what should be a folder above it, is a file."""
-    for place in (path, *path.parents):
-        if os.path.lexists(place):
-            if not place.is_dir():
-                raise InputError(f"--dir {quote(str(path))}: {place} is a file, and the PKI folder has to be a folder.")
+    """Raise InputError if *path*, or what should be a folder above it, is a file."""
+    for parent in (path, *path.parents):
+        if os.path.lexists(parent):
+            if not parent.is_dir():
+                raise InputError(
+                    f"--dir {quote(str(path))}: {parent} is a file, and the PKI folder has to be a folder."
+                )
             return
 
 
@@ -97,7 +88,7 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
         templates=options.templates,
         folder_option=folder_option(options.dir, options.config),
         ca_dir=options.ca_dir,
-        root_dir=options.root_dir if isinstance(options, MakingAuthorities | Renewing) else None,
+        root_dir=options.root_dir if isinstance(options, CaOptions) else None,
         jobs=options.processes,
         parallel=options.terse and options.format != "markdown",
         passphrases=_passphrases(options),
@@ -107,9 +98,9 @@ def issue_context(options: IssueOptions, command: str, described: Cluster, specs
 
 def _reporter(options: IssueOptions) -> Reporter:
     if options.dry_run:
-        from kcert.ui.script import Script
+        from kcert.ui.quiet import Script
 
-        parts = options.ca_dir or (isinstance(options, MakingAuthorities | Renewing) and options.root_dir)
+        parts = options.ca_dir or (isinstance(options, CaOptions) and options.root_dir)
         return Script(explain=options.explain, returns=bool(parts))
     if options.terse:
         from kcert.ui import quiet
@@ -155,7 +146,7 @@ def _passphrases(options: IssueOptions) -> Passphrases:
     """
     asks = None if options.dry_run else _ask
     ca = Passphrase(file=options.ca_passphrase_file, asks=asks)
-    if not isinstance(options, MakingAuthorities | Renewing):
+    if not isinstance(options, CaOptions):
         return Passphrases(ca, roots(Passphrase(ROOT_KEY, None, asks), ca))
     file = options.root_passphrase_file
     if file is not None and options.root_dir is None:
@@ -170,7 +161,7 @@ def _ask(owner: Owner, key: str, *, twice: bool) -> str:
 
 
 def run(ctx: Context, specs: tuple[Certificate, ...]) -> Result | None:
-    """Issue *specs* after a warning of who else could change what is used; None where only a script is printed."""
+    """Issue *specs* after a warning of who else could change what is used; None if only a script is printed."""
     warn_of_permissions(ctx)
     return issue(ctx, specs)
 
@@ -222,7 +213,7 @@ def readable_keys(keys: Iterable[Path]) -> Iterator[str]:
 
 
 def _replaceable(program: Path) -> Iterator[str]:
-    """Yield a sentence where another user could replace the program that root starts."""
+    """Yield a sentence if another user could replace the program that root starts."""
     real = program.resolve()
     for path in dict.fromkeys((program.parent, real.parent, real)):
         if is_writable_by_others(path.stat()) or foreign_owner(path):

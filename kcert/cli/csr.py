@@ -5,29 +5,50 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import completion, context
+from kcert.cli import context
 from kcert.cli.csr_options import (
-    SIGNER_HELP,
     ClusterOptions,
+    Expires,
     FetchOptions,
     File,
+    Groups,
     MaybeName,
     MaybeSigner,
     NewName,
+    ObjectName,
     Output,
     RequestOptions,
+    Sans,
+    SignAs,
+    Signer,
+    SigningDuration,
+    ToSign,
+    Usages,
+    Wait,
     checked_name,
     cluster_of,
     require_no_name,
     suggesting_file,
 )
-from kcert.cli.options import Explain, IssueOptions, Quiet, ReadOptions, Signing, takes
+from kcert.cli.options import (
+    Explain,
+    Force,
+    IssueOptions,
+    Quiet,
+    ReadOptions,
+    ResultFormat,
+    Signing,
+    complete_clients,
+    load_cluster,
+    takes,
+)
+from kcert.cli.options import Output as ReportOutput
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import detect_files
@@ -51,19 +72,12 @@ def new(
         typer.Argument(
             metavar="NAME",
             help="Name the user, node or component that requests the certificate.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ],
-    groups: Annotated[
-        list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
-    ] = None,
-    signer: Annotated[
-        str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers)
-    ] = "kube-apiserver-client",
+    groups: Groups = None,
+    names: Sans = None,
+    signer: Signer = "kube-apiserver-client",
 ) -> None:
     """Create a key and a request, for a cluster to sign; an existing key is kept."""
     from kcert.issue.context import CsrTarget
@@ -73,7 +87,7 @@ def new(
     whole = signers.full_name(signer)
     if why := signer_trouble(whole):
         raise InputError(f"--signer {signer!a}: {why}.")
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.subject_for(cluster, name, tuple(groups or ()), tuple(names or ()), whole)
     known = profiles.certificates(cluster)
     ctx = replace(context.issue_context(options, "csr new", cluster, known), csr_target=CsrTarget.CLUSTER)
@@ -91,28 +105,20 @@ def manifest(
     *,
     name: NewName,
     signer: MaybeSigner = None,
-    usages: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
-        ),
-    ] = None,
-    expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
-    ] = None,
-    called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
-    ] = None,
+    usages: Usages = None,
+    expires: Expires = None,
+    called: ObjectName = None,
     output: Output = None,
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Write the CertificateSigningRequest of a request: NAME-csr.yaml in the PKI folder."""
     from kcert.kubernetes import csr_requests, manifests, signers
     from kcert.openssl.program import openssl
     from kcert.ui import csr
 
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     certificate = csr_requests.of_name(cluster, name, signer and signers.full_name(signer))
     asked = manifests.ObjectOptions(
         signer=signer,
@@ -133,10 +139,12 @@ def manifest(
     if output == "-":
         csr.bare(written)
         return
-    path, existing = manifests.write(
-        options.dir, written, None if output is None else Path(output), csr.Steps().on_lock_wait
-    )
-    if quiet:
+    target = None if output is None else Path(output)
+    path, existing = manifests.write(options.dir, written, target, csr.Steps().on_lock_wait)
+    if format == "json":
+        record = {"path": str(path), "changed": existing is None}
+        csr.as_json(existing or written, openssl(options.openssl), record)
+    elif quiet:
         csr.path_alone(path)
     elif existing:
         csr.stays(existing, path)
@@ -163,16 +171,20 @@ def submit(
 
 @app.command("list")
 @takes(RequestOptions)
-def list_(options: RequestOptions) -> None:
+def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
     from kcert.kubernetes.kubectl import kubectl
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
+    from kcert.ui import csr, print_json
 
     cluster = cluster_of(options)
-    csr.ran(cluster.command("get", "csr"))
+    if format == "text":
+        csr.ran(cluster.command("get", "csr"))
     everything = kubectl(cluster.command("get", "csr", "-o", "yaml")).stdout
+    if format == "json":
+        print_json(list(csr_requests.summaries(everything, openssl(options.openssl))))
+        return
     csr.listed_kubelets(csr_requests.described(everything, openssl(options.openssl)))
 
 
@@ -186,31 +198,33 @@ def show(
         Path | None,
         typer.Option("--file", "-f", metavar="FILE", help="Read this manifest or request, without a cluster."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Print text or JSON.")] = "text",
+    format: ResultFormat = "text",
+    output: ReportOutput = None,
+    force: Force = False,
 ) -> None:
     """Decode a request, and explain which user or node the certificate would authenticate."""
     from kcert.kubernetes import manifests
     from kcert.openssl.program import openssl
     from kcert.ui import csr
+    from kcert.ui.report import written_to
 
-    if file is not None:
-        require_no_name(name)
-        csr_object = manifests.looked_at(file)
+    with written_to(output, force=force):
+        if file is not None:
+            require_no_name(name)
+            csr_object = manifests.looked_at(file)
+            by_hand = manifests.by_hand(file, csr_object, "request")
+        else:
+            cluster = cluster_of(options)
+            argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
+            if format == "text":
+                csr.shows(argv)
+            with suggesting_file("show", name):
+                csr_object = manifests.looked_up(argv, checked_name(name))
+            by_hand = csr.out_of_cluster(cluster, csr_object.name, "spec.request")
         if format == "json":
             csr.as_json(csr_object, openssl(options.openssl))
-            return
-        csr.decoded(csr_object, openssl(options.openssl), manifests.by_hand(file, csr_object, "request"))
-    else:
-        cluster = cluster_of(options)
-        argv = cluster.command("get", "csr", checked_name(name, "show"), "-o", "yaml")
-        if format == "text":
-            csr.shows(argv)
-        with suggesting_file("show", name):
-            csr_object = manifests.looked_up(argv, checked_name(name))
-        if format == "json":
-            csr.as_json(csr_object, openssl(options.openssl))
-            return
-        csr.decoded(csr_object, openssl(options.openssl), csr.out_of_cluster(cluster, csr_object.name, "spec.request"))
+        else:
+            csr.decoded(csr_object, openssl(options.openssl), by_hand)
 
 
 @app.command("approve")
@@ -235,7 +249,7 @@ def approve(options: RequestOptions, *, name: MaybeName = None, file: File = Non
         request = requested(program, csr_object)
         csr.identity(csr_object, request)
         if csr_object.signer == signers.KUBELET_SERVING:
-            described = context.cluster(options.config)
+            described = load_cluster(options.config)
             if described.source is None:
                 csr.not_compared()
             else:
@@ -269,64 +283,52 @@ def deny(options: ClusterOptions, *, name: MaybeName = None, file: File = None) 
 def sign(
     options: Signing,
     *,
-    files: Annotated[
-        list[Path],
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="FILE",
-            help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
-        ),
-    ],
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            autocompletion=completion.certificates,
-            metavar="NAME",
-            help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
-            show_default="as the request's file is called",
-        ),
-    ] = None,
-    longest: Annotated[
-        str,
-        typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does."),
-    ] = "365d",
+    files: ToSign,
+    name: SignAs = None,
+    longest: SigningDuration = "365d",
     explain: Explain = True,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Sign a manifest as kube-controller-manager would, or a request as kcert.yaml describes the certificate.
 
     The certificate of NAME.csr is written beside it, as NAME.crt.
     """
-    from kcert.kubernetes import manifests, signing
+    from kcert.kubernetes import issued, manifests, signing
     from kcert.kubernetes.signing_request import is_pem
     from kcert.openssl.program import openssl
     from kcert.ui import csr
+    from kcert.ui.signing import SignatureResults
 
     if name is not None and len(files) > 1:
         raise InputError(f"--as {name!a} names the certificate of one request, and there are {len(files)} files.")
     program = openssl(options.openssl)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     longest_life = duration(longest, "--cluster-signing-duration")
     ctx = context.signing_context(options, "csr sign", cluster, program)
     context.warn_of_permissions(ctx)
-    for file in files:
-        if is_pem(manifests.contents(file)):
-            certificate, request = signing.match_request(ctx, file, name)
-            steps = csr.Steps(partial(csr.begin_request, certificate, request, explain=explain), quiet=quiet)
-            path, x509 = signing.sign_request(ctx, file, certificate, request, steps)
-            csr.path_alone(path) if quiet else csr.signed_request(certificate, x509, path)
-            continue
-        if name is not None:
-            raise InputError(f"--as is for a request (.csr), and {file} is a manifest, which already names its user.")
-        csr_object = manifests.load(file)
-        if csr_object.certificate is not None:
-            csr.path_alone(file) if quiet else csr.is_signed(file, csr_object)
-            continue
-        steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=quiet)
-        signed, x509 = signing.sign_object(ctx, file, csr_object, longest_life, steps)
-        csr.path_alone(file) if quiet else csr.signed_object(file, signed, x509, ctx.folder_option)
+    with SignatureResults(format, quiet=quiet) as results:
+        for file in files:
+            if is_pem(manifests.contents(file)):
+                certificate, request = signing.match_request(ctx, file, name)
+                begin = partial(csr.begin_request, certificate, request, explain=explain)
+                steps = csr.Steps(begin, quiet=results.terse)
+                path, x509 = signing.sign_request(replace(ctx, reporter=steps), file, certificate, request)
+                results.add(certificate.name, path, x509, partial(csr.signed_request, certificate, x509, path))
+                continue
+            if name is not None:
+                raise InputError(
+                    f"--as is for a request (.csr), and {file} is a manifest, which already names its user."
+                )
+            csr_object = manifests.load(file)
+            if csr_object.certificate is not None:
+                x509 = issued.read_issued(csr_object)
+                results.add(csr_object.name, file, x509, partial(csr.is_signed, file, csr_object), changed=False)
+                continue
+            steps = csr.Steps(partial(csr.begin_object, csr_object, explain=explain), quiet=results.terse)
+            signed, x509 = signing.sign_object(replace(ctx, reporter=steps), file, csr_object, longest_life)
+            shows = partial(csr.signed_object, file, signed, x509, ctx.folder_option)
+            results.add(csr_object.name, file, x509, shows)
 
 
 @app.command("fetch")
@@ -336,24 +338,23 @@ def fetch(
     *,
     name: NewName,
     file: File = None,
-    wait: Annotated[
-        str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
-    ] = None,
-    called: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")
-    ] = None,
+    wait: Wait = None,
+    called: ObjectName = None,
     signer: MaybeSigner = None,
     output: Output = None,
     quiet: Quiet = False,
+    format: ResultFormat = "text",
 ) -> None:
     """Fetch the certificate, compare it with key and request, and keep it: NAME.crt in the PKI folder."""
     from kcert.kubernetes import csr_requests, issued, manifests, signers
     from kcert.openssl.pem import pem_blocks
     from kcert.openssl.program import openssl
-    from kcert.ui import csr
+    from kcert.ui import csr, print_json
+    from kcert.ui.signing import signed_record
 
     program = openssl(options.openssl)
-    cluster = context.cluster(options.config)
+    quiet = quiet or format == "json"
+    cluster = load_cluster(options.config)
     if file is not None and wait is not None:
         raise InputError("--wait cannot be combined with --file: a file is read once.")
     brought = file is not None and any(block.is_certificate for block in pem_blocks(manifests.contents(file)))
@@ -383,5 +384,12 @@ def fetch(
     if not brought and not quiet:
         csr.unpacked(by_hand, certificate, options.dir, output)
     target = None if output is None else Path(output)
-    kept = issued.keep(ctx, certificate, answer, target, csr.Steps(quiet=quiet), needs_ca=brought)
-    csr.path_alone(kept.path) if quiet else csr.kept(certificate, answer, kept, ctx.folder_option)
+    ctx = replace(ctx, reporter=csr.Steps(quiet=quiet))
+    kept = issued.keep(ctx, certificate, answer, target, needs_ca=brought)
+    if format == "json":
+        record = signed_record(certificate.name, kept.path, answer.x509, changed=kept.is_new)
+        print_json(record | {"verified": kept.verified})
+    elif quiet:
+        csr.path_alone(kept.path)
+    else:
+        csr.kept(certificate, answer, kept, ctx.folder_option)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kcert.cli import completion
-from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions
+from kcert.cli.options import DEFAULT_FOLDER, ConfigFile, Program, ReadOptions, complete_certificates, complete_signers
 from kcert.errors import InputError, UnansweredError
 from kcert.quoting import quote
 
@@ -26,7 +25,7 @@ NewName = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Name the user, node or component, as for `kcert csr new`.",
-        autocompletion=completion.certificates,
+        autocompletion=complete_certificates,
     ),
 ]
 MaybeName = Annotated[
@@ -38,6 +37,41 @@ File = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is standard output.")
 ]
+ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+]
+Usages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--usage", metavar="USAGE", help="Ask for this usage, such as 'client auth'.", show_default="by the signer"
+    ),
+]
+Expires = Annotated[
+    str | None, typer.Option("--expires", metavar="TIME", help="Ask for this lifetime at most: 24h, 30d.")
+]
+SigningDuration = Annotated[
+    str, typer.Option("--cluster-signing-duration", metavar="TIME", help="Limit the lifetime, as the signer does.")
+]
+ToSign = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Sign this manifest, or this request (.csr) of a certificate of the cluster; repeatable.",
+    ),
+]
+SignAs = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        autocompletion=complete_certificates,
+        metavar="NAME",
+        help="Sign the request as this certificate of the cluster: an administrator's, a component's, a node's.",
+        show_default="as the request's file is called",
+    ),
+]
 Kubeconfig = Annotated[
     str | None, typer.Option("--kubeconfig", metavar="FILE", help="Use this kubeconfig, with kubectl.")
 ]
@@ -47,10 +81,18 @@ SIGNER_HELP = (
     "kube-apiserver-client-kubelet, or another by its full name."
 )
 
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="Add a group of the user; repeatable.")
+]
+Sans = Annotated[
+    list[str] | None,
+    typer.Option("--san", metavar="NAME", help="Add a SAN, a DNS name or an IP address; repeatable."),
+]
+Signer = Annotated[str, typer.Option("--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers)]
 MaybeSigner = Annotated[
     str | None,
     typer.Option(
-        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=completion.signers, show_default="by the subject"
+        "--signer", metavar="SIGNER", help=SIGNER_HELP, autocompletion=complete_signers, show_default="by the subject"
     ),
 ]
 
@@ -105,7 +147,7 @@ _FILES = (".yaml", ".yml", ".json", ".csr", ".pem")
 
 @contextlib.contextmanager
 def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
-    """Where no cluster answers, have the error name the manifest in the PKI folder, which needs no cluster."""
+    """Let the error name the manifest in the PKI folder, which needs no cluster, if no cluster answers."""
     try:
         yield
     except UnansweredError as error:
@@ -118,6 +160,6 @@ def suggesting_file(verb: str, name: str | None) -> Iterator[None]:
 
 
 def require_no_name(name: str | None) -> None:
-    """Raise InputError where both an object in the cluster and a file are named."""
+    """Raise InputError if both an object in the cluster and a file are named."""
     if name is not None:
         raise InputError(f"{name!a} names an object in a cluster, which cannot be combined with --file.")

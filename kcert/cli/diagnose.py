@@ -1,4 +1,4 @@
-"""`kcert diagnose`."""
+"""`kcert logs`, `kcert diagnose`: the log of a component, and what it says about certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from kcert.cli.options import Force, Output
+from kcert.clusters import COMPONENTS
+from kcert.logs import Via
 
 
 def kinds() -> tuple[str, ...]:
@@ -16,9 +20,9 @@ def kinds() -> tuple[str, ...]:
 
 
 def roles_here(machine: str) -> list[str]:
-    """Return the roles of the certificates of ./kcert.yaml; none where the machine has no PKI folder of kcert."""
+    """Return the roles of the certificates of ./kcert.yaml; none if the machine has no PKI folder of kcert."""
     from kcert import profiles
-    from kcert.cli.context import cluster
+    from kcert.cli.options import load_cluster
     from kcert.diagnose.context import KCERT_FOLDER
     from kcert.errors import KcertError
 
@@ -26,7 +30,7 @@ def roles_here(machine: str) -> list[str]:
         return []
 
     try:
-        return [certificate.role.value for certificate in profiles.certificates(cluster(None))]
+        return [certificate.role.value for certificate in profiles.certificates(load_cluster(None))]
     except KcertError:
         return []
 
@@ -35,7 +39,7 @@ def _complete_kinds(incomplete: str) -> list[str]:
     return [name for name in kinds() if name.startswith(incomplete)]
 
 
-def command(
+def diagnose(
     log: Annotated[
         str,
         typer.Argument(
@@ -56,6 +60,8 @@ def command(
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", help="Print the findings in this format.")
     ] = "text",
+    output: Output = None,
+    force: Force = False,
 ) -> None:
     """Explain log lines about TLS, certificates and access, with commands that confirm and fix the problem."""
     import contextlib
@@ -65,7 +71,8 @@ def command(
     from kcert.diagnose.context import kind_of_machine
     from kcert.diagnose.reading import live_lines, log_file
     from kcert.errors import FOUND, InputError
-    from kcert.ui import diagnosis, messages
+    from kcert.ui.diagnose import reads_keyboard, show, show_live
+    from kcert.ui.report import written_to
 
     if cluster and cluster not in kinds():
         raise InputError(f"--cluster {cluster!a} is not a kind of cluster that kcert knows: {', '.join(kinds())}.")
@@ -75,16 +82,17 @@ def command(
         lines = _lines(log) if _is_line(log) else log_file(Path(log))
         for _ in follow(lines, diagnoser):
             pass
-        diagnosis.show(diagnoser.result(), format)
-    elif format == "text":
+    elif format == "text" and output is None:
         if sys.stdin.isatty():
-            messages.reads_keyboard()
-        diagnosis.show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+            reads_keyboard()
+        show_live(follow(live_lines(sys.stdin.fileno()), diagnoser), diagnoser)
+        raise typer.Exit(FOUND if diagnoser.result().findings else 0)
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for _ in follow(live_lines(sys.stdin.fileno()), diagnoser):
                 pass
-        diagnosis.show(diagnoser.result(), format)
+    with written_to(output, force=force):
+        show(diagnoser.result(), format)
     if diagnoser.result().findings:
         raise typer.Exit(FOUND)
 
@@ -104,3 +112,79 @@ def _is_line(log: str) -> bool:
     return explain(log.encode(errors="surrogateescape")) is not None or (
         " " in log.strip() and not log.startswith(("/", "./", "~"))
     )
+
+
+def _components(incomplete: str) -> list[str]:
+    """Return the components that begin with *incomplete*, for the shell."""
+    return [name for name in COMPONENTS if name.startswith(incomplete)]
+
+
+def logs(
+    component: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT|FILE",
+            help="Show the log of etcd, kubelet, kube-apiserver, ... or this log file.",
+            autocompletion=_components,
+        ),
+    ],
+    *,
+    via: Annotated[
+        Via | None,
+        typer.Option("--via", help="Read the log with this program, whatever the installation."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines until Ctrl-C.")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Show only lines of the last 30s, 10m, 1h, 2d.", metavar="TIME")
+    ] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=0, help="Show only this many lines at the end.", metavar="LINES")
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Explain the log instead of printing it, as `kcert diagnose` does.")
+    ] = False,
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="Print the findings of --diagnose in this format.")
+    ] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the findings of --diagnose to this file; - is standard output.",
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print the log of a component, with the command for this installation."""
+    from kcert import logs
+    from kcert.errors import FOUND, InputError
+    from kcert.ui.diagnose import announce, show
+
+    if follow and diagnose:
+        raise InputError(
+            "--diagnose cannot be combined with --follow; use `journalctl -f -u COMPONENT | kcert diagnose`."
+        )
+    for option, is_set in (("--format json", format == "json"), ("--output", output is not None)):
+        if is_set and not diagnose:
+            raise InputError(f"{option} needs --diagnose.")
+    back = logs.back(since) if since is not None else ""
+    request = logs.LogRequest(logs.component(component), via, follow, back, tail)
+    source = logs.locate(request)
+    if not diagnose:
+        announce(request, source)
+        logs.show(source.command)
+        return
+    from kcert.diagnose import diagnose as diagnose_log
+    from kcert.diagnose.context import kind_of_machine
+    from kcert.ui.report import written_to
+
+    if format == "text":
+        announce(request, source)
+    machine = kind_of_machine()
+    result = diagnose_log(logs.read_lines(source.command), machine=machine, roles=roles_here(machine))
+    with written_to(output, force=force):
+        show(result, format)
+    if result.findings:
+        raise typer.Exit(FOUND)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kcert.cli import refuse_in_exam
 from kcert.cli.options import Force
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def _topics(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def command(
+def explain(
     *,
     topics: Annotated[
         list[str] | None,
@@ -66,7 +67,6 @@ def command(
 
     from kcert import lessons
     from kcert.errors import InputError
-    from kcert.practice import guard
     from kcert.ui import explain
     from kcert.ui.report import Target
 
@@ -78,7 +78,7 @@ def command(
         _check_own()
     target = None if output is None or str(output) == "-" else Target(output, force)
     if all or export is not None:
-        guard.refuse_if_running("explain --all" if all else "explain --export")
+        refuse_in_exam("explain --all" if all else "explain --export")
     if export is not None:
         explain.show_exported(export, lessons.export(export))
     elif search is not None:
@@ -96,13 +96,13 @@ def _check_own() -> None:
     from datetime import datetime, timezone
 
     from kcert import lessons
-    from kcert.practice import lab_text, labs, session
+    from kcert.practice import lab, labs, session
 
     lessons.check_own()
     for name in labs.NAMES:
-        if lessons.file_of(f"labs/{name}.md").parent != lab_text.FOLDER:
+        if lessons.file_of(f"labs/{name}.md").parent != lab.FOLDER:
             scenario = session.scenario_of(labs.lab(name), 1, datetime.now(timezone.utc))
-            lab_text.words(name).filled(scenario.values)
+            lab.words(name).filled(scenario.values)
 
 
 def _show(topics: list[str], form: str, target: Target | None) -> None:
@@ -123,18 +123,21 @@ def _show(topics: list[str], form: str, target: Target | None) -> None:
 
 def _allowed(chosen: Sequence[Lesson], topic: str) -> Sequence[Lesson]:
     """Return *chosen*, without the lessons of labs during a sealed exam; raises InputError if none is left."""
-    from kcert.practice import guard, labs
+    from kcert import practice
+    from kcert.practice import labs
 
     others = [lesson for lesson in chosen if lesson.topic not in labs.NAMES]
-    if len(others) == len(chosen) or not guard.running():
+    if len(others) == len(chosen) or not practice.may_be_in_exam():
         return chosen
     if not others:
-        guard.refuse_if_running(f"explain {topic}")
-    return others
+        refuse_in_exam(f"explain {topic}")
+    from kcert.practice import exam
+
+    return others if exam.running() else chosen
 
 
 def _searched(words: str) -> Sequence[Lesson]:
-    """Return the lessons with *words*; raises InputError where there is none."""
+    """Return the lessons with *words*; raises InputError if there is none."""
     from kcert import lessons
     from kcert.errors import InputError
 

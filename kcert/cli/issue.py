@@ -10,22 +10,21 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind, Role
-from kcert.cli import completion, context
-from kcert.cli.options import Chapter, MakingAuthorities, takes
+from kcert.cli import context
+from kcert.cli.options import CaChapter, Chapter, complete_clients, complete_nodes, load_cluster, takes
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, key_of_text, undescribed, with_request
 from kcert.issue.context import Renewal
 from kcert.roles import MASTERS
-from kcert.ui import messages
-from kcert.ui.messages import warning
+from kcert.ui import warning
 
 if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.config import Cluster
 
 
-@takes(MakingAuthorities)
-def ca(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def ca(options: CaChapter) -> None:
     """Create the CA certificates, which every component of the cluster trusts."""
     _issue_chapter(options, "ca")
 
@@ -39,7 +38,7 @@ def client(
             metavar="[NAME]...",
             help="Create the certificates of admin, kube-scheduler, kube-controller-manager, kube-proxy or any other "
             "user. Default: all clients that the cluster needs.",
-            autocompletion=completion.clients,
+            autocompletion=complete_clients,
         ),
     ] = None,
     groups: Annotated[
@@ -55,7 +54,7 @@ def client(
     """Create client certificates for components and users."""
     from kcert.issue.adopt import unmanaged_users
 
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     wanted_groups = tuple(groups or ())
     known, wanted = profiles.clients(cluster, names or (), wanted_groups)
     if MASTERS in wanted_groups:
@@ -104,12 +103,12 @@ def kubelet(
         typer.Argument(
             metavar="[NODE]...",
             help="Create the certificates of these nodes. Default: all nodes.",
-            autocompletion=completion.nodes,
+            autocompletion=complete_nodes,
         ),
     ] = None,
 ) -> None:
     """Create the certificates of the kubelets."""
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "kubelet", cluster, known, profiles.kubelets(cluster, known, nodes or ()))
 
@@ -120,10 +119,10 @@ def service_account(options: Chapter) -> None:
     _issue_chapter(options, "service-account")
 
 
-@takes(MakingAuthorities)
-def everything(options: MakingAuthorities) -> None:
+@takes(CaChapter)
+def everything(options: CaChapter) -> None:
     """Create every certificate that the cluster needs and does not have yet."""
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, "all", cluster, known, known)
 
@@ -146,8 +145,8 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         from kcert.kubernetes.csr_requests import san
 
         servers = [spec for spec in leaves if spec.kind.is_server]
-        one = leaves if len(leaves) == 1 else servers
-        if len(one) != 1:
+        single = leaves if len(leaves) == 1 else servers
+        if len(single) != 1:
             listed = ", ".join(spec.name for spec in leaves)
             raise InputError(
                 f"--cn and --san apply to a single certificate, but this command creates {listed}. Specify one."
@@ -155,12 +154,12 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
         if options.cn is not None:
             if why := check_user_name(options.cn):
                 raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")
-            requests[one[0].name]["cn"] = options.cn
-        if options.san and one[0].kind is Kind.CA:
-            raise InputError(f"--san: {one[0].name} is a CA, and no client connects to a CA.")
+            requests[single[0].name]["cn"] = options.cn
+        if options.san and single[0].kind is Kind.CA:
+            raise InputError(f"--san: {single[0].name} is a CA, and no client connects to a CA.")
         if options.san:
             names = [san(name) for name in options.san]
-            requests[one[0].name]["sans"] = [[name.type, name.value] for name in names]
+            requests[single[0].name]["sans"] = [[name.type, name.value] for name in names]
     return {name: request for name, request in requests.items() if request}
 
 
@@ -169,7 +168,7 @@ def _with_requests(specs: tuple[Certificate, ...], requests: dict[str, dict[str,
 
 
 def _issue_chapter(options: Chapter, chapter: str) -> None:
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     known = profiles.certificates(cluster)
     _issue(options, chapter, cluster, known, tuple(spec for spec in known if spec.chapter == chapter))
 
@@ -193,7 +192,9 @@ def _issue(
     if not options.csr_only:
         result = context.run(ctx, specs)
         if command == "all" and result and not (result.stopped or options.terse or options.dry_run):
-            messages.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
+            from kcert.ui import plan
+
+            plan.known_issues(profiles.PROFILES[cluster.profile].known_issues(cluster), cluster.profile)
         return
     from kcert.kubernetes import csr_requests
 
@@ -201,7 +202,7 @@ def _issue(
         raise InputError("--csr-only cannot be combined with --ca-dir: requests are for a CA on another machine.")
     result = context.run(*csr_requests.for_requests(ctx, specs))
     if result and not result.stopped and not options.terse:
-        from kcert.ui import csr_only
+        from kcert.ui import signing
 
         issued = [issued.plan.certificate for issued in result.issued]
-        csr_only.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))
+        signing.to_be_signed(ctx, (*(status.certificate for status in result.kept), *issued))

@@ -12,9 +12,18 @@ import os
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 import typer
+
+from kcert.errors import KcertError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kcert.config import Cluster
+    from kcert.issue.context import Context
+
 
 Options = TypeVar("Options")
 Rest = ParamSpec("Rest")
@@ -64,12 +73,6 @@ Output = Annotated[
 Program = Annotated[str, typer.Option("--openssl", envvar="KCERT_OPENSSL", help="Run this openssl.", metavar="PATH")]
 
 
-WHERE_HELP = (
-    "Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: the "
-    "places where clusters keep certificates; if there are none, the PKI folder."
-)
-"""The help of the argument of `kcert check` and `kcert inventory`."""
-
 Force = Annotated[
     bool, typer.Option("--force", help="Replace a file that is not a report. A copy of the file is kept beside it.")
 ]
@@ -103,9 +106,9 @@ class IssueOptions:
         bool, typer.Option("--step", help="Wait for Enter before each command; ? lists the other keys.")
     ] = False
     explain: Explain = True
-    full: Annotated[
-        bool, typer.Option("--full", help="Print each openssl.cnf in full, not only what differs from the one before.")
-    ] = False
+    full: Annotated[bool, typer.Option("--full", help="Repeat the reasons, and print each openssl.cnf in full.")] = (
+        False
+    )
     quiet: Quiet = False
     format: Annotated[
         Literal["text", "json", "markdown"],
@@ -133,7 +136,7 @@ class IssueOptions:
 
     @property
     def terse(self) -> bool:
-        """True where only the result is printed."""
+        """True if only the result is printed."""
         return self.quiet or self.format != "text"
 
     @property
@@ -186,8 +189,8 @@ class Chapter(IssueOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class MakingAuthorities(Chapter):
-    """Options of commands that also make a CA."""
+class CaOptions:
+    """Options of commands that may also make a CA."""
 
     encrypt_ca_key: EncryptKey = False
     root_dir: RootFolder = None
@@ -195,12 +198,13 @@ class MakingAuthorities(Chapter):
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewing(IssueOptions):
-    """Options of `kcert renew`."""
+class CaChapter(CaOptions, Chapter):
+    """Options of commands that make missing certificates, CAs among them."""
 
-    encrypt_ca_key: EncryptKey = False
-    root_dir: RootFolder = None
-    root_passphrase_file: RootPassphraseFile = None
+
+@dataclasses.dataclass(frozen=True)
+class Renewing(CaOptions, IssueOptions):
+    """Options of `kcert renew`."""
 
 
 def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Rest], None]], Callable[..., None]]:
@@ -210,18 +214,114 @@ def takes(options: type[Options]) -> Callable[[Callable[Concatenate[Options, Res
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         hints = typing.get_type_hints(options, include_extras=True)
         shared = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-            for one in dataclasses.fields(cast(Any, options))
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in dataclasses.fields(cast(Any, options))
         ]
 
         def called(**given: Any) -> None:
-            picked = {one.name: given.pop(one.name) for one in shared}
+            picked = {parameter.name: given.pop(parameter.name) for parameter in shared}
             cast(Any, command)(cast(Any, options)(**picked), **given)
 
         called.__doc__ = command.__doc__
         called.__name__ = command.__name__
-        own = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         cast(Any, called).__signature__ = inspect.Signature([*own, *shared])  # what typer reads
         return called
 
     return decorate
+
+
+def load_cluster(config: Path | None) -> Cluster:
+    """Return the cluster of the file named, of ./kcert.yaml, or the built-in example."""
+    from kcert import profiles
+
+    # A link that leads nowhere is a file that is missing: the example is not meant.
+    if config is None and os.path.lexists(DEFAULT_FILE):
+        config = DEFAULT_FILE
+    return profiles.load(config)
+
+
+def _completes(names: Callable[[typer.Context], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            return [name for name in dict.fromkeys(names(ctx)) if name.startswith(incomplete)]
+        except (KcertError, OSError):
+            return []
+
+    return complete
+
+
+def _folder(ctx: typer.Context) -> Context:
+    from kcert import profiles
+    from kcert.issue.adopt import detect_files
+    from kcert.issue.context import Context
+
+    root = Path(ctx.params.get("dir") or os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+    config = ctx.params.get("config")
+    cluster = load_cluster(Path(config) if config else None)
+    return Context(cluster, root, detect_files(root, profiles.certificates(cluster)))
+
+
+@_completes
+def complete_certificates(ctx: typer.Context) -> Iterable[str]:
+    """Return every certificate of `kcert plan`."""
+    from kcert.issue.adopt import unmanaged
+
+    folder = _folder(ctx)
+    known = folder.known
+    return [*known, *(spec.name for spec in unmanaged(folder.root, folder.cluster, known.values(), ()))]
+
+
+@_completes
+def complete_clients(ctx: typer.Context) -> Iterable[str]:
+    """Return the clients of the API server, users that kcert made among them."""
+    from kcert.kubernetes import credentials
+
+    return [spec.name for spec in credentials.clients(_folder(ctx))]
+
+
+@_completes
+def complete_nodes(ctx: typer.Context) -> Iterable[str]:
+    """Return the nodes."""
+    return [node.name for node in _folder(ctx).cluster.nodes]
+
+
+@_completes
+def complete_hosts(ctx: typer.Context) -> Iterable[str]:
+    """Return every host of the cluster."""
+    cluster = _folder(ctx).cluster
+    return [host.name for host in (*cluster.control_plane, *cluster.etcd, *cluster.nodes)]
+
+
+@_completes
+def complete_components(_ctx: typer.Context) -> Iterable[str]:
+    """Return the components that `kcert flags` knows."""
+    from kcert.kubernetes.components import COMPONENTS
+
+    return COMPONENTS
+
+
+@_completes
+def complete_rules(_ctx: typer.Context) -> Iterable[str]:
+    """Return the rules of `kcert check`."""
+    from kcert.check import RULES
+
+    return RULES
+
+
+@_completes
+def complete_profiles(_ctx: typer.Context) -> Iterable[str]:
+    """Return the profiles."""
+    from kcert.profiles import PROFILES
+
+    return PROFILES
+
+
+@_completes
+def complete_signers(_ctx: typer.Context) -> Iterable[str]:
+    """Return the signers by the names that --signer takes."""
+    from kcert.kubernetes.signers import SIGNERS
+
+    return [name.rpartition("/")[2] for name in SIGNERS]

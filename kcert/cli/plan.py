@@ -1,4 +1,4 @@
-"""`kcert plan`."""
+"""`kcert init`, `kcert plan`: the kcert.yaml of a cluster, and the certificates that it asks for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 
 from kcert import profiles
 from kcert.cli import context
-from kcert.cli.options import Force, ReadOptions, takes
+from kcert.cli.options import DEFAULT_FILE, Force, ReadOptions, complete_profiles, load_cluster, takes
 from kcert.issue.adopt import detect_files
 from kcert.issue.status import State
 
 
 @takes(ReadOptions)
-def command(
+def plan(
     options: ReadOptions,
     *,
     format: Annotated[
@@ -39,20 +39,88 @@ def command(
     from kcert.issue.adopt import require_described, unmanaged
     from kcert.issue.status import status_of
     from kcert.store import OWN_FOLDER
-    from kcert.store.memory import recall
+    from kcert.store.history import recall
     from kcert.ui import plan
     from kcert.ui.report import written_to
 
     context.require_folder_path(options.dir)
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     require_described(cluster, options.dir)
     known = profiles.certificates(cluster)
     known += unmanaged(options.dir, cluster, known, ())
-    found = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
+    statuses = tuple(status_of(options.dir, detect_files(options.dir, known)).values())
     option = context.folder_option(options.dir, options.config)
     wide = wide or output == "wide"
     file = Path(output) if output not in {None, "wide"} else None
     with written_to(file, force=force):
-        plan.show(cluster, options.dir, found, format, option, wide, recall(options.dir / OWN_FOLDER))
-    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in found):
+        plan.show(cluster, options.dir, statuses, format, option, wide, recall(options.dir / OWN_FOLDER))
+    if strict and any(status.state not in (State.CURRENT, State.EXPIRING) for status in statuses):
         raise typer.Exit(1)
+
+
+def init(
+    *,
+    config: Annotated[Path, typer.Option("--config", "-c", help="Write to this file.", metavar="FILE")] = DEFAULT_FILE,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Describe the PKI that is in this folder."),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            help="Use the file names and subjects of course, hardway, kelsey or kubeadm.",
+            metavar="NAME",
+            autocompletion=complete_profiles,
+        ),
+    ] = "course",
+    control_plane: Annotated[
+        list[str] | None,
+        typer.Option("--control-plane", metavar="NAME=IP", help="Add a control-plane host; repeatable."),
+    ] = None,
+    node: Annotated[list[str] | None, typer.Option("--node", metavar="NAME=IP", help="Add a node; repeatable.")] = None,
+    load_balancer: Annotated[
+        str | None,
+        typer.Option(
+            "--load-balancer", metavar="NAME=IP", help="Set the load balancer in front of several API servers."
+        ),
+    ] = None,
+    service_cidr: Annotated[
+        list[str] | None,
+        typer.Option("--service-cidr", metavar="CIDR", help="Set the IP addresses of Services; twice for dual stack."),
+    ] = None,
+    kubernetes_version: Annotated[
+        str | None, typer.Option("--kubernetes-version", metavar="1.X", help="Set the release of Kubernetes.")
+    ] = None,
+    fix_known_issues: Annotated[
+        bool, typer.Option("--fix-known-issues", help="Fix the known mistakes of the guide that the profile follows.")
+    ] = False,
+) -> None:
+    """Write a commented kcert.yaml for an example cluster or for the given machines. An existing file is kept."""
+    from kcert import profiles
+    from kcert.config import version
+    from kcert.ui import plan
+
+    if source is not None:
+        _describe(config, source)
+        return
+    machines = profiles.Machines(
+        tuple(control_plane or ()), tuple(node or ()), load_balancer, tuple(service_cidr or ())
+    )
+    release = version(kubernetes_version) if kubernetes_version else None
+    cluster = profiles.write_example(config, profile, machines, release, fix_known_issues=fix_known_issues)
+    plan.wrote_example(config)
+    plan.known_issues(profiles.PROFILES[profile].known_issues(cluster), profile)
+
+
+def _describe(config: Path, source: Path) -> None:
+    """Write the kcert.yaml that describes the PKI folder *source*, and report how well it fits."""
+    from kcert import profiles
+    from kcert.config import example
+    from kcert.issue.describe import describe
+    from kcert.ui import plan
+
+    described = describe(source, profiles.load(None))
+    text = described.text()
+    example.write(config, text)
+    plan.described(config, described, *described.matching())

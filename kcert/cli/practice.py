@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kcert.cli import refuse_in_exam
 from kcert.cli.options import Program
 from kcert.errors import FOUND, InputError
 from kcert.practice import DEFAULT_FOLDER
@@ -79,7 +80,7 @@ def start(
     from kcert.practice import session
     from kcert.ui import practice
 
-    _refuse_in_exam("practice start")
+    refuse_in_exam("practice start")
     begun = session.begin(
         lab, dir, seed=seed, openssl=program.openssl(openssl), replaces=replace, learner=_learner(name)
     )
@@ -120,7 +121,7 @@ def solution(
     """Print the commands that solve the lab, each with its reason."""
     from kcert.ui import practice
 
-    _refuse_in_exam("practice solution")
+    refuse_in_exam("practice solution")
     lab = _resumed(dir)
     practice.show_solution(lab.show_solution(), lab.state.seed, format)
 
@@ -184,8 +185,8 @@ def exam(
     """Start several labs with a time limit; run it again for the time that is left, or the score."""
     from kcert.openssl import program
     from kcert.practice import exam as exams
-    from kcert.practice import seal as seals
     from kcert.practice import session
+    from kcert.practice.state import new_seal
     from kcert.ui import exam as view
 
     openssl = program.openssl(openssl)
@@ -206,7 +207,7 @@ def exam(
         openssl=openssl,
         replaces=replace,
         learner=_learner(name),
-        seal=seals.new(_passphrase(new=True), openssl) if seal else None,
+        seal=new_seal(_passphrase(new=True), openssl) if seal else None,
     )
     view.show(begun, dir, format)
 
@@ -229,10 +230,10 @@ def report(
     """List which learner solved which lab, when, how fast, and with how much help."""
     from kcert.openssl import program
     from kcert.practice import report as reports
-    from kcert.ui import class_report as view
+    from kcert.ui import exam as view
 
     results = reports.lines(folders, program.openssl(openssl), _passphrase(new=False) if seal else None)
-    view.show(list(results), format)
+    view.show_class(list(results), format)
 
 
 @app.command("quiz")
@@ -249,20 +250,14 @@ def quiz(
     from kcert.openssl import program
     from kcert.practice import quiz as quizzes
     from kcert.practice import session
-    from kcert.ui import quiz as view
+    from kcert.ui import practice
 
     if not 1 <= count <= quizzes.MOST:
         raise InputError(f"--count {count} is not accepted: 1 to {quizzes.MOST}.")
     seed = session.random_seed() if seed is None else seed
     session.check_seed(seed)
-    right = view.ask(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
+    right = practice.ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
     raise typer.Exit(0 if right == count else FOUND)
-
-
-def _refuse_in_exam(command: str) -> None:
-    from kcert.practice import guard
-
-    guard.refuse_if_running(command)
 
 
 def _learner(name: str | None) -> str | None:
@@ -276,10 +271,10 @@ def _passphrase(*, new: bool) -> str:
     """Return the teacher's passphrase, from the environment or typed at the terminal; twice if it is *new*."""
     import os
 
-    from kcert.practice.seal import VARIABLE
+    from kcert.practice.state import SEAL_VARIABLE
     from kcert.ui.passphrase import ask_for_seal
 
-    return os.environ.get(VARIABLE) or ask_for_seal(VARIABLE, twice=new)
+    return os.environ.get(SEAL_VARIABLE) or ask_for_seal(SEAL_VARIABLE, twice=new)
 
 
 def _resumed(folder: Path, openssl: str = "openssl") -> Session:

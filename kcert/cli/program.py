@@ -1,4 +1,4 @@
-"""`kcert help`, `kcert version`, `kcert completion`: the program itself."""
+"""`kcert help`, `version`, `completion`, `doctor`: the program itself, and the programs that it needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from kcert import __version__
+from kcert.cli.options import Force, Output, Program, ResultFormat
 
 
 def help_(
@@ -41,3 +42,20 @@ def completion(
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     typer.echo(get_completion_script(prog_name="kcert", complete_var="_KCERT_COMPLETE", shell=shell).strip())
+
+
+def doctor(
+    format: ResultFormat = "text",
+    output: Output = None,
+    force: Force = False,
+    openssl: Program = "openssl",
+) -> None:
+    """Check which programs are installed, and what works without the others."""
+    from kcert import doctor as checks
+    from kcert.ui import diagnose
+    from kcert.ui.report import written_to
+
+    tools, overrides = checks.check_tools(openssl), checks.openssl_env_overrides()
+    with written_to(output, force=force):
+        diagnose.show_tools(tools, overrides, format)
+    diagnose.require_openssl(tools)

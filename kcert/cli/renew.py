@@ -10,8 +10,8 @@ import typer
 
 from kcert import profiles
 from kcert.certificates import Kind
-from kcert.cli import completion, context
-from kcert.cli.options import Renewing, takes
+from kcert.cli import context
+from kcert.cli.options import Renewing, complete_certificates, load_cluster, takes
 from kcert.durations import duration
 from kcert.errors import InputError
 from kcert.issue.adopt import describes, undescribed
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 @takes(Renewing)
-def command(  # noqa: PLR0917 - each is an option
+def renew(  # noqa: PLR0917 - each is an option
     options: Renewing,
     names: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
             help="Renew these certificates, by the names of `kcert plan`.",
-            autocompletion=completion.certificates,
+            autocompletion=complete_certificates,
         ),
     ] = None,
     expiring_in: Annotated[
@@ -91,7 +91,7 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
 
     if not options.dir.is_dir():
         raise InputError(f"{options.dir} does not exist, so nothing can be renewed. `kcert all` makes certificates.")
-    cluster = context.cluster(options.config)
+    cluster = load_cluster(options.config)
     if describes(cluster, options.dir):
         known = profiles.certificates(cluster)
         known += unmanaged(options.dir, cluster, known, names)
@@ -109,9 +109,9 @@ def _renew(options: Renewing, names: tuple[str, ...], renewal: Renewal) -> None:
         return
     if renewal.csr_only:
         if not result.stopped:
-            from kcert.ui import csr_only
+            from kcert.ui import signing
 
-            csr_only.to_be_signed_again(ctx, [issued.plan.certificate for issued in result.issued])
+            signing.to_be_signed_again(ctx, [issued.plan.certificate for issued in result.issued])
         return
     from kcert.ui.renewal import follows
 
@@ -132,10 +132,10 @@ def _undescribed(
     content = FolderContent(options.dir, openssl(options.openssl))
     specs: dict[str, Certificate] = {}
     for name in names:
-        found = named(content.specs, name)
-        if not found:
+        matching = named(content.specs, name)
+        if not matching:
             raise InputError(_why_not(content, name))
-        specs |= {spec.name: spec for spec in found}
+        specs |= {spec.name: spec for spec in matching}
     ctx = context.issue_context(options, "renew", content.unnamed(cluster), content.specs)
     ctx = dataclasses.replace(ctx, specs=content.specs)
     left_out = tuple(f"Not renewed: {reason}." for reason in (*content.left_out, *content.kubeconfigs_above()))
@@ -152,8 +152,8 @@ def _why_not(content: FolderContent, name: str) -> str:
 
 
 def _first_to_expire(ctx: Context) -> CertificateStatus | None:
-    found = status_of(ctx.root, ctx.specs).values()
-    expiries = [(status.x509.not_after, status.certificate.name, status) for status in found if status.x509]
+    statuses = status_of(ctx.root, ctx.specs).values()
+    expiries = [(status.x509.not_after, status.certificate.name, status) for status in statuses if status.x509]
     return min(expiries)[2] if expiries else None
 
 

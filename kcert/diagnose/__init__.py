@@ -23,8 +23,7 @@ from kcert.diagnose.context import (
     options_in,
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
-from kcert.diagnose.reading import Entry, entries
-from kcert.diagnose.strip_prefix import clean, strip_prefix
+from kcert.diagnose.reading import Entry, clean, entries, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

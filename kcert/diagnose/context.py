@@ -15,7 +15,7 @@ from kcert import clusters
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kcert.diagnose.strip_prefix import Message
+    from kcert.diagnose.reading import Message
 
 ADDRESS = "address"
 """Under this name ``LogMatch.known`` holds the address that the log named last."""
@@ -51,7 +51,7 @@ _ADDRESSES = (
     re.compile(r"\b(?:address|endpoint|remote-peer-url|target)=\"?(?:(https?)://)?([^\s\"/]+:\d+)"),
     re.compile(r"\btarget=(etcd-endpoints|endpoint)://[^\s/]*/(?:#initially=)?\[?([^\s/,;\]]+:\d+)"),
     re.compile(r"HTTPSConnectionPool\((host)='([^']+)'"),
-    re.compile(r"(https)://([^\s/\"'?\])<>]+)"),
+    re.compile(r"(https)://([^\s/\"'?\])<>,;]+)"),
 )
 _PORT = re.compile(r"port=(\d{1,5})")
 _KUBECTL = "Unable to connect to the server"

@@ -82,7 +82,7 @@ def _is_pki(path: PurePosixPath) -> bool:
     """True for the path of a certificate, a key or a kubeconfig."""
     return (
         path.suffix in _SUFFIXES
-        or path.name in {*_KUBECONFIGS, "bootstrap-kubelet.conf", "sa.pub", "kubeconfig"}
+        or path.name in {*_KUBECONFIGS, "bootstrap-kubelet.conf", "sa.pub", "service-account.pub", "kubeconfig"}
         or path.suffix == ".kubeconfig"
         or (path.parent.name == ".kube" and path.name == "config")
     )

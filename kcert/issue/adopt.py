@@ -18,8 +18,7 @@ from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
-from kcert.store.history import entries
-from kcert.store.memory import recall
+from kcert.store.history import entries, recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

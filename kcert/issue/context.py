@@ -251,10 +251,10 @@ class Reporter:
     def on_plan(self, ctx: Context, work: Work) -> None:
         """The plans are made; the keys of new ones are generated first where *ctx* allows several jobs."""
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
-        """*step* is about to run."""
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """*step* is about to run; without a *plan* it makes no certificate that the cluster needs."""
 
-    def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """*step* is done; what kcert does itself has no outcome."""
 
     def on_issued(self, issued: Issued) -> None:
@@ -296,6 +296,11 @@ class Context:
     requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     passphrases: Passphrases = field(default_factory=Passphrases)
     reporter: Reporter = field(default_factory=Reporter)
+
+    @property
+    def known(self) -> dict[str, Certificate]:
+        """All certificates that the cluster needs, by name."""
+        return {spec.name: spec for spec in self.specs}
 
     @property
     def tools(self) -> ToolConfig:

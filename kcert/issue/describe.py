@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kcert import plain_yaml, profiles
 from kcert.certificates import Kind, Role
+from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
 from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
@@ -80,6 +81,14 @@ def describe(folder: Path, cluster: Cluster) -> Description:
     files = read_folder(folder)
     if not files:
         raise InputError(f"--from {folder}: no certificate was found in it.")
+    kinds = (cluster_kind_of(folder / file.name) for file in files)
+    kind = next((kind for kind in kinds if kind not in (None, KUBEADM, KIND, KUBESPRAY, HARD_WAY)), None)
+    if kind:
+        raise InputError(
+            f"--from {folder}: these {len(files)} certificates are those of {kind.title}, and no profile of kcert.yaml "
+            "has its file names. `kcert check`, `kcert show`, `kcert inventory` and `kcert renew NAME` work there "
+            f"without a kcert.yaml. {kind.renewal}"
+        )
     return _Describer(folder, cluster, files).description()
 
 

@@ -79,15 +79,35 @@ class Executor:
             job = jobs.get(plan.certificate.name) or self.stage(plan)
             try:
                 while (step := job.step) is not None:
-                    self.ctx.reporter.on_step(plan, step)
-                    if step.argv:
-                        self.complete([job], shell.run(self.command(job, step)))
-                    else:
-                        self.perform(job, step)
+                    outcome = self.run_step(job.staging, step, plan)
+                    if outcome:
+                        self.check_outcome(job.staging, step, outcome, plan.certificate.name)
+                    job.done += 1
             except SkippedError:
                 skipped.add(plan.certificate.name)
             else:
                 self.publish([job])
+
+    def run_step(self, staging: Staging, step: Step, plan: IssuancePlan | None = None) -> Outcome | None:
+        """Report *step*, do it in *staging*, and record it; return the outcome of its command, whatever that is."""
+        self.ctx.reporter.on_step(step, plan)
+        outcome = shell.run(self.command(staging, step)) if step.argv else None
+        self._done(staging, step, outcome)
+        return outcome
+
+    def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
+        """Do *steps*, which make *name*, in *staging*; raises ProgramError where a command fails."""
+        for step in steps:
+            if outcome := self.run_step(staging, step):
+                self.check_outcome(staging, step, outcome, name)
+
+    def _done(self, staging: Staging, step: Step, outcome: Outcome | None) -> None:
+        """Do what kcert does itself, or record the command that ended as *outcome*, and report the step."""
+        if outcome:
+            self.store.record(outcome, staging, step.makes, secret=step.secret)
+        elif step.perform and not step.late:  # one that is late waits for ``publish``
+            step.perform(staging, self.ctx.root)
+        self.ctx.reporter.on_step_done(step, outcome)
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
         return bool(ca and ca.files.crt and (self.ctx.root / ca.files.crt).exists())
@@ -103,7 +123,7 @@ class Executor:
                 return None
             job = waiting.popleft()
             assert job.step
-            command = self.command(job, job.step)
+            command = self.command(job.staging, job.step)
             running[command] = job
             return command
 
@@ -147,16 +167,14 @@ class Executor:
                 "link. Remove the link if that is intended; for a CA with its key in another folder use --ca-dir."
             )
 
-    def command(self, job: Job, step: Step) -> shell.Command:
-        """Return *step* as a command in the staging folder of *job*."""
+    def command(self, staging: Staging, step: Step) -> shell.Command:
+        """Return *step* as a command in the folder *staging*."""
         environment = self.ctx.passphrases.environment_of(step.argv)
-        return shell.Command(step.argv, job.staging.folder, step.limit, environment)
+        return shell.Command(step.argv, staging.folder, step.limit, environment)
 
     def perform(self, job: Job, step: Step) -> None:
-        """Do a step that kcert does itself; one that is late waits for ``publish``."""
-        if step.perform and not step.late:
-            step.perform(job.staging, self.ctx.root)
-        self.ctx.reporter.on_step_done(job.plan, step, None)
+        """Do a step that kcert does itself."""
+        self._done(job.staging, step, None)
         job.done += 1
 
     def complete(self, jobs: Sequence[Job], outcome: Outcome) -> None:
@@ -164,30 +182,27 @@ class Executor:
         job = jobs[0]
         step = job.step
         assert step
-        self.store.record(outcome, job.staging, step.makes, {str(job.certificate.files.key)})
-        self.ctx.reporter.on_step_done(job.plan, step, outcome)
-        self._check_outcome(job, step, outcome)
+        self._done(job.staging, step, outcome)
+        self.check_outcome(job.staging, step, outcome, job.certificate.name)
         for each in jobs:
             each.done += 1
 
-    def _check_outcome(self, job: Job, step: Step, outcome: Outcome) -> None:
-        """The command has to have succeeded, and left the files that it was to make."""
+    def check_outcome(self, staging: Staging, step: Step, outcome: Outcome, name: str) -> None:
+        """Raise ProgramError where the command, which makes *name*, failed or did not leave the files of *step*."""
         if not outcome.succeeded:
-            raise ProgramError(self._failure(job, step, outcome))
-        for name in step.makes:
-            path = job.staging.path(name)
+            how = f"status {outcome.status}" if outcome.status >= 0 else f"signal {-outcome.status}"
+            said = [line for line in outcome.output.splitlines() if line.strip()]
+            last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
+            raise ProgramError(
+                f"{' '.join(step.argv[:2])} failed ({how}) while {name} was made{last}. Nothing of it was put into "
+                f"{self.ctx.root}; what was finished before is there."
+            )
+        for path in map(staging.path, step.makes):
             if not path.is_file() or path.stat().st_size == 0:
                 raise ProgramError(
-                    f"{' '.join(step.argv[:2])} says that all went well, but left no {name}. Is the disk full, or "
-                    f"is {step.argv[0]} not what it seems?"
+                    f"{' '.join(step.argv[:2])} says that all went well, but left no "
+                    f"{path.relative_to(staging.folder)}. Is the disk full, or is {step.argv[0]} not what it seems?"
                 )
-
-    def _failure(self, job: Job, step: Step, outcome: Outcome) -> str:
-        how = f"status {outcome.status}" if outcome.status >= 0 else f"signal {-outcome.status}"
-        said = [line for line in outcome.output.splitlines() if line.strip()]
-        what = f"{' '.join(step.argv[:2])} failed ({how}) while {job.certificate.name} was made"
-        last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
-        return f"{what}{last}. Nothing of it was put into {self.ctx.root}; what was finished before is there."
 
     def publish(self, jobs: Sequence[Job]) -> None:
         """Check what was made against what was asked for, and put it into place."""
@@ -308,7 +323,7 @@ class _Queue:
 
     def _start(self, job: Job) -> shell.Command:
         assert job.step
-        command = self.executor.command(job, job.step)
+        command = self.executor.command(job.staging, job.step)
         self.running[command] = [job]
         return command
 

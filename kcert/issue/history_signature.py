@@ -10,26 +10,25 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kcert.errors import InputError, ProgramError, VerdictError
+from kcert.errors import InputError, VerdictError
 from kcert.files import read_input, read_optional
 from kcert.issue.checks import with_passphrases
-from kcert.shell import Command, read, run
+from kcert.issue.execute import Executor
+from kcert.issue.steps import Step
+from kcert.shell import Command, read
 from kcert.store import OWN_FOLDER, Workspace
 from kcert.store.history import head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kcert.issue.context import Context
 
 SIGNED, SIGNATURE = PurePosixPath("history.signed"), PurePosixPath("history.sig")
 
 
-def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable[[str], None]) -> str:
-    """Sign the head of the history with the key of the cluster's CA; the hash that was signed.
+def sign(ctx: Context) -> str:
+    """Sign the head of the history with the key of the cluster's CA; return the hash that was signed.
 
-    *shows* is given the command before it runs. Raises InputError where the key is not there, ProgramError where
-    openssl fails, VerdictError where the history was changed.
+    Raises InputError if the key is not there, ProgramError if openssl fails, VerdictError if the history was changed.
     """
     ca = next(spec for spec in with_passphrases(ctx, ())[0].specs if spec.name == "ca")
     if not (ctx.root / ca.files.key).exists():
@@ -41,17 +40,11 @@ def sign(ctx: Context, shows: Callable[[tuple[str, ...]], None], waits: Callable
     if ca.passphrase:
         ctx.passphrases.of(ca).opening(ctx.root / ca.files.key)
     argv = (ctx.openssl, "dgst", "-sha256", "-sign", str(ca.files.key), *secret, "-out", str(SIGNATURE), str(SIGNED))
-    with Workspace.open(ctx.root, "kcert history --sign", waits) as workspace:
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         digest = head(workspace.own)
         staging = workspace.stage((ca.files.key,), ())
         staging.write(SIGNED, f"{digest}\n")
-        shows(argv)
-        outcome = run(Command(argv, staging.folder, passphrases=ctx.passphrases.environment_of(argv)))
-        workspace.record(outcome, staging, (SIGNATURE,), set())
-        if not outcome.succeeded:
-            raise ProgramError(
-                f"openssl dgst failed with status {outcome.status}: {ascii(outcome.output.strip())[1:-1]}"
-            )
+        Executor(ctx, workspace).run_all(staging, [Step("sign-history", (SIGNATURE,), argv)], str(SIGNATURE))
         workspace.keep_own(staging, (SIGNED, SIGNATURE))
     return digest
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
+from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
 from kcert.quoting import folder_argument, format_command, quote
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.kubernetes.credentials import Folder
-    from kcert.kubernetes.encryption import Reporter
+    from kcert.issue.context import Context
 
 FOLDER = PurePosixPath("bootstrap")
 TOKEN = FOLDER / "bootstrap-token.yaml"
@@ -151,26 +151,23 @@ def read(root: Path) -> Token | None:
     return token
 
 
-def make(folder: Folder, lifetime: timedelta, reporter: Reporter, *, new_token: bool = False) -> Bootstrap:
+def make(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Bootstrap:
     """Write token, RBAC and bootstrap kubeconfig; a token that has not expired is kept, unless *new_token* is set.
 
     Raises InputError where the CA's certificate is missing.
     """
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    ca = ca_certificate(folder)
-    with Workspace.open(folder.root, "kcert bootstrap", reporter.on_lock_wait) as workspace:
+    ca = ca_certificate(ctx)
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         staging = workspace.stage((), [TOKEN])
-        token = None if new_token else read(folder.root)
+        token = None if new_token else read(ctx.root)
         created = token is None or token.expires <= now
         if token is None or token.expires <= now:
-            command = (folder.openssl, "rand", "-hex", "-out")
-            token = Token(
-                random_text(workspace, staging, (*command, "token-id", "3"), reporter),
-                random_text(workspace, staging, (*command, "token-secret", "8"), reporter),
-                now + lifetime,
-            )
-        files = _files(folder, token, base64.b64encode(ca).decode("ascii"))
-        changed = [name for name, text in files.items() if _content(folder.root / name) != text.encode()]
+            executor = Executor(ctx, workspace)
+            identifier = random_text(executor, staging, "token-id", "-hex", 3)
+            token = Token(identifier, random_text(executor, staging, "token-secret", "-hex", 8), now + lifetime)
+        files = _files(ctx, token, base64.b64encode(ca).decode("ascii"))
+        changed = [name for name, text in files.items() if _content(ctx.root / name) != text.encode()]
         for name in changed:
             staging.write(name, files[name], secret=name != RBAC)
         if changed:
@@ -178,40 +175,40 @@ def make(folder: Folder, lifetime: timedelta, reporter: Reporter, *, new_token: 
     return Bootstrap(token, created, tuple(changed))
 
 
-def script(folder: Folder, lifetime: timedelta, *, new_token: bool = False) -> Iterator[str]:
+def script(ctx: Context, lifetime: timedelta, *, new_token: bool = False) -> Iterator[str]:
     """Yield a bash script that writes the same files by hand, with a token that only the script's own shell knows.
 
     Raises InputError where the CA's certificate is missing.
     """
-    ca = folder.known["ca"].files.crt
+    ca = ctx.known["ca"].files.crt
     assert ca
-    ca_certificate(folder)
+    ca_certificate(ctx)
     yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
-    yield format_command(("cd", folder_argument(folder.root)))
-    present = None if new_token else read(folder.root)
+    yield format_command(("cd", folder_argument(ctx.root)))
+    present = None if new_token else read(ctx.root)
     if present and present.expires > datetime.now(timezone.utc):
         yield f"# The token {present.id} is valid until {present.expires:%Y-%m-%d %H:%M} UTC and is kept."
         for variable, key in (("id", "token-id"), ("secret", "token-secret"), ("expires", "expiration")):
             yield f"{variable}=$(sed -n 's/^ *{key}: //p' {TOKEN} | tr -d '\"')"
     else:
-        yield f"id=$({format_command((folder.openssl, 'rand', '-hex', '3'))})"
-        yield f"secret=$({format_command((folder.openssl, 'rand', '-hex', '8'))})"
+        yield f"id=$({format_command((ctx.openssl, 'rand', '-hex', '3'))})"
+        yield f"secret=$({format_command((ctx.openssl, 'rand', '-hex', '8'))})"
         yield f"expires=$(date -u -d '+{lifetime.total_seconds():.0f} seconds' +{_TIME})"
     yield f"ca=$(base64 < {quote(str(ca))} | tr -d '\\n')"
-    if (folder.root / FOLDER).is_dir():
+    if (ctx.root / FOLDER).is_dir():
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -pR {FOLDER} "$backup"/'
     yield f"mkdir -p {FOLDER}"
     token = Token("@id@", "@secret@", _PLACEHOLDER)
-    for name, text in _files(folder, token, "@ca@").items():
+    for name, text in _files(ctx, token, "@ca@").items():
         yield f"cat > {name} <<EOF\n{_with_variables(text)}EOF"
     yield f"chmod 600 {TOKEN} {KUBECONFIG}"
     yield f"chmod 644 {RBAC}"
 
 
-def _files(folder: Folder, token: Token, ca: str) -> dict[PurePosixPath, str]:
+def _files(ctx: Context, token: Token, ca: str) -> dict[PurePosixPath, str]:
     """Return the content of each file; *ca* is the base64 of the CA's PEM file."""
-    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: kubeconfig(folder, token, ca)}
+    return {TOKEN: token.manifest(), RBAC: rbac(), KUBECONFIG: kubeconfig(ctx, token, ca)}
 
 
 def _with_variables(text: str) -> str:
@@ -227,11 +224,11 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def ca_certificate(folder: Folder) -> bytes:
+def ca_certificate(ctx: Context) -> bytes:
     """Return the PEM of the cluster's CA; raises InputError where it is missing."""
-    crt = folder.known["ca"].files.crt
+    crt = ctx.known["ca"].files.crt
     assert crt
-    return read_input(folder.root / crt, advice=f"`kcert ca{folder.option}` makes it.")
+    return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` makes it.")
 
 
 def rbac() -> str:
@@ -250,9 +247,9 @@ def rbac() -> str:
     )
 
 
-def kubeconfig(folder: Folder, token: Token, ca: str) -> str:
+def kubeconfig(ctx: Context, token: Token, ca: str) -> str:
     """Return the kubeconfig that a kubelet asks for its first certificate with; *ca* is the base64 of the PEM file."""
-    cluster = folder.cluster
+    cluster = ctx.cluster
     server = profiles.PROFILES[cluster.profile].node_server(cluster)
     name = scalar(cluster.name)
     return f"""\

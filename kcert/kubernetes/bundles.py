@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shlex
 import tarfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -18,16 +17,15 @@ from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import on_host
+from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
 from kcert.kubernetes.credentials import read_file
 from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
-from kcert.kubernetes.placement import folder_state, near_hosts, unusable_key
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
 from kcert.profiles.profile import file_of, kubeconfig_of
-from kcert.quoting import format_command, quote
+from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
 
@@ -36,8 +34,9 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host, Version
+    from kcert.issue.context import Context
     from kcert.kubernetes.components import FolderState
-    from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.kubernetes.credentials import Credentials
     from kcert.kubernetes.install import Generated, Manifest
     from kcert.openssl.x509 import PublicKey
     from kcert.profiles.profile import Part
@@ -115,29 +114,29 @@ def hosts(cluster: Cluster) -> tuple[Host, ...]:
     return tuple({host.name: host for host in reversed(hosts_of_roles)}.values())[::-1]
 
 
-def bundles(folder: Folder, names: Iterable[str], version: Version | None = None) -> tuple[Bundle, ...]:
+def bundles(ctx: Context, names: Iterable[str], version: Version | None = None) -> tuple[Bundle, ...]:
     """Return the bundles of the hosts called *names*, or of all; without *version*, for the cluster's release.
 
     Raises InputError for a host that is none, and for certificates and kubeconfigs that are missing, stale
     or expired, with the command that makes them.
     """
-    all_hosts = {host.name: host for host in hosts(folder.cluster)}
+    all_hosts = {host.name: host for host in hosts(ctx.cluster)}
     chosen = list(dict.fromkeys(names)) or list(all_hosts)
     for name in chosen:
         if name not in all_hosts:
             raise InputError(f"{name!a} is not a host of this cluster{near_hosts(name, all_hosts)}")
-    state = folder_state(folder.root, folder.cluster)
-    version = version or folder.cluster.version
-    wanted = {name: tuple(_wanted(folder, all_hosts[name], state, version)) for name in chosen}
-    reader = _Reader(folder, [file for files in wanted.values() for file in files])
+    state = folder_state(ctx.root, ctx.cluster)
+    version = version or ctx.cluster.version
+    wanted = {name: tuple(_wanted(ctx, all_hosts[name], state, version)) for name in chosen}
+    reader = _Reader(ctx, [file for files in wanted.values() for file in files])
     return tuple(
         Bundle(
             all_hosts[name],
-            folder.cluster,
+            ctx.cluster,
             version,
             reader.files(all_hosts[name], wanted[name]),
-            tuple(generated(folder, all_hosts[name], state, version)),
-            tuple(manifests(folder, all_hosts[name])),
+            tuple(generated(ctx, all_hosts[name], state, version)),
+            tuple(manifests(ctx, all_hosts[name])),
             state.ca_unusable,
         )
         for name in chosen
@@ -153,16 +152,16 @@ class _Wanted:
     why: str
 
 
-def _wanted(folder: Folder, host: Host, state: FolderState, version: Version) -> Iterator[_Wanted]:
-    for instance in on_host(folder.cluster, host, state, version):
+def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[_Wanted]:
+    for instance in on_host(ctx.cluster, host, state, version):
         for option in instance.given():
             if reads := option.reads:
                 path = PurePosixPath(reads.path)
                 yield _Wanted(reads.certificate, reads.part, path, instance.component, option.why)
-    profile, known = profiles.PROFILES[folder.cluster.profile], folder.known
-    for extra in profile.extras(folder.cluster, host.name):
+    profile, known = profiles.PROFILES[ctx.cluster.profile], ctx.known
+    for extra in profile.extras(ctx.cluster, host.name):
         cert = known[extra.certificate]
-        if cert.kind is Kind.CA and extra.part == "key" and unusable_key(folder.root / cert.files.key):
+        if cert.kind is Kind.CA and extra.part == "key" and unusable_key(ctx.root / cert.files.key):
             continue  # kubeadm cannot renew with it either
         yield _Wanted(cert, extra.part, profile.install_path(cert, extra.part, extra.reader), extra.reader, extra.why)
 
@@ -170,17 +169,17 @@ def _wanted(folder: Folder, host: Host, state: FolderState, version: Version) ->
 class _Reader:
     """Reads what several bundles hold, once, and only where it is fit to be used."""
 
-    def __init__(self, folder: Folder, wanted: list[_Wanted]) -> None:
-        self.folder, self.known = folder, folder.known
-        self.profile = profiles.PROFILES[folder.cluster.profile]
+    def __init__(self, ctx: Context, wanted: list[_Wanted]) -> None:
+        self.ctx, self.known = ctx, ctx.known
+        self.profile = profiles.PROFILES[ctx.cluster.profile]
         clients = {file.certificate.name: file.certificate for file in wanted if file.part == "kubeconfig"}
         others = {file.certificate.name: file.certificate for file in wanted} | {
             file.certificate.issuer: self.known[file.certificate.issuer] for file in wanted if file.certificate.issuer
         }
         bare = [cert for cert in others.values() if cert.name not in clients]
-        credentials.insist(folder, status_of(folder.root, bare).values())
+        credentials.insist(ctx, status_of(ctx.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
-            client.certificate.name: client for client in credentials.credentials(folder, clients.values())
+            client.certificate.name: client for client in credentials.credentials(ctx, clients.values())
         }
         self.ca_public_keys = tuple(self._ca_public_keys())
 
@@ -206,20 +205,20 @@ class _Reader:
         if wanted.part == "kubeconfig":
             return self._kubeconfig(wanted)
         if wanted.part == "key":
-            path = self.folder.root / file
+            path = self.ctx.root / file
             if not path.exists():
                 raise InputError(f"{path} does not exist, and {wanted.reader} reads it: copy it there first.")
             return read_file(path), True
-        return credentials.public(self.folder.root, file), True
+        return credentials.public(self.ctx.root, file), True
 
     def _kubeconfig(self, wanted: _Wanted) -> tuple[bytes, bool]:
         """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one where it is missing."""
         client = self.clients[wanted.certificate.name]
-        path = self.folder.root / kubeconfig_of(wanted.certificate)
+        path = self.ctx.root / kubeconfig_of(wanted.certificate)
         if not path.exists():
-            return kubeconfigs.draft(self.folder, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
+            return kubeconfigs.draft(self.ctx, client, kubeconfigs.KubeconfigOptions()).text().encode(), False
         content = read_file(path)
-        command = f"`kcert kubeconfig {quote(wanted.certificate.name)}{self.folder.option}`"
+        command = f"`kcert kubeconfig {quote(wanted.certificate.name)}{self.ctx.folder_option}`"
         inside = kubeconfig.opened(content)
         if inside:
             if (inside.ca, inside.crt, inside.key) != tuple(
@@ -241,7 +240,7 @@ class _Reader:
     def _with_linked(self, file: _Wanted) -> Iterator[_Wanted]:
         """*file*, and what it names where it is a kubeconfig that names files."""
         yield file
-        path = self.folder.root / kubeconfig_of(file.certificate)
+        path = self.ctx.root / kubeconfig_of(file.certificate)
         if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
             return
         why = f"named by {self.profile.install_path(file.certificate, 'kubeconfig', file.reader).name}"
@@ -267,7 +266,7 @@ class _Reader:
     def _ca_public_keys(self) -> Iterator[PublicKey]:
         """The public keys of all CAs whose certificates are here, wherever and in whatever form their keys are kept."""
         paths = [
-            self.folder.root / certificate.files.crt
+            self.ctx.root / certificate.files.crt
             for certificate in self.known.values()
             if certificate.kind is Kind.CA and certificate.files.crt
         ]
@@ -277,7 +276,7 @@ class _Reader:
 
     def _check_secrets(self, host: Host, packed: Iterable[Packed]) -> None:
         """Raise InputError where another host than one of the control plane would get a CA's key, under any name."""
-        if any(member.name == host.name for member in self.folder.cluster.control_plane):
+        if any(member.name == host.name for member in self.ctx.cluster.control_plane):
             return
         for file in (packed_file for packed_file in packed if packed_file.mode == SECRET_MODE):
             inside = kubeconfig.opened(file.content)
@@ -285,11 +284,11 @@ class _Reader:
                 if block.is_key and self._is_ca_key(block.pem):
                     raise InputError(
                         f"{file.source} holds the key of a CA, which {host.name} must not get: `kcert renew "
-                        f"{quote(file.owner)} --new-key{self.folder.option}` gives it one of its own."
+                        f"{quote(file.owner)} --new-key{self.ctx.folder_option}` gives it one of its own."
                     )
 
     def _is_ca_key(self, pem: str) -> bool:
-        return any(same_key(self.folder.openssl, pem.encode(), public) for public in self.ca_public_keys)
+        return any(same_key(self.ctx.openssl, pem.encode(), public) for public in self.ca_public_keys)
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
@@ -310,25 +309,22 @@ def archive(bundle: Bundle) -> bytes:
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        rows = bundle.rows
-        _add(tar, LIST, PUBLIC_MODE, _instructions(bundle))
-        _add(tar, SCRIPT, EXECUTABLE_MODE, script(bundle.cluster, bundle.host, rows).encode())
-        for manifest in bundle.manifests:
-            _add(tar, f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content)
+        for text in texts(bundle):
+            _add(tar, *text)
         contents = {file.path: file.content for file in bundle.files}
         contents |= {file.path: file.content for file in bundle.generated}
-        for row in rows:
+        for row in bundle.rows:
             _add(tar, str(row.path.relative_to("/")), row.mode, contents[row.path])
     return packed.getvalue()
 
 
-def _instructions(bundle: Bundle) -> bytes:
-    return instructions(bundle.cluster, bundle.host, bundle.version, bundle.rows, bundle.manifests).encode()
-
-
-def _release(bundle: Bundle) -> tuple[str, ...]:
-    """Return what `kcert flags` needs to print options of the same release."""
-    return () if bundle.version == bundle.cluster.version else ("--kubernetes-version", str(bundle.version))
+def texts(bundle: Bundle) -> Iterator[tuple[str, int, bytes]]:
+    """Yield name, mode and content of the files in an archive that are not installed."""
+    cluster, host, rows = bundle.cluster, bundle.host, bundle.rows
+    yield LIST, PUBLIC_MODE, instructions(cluster, host, bundle.version, rows, bundle.manifests).encode()
+    yield SCRIPT, EXECUTABLE_MODE, script(cluster, host, rows).encode()
+    for manifest in bundle.manifests:
+        yield f"{MANIFESTS}/{manifest.name}", manifest.mode, manifest.content
 
 
 def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
@@ -339,53 +335,21 @@ def _add(tar: tarfile.TarFile, name: str, mode: int, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def copying(folder: Folder, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
-    """Yield the commands that bring the same files to the host: folders, files, then owners and modes.
-
-    A command that needs a pipe is a line of shell, already quoted; the others are argv.
-    """
-    host = f"root@{bundle.host.name}"
-    missing = [file.owner for file in bundle.files if not file.there]
-    if missing:
-        yield ("kcert", "kubeconfig", *missing, *shlex.split(folder.option))
-    folders = sorted({str(row.path.parent) for row in bundle.rows})
-    yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
-    for target in folders:
-        files = [file for file in bundle.files if str(file.path.parent) == target]
-        same = [_here(folder.root / file.source) for file in files if file.path.name == file.source.name]
-        if same:
-            yield ("scp", "-p", *same, f"{host}:{target}/")
-        for file in files:
-            if file.path.name != file.source.name:
-                yield ("scp", "-p", _here(folder.root / file.source), f"{host}:{file.path}")
-    for made in bundle.generated:
-        if made.source:
-            yield ("scp", "-p", _here(folder.root / made.source), f"{host}:{made.path}")
-        else:
-            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *shlex.split(folder.option))
-            prints = format_command(("kcert", "flags", made.component, *where))
-            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
-    yield ("ssh", host, " && ".join(_modes(bundle)))
-
-
-def _here(path: Path) -> str:
-    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
-    name = str(path)
-    return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
-
-
-def _modes(bundle: Bundle) -> Iterator[str]:
-    rows = bundle.rows
-    yield "chown root:root " + " ".join(quote(str(row.path)) for row in rows)
-    for mode in sorted({row.mode for row in rows}):
-        yield f"chmod {mode:o} " + " ".join(quote(str(row.path)) for row in rows if row.mode == mode)
+def is_file(made: tuple[Bundle, ...], target: Path | None) -> bool:
+    """Return whether *target* is the file of the only archive; InputError where there are several."""
+    if target is None or target.is_dir():
+        return False
+    if len(made) > 1:
+        raise InputError(
+            f"{target} is not an existing folder, and {len(made)} archives do not fit into one file. "
+            "Create the folder first, or specify one host."
+        )
+    return True
 
 
 def pack(made: tuple[Bundle, ...], target: Path | None) -> tuple[Written, ...]:
     """Write archives into ./bundles, into the folder *target*, or one into the file *target*."""
-    if target is not None and not target.is_dir():
-        if len(made) > 1:
-            raise InputError(f"{target} is not an existing folder, and {len(made)} archives do not fit into one file.")
+    if target is not None and is_file(made, target):
         return (write_file(target, archive(made[0]), SECRET_MODE),)
     folder = target or FOLDER
     check_unlinked(target or Path(), [Path(bundle.file) if target else FOLDER / bundle.file for bundle in made])

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kcert.kubernetes.credentials import Credentials, Folder
+    from kcert.issue.context import Context
+    from kcert.kubernetes.credentials import Credentials
 
 SECONDS = 15
 """curl gives up after this time; a healthy API server answers at once."""
@@ -68,7 +69,7 @@ class Answer:
     body: bytes
 
 
-def call(folder: Folder, name: str, path: str, server: str | None = None) -> Call:
+def call(ctx: Context, name: str, path: str, server: str | None = None) -> Call:
     """The call of *path* as *name*, at *server* or where that certificate's kubeconfig would go.
 
     Raises InputError for a path, a server or a name that is none, and a certificate that will not do.
@@ -76,21 +77,21 @@ def call(folder: Folder, name: str, path: str, server: str | None = None) -> Cal
     if not _PATH.fullmatch(path):
         raise InputError(f"{path!a} is not an API path; a path begins with / (/version, /api/v1/namespaces).")
     server = None if server is None else server_url(server)
-    known = (*folder.known.values(), *credentials.users(folder))
-    matches = credentials.named(folder, name, (spec for spec in known if spec.kind.is_client))
+    known = (*ctx.known.values(), *credentials.users(ctx))
+    matches = credentials.named(ctx, name, (spec for spec in known if spec.kind.is_client))
     if len(matches) > 1:
         raise InputError(f"{name} can be {' or '.join(cert.name for cert in matches)}: specify one of them.")
-    client = credentials.credentials(folder, matches)[0]
-    profile = profiles.PROFILES[folder.cluster.profile]
-    server = server or profile.server(folder.cluster, matches[0]) or folder.cluster.endpoint
+    client = credentials.credentials(ctx, matches)[0]
+    profile = profiles.PROFILES[ctx.cluster.profile]
+    server = server or profile.server(ctx.cluster, matches[0]) or ctx.cluster.endpoint
     url = f"{server.rstrip('/')}{path}"
     if matches[0].files.kubeconfig:
         cert, key = _CRT, _KEY
-        script = _script(folder.root, client, url)
+        script = _script(ctx.root, client, url)
     else:
-        cert, key = _curl_file(folder.root / client.crt), str(folder.root / client.key)
+        cert, key = _curl_file(ctx.root / client.crt), str(ctx.root / client.key)
         script = None
-    argv = (*_curl(folder.root, client), "--cert", cert, "--key", key, *_rest(url))
+    argv = (*_curl(ctx.root, client), "--cert", cert, "--key", key, *_rest(url))
     return Call(client, server, path, argv, script)
 
 

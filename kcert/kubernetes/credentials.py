@@ -11,7 +11,7 @@ from kcert.certificates import Role
 from kcert.config import check_address, check_host_name, check_user_name
 from kcert.errors import InputError, MachineError, did_you_mean
 from kcert.files import read_input, read_regular
-from kcert.issue.adopt import detect_files, unmanaged
+from kcert.issue.adopt import unmanaged
 from kcert.issue.status import CertificateStatus, State, status_of
 from kcert.openssl.pem import pem_blocks
 from kcert.quoting import quote
@@ -21,26 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.config import Cluster
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A PKI folder, the cluster it is for, and the openssl to read it with.
-
-    ``option`` is what belongs behind a command that is to work on the same folder (`` --dir lab``)
-    for the same cluster (`` --config lab.yaml``).
-    """
-
-    root: Path
-    cluster: Cluster
-    openssl: str = "openssl"
-    option: str = ""
-
-    @property
-    def known(self) -> dict[str, Certificate]:
-        """All certificates that the cluster needs, by name."""
-        return {cert.name: cert for cert in detect_files(self.root, profiles.certificates(self.cluster))}
+    from kcert.issue.context import Context
 
 
 @dataclass(frozen=True)
@@ -70,23 +51,23 @@ class Credentials:
         return self.certificate.files.key
 
 
-def clients(folder: Folder) -> tuple[Certificate, ...]:
+def clients(ctx: Context) -> tuple[Certificate, ...]:
     """Return the client certificates for the API server: those of the cluster, and of users that kcert made."""
-    known = tuple(folder.known.values())
+    known = tuple(ctx.known.values())
     return tuple(
         spec
-        for spec in (*known, *users(folder))
+        for spec in (*known, *users(ctx))
         if spec.kind.is_client and spec.chapter in ("client", "kubelet") and spec.subject
     )
 
 
-def users(folder: Folder) -> tuple[Certificate, ...]:
+def users(ctx: Context) -> tuple[Certificate, ...]:
     """Return the certificates of users that kcert made and that kcert.yaml does not name."""
-    others = unmanaged(folder.root, folder.cluster, folder.known.values(), ())
+    others = unmanaged(ctx.root, ctx.cluster, ctx.known.values(), ())
     return tuple(spec for spec in others if spec.role == Role.USER)
 
 
-def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
+def named(ctx: Context, name: str, among: Iterable[Certificate]) -> tuple[Certificate, ...]:
     """Return those of *among* that *name* means: a certificate, a component, a node; or a user not in kcert.yaml.
 
     ``kubelet`` means the kubelets of all nodes, ``scheduler`` is short for ``kube-scheduler``. Raises InputError for
@@ -101,28 +82,28 @@ def named(folder: Folder, name: str, among: Iterable[Certificate]) -> tuple[Cert
     )
     if matches:
         return matches
-    if why := profiles.why_absent(folder.cluster, name):
+    if why := profiles.why_absent(ctx.cluster, name):
         raise InputError(f"{name!a}: {why}.")
     choice = list(dict.fromkeys([*(cert.name for cert in among), *(cert.host for cert in among if cert.host)]))
     listed = ", ".join(choice[:10]) + (f" and {len(choice) - 10} more" if len(choice) > 10 else "")
-    known = tuple(folder.known.values())
+    known = tuple(ctx.known.values())
     servers = profiles.named(known, name) or profiles.named(known, f"kube-{name}")
     if servers or name in {spec.chapter for spec in known}:
         called = servers[0].name if servers else name
         raise InputError(f"{called} is not a client of the API server. The clients are: {listed}.")
-    if user := _newcomer(folder, name):
+    if user := _newcomer(ctx, name):
         return (user,)
     hint = did_you_mean(name, choice, f"there are {listed}.")
-    command = "" if check_user_name(name) else f" `kcert client {quote(name)}{folder.option}` makes a new one."
-    raise InputError(f"{name!a} has no certificate in {folder.root}; {hint}{command}")
+    command = "" if check_user_name(name) else f" `kcert client {quote(name)}{ctx.folder_option}` makes a new one."
+    raise InputError(f"{name!a} has no certificate in {ctx.root}; {hint}{command}")
 
 
-def _newcomer(folder: Folder, name: str) -> Certificate | None:
+def _newcomer(ctx: Context, name: str) -> Certificate | None:
     """The user called *name*, in the groups that his certificate says; None where it is not there."""
     if check_user_name(name):
         return None
-    bare = profiles.user(folder.cluster, name, ())
-    x509 = status_of(folder.root, [folder.known["ca"], bare])[name].x509
+    bare = profiles.user(ctx.cluster, name, ())
+    x509 = status_of(ctx.root, [ctx.known["ca"], bare])[name].x509
     if x509 is None or x509.subject.common_name != name:
         return None
     groups = x509.subject.organizations
@@ -133,21 +114,21 @@ def _newcomer(folder: Folder, name: str) -> Certificate | None:
     return replace(bare, subject=replace(bare.subject, organizations=groups), key=made)
 
 
-def credentials(folder: Folder, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
+def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
     """Each of *wanted* with its contents.
 
     Raises InputError where one is missing, stale or expired, with the command that makes it.
     """
-    wanted, known = tuple(wanted), folder.known
+    wanted, known = tuple(wanted), ctx.known
     # Which server a kubeconfig talks to is not the certificate's fault.
     bare = {cert.name: replace(cert, server="") for cert in wanted}
     bare |= {cert.issuer: known[cert.issuer] for cert in wanted if cert.issuer}
-    statuses = status_of(folder.root, bare.values())
-    insist(folder, statuses.values())
-    return tuple(_credentials(folder, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
+    statuses = status_of(ctx.root, bare.values())
+    insist(ctx, statuses.values())
+    return tuple(_credentials(ctx, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
 
 
-def insist(folder: Folder, statuses: Iterable[CertificateStatus]) -> None:
+def insist(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
     unfit = [status for status in statuses if not status.usable]
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
@@ -157,11 +138,11 @@ def insist(folder: Folder, statuses: Iterable[CertificateStatus]) -> None:
         listed = ", ".join(str(cert.files.primary) for cert in missing[:10])
         more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
-        raise InputError(f"{listed}{more} {verb} not in {folder.root}: `{command}{folder.option}` makes {them}.")
+        raise InputError(f"{listed}{more} {verb} not in {ctx.root}: `{command}{ctx.folder_option}` makes {them}.")
     for status in unfit:
         raise InputError(
             f"{status.certificate.files.primary} is {status.state.value}: {status.blocking}. "
-            f"`{status.fix_command(folder.option)}` renews it."
+            f"`{status.fix_command(ctx.folder_option)}` renews it."
         )
 
 
@@ -171,17 +152,17 @@ def _making(missing: list[Certificate]) -> str:
     return f"kcert client {' '.join(quote(name) for name in names)}" if chapter == "client" else f"kcert {chapter}"
 
 
-def _credentials(folder: Folder, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:
+def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: CertificateStatus) -> Credentials:
     files, contents = cert.files, {}
     assert ca.files.crt
     assert files.crt
-    contents[ca.files.crt] = public(folder.root, ca.files.crt)
+    contents[ca.files.crt] = public(ctx.root, ca.files.crt)
     if files.kubeconfig:
-        inside = kubeconfig.opened(read_regular(folder.root / files.kubeconfig))
+        inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
         assert inside  # its standing says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
-        contents |= {files.crt: public(folder.root, files.crt), files.key: read_regular(folder.root / files.key)}
+        contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}
     return Credentials(cert, ca, contents, status)
 
 

@@ -175,6 +175,13 @@ _BOOTSTRAP_PREFIX = "system:bootstrap:"
 
 def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
     """Yield name and purpose of each object of a kubelet in *content*, what ``kubectl get csr -o yaml`` printed."""
+    for record in summaries(content, openssl):
+        if purpose := record.get("purpose"):
+            yield record["name"], purpose
+
+
+def summaries(content: bytes, openssl: str) -> Iterator[dict[str, Any]]:
+    """Yield what each object in *content* asks for; of an object that kcert cannot read, its name and the reason."""
     try:
         items = plain_yaml.load(content)["items"]
     except (plain_yaml.NotPlainError, KeyError, TypeError):
@@ -182,11 +189,9 @@ def described(content: bytes, openssl: str) -> Iterator[tuple[str, str]]:
     for item in items:
         try:
             csr = parse_object(item, "the object")
-            purpose = purpose_of(csr, requested(openssl, csr))
-        except InputError:  # a signer of its own may take what kcert does not
-            continue
-        if purpose:
-            yield csr.name, purpose
+            yield summary(csr, requested(openssl, csr))
+        except InputError as error:  # noqa: PERF203 - a signer of its own may take what kcert does not
+            yield {"kind": KIND, "name": str(item.get("metadata", {}).get("name")), "error": str(error)}
 
 
 def purpose_of(csr: SigningRequest, request: Request) -> str | None:

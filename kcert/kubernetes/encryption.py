@@ -10,12 +10,15 @@ import binascii
 import enum
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
-from kcert import plain_yaml, shell
-from kcert.errors import InputError, ProgramError
+from kcert import plain_yaml
+from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_optional
+from kcert.issue.execute import Executor
+from kcert.issue.steps import Step
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.store import Workspace
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from kcert.shell import Outcome
+    from kcert.issue.context import Context
     from kcert.store import Staging
 
 FILE = PurePosixPath("encryption-config.yaml")
@@ -85,19 +88,6 @@ class Update:
     change: Change
 
 
-class Reporter(Protocol):
-    """Reports each step."""
-
-    def on_lock_wait(self, holder: str) -> None:
-        """Report that another kcert is at work in the folder."""
-
-    def before(self, argv: tuple[str, ...]) -> None:
-        """Report a command that is about to run."""
-
-    def after(self, outcome: Outcome) -> None:
-        """Report its output."""
-
-
 def read(root: Path) -> EncryptionConfig | None:
     """Return the encryption config of the PKI folder *root*; None where it has none.
 
@@ -130,26 +120,27 @@ def _is_key(name: Any, secret: Any) -> bool:
     return isinstance(name, str) and bool(_KEY_NAME.fullmatch(name)) and len(decoded) == KEY_BYTES
 
 
-def update(root: Path, openssl: str, action: Action, provider: str, reporter: Reporter) -> Update:
-    """Take one step of *action* in the PKI folder *root*; an encryption config that exists is not created again.
+def update(ctx: Context, action: Action, provider: str) -> Update:
+    """Take one step of *action* in the PKI folder; an encryption config that exists is not created again.
 
-    Raises InputError where the step is out of order.
+    Raises InputError if the step is out of order.
     """
-    with Workspace.open(root, "kcert encryption-config", reporter.on_lock_wait) as workspace:
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         staging = workspace.stage((), [FILE])
-        step = _next(root, action, provider, lambda: _new_key(workspace, staging, openssl, reporter))
+        new_key = partial(random_text, Executor(ctx, workspace), staging, "encryption-key", "-base64", KEY_BYTES)
+        step = _next(ctx.root, action, provider, new_key)
         if step.change is not Change.KEPT:
             staging.write(FILE, step.config.text(), secret=True)
             workspace.publish(staging, [FILE], [FILE])
         return step
 
 
-def script(root: Path, openssl: str, action: Action, provider: str) -> Iterator[str]:
+def script(ctx: Context, action: Action, provider: str) -> Iterator[str]:
     """Yield a bash script that takes the same step by hand: it reads the keys from the file, so it shows none.
 
-    Raises InputError where the step is out of order.
+    Raises InputError if the step is out of order.
     """
-    step = _next(root, action, provider, str)
+    root, step = ctx.root, _next(ctx.root, action, provider, str)
     file = quote(str(FILE))
     yield from ("#!/usr/bin/env bash", "set -euo pipefail", "umask 077")
     if step.change is Change.KEPT:
@@ -163,7 +154,7 @@ def script(root: Path, openssl: str, action: Action, provider: str) -> Iterator[
             yield f"{name}=$(sed -n '/name: {name}$/{{n;s/^ *secret: //p;}}' {file})"
             yield f': "${{{name}:?is not in {file}}}"'
         else:
-            yield f"{name}=$({format_command((openssl, 'rand', '-base64', str(KEY_BYTES)))})"
+            yield f"{name}=$({format_command((ctx.openssl, 'rand', '-base64', str(KEY_BYTES)))})"
     if step.change is not Change.CREATED:
         yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
         yield f'mkdir -p "$backup" && cp -p {file} "$backup"/'
@@ -203,24 +194,15 @@ def _next(root: Path, action: Action, provider: str, new_key: Callable[[], str])
     return Update(replace(config, keys=config.keys[:1]), Change.FINISHED)
 
 
-def _new_key(workspace: Workspace, staging: Staging, openssl: str, reporter: Reporter) -> str:
-    argv = (openssl, "rand", "-base64", "-out", "encryption-key", str(KEY_BYTES))
-    return random_text(workspace, staging, argv, reporter)
+def random_text(executor: Executor, staging: Staging, name: str, form: str, size: int) -> str:
+    """Return *size* random bytes that `openssl rand` writes in the *form* -hex or -base64.
 
-
-def random_text(workspace: Workspace, staging: Staging, argv: tuple[str, ...], reporter: Reporter) -> str:
-    """Run the `openssl rand` command *argv*, and return what it wrote to the file after -out.
-
-    The file is only in staging, closed to others, so that the secret is not on a command line, the screen or in the
-    history. Raises ProgramError where openssl fails.
+    The file *name* is only in staging, closed to others, so that the secret is not on a command line, the screen or in
+    the history. Raises ProgramError if openssl fails.
     """
-    reporter.before(argv)
-    outcome = shell.run(shell.Command(argv, staging.folder))
-    reporter.after(outcome)
-    workspace.record(outcome, staging, [], set())
-    if not outcome.succeeded:
-        raise ProgramError(f"{' '.join(argv[:2])} failed with status {outcome.status}: nothing was written.")
-    path = staging.path(PurePosixPath(argv[argv.index("-out") + 1]))
+    argv = (executor.ctx.openssl, "rand", form, "-out", name, str(size))
+    executor.run_all(staging, [Step("random", argv=argv)], name)
+    path = staging.path(PurePosixPath(name))
     text = path.read_text(encoding="ascii").strip()
     path.unlink()
     return text

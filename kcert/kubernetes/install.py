@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from kcert.config import Cluster, Host, Version
+    from kcert.issue.context import Context
     from kcert.kubernetes.components import ComponentInstance, FolderState
-    from kcert.kubernetes.credentials import Folder
     from kcert.profiles.profile import KnownIssue
 
 UNITS = PurePosixPath("/etc/systemd/system")
@@ -61,15 +61,15 @@ class Manifest:
     mode: int = PUBLIC_MODE
 
 
-def generated(folder: Folder, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
+def generated(ctx: Context, host: Host, state: FolderState, version: Version) -> Iterator[Generated]:
     """Yield units or static pods, and the configuration files, of the components on *host*, for that release.
 
     Raises InputError for a bootstrap token that is missing or expired.
     """
-    profile = profiles.PROFILES[folder.cluster.profile]
-    kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(folder.cluster)}
+    profile = profiles.PROFILES[ctx.cluster.profile]
+    kubelets = {kubelet_host.name for kubelet_host in profile.kubelet_hosts(ctx.cluster)}
     runs_pods = profile.static_pods and host.name in kubelets
-    for instance in on_host(folder.cluster, host, state, version):
+    for instance in on_host(ctx.cluster, host, state, version):
         name = instance.component
         if runs_pods and instance.program.pod(instance):
             text = render.manifest(instance)
@@ -84,13 +84,13 @@ def generated(folder: Folder, host: Host, state: FolderState, version: Version) 
             path = PurePosixPath(profile.configurations[name])
             yield _file(path, instance, "its configuration file", render.configuration(instance), "config")
         if name == "kube-apiserver" and state.encrypts:
-            content = read_file(folder.root / encryption.FILE)
+            content = read_file(ctx.root / encryption.FILE)
             path, why = PurePosixPath(profile.encryption_config), "the key that Secrets are encrypted with in etcd"
             yield Generated(path, SECRET_MODE, name, why, content, encryption.FILE)
         if name == "kubelet" and instance.host.bootstrap:
             path, why = PurePosixPath(profile.bootstrap_kubeconfig), "the token that it asks for its certificate with"
-            _check_token(folder, host)
-            content = read_file(folder.root / bootstrap.KUBECONFIG)
+            _check_token(ctx, host)
+            content = read_file(ctx.root / bootstrap.KUBECONFIG)
             yield Generated(path, SECRET_MODE, name, why, content, bootstrap.KUBECONFIG)
 
 
@@ -98,21 +98,21 @@ def _file(path: PurePosixPath, instance: ComponentInstance, why: str, text: str,
     return Generated(path, PUBLIC_MODE, instance.component, why, text.encode(), form=form)
 
 
-def _check_token(folder: Folder, host: Host) -> None:
-    token = bootstrap.read(folder.root)
-    command = f"`kcert bootstrap{folder.option}` makes one"
-    if token is None or not (folder.root / bootstrap.KUBECONFIG).is_file():
+def _check_token(ctx: Context, host: Host) -> None:
+    token = bootstrap.read(ctx.root)
+    command = f"`kcert bootstrap{ctx.folder_option}` makes one"
+    if token is None or not (ctx.root / bootstrap.KUBECONFIG).is_file():
         raise InputError(f"{host.name} bootstraps, and there is no token: {command}.")
     if token.expires <= datetime.now(timezone.utc):
         raise InputError(f"{host.name} bootstraps, and the token expired on {token.expires:%Y-%m-%d}: {command}.")
 
 
-def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
+def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
     """Yield what is applied once to the cluster; it is in the archive of the first control-plane host."""
-    cluster = folder.cluster
+    cluster = ctx.cluster
     if host.name != cluster.control_plane[0].name:
         return
-    known = folder.known
+    known = ctx.known
     client = known[profiles.PROFILES[cluster.profile].bindings(cluster, host.name).kubelet_client].subject
     assert client
     if MASTERS not in client.organizations and CLUSTER_ADMINS not in client.organizations:
@@ -123,8 +123,8 @@ def manifests(folder: Folder, host: Host) -> Iterator[Manifest]:
         why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no rights before (use super-admin.conf to apply it)"
         yield Manifest("cluster-admins.yaml", why, _binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS))
     if cluster.bootstrap_nodes:
-        _check_token(folder, cluster.bootstrap_nodes[0])
-        token, rbac = (read_file(folder.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        _check_token(ctx, cluster.bootstrap_nodes[0])
+        token, rbac = (read_file(ctx.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
         yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
         yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
 

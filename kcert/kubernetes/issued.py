@@ -14,6 +14,7 @@ from kcert.certificates import Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
+from kcert.issue.execute import Executor
 from kcert.issue.plan import kubeconfig_for
 from kcert.issue.status import status_of
 from kcert.issue.steps import Kubeconfigs
@@ -21,7 +22,7 @@ from kcert.kubeconfig import opened
 from kcert.kubernetes.kubectl import Cluster, kubectl
 from kcert.kubernetes.manifests import contents
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
-from kcert.kubernetes.signing import run_step, unlike
+from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
 from kcert.openssl.x509 import X509
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.signing import Reporter
     from kcert.openssl.x509 import Request
 
 POLL_SECONDS = 1.0
@@ -76,6 +76,14 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
         "--cluster-signing-cert-file and --cluster-signing-key-file, and the controller csrsigning among its "
         f"--controllers; and that {ascii(csr.signer)[1:-1]} is one of its signers."
     )
+
+
+def read_issued(csr: SigningRequest) -> X509:
+    """Return the certificate in the object *csr*; InputError where it cannot be read."""
+    x509 = read_certificate(certificate_pems(csr.certificate or b"")[0])
+    if not isinstance(x509, X509):
+        raise InputError(f"{csr.source}: status.certificate is not a certificate that can be read: {x509}.")
+    return x509
 
 
 def from_cluster(
@@ -226,13 +234,7 @@ class Kept:
 
 
 def keep(
-    ctx: Context,
-    certificate: Certificate,
-    issued: IssuedCertificate,
-    output: Path | None,
-    reporter: Reporter,
-    *,
-    needs_ca: bool = False,
+    ctx: Context, certificate: Certificate, issued: IssuedCertificate, output: Path | None, *, needs_ca: bool = False
 ) -> Kept:
     """Put a certificate where it belongs in the PKI folder, or to *output*.
 
@@ -246,7 +248,7 @@ def keep(
         atomic.create_file(output, issued.pem, PUBLIC_MODE)
         return Kept(output)
     if certificate.kind is Kind.CA:
-        return _keep_ca(ctx, certificate, issued, reporter)
+        return _keep_ca(ctx, certificate, issued)
     # What asks through the Certificates API and is in no profile is signed by the cluster's CA.
     ca = next(spec for spec in ctx.specs if spec.name == (certificate.issuer or "ca"))
     assert ca.files.crt
@@ -257,11 +259,11 @@ def keep(
             f"key: `cp {quote(ca.files.crt.name)} {quote(str(ca_file))}`, then fetch it again."
         )
     verified, issuer, late = None, None, timedelta(0)
-    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         staging = store.stage((ca.files.crt,), (crt,))
         staging.put(crt, issued.pem)
         if ca_file.is_file():
-            outcome = run_step(ctx, store, staging, steps.verify(ctx.openssl, ca, crt), reporter)
+            outcome = Executor(ctx, store).run_step(staging, steps.verify(ctx.openssl, ca, crt))
             verified = outcome is not None and outcome.succeeded
             if needs_ca and not verified:
                 raise InputError(
@@ -285,7 +287,7 @@ def keep(
     return Kept(path, is_new, verified, issuer, late)
 
 
-def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate, reporter: Reporter) -> Kept:
+def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> Kept:
     """Put a CA's certificate into the PKI folder; with the one above it, where that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
@@ -293,7 +295,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate, 
     crt, new = certificate.files.crt, issued.x509
     assert crt
     path, pems = ctx.root / crt, certificate_pems(issued.pem)
-    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         old = _renewed_by(new, status_of(ctx.root, [certificate])[certificate.name], path)
         if old and old.sha256 == new.sha256 and len(pems) == 1:
             return Kept(path, is_new=False)

@@ -6,17 +6,20 @@ import base64
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from kcert import profiles, shell
+from kcert import profiles
 from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
+from kcert.issue.execute import Executor
+from kcert.issue.steps import Step
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
+from kcert.kubernetes.components import check_prefix
 from kcert.kubernetes.credentials import server_url
-from kcert.kubernetes.kubeconfig_lock import locked
-from kcert.kubernetes.placement import check_prefix
+from kcert.kubernetes.merging import locked
 from kcert.profiles.profile import kubeconfig_of
+from kcert.shell import find
 from kcert.store import SECRET_MODE, Workspace
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
 
@@ -25,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
-    from kcert.kubernetes.credentials import Credentials, Folder
-    from kcert.kubernetes.kubeconfig_lock import Lock
-    from kcert.shell import Outcome
+    from kcert.issue.context import Context
+    from kcert.kubernetes.credentials import Credentials
+    from kcert.kubernetes.merging import Lock
     from kcert.store import Staging
 
 SECONDS_FOR_KUBECTL = 30.0
@@ -95,23 +98,14 @@ class Draft:
         )
 
 
-class Reporter(Protocol):
-    """Told of kubeconfigs as they are made."""
+class Listener(Protocol):
+    """Hears of kubeconfigs as they are made; of the commands hears the reporter of the context."""
 
-    def on_lock_wait(self, holder: str) -> None:
-        """Another kcert is at work in the folder."""
-
-    def on_plan(self, drafts: Sequence[Draft]) -> None:
+    def on_drafts(self, drafts: Sequence[Draft]) -> None:
         """These will be looked at, and written where they are missing or differ."""
 
     def on_kubeconfig(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
-
-    def on_command(self, argv: tuple[str, ...]) -> None:
-        """Report a command that is about to run."""
-
-    def on_command_done(self, outcome: Outcome) -> None:
-        """Report its output."""
 
     def on_kept(self, draft: Draft) -> None:
         """The file is there already, as it should be."""
@@ -121,7 +115,7 @@ class Reporter(Protocol):
 
 
 def drafts(
-    folder: Folder, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
+    ctx: Context, names: Iterable[str], options: KubeconfigOptions, without: tuple[Certificate, ...] = ()
 ) -> tuple[Draft, ...]:
     """The kubeconfigs called *names*; where none is named, all that the cluster needs but those *without*.
 
@@ -129,30 +123,28 @@ def drafts(
     missing, stale or expired.
     """
     options = _checked(options)
-    everybody = credentials.clients(folder)
+    everybody = credentials.clients(ctx)
     wanted: dict[str, Certificate] = {}
     for name in names:
-        wanted |= {cert.name: cert for cert in credentials.named(folder, name, everybody)}
+        wanted |= {cert.name: cert for cert in credentials.named(ctx, name, everybody)}
     chosen = tuple(wanted.values()) or tuple(cert for cert in everybody if cert not in without)
     if not options.embed and any(cert.files.kubeconfig for cert in chosen):
         raise InputError("--no-embed: in this profile a key and its certificate lie in their kubeconfig alone.")
-    return tuple(draft(folder, client, options) for client in credentials.credentials(folder, chosen))
+    return tuple(draft(ctx, client, options) for client in credentials.credentials(ctx, chosen))
 
 
-def foreign_kubeconfigs(folder: Folder) -> tuple[Certificate, ...]:
+def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
     """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
     own = [
-        cert
-        for cert in credentials.clients(folder)
-        if cert.files.kubeconfig and (folder.root / cert.files.primary).is_file()
+        cert for cert in credentials.clients(ctx) if cert.files.kubeconfig and (ctx.root / cert.files.primary).is_file()
     ]
-    known = known_files(folder.root) if own else frozenset()
-    return tuple(cert for cert in own if not made_here(folder.root, cert, known))
+    known = known_files(ctx.root) if own else frozenset()
+    return tuple(cert for cert in own if not made_here(ctx.root, cert, known))
 
 
-def draft(folder: Folder, client: Credentials, options: KubeconfigOptions) -> Draft:
+def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draft:
     """The kubeconfig of a certificate."""
-    certificate, cluster = client.certificate, folder.cluster
+    certificate, cluster = client.certificate, ctx.cluster
     assert certificate.subject
     profile = profiles.PROFILES[cluster.profile]
     made = Kubeconfig(
@@ -178,7 +170,7 @@ def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
     return options if options.server is None else replace(options, server=server_url(options.server))
 
 
-def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: bool = False) -> None:
+def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bool = False) -> None:
     """Write kubeconfigs into the PKI folder; with *kubectl* the four commands make them.
 
     One that is there and equal is left alone, one that differs goes to the backup. Raises InputError where
@@ -189,26 +181,26 @@ def keep(folder: Folder, made: Iterable[Draft], reporter: Reporter, *, kubectl: 
         _check_own(draft)
     if kubectl:
         _check_kubectl()
-    reporter.on_plan(made)
+    listener.on_drafts(made)
     if not made:
         return
-    with Workspace.open(folder.root, "kcert kubeconfig", reporter.on_lock_wait) as workspace:
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as workspace:
         for draft in made:
-            reporter.on_kubeconfig(draft)
-            if is_there(folder.root, draft):
-                reporter.on_kept(draft)
+            listener.on_kubeconfig(draft)
+            if is_there(ctx.root, draft):
+                listener.on_kept(draft)
                 continue
             links = (
                 () if draft.credentials.certificate.files.kubeconfig else (draft.credentials.crt, draft.credentials.key)
             )
             staging = workspace.stage((draft.credentials.ca, *links), [draft.file])
             if kubectl:
-                _by_kubectl(workspace, staging, draft, reporter)
+                _by_kubectl(Executor(ctx, workspace), staging, draft)
             else:
                 staging.write(draft.file, draft.text(), secret=True)
-            replaced = (folder.root / draft.file).exists()
+            replaced = (ctx.root / draft.file).exists()
             workspace.publish(staging, [draft.file], [draft.file])
-            reporter.on_written(draft, replaced=replaced)
+            listener.on_written(draft, replaced=replaced)
 
 
 def is_there(root: Path, draft: Draft) -> bool:
@@ -230,63 +222,58 @@ def _check_own(draft: Draft) -> None:
 
 
 def _check_kubectl() -> None:
-    if shell.find("kubectl") is None:
+    if find("kubectl") is None:
         raise ProgramError(
             "kubectl is not on this machine, or not on PATH. Without --via kubectl kcert writes the same file itself."
         )
 
 
-def _by_kubectl(workspace: Workspace, staging: Staging, draft: Draft, reporter: Reporter) -> None:
+def _by_kubectl(executor: Executor, staging: Staging, draft: Draft) -> None:
     if draft.credentials.certificate.files.kubeconfig:
         for path in (draft.credentials.crt, draft.credentials.key):
             staging.write(path, draft.credentials.contents[path].decode(), secret=True)
-    for argv in draft.commands():
-        reporter.on_command(argv)
-        outcome = shell.run(shell.Command(argv, staging.folder, SECONDS_FOR_KUBECTL))
-        reporter.on_command_done(outcome)
-        workspace.record(outcome, staging, [draft.file], {str(draft.file)})
-        if not outcome.succeeded:
-            said = [line for line in outcome.output.splitlines() if line.strip()]
-            last = f": {ascii(said[-1].strip())[1:-1]}" if said else ""
-            raise ProgramError(f"{' '.join(argv[:3])} failed with status {outcome.status}{last}. Nothing was kept.")
+    commands = (
+        Step("kubeconfig", (draft.file,), argv, secret=True, limit=SECONDS_FOR_KUBECTL) for argv in draft.commands()
+    )
+    executor.run_all(staging, commands, str(draft.file))
     if not merging.same(staging.path(draft.file).read_bytes(), draft.text().encode()):
         raise ProgramError(f"kubectl made another {draft.file} than its commands ask for. Nothing was kept.")
 
 
-def put(folder: Folder, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
+def put(ctx: Context, made: tuple[Draft, ...], target: Path) -> tuple[Written, ...]:
     """Write kubeconfigs to *target*: one to a file, several into a folder that is there, laid out as the PKI folder."""
     if target.is_dir():
         check_unlinked(target, [draft.file for draft in made])
         for draft in made:
             make_folder((target / draft.file).parent)
-        return tuple(write_file(target / draft.file, absolute(folder, draft), SECRET_MODE) for draft in made)
+        return tuple(write_file(target / draft.file, absolute(ctx, draft), SECRET_MODE) for draft in made)
     if len(made) > 1:
         raise InputError(f"{target} is not an existing folder, and {len(made)} kubeconfigs do not fit into one file.")
-    return (write_file(target, absolute(folder, made[0]), SECRET_MODE),)
+    return (write_file(target, absolute(ctx, made[0]), SECRET_MODE),)
 
 
-def for_screen(folder: Folder, made: tuple[Draft, ...]) -> str:
+def for_screen(ctx: Context, made: tuple[Draft, ...]) -> str:
     """The content of one kubeconfig, to be printed."""
     if len(made) > 1:
         raise InputError(f"--output - prints one kubeconfig, and there are {len(made)}: specify one of them.")
-    return absolute(folder, made[0]).decode()
+    return absolute(ctx, made[0]).decode()
 
 
-def absolute(folder: Folder, draft: Draft) -> bytes:
+def absolute(ctx: Context, draft: Draft) -> bytes:
     """The content for a file that does not lie in the PKI folder: paths begin at the root."""
-    return elsewhere(folder, draft).text().encode()
+    return elsewhere(ctx, draft).text().encode()
 
 
-def elsewhere(folder: Folder, draft: Draft) -> Draft:
+def elsewhere(ctx: Context, draft: Draft) -> Draft:
     """The same kubeconfig for a place outside the PKI folder, where names beside it would lead nowhere."""
     if draft.options.embed or draft.options.prefix is not None:
         return draft
-    options = replace(draft.options, prefix=str(folder.root.absolute()))
+    options = replace(draft.options, prefix=str(ctx.root.absolute()))
     return Draft(draft.credentials, draft.kubeconfig, draft.file, options)
 
 
 def merge(
-    folder: Folder,
+    ctx: Context,
     made: tuple[Draft, ...],
     target: Path,
     on_wait: Callable[[Lock], None],
@@ -305,7 +292,7 @@ def merge(
         )
     if target.is_dir():
         raise InputError(f"{target} is a folder; the kubeconfig to merge into has to be a file.")
-    new = absolute(folder, made[0])
+    new = absolute(ctx, made[0])
     make_folder(target.parent)
     with locked(target, on_wait):
         before = merging.read(target)

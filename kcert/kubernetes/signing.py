@@ -10,13 +10,14 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kcert import profiles
 from kcert.certificates import Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
+from kcert.issue.execute import Executor
 from kcert.issue.status import drift, mark_intermediate, status_of
 from kcert.issue.steps import Step
 from kcert.kubernetes import signers
@@ -37,7 +38,6 @@ from kcert.openssl.program import adds_identifiers, key_belongs
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
-from kcert.shell import Command, Outcome, run
 from kcert.store import PUBLIC_MODE, Workspace, atomic
 
 if TYPE_CHECKING:
@@ -66,33 +66,6 @@ SERIAL_BYTES = 16
 
 SHORTEST_RSA = 2048
 """Bits; NIST SP 800-57 part 1 has no shorter RSA key since 2014."""
-
-
-class Reporter(Protocol):
-    """Told of each step as it happens."""
-
-    def on_lock_wait(self, holder: str) -> None:
-        """Another kcert, *holder*, works in the folder."""
-
-    def on_step(self, step: Step) -> None:
-        """*step* is about to run."""
-
-    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
-        """*step* is done; what kcert does itself has no outcome."""
-
-
-def run_step(ctx: Context, store: Workspace, staging: Staging, step: Step, reporter: Reporter) -> Outcome | None:
-    """Run *step* in *staging* and return its outcome, None for what kcert does itself."""
-    reporter.on_step(step)
-    outcome = None
-    if step.argv:
-        environment = ctx.passphrases.environment_of(step.argv)
-        outcome = run(Command(step.argv, staging.folder, step.limit, environment))
-        store.record(outcome, staging, step.makes, set())
-    elif step.perform:
-        step.perform(staging, ctx.root)
-    reporter.on_step_done(step, outcome)
-    return outcome
 
 
 # --- What the API server does
@@ -180,7 +153,7 @@ def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
 
 
 def sign_object(
-    ctx: Context, path: Path, csr_object: SigningRequest, longest: timedelta, reporter: Reporter
+    ctx: Context, path: Path, csr_object: SigningRequest, longest: timedelta
 ) -> tuple[SigningRequest, X509]:
     """Sign *csr_object*, the object in the manifest *path*, with the cluster's CA, for *longest* at most.
 
@@ -225,7 +198,7 @@ def sign_object(
         _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
         Step("issue", (out,), argv),
     )
-    pem, x509 = _signed(ctx, Signing(csr_object.name, request, names, files, made, out), reporter)
+    pem, x509 = _signed(ctx, Signing(csr_object.name, request, names, files, made, out))
     signed = replace(csr_object, certificate=pem)
     atomic.edit_file(path, text(signed).encode("utf-8"))
     return signed, x509
@@ -253,16 +226,11 @@ def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) 
     return now - BACKDATED, min(end, ca.not_after)
 
 
-def _signed(ctx: Context, how: Signing, reporter: Reporter) -> tuple[bytes, X509]:
-    """Run the steps of *how* in a staging folder, and return the certificate; ProgramError where openssl fails."""
-    with Workspace.open(ctx.root, ctx.command, reporter.on_lock_wait) as store:
+def _signed(ctx: Context, how: Signing) -> tuple[bytes, X509]:
+    """Run the steps of *how* in a staging folder, and return the certificate; raises ProgramError if openssl fails."""
+    with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
         staging = store.stage(how.ca, [path for step in how.steps for path in step.makes])
-        for step in how.steps:
-            outcome = run_step(ctx, store, staging, step, reporter)
-            if outcome and not outcome.succeeded:
-                last = [line for line in outcome.output.splitlines() if line.strip()][-1:]
-                what = " ".join(step.argv[:2])
-                raise ProgramError(f"{what} failed (status {outcome.status}) while {how.name} was signed: {last!a}.")
+        Executor(ctx, store).run_all(staging, how.steps, how.name)
         pem = staging.path(how.out).read_bytes()
         store.discard(staging)
     x509 = read_certificate(pem.decode("ascii", "replace"))
@@ -323,9 +291,7 @@ def match_request(ctx: Context, path: Path, name: str | None) -> tuple[Certifica
     return replace(certificate, key=_key(request.public_key, path)), request
 
 
-def sign_request(
-    ctx: Context, path: Path, certificate: Certificate, request: Request, reporter: Reporter
-) -> tuple[Path, X509]:
+def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Request) -> tuple[Path, X509]:
     """Sign the *request* at *path* as *certificate*, into NAME.crt beside it; return that path, and what it says."""
     ctx, _ = with_passphrases(ctx, ())
     files, now = certificate.files, datetime.now(timezone.utc)
@@ -346,7 +312,7 @@ def sign_request(
         steps.verify(ctx.openssl, spec, files.crt),
     )
     how = Signing(certificate.name, request, certificate.alt_names, (spec.files.crt, spec.files.key), made, files.crt)
-    content, x509 = _signed(ctx, how, reporter)
+    content, x509 = _signed(ctx, how)
     if wrong := drift(certificate, x509, ca):
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {'; '.join(wrong)}.")
     atomic.create_file(target, content, PUBLIC_MODE)

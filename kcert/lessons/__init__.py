@@ -2,9 +2,8 @@
 
 Files in the folder that the environment variable KCERT_LESSONS names replace them.
 
-A lesson begins with ``# Title`` and ``chapter: NAME``; ``place: NUMBER`` orders a chapter, and the lesson of a step
-has ``again: SENTENCE``, for a reader who has already seen its reason. A few paragraphs follow, the first of which is
-complete by itself, then sections (``## Command`` and others).
+A lesson begins with ``# Title`` and ``chapter: NAME``; ``place: NUMBER`` orders a chapter. A few paragraphs follow,
+the first of which is complete by itself, then sections (``## Command`` and others).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = Path(__file__).parent
-"""Where kcert's own lessons are: beside this module in a checkout and in an installed kcert alike."""
+"""The folder of kcert's own lessons: beside this module in a checkout and in an installed kcert alike."""
 
 VARIABLE = "KCERT_LESSONS"
 """Names a folder with lessons in other words or in another language."""
@@ -71,7 +70,6 @@ class Lesson:
     opening: str
     sections: Mapping[str, str] = field(hash=False)
     position: int = _NO_PLACE
-    again: str = ""
 
 
 def file_of(name: str) -> Path:
@@ -147,7 +145,7 @@ def by_chapter() -> dict[str, tuple[Lesson, ...]]:
 
 
 def chapter(name: str) -> tuple[Lesson, ...]:
-    """Return the lessons of the chapter *name*, in any case; none where there is no such chapter."""
+    """Return the lessons of the chapter *name*, in any case; none if there is no such chapter."""
     return next((members for title, members in by_chapter().items() if title.casefold() == name.casefold()), ())
 
 
@@ -207,11 +205,6 @@ def reason(role: str, action: str) -> str:
     return " ".join(own.split()) if own else _paragraphs(lesson(f"step-{action}").opening)[0]
 
 
-def reminder(action: str) -> str:
-    """Return the reason for a step in a few words, for a reader who has just seen the full one."""
-    return lesson(f"step-{action}").again or reason("", action)
-
-
 def _paragraphs(text: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
@@ -236,14 +229,13 @@ def _read(path: Path, text: str) -> Lesson:
         opening=opening.strip("\n"),
         sections=sections,
         position=int(position) if position.isascii() and position.isdigit() else _NO_PLACE,
-        again=values.get("again", ""),
     )
 
 
 def _header_line(path: Path, number: int, line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or name not in ("chapter", "place", "again"):
+    if not colon or name not in ("chapter", "place"):
         raise InputError(
-            f"{path}:{number}: between the title and an empty line stand chapter: NAME, place: NUMBER, again: SENTENCE"
+            f"{path}:{number}: expected chapter: NAME or place: NUMBER between the title and the first empty line."
         )
     return name, value.strip()

@@ -6,20 +6,23 @@ records that.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kcert.errors import InputError
-from kcert.practice import OWN_FOLDER, labs, session, state
-from kcert.practice import seal as seals
-from kcert.practice.lab_text import words
+from kcert.errors import InputError, ProgramError
+from kcert.files import read_regular
+from kcert.practice import OWN_FOLDER, SEAL_FILE, labs, marker_file, sealed_folders, session, state
+from kcert.practice.lab import words
 from kcert.practice.rng import ScenarioRng
+from kcert.practice.state import Seal, mark_over, mark_running, write_seal
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 MINUTES, LABS = 30, 6
@@ -78,7 +81,7 @@ class Exam:
 
     @property
     def seconds_left(self) -> int:
-        """The seconds that are left; 0 where it is over."""
+        """The seconds that are left; 0 if it is over."""
         if self.handed_in:
             return 0
         left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
@@ -132,17 +135,17 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """True where the score reaches the pass mark."""
+        """True if the score reaches the pass mark."""
         return self.percent >= PASSED
 
     @property
     def over(self) -> bool:
-        """True where no more points can be added."""
+        """True if no more points can be added."""
         return bool(self.exam.kept) or self.exam.seconds_left == 0 or all(mark.solved for mark in self.marks)
 
 
 def load(root: Path, openssl: str = "openssl") -> Exam | None:
-    """Return the exam in the folder *root*; None where there is none; raises InputError where it is damaged."""
+    """Return the exam in the folder *root*; None if there is none; raises InputError if it is damaged."""
     content = state.read(root, state.EXAM_FILE, openssl)
     if content is None:
         return None
@@ -168,7 +171,7 @@ def _check_sound(exam: Exam) -> None:
 
 
 def insist_on(exam: Exam, root: Path, *, minutes: int | None, count: int | None, seed: int | None) -> None:
-    """Raise InputError where the *exam* in *root* was started with other options."""
+    """Raise InputError if the *exam* in *root* was started with other options."""
     there = {"--minutes": exam.minutes, "--labs": len(exam.tasks), "--seed": exam.seed}
     for option, spec in (("--minutes", minutes), ("--labs", count), ("--seed", seed)):
         if spec is not None and spec != there[option]:
@@ -188,7 +191,7 @@ def begin(
     openssl: str = "openssl",
     replaces: bool = False,
     learner: str | None = None,
-    seal: seals.Seal | None = None,
+    seal: Seal | None = None,
 ) -> Result:
     """Build an exam in *root*; *setup* is called before that, and the time begins when it is done.
 
@@ -212,11 +215,11 @@ def begin(
 
 
 def _build(
-    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: seals.Seal | None
+    root: Path, seed: int, minutes: int, count: int, *, openssl: str, learner: str | None, seal: Seal | None
 ) -> Result:
     (root / OWN_FOLDER).mkdir(FOLDER_MODE, parents=True)  # marks the folder of a start that was killed
     if seal:
-        seals.put(root, seal)
+        write_seal(root, seal)
     rng = ScenarioRng("exam", seed, datetime.now(timezone.utc))
     tasks = tuple(
         Task(str(number), name, rng.number(1, session.MOST_SEED))
@@ -241,7 +244,7 @@ def _build(
     exam = Exam(seed, minutes, started.isoformat(), deadline, tasks, learner=learner, sealed=seal is not None)
     _save(root, exam, openssl)
     if seal:
-        seals.mark_running(root, deadline)
+        mark_running(root, deadline)
     return _result(root, exam, openssl)
 
 
@@ -271,7 +274,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
     result = _result(root, exam, openssl)
     if exam.seconds_left and not hand_in and not result.over:
         if exam.sealed:
-            seals.mark_running(root, exam.deadline)
+            mark_running(root, exam.deadline)
         return result
     handed_in = state.moment() if exam.seconds_left else None
     exam = replace(
@@ -279,7 +282,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
     )
     _save(root, exam, openssl)
     if exam.sealed:
-        seals.mark_over()
+        mark_over()
     for task in exam.tasks if handed_in else ():
         if task_session := _sitting(root, exam, task, openssl):
             state.save(task_session.root, replace(task_session.state, deadline=handed_in), openssl)
@@ -287,7 +290,7 @@ def look(root: Path, exam: Exam, openssl: str = "openssl", *, hand_in: bool = Fa
 
 
 def _sitting(root: Path, exam: Exam, task: Task, openssl: str) -> session.Session | None:
-    """Return the lab of a task; None where it was deleted or replaced: then the task has no points.
+    """Return the lab of a task; None if it was deleted or replaced: then the task has no points.
 
     The same lab started by itself counts as replaced: it shows its solution and has no hints.
     """
@@ -323,3 +326,41 @@ def _kept(task: Task, kept: tuple[bool, int, int]) -> Mark:
 def _save(root: Path, exam: Exam, openssl: str) -> None:
     content: dict[str, Any] = asdict(exam)
     state.write(root, state.EXAM_FILE, content, openssl)
+
+
+def running() -> Path | None:
+    """Return the folder of the sealed exam that this user is taking; None if there is none."""
+    marker = marker_file()
+    for folder in sealed_folders():
+        if (deadline := _deadline(folder)) and _is_ahead(deadline):
+            return folder
+    if marker is None:
+        return None
+    try:
+        content: Any = json.loads(read_regular(marker))
+        folder, deadline = Path(content["folder"]), str(content["deadline"])
+        return folder if _is_ahead(deadline) and (folder / OWN_FOLDER / SEAL_FILE).exists() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _deadline(folder: Path) -> str | None:
+    with suppress(InputError, ProgramError):
+        if started := load(folder):
+            return None if started.kept else started.deadline
+        return state.load(folder).deadline
+    return None
+
+
+def _is_ahead(deadline: str) -> bool:
+    moment = datetime.fromisoformat(deadline)
+    return moment.tzinfo is not None and moment > datetime.now(timezone.utc)
+
+
+def refuse_if_running(command: str) -> None:
+    """Raise InputError for *command* while this user is taking a sealed exam."""
+    if folder := running():
+        raise InputError(
+            f"`kcert {command}` is off while the sealed exam in {folder} is running: solve its tasks with openssl."
+            " `kcert practice exam --finish` ends the exam."
+        )

@@ -66,7 +66,7 @@ class Grader:
     # ------------------------------------------------------------ files
 
     def content(self, path: Path) -> bytes:
-        """Return the content of a file; raises AbsentError where it cannot be read."""
+        """Return the content of a file; raises AbsentError if it cannot be read."""
         name = self.name(path)
         try:
             return read_regular(path)
@@ -130,7 +130,7 @@ class Grader:
     # ------------------------------------------------------------ checks
 
     def check(self, what: str, why: Callable[[], str | None]) -> Check:
-        """Return the check *what*, which works where *why*, called now, returns no reason against it."""
+        """Return the check *what*, which works if *why*, called now, returns no reason against it."""
         try:
             reason = why()
         except AbsentError as error:
@@ -150,7 +150,7 @@ class Grader:
 
     @cached_property
     def survey(self) -> ScanResult:
-        """The scan of the PKI folder, as `kcert check` makes it; raises AbsentError where the folder does not exist."""
+        """The scan of the PKI folder, as `kcert check` makes it; raises AbsentError if the folder does not exist."""
         from kcert.scan.discovery import survey
 
         try:
@@ -184,8 +184,7 @@ class Grader:
 
     def no_check_errors(self, *where: str) -> Check:
         """Check that `kcert check` finds no error in *where*, below the lab's folder."""
-        from kcert.check import Severity
-        from kcert.check.checking import judge, wanted_at
+        from kcert.check import Severity, judge, wanted_at
 
         def why() -> str | None:
             places = [str(self.root / name) for name in where or (self.scenario.folder,)]

@@ -16,7 +16,7 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a side presents: PEM of its certificate and of its key."""
+    """The certificate that a side presents, and its key, both PEM."""
 
     crt: bytes
     key: bytes = field(repr=False)

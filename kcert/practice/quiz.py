@@ -40,7 +40,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a question is prepared: a folder of its own, a generator of its own, and openssl."""
+    """The tools to prepare a question: a folder of its own, a generator of its own, and openssl."""
 
     builder: LabBuilder
     rng: ScenarioRng

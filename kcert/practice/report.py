@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError
 from kcert.practice import DEFAULT_FOLDER, OWN_FOLDER, exam, state
-from kcert.practice import seal as seals
+from kcert.practice.state import find_seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _DEPTHS = ("", "*/", "*/*/", "*/*/*/")
-"""Where labs are below a folder: down to a task of an exam in a learner's folder of a class."""
+"""The paths of labs below a folder: down to a task of an exam in a learner's folder of a class."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Line:
     """The result of a learner in a lab.
 
     ``solved`` is when (ISO 8601, UTC; None: not solved), ``minutes`` how long that took from the start. ``solution`` is
-    True where the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
+    True if the solution was looked at before the lab was solved. ``exam`` is the score in percent of the exam that
     the lab belongs to (None: no exam, or not over). While a sealed exam is running, ``lab`` is the number of the task,
     and ``seed`` is None. ``seal`` is "intact" or "broken" for a sealed exam whose
-    passphrase was given, "not checked" without it, None where there is no seal.
+    passphrase was given, "not checked" without it, None if there is no seal.
     """
 
     learner: str
@@ -63,7 +63,7 @@ def lines(folders: Sequence[Path], openssl: str, passphrase: str | None = None) 
 
 
 def _of(root: Path, folder: Path, openssl: str, passphrase: str | None, *, is_class: bool) -> Iterator[Line]:
-    seal = seals.find(root)
+    seal = find_seal(root)
     state_of_seal = None
     if seal:
         opened = passphrase is not None and seal.opens_with(passphrase, openssl)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.errors import InputError, MachineError
 from kcert.practice import OWN_FOLDER, labs, state
-from kcert.practice import seal as seals
 from kcert.practice.builder import LabBuilder
 from kcert.practice.grader import Grader, digest, mark
-from kcert.practice.lab import Check
-from kcert.practice.lab_text import Words, words, wrapped
+from kcert.practice.lab import Check, Words, words, wrapped
 from kcert.practice.rng import LARGEST_SEED, ScenarioRng
-from kcert.practice.state import Solved, State
+from kcert.practice.state import Seal, Solved, State, find_seal, write_seal
 from kcert.store import FOLDER_MODE
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from kcert.practice.lab import ExpectedAnswer, Lab, Scenario
 
 STORY = "story.txt"
-"""Where the story is read again, in the lab's folder."""
+"""The file with the story, in the lab's folder."""
 
 MOST_SEED = 9999
 """The largest random seed: short enough to be said across a room."""
@@ -36,14 +34,14 @@ MOST_SEED = 9999
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The ``checks`` of a lab, in order; ``first`` is True where the lab was not solved before."""
+    """The ``checks`` of a lab, in order; ``first`` is True if the lab was not solved before."""
 
     checks: tuple[Check, ...]
     first: bool = False
 
     @property
     def solved(self) -> bool:
-        """True where everything works."""
+        """True if everything works."""
         return bool(self.checks) and all(check.works for check in self.checks)
 
 
@@ -86,13 +84,13 @@ class Session:
 
     @property
     def title(self) -> str:
-        """What it is called: its own title, or the task's number in a sealed exam."""
+        """The title of the lab, or the task's number in a sealed exam."""
         return self.state.title or self.words.title
 
     @property
     def sealed(self) -> bool:
-        """True where it is part of a sealed exam that is still running."""
-        return self.running_exam and seals.find(self.root) is not None
+        """True if it is part of a sealed exam that is still running."""
+        return self.running_exam and find_seal(self.root) is not None
 
     @property
     def running_exam(self) -> bool:
@@ -124,7 +122,7 @@ class Session:
         return replace(new, solved=(*new.solved, solved))
 
     def hint(self) -> tuple[int, str]:
-        """Return the next hint and its number; the last hint again where there is no other."""
+        """Return the next hint and its number; the last hint again if there is no other."""
         number = min(self.state.hints + 1, len(self.words.hints))
         if number > self.state.hints:
             self._keep(replace(self.state, hints=number))
@@ -184,7 +182,7 @@ def scenario_of(lab: Lab, seed: int, now: datetime) -> Scenario:
 
 
 def resume(root: Path, openssl: str = "openssl") -> Session:
-    """Return the lab in the folder *root*; raises InputError where there is none."""
+    """Return the lab in the folder *root*; raises InputError if there is none."""
     session = Session(root, state.load(root, openssl), openssl)
     session.lab  # noqa: B018 - raises for a lab that this kcert does not have
     return session
@@ -199,7 +197,7 @@ def begin(
     replaces: bool = False,
     learner: str | None = None,
     title: str | None = None,
-    seal: seals.Seal | None = None,
+    seal: Seal | None = None,
 ) -> Session:
     """Build the lab *name* in the folder *root*, which is new or empty; with *replaces* another lab in it is deleted.
 
@@ -228,7 +226,7 @@ def random_seed() -> int:
 
 def reset(session: Session) -> Session:
     """Build the same lab from the start: same seed, same names, no hints; all other files are deleted."""
-    old, seal = session.state, seals.find(session.root)
+    old, seal = session.state, find_seal(session.root)
     clear(session.root)
     kept = {name: getattr(old, name) for name in ("lab", "seed", "solved", "deadline", "learner", "title")}
     new = State(**kept, started=state.moment())
@@ -275,14 +273,14 @@ def _solved_in(root: Path) -> tuple[Solved, ...]:
         return ()
 
 
-def _build(session: Session, seal: seals.Seal | None = None) -> Session:
+def _build(session: Session, seal: Seal | None = None) -> Session:
     """Build the files; the state is written last, so that an interrupted start is recognized."""
     root, lab, scenario = session.root, session.lab, session.scenario
     try:
         root.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
         (root / OWN_FOLDER).mkdir(FOLDER_MODE, exist_ok=True)
         if seal:
-            seals.put(root, seal)
+            write_seal(root, seal)
         builder = LabBuilder(root, session.openssl)
         lab.setup(scenario, builder)
         builder.write(STORY, f"{session.title}\n\n{wrapped(session.words.story)}\n")

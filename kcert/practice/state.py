@@ -4,6 +4,12 @@ It contains the lab, its seed, the hints and answers, and when the lab was solve
 that follows from the seed. A checksum tells a damaged file from an intact one; it protects against accidents, not
 against someone who edits the file. A lab folder can come from someone else, so the file is input: its types are
 checked, and nothing is read or written through a link.
+
+A sealed exam does not show which labs its tasks are, and a change of the results is detected: the state of the exam
+and of its labs is encrypted and authenticated with a key of the exam's own. A copy of that key, encrypted with the
+teacher's passphrase, lets the teacher verify that a result belongs to the exam that was handed out. The key itself is
+in the folder as well, because kcert has to grade there. So a seal stops accidental looks and simple changes, but it
+does not protect against a student who reads this module (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -12,21 +18,23 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
 import stat
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from kcert.errors import InputError
+from kcert.errors import InputError, KcertError, ProgramError
 from kcert.files import read_optional
-from kcert.practice import OWN_FOLDER
-from kcert.practice import seal as seals
+from kcert.practice import OWN_FOLDER, SEAL_FILE, marker_file
 from kcert.quoting import quote
 from kcert.store import FOLDER_MODE, SECRET_MODE
 from kcert.store.atomic import atomic_replace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 FILE, EXAM_FILE = "state.json", "exam.json"
 FORM = 1
@@ -79,7 +87,7 @@ class State:
 
     @property
     def is_solved(self) -> bool:
-        """True where this start of the lab was solved."""
+        """True if this start of the lab was solved."""
         return any(
             (entry.lab, entry.seed) == (self.lab, self.seed) and entry.when >= self.started for entry in self.solved
         )
@@ -91,12 +99,12 @@ def moment() -> str:
 
 
 def is_lab(root: Path) -> bool:
-    """Return True where a lab was started in the folder *root*."""
+    """Return True if a lab was started in the folder *root*."""
     return (root / OWN_FOLDER).is_dir()
 
 
 def load(root: Path, openssl: str = "openssl") -> State:
-    """Return the state of the lab in *root*; raises InputError where there is none or it is damaged."""
+    """Return the state of the lab in *root*; raises InputError if there is none or it is damaged."""
     content = read(root, FILE, openssl)
     if content is None:
         raise _no_lab(root)
@@ -161,15 +169,15 @@ def save(root: Path, state: State, openssl: str = "openssl") -> None:
 
 
 def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | None:
-    """Return the content of the file *name* of the dot folder; None where it does not exist.
+    """Return the content of the file *name* of the dot folder; None if it does not exist.
 
-    Raises InputError where it is damaged.
+    Raises InputError if it is damaged.
     """
     _refuse_links(root, name)
     text = read_optional(root / OWN_FOLDER / name)
     if text is None:
         return None
-    seal = seals.find(root)
+    seal = find_seal(root)
     try:
         whole = json.loads(text)
         if seal:
@@ -188,7 +196,7 @@ def read(root: Path, name: str, openssl: str = "openssl") -> dict[str, Any] | No
 
 
 def _refuse_links(root: Path, name: str) -> None:
-    """Raise InputError where the dot folder or its file is a link, or belongs to another user."""
+    """Raise InputError if the dot folder or its file is a link, or belongs to another user."""
     for path, is_expected in ((root / OWN_FOLDER, stat.S_ISDIR), (root / OWN_FOLDER / name, stat.S_ISREG)):
         try:
             status = path.lstat()
@@ -208,7 +216,7 @@ def write(root: Path, name: str, content: dict[str, Any], openssl: str = "openss
     own = root / OWN_FOLDER
     own.mkdir(FOLDER_MODE, exist_ok=True)
     _refuse_links(root, name)
-    if seal := seals.find(root):
+    if seal := find_seal(root):
         hidden = seal.hide(json.dumps(content), openssl)
         whole: dict[str, Any] = {"form": FORM, "sealed": hidden, "mac": seal.mac(f"{name} {hidden}")}
     else:
@@ -229,3 +237,107 @@ def damaged(root: Path, name: str) -> InputError:
 
 def _sum(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+SEAL_VARIABLE = "KCERT_EXAM_PASSPHRASE"
+"""Environment variable with the teacher's passphrase."""
+
+_ROUNDS = 200_000
+"""Iterations of PBKDF2 for the passphrase, which can be guessed; the random key needs one."""
+
+SHORTEST = 8
+"""Characters of a passphrase; PBKDF2 only slows guessing down."""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The key of a sealed exam (hex), and the same encrypted with the teacher's passphrase (base64)."""
+
+    key: str
+    wrapped: str
+
+    def hide(self, text: str, openssl: str) -> str:
+        """Return *text* encrypted, base64."""
+        return _enc(openssl, text.encode(), self.key, 1).decode("ascii").strip()
+
+    def reveal(self, hidden: str, openssl: str) -> str:
+        """Return the text that ``hide`` encrypted; raises ValueError if it was changed."""
+        try:
+            return _enc(openssl, hidden.encode(), self.key, 1, decrypt=True).decode()
+        except ProgramError:
+            raise ValueError(hidden) from None
+
+    def mac(self, text: str) -> str:
+        """Return the authentication code of *text*: HMAC-SHA256, hex."""
+        return hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
+
+    def opens_with(self, passphrase: str, openssl: str) -> bool:
+        """Return True if the exam was sealed with *passphrase*."""
+        try:
+            return _enc(openssl, self.wrapped.encode(), passphrase, _ROUNDS, decrypt=True).decode() == self.key
+        except (ProgramError, UnicodeDecodeError):
+            return False
+
+
+def new_seal(passphrase: str, openssl: str) -> Seal:
+    """Return a seal with the teacher's *passphrase*; raises InputError if it is too short."""
+    if len(passphrase) < SHORTEST or not passphrase.isprintable():
+        raise InputError(f"the passphrase for --seal has {len(passphrase)} characters: at least {SHORTEST} are needed.")
+    key = secrets.token_hex(32)
+    return Seal(key, _enc(openssl, key.encode(), passphrase, _ROUNDS).decode("ascii").strip())
+
+
+def _enc(openssl: str, text: bytes, passphrase: str, rounds: int, *, decrypt: bool = False) -> bytes:
+    """Run `openssl enc` with the *passphrase* in the environment, where no other user sees it."""
+    from kcert.shell import Command, read
+
+    cipher = ("-aes-256-cbc", "-pbkdf2", "-iter", str(rounds), "-a", "-A", "-pass", f"env:{SEAL_VARIABLE}")
+    argv = (openssl, "enc", *cipher)
+    said = read(Command((*argv, "-d") if decrypt else argv, passphrases={SEAL_VARIABLE: passphrase}), text)
+    if not said.succeeded:
+        raise ProgramError(f"{openssl} enc failed (status {said.status}).")
+    return said.stdout
+
+
+def find_seal(root: Path) -> Seal | None:
+    """Return the seal of the exam or task in *root*; None if it is not sealed, or the seal is damaged."""
+    from kcert.files import read_regular
+
+    try:
+        content = json.loads(read_regular(root / OWN_FOLDER / SEAL_FILE))
+        seal = Seal(str(content["key"]), str(content["wrapped"]))
+        bytes.fromhex(seal.key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seal
+
+
+def write_seal(root: Path, seal: Seal) -> None:
+    """Write *seal* into the dot folder of *root*, which exists and is new."""
+    from kcert.store import SECRET_MODE
+    from kcert.store.atomic import atomic_replace
+
+    with atomic_replace(root / OWN_FOLDER / SEAL_FILE, json.dumps(asdict(seal)).encode("ascii"), SECRET_MODE):
+        pass
+
+
+def mark_running(root: Path, deadline: str) -> None:
+    """Remember that the sealed exam in *root* runs until *deadline*, wherever the next command is typed."""
+    from kcert.store import FOLDER_MODE, SECRET_MODE
+    from kcert.store.atomic import atomic_replace
+
+    marker = marker_file()
+    if marker is None:
+        return
+    with suppress(OSError, KcertError):  # no home directory to write to: then only the exam's own folder is watched
+        marker.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        content = json.dumps({"folder": str(root.absolute()), "deadline": deadline})
+        with atomic_replace(marker, content.encode("ascii"), SECRET_MODE):
+            pass
+
+
+def mark_over() -> None:
+    """Forget the running exam."""
+    if marker := marker_file():
+        with suppress(OSError):
+            marker.unlink()

@@ -1,6 +1,6 @@
 """The description that `kcert show` gives of one certificate, key, request, kubeconfig, server, or other file.
 
-The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kcert.scan.formats``.
+The fields of a certificate are in ``kcert.scan.fields``, other formats in ``kcert.scan.files``.
 """
 
 from __future__ import annotations
@@ -15,25 +15,22 @@ from kcert.errors import InputError, VerdictError
 from kcert.openssl.pem import armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
-from kcert.openssl.verify import key_refusals, refusals
+from kcert.openssl.verify import Signatures, key_refusals, refusals
 from kcert.openssl.x509 import X509, Request, Unreadable
 from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 from kcert.scan.discovery import find_beside, survey
-from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
-from kcert.scan.files import inside
-from kcert.scan.formats import embedded, recognize
+from kcert.scan.files import embedded, inside, look_into, recognize
 from kcert.scan.fs import ReadError, read_file
-from kcert.scan.kubeconfigs import is_kubeconfig
 from kcert.scan.live import certificates_of, s_client, server_in
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read
 
 if TYPE_CHECKING:
     from kcert.openssl.pem import Block
-    from kcert.scan.files import Inside
-    from kcert.scan.formats import Embedded
+    from kcert.scan.files import Embedded, Inside
     from kcert.scan.fs import Content
     from kcert.scan.live import Server
     from kcert.scan.result import CertificateRef, KubeconfigUse
@@ -198,6 +195,12 @@ def _public_key(path: Path, block: Block, openssl: str) -> Description:
     run = _run((openssl, "pkey", "-pubin", "-in", str(path), "-text", "-noout"))
     key = public_part(replace(block, fault=None))
     fields = key_fields(key) if key is not None else [Field("public key", "of a kind that kcert does not know", "Key")]
+    if re.match(r"sa\b|service-account", path.name):
+        fields.append(Field("used for", "verifying the tokens of service accounts (--service-account-key-file)"))
+    beside = path.with_suffix(".key")
+    if key is not None and (held := look_into(beside).key):
+        own = public_part(next(block for block in pem_blocks(held) if block.is_key))
+        fields.append(Field("private key", f"{beside} {'matches' if own == key else 'does not match'} this public key"))
     return Description(str(path), (Part(str(path), tuple(fields), (run,)),), block.fault and f"{path}: {block.fault}")
 
 
@@ -256,6 +259,12 @@ def _context(kubeconfig: KubeconfigUse, uses: tuple[CertificateRef, ...], openss
         use = use or next((ref for ref in uses if ref.certificate == kubeconfig.user), None)
         commands.append(_user_text(kubeconfig, openssl))
         fields += certificate_fields(kubeconfig.user, use)
+        if kubeconfig.authorities:
+            signatures = Signatures(openssl, [(kubeconfig.user, kubeconfig.authorities, ())])
+            same = signatures.verdict(kubeconfig.user, kubeconfig.authorities) is None
+            fields.append(
+                Field("signed by", "the CA that this file trusts" if same else "another CA than this file trusts")
+            )
     return Part(f"{kubeconfig.path}, user {kubeconfig.user_name or '(none)'}", tuple(fields), tuple(commands))
 
 

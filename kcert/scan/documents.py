@@ -1,16 +1,25 @@
-"""YAML that somebody else wrote: manifests, kubeconfigs, component configuration.
+"""YAML that somebody else wrote: manifests, component configuration, and kubeconfigs with their contexts.
 
 It is read as kubectl reads it: UTF-8 or UTF-16, with a byte order mark or without, JSON, aliases, several documents.
-Values that aliases share are one object, so that what reads a document must never walk all of it.
+Values that aliases share are one object, so that what reads a document must never walk all of it. Source of what a
+kubeconfig may hold: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import codecs
-from typing import Any
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml
+from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class NotADocumentError(Exception):
@@ -56,3 +65,158 @@ def list_at(document: object, *keys: str) -> list[object]:
     """The list at a path of keys; empty where there is none."""
     value = value_at(document, *keys)
     return value if isinstance(value, list) else []
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the three things a kubeconfig can hold or name: a CA, a certificate, a key.
+
+    ``option`` is the field (``client-certificate-data``); ``path`` the file that it names, ``data`` the PEM that
+    it embeds; ``fault`` why the data is none.
+    """
+
+    option: str
+    path: str | None = None
+    data: bytes = field(default=b"", repr=False)
+    fault: str | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """True where the data is in the kubeconfig itself."""
+        return self.path is None
+
+
+@dataclass(frozen=True)
+class Context:
+    """One context: a cluster and a user.
+
+    ``server_name`` is what the server's certificate is compared with in place of the server's own name
+    (``tls-server-name``); ``verifies`` is False where the certificate is not looked at (``insecure-skip-tls-verify``).
+    ``refused`` is why kubectl does not accept it: clauses that can follow the file's path.
+    """
+
+    name: str
+    cluster: str
+    user: str
+    server: str | None
+    server_name: str | None
+    verifies: bool
+    authority: Part | None
+    certificate: Part | None
+    key: Part | None
+    current: bool = False
+    refused: tuple[str, ...] = ()
+
+
+def is_kubeconfig(document: dict[str, Any]) -> bool:
+    """True for a kubeconfig; the clusters tell where ``kind`` is missing, which kubectl accepts."""
+    kind = document.get("kind")
+    return kind == "Config" or (kind is None and isinstance(document.get("clusters"), list) and "users" in document)
+
+
+def contexts(document: dict[str, Any]) -> list[Context]:
+    """Every context; what no context uses comes last, each by itself, so that no certificate is missed."""
+    clusters = {text_at(entry, "name") or "": value_at(entry, "cluster") for entry in list_at(document, "clusters")}
+    users = {text_at(entry, "name") or "": value_at(entry, "user") for entry in list_at(document, "users")}
+    current = document.get("current-context")
+    wrong = tuple(_refused_whole(document, clusters, users))
+    result = []
+    used: set[tuple[str, str]] = set()
+    for entry in list_at(document, "contexts"):
+        name = text_at(entry, "name") or ""
+        cluster, user = text_at(entry, "context", "cluster") or "", text_at(entry, "context", "user") or ""
+        used |= {("cluster", cluster), ("user", user)}
+        result.append(_context(name, (cluster, clusters.get(cluster)), (user, users.get(user)), name == current))
+    result += [
+        _context("", (name, cluster), ("", None), False)
+        for name, cluster in clusters.items()
+        if ("cluster", name) not in used
+    ]
+    result += [
+        _context("", ("", None), (name, user), False) for name, user in users.items() if ("user", name) not in used
+    ]
+    return [replace(context, refused=(*wrong, *context.refused)) for context in result]
+
+
+def _context(name: str, cluster: tuple[str, object], user: tuple[str, object], current: bool) -> Context:
+    return Context(
+        name=name,
+        cluster=cluster[0],
+        user=user[0],
+        server=text_at(cluster[1], "server"),
+        server_name=text_at(cluster[1], "tls-server-name") or None,
+        verifies=value_at(cluster[1], "insecure-skip-tls-verify") is not True,
+        authority=_part(cluster[1], "certificate-authority"),
+        certificate=_part(user[1], "client-certificate"),
+        key=_part(user[1], "client-key"),
+        current=current,
+        refused=tuple(_refused(cluster, user)),
+    )
+
+
+def _part(holder: object, option: str) -> Part | None:
+    # Where both are given, the data counts (the field's documentation says so).
+    embedded = value_at(holder, f"{option}-data")
+    if isinstance(embedded, str | bytes) and embedded:
+        text = embedded.encode("utf-8", "replace") if isinstance(embedded, str) else embedded
+        # Go's base64 passes over line ends, and over nothing else.
+        fault = (
+            f"has {option}-data with blanks inside: kubectl does not read it" if re.search(rb"[ \t]", text) else None
+        )
+        try:
+            return Part(f"{option}-data", data=base64.b64decode(b"".join(text.split()), validate=True), fault=fault)
+        except (binascii.Error, ValueError):
+            return Part(f"{option}-data", fault=f"has {option}-data that is not base64")
+    path = text_at(holder, option)
+    return Part(option, path=path) if path else None
+
+
+def _refused_whole(document: dict[str, Any], clusters: dict[str, object], users: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the file itself: its version, names that nothing has, misspelled fields."""
+    if (version := document.get("apiVersion")) not in ("v1", None, ""):
+        yield f"has apiVersion {version}, and kubectl reads only v1"
+    named = {text_at(entry, "name") or "": entry for entry in list_at(document, "contexts")}
+    current = document.get("current-context")
+    if isinstance(current, str) and current and current not in named:
+        yield f"has current-context {current}, and no context of that name: kubectl stops with an error"
+    for name, entry in named.items():
+        for what, known in (("cluster", clusters), ("user", users)):
+            value = text_at(entry, "context", what)
+            if value and value not in known:
+                does = "localhost:8080" if what == "cluster" else "the API server without a certificate"
+                yield f"has no {what} {value}, which the context {name} names: kubectl connects to {does}"
+    for holder in (*clusters.values(), *users.values()):
+        for field_name in holder if isinstance(holder, dict) else ():
+            near = next(iter(nearest(str(field_name), _FIELDS, 1, 0.85)), None)
+            if field_name not in _FIELDS and near:
+                yield f"has the field {field_name}, which kubectl ignores: {near} was meant"
+
+
+_FIELDS = (
+    *("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority", "certificate-authority-data"),
+    *("proxy-url", "disable-compression", "client-certificate", "client-certificate-data", "client-key"),
+    *("client-key-data", "token", "tokenFile", "as", "as-uid", "as-groups", "as-user-extra", "username", "password"),
+    *("auth-provider", "exec", "extensions"),
+)
+"""The fields of a cluster and of a user."""
+
+
+def _refused(cluster: tuple[str, object], user: tuple[str, object]) -> Iterator[str]:
+    """Yield what kubectl has against a cluster and a user: clauses that can follow the file's path.
+
+    Source: client-go, tools/clientcmd/validation.go.
+    """
+    options = [("certificate-authority", *cluster), ("client-certificate", *user), ("client-key", *user)]
+    for option, name, holder in options:
+        if value_at(holder, option) and value_at(holder, f"{option}-data"):
+            yield f"has both {option} and {option}-data for {name}: delete one of the two"
+    if value_at(cluster[1], "insecure-skip-tls-verify") is True and _part(cluster[1], "certificate-authority"):
+        yield (
+            f"has insecure-skip-tls-verify and a CA for the cluster {cluster[0]}: kubectl accepts only one of them. "
+            "Delete insecure-skip-tls-verify"
+        )
+    certificate, key = _part(user[1], "client-certificate"), _part(user[1], "client-key")
+    if certificate and not key:
+        yield f"has a client certificate for {user[0]}, and no key that belongs to it: add client-key-data"
+    if key and not certificate:
+        yield f"has a client key for {user[0]}, and no certificate: kubectl connects as system:anonymous"

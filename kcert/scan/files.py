@@ -1,16 +1,24 @@
-"""What one file holds: certificates, keys, something else, or nothing that anybody can read."""
+"""What one file holds: certificates, keys, a format that no component reads, or nothing that anybody can read."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kcert.openssl.der import BIT_STRING, INTEGER, OID, SEQUENCE, DerError, Reader
 from kcert.openssl.pem import Block, is_der, pem_blocks
-from kcert.scan.documents import as_utf8
+from kcert.openssl.program import public_part
+from kcert.openssl.reader import read_certificate, read_public_key, read_request
+from kcert.openssl.x509 import X509, Request
+from kcert.quoting import quote
+from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at, value_at
 from kcert.scan.fs import Content, ReadError, read_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _OBJECT = (
@@ -96,3 +104,188 @@ def inside(content: Content) -> Inside:
 def _key_pem(data: bytes, key: Block) -> bytes:
     # The headers of an encrypted PKCS#1 key are no part of its DER: only the file's own text will do for openssl.
     return data if key.encrypted else key.pem.encode()
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file is, the section of the lesson that explains it, and the commands that open it.
+
+    ``block`` is what is inside, where kcert reads it as well.
+    """
+
+    name: str
+    meaning: str
+    commands: tuple[tuple[str, ...], ...]
+    block: Block | None = None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """PEM inside a document: the key that it is under, the content, and the line of the file, if it is alone on one."""
+
+    key: str
+    content: bytes
+    line: int | None
+
+    def command(self, path: Path) -> str | None:
+        """Return the beginning of a pipe that prints the content; None where that needs a parser of YAML."""
+        return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' {quote(str(path))} | base64 -d"
+
+
+_SIGNED_DATA, _DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"
+_ENCRYPTIONS = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.")  # PKCS#5 and PKCS#12
+_KEYSTORES = {b"\xfe\xed\xfe\xed": "Java keystore (JKS)", b"\xce\xce\xce\xce": "Java keystore (JCEKS)"}
+_PEM_FORMATS = {
+    "PKCS7": ("certificates in PKCS#7", ("pkcs7", "-print_certs")),
+    "X509 CRL": ("list of revoked certificates (CRL)", ("crl", "-text", "-noout")),
+    "DH PARAMETERS": ("Diffie-Hellman parameters", ("dhparam", "-text", "-noout")),
+    "EC PARAMETERS": ("name of an elliptic curve", ("ecparam", "-text", "-noout")),
+}
+
+
+def recognize(path: Path, data: bytes, openssl: str) -> Format | None:
+    """Return what the file at *path*, with the content *data*, is; None for what kcert does not know."""
+    keystore = _KEYSTORES.get(data[:4])
+    if keystore:
+        p12 = f"{path}.p12"
+        convert = ("keytool", "-importkeystore", "-srckeystore", str(path), "-destkeystore", p12)
+        return Format(
+            keystore, "Keystore", ((*convert, "-deststoretype", "pkcs12"), (openssl, "pkcs12", "-in", p12, "-nokeys"))
+        )
+    if re.match(rb"(ssh-|ecdsa-sha2-)[a-z0-9-]+ AAAA", data):
+        return Format("public key of OpenSSH", "OpenSSH", (("ssh-keygen", "-l", "-f", str(path)),))
+    if b"-----BEGIN OPENSSH PRIVATE KEY-----" in data:
+        return Format("private key of OpenSSH", "OpenSSH", (("ssh-keygen", "-y", "-f", str(path)),))
+    if is_der(data) or data[:2] == b"\x30\x80":  # the second begins what Windows and Java write
+        return _der(path, data, openssl)
+    for label, (name, (command, *options)) in _PEM_FORMATS.items():
+        if f"-----BEGIN {label}-----".encode() in data:
+            return Format(name, "Other format", ((openssl, command, "-in", str(path), *options),))
+    return None
+
+
+def _der(path: Path, data: bytes, openssl: str) -> Format:
+    def format_of(name: str, *command: str, block: Block | None = None) -> Format:
+        return Format(name, "DER", ((openssl, *command),), block)
+
+    source, target = str(path), f"{path}.pem"
+    convert = ("-inform", "DER", "-in", source, "-out", target)
+    certificate, request = (Block(label, data) for label in ("CERTIFICATE", "CERTIFICATE REQUEST"))
+    if isinstance(read_certificate(certificate.pem), X509):
+        return format_of("certificate in DER", "x509", *convert, block=certificate)
+    if isinstance(read_request(request.pem), Request):
+        return format_of("certificate request in DER", "req", *convert, block=request)
+    for label in ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"):
+        if public_part(Block(label, data)):
+            return format_of("private key in DER", "pkey", *convert, block=Block(label, data))
+    if read_public_key(data):
+        return format_of("public key in DER", "pkey", "-pubin", *convert, block=Block("PUBLIC KEY", data))
+    return _container(path, data, openssl) or format_of("something in DER", "asn1parse", "-i", *convert[:4])
+
+
+def _container(path: Path, data: bytes, openssl: str) -> Format | None:
+    """Tell the DER that holds more than one certificate, request or key."""
+    source = str(path)
+    inform = ("-inform", "DER", "-in", source)
+    match _outline(data):
+        case [("INTEGER", 3), ("SEQUENCE", oid), *_] if oid in (_DATA, _SIGNED_DATA):
+            pkcs12 = (openssl, "pkcs12", "-in", source)
+            commands = ((*pkcs12, "-nokeys"), (*pkcs12, "-nocerts", "-nodes"))
+            return Format("keystore in PKCS#12 (.p12, .pfx)", "Keystore", commands)
+        case [("OID", oid), *_] if oid == _SIGNED_DATA:
+            return Format("certificates in PKCS#7, in DER", "DER", ((openssl, "pkcs7", *inform, "-print_certs"),))
+        case [("SEQUENCE", oid), ("OCTET STRING", _)] if str(oid).startswith(_ENCRYPTIONS):
+            return Format("encrypted private key in DER", "DER", ((openssl, "pkey", *inform, "-out", f"{path}.pem"),))
+        case [("SEQUENCE", _), ("SEQUENCE", _), ("BIT STRING", _)]:
+            name = "list of revoked certificates (CRL) in DER"
+            return Format(name, "DER", ((openssl, "crl", *inform, "-text", "-noout"),))
+    return None
+
+
+_INDEFINITE = rb"\x30\x80(?:\x02\x01\x03\x30\x80)?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01\x02])"
+_KINDS = {INTEGER: "INTEGER", BIT_STRING: "BIT STRING", 4: "OCTET STRING", OID: "OID", SEQUENCE: "SEQUENCE"}
+
+
+def _outline(data: bytes) -> list[tuple[str, object]]:
+    """Return the kinds of the elements in *data*, with the number or the OID that each is or begins with."""
+    if data[:2] == b"\x30\x80":
+        match = re.match(
+            rb"\x30\x80(?:\x02\x01\x03\x30\x80)?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01\x02])", data
+        )
+        oid = f"1.2.840.113549.1.7.{match[1][0]}" if match else ""
+        return [("INTEGER", 3), ("SEQUENCE", oid)] if data[2:3] == b"\x02" else [("OID", oid)]
+    outline: list[tuple[str, object]] = []
+    try:
+        inside = Reader(Reader(data).read(SEQUENCE, ""))
+        while inside.more:
+            tag, content = inside.any("")
+            value: object = None
+            if tag == INTEGER:
+                value = int.from_bytes(content, "big")
+            elif tag == OID or content[:1] == b"\x06":
+                value = Reader(content if tag != OID else bytes((OID, len(content))) + content).oid("")
+            outline.append((_KINDS.get(tag, ""), value))
+    except DerError:
+        return []
+    return outline
+
+
+def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
+    """Return what a YAML or JSON document of certificates is, and its PEM; None where it is another document.
+
+    Known are Secrets (one, or several in a List; k3s keeps its dynamic certificate in one too), and Talos' talosconfig
+    and secrets.yaml.
+    """
+    try:
+        parsed = documents(data)
+    except NotADocumentError:
+        return None
+    for document in parsed:
+        for kind, values in _values(document):
+            return kind, [Embedded(key, content, _line_of(data, raw)) for key, raw, content in values]
+    return None
+
+
+def _values(document: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    objects = [item for item in list_at(document, "items") if isinstance(item, dict)] or [document]
+    secrets = [item for item in objects if item.get("kind") == "Secret"]
+    if secrets:
+        values = [
+            (f"{text_at(secret, 'metadata', 'name') or 'Secret'}, {key}", value)
+            for secret in secrets
+            for key, value in _items(secret.get("data"))
+        ]
+        yield "Secret", _decoded(values)
+    contexts = _items(document.get("contexts"), dict)
+    if contexts and all({"endpoints", "crt"} & context.keys() for _, context in contexts):
+        yield (
+            "talosconfig",
+            _decoded([(f"{name}, {key}", context.get(key)) for name, context in contexts for key in ("crt", "ca")]),
+        )
+    certs = _items(value_at(document, "certs"), dict)
+    if certs and any("crt" in entry for _, entry in certs):
+        yield "secrets.yaml of Talos", _decoded([(f"certs.{name}.crt", entry.get("crt")) for name, entry in certs])
+
+
+def _items(value: object, kind: type = str) -> list[tuple[str, Any]]:
+    return (
+        [(str(key), item) for key, item in value.items() if isinstance(item, kind)] if isinstance(value, dict) else []
+    )
+
+
+def _decoded(values: list[tuple[str, Any]]) -> list[tuple[str, str, bytes]]:
+    """Keep what is PEM with a certificate in it; private keys are never shown."""
+    decoded = []
+    for key, value in values:
+        try:
+            content = base64.b64decode(value, validate=False) if isinstance(value, str) else b""
+        except (binascii.Error, ValueError):
+            continue
+        if b"-----BEGIN CERTIFICATE-----" in content:
+            decoded.append((key, value, content))
+    return decoded
+
+
+def _line_of(data: bytes, value: str) -> int | None:
+    match = re.search(rb"^[ \t]*[\w.-]+: " + re.escape(value.encode()) + rb"[ \t]*\r?$", data, re.MULTILINE)
+    return data.count(b"\n", 0, match.start()) + 1 if match else None

@@ -14,9 +14,9 @@ from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509, Unreadable
 from kcert.roles import ROLES
 from kcert.scan import layouts
+from kcert.scan.discovery.collector import exchanged, mismatched_pairs
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
-from kcert.scan.swaps import exchanged, mismatched_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +74,7 @@ def _linked(findings: Findings, openssl: str) -> ScanResult:
         kubeconfigs=tuple(kubeconfigs),
         keys=tuple(findings.keys.values()),
         public_keys=tuple(findings.public_keys.values()),
+        webhooks=tuple(findings.webhooks),
         kind=findings.kind,
         looked=tuple(findings.looked),
         files_read=findings.files_read,
@@ -86,7 +87,6 @@ def _with_certificates(
     user: str | None,
     certificates: dict[str, X509 | Unreadable],
 ) -> KubeconfigUse:
-    trusted = (certificates[pem] for pem in authorities)
     own = certificates[user] if user else None
     own = own if isinstance(own, X509) else None
     component = kubeconfig.component
@@ -94,7 +94,7 @@ def _with_certificates(
         component = ROLES[role].component
     return replace(
         kubeconfig,
-        authorities=tuple(cert for cert in trusted if isinstance(cert, X509)),
+        authorities=tuple(cert for pem in authorities if isinstance(cert := certificates[pem], X509)),
         user=own,
         component=component,
     )

@@ -63,7 +63,7 @@ class KubeconfigUse:
 
     ``authorities`` are the CA certificates, embedded or from ``ca_path``. ``user`` is the client certificate (None:
     a token, or none that can be read), ``component`` whose file it is where that is known. ``server_name`` and
-    ``verifies`` are as in ``kcert.scan.kubeconfigs.Context``.
+    ``verifies`` are as in ``kcert.scan.documents.Context``.
     """
 
     path: Path
@@ -152,6 +152,8 @@ class PublicKeyFile:
 class ScanResult:
     """All that was found. ``kind`` is the kind of cluster, ``looked`` the places that were searched, in order.
 
+    ``webhooks`` are the places of CAs (``caBundle``), each with the name at which the API server calls the service.
+
     Where two files may have changed places, ``as_meant`` holds what would be found if they had not; ``swapped`` names
     the files in each of these.
     """
@@ -162,6 +164,7 @@ class ScanResult:
     kubeconfigs: tuple[KubeconfigUse, ...] = ()
     keys: tuple[KeyFile, ...] = ()
     public_keys: tuple[PublicKeyFile, ...] = ()
+    webhooks: tuple[tuple[Path, str], ...] = ()
     kind: ClusterKind | None = None
     looked: tuple[str, ...] = ()
     files_read: int = 0

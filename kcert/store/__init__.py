@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
-from kcert.store.history import History
-from kcert.store.memory import Memory, recall, remember
+from kcert.store.history import History, Memory, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -213,9 +212,9 @@ class Workspace:
         assert self._stagings is not None
         self._stagings.delete_tree(staging.folder.name)
 
-    def record(self, outcome: Outcome, staging: Staging, makes: Iterable[PurePosixPath], secrets: set[str]) -> None:
-        """Write a command that ended into the history, with what it made."""
-        self.history.append(outcome, self.root, staging.folder, makes, secrets)
+    def record(self, outcome: Outcome, staging: Staging, makes: Iterable[PurePosixPath], *, secret: bool) -> None:
+        """Write a command that ended into the history, with what it made; *secret* files hold a key."""
+        self.history.append(outcome, self.root, staging.folder, makes, secret=secret)
 
     def _recover(self, stack: contextlib.ExitStack) -> None:
         """Complete what was written down to be moved, and delete what was not.

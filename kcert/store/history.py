@@ -1,4 +1,6 @@
-"""What was run in a PKI folder: ``.kcert/history.jsonl``, one line a command, each chained to the one before.
+"""What was run in a PKI folder, and what the folder remembers: for what it was made, and what was asked for.
+
+``.kcert/history.jsonl`` has one line a command, each chained to the one before.
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
 file with a key), and ``previous``: the SHA-256 of the line before, its newline included. The number of
@@ -17,16 +19,17 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from kcert.errors import InputError, VerdictError
+from kcert.errors import InputError, KcertError, VerdictError
 from kcert.files import LARGEST_HISTORY, read_descriptor, read_optional, read_regular
 from kcert.openssl.pem import pem_blocks
+from kcert.quoting import quote
 from kcert.store.directory import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path, PurePosixPath
 
     from kcert.shell import Outcome
@@ -96,16 +99,16 @@ class History:
         self._file = self._head_file = None
 
     def append(
-        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], secrets: set[str]
+        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], *, secret: bool = False
     ) -> None:
-        """Add the command that ended as *outcome*, with hashes of what it made in *staging*."""
+        """Add the command that ended as *outcome*, with hashes of what it made in *staging* and is not *secret*."""
         entry = {
             "time": outcome.started.isoformat("T", "milliseconds").replace("+00:00", "Z"),
             "argv": list(outcome.command.argv),
             "folder": str(folder.absolute()),
             "status": outcome.status,
             "seconds": round(outcome.seconds, 4),
-            "files": {str(name): _file_hash(staging / name, str(name) in secrets) for name in makes},
+            "files": {str(name): None if secret else _file_hash(staging / name) for name in makes},
             "previous": self._last,
         }
         line = json.dumps(entry).encode() + b"\n"
@@ -292,7 +295,57 @@ def _hash(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _file_hash(path: Path, secret: bool) -> str | None:
-    if secret or not path.is_file():
-        return None
-    return hashlib.sha256(read_regular(path)).hexdigest()
+def _file_hash(path: Path) -> str | None:
+    return hashlib.sha256(read_regular(path)).hexdigest() if path.is_file() else None
+
+
+MEMORY = "remembered.json"
+
+_SECRET_MODE = 0o600
+_OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", "days": "--days"}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """``example`` is True where the folder was made for the built-in example.
+
+    ``requests`` holds, by the name of a certificate, what was asked for on the command line: groups, cn, sans, key
+    and days, as the options have them.
+    """
+
+    example: bool = False
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return the file's content."""
+        return json.dumps({"example": self.example, "requests": self.requests}, indent=2) + "\n"
+
+
+def recall(own: Path) -> Memory:
+    """Return what the folder with kcert's own files *own* remembers; nothing where that is not kcert's own word."""
+    with contextlib.suppress(OSError, ValueError, KcertError, TypeError, AttributeError, RecursionError):
+        with Directory.open(own.parent) as folder, folder.own_child(own.name) as directory:
+            memory = json.loads(directory.read(MEMORY))
+        requests = {
+            str(name): dict(request) for name, request in memory["requests"].items() if isinstance(request, dict)
+        }
+        return Memory(memory["example"] is True, requests)
+    return Memory()
+
+
+def command_options(request: Mapping[str, Any]) -> list[str]:
+    """Return the options of the command line that a remembered *request* came from."""
+    words: list[str] = []
+    for name, option in _OPTIONS.items():
+        value = request.get(name)
+        for each in value if isinstance(value, list) else [value] if value is not None else []:
+            words += [option, quote(str(each[-1] if isinstance(each, list) else each))]
+    return words
+
+
+def remember(own: Directory, memory: Memory) -> None:
+    """Write *memory* into kcert's own folder."""
+    draft = f"{MEMORY}.draft"
+    own.unlink(draft)
+    own.write(draft, memory.text().encode("utf-8"), _SECRET_MODE)
+    own.move(draft, own, MEMORY)

@@ -1,4 +1,4 @@
-"""What ``kcert check`` found: a summary and the findings with their fixes, worst first, or a report."""
+"""The findings of `kcert check` with their fixes, worst first, or as a report."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kcert.check import Severity
+from kcert.clusters import COMPONENTS
 from kcert.errors import FOUND, INPUT
-from kcert.ui.console import block, clean, clean_line, error_screen, say, screen
+from kcert.ui.console import (
+    block,
+    clean,
+    clean_line,
+    counted,
+    error_screen,
+    first_few,
+    say,
+    screen,
+)
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.check import Finding
-    from kcert.check.checking import Judgement
+    from kcert.check import Finding, Judgement
+
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
 
 _SHOWN = 5
-"""How many files that could not be read are named."""
+"""The number of unreadable files that are named."""
 
 
 def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
@@ -34,18 +45,18 @@ def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
         sys.stdout.write(_REPORTS[form](judgement))
     else:
         if looked_around:
-            from kcert.ui.inventory import table
+            from kcert.ui.inventory import introduce
 
-            table.introduce(judgement.scan, looked_around=True)
+            introduce(judgement.scan, looked_around=True)
             screen().print()
         _write_text(judgement)
     _not_judged(judgement)
 
 
 def status(judgement: Judgement, *, strict: bool) -> int:
-    """The exit status: 1 for errors (*strict*: for warnings too), 2 where a server did not answer, else 0."""
-    counted = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    if any(judgement.count(severity) for severity in counted):
+    """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
+    severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    if any(judgement.count(severity) for severity in severities):
         return FOUND
     return INPUT if judgement.unreachable else 0
 
@@ -70,8 +81,13 @@ class _Group:
         return list(dict.fromkeys(clean_line(str(finding.path)) for finding in self.findings))
 
     @property
+    def fixes(self) -> list[str]:
+        """The commands of the fixes, each once."""
+        return [clean(fix) for fix in dict.fromkeys(finding.commands for finding in self.findings) if fix]
+
+    @property
     def message(self) -> str:
-        """What is wrong, said of all the files at once where there are several."""
+        """The fault, said of all the files at once if there are several."""
         message = self.first.message
         if len(self.paths) > 1:
             message = message.replace(str(self.first.path), "each of them")
@@ -92,13 +108,26 @@ def _write_text(judgement: Judgement) -> None:
     _summary(judgement, groups)
     for group in groups:
         _finding(group)
+    _restarts(judgement)
     if groups:
         say("Explanations:")
         block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
 
 
+def _restarts(judgement: Judgement) -> None:
+    """Say which components use the fixed files only after a restart."""
+    kind = judgement.scan.kind
+    names = {name for finding in judgement.findings for name in finding.restart}
+    if names:
+        listed = ", ".join(name for name in COMPONENTS if name in names)
+        say(f"After the fixes, restart the components that read these files only when they start: {listed}.")
+        if kind and kind.restart:
+            say(f"With {kind.title}: {kind.restart}.")
+        screen().print()
+
+
 def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
-    checked = _counted(judgement.checked, "certificate")
+    checked = counted(judgement.checked, "certificate")
     if not groups:
         good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
         say(good, "good" if judgement.checked else "notice")
@@ -118,8 +147,8 @@ def _row(group: _Group) -> tuple[str, str, str]:
 
 
 def _counts(judgement: Judgement) -> str:
-    parts = [_counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
-    return f"{_counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
+    parts = [counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
+    return f"{counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
 
 
 def _finding(group: _Group) -> None:
@@ -164,6 +193,7 @@ def _json(judgement: Judgement) -> str:
             "message": finding.message,
             "evidence": finding.evidence,
             "fix": finding.commands,
+            "restart": list(finding.restart),
         }
         for finding in judgement.findings
     ]
@@ -172,7 +202,7 @@ def _json(judgement: Judgement) -> str:
 
 
 def _short(judgement: Judgement) -> str:
-    """One line a finding, as compilers and linters print them."""
+    """Return a line for each finding, as compilers and linters print them."""
     lines = [
         f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
         for finding in judgement.findings
@@ -187,9 +217,7 @@ def _markdown(judgement: Judgement) -> str:
         parts.append(f"## {first.severity.value.capitalize()}: {first.rule}")
         parts.append("\n".join(f"- {_code(path)}" for path in group.paths))
         parts += [_escaped(group.message), f"Evidence: {_escaped(clean_line(first.evidence))}"]
-        commands = [finding.commands for finding in group.findings]
-        lines = [line for fix in dict.fromkeys(commands) if fix for line in clean(fix).splitlines()]
-        if lines:
+        if lines := [line for fix in group.fixes for line in fix.splitlines()]:
             parts.append("\n".join(f"    {line}" for line in lines))
     return "\n\n".join(parts) + "\n"
 
@@ -203,6 +231,14 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", text)
 
 
+_STYLE = """
+body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
+.error { color: #b00020; }
+.warning { color: #8a5a00; }
+"""
+
+
 def _html(judgement: Judgement) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
@@ -212,15 +248,8 @@ def _html(judgement: Judgement) -> str:
         )
         body.append("<ul>" + "".join(f"<li><code>{escape(path)}</code></li>" for path in group.paths) + "</ul>")
         body.append(f"<p>{escape(group.message)}</p>\n<p>Evidence: {escape(clean_line(first.evidence))}</p>")
-        commands = [finding.commands for finding in group.findings]
-        body += [f"<pre>{escape(clean(fix))}</pre>" for fix in dict.fromkeys(commands) if fix]
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Certificate check</title>\n'
-        "<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-        "pre{overflow-x:auto;background:#f4f4f4;padding:1em}.error{color:#b00020}.warning{color:#8a5a00}</style>\n"
-        + "\n".join(body)
-        + "\n</html>\n"
-    )
+        body += [f"<pre>{escape(fix)}</pre>" for fix in group.fixes]
+    return page("Certificate check", _STYLE, "\n".join(body))
 
 
 _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html}
@@ -229,28 +258,15 @@ _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html
 # ---------------------------------------------------------------- what was left out
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _not_judged(judgement: Judgement) -> None:
     """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
     for problem in judgement.unreachable:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())
-    if denied := judgement.denied:
+    if denied := first_few([problem.path for problem in judgement.denied], _SHOWN):
+        say(f"kcert: not checked, because this user may not read it: {denied}. Root may.", to=error_screen())
+    if elsewhere := first_few(list(dict.fromkeys(problem.path for problem in judgement.elsewhere)), _SHOWN):
         say(
-            f"kcert: not checked, because this user may not read it: {_listed([str(one.path) for one in denied])}. "
-            "Root may.",
+            f"kcert: not checked, because they are not on this machine: {elsewhere}. Kubeconfigs name them for the "
+            "hosts that they go to.",
             to=error_screen(),
         )
-    if elsewhere := list(dict.fromkeys(str(one.path) for one in judgement.elsewhere)):
-        say(
-            f"kcert: not checked, because they are not on this machine: {_listed(elsewhere)}. Kubeconfigs name them "
-            "for the hosts that they go to.",
-            to=error_screen(),
-        )
-
-
-def _listed(paths: Sequence[str]) -> str:
-    shown = ", ".join(clean_line(path) for path in paths[:_SHOWN])
-    return shown if len(paths) <= _SHOWN else f"{shown} and {len(paths) - _SHOWN} more"

@@ -1,9 +1,11 @@
-"""The screen: one palette, one place that knows rich, and what may be written to a terminal."""
+"""The screen: one palette, what may be written to a terminal, and one function for each thing that is printed."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -14,10 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from kcert import shell
+from kcert.errors import ProgramError
 from kcert.quoting import INVISIBLE, format_command
+from kcert.shell import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
 
 PIPE_WIDTH = 80
 """Columns of prose in a pipe or a file, whatever terminal it is started from: output stays the same."""
@@ -79,7 +85,7 @@ def _screen(*, stderr: bool) -> Screen:
 
 
 def clean(text: str) -> str:
-    """*text* of foreign origin with its control characters made visible, so that none reaches the terminal.
+    """Return *text* of foreign origin with its control characters made visible, so that none reaches the terminal.
 
     Line feed and tab stay. The characters that turn the direction of writing go too, and those without a width: they
     can make a name look like another. A byte of a file name that is no text is shown as what it is.
@@ -87,15 +93,15 @@ def clean(text: str) -> str:
     return INVISIBLE.sub(_visible, text.replace("\r\n", "\n"))
 
 
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is not UTF-8 (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"
-    return found[0].encode("unicode_escape").decode("ascii")
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def clean_line(text: str) -> str:
-    """As ``clean``, for text that has to stay on its line."""
+    """Return *text* as ``clean`` does, and on one line."""
     return clean(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -125,8 +131,44 @@ def say(text: str = "", style: str = "", *, to: Screen | None = None) -> None:
         console.print(wrapped, soft_wrap=True)
 
 
+def say_apart(text: str, style: str = "") -> None:
+    """Print a paragraph, and an empty line below it."""
+    say(text, style)
+    screen().print()
+
+
+def say_paragraphs(text: str, most: int | None = None) -> None:
+    """Print the first *most* paragraphs of *text*, with an empty line below each."""
+    for paragraph in text.split("\n\n")[:most]:
+        say_apart(paragraph)
+
+
+def say_commands(text: str, *commands: tuple[str, ...]) -> None:
+    """Print a paragraph and the commands that it introduces, with an empty line below both."""
+    say_apart(text)
+    for argv in commands:
+        command_line(argv)
+    screen().print()
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 file, 2 files."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_few(names: Sequence[object], most: int) -> str:
+    """Return the first *most* of *names* in a line, and how many more there are."""
+    shown = ", ".join(clean_line(str(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def say_waiting(holder: str) -> None:
+    """Say which process holds the PKI folder."""
+    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice", to=error_screen())
+
+
 def _wrapped(paragraph: str, width: int, size: Callable[[str], int] = len) -> list[str]:
-    """*paragraph* in lines of *width*, where *size* tells how wide a text is.
+    """Return *paragraph* in lines of *width*; *size* returns how wide a text is.
 
     A word that is longer than a line has a line of its own, and so has a command (in backticks): what is to be copied
     is never broken.
@@ -161,7 +203,7 @@ def _print_plain(console: Screen, lines: Iterable[str]) -> None:
 
 
 def has_colour(console: Screen) -> bool:
-    """False in a pipe, on a terminal without colours, and where NO_COLOR asks for none."""
+    """Return False in a pipe, on a terminal without colors, and if NO_COLOR is set."""
     return console.color_system is not None and not console.no_color
 
 
@@ -180,7 +222,7 @@ def command_line(argv: tuple[str, ...]) -> None:
 
 
 def broken(line: str, width: int) -> str:
-    """A command's line, broken between options where it is too long and nothing but one program's arguments."""
+    """Return a command line, broken between options if it is too long and runs a single program."""
     try:
         argv = tuple(shlex.split(line))
     except ValueError:
@@ -189,16 +231,19 @@ def broken(line: str, width: int) -> str:
 
 
 def table(*columns: str) -> Table:
-    """An empty table with *columns*; long cells go on in the next line, and nothing is cut."""
+    """Return an empty table with *columns*; long cells continue in the next line, and nothing is cut."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="heading")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
 
 
-def in_columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """A line for each of *rows*, the first of which is the heading, for programs that read it: nothing is wrapped."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def in_columns(rows: Sequence[tuple[str, ...]], widest: int = 10_000) -> str:
+    """Return a line for each of *rows*, the first of which is the heading, for programs: nothing is wrapped.
+
+    A column is filled up to its longest cell, or to *widest* characters.
+    """
+    widths = [min(widest, max(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)
 
@@ -224,3 +269,47 @@ def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
         return
     for line in whole:
         console.print(Text(line, style=style), soft_wrap=True)
+
+
+def show_output(text: str, style: str = "said") -> None:
+    """Print what a program printed, each line behind a bar."""
+    block(clean(text).splitlines(), style, "| ")
+
+
+def print_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table, whose first row is the heading and whose first column is never broken; in a pipe, plain lines."""
+    if not screen().is_terminal:
+        screen().file.write(in_columns(rows))
+        return
+    drawn = table(*rows[0])
+    drawn.columns[0].no_wrap = True
+    for row in rows[1:]:
+        drawn.add_row(*row)
+    draw(drawn)
+
+
+def paged(draw: Callable[[], None]) -> None:
+    """Draw on the screen; through the pager if the terminal has too few lines."""
+    console = screen()
+    if not console.is_terminal:
+        draw()
+        return
+    with console.capture() as capture:
+        draw()
+    text = capture.get()
+    if text.count("\n") < console.height or not sys.stdin.isatty() or not _run_pager(text):
+        sys.stdout.write(text)
+
+
+def _run_pager(text: str) -> bool:
+    """Show *text* in the user's pager, or in less; False if there is none that starts."""
+    argv = shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
+    if argv[0] == "less" and "LESS" not in os.environ and "-R" not in argv:
+        argv.append("-R")
+    if not shell.find(argv[0]):
+        return False
+    try:
+        shell.exec_interactive(Command(tuple(argv)), text.encode())
+    except ProgramError:
+        return False
+    return True

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kcert import lessons
-from kcert.ui.page import page
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence

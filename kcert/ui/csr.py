@@ -1,8 +1,7 @@
-"""What `kcert csr` says: the command that runs, what it answered, and what that means."""
+"""The output of `kcert csr`: the command that runs, its answer, and what that means."""
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,13 +17,28 @@ from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
 from kcert.roles import MASTERS, NODE_PREFIX
 from kcert.shell import Command, read
-from kcert.ui.console import block, clean, clean_line, command_line, error_screen, heading, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import (
+    block,
+    clean,
+    clean_line,
+    command_line,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_paragraphs,
+    screen,
+    show_output,
+)
+from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kcert.certificates import Certificate
+    from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.kubernetes.issued import IssuedCertificate, Kept
     from kcert.kubernetes.kubectl import Cluster
@@ -32,44 +46,37 @@ if TYPE_CHECKING:
     from kcert.shell import Outcome
 
 
-class Steps:
+class Steps(OutputOfCommands):
     """Show the steps of a signature or a check, unless *quiet*; *begin* prints what precedes the first step."""
 
     def __init__(self, begin: Callable[[], None] = lambda: None, *, quiet: bool = False) -> None:
+        super().__init__(explain=not quiet)
         self._begin: Callable[[], None] | None = begin
-        self._quiet = quiet
 
-    def on_lock_wait(self, holder: str) -> None:
-        """Say which process holds the folder."""
-        say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
-
-    def on_step(self, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the openssl.cnf, the bash lines, or the command."""
-        if self._quiet:
+        if not self._explain:
             return
         if self._begin:
             self._begin()
             self._begin = None
-        if step.argv:
-            command_line(step.argv)
-        elif step.preview:
-            say(f"The openssl.cnf: {step.summary}.")
-            screen().print()
+        super().on_step(step, plan)
+        if step.preview:
+            say_apart(f"The openssl.cnf: {step.summary}.")
             block(step.preview, "config")
             screen().print()
         elif step.script:
-            say(
+            say_apart(
                 "To repeat this by hand, change to the PKI folder, extract the request from the manifest, create an "
                 "empty database of signed certificates, and generate the serial number:"
             )
-            screen().print()
             block(step.script, "command")
             screen().print()
 
-    def on_step_done(self, _step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the command printed."""
-        if outcome and not self._quiet:
-            block(clean(outcome.output).splitlines(), "said", "| ")
+        super().on_step_done(step, outcome)
+        if outcome and self._explain:
             screen().print()
 
 
@@ -89,9 +96,9 @@ def ran(argv: tuple[str, ...]) -> None:
     """Show a command line of kubectl, run it, and print what it says."""
     shows(argv)
     reading = kubectl(argv)
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     if reading.stderr.strip():
-        block(clean(reading.stderr).splitlines(), "notice", "| ")
+        show_output(reading.stderr, "notice")
 
 
 def bare(written: SigningRequest | str) -> None:
@@ -127,8 +134,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
 
 def next_command(words: str, *argv: str, option: str = "") -> None:
     """Say what to do next, with the command on a line of its own; *option* is quoted already."""
-    say(words)
-    screen().print()
+    say_apart(words)
     block([f"{format_command(argv)}{option}"], "command")
     screen().print()
 
@@ -165,21 +171,18 @@ def path_alone(path: Path) -> None:
     sys.stdout.write(f"{clean_line(str(path))}\n")
 
 
-def as_json(csr: SigningRequest, openssl: str) -> None:
-    """Print an object, or a bare request, and what it asks for, as JSON."""
-    sys.stdout.write(f"{json.dumps(summary(csr, requested(openssl, csr)), indent=2)}\n")
+def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
+    """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
+    print_json((written or {}) | summary(csr, requested(openssl, csr)))
 
 
 def _paragraphs(topic: str) -> None:
-    for paragraph in lessons.lesson(topic).opening.split("\n\n"):
-        say(paragraph)
-        screen().print()
+    say_paragraphs(lessons.lesson(topic).opening)
 
 
 def submitted(csr: SigningRequest) -> None:
     """Say what comes after it."""
-    say("Next, an administrator reviews it and decides:")
-    screen().print()
+    say_apart("Next, an administrator reviews it and decides:")
     command_line(("kcert", "csr", "show", csr.name))
     command_line(("kcert", "csr", "approve", csr.name))
 
@@ -188,8 +191,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     """Print what openssl says of the request, and what it means; *by_hand* prints the request in bash."""
     request = requested(openssl, csr)
     argv = (openssl, "req", "-noout", "-text")
-    say(f"The request in {clean_line(csr.source)}, as openssl prints it:")
-    screen().print()
+    say_apart(f"The request in {clean_line(csr.source)}, as openssl prints it:")
     if by_hand:
         block([f"{by_hand} | {format_command(argv)}"], "command")
     elif csr.document is None:
@@ -197,7 +199,7 @@ def decoded(csr: SigningRequest, openssl: str, by_hand: str) -> None:
     else:
         command_line(argv)
     reading = read(Command(argv), request.pem.encode("ascii"))
-    block(clean(reading.stdout.decode(errors="replace")).splitlines(), "said", "| ")
+    show_output(reading.stdout.decode(errors="replace"))
     screen().print()
     heading("What it means")
     _becomes(csr, request)
@@ -240,7 +242,7 @@ def identity(csr: SigningRequest, request: Request) -> None:
 
 
 def _warn_of_rights(name: str, groups: Sequence[str]) -> None:
-    """Warn where an identity has rights that need no RoleBinding of the cluster's owner."""
+    """Warn if an identity has rights that need no RoleBinding of the cluster's owner."""
     if MASTERS in groups:
         say(
             "Attention: system:masters has all permissions, whatever RBAC says, as long as the certificate is valid. "
@@ -278,8 +280,7 @@ def decided(path: Path, before: SigningRequest, after: SigningRequest, decision:
     if before == after:
         say(f"{after.name} is already {condition.type}; {path} is not changed.")
         return
-    say(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
-    screen().print()
+    say_apart(f"{path}: {after.name} now has the condition {condition.type}, as the API server would write it:")
     fields = f"""\
 type: {condition.type}
 status: "{condition.status}"
@@ -325,8 +326,7 @@ def begin_request(certificate: Certificate, request: Request, *, explain: bool) 
         say(f"SANs: {', '.join(str(name) for name in certificate.alt_names)}.")
     screen().print()
     if explain:
-        say(lessons.reason(certificate.role, "signature"))
-        screen().print()
+        say_apart(lessons.reason(certificate.role, "signature"))
 
 
 def _owner(subject: Name, *, is_client: bool) -> None:
@@ -364,8 +364,7 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
     if kept.verified is False:
         say("The certificate is saved, but the CA of another cluster signed it, not the CA in this folder.", "notice")
     if kept.issuer and kept.late:
-        say(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
-        screen().print()
+        say_apart(f"The certificate {certificate.name} {ends_late(kept.late, kept.issuer)}", "notice")
     path, x509 = kept.path, issued.x509
     _file(f"-> {path}" if kept.is_new else f"{path} already is this certificate and is not changed")
     screen().print()

@@ -1,19 +1,38 @@
-"""The exam on the screen: its tasks, the time that is left, and the score."""
+"""The exam: its tasks, the time that is left and the score; and the report on a class."""
 
 from __future__ import annotations
 
-import json
+import csv
+import html
+import io
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kcert.practice.exam import PASSED
 from kcert.quoting import quote
-from kcert.ui.console import clean_line, command_line, draw, error_screen, heading, in_columns, say, screen, table
+from kcert.ui import print_json
+from kcert.ui.console import (
+    clean_line,
+    command_line,
+    counted,
+    error_screen,
+    heading,
+    print_rows,
+    say,
+    say_apart,
+    say_commands,
+    screen,
+)
+from kcert.ui.inventory.text import harmless
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kcert.practice.exam import Mark, Result
+    from kcert.practice.report import Line
 
 
 def begins() -> None:
@@ -24,7 +43,7 @@ def begins() -> None:
 def show(result: Result, root: Path, form: str) -> None:
     """Print every task, and the time that is left or the score."""
     if form == "json":
-        sys.stdout.write(json.dumps(_record(result), indent=2) + "\n")
+        print_json(_record(result))
         return
     exam = result.exam
     seed = "sealed" if result.hidden else f"seed {exam.seed}"
@@ -35,14 +54,7 @@ def show(result: Result, root: Path, form: str) -> None:
         folder = clean_line(str(root / mark.task.folder))
         title = mark.task.title if result.hidden else mark.title
         rows.append((folder, title, str(mark.weight), str(mark.hints), solved, _points(mark.points)))
-    if screen().is_terminal:
-        drawn = table(*rows[0])
-        drawn.columns[0].no_wrap = True
-        for row in rows[1:]:
-            drawn.add_row(*row)
-        draw(drawn)
-    else:
-        sys.stdout.write(in_columns(rows))
+    print_rows(rows)
     screen().print()
     if result.over:
         _score(result, root)
@@ -57,10 +69,10 @@ def _running(result: Result, root: Path) -> None:
         f"{seconds // 60}:{seconds % 60:02} minutes are left, until {result.exam.deadline[11:16]} UTC.",
         "notice",
     )
-    say("Each folder contains a story.txt. Check a task with:")
-    screen().print()
-    command_line(("kcert", "practice", "check", "--dir", str(root / first.task.folder)))
-    screen().print()
+    say_commands(
+        "Each folder contains a story.txt. Check a task with:",
+        ("kcert", "practice", "check", "--dir", str(root / first.task.folder)),
+    )
     cost = "A hint costs a quarter of a task's points"
     if result.exam.sealed:
         cost += (
@@ -68,8 +80,7 @@ def _running(result: Result, root: Path) -> None:
             "`kcert diagnose` and the commands that make certificates are off until the exam is over"
         )
     say(f"Only tasks that are solved before the deadline count. {cost}. Solutions are shown when the exam is over.")
-    say("Show the state of the exam, or end it with --finish:")
-    screen().print()
+    say_apart("Show the state of the exam, or end it with --finish:")
     command_line(("kcert", "practice", "exam", *(() if str(root) == "lab" else ("--dir", str(root)))))
 
 
@@ -132,3 +143,69 @@ def _record(result: Result) -> dict[str, object]:
         "percent": result.percent,
         "passed": result.passed if result.over else None,
     }
+
+
+_TITLE = "Results of the class"
+
+_STYLE = """
+body { font-family: system-ui, sans-serif; margin: 2rem; }
+table { border-collapse: collapse; }
+th, td { padding: 0.3rem 0.8rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ccc; }
+"""
+
+_HEADINGS = ("learner", "lab", "seed", "solved", "minutes", "hints", "tries", "solution", "exam", "seal")
+
+
+def show_class(lines: Sequence[Line], form: str) -> None:
+    """Print *lines* in the format *form*."""
+    if form == "json":
+        print_json([asdict(line) for line in lines])
+    elif form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_HEADINGS)
+        writer.writerows([harmless(cell) for cell in _cells(line)] for line in lines)
+        sys.stdout.write(text.getvalue())
+    elif form == "html":
+        sys.stdout.write(_page(lines))
+    else:
+        _table(lines)
+
+
+def _page(lines: Sequence[Line]) -> str:
+    headings, *rows = _rows(lines)
+    heads = "".join(f"<th>{heading}</th>" for heading in headings)
+    cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = f"<h1>{_TITLE}</h1>\n<table>\n<tr>{heads}</tr>\n{cells}\n</table>"
+    return page(_TITLE, _STYLE, body)
+
+
+def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Return the headings and a row for each line, without the columns about exams where there is none."""
+    rows = [tuple(map(clean_line, _cells(line))) for line in lines]
+    used = [column for column in range(len(_HEADINGS)) if column < 8 or any(row[column] for row in rows)]
+    return [tuple(row[column] for column in used) for row in (_HEADINGS, *rows)]
+
+
+def _table(lines: Sequence[Line]) -> None:
+    print_rows(_rows(lines))
+    solved = sum(line.solved is not None for line in lines)
+    learners = len({line.learner for line in lines})
+    say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
+    if any(line.solution and line.solved for line in lines):
+        say('"seen": the solution was shown before the lab was solved.', "quiet")
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    return (
+        line.learner,
+        line.lab,
+        "" if line.seed is None else str(line.seed),
+        line.solved[:16].replace("T", " ") if line.solved else "no",
+        "" if line.minutes is None else str(line.minutes),
+        str(line.hints),
+        str(line.tries),
+        "seen" if line.solution else "",
+        "" if line.exam is None else f"{line.exam}%",
+        line.seal or "",
+    )

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.text import Text
 
 from kcert import lessons
-from kcert.ui.console import INDENT, MOST_WIDTH, broken, clean_line, command_line, has_colour, heading, say, screen
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    broken,
+    clean_line,
+    command_line,
+    has_colour,
+    heading,
+    say,
+    say_apart,
+    screen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,7 +103,7 @@ _MOST_FOUND = 10
 
 
 def _sentence(lesson: Lesson, word: str) -> str:
-    """Return the first sentence of *lesson* with *word* in it; its first sentence where only a command has it."""
+    """Return the first sentence of *lesson* with *word* in it; its first sentence if only a command has it."""
     parts = (lesson.opening, *lesson.sections.values())
     prose = " ".join(block.lines[0] for part in parts for block in blocks(part) if block.kind == "prose")
     sentences = re.split(r"(?<=[.:?!]) ", " ".join(prose.split()))
@@ -101,8 +112,9 @@ def _sentence(lesson: Lesson, word: str) -> str:
 
 def show_exported(folder: Path, count: int) -> None:
     """Say where the lessons were written, and how kcert is made to use them."""
-    say(f"Wrote {count} files into {clean_line(str(folder))}. Edit them; files that you delete come from kcert again.")
-    screen().print()
+    say_apart(
+        f"Wrote {count} files into {clean_line(str(folder))}. Edit them; files that you delete come from kcert again."
+    )
     command_line(("export", f"KCERT_LESSONS={folder}"))
 
 
@@ -226,9 +238,9 @@ def _code(lines: Sequence[str], *, commands: bool) -> None:
 
 
 def _draw(draw: Callable[[], None], target: Target | None) -> None:
-    """Draw on the screen, through a pager where it is too small; or into a file, plain."""
+    """Draw on the screen, through a pager if it is too small; or into a file, plain."""
     if target is None:
-        from kcert.ui.pager import paged
+        from kcert.ui.console import paged
 
         paged(draw)
         return
@@ -287,7 +299,7 @@ def _write(text: str, target: Target | None) -> None:
 
 
 def _first_lines() -> frozenset[str]:
-    """How a file with lessons begins."""
+    """Return the first lines that files with lessons have."""
     chapters = lessons.by_chapter()
     titles = (lesson.title for members in chapters.values() for lesson in members)
     return frozenset(("Lessons", _BOOK, *chapters, *titles))

@@ -1,24 +1,39 @@
-"""A component's options on the screen: each with its reason, or as a file."""
+"""The options of a component with the reasons, or as a file; and the encryption config (never a key)."""
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from kcert import lessons
+from kcert import lessons, profiles
 from kcert.config import STABLE
 from kcert.issue.status import State
-from kcert.kubernetes import render
-from kcert.ui.console import INDENT, MOST_WIDTH, block, clean_line, error_screen, heading, say, screen
+from kcert.kubernetes import encryption, render
+from kcert.kubernetes.encryption import Change
+from kcert.ui import print_json
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    block,
+    clean_line,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_paragraphs,
+    screen,
+)
+from kcert.ui.output_of import OutputOfCommands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kcert.config import Version
+    from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
     from kcert.kubernetes.components import ComponentInstance, Reads, Setting
+    from kcert.kubernetes.encryption import EncryptionConfig, Update
 
 
 def print_form(instance: ComponentInstance, form: str) -> None:
@@ -39,8 +54,7 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
-        say(f"In {instance.profile.configurations[instance.component]}:")
-        screen().print()
+        say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
         _told(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
     screen().print()
@@ -53,12 +67,16 @@ def as_json(instance: ComponentInstance) -> None:
     """Print the options, and the settings of the configuration file, as JSON."""
     component = instance.program
     options = [
-        {"argument": one.argument, "reason": one.why or None, "file": str(one.reads.file) if one.reads else None}
-        for one in component.options(instance)
+        {
+            "argument": option.argument,
+            "reason": option.why or None,
+            "file": str(option.reads.file) if option.reads else None,
+        }
+        for option in component.options(instance)
     ]
     settings = [
-        {"path": ".".join(one.path), "value": _value(one), "reason": one.why or None}
-        for one in component.settings(instance)
+        {"path": ".".join(setting.path), "value": _value(setting), "reason": setting.why or None}
+        for setting in component.settings(instance)
     ]
     content = {
         "component": instance.component,
@@ -68,7 +86,7 @@ def as_json(instance: ComponentInstance) -> None:
         "options": options,
         "config": settings,
     }
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    print_json(content)
 
 
 def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder_option: str) -> None:
@@ -76,15 +94,15 @@ def warn(instance: ComponentInstance, unfit: Iterable[CertificateStatus], folder
     if instance.component == "kube-controller-manager" and instance.state.ca_unusable:
         _warning(unsigning(instance.state.ca_unusable))
     unfit = tuple(unfit)
-    missing = [one.certificate for one in unfit if one.state is State.MISSING]
+    missing = [status.certificate for status in unfit if status.state is State.MISSING]
     if missing:
-        chapters = {one.chapter for one in missing}
+        chapters = {spec.chapter for spec in missing}
         command = f"kcert {chapters.pop() if len(chapters) == 1 else 'all'}{folder_option}"
-        _warning(f"not made yet: {', '.join(one.name for one in missing)}. `{command}` does it.")
-    for one in unfit:
-        if one.state is not State.MISSING:
-            name, command = one.certificate.name, one.fix_command(folder_option)
-            _warning(f"{name} is {one.state.value}: {clean_line(one.blocking)}. `{command}` renews it.")
+        _warning(f"not made yet: {', '.join(spec.name for spec in missing)}. `{command}` does it.")
+    for status in unfit:
+        if status.state is not State.MISSING:
+            name, command = status.certificate.name, status.fix_command(folder_option)
+            _warning(f"{name} is {status.state.value}: {clean_line(status.blocking)}. `{command}` renews it.")
 
 
 def warn_of_issues(instance: ComponentInstance) -> None:
@@ -104,7 +122,7 @@ def warn_of_release(version: Version) -> None:
 
 
 def unsigning(why: str) -> str:
-    """What follows where kube-controller-manager cannot have the CA's key."""
+    """Return what follows if kube-controller-manager cannot have the CA's key."""
     return (
         f"{why}. So kube-controller-manager gets no --cluster-signing options: all else works, but requests through "
         "the Certificates API stay unsigned, those of new kubelets among them (`kcert csr sign` signs them by hand)."
@@ -131,12 +149,10 @@ def _value(setting: Setting) -> str:
 
 
 def _signers() -> None:
-    """Why this component gets the CA's key: the lesson's own words."""
+    """Print why this component gets the CA's key, in the words of the lesson."""
     lesson = lessons.lesson("csrapproving-csrsigning")
     heading(lesson.title)
-    for paragraph in lesson.opening.split("\n\n"):
-        say(paragraph)
-        screen().print()
+    say_paragraphs(lesson.opening)
 
 
 def _next(instance: ComponentInstance) -> str:
@@ -149,3 +165,66 @@ def _next(instance: ComponentInstance) -> str:
     if tuple(component.settings(instance)):
         forms_.append("config")
     return f"To write these options to a file, use one of `--format {'`, `--format '.join(forms_)}` with `-o FILE`."
+
+
+_REWRITE = "kubectl get secrets --all-namespaces -o json | kubectl replace -f -"
+
+
+class EncryptionReporter(OutputOfCommands):
+    """Shows each step as it happens; when *quiet*, one line at the end, or JSON (*form*)."""
+
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
+        super().__init__(explain=explain and not quiet and form == "text")
+        self._ctx = ctx
+        self._quiet = quiet
+        self._form = form
+        if self._explain:
+            say_paragraphs(lessons.lesson("encryption-config").opening, 3)
+
+    def ends(self, step: Update) -> None:
+        """Show the file without its keys, and say what comes next."""
+        config, change = step.config, step.change
+        path = str(self._ctx.root / encryption.FILE)
+        if self._form == "json":
+            record = {"path": path, "change": change.value, "provider": config.provider, "keys": list(config.names)}
+            print_json(record)
+            return
+        if self._quiet:
+            sys.stdout.write(f"{encryption.FILE}  {change.value}  {' '.join(config.names)}\n")
+            return
+        if self._explain:
+            heading(str(encryption.FILE))
+            block(config.text(secrets=False).splitlines())
+        state = "  (as it was)" if change is Change.KEPT else "  (mode 0600)"
+        block([f"-> {clean_line(path)}{state}"], "file")
+        self._next(config, change)
+
+    def _next(self, config: EncryptionConfig, change: Change) -> None:
+        option = self._ctx.folder_option
+        target = profiles.PROFILES[self._ctx.cluster.profile].encryption_config
+        everywhere = (
+            f"Copy the file to {target} on every control-plane host (`kcert bundle{option}` packs it), and restart "
+            "kube-apiserver on each of them."
+        )
+        if change in (Change.CREATED, Change.KEPT):
+            say(
+                f"{everywhere} `kcert flags kube-apiserver{option}` has the option. Secrets that exist already are "
+                "encrypted when they are written again:"
+            )
+            block([_REWRITE], "command")
+        elif change is Change.ADDED:
+            say(
+                f"{config.names[1]} is second: it decrypts, and does not encrypt yet. {everywhere} Only when all of "
+                "them have the new key, let it encrypt:"
+            )
+            block([f"kcert encryption-config --rotate{option}"], "command")
+        elif change is Change.SWAPPED:
+            say(f"{config.names[0]} is first: it encrypts. {everywhere} Then rewrite all Secrets with it:")
+            block([_REWRITE], "command")
+            say("Once that has succeeded, and not before, remove the old key:")
+            block([f"kcert encryption-config --finish{option}"], "command")
+        else:
+            say(
+                f"{config.names[0]} is the only key. {everywhere} A backup of etcd from before the rotation needs "
+                "the old key, which is in .kcert/backup of the PKI folder."
+            )

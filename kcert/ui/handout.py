@@ -12,7 +12,7 @@ from kcert import lessons
 from kcert.issue.context import Reporter
 from kcert.quoting import format_command
 from kcert.ui.console import clean, clean_line
-from kcert.ui.page import page
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,10 +62,8 @@ class Reasons:
         return Section(f"{spec.name}: {lessons.lesson(spec.role).title}", self._once(lessons.why(spec.role)))
 
     def step(self, role: str, action: str) -> str:
-        """Return the reason of a step; in a few words where it was told before."""
-        if not self._explain:
-            return ""
-        return self._once(lessons.reason(role, action)) or lessons.reminder(action)
+        """Return the reason of a step; empty if it was told before."""
+        return self._once(lessons.reason(role, action))
 
     def _once(self, words: str) -> str:
         if not self._explain or words in self._told:
@@ -87,8 +85,9 @@ class Document(Reporter):
         self._title = f"The certificates of {ctx.cluster.name}" if ctx.cluster.name else "Certificates"
         self._kept = [status.certificate.name for status in work.kept]
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Add a step before it runs."""
+        assert plan
         spec = plan.certificate
         if spec.name not in self._sections:
             self._sections[spec.name] = self._reasons.section(spec)
@@ -153,7 +152,7 @@ def _digest(digest: str | None, form: str) -> str:
 
 
 def command(argv: tuple[str, ...], width: int = WIDTH) -> str:
-    """Return a command to copy, broken where it is long."""
+    """Return a command to copy, broken if it is long."""
     return "\n".join(clean_line(line) for line in format_command(argv, width).split("\n"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -14,10 +13,10 @@ from kcert.errors import KcertError, VerdictError
 from kcert.issue.steps import here_document
 from kcert.quoting import quote
 from kcert.store.directory import Directory
-from kcert.ui.console import block, clean, clean_line, command_line, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import block, clean, clean_line, first_few, paged, say, screen
 from kcert.ui.handout import WIDTH, Item, Reasons, Section, command, markdown, web_page
-from kcert.ui.pager import paged
-from kcert.ui.script import passphrase_asked
+from kcert.ui.quiet import passphrase_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
     if form in {"text", "table"}:
         paged(lambda: _table(root, entries))
     elif form == "json":
-        sys.stdout.write(json.dumps([vars(entry) | {"argv": list(entry.argv)} for entry in entries], indent=2) + "\n")
+        print_json([vars(entry) | {"argv": list(entry.argv)} for entry in entries])
     elif form == "sh":
         sys.stdout.write("\n".join(_script(root, entries)) + "\n")
     else:
@@ -50,38 +49,24 @@ def show(root: Path, entries: Sequence[Entry], form: str, specs: Sequence[Certif
 def verified(root: Path, count: int, unexplained: Sequence[Path], *, signed: bool) -> None:
     """Say that the chain holds, and which certificates no record explains.
 
-    Raises VerdictError where there are certificates and no record at all.
+    Raises VerdictError if there are certificates and no record at all.
     """
     if unexplained and not count:
         raise VerdictError(
-            f"{root} contains certificates ({_listed(unexplained)}) but no record of any command: the "
+            f"{root} contains certificates ({first_few(unexplained, MOST_NAMED)}) but no record of any command: the "
             "record was deleted, "
             "or another program made them."
         )
     by = ", and signed by the CA's key" if signed else ""
     say(f"The record of {count} commands is unchanged{by}: every line matches the line before it.", "good")
     if unexplained:
-        say(f"Not in the history: {_listed(unexplained)}. Another program made them, or they were signed elsewhere.")
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    names = ", ".join(clean_line(str(path)) for path in paths[:MOST_NAMED])
-    return names if len(paths) <= MOST_NAMED else f"{names} and {len(paths) - MOST_NAMED} more"
+        names = first_few(unexplained, MOST_NAMED)
+        say(f"Not in the history: {names}. Another program made them, or they were signed elsewhere.")
 
 
 def print_head(digest: str) -> None:
     """Print the hash alone, for a script to keep."""
     sys.stdout.write(f"{digest}\n")
-
-
-def shows(argv: tuple[str, ...]) -> None:
-    """Show a command before it runs."""
-    command_line(argv)
-
-
-def waits(holder: str) -> None:
-    """Say who holds the folder."""
-    say(f"Waiting for another kcert in this folder: {clean_line(holder)}.", "notice")
 
 
 def signed(digest: str) -> None:
@@ -109,7 +94,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> None:
 
 
 def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """The commands again, for a folder of their own: where they ran, they would replace keys."""
+    """Yield the commands again, for a new folder: in the old one they would replace keys."""
     yield "#!/usr/bin/env bash"
     yield f"# What kcert ran in {clean_line(str(root))}, to be repeated in another folder: bash THIS FOLDER"
     yield "set -euo pipefail"
@@ -145,7 +130,7 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:
-    """Why a script cannot do it again, whose commands so far have *made* these files; empty where it can."""
+    """Return why a script whose commands have *made* these files cannot repeat *entry*; empty if it can."""
     if entry.argv[1:2] == ("dgst",):
         return "This signed the history itself: `kcert history --sign` does it again."
     if entry.argv[1:2] == ("ca",):
@@ -180,7 +165,7 @@ def _brought(entry: Entry, made: set[str]) -> Iterator[str]:
 
 
 def _both_authorities(entry: Entry) -> Iterator[str]:
-    """Where a CA is changed over, kcert puts the new one and the old into one file, without a command."""
+    """Yield the commands for what kcert does itself in a CA rotation: put the new CA and the old one into one file."""
     if entry.argv[1:2] != ("verify",) or "-CAfile" not in entry.argv[:-1]:
         return
     both = PurePosixPath(entry.argv[entry.argv.index("-CAfile") + 1])
@@ -216,7 +201,7 @@ def _settings_file(root: Path, name: str) -> Iterator[str]:
 
 
 def _settings_text(root: Path, name: PurePosixPath) -> str | None:
-    """An openssl.cnf of the PKI folder; None where it is none: a link could lead to a key, and so could a path."""
+    """Return an openssl.cnf of the PKI folder; None for anything else, such as a link to a key."""
     if name.is_absolute() or ".." in name.parts:
         return None
     try:

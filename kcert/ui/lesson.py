@@ -13,19 +13,36 @@ from typing import TYPE_CHECKING
 
 from kcert import lessons
 from kcert.issue.context import OWNERS, Reporter, SkippedError, StoppedError
+from kcert.issue.status import State
 from kcert.quoting import folder_argument
 from kcert.store import SECRET_MODE
-from kcert.ui.console import INDENT, block, clean, clean_line, command_line, heading, say, screen
-from kcert.ui.quiet import in_no_group
-from kcert.ui.results import show_issued, show_kept
+from kcert.ui import in_no_group, without_end
+from kcert.ui.console import (
+    INDENT,
+    block,
+    clean_line,
+    command_line,
+    draw,
+    heading,
+    say,
+    say_apart,
+    say_waiting,
+    screen,
+    show_output,
+    table,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
-    from kcert.issue.context import Context, Result, Work
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context, Issued, Result, Work
     from kcert.issue.plan import IssuancePlan
+    from kcert.issue.status import CertificateStatus
     from kcert.issue.steps import Step
     from kcert.shell import Outcome
+
 
 _KEYS = (
     "Enter  continue: run this command, or write this file",
@@ -34,7 +51,7 @@ _KEYS = (
     "e      explain this step in more detail",
     "q      stop here",
 )
-"""What can be typed at the prompt of --step."""
+"""The keys at the prompt of --step."""
 
 _REASON_LINES = 10
 """Lines of a screen that the reason for a file, what was shown before it, and the prompt may take."""
@@ -58,8 +75,7 @@ class Lesson(Reporter):
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to end.", "notice")
-        screen().print()
+        say_waiting(holder)
 
     def on_plan(self, ctx: Context, work: Work) -> None:
         """Say what is about to happen, and in which folder the commands would be typed."""
@@ -76,8 +92,7 @@ class Lesson(Reporter):
             say(remark, "notice")
         if self._total:
             screen().print()
-            say(f"kcert runs each command below for you. To type them yourself, first change to the {ctx.label}:")
-            screen().print()
+            say_apart(f"kcert runs each command below for you. To type them yourself, first change to the {ctx.label}:")
             command_line(("cd", folder_argument(ctx.root)))
             self._passphrases(work)
         screen().print()
@@ -93,8 +108,7 @@ class Lesson(Reporter):
                 continue
             whose = owner.whose.replace("the", "The", 1)
             screen().print()
-            say(f"{whose} key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
-            screen().print()
+            say_apart(f"{whose} key is encrypted. openssl finds its passphrase in the environment; by hand, in bash:")
             command_line(("IFS=", "read", "-rs", owner.variable))
             command_line(("export", owner.variable))
 
@@ -109,21 +123,20 @@ class Lesson(Reporter):
         screen().print()
         self._elapsed.start()
 
-    def on_step(self, plan: IssuancePlan, step: Step) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
         """Show the reason for a step, and its command, before it runs; before the first, what the certificate is."""
+        assert plan
         self._elapsed.stop()
         if plan.certificate.name not in self._begun:
             self._heading(plan)
         title = lessons.lesson(f"step-{step.action}").title
-        reason = f" {self._reason(plan.role_of(step), step.action)}" if self._explain else ""
+        reason = self._reason(plan.role_of(step), step.action) if self._explain else ""
         if step.argv:
-            if reason:
-                say(f"{title}.{reason}")
-                screen().print()
+            if self._explain:
+                say_apart(f"{title}. {reason}" if reason else f"{title}:")
             command_line(step.argv)
         else:
-            say(f"{title}: {step.summary}.{reason}")
-            screen().print()
+            say_apart(f"{title}: {step.summary}. {reason}")
             if self._step and len(step.preview) + _REASON_LINES > screen().height:
                 self._wait(plan, step, "shows it")
             if step.preview:
@@ -141,8 +154,7 @@ class Lesson(Reporter):
         if self._full or before is step.preview:
             block(step.preview, "config")
         elif changes := [line for line in difflib.ndiff(before, step.preview) if line.startswith(("+", "-"))]:
-            say(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
-            screen().print()
+            say_apart(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
             block(changes, "config")
         else:
             say(f"It is the same as {name}; --full prints it again.")
@@ -172,22 +184,21 @@ class Lesson(Reporter):
         screen().print()
 
     def _reason(self, role: str, action: str) -> str:
-        """Return why this step; in a few words where the same was said in this run already."""
+        """Return why this step; empty if the same was said in this run already, unless all is to be printed."""
         reason = lessons.reason(role, action)
-        if reason in self._told:
-            return lessons.reminder(action)
+        if reason in self._told and not self._full:
+            return ""
         self._told.add(reason)
         return reason
 
-    def on_step_done(self, plan: IssuancePlan, step: Step, outcome: Outcome | None) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:
         """Show what the program said, and the file it made."""
         self._elapsed.stop()
         if outcome is None:
             return
-        block(clean(outcome.output).splitlines(), "said", "| ")
+        show_output(outcome.output)
         for name in step.makes if outcome.succeeded else ():
-            secret = name == plan.certificate.files.key
-            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if secret else "")
+            what = f"-> {name}" + (f"  (mode {SECRET_MODE:04o}: only its owner can read it)" if step.secret else "")
             block([what], "file")
         if self._generating_keys:
             self._elapsed.start()
@@ -229,8 +240,7 @@ class Lesson(Reporter):
                 case "" | "q":
                     raise StoppedError
                 case "s":
-                    say(f"Skipped: {plan.certificate.name}.", "notice")
-                    screen().print()
+                    say_apart(f"Skipped: {plan.certificate.name}.", "notice")
                     raise SkippedError
                 case "r":
                     self._step = False
@@ -248,8 +258,7 @@ class Lesson(Reporter):
 
         passage(lessons.lesson(topic).opening)
         screen().print()
-        say(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")
-        screen().print()
+        say_apart(f"More: `kcert explain {topic}`, `kcert explain {plan.role_of(step)}`.")
         if step.argv:
             command_line(step.argv)
 
@@ -265,7 +274,7 @@ class _Elapsed:
         self._is_shown = False
 
     def start(self) -> None:
-        """Begin to count, where standard output is a terminal."""
+        """Begin to count, if standard output is a terminal."""
         if screen().is_terminal:
             self._since = time.monotonic()
             signal.signal(signal.SIGALRM, self._show)
@@ -335,3 +344,50 @@ def _next(ctx: Context, result: Result) -> str:
         f"The cluster has every certificate that it needs. Next: {kubeconfigs}`kcert flags COMPONENT{option}` prints "
         f"the options that name the files, `kcert plan{option}` lists the state of each certificate."
     )
+
+
+WORDS_WIDTH = 30
+"""Columns that the rest of a table of certificates needs, so that no file name is wrapped."""
+
+
+def show_issued(issued: Sequence[Issued]) -> None:
+    """Print a table of the certificates that were issued: the file, the owner, the expiry."""
+    if not issued:
+        return
+    verb = "Renewed" if issued[0].plan.replaces else "Created"
+    heading(verb if len(issued) == 1 else f"{verb}: {len(issued)} certificates")
+    rows = table("file", "what it is", "valid until")
+    longest = max(len(str(result.plan.certificate.files.primary)) for result in issued)
+    if screen().width >= longest + WORDS_WIDTH:
+        rows.columns[0].min_width = longest
+    for result in issued:
+        certificate = result.plan.certificate
+        until = f"{result.x509.not_after:%Y-%m-%d}" if result.x509 else f"({without_end(certificate)})"
+        rows.add_row(str(certificate.files.primary), _what(certificate), until)
+    draw(rows)
+    screen().print()
+
+
+def _what(certificate: Certificate) -> str:
+    """Return what the certificate is, and whose, if there are others like it."""
+    title = lessons.lesson(certificate.role).title
+    whom = certificate.name if certificate.role == "user" else certificate.host
+    return f"{title}: {whom}" if whom else title
+
+
+def show_kept(kept: Sequence[CertificateStatus], folder_option: str) -> None:
+    """Print what existed before: one line for all that is current, and a line each for the others."""
+    current = [status.certificate.name for status in kept if status.state is State.CURRENT]
+    if current and all(status.certificate.files.crt is None for status in kept):
+        say(f"Kept, because they request the same certificate: {', '.join(current)}.")
+    elif current:
+        say(f"Kept, because they are current: {', '.join(current)}.")
+    for status in kept:
+        if status.state is not State.CURRENT:
+            command = f"`{status.fix_command(folder_option)}`"
+            name, works = status.certificate.name, status.state is State.STALE and status.usable
+            is_now = "is stale, but works" if works else f"is {status.state.value}"
+            does = "would rotate the cluster to another CA" if status.is_other_ca else "renews it"
+            say(f"{name} {is_now}: {status.reason}. Not changed; {command} {does}.", "notice")
+    if kept:
+        screen().print()

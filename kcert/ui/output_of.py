@@ -1,31 +1,34 @@
-"""Commands on the screen as they run, for what is not a certificate."""
+"""Commands on the screen as they run, for what is not a certificate of the cluster."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kcert.ui.console import block, clean, clean_line, command_line, say
+from kcert.issue.context import Reporter
+from kcert.ui.console import command_line, say_waiting, show_output
 
 if TYPE_CHECKING:
+    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.steps import Step
     from kcert.shell import Outcome
 
 
-class OutputOfCommands:
-    """Shows each command before it runs, and what it printed; without *explain* neither."""
+class OutputOfCommands(Reporter):
+    """Shows each command before it runs, and what it printed; without *explain* only what a failed one printed."""
 
     def __init__(self, *, explain: bool) -> None:
         self._explain = explain
 
     def on_lock_wait(self, holder: str) -> None:
         """Say who holds the folder."""
-        say(f"Another kcert is at work in this folder: {clean_line(holder)}. Waiting for it to finish.", "notice")
+        say_waiting(holder)
 
-    def before(self, argv: tuple[str, ...]) -> None:
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:  # noqa: ARG002 - as the reporter
         """Show the command."""
-        if self._explain:
-            command_line(argv)
+        if self._explain and step.argv:
+            command_line(step.argv)
 
-    def after(self, outcome: Outcome) -> None:
+    def on_step_done(self, step: Step, outcome: Outcome | None) -> None:  # noqa: ARG002 - as the reporter
         """Show what it printed."""
-        if self._explain or not outcome.succeeded:
-            block(clean(outcome.output).splitlines(), "said", "| ")
+        if outcome and (self._explain or not outcome.succeeded):
+            show_output(outcome.output)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def ask(owner: Owner, key: str, *, twice: bool) -> str:
-    """The passphrase of the file *key*, typed twice where it is new; the prompt says whose key it is.
+    """Return the passphrase of the file *key*, typed twice if it is new; the prompt says whose key it is.
 
-    Raises InputError where nobody is there to type, or where the two differ.
+    Raises InputError if nobody is there to type, or where the two differ.
     """
     if not sys.stdin.isatty():
         what = "is to be encrypted" if twice else "is encrypted"
@@ -33,7 +33,7 @@ def ask(owner: Owner, key: str, *, twice: bool) -> str:
 def ask_for_seal(variable: str, *, twice: bool) -> str:
     """Return the passphrase that seals an exam, typed twice if it is new.
 
-    Raises InputError where there is no terminal, or where the two differ.
+    Raises InputError if there is no terminal, or where the two differ.
     """
     if not sys.stdin.isatty():
         raise InputError(f"--seal needs a passphrase, and there is no terminal to type it: set {variable}.")

@@ -1,8 +1,7 @@
-"""The plan: every certificate and how it stands."""
+"""The plan, with the state of every certificate, and the kcert.yaml that it follows."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from datetime import datetime, timezone
@@ -13,8 +12,10 @@ from rich.text import Text
 
 from kcert.certificates import Kind
 from kcert.issue.status import State
-from kcert.store.memory import command_options
-from kcert.ui.console import command_line, draw, in_columns, say, screen, table
+from kcert.quoting import format_command, quote
+from kcert.store.history import command_options
+from kcert.ui import print_json
+from kcert.ui.console import block, command_line, draw, in_columns, say, screen, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
+    from kcert.issue.describe import Description
     from kcert.issue.status import CertificateStatus
-    from kcert.store.memory import Memory
+    from kcert.profiles.profile import KnownIssue
+    from kcert.store.history import Memory
 
 WIDE = 150
 """Columns from which on all of it fits into a table; on a smaller terminal each certificate is a paragraph."""
@@ -52,7 +55,7 @@ def show(  # noqa: PLR0917 - one call
 ) -> None:
     """Print the plan: a line a certificate, or with *wide* all of it; as a table, as JSON or as Markdown."""
     if form == "json":
-        sys.stdout.write(json.dumps([_record(one, folder_option) for one in statuses], indent=2) + "\n")
+        print_json([_record(status, folder_option) for status in statuses])
     elif form == "markdown":
         sys.stdout.write("\n".join(_markdown(statuses)) + "\n")
     elif not screen().is_terminal:
@@ -87,7 +90,7 @@ def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object
 
 
 def usages(certificate: Certificate) -> tuple[str, ...]:
-    """What it may be used for, as its templates say it: the key usages, then the extended ones."""
+    """Return the usages of *certificate*, as its template has them: the key usages, then the extended ones."""
     if certificate.kind is Kind.KEY_PAIR:
         return ()
     if certificate.kind is Kind.CA:
@@ -119,12 +122,12 @@ def _files(certificate: Certificate) -> list[str]:
 
 
 def _markdown(statuses: Sequence[CertificateStatus]) -> list[str]:
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(one) for one in statuses)]
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_row(status) for status in statuses)]
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _plain_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
-    return [tuple(cell or "-" for cell in _row(one)) for one in statuses]
+    return [tuple(cell or "-" for cell in _row(status)) for status in statuses]
 
 
 def _short_rows(statuses: Sequence[CertificateStatus]) -> list[tuple[str, ...]]:
@@ -181,33 +184,33 @@ def _terminal(
         _table(statuses)
     else:
         _paragraphs(statuses)
-    counts = [(state, sum(one.state is state for one in statuses)) for state in State]
+    counts = [(state, sum(status.state is state for status in statuses)) for state in State]
     say(f"{', '.join(f'{count} {state.value}' for state, count in counts if count)}.")
-    works = [one.certificate.name for one in statuses if one.state is State.STALE and one.usable]
+    works = [status.certificate.name for status in statuses if status.state is State.STALE and status.usable]
     if works:
         say(f"Stale, but still usable: {', '.join(works)}.")
-    if any(one.state is State.MISSING for one in statuses):
+    if any(status.state is State.MISSING for status in statuses):
         say(f"`kcert all{folder_option}` creates the missing certificates.")
 
 
 def _table(statuses: Sequence[CertificateStatus]) -> None:
     rows = table(*_COLUMNS)
-    for one in statuses:
-        state, *rest = _row(one)
-        rows.add_row(Text(state, style=_STYLES[one.state]), *(Text(cell) for cell in rest))
+    for status in statuses:
+        state, *rest = _row(status)
+        rows.add_row(Text(state, style=_STYLES[status.state]), *(Text(cell) for cell in rest))
     draw(rows)
-    for one in statuses:
-        if one.reasons:
-            say(f"{one.certificate.name}: {one.reason}.", "notice")
+    for status in statuses:
+        if status.reasons:
+            say(f"{status.certificate.name}: {status.reason}.", "notice")
     screen().print()
 
 
 def _paragraphs(statuses: Sequence[CertificateStatus]) -> None:
-    for one in statuses:
-        state, name, *rest = _row(one)
-        screen().print(Text.assemble((name, "heading"), "  ", (state, _STYLES[one.state])))
-        if one.reasons:
-            say(f"    {one.reason}", "notice")
+    for status in statuses:
+        state, name, *rest = _row(status)
+        screen().print(Text.assemble((name, "heading"), "  ", (state, _STYLES[status.state])))
+        if status.reasons:
+            say(f"    {status.reason}", "notice")
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True, style="quiet")
         grid.add_column(overflow="fold")
@@ -216,3 +219,38 @@ def _paragraphs(statuses: Sequence[CertificateStatus]) -> None:
                 grid.add_row(f"    {label}", Text(cell))
         screen().print(grid)
         screen().print()
+
+
+def wrote_example(path: Path) -> None:
+    """Say what `kcert init` wrote, and what to do with it."""
+    say(f"{path} describes a cluster, with a comment for each key.")
+    option = _option(path)
+    say(f"Edit it, then see what the cluster needs with `kcert plan{option}`, and make it with `kcert all{option}`.")
+
+
+def described(path: Path, description: Description, count: int, others: Sequence[str]) -> None:
+    """Say that kcert.yaml describes a PKI folder; *count* certificates are as it says, *others* differ."""
+    say(f"{path} describes the certificates in {description.root}: {count} match it.", "good")
+    for other in others:
+        say(f"Different: {other}.", "notice")
+    for note in description.unknown:
+        say(f"Not certain: {note}", "notice")
+    say("Check it, then compare it with the certificates:")
+    folder = () if str(description.root) == "pki" else ("--dir", str(description.root))
+    file = () if str(path) == "kcert.yaml" else ("--config", str(path))
+    block([format_command(("kcert", "plan", *folder, *file))], "command")
+
+
+def known_issues(issues: Sequence[KnownIssue], profile: str) -> None:
+    """Say what the book that *profile* follows gets wrong, and how to have it corrected."""
+    if not issues:
+        return
+    say(f"The guide that the profile {profile} follows has known issues:", "notice")
+    for issue in issues:
+        block([f"- {issue.component}: {issue.problem}"])
+    say("`fix_known_issues: true` in kcert.yaml (`kcert init --fix-known-issues` writes it) fixes them:")
+    block([f"- {issue.component}: {issue.fix}." for issue in issues])
+
+
+def _option(path: Path) -> str:
+    return "" if str(path) == "kcert.yaml" else f" --config {quote(str(path))}"

@@ -1,36 +1,40 @@
-"""Labs on the screen: the list, stories, hints, checks and solutions."""
+"""Labs: the list, stories, hints, checks and solutions; and the quiz."""
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from kcert.errors import InputError
+from kcert.ui import print_json
 from kcert.ui.console import (
     INDENT,
     MOST_WIDTH,
+    block,
     broken,
     clean,
     clean_line,
-    draw,
+    command_line,
+    counted,
     heading,
-    in_columns,
+    print_rows,
     say,
+    say_apart,
     screen,
-    table,
 )
 from kcert.ui.explain import passage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from kcert.practice.lab import Check
-    from kcert.practice.lab_text import Action, Words
+    from kcert.practice.lab import Action, Check, Words
+    from kcert.practice.quiz import Question
     from kcert.practice.session import AnswerResult, CheckResult, LabListing, Session
     from kcert.practice.state import State
+
 
 SCRIPT_WIDTH = 100
 
@@ -45,17 +49,11 @@ _DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 def show_list(labs: Sequence[LabListing], form: str) -> None:
     """Print every lab, in the order of a course."""
     if form == "json":
-        _write_json([_record(listing) for listing in labs])
+        print_json([_record(listing) for listing in labs])
         return
     rows = [("lab", "title", "chapter", "level", "min", "done"), *map(_row, labs)]
-    if not screen().is_terminal:
-        sys.stdout.write(f"{in_columns(rows)}\n")
-    elif screen().width >= WIDE:
-        drawn = table(*rows[0])
-        drawn.columns[0].no_wrap = True  # it is typed
-        for row in rows[1:]:
-            drawn.add_row(*row)
-        draw(drawn)
+    if not screen().is_terminal or screen().width >= WIDE:
+        print_rows(rows)
         screen().print()
     else:
         _paragraphs(rows[1:])
@@ -76,8 +74,7 @@ def _paragraphs(rows: Sequence[tuple[str, ...]]) -> None:
     for name, title, chapter, level, minutes, done in rows:
         screen().print(Text(name, style="heading"), soft_wrap=True)
         say(title)
-        say(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
-        screen().print()
+        say_apart(f"{chapter}; {level}, {minutes} minutes{'; done' if done else ''}", "quiet")
 
 
 def _record(listing: LabListing) -> dict[str, object]:
@@ -127,7 +124,7 @@ def show_hint(session: Session, number: int, text: str, option: str) -> None:
 def show_check(session: Session, result: CheckResult, form: str, option: str) -> None:
     """Print each check and its result, and whether the lab is solved."""
     if form == "json":
-        _write_json({"solved": result.solved} if session.sealed else _record_of(session, result))
+        print_json({"solved": result.solved} if session.sealed else _record_of(session, result))
         return
     if session.sealed:
         say("Solved." if result.solved else "Not solved.", "good" if result.solved else "notice")
@@ -153,7 +150,7 @@ def show_check(session: Session, result: CheckResult, form: str, option: str) ->
 
 def _helped(state: State) -> str:
     """Return which help was used, for the sentence that says that the lab is solved."""
-    hints = f"{state.hints} hint{'s' if state.hints > 1 else ''}" if state.hints else ""
+    hints = counted(state.hints, "hint") if state.hints else ""
     used = [text for text in (hints, "a look at the solution" if state.shown else "") if text]
     return f"with {' and '.join(used)}" if used else "without a hint"
 
@@ -174,7 +171,7 @@ def _record_of(session: Session, result: CheckResult) -> dict[str, object]:
 
 
 def _check(check: Check) -> None:
-    """Print a check in a line, and below it the reason where it does not work."""
+    """Print a check in a line, and below it the reason if it does not work."""
     console = screen()
     style = {"works": "good", "not yet": "notice", "fails": "bad"}[check.status]
     width = min(console.width, MOST_WIDTH) - _STATUS_WIDTH
@@ -257,6 +254,40 @@ def _comment(text: str) -> Iterator[str]:
         )
 
 
-def _write_json(content: object) -> None:
-    # ASCII: no control character of a file reaches a terminal.
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+def ask_questions(questions: Iterable[Question], seed: int, count: int) -> int:
+    """Ask all *questions* on standard input; return how many answers were right.
+
+    Raises InputError if the input ends before the last question.
+    """
+    right = 0
+    for number, question in enumerate(questions, start=1):
+        heading(f"Question {number} of {count}")
+        for argv, said in question.commands:
+            command_line(argv)
+            block(said.splitlines(), "said")
+            screen().print()
+        say_apart(question.text)
+        for letter, choice in zip("abcdefgh", question.choices, strict=False):
+            screen().print(Text(f"{INDENT}{letter}) {choice}"), soft_wrap=True)
+        screen().print()
+        correct = _answer(len(question.choices)) == question.right
+        right += correct
+        say("Right." if correct else f"No: {'abcdefgh'[question.right]}.", "good" if correct else "bad")
+        say_apart(question.why)
+    say(f"{right} of {count} right. `kcert practice quiz --seed {seed}` asks the same questions again.")
+    return right
+
+
+def _answer(count: int) -> int:
+    """Return the number of the choice that was typed, from 0."""
+    letters = "abcdefgh"[:count]
+    while True:
+        screen().print(Text(f"Your answer ({letters[0]} to {letters[-1]}): "), end="")
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            screen().print()
+            raise InputError("the input ended before the last question was answered.")
+        if (letter := line.strip().lower().rstrip(")")) and letter in letters and len(letter) == 1:
+            return letters.index(letter)
+        say(f"Type one of the letters {', '.join(letters)}.", "notice")

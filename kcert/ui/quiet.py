@@ -1,27 +1,31 @@
-"""Quiet work: one line for each certificate, in the order of the plan, whatever order they are finished in."""
+"""Reporters that explain nothing: one line for each certificate, JSON, or the bash script of ``--dry-run``."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from kcert.issue.context import Reporter
+from kcert import lessons
+from kcert.issue.context import CA_KEY, OWNERS, ROOT_KEY, Reporter
 from kcert.issue.status import State
+from kcert.issue.steps import WIDTH
+from kcert.quoting import folder_argument, quote
+from kcert.ui import in_no_group, print_json, without_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path, PurePosixPath
 
-    from kcert.certificates import Certificate
     from kcert.config import Cluster
-    from kcert.issue.context import Context, Issued, Result, Work
+    from kcert.issue.context import Context, Issued, Owner, Result, Work
+    from kcert.issue.plan import IssuancePlan
     from kcert.issue.status import CertificateStatus
 
 
 class Quiet(Reporter):
-    """Prints plain lines; rich is not even imported, because a line a certificate needs none of it."""
+    """Prints a plain line for each certificate, in the order of the plan; rich is not even imported for that."""
 
     def __init__(self) -> None:
         self._lines: dict[str, str] = {}
@@ -38,19 +42,19 @@ class Quiet(Reporter):
         self._note(f"waiting for another kcert in this folder: {ascii(holder)[1:-1]}.")
 
     def on_plan(self, ctx: Context, work: Work) -> None:
-        """What is kept has its line at once."""
+        """Print the lines of the certificates that are kept."""
         self._cluster = cluster = ctx.cluster
         if cluster.defaults and not cluster.source:
             self._note(f"no kcert.yaml, so the built-in example: {', '.join(cluster.defaults)}.")
         for remark in work.remarks:
             self._note(remark)
-        self._order = [one.certificate.name for one in work.statuses]
+        self._order = [status.certificate.name for status in work.statuses]
         for standing in work.kept:
             self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
         self._print()
 
     def on_issued(self, issued: Issued) -> None:
-        """A line, once all before it have theirs."""
+        """Print the line of a certificate, after all those before it."""
         plan, certificate = issued.plan, issued.plan.certificate
         until = f"until {issued.x509.not_after:%Y-%m-%d}" if issued.x509 else without_end(certificate)
         cut = f"  (the rest of its CA's lifetime: {plan.days} days)" if plan.days < certificate.days else ""
@@ -67,7 +71,7 @@ class Quiet(Reporter):
             self._note(words)
 
     def _note(self, text: str) -> None:
-        """A remark on standard error, apart from the lines; on a terminal wrapped as its width wants it."""
+        """Print a remark on standard error, apart from the lines; on a terminal wrapped to its width."""
         line = f"kcert: {text}"
         if sys.stderr.isatty():
             line = textwrap.fill(line, shutil.get_terminal_size().columns, break_on_hyphens=False)
@@ -106,13 +110,13 @@ class Json(Quiet):
 
     def on_end(self, result: Result | None, /) -> None:
         """Print the list; after a failure, the list of what was issued before it."""
-        issued = {one.plan.certificate.name: one for one in self._issued}
+        issued = {result.plan.certificate.name: result for result in self._issued}
         records = []
         for status in self._statuses:
             made = issued.get(status.certificate.name)
             if made or (result and status in result.kept):
                 records.append(_record(status, made, self._option))
-        sys.stdout.write(json.dumps(records, indent=2) + "\n")
+        print_json(records)
         if words := in_no_group(self._cluster, self._issued) if self._cluster else "":
             self._note(words)
 
@@ -120,7 +124,7 @@ class Json(Quiet):
 def _record(status: CertificateStatus, issued: Issued | None, folder_option: str) -> dict[str, object]:
     """Return a certificate as JSON: what was done, its state before, and its files."""
     spec = issued.plan.certificate if issued else status.certificate
-    found = issued.x509 if issued else status.x509
+    x509 = issued.x509 if issued else status.x509
     action = "kept" if issued is None else "renewed" if issued.plan.replaces else "made"
     return {
         "name": spec.name,
@@ -129,28 +133,9 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
         "state": State.CURRENT.value if issued else status.state.value,
         "reason": None if issued else status.reason or None,
         "fix": None if issued or status.state is State.CURRENT else status.fix_command(folder_option),
-        "not_after": f"{found.not_after:%Y-%m-%dT%H:%M:%SZ}" if found else None,
+        "not_after": f"{x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if x509 else None,
         "files": [str(path) for path in spec.files.kept],
     }
-
-
-def without_end(certificate: Certificate) -> str:
-    """What that is which has no date to end on: it is not a certificate."""
-    return "a request" if certificate.files.csr else "a key pair"
-
-
-def in_no_group(cluster: Cluster, issued: Sequence[Issued]) -> str:
-    """A sentence on the users who were made without any group, which may be a slip; not on those in kcert.yaml."""
-    described = {user.name for user in cluster.users}
-    names = [
-        spec.name
-        for spec in (one.plan.certificate for one in issued if not one.plan.replaces)
-        if spec.role == "user" and spec.name not in described and spec.subject and not spec.subject.organizations
-    ]
-    if not names:
-        return ""
-    listed = f"{', '.join(names[:-1])} and {names[-1]} are" if names[1:] else f"{names[0]} is"
-    return f"{listed} not in any group. Use --group GROUP to add one."
 
 
 def _kept(standing: CertificateStatus, folder_option: str) -> str:
@@ -158,3 +143,150 @@ def _kept(standing: CertificateStatus, folder_option: str) -> str:
     if standing.state is State.CURRENT:
         return f"kept  {name}  current"
     return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.fix_command(folder_option)})"
+
+
+_LOCKING = {"-passout", "-pass"}
+"""The options of commands that make an encrypted key."""
+
+
+class Script(Reporter):
+    """Prints the plans as a script; one that *returns* ends where it began, for another part to follow."""
+
+    executes = False
+
+    def __init__(self, *, explain: bool, returns: bool) -> None:
+        self._explain = explain
+        self._returns = returns
+
+    def on_plan(self, ctx: Context, work: Work) -> None:
+        """Print the script."""
+        lines = list(_lines(ctx, work, explain=self._explain))
+        if self._returns and work.plans:
+            lines += ["", 'cd "$OLDPWD"', ""]
+        sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _lines(ctx: Context, work: Work, *, explain: bool) -> Iterator[str]:
+    root = quote(folder_argument(ctx.root))
+    cluster = ctx.cluster
+    yield "#!/usr/bin/env bash"
+    what = f"cluster {cluster.name}, profile {cluster.profile}, into" if cluster.profile else "in"
+    yield from _comment(f"{ctx.command}: {what} {ctx.root}.")
+    for status in work.kept:
+        reason = f": {status.reason}" if status.reason else ""
+        yield from _comment(f"{status.certificate.name} exists ({status.state.value}{reason}) and is not changed.")
+    for remark in work.remarks:
+        yield from _comment(remark)
+    if not work.plans:
+        yield from _comment("There is nothing to create.")
+        return
+    yield "set -euo pipefail"
+    yield "umask 077  # new files are readable only by their owner unless changed below"
+    yield from passphrase_asked(step.argv for plan in work.plans for step in plan.steps)
+    if not ctx.root.exists():
+        yield f"mkdir -p {root}"
+    yield f"cd {root}"
+    if any(plan.replaces for plan in work.plans):
+        yield from _comment("What is replaced is kept here, by the time.")
+        yield "backup=.kcert/backup/$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"
+    for plan in work.plans:
+        yield ""
+        yield from _plan(ctx.root, plan, explain=explain)
+
+
+def _plan(root: Path, plan: IssuancePlan, *, explain: bool) -> Iterator[str]:
+    certificate, files = plan.certificate, plan.certificate.files
+    yield f"# --- {certificate.name}: {lessons.lesson(certificate.role).title}"
+    if explain:
+        yield from _comment(lessons.why(certificate.role))
+    for note in plan.notes:
+        yield from _comment(note)
+    yield from _folders(path for path in (files.key, files.crt, *files.kept) if path and not path.is_absolute())
+    if plan.replaces:
+        yield from _backed_up(root, plan)
+    elif plan.keeps_key and not plan.is_import:
+        yield from _comment(f"{files.key} is there already: it is kept, and certified.")
+    for step in plan.steps:
+        if explain:
+            yield from _comment(lessons.reason(plan.role_of(step), step.action))
+        yield from step.shell
+    if certificate.issuer and plan.issuer and plan.issuer.files.crt:
+        yield from _comment("The serial number was drawn at random; the next certificate gets one of its own.")
+        # -CAcreateserial names it like the CA's file.
+        yield f"rm -f {quote(str(plan.issuer.files.crt.with_suffix('.srl')))}"
+    if files.kubeconfig:
+        yield f"rm {quote(str(files.key))} {quote(str(files.crt))}"
+    yield from _settled(plan)
+
+
+def _settled(plan: IssuancePlan) -> Iterator[str]:
+    """Set the modes, and delete what is not needed any more."""
+    if plan.secrets:
+        yield f"chmod 600 {' '.join(quote(str(path)) for path in sorted(plan.secrets))}"
+    public = [quote(str(path)) for path in plan.outputs if path not in plan.secrets]
+    if public:
+        yield f"chmod 644 {' '.join(public)}"
+    gone = [*plan.removes, *(name for source, name in plan.copies if name != source)]
+    if gone:
+        yield f"rm {' '.join(quote(str(path)) for path in gone)}"
+
+
+def _backed_up(root: Path, plan: IssuancePlan) -> Iterator[str]:
+    """Copy all that the steps change into the backup."""
+    files = plan.certificate.files
+    kept = plan.keeps_key and not files.kubeconfig
+    names = [
+        path for path in (*plan.outputs, *plan.removes) if (root / path).exists() and not (kept and path == files.key)
+    ]
+    for path in names:
+        folder = quote(str(path.parent)) if str(path.parent) != "." else ""
+        target = f'"$backup"/{folder}'
+        yield f"mkdir -p {target} && cp -p {quote(str(path))} {target}"
+    for source, name in plan.copies:
+        if source != name:
+            yield f"cp {quote(str(source))} {quote(str(name))}"
+
+
+def _folders(paths: Iterable[PurePosixPath]) -> Iterator[str]:
+    """Make the folders below the PKI folder, open as those of /etc/kubernetes are."""
+    folders = sorted({str(parent) for path in paths for parent in path.parents if str(parent) != "."})
+    if folders:
+        names = " ".join(quote(folder) for folder in folders)
+        yield f"mkdir -p {names}"
+        yield f"chmod 755 {names}"
+
+
+def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield bash lines that ask for the passphrases of CA keys that *commands* look for.
+
+    From the terminal, because the script itself may come through standard input; and twice if a key is to be locked
+    with it. Without IFS= the blanks around it would be lost.
+    """
+    commands = list(commands)
+    for owner in OWNERS:
+        looking = [argv for argv in commands if owner.in_environment in argv]
+        if looking:
+            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in looking))
+
+
+def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:
+    name = owner.variable
+    if owner is ROOT_KEY:
+        yield f': "${{{name}:=${{{CA_KEY.variable}:-}}}}"  # the passphrase of the CA key also opens the root CA key'
+    yield f'if [ -z "${{{name}:-}}" ]; then'
+    yield f'    IFS= read -rsp "Passphrase of {owner.whose} key: " {name} < /dev/tty'
+    yield "    echo >&2"
+    if twice:
+        yield '    IFS= read -rsp "Repeat the passphrase: " again < /dev/tty'
+        yield "    echo >&2"
+        yield f'    [ "$again" = "${name}" ] || {{ echo "The passphrases differ: nothing was made." >&2; exit 2; }}'
+    yield "fi"
+    yield f"export {name}  # openssl reads it from there (-passin {owner.in_environment}); no other process sees it"
+
+
+def _comment(text: str) -> Iterator[str]:
+    from kcert.ui.console import clean  # with rich, which the other reporters do without
+
+    yield from textwrap.wrap(
+        clean(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
+    )

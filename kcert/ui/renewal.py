@@ -1,4 +1,4 @@
-"""What follows when certificates have been renewed: who has to get the new files, and be started anew."""
+"""The steps after a renewal: which hosts need the new files, and which components a restart."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from kcert import profiles
 from kcert.certificates import ROOT, Kind
 from kcert.clusters import cluster_kind_of
 from kcert.durations import in_words
-from kcert.kubernetes.components import restarts, user_certificates
-from kcert.kubernetes.placement import unusable_key
+from kcert.kubernetes.components import restarts, unusable_key, user_certificates
 from kcert.profiles.profile import kubeconfig_of
 from kcert.quoting import quote
 from kcert.roles import ROLES
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
 
 
 def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> None:
-    """What has to happen next, for the cluster to use what is in place now.
+    """Say what has to happen for the cluster to use the new files.
 
-    *first* is the certificate that ends first, where nothing had to be renewed.
+    *first* is the first certificate to expire, if nothing had to be renewed.
     """
     if not result.issued:
         if ctx.renewal and not ctx.renewal.named and not result.kept:
             _nothing(ctx, ctx.renewal, first)
         return
-    issued = [one for one in result.issued if one.plan.certificate.name != ROOT]
-    done = [one.plan.certificate for one in issued]
+    issued = [issue for issue in result.issued if issue.plan.certificate.name != ROOT]
+    done = [issue.plan.certificate for issue in issued]
     backup = ctx.root / ".kcert" / "backup"
     say(f"The old files are kept in {backup}.")
     if not ctx.cluster.profile:
@@ -47,9 +46,9 @@ def follows(ctx: Context, result: Result, first: CertificateStatus | None) -> No
     _hand_out(ctx, issued)
     if restarts(ctx.cluster, done):
         _restart(ctx, done)
-    for one in issued:
-        if one.plan.certificate.kind is Kind.CA:
-            _authority(ctx, one)
+    for issue in issued:
+        if issue.plan.certificate.kind is Kind.CA:
+            _authority(ctx, issue)
 
 
 def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) -> None:
@@ -61,14 +60,14 @@ def _nothing(ctx: Context, renewal: Renewal, first: CertificateStatus | None) ->
 
 
 def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
-    done = [one.plan.certificate for one in issued]
+    done = [result.plan.certificate for result in issued]
     owners = user_certificates(done)
     if owners:
         say(f"Hand these certificates to their owners: {', '.join(owners)}.")
     # A kubeconfig that a user has copied still contains the old CA.
-    authorities = [one.plan for one in issued if one.plan.certificate.kind is Kind.CA]
-    rewritten = {path for one in authorities for step in one.steps if step.late for path in step.makes}
-    components = {kubeconfig_of(one) for one in ctx.specs if one.subject and not user_certificates([one])}
+    authorities = [result.plan for result in issued if result.plan.certificate.kind is Kind.CA]
+    rewritten = {path for plan in authorities for step in plan.steps if step.late for path in step.makes}
+    components = {kubeconfig_of(spec) for spec in ctx.specs if spec.subject and not user_certificates([spec])}
     if theirs := sorted(str(path) for path in rewritten - components):
         say(f"Hand these kubeconfigs, which contain the new CA, to their owners: {', '.join(theirs)}.")
     if owners or theirs:
@@ -83,8 +82,8 @@ def _hand_out(ctx: Context, issued: Sequence[Issued]) -> None:
 
 
 def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
-    needed = restarts(ctx.cluster, [one for one in done if not ROLES[one.role].reloaded])
-    noticed = _beside(needed, restarts(ctx.cluster, [one for one in done if ROLES[one.role].reloaded]))
+    needed = restarts(ctx.cluster, [spec for spec in done if not ROLES[spec.role].reloaded])
+    noticed = _beside(needed, restarts(ctx.cluster, [spec for spec in done if ROLES[spec.role].reloaded]))
     if needed:
         say("Then restart the components that read some of their files only at start:")
         _listed(needed)
@@ -98,17 +97,18 @@ def _restart(ctx: Context, done: Sequence[Certificate]) -> None:
 
 
 def _beside(first: Sequence[Restart], others: Sequence[Restart]) -> list[Restart]:
-    """What *others* asks for and *first* does not."""
-    asked = {(one.component, host) for one in first for host in one.hosts}
+    """Return the restarts of *others* that are not in *first*."""
+    asked = {(restart.component, host) for restart in first for host in restart.hosts}
     left = [
-        replace(one, hosts=tuple(host for host in one.hosts if (one.component, host) not in asked)) for one in others
+        replace(restart, hosts=tuple(host for host in restart.hosts if (restart.component, host) not in asked))
+        for restart in others
     ]
-    return [one for one in left if one.hosts]
+    return [restart for restart in left if restart.hosts]
 
 
 def _listed(wanted: Sequence[Restart]) -> None:
-    width = max(len(one.component) for one in wanted)
-    block([f"{one.component:<{width}}  on {', '.join(one.hosts)}" for one in wanted])
+    width = max(len(restart.component) for restart in wanted)
+    block([f"{restart.component:<{width}}  on {', '.join(restart.hosts)}" for restart in wanted])
 
 
 def _authority(ctx: Context, issued: Issued) -> None:
@@ -156,7 +156,7 @@ def _authority(ctx: Context, issued: Issued) -> None:
 
 
 def _in_cluster(ctx: Context) -> None:
-    """Where the cluster itself holds its CA: nothing in the PKI folder leads there.
+    """Name the objects of the cluster that contain its CA, which no file of the PKI folder names.
 
     Source: https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/
     """

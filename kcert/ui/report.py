@@ -1,7 +1,11 @@
-"""Reports written to a file that the user named: whole or not at all, and over nothing but an older report."""
+"""Reports: the frame of all HTML pages, and files that replace nothing but an older report.
+
+A page is self-contained: nothing in it is loaded from elsewhere.
+"""
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import stat
@@ -15,11 +19,39 @@ from kcert.errors import InputError
 from kcert.quoting import quote
 from kcert.store.atomic import Written, write_file
 from kcert.ui.console import clean_line
-from kcert.ui.page import GENERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+GENERATOR = '<meta name="generator" content="kcert">'
+"""The mark by which kcert knows a page of its own again."""
+
+
+def page(title: str, style: str, body: str, script: str = "") -> str:
+    """Return a whole page. *title* is plain text; *body* is HTML, in which every foreign value was escaped."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'" + ("; script-src 'unsafe-inline'" if script else "")
+    return "\n".join(
+        (
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            GENERATOR,
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>{style}</style>",
+            "</head>",
+            "<body>",
+            body,
+            *([f"<script>{script}</script>"] if script else ()),
+            "</body>",
+            "</html>\n",
+        )
+    )
+
 
 CREATOR = "kcert"
 """The author in the properties of a spreadsheet, by which kcert knows its own again."""
@@ -30,14 +62,18 @@ _HEAD = 64 * 1024
 _REPORT = re.compile(
     r"[^\n]*\), \w+ \d{4}-\d\d-\d\d, |[^\n]* \(this CA was not found\)\n|flowchart LR(\n +c0\[|\n?$)"
     r"|component +type +path|component,type,path,|\| component \| type \|"
-    r'|\[\]\n?$|\[\s*\{\s*"component":|# HELP kcert_'
+    r'|\[\]\n?$|\[\s*\{\s*"(component|lines)":|# HELP kcert_'
     r"|<svg [^\n]*>\n<!-- kcert -->"
+    r"|\d+ certificates? checked"
+    r"|1\. (?:[^\n]+\n)+\nLine \d+|Nothing about certificates or access in "
+    r"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\d+\.\d\d s\n"
+    r"|[^\n]*\n-+\n\n    openssl "
 )
-"""How the inventory begins, in each of its formats that are text."""
+"""The beginnings of the reports that are text, whatever they found: inventory, check, diagnose, history, show."""
 
 
 class Target(NamedTuple):
-    """Where a report goes; with ``force`` it may take the place of a file that is not a report."""
+    """The file for a report; with ``force`` it may replace a file that is not a report."""
 
     path: Path
     force: bool = False

@@ -1,20 +1,30 @@
-"""One thing shown: the command, what openssl said where that was asked for, the fields and what they mean."""
+"""The fields of a certificate, key, request or kubeconfig with their meaning, and openssl's own output."""
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from kcert import lessons
 from kcert.quoting import format_command
-from kcert.ui.console import INDENT, MOST_WIDTH, block, clean, clean_line, command_line, heading, say, screen
+from kcert.ui import print_json
+from kcert.ui.console import (
+    INDENT,
+    MOST_WIDTH,
+    block,
+    clean,
+    clean_line,
+    command_line,
+    heading,
+    say,
+    screen,
+)
 
 if TYPE_CHECKING:
     from kcert.scan.fields import Description, Field, Part
+
 
 MEANINGS = "reading-a-certificate"
 """The lesson whose sections say what each field means."""
@@ -23,7 +33,7 @@ TEXT = "openssl-text"
 """The lesson whose sections say what each line of ``openssl x509 -text`` means."""
 
 COLUMN, WIDEST = 56, 130
-"""Where notes begin beside openssl's text, and where they end."""
+"""The columns at which notes beside openssl's text begin and end."""
 
 LONGEST = 2000  # characters of one value on the screen: a certificate may have ten thousand names
 _BLANK = re.compile(r"\{(\w+)\}")
@@ -66,7 +76,7 @@ def as_json(description: Description, *, explain: bool) -> None:
         "left_out": description.left_out,
         "fault": description.fault,
     }
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    print_json(content)
 
 
 def _part(part: Part, *, text: bool, explain: bool) -> None:
@@ -90,7 +100,7 @@ def _part(part: Part, *, text: bool, explain: bool) -> None:
 
 
 def _annotated(output: str) -> None:
-    """Print what openssl said, with the meaning of each line beside it, or below where the screen is too narrow."""
+    """Print what openssl said, with the meaning of each line beside it, or below on a narrow screen."""
     notes = dict(lessons.lesson(TEXT).sections)
     console = screen()
     width = min(console.width, WIDEST)
@@ -112,10 +122,10 @@ def _note(line: str, notes: dict[str, str]) -> str:
     """Return the meaning of a line, once for each heading: *notes* loses those that are used."""
     label = re.sub(r"^RSA (?=Public-Key)", "", line.strip().partition(":")[0].strip())
     values = [value.strip() for value in line.strip().split(",")]
-    found = [notes.pop(heading) for heading in (label, *values) if heading in notes]
+    meanings = [notes.pop(heading) for heading in (label, *values) if heading in notes]
     if line.rstrip().endswith(": critical"):
-        found += [notes.pop("critical")] if "critical" in notes else []
-    return "; ".join(" ".join(note.split()) for note in found)
+        meanings += [notes.pop("critical")] if "critical" in notes else []
+    return "; ".join(" ".join(note.split()) for note in meanings)
 
 
 def _field(field: Field, *, explain: bool) -> None:
@@ -136,4 +146,4 @@ def _wrapped(text: Text, width: int, indent: str = "") -> None:
 
 def _meaning(field: Field) -> str:
     words = " ".join(lessons.lesson(MEANINGS).sections[field.meaning or ""].split())
-    return _BLANK.sub(lambda found: clean_line(field.words.get(found[1], found[0])), words)
+    return _BLANK.sub(lambda match: clean_line(field.words.get(match[1], match[0])), words)

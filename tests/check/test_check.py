@@ -14,7 +14,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from cryptography import x509
 
-from tests.running import without_privileges
+from tests.running import program, without_privileges
 from tests.zoo import course, kubeadm
 from tests.zoo.issuing import Recipe, changed
 
@@ -36,11 +36,12 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": ["rule", "severity", "path", "message", "evidence", "fix"],
+                "required": ["rule", "severity", "path", "message", "evidence", "fix", "restart"],
                 "properties": {
                     "rule": {"type": "string", "pattern": "^[a-z0-9-]+$"},
                     "severity": {"enum": ["error", "warning"]},
                     **{name: {"type": "string"} for name in ("path", "message", "evidence", "fix")},
+                    "restart": {"type": "array", "items": {"type": "string"}},
                 },
             },
         },
@@ -224,6 +225,7 @@ def test_of_two_clusters_the_sick_one_is_found_and_mended_with_its_own_ca(
     tmp_path: Path, kcert: Kcert, sick: str
 ) -> None:
     """Both have CAs of the same names."""
+    program("patch")
     for name in ("one", "two"):
         wrong = {"kube-apiserver": {"--etcd-cafile": f"{kubeadm.PKI}/ca.crt"}} if name == sick else {}
         kubeadm.lay_out(tmp_path / "tree" / name, options=wrong)
@@ -320,6 +322,7 @@ peer-transport-security:
 
 @pytest.mark.parametrize("place", ["manifest", "unit"])
 def test_what_etcds_configuration_file_names_is_followed_and_judged(tmp_path: Path, kcert: Kcert, place: str) -> None:
+    program("patch")
     root = tmp_path / "root"
     kubeadm.lay_out(root)
     manifest = root / "etc/kubernetes/manifests/etcd.yaml"

@@ -284,6 +284,45 @@ def test_scp_brings_the_same_files(
         }
 
 
+def test_the_script_of_a_dry_run_writes_the_same_archives_and_exports(
+    own_pki: Callable[..., Pki], kcert: Kcert
+) -> None:
+    home = own_pki("hardway").home
+    variables = kcert.environment()
+    (tools := home / "tools").mkdir()
+    (tools / "kcert").symlink_to(starting.program(variables))
+    variables["PATH"] = f"{tools}:{variables['PATH']}"
+    commands = (("bundle",), ("export", "ansible"), ("export", "cert-manager"))
+    scripts = [kcert.done(*words, "--dry-run").stdout for words in commands]
+    assert not (home / "bundles").exists()
+    assert not (home / "export").exists()
+
+    for text in scripts:
+        assert not re.search(r"^[A-Za-z0-9+/]{64}$|(key|KEY)[^$]*: [A-Za-z0-9+/]{64}", text, re.MULTILINE), "a key"
+        ended = output([program("bash"), "-s"], home, text, **variables)
+        assert ended.status == 0, ended.stderr
+    by_hand = {path: _told(path) for path in (*home.glob("bundles/*"), *home.glob("export/**/*")) if path.is_file()}
+    for path in by_hand:
+        path.unlink()
+    for words in commands:
+        kcert.done(*words, "--quiet")
+
+    assert len(by_hand) == 9
+    assert by_hand == {path: _told(path) for path in by_hand}
+
+
+def _told(path: Path) -> object:
+    """The mode and content of a file; of an archive those of its members, in any order."""
+    if path.suffix != ".gz":
+        return path.stat().st_mode, path.read_text(encoding="utf-8")
+    with tarfile.open(path) as archive:
+        members = {
+            member.name: (member.mode, member.uname, member.uid, archive.extractfile(member).read())  # type: ignore[union-attr]
+            for member in archive
+        }
+    return path.stat().st_mode, members
+
+
 def test_a_bundle_is_for_the_release_that_is_asked_for(own_pki: Callable[..., Pki], kcert: Kcert) -> None:
     own_pki("kubeadm")
 
@@ -449,6 +488,8 @@ def test_without_the_cas_key_workers_are_packed_all_the_same(own_pki: Callable[.
         (("node1",), "did you mean node01"),
         (("nowhere",), "There are: controlplane01, node01"),
         (("node01", "--scp", "--output", "x"), "--scp cannot be combined with --output"),
+        (("node01", "--dry-run", "--quiet"), "--dry-run cannot be combined with --quiet"),
+        (("node01", "--dry-run", "--output", "-"), "--dry-run cannot be combined with --output -"),
         (("--output", "one.tar.gz"), "2 archives do not fit into one file"),
         (("--output", "-"), "specify one host"),
         (("node01", "--output", "no/such/one.tar.gz"), "there is no folder no/such"),

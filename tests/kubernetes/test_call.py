@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kcert import profiles, shell
+from kcert.issue.adopt import detect_files
+from kcert.issue.context import Context
 from kcert.kubernetes.call import call, explained, run
-from kcert.kubernetes.credentials import Folder
 from kcert.shell import Command, Reading, read
 from tests.kubernetes.api_server import VERSION, api_server
 from tests.running import Kcert, free_port, output, program
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _curl() -> None:
     program("curl")
+
+
+def context_of(made: Pki) -> Context:
+    cluster = profiles.load(made.config)
+    return Context(cluster, made.folder, detect_files(made.folder, profiles.certificates(cluster)))
 
 
 def told(text: str) -> str:
@@ -76,7 +82,7 @@ def test_quiet_prints_the_answer_alone(pki: Callable[[str, str], Pki], api: Call
 def test_a_body_without_end_does_not_fill_the_memory(
     pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], profile: str
 ) -> None:
-    folder = Folder(pki(profile, "small").folder, profiles.load(pki(profile, "small").config))
+    folder = context_of(pki(profile, "small"))
 
     answer = run(call(folder, "admin", "/flood", api(profile, "small").url))
 
@@ -86,7 +92,7 @@ def test_a_body_without_end_does_not_fill_the_memory(
 def test_a_key_inside_a_kubeconfig_reaches_curl_without_a_shell(
     pki: Callable[[str, str], Pki], api: Callable[[str, str], ApiServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Folder(pki("kubeadm", "small").folder, profiles.load(pki("kubeadm", "small").config))
+    folder = context_of(pki("kubeadm", "small"))
     commands: list[Command] = []
 
     def recorded(command: Command) -> Reading:
@@ -211,7 +217,7 @@ def test_what_curl_says_elsewhere_is_explained(
     pki: Callable[[str, str], Pki], status: int, said: str, words: str
 ) -> None:
     made = pki("course", "small")
-    folder = Folder(made.folder, profiles.load(made.config))
+    folder = context_of(made)
 
     assert words in explained(call(folder, "admin", "/version"), status, f"curl: ({status}) {said}")
 
@@ -219,7 +225,7 @@ def test_what_curl_says_elsewhere_is_explained(
 def test_a_server_that_never_answers_is_given_up(pki: Callable[[str, str], Pki]) -> None:
     """curl does that, by an option of the command that is shown; kcert only explains it."""
     made = pki("course", "small")
-    asked = call(Folder(made.folder, profiles.load(made.config)), "admin", "/version")
+    asked = call(context_of(made), "admin", "/version")
 
     assert asked.argv[asked.argv.index("--max-time") + 1] == "15"
     assert "no answer within 15 seconds" in explained(asked, 28, "curl: (28) Operation timed out after 15001 ms")

@@ -12,7 +12,7 @@ import yaml
 
 from kcert import profiles
 from kcert.config import Version
-from kcert.kubernetes import components, placement, render
+from kcert.kubernetes import components, render
 from tests.clusters import PROFILES, SIZES
 from tests.kubernetes import accepted
 from tests.running import Ended, Kcert, free_port, kill_group, output, program, wait_until
@@ -51,7 +51,7 @@ def printed(home: Path, component: str, form: str, *arguments: str | Path) -> st
     """One form of what a component is told, with the options of `kcert flags` in *arguments*."""
     asked = dict(zip(arguments[::2], map(str, arguments[1::2]), strict=True))
     cluster = profiles.load(home / "kcert.yaml")
-    instance = placement.placement(
+    instance = components.placement(
         cluster, component, asked.get("--host"), asked.get("--kubernetes-version"), asked.get("--path-prefix")
     )
     return render.render(instance, form)

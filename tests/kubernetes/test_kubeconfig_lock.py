@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from kcert.errors import MachineError
-from kcert.kubernetes import kubeconfig_lock
-from kcert.kubernetes.kubeconfig_lock import Lock, locked
+from kcert.kubernetes import merging
+from kcert.kubernetes.merging import Lock, locked
 from tests.running import Kcert, output, program, without_privileges
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_a_link_and_what_it_leads_to_are_both_locked(config: Path, tmp_path: Pat
 def test_a_lock_that_stays_is_named_with_its_age_and_left_alone(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubeconfig_lock, "PATIENCE", 0.0)
+    monkeypatch.setattr(merging, "PATIENCE", 0.0)
     lock = tmp_path / "config.lock"
     lock.write_text("kcert, process 4711\n", encoding="utf-8")
     os.utime(lock, (time.time() - 3 * 3600 - 5,) * 2)
@@ -109,7 +109,7 @@ def test_a_lock_that_stays_is_named_with_its_age_and_left_alone(
 
 
 def test_of_two_locks_both_are_had_or_none(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubeconfig_lock, "PATIENCE", 0.0)
+    monkeypatch.setattr(merging, "PATIENCE", 0.0)
     link = tmp_path / "link"
     link.symlink_to(config)
     (tmp_path / "link.lock").touch()

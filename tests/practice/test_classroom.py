@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.practice import exam, quiz, session
-from kcert.practice import seal as seals
 from kcert.practice.labs import NAMES
+from kcert.practice.state import SEAL_VARIABLE
 from tests.practice.test_practice_command import QUICK, SOLVES, practice, started
 from tests.running import Kcert, output
 from tests.test_schemas import validator
@@ -29,7 +29,7 @@ PASSPHRASE = "correct horse"
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
     """A user of their own, who has typed the passphrase."""
-    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), seals.VARIABLE: PASSPHRASE}
+    return {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"), SEAL_VARIABLE: PASSPHRASE}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("teacher")
     ended = Kcert(home)(
         *("practice", "exam", "--seal", "--labs", "2", "--name", "Olga"),
-        variables={"HOME": str(home), seals.VARIABLE: PASSPHRASE},
+        variables={"HOME": str(home), SEAL_VARIABLE: PASSPHRASE},
     )
     assert ended.status == 0, ended.stderr
     assert "sealed" in ended.stdout
@@ -147,7 +147,7 @@ def test_the_state_of_one_task_is_none_of_another(sealed: Path, kcert: Kcert, ho
 
 
 def test_a_short_passphrase_is_refused(kcert: Kcert, tmp_path: Path, home: dict[str, str]) -> None:
-    ended = kcert("practice", "exam", "--seal", variables={**home, seals.VARIABLE: "short"})
+    ended = kcert("practice", "exam", "--seal", variables={**home, SEAL_VARIABLE: "short"})
     assert "5 characters: at least 8" in refused(ended)
     assert not (tmp_path / "lab").exists()
 
@@ -230,7 +230,7 @@ def test_a_folder_without_labs_is_named(kcert: Kcert, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("sealed")
 def test_the_passphrase_verifies_the_seal(kcert: Kcert, home: dict[str, str]) -> None:
     def seal(passphrase: str) -> set[str]:
-        variables = {**home, seals.VARIABLE: passphrase}
+        variables = {**home, SEAL_VARIABLE: passphrase}
         ended = kcert("practice", "report", "lab", "--seal", "--format", "json", variables=variables)
         return {line["seal"] for line in json.loads(ended.stdout)}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kcert.practice import labs
-from kcert.practice.lab_text import words
+from kcert.practice.lab import words
 from kcert.practice.labs import NAMES
 from kcert.practice.session import scenario_of
 from tests.practice.cases import CASES

@@ -15,8 +15,7 @@ import pytest
 
 from kcert import lessons
 from kcert.practice import exam, session, state
-from kcert.practice.lab import ExpectedAnswer
-from kcert.practice.lab_text import words
+from kcert.practice.lab import ExpectedAnswer, words
 from kcert.practice.labs import NAMES, lab
 from kcert.practice.rng import ScenarioRng
 from kcert.ui.practice import script

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.check.conftest import judged
 from tests.running import REPOSITORY, Ended, Kcert
 from tests.scan.made import CLIENT, SERVER, authority, certificate, name
 
@@ -64,3 +65,29 @@ def test_an_input_without_objects_is_wrong_use() -> None:
     ended = run(b"nothing\n", "check", "-")
     assert ended.status == 2
     assert "standard input contains no objects and no certificates" in ended.stderr
+
+
+def test_a_bundle_of_before_and_files_that_are_none_are_found(tmp_path: Path) -> None:
+    ca, before = authority("webhook-ca"), authority("webhook-ca")
+    hook = certificate(name("hook"), ca, uses=[SERVER], names=["hook.ns.svc"])
+    pair = {"tls.crt": hook.pem, "tls.key": hook.key_pem}
+    service = {"name": "hook", "namespace": "ns"}
+
+    def found(bundle: bytes, data: dict[str, bytes]) -> list[tuple[str, str, str]]:
+        secret = {
+            "kind": "Secret",
+            "metadata": {"name": "s"},
+            "data": {key: encoded(held) for key, held in data.items()},
+        }
+        webhooks = [{"name": "a", "clientConfig": {"caBundle": encoded(bundle), "service": service}}]
+        documents = [secret, {"kind": "MutatingWebhookConfiguration", "metadata": {"name": "h"}, "webhooks": webhooks}]
+        (tmp_path / "o.yaml").write_text("\n---\n".join(map(json.dumps, documents)))
+        return [(one.rule, str(one.path).rpartition("/")[2], one.fix) for one in judged(tmp_path / "o.yaml")]
+
+    assert found(ca.pem, pair) == []
+    assert found(before.pem, pair) == [("wrong-ca-option", "h:caBundle", "")]
+    assert found(b"\n", pair) == [("unreadable", "h:caBundle", "")]
+    assert found(encoded(ca.pem).encode(), pair) == [("unreadable", "h:caBundle", "")]
+    assert found(ca.pem, {"tls.crt": hook.key_pem, "tls.key": hook.pem}) == [("unreadable", "s:tls.crt", "")]
+    (mixed,) = found(ca.pem, {"tls.crt": ca.pem + hook.pem, "tls.key": hook.key_pem})
+    assert mixed == ("key-mismatch", "s:tls.crt", "")

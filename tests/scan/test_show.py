@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from kcert import lessons
-from kcert.scan import describe, fields, formats
+from kcert.scan import describe, fields, files
 from tests.scan.conftest import Kubeadm, kcert, put
 from tests.scan.made import CLIENT, NOW, SERVER, Pair, authority, certificate, name, new_key
 from tests.zoo import kinds
@@ -402,7 +402,7 @@ def test_a_hostile_certificate_stays_words(tmp_path: Path) -> None:
 
 
 def test_every_meaning_has_its_words() -> None:
-    source = "".join(inspect.getsource(module) for module in (describe, fields, formats))
+    source = "".join(inspect.getsource(module) for module in (describe, fields, files))
     known = lessons.lesson("reading-a-certificate").sections
     used = set(re.findall(r'"([A-Z][A-Za-z0-9 ]+)"', source))
     assert {"User", "Masters", "Any use"} <= used

@@ -1,4 +1,4 @@
-"""The components of Kubernetes: one module each, all of one shape (``kcert.kubernetes.components.component``)."""
+"""The components of Kubernetes, all of one shape, where each runs, and whether the PKI folder has what it reads."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kcert import profiles
+from kcert.certificates import chain_of, new_ca_only_path
+from kcert.config import version
 from kcert.errors import InputError, did_you_mean
-from kcert.kubernetes.components import (
-    etcd,
-    kube_apiserver,
-    kube_controller_manager,
-    kube_proxy,
-    kube_scheduler,
-    kubelet,
-)
+from kcert.issue.status import status_of
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
+from kcert.kubernetes.components.control_plane import KubeApiserver, KubeControllerManager, KubeScheduler
+from kcert.kubernetes.components.etcd import Etcd
+from kcert.kubernetes.components.node import Kubelet, KubeProxy
+from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
+from kcert.openssl.pem import is_encrypted
 from kcert.roles import USER_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster, Host, Version
+    from kcert.issue.status import CertificateStatus
 
 __all__ = [
     "COMPONENTS",
@@ -42,8 +44,8 @@ __all__ = [
 ]
 
 COMPONENTS: dict[str, Component] = {
-    program.NAME: program
-    for program in (etcd, kube_apiserver, kube_controller_manager, kube_scheduler, kube_proxy, kubelet)
+    program.NAME: program()
+    for program in (Etcd, KubeApiserver, KubeControllerManager, KubeScheduler, KubeProxy, Kubelet)
 }
 """Every component by its name, in the order in which they are started."""
 
@@ -113,3 +115,84 @@ def restarts(cluster: Cluster, certificates: Iterable[Certificate]) -> tuple[Res
 def user_certificates(certificates: Iterable[Certificate]) -> tuple[str, ...]:
     """Return the names of those *certificates* that belong to people, who have to be given the new file."""
     return tuple(cert.name for cert in certificates if cert.role in USER_ROLES)
+
+
+def folder_state(root: Path, cluster: Cluster) -> FolderState:
+    """Return what options depend on in the PKI folder *root*; where nothing is made yet, it will be as usual."""
+    ca = next(cert for cert in profiles.certificates(cluster) if cert.name == "ca")
+    crt = ca.files.crt
+    assert crt
+    encrypts = (root / ENCRYPTION_CONFIG).is_file()
+    if not (root / crt).exists():
+        return FolderState(encrypts=encrypts)
+    status = status_of(root, [ca])[ca.name]
+    x509 = status.x509
+    chained = x509 is not None and not x509.self_issued and (root / chain_of(crt)).exists()
+    rotating = bool(status.previous_cas) and (root / new_ca_only_path(crt)).exists()
+    return FolderState(unusable_key(root / ca.files.key), chained, rotating, encrypts)
+
+
+def unusable_key(path: Path) -> str | None:
+    """Why no component can sign with the CA's key at *path*; None where it can."""
+    if is_encrypted(path):
+        return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
+    return None if path.exists() else f"{path} does not exist"
+
+
+def placement(  # noqa: PLR0917 - one for each option
+    cluster: Cluster,
+    name: str,
+    host: str | None,
+    release: str | None,
+    prefix: str | None,
+    state: FolderState = FolderState(),  # noqa: B008 - it is frozen
+) -> ComponentInstance:
+    """The component *name* on *host*; without a host the only one, or any where it makes no difference.
+
+    *state* is what the PKI folder holds. Raises InputError for a component, a host or a release that is
+    none, with the near ones.
+    """
+    component(name)
+    if prefix is not None:
+        check_prefix(prefix)
+    candidates = instances(cluster, name, version(release) if release else cluster.version, prefix, state)
+    if host is None:
+        return _only(name, candidates)
+    for instance in candidates:
+        if instance.host.name == host:
+            return instance
+    hosts = [instance.host.name for instance in candidates]
+    raise InputError(f"{name} does not run on {host!a}{near_hosts(host, hosts)}")
+
+
+def near_hosts(host: str, hosts: Iterable[str]) -> str:
+    """The end of a sentence: which of *hosts* are like *host*, or all there are."""
+    hosts = list(hosts)
+    if question := did_you_mean(host, hosts, ""):
+        return f"; {question}"
+    listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+    return f". There are: {listed}." if hosts else ": the cluster has no host for it."
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise InputError for a folder that a configuration file cannot name."""
+    if not prefix or not prefix.isprintable():
+        raise InputError(f"--path-prefix {prefix!a} is not accepted: expected the path of a folder.")
+
+
+def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> ComponentInstance:
+    if not instances_found:
+        raise InputError(f"this cluster has no host for {name}.")
+    if len({instance.given() for instance in instances_found}) > 1:
+        hosts = [instance.host.name for instance in instances_found]
+        listed = ", ".join(hosts[:20]) + (f" and {len(hosts) - 20} more" if len(hosts) > 20 else "")
+        raise InputError(f"{name} runs on several hosts with different options: specify one with --host ({listed}).")
+    return instances_found[0]
+
+
+def unfit(root: Path, asked: ComponentInstance) -> tuple[CertificateStatus, ...]:
+    """The certificates that the component reads and that are missing from the PKI folder *root*, or will not do."""
+    wanted = {reads.certificate.name: reads.certificate for reads in asked.files()}
+    wanted |= {cert.issuer: asked.known[cert.issuer] for cert in wanted.values() if cert.issuer}
+    statuses = status_of(root, wanted.values())
+    return tuple(status for status in statuses.values() if not status.usable)

@@ -1,14 +1,13 @@
 """What a component is, and the pieces that components are built from.
 
-A component is a module that fits ``Component``. To add one: write the module, and add it to the dictionary
-in ``kcert.kubernetes.components``.
+To add a component: derive a class from ``Component``, and add it to the dictionary in ``kcert.kubernetes.components``.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kcert.config import DUAL_STACK
 from kcert.profiles.profile import file_of
@@ -180,30 +179,36 @@ class Pod:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-class Component(Protocol):
+class Component:
     """One program of Kubernetes: where it runs, and its options."""
 
     NAME: str
     SUMMARY: str
     UNIT: Unit
 
-    def hosts(self, profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
-        """The hosts that it runs on."""
+    def hosts(self, _profile: Profile, cluster: Cluster, /) -> tuple[Host, ...]:
+        """Return the hosts that it runs on: by default the control plane."""
+        return cluster.control_plane
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
-        """Its options, those that belong together side by side."""
+        """Yield its options, those that belong together side by side."""
+        raise NotImplementedError
 
     def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
-        """The options of its static pod."""
+        """Yield the options of its static pod."""
+        return self.options(instance)
 
-    def settings(self, instance: ComponentInstance) -> Iterator[Setting]:
-        """The keys of its configuration file; none for a component that kcert gives none."""
+    def settings(self, _instance: ComponentInstance, /) -> Iterator[Setting]:
+        """Yield the keys of its configuration file: by default it has none."""
+        return iter(())
 
-    def pod(self, instance: ComponentInstance) -> Pod | None:
-        """Its static pod; None for what is not started as one."""
+    def pod(self, _instance: ComponentInstance, /) -> Pod | None:
+        """Return its static pod; None for what is not started as one."""
+        return None
 
-    def why_no_unit(self, profile: Profile) -> str | None:
-        """Why it cannot be started as a systemd unit in this profile; None if it can."""
+    def why_no_unit(self, _profile: Profile, /) -> str | None:
+        """Return why it cannot be started as a systemd unit in this profile; None if it can."""
+        return None
 
 
 def registry(name: str, version: Version) -> str:

@@ -1,11 +1,11 @@
-"""etcd: the cluster's memory. Each member serves clients on one port and its peers on another."""
+"""etcd, of which each member serves clients on one port and its peers on another."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kcert.config import url
-from kcert.kubernetes.components.component import ComponentInstance, Option, Pod, Probe, Setting, Unit
+from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Pod, Probe, Unit
 from kcert.profiles.profile import ETCD_PORT
 
 if TYPE_CHECKING:
@@ -14,15 +14,10 @@ if TYPE_CHECKING:
     from kcert.config import Cluster, Host, Version
     from kcert.profiles.profile import Profile
 
-NAME = "etcd"
-SUMMARY = "It stores all of the cluster, Secrets too. With TLS it serves only clients with a certificate of its CA."
-UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
-
 PEER_PORT = 2380
 METRICS_PORT = 2381
 DATA = "/var/lib/etcd"
 _CLUSTER_ID = "--initial-cluster-token"
-
 _IMAGES = {
     16: "3.3.15-0",
     17: "3.4.3-0",
@@ -45,30 +40,6 @@ _IMAGES = {
     37: "3.7.0-0",
 }
 """Which etcd kubeadm starts, from which minor release of Kubernetes on."""
-
-
-def hosts(profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
-    """The members."""
-    return cluster.etcd
-
-
-def options(instance: ComponentInstance) -> Iterator[Option]:
-    """Three options towards clients, three towards peers, and who the members are."""
-    bindings = instance.bindings
-    yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
-    yield Option("--data-dir", DATA, "where etcd stores its data")
-    if bindings.etcd_server and bindings.etcd_peer:
-        yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it presents to clients")
-        yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA that clients are verified with")
-        yield Option("--client-cert-auth", "true", "a client that presents no certificate is rejected")
-        yield from instance.pair(
-            ("--peer-cert-file", "--peer-key-file"),
-            bindings.etcd_peer,
-            "what it presents to other members",
-        )
-        yield instance.file("--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA that members are verified with")
-        yield Option("--peer-client-cert-auth", "true", "a peer that presents no certificate is rejected")
-    yield from _addresses(instance)
 
 
 def _addresses(instance: ComponentInstance) -> Iterator[Option]:
@@ -100,46 +71,68 @@ def _plain(address: str, port: int) -> str:
     return f"http://{address}:{port}"
 
 
-def settings(instance: ComponentInstance) -> Iterator[Setting]:
-    """Yield nothing: it has no configuration file."""
-    return iter(())
-
-
-def pod(instance: ComponentInstance) -> Pod:
-    """Return kubeadm's: its health can be queried without a certificate, but only from the same host."""
-    new = instance.version.minor >= 31
-    return Pod(
-        image=f"registry.k8s.io/etcd:{_image(instance.version)}",
-        cpu="100m",
-        memory="100Mi",
-        probe=Probe(
-            host="127.0.0.1",
-            port=METRICS_PORT,
-            scheme="HTTP",
-            alive="/livez" if new else "/health",
-            ready="/readyz" if new else "/health",
-        ),
-        folders={"etcd-data": DATA},
-        writes=frozenset({"etcd-data"}),
-        annotations={"kubeadm.kubernetes.io/etcd.advertise-client-urls": url(instance.host.addresses[0], ETCD_PORT)},
-    )
-
-
-def pod_options(instance: ComponentInstance) -> Iterator[Option]:
-    """Yield the options of its static pod, with the address that the probes ask."""
-    # kubeadm sets no token.
-    yield from (option for option in options(instance) if option.name != _CLUSTER_ID)
-    yield Option(
-        "--listen-metrics-urls",
-        f"http://127.0.0.1:{METRICS_PORT}",
-        "where the kubelet's probes ask, on this host alone",
-    )
-
-
 def _image(version: Version) -> str:
     return _IMAGES[max(minor for minor in _IMAGES if minor <= version.minor)]
 
 
-def why_no_unit(profile: Profile) -> str | None:
-    """Return None: it can always be a unit."""
-    return None
+class Etcd(Component):
+    """etcd: the cluster's memory. Each member serves clients on one port and its peers on another."""
+
+    NAME = "etcd"
+    SUMMARY = "It stores all of the cluster, Secrets too. With TLS it serves only clients with a certificate of its CA."
+    UNIT = Unit("etcd, the memory of Kubernetes", "https://etcd.io/docs/", type="notify")
+
+    def hosts(self, _profile: Profile, cluster: Cluster) -> tuple[Host, ...]:
+        """Return the members."""
+        return cluster.etcd
+
+    def options(self, instance: ComponentInstance) -> Iterator[Option]:
+        """Three options towards clients, three towards peers, and who the members are."""
+        bindings = instance.bindings
+        yield Option("--name", instance.host.name, "the member's name, as --initial-cluster has it")
+        yield Option("--data-dir", DATA, "where etcd stores its data")
+        if bindings.etcd_server and bindings.etcd_peer:
+            yield from instance.pair(("--cert-file", "--key-file"), bindings.etcd_server, "what it presents to clients")
+            yield instance.file("--trusted-ca-file", bindings.etcd_ca, "crt", "the CA that clients are verified with")
+            yield Option("--client-cert-auth", "true", "a client that presents no certificate is rejected")
+            yield from instance.pair(
+                ("--peer-cert-file", "--peer-key-file"),
+                bindings.etcd_peer,
+                "what it presents to other members",
+            )
+            yield instance.file(
+                "--peer-trusted-ca-file", bindings.etcd_ca, "crt", "the CA that members are verified with"
+            )
+            yield Option("--peer-client-cert-auth", "true", "a peer that presents no certificate is rejected")
+        yield from _addresses(instance)
+
+    def pod_options(self, instance: ComponentInstance) -> Iterator[Option]:
+        """Yield the options of its static pod, with the address that the probes ask."""
+        # kubeadm sets no token.
+        yield from (option for option in self.options(instance) if option.name != _CLUSTER_ID)
+        yield Option(
+            "--listen-metrics-urls",
+            f"http://127.0.0.1:{METRICS_PORT}",
+            "where the kubelet's probes ask, on this host alone",
+        )
+
+    def pod(self, instance: ComponentInstance) -> Pod:
+        """Return kubeadm's: its health can be queried without a certificate, but only from the same host."""
+        new = instance.version.minor >= 31
+        return Pod(
+            image=f"registry.k8s.io/etcd:{_image(instance.version)}",
+            cpu="100m",
+            memory="100Mi",
+            probe=Probe(
+                host="127.0.0.1",
+                port=METRICS_PORT,
+                scheme="HTTP",
+                alive="/livez" if new else "/health",
+                ready="/readyz" if new else "/health",
+            ),
+            folders={"etcd-data": DATA},
+            writes=frozenset({"etcd-data"}),
+            annotations={
+                "kubeadm.kubernetes.io/etcd.advertise-client-urls": url(instance.host.addresses[0], ETCD_PORT)
+            },
+        )

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kcert import plain_yaml, profiles
 from kcert.kubernetes import bundles
-from kcert.kubernetes.components import COMPONENTS
-from kcert.kubernetes.export.target import Export, Piece
-from kcert.kubernetes.placement import folder_state
+from kcert.kubernetes.components import COMPONENTS, folder_state
+from kcert.kubernetes.export import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kcert.config import Cluster, Host
+    from kcert.issue.context import Context
     from kcert.kubernetes.bundles import Bundle
-    from kcert.kubernetes.credentials import Folder
 
 NAME = "ansible"
 
@@ -38,20 +37,20 @@ _HEAD = """\
 """
 
 
-def export(folder: Folder) -> Export:
+def export(ctx: Context) -> Export:
     """The inventory, the play and every host's bundle.
 
     Raises InputError for certificates and kubeconfigs that are missing, stale or expired, with the command
     that makes them.
     """
     # Units and manifests stay as they are on a cluster that runs.
-    made = tuple(bundle.certificates_only for bundle in bundles.bundles(folder, ()))
+    made = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
     pieces = [
-        Piece(PurePosixPath("inventory.yaml"), inventory(folder.cluster, made).encode(), PUBLIC_MODE),
+        Piece(PurePosixPath("inventory.yaml"), inventory(ctx.cluster, made).encode(), PUBLIC_MODE),
         *_play(),
         *(Piece(PurePosixPath("bundles", bundle.file), bundles.archive(bundle), SECRET_MODE) for bundle in made),
     ]
-    groups = _groups(folder.cluster)
+    groups = _groups(ctx.cluster)
     return Export(
         target=NAME,
         pieces=tuple(pieces),
@@ -60,12 +59,12 @@ def export(folder: Folder) -> Export:
     )
 
 
-def signs_with(folder: Folder) -> PurePosixPath | None:
+def signs_with(ctx: Context) -> PurePosixPath | None:
     """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
-    state = folder_state(folder.root, folder.cluster)
+    state = folder_state(ctx.root, ctx.cluster)
     if not state.ca_rotating or state.ca_unusable:
         return None
-    return profiles.PROFILES[folder.cluster.profile].install_path(folder.known["ca"], "new", "kube-controller-manager")
+    return profiles.PROFILES[ctx.cluster.profile].install_path(ctx.known["ca"], "new", "kube-controller-manager")
 
 
 def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:

@@ -20,7 +20,7 @@ from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
 from kcert.kubernetes.credentials import insist, read_file
-from kcert.kubernetes.export.target import Aside, Export, Piece
+from kcert.kubernetes.export import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
 from kcert.openssl.pem import pem_blocks
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Certificate
     from kcert.config import Cluster
+    from kcert.issue.context import Context
     from kcert.issue.status import CertificateStatus
-    from kcert.kubernetes.credentials import Folder
 
 NAME = "cert-manager"
 NAMESPACE = "cluster-pki"
@@ -101,7 +101,7 @@ class _Ca:
     days_left: int
 
 
-def export(folder: Folder, options: Options) -> Export:
+def export(ctx: Context, options: Options) -> Export:
     """The manifest.
 
     Raises InputError for names that no object can have, for a CA that is missing, stale or expired, and for a
@@ -114,15 +114,15 @@ def export(folder: Folder, options: Options) -> Export:
         raise InputError(f"--namespace {options.namespace!a} is not accepted: {why}.")
     if options.name is not None and (why := object_name(options.name)):
         raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
-    wanted, left = _sorted_out(folder, options)
-    prefix = options.name or _as_object(folder.cluster.name)
-    names = _names(prefix, [*folder.known.values(), *wanted])
-    used = [ca for ca in _cas(folder) if any(leaf.issuer == ca.name for leaf in wanted)]
-    cas = {ca.certificate.name: ca for ca in _read_cas(folder, options, names, used)}
-    left = (*left, *_cas_left(folder, used))
+    wanted, left = _sorted_out(ctx, options)
+    prefix = options.name or _as_object(ctx.cluster.name)
+    names = _names(prefix, [*ctx.known.values(), *wanted])
+    used = [ca for ca in _cas(ctx) if any(leaf.issuer == ca.name for leaf in wanted)]
+    cas = {ca.certificate.name: ca for ca in _read_cas(ctx, options, names, used)}
+    left = (*left, *_cas_left(ctx, used))
     notes = tuple(_notes(options, wanted, cas.values()))
     objects = [*_of_cas(options, cas.values()), *_of_certificates(options, names, wanted, cas)]
-    content = _text(_head(folder.cluster, options, notes, left), objects)
+    content = _text(_head(ctx.cluster, options, notes, left), objects)
     return Export(
         target=NAME,
         pieces=(
@@ -138,11 +138,11 @@ def export(folder: Folder, options: Options) -> Export:
     )
 
 
-def _sorted_out(folder: Folder, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
+def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
     """What cert-manager gets, and what it does not, with the reasons."""
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
-    for cert, status in _everything(folder):
+    for cert, status in _everything(ctx):
         why = _why_not(cert, options) or _unfit(cert, status)
         if why:
             left.setdefault(why, []).append(cert.name)
@@ -153,23 +153,23 @@ def _sorted_out(folder: Folder, options: Options) -> tuple[tuple[Certificate, ..
     return tuple(wanted), tuple(Aside(tuple(names), why) for why, names in left.items())
 
 
-def _cas(folder: Folder) -> list[Certificate]:
-    return [spec for spec in folder.known.values() if spec.kind is Kind.CA]
+def _cas(ctx: Context) -> list[Certificate]:
+    return [spec for spec in ctx.known.values() if spec.kind is Kind.CA]
 
 
-def _cas_left(folder: Folder, used: list[Certificate]) -> Iterator[Aside]:
+def _cas_left(ctx: Context, used: list[Certificate]) -> Iterator[Aside]:
     yield Aside(tuple(ca.name for ca in used), _CA_ITSELF)
-    unused = tuple(ca.name for ca in _cas(folder) if ca not in used)
+    unused = tuple(ca.name for ca in _cas(ctx) if ca not in used)
     if unused:
         yield Aside(unused, "nothing of what it signs is in here, so its key has no business in the cluster")
 
 
-def _everything(folder: Folder) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
+def _everything(ctx: Context) -> Iterator[tuple[Certificate, CertificateStatus | None]]:
     """All leaves that kcert.yaml asks for, and people's that were made besides, with how these stand."""
-    known = folder.known
+    known = ctx.known
     yield from ((cert, None) for cert in known.values() if cert.kind is not Kind.CA)
-    others = unmanaged(folder.root, folder.cluster, known.values(), ())
-    statuses = status_of(folder.root, [known["ca"], *others]) if others else {}
+    others = unmanaged(ctx.root, ctx.cluster, known.values(), ())
+    statuses = status_of(ctx.root, [known["ca"], *others]) if others else {}
     yield from ((cert, statuses[cert.name]) for cert in others)
 
 
@@ -217,9 +217,9 @@ def _as_object(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _read_cas(folder: Folder, options: Options, names: Mapping[str, str], wanted: list[Certificate]) -> Iterator[_Ca]:
-    statuses = status_of(folder.root, wanted)
-    insist(folder, statuses.values())
+def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: list[Certificate]) -> Iterator[_Ca]:
+    statuses = status_of(ctx.root, wanted)
+    insist(ctx, statuses.values())
     now = datetime.now(timezone.utc)
     for cert in wanted:
         status = statuses[cert.name]
@@ -227,16 +227,16 @@ def _read_cas(folder: Folder, options: Options, names: Mapping[str, str], wanted
         assert cert.files.crt
         ends = status.x509.not_after
         if (days := (ends - now).days) < 1:
-            command = f"`kcert renew {cert.name}{folder.option}`"
+            command = f"`kcert renew {cert.name}{ctx.folder_option}`"
             raise InputError(f"{cert.files.crt} ends within a day, and all that it signs with it: {command} renews it.")
         # In a CA's file that holds two, the one that comes in stands first; cert-manager takes several as one chain.
-        crt = next(block.pem for block in pem_blocks(read_file(folder.root / cert.files.crt)) if block.is_certificate)
-        key = _key(folder, cert) if options.secret else ""
+        crt = next(block.pem for block in pem_blocks(read_file(ctx.root / cert.files.crt)) if block.is_certificate)
+        key = _key(ctx, cert) if options.secret else ""
         yield _Ca(cert, names[cert.name], crt, key, ends, days)
 
 
-def _key(folder: Folder, cert: Certificate) -> str:
-    path = folder.root / cert.files.key
+def _key(ctx: Context, cert: Certificate) -> str:
+    path = ctx.root / cert.files.key
     without = "--no-secret leaves it out: then its Secret has to be made where the key is."
     if not path.exists():
         raise InputError(f"{path} does not exist, and cert-manager signs with it. {without}")

@@ -1,4 +1,4 @@
-"""The labs: one module each, all of one shape (``kcert.practice.lab``)."""
+"""The labs, all of one shape (``kcert.practice.lab``), in modules by what is wrong."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from kcert.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from kcert.practice.lab import Lab
 
-NAMES = (
-    "make-the-ca",
-    "admins-certificate",
-    "admin-without-rights",
-    "pods-stay-pending",
-    "pods-cannot-call-home",
-    "dialled-by-address",
-    "member-left-out",
-    "copied-in-a-hurry",
-    "since-this-morning",
-    "etcd-does-not-start",
-    "apiserver-without-etcd",
-    "node-not-ready",
-    "kubectl-trusts-nobody",
-    "two-requests",
-    "unknown-cluster",
-    "rotate-the-ca",
-)
-"""Every lab, in the order in which a course takes them. The module of ``a-lab`` is ``a_lab``."""
+LABS = {
+    "make-the-ca": "signing",
+    "admins-certificate": "signing",
+    "admin-without-rights": "clients",
+    "pods-stay-pending": "clients",
+    "pods-cannot-call-home": "servers",
+    "dialled-by-address": "servers",
+    "member-left-out": "servers",
+    "copied-in-a-hurry": "clients",
+    "since-this-morning": "servers",
+    "etcd-does-not-start": "hosts",
+    "apiserver-without-etcd": "hosts",
+    "node-not-ready": "clients",
+    "kubectl-trusts-nobody": "clients",
+    "two-requests": "signing",
+    "unknown-cluster": "hosts",
+    "rotate-the-ca": "rotate_the_ca",
+}
+"""The module of each lab, in the order in which a course takes them."""
+
+NAMES = tuple(LABS)
 
 
 def lab(name: str) -> Lab:
-    """Return the lab called *name*; raises InputError, with similar names, where there is none."""
+    """Return the lab called *name*; raises InputError, with similar names, if there is none."""
     if name not in NAMES:
         raise InputError(f"{name!a} is not a lab; {did_you_mean(name, NAMES, '`kcert practice list` lists them.')}")
-    chosen: Lab = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").LAB
-    return chosen
+    labs: tuple[Lab, ...] = importlib.import_module(f"{__name__}.{LABS[name]}").LABS
+    return next(lab for lab in labs if lab.name == name)

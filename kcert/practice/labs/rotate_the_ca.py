@@ -187,4 +187,4 @@ def _differs(grader: Grader, last: Grader) -> str | None:
     return None
 
 
-LAB = Lab("rotate-the-ca", generate, setup, grade)
+LABS = (Lab("rotate-the-ca", generate, setup, grade),)

@@ -1,21 +1,43 @@
 """Finding: from places to drafts of uses, and then, with everything read at once, to the survey.
 
-Certificates are collected first and read together, because an openssl process for each would take a hundred
-times as long. ``finder`` goes from place to place and tells what a file is; ``options``, ``kubeconfigs`` and
-``loose`` follow what it names or holds; all of them take down what they find with the ``collector``.
+Certificates are collected first and read together. The finder goes from place to place, and tells units, manifests,
+kubeconfigs and loose files apart; ``options`` and ``kubeconfigs`` follow what they name or hold; all of them take down
+what they find with the ``collector``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from kcert.certificates import Kind
+from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
 from kcert.errors import InputError
-from kcert.scan.discovery.finder import Finder
+from kcert.files import LARGEST
+from kcert.scan import layouts
+from kcert.scan.components import COMPONENTS, FILE_OPTIONS
+from kcert.scan.discovery.collector import Collector, Draft, Findings
+from kcert.scan.discovery.options import (
+    CERTIFICATE_ENDINGS,
+    follow_embedded,
+    follow_object,
+    follow_options,
+    objects_in,
+    take,
+)
+from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
+from kcert.scan.files import inside
+from kcert.scan.fs import Content, Places, lexists, read_file, walk
+from kcert.scan.live import Server, certificates_of, server_in
 from kcert.scan.resolution import linked
+from kcert.scan.result import Problem
+from kcert.scan.units import Started, configured, is_unit, started_by, static_pods
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
 
     from kcert.scan.result import ScanResult
 
@@ -52,3 +74,310 @@ def find_beside(path: Path, openssl: str) -> ScanResult:
     finder = Finder(None, openssl)
     finder.look_beside(path)
     return linked(finder.findings, openssl)
+
+
+USUAL = ("/etc/ssl/etcd",)
+"""Folders that belong to no kind of cluster alone."""
+"""Bytes: all Secrets of a large cluster, those of Helm among them."""
+
+UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+"""Where systemd looks, the folder that counts most first (systemd.unit(5))."""
+
+MOST_BESIDE = 500
+"""So many neighbours of one file are looked at."""
+
+_STATIC_PODS = ("manifests", "pod-manifests")
+"""What the folder is called in which the kubelet starts every file, whatever its name."""
+
+_PATTERN = re.compile(r"[*?\[]")
+"""What makes of the name of an EnvironmentFile a pattern for several (systemd.exec(5))."""
+
+_PEM_ENDINGS = CERTIFICATE_ENDINGS | {".key"}
+
+
+class Finder:
+    """Goes from place to place. One for each survey."""
+
+    def __init__(self, root: Path | None, openssl: str, *, with_cas: bool = False) -> None:
+        self.collector = Collector(root)
+        self.openssl = openssl
+        self.with_cas = with_cas
+
+    @property
+    def findings(self) -> Findings:
+        """What has been collected so far."""
+        return self.collector.findings
+
+    @property
+    def places(self) -> Places:
+        """How paths are to be understood where the finder is."""
+        return self.collector.places
+
+    # ------------------------------------------------------------ places
+
+    def look(self, where: str, group: int = 0) -> None:
+        """Look at one WHERE of the command line."""
+        self.collector.group = group
+        if where == "-":
+            self._look_at_input(sys.stdin.buffer.read(LARGEST + 1))
+            return
+        path = self.places.absolute(where)
+        server = None if lexists(path) else server_in(where)
+        if server is not None:
+            self._look_at_server(server)
+            return
+        if not lexists(path):
+            raise InputError(f"{path} does not exist. WHERE is a file, a folder, or HOST:PORT of a running server.")
+        self.findings.looked.append(str(path))
+        self.collector.places = Places(self.places.root, _stand_in(path))
+        if path.is_dir():
+            self._look_into_folder(path)
+        else:
+            self._look_at_file(path)
+
+    def _look_at_input(self, data: bytes) -> None:
+        """Look at what comes on standard input: objects of the API, or PEM."""
+        self.findings.looked.append("standard input")
+        opened = inside(Content(data, 0o600, (0, 0)))
+        for position, pem in enumerate(opened.certificates):
+            self.collector.add(Draft(pem, Path("-"), position=position, live="-"))
+        try:
+            parsed = documents(data, LARGEST) if opened.text is not None else []
+        except NotADocumentError as error:
+            raise InputError(f"standard input {error}.") from None
+        if not parsed and not opened.certificates:
+            raise InputError(
+                "standard input contains no objects and no certificates: kubectl get secrets -A -o yaml | …"
+            )
+        self._objects(parsed, "-")
+
+    def _objects(self, parsed: list[dict[str, Any]], source: str) -> None:
+        for document in parsed:
+            for item in objects_in(document):
+                follow_object(self.collector, item, source)
+
+    def look_where_clusters_keep_them(self) -> None:
+        """Look at the usual places of this machine, or of the root."""
+        units = {
+            unit.name: unit
+            for folder in reversed(UNIT_FOLDERS)
+            for component in COMPONENTS
+            if (unit := self.places.absolute(folder) / f"{component}.service").exists()
+        }
+        homes = self._homes()
+        top = self.places.root or Path(os.sep)
+        named = dict.fromkeys((folder, home) for home in homes for kind in KINDS.values() for folder in kind.places)
+        paths = [self.places.absolute(folder) for folder in USUAL]
+        paths += [at_root(folder, top, home) for folder, home in named]
+        usual = [path for path in _outermost(paths) if os.access(path, os.F_OK)]
+        if self.places.root is None:
+            usual += [path for path in (Path.home() / ".kube" / "config",) if os.access(path, os.F_OK)]
+        self.findings.looked += [str(path) for path in (*units.values(), *usual)]
+        marked = (
+            kind
+            for kind in KINDS.values()
+            if kind not in (KUBEADM, HARD_WAY)  # their manifests and units say it
+            and kind.is_on(top, homes)
+        )
+        self.findings.kind = next(marked, None)
+        if self.findings.kind is not None and self.findings.kind.options:
+            self._option_files(self.findings.kind, self.places.absolute(self.findings.kind.options))
+        loose: list[Path] = []
+        for unit in units.values():
+            self._classified(unit, loose)
+        for start in usual:
+            for path in self._walked(start) if start.is_dir() else [start]:
+                self._classified(path, loose)
+        take(self.collector, loose)
+
+    def _option_files(self, kind: ClusterKind, folder: Path) -> None:
+        """Follow the files, named after components, in which MicroK8s keeps an option a line."""
+        for component in COMPONENTS:
+            read = read_file(folder / component)
+            if not isinstance(read, Content):
+                continue
+            text = read.data.decode("utf-8", "replace")
+            for name, value in kind.variables.items():
+                text = text.replace(f"${{{name}}}", value)
+            lines = (line.split("#")[0].strip().partition("=") for line in text.splitlines())
+            options = tuple((name, value.strip("\"'")) for name, _, value in lines if name.startswith("--"))
+            follow_options(self.collector, Started(component, options), folder / component)
+
+    def _homes(self) -> list[Path]:
+        """The users' home folders: this user's, or all those below the root."""
+        root = self.places.root
+        return [Path.home()] if root is None else [root / "root", *sorted(root.glob("home/*"))]
+
+    def look_beside(self, path: Path) -> None:
+        """Look at *path* and at the files around it."""
+        above = [path.parent.parent / name for name in ("ca.crt", "ca.pem")]
+        beside = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in _PEM_ENDINGS)[:MOST_BESIDE]
+        private = sorted(path.parent.parent.glob("private/*.key"))[:MOST_BESIDE]  # easy-rsa keeps keys there
+        paths = dict.fromkeys([path, *beside, *(file for file in above if file.is_file()), *private])
+        take(self.collector, [file for file in paths if self.collector.opened(file).text is None])
+        self.findings.problems.clear()
+
+    def _look_at_server(self, server: Server) -> None:
+        self.findings.looked.append(str(server))
+        shown, reason = certificates_of(self.openssl, server)
+        if reason:
+            self.findings.problems.append(Problem(Path(str(server)), "unreachable", reason, expects="server"))
+        for position, pem in enumerate(shown):
+            kind = Kind.SERVER if position == 0 else None
+            self.collector.add(Draft(pem, Path(str(server)), kind, position=position, live=str(server)))
+
+    def _look_into_folder(self, folder: Path) -> None:
+        loose: list[Path] = []
+        for path in self._walked(folder):
+            self._classified(path, loose)
+        take(self.collector, loose)
+
+    def _walked(self, folder: Path) -> Iterable[Path]:
+        names: dict[Path, set[str]] = {}
+        paths = []
+        start = self.places.followed(folder)
+        depth = len(start.parts)
+        for entry in walk(start):
+            if isinstance(entry, Path):
+                if layouts.is_set_aside(entry.parts[depth:]):
+                    continue
+                paths.append(entry)
+                names.setdefault(entry.parent, set()).add(entry.name)
+            else:
+                path, trouble = entry
+                self.findings.problems.append(Problem(path, trouble.what, trouble.reason, expects="folder"))
+        frozen = {parent: frozenset(beside) for parent, beside in names.items()}
+        return [path for path in paths if not layouts.is_left_over(path, frozen[path.parent])]
+
+    def _look_at_file(self, path: Path) -> None:
+        loose: list[Path] = []
+        opened = self.collector.opened(path)
+        if not (opened.text or opened.labels or opened.nothing or opened.trouble):
+            read = read_file(path)
+            if isinstance(read, Content) and follow_embedded(self.collector, path, read.data):
+                return
+        self._classified(path, loose)
+        # The CA beside a certificate says whether it signed it.
+        wanted = self.with_cas and path.suffix.lower() in CERTIFICATE_ENDINGS
+        cas = _cas_beside(path) if wanted else []
+        take(self.collector, loose, given=True)
+        take(self.collector, [ca for ca in cas if self.collector.opened(ca).certificates])
+
+    # ------------------------------------------------------------ files
+
+    def _classified(self, path: Path, loose: list[Path]) -> None:
+        """Follow what a unit or a document names; put anything else on the list of loose files."""
+        opened = self.collector.opened(path)
+        if opened.text is None or (layouts.is_copy(path, ()) and path.parent.name not in _STATIC_PODS):
+            loose.append(path)
+        elif is_unit(opened.text):
+            self._unit(path, opened.text)
+        else:
+            self._document(path, opened.text, loose)
+
+    def _unit(self, path: Path, content: bytes) -> None:
+        texts = [content, *(read.data for read in map(read_file, self._drop_ins(path)) if isinstance(read, Content))]
+        started = started_by((text.decode("utf-8", "replace") for text in texts), self._environment_of(path))
+        for component in started:
+            # kubeadm's kubelet has a unit as well, and a distribution's etcd comes with one that sets nothing up.
+            names_files = any(value and name in FILE_OPTIONS[component.component] for name, value in component.options)
+            if component.component != "kubelet" and names_files:
+                self._is(HARD_WAY)
+            follow_options(self.collector, component, path)
+
+    def _drop_ins(self, unit: Path) -> list[Path]:
+        """The drop-ins of a unit; a name counts once, from the folder that comes first (systemd.unit(5))."""
+        folders = [unit.parent]
+        if _is_unit_folder(unit.parent):
+            folders += [named for folder in UNIT_FOLDERS if (named := self.places.named(folder, unit))]
+        drop_ins: dict[str, Path] = {}
+        for folder in folders:
+            for path in sorted(folder.glob(f"{unit.name}.d/*.conf")):
+                drop_ins.setdefault(path.name, path)
+        return [drop_ins[name] for name in sorted(drop_ins)]
+
+    def _environment_of(self, unit: Path) -> Callable[[str], str | None]:
+        def read_environment(name: str) -> str | None:
+            for specifier, value in (("%p", unit.stem), ("%N", unit.stem), ("%n", unit.name)):  # systemd.unit(5)
+                name = name.replace(specifier, value)
+            path = self.places.named(name, unit)
+            if path is None:
+                return None
+            paths = sorted(path.parent.glob(path.name)) if _PATTERN.search(path.name) else [path]
+            read = [read_file(self.places.followed(file)) for file in paths]
+            return "\n".join(
+                content.data.decode("utf-8", "replace") for content in read if isinstance(content, Content)
+            )
+
+        return read_environment
+
+    def _document(self, path: Path, content: bytes, loose: list[Path]) -> None:
+        try:
+            parsed = documents(content)
+        except NotADocumentError as error:
+            if b"-----BEGIN" in content:
+                loose.append(path)
+                return
+            self.collector.problem(path, "unreadable", str(error), None, "configuration")
+            return
+        if any(is_kubeconfig(document) for document in parsed):
+            loose.append(path)  # after the options that name it have been seen
+            return
+        if self.collector.seen(path, self.collector.opened(path)):
+            return
+        self._objects(parsed, str(path))
+        pods = [pod for document in parsed for pod in static_pods(document)]
+        if first := next((first for pod in pods if (first := _first_manifest(path, pod.started.component))), None):
+            component = pods[0].started.component
+            reason = f"starts {component}, as {first.name} in the same folder does"
+            self.findings.problems.append(
+                Problem(path, "second manifest", reason, first, component=component, expects="configuration")
+            )
+            return
+        for document in parsed:
+            for pod in static_pods(document):
+                self._is(cluster_kind_of(path) or KUBEADM)
+                follow_options(self.collector, pod.started, path, pod.on_host)
+            if own := configured(document):
+                follow_options(self.collector, own, path)
+
+    def _is(self, kind: ClusterKind) -> None:
+        if self.findings.kind in (None, HARD_WAY):
+            self.findings.kind = kind
+
+
+def _first_manifest(path: Path, component: str) -> Path | None:
+    """Return the manifest with the usual name beside *path*, a copy of it that the kubelet starts as well."""
+    if path.parent.name not in _STATIC_PODS:
+        return None
+    usual = [path.with_name(f"{component}{ending}") for ending in (".yaml", ".yml", ".json", ".manifest")]
+    return None if path in usual else next((name for name in usual if name.is_file()), None)
+
+
+def _is_unit_folder(folder: Path) -> bool:
+    return folder.name == "system" and folder.parent.name == "systemd"
+
+
+def _stand_in(path: Path) -> Path | None:
+    """The folder around *path* that is a copy of /etc/kubernetes under another name, or None."""
+    start = path if path.is_dir() else path.parent
+    for folder in (start, start.parent):
+        if str(folder.absolute()).endswith("/etc/kubernetes"):
+            return None
+        if (folder / "pki").is_dir() and ((folder / "manifests").is_dir() or any(folder.glob("*.conf"))):
+            return folder
+    return None
+
+
+def _cas_beside(path: Path) -> list[Path]:
+    """Return the files beside *path*, and in the folder above, that are called as CAs are."""
+    folders = [path.parent, path.parent.parent]
+    names = ("ca.crt", "ca.pem", "root-ca.crt", "root-ca.pem", "*-ca.crt", "*-ca.pem")
+    cas = (path for folder in folders for pattern in names for path in sorted(folder.glob(pattern))[:MOST_BESIDE])
+    return [ca for ca in dict.fromkeys(cas) if ca != path and ca.is_file()]
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths that are below no other, in their order."""
+    unique = dict.fromkeys(paths)
+    return [path for path in unique if not any(parent in unique for parent in path.parents)]

@@ -9,9 +9,8 @@ from kcert.openssl.pem import pem_blocks
 from kcert.roles import kubeconfig_role
 from kcert.scan.components import FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named
-from kcert.scan.documents import NotADocumentError, documents
+from kcert.scan.documents import Context, NotADocumentError, Part, contexts, documents, is_kubeconfig
 from kcert.scan.fs import is_of_another_machine
-from kcert.scan.kubeconfigs import Context, Part, contexts, is_kubeconfig
 from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
 

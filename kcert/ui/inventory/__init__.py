@@ -1,54 +1,61 @@
-"""The inventory in every format: one module a format, all of one shape (``Report``)."""
+"""The inventory as a table, and in every other format: one function a format, all of one shape."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from kcert.errors import INPUT, InputError
-from kcert.ui.console import error_screen, say, screen
-from kcert.ui.inventory.cells import described
+from kcert.openssl.x509 import listed
+from kcert.quoting import format_command
+from kcert.scan.inventory import Validity
+from kcert.ui.console import block, clean_line, counted, error_screen, in_columns, say, screen
+from kcert.ui.inventory.text import HEADINGS, described, row
 from kcert.ui.report import Target, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
+
     from kcert.scan.inventory import Entry
     from kcert.scan.result import ScanResult
 
 
-class Report(Protocol):
-    """A format. ``BINARY`` says that it cannot be looked at in a terminal."""
-
-    BINARY: bool
-
-    def write(self, entries: Sequence[Entry], scan: ScanResult) -> bytes:
-        """The whole report as the bytes of a file."""
-        ...
-
-
 FORMATS = {
-    "text": "table",
-    "table": "table",
-    "csv": "comma_separated",
-    "xlsx": "spreadsheet",
-    "json": "records",
-    "markdown": "markdown",
-    "html": "web_page",
-    "prometheus": "prometheus",
-    "tree": "tree",
-    "mermaid": "mermaid",
-    "svg": "vector",
+    "csv": "text:comma_separated",
+    "xlsx": "spreadsheet:spreadsheet",
+    "json": "text:records",
+    "markdown": "text:markdown",
+    "html": "web_page:web_page",
+    "prometheus": "text:prometheus",
+    "tree": "text:tree",
+    "mermaid": "drawings:mermaid",
+    "svg": "drawings:svg",
 }
+"""MODULE:FUNCTION of each format but the table, which returns the bytes of a file; imported only when it is used."""
+
+TABLES = ("text", "table")
+
+BINARY = ("xlsx",)
+"""Formats that cannot be shown in a terminal."""
 
 MOST_PROBLEMS = 10
-"""So many files that could not be read are named beside a list that is no table."""
+"""The number of unreadable files that are named beside a list that is not a table."""
 
 
-def report(name: str) -> Report:
-    """The format *name*; its module is imported only now, because some bring a large library."""
-    return cast("Report", importlib.import_module(f"kcert.ui.inventory.{FORMATS[name]}"))
+def _content(form: str, entries: Sequence[Entry], scan: ScanResult) -> bytes:
+    """Return the inventory in the format *form*, as the bytes of a file."""
+    if form in TABLES:
+        return plain_table(entries)
+    module, _, function = FORMATS[form].partition(":")
+    return cast("bytes", getattr(importlib.import_module(f"kcert.ui.inventory.{module}"), function)(entries, scan))
 
 
 def present(
@@ -65,35 +72,30 @@ def present(
     *looked_around* says that no place was named, so that the reader is told what was found where. What could not be
     read is said on standard error, unless the table says it: a list that lacks something must not look whole.
     """
-    made = report(form)
     if target is not None and str(target.path) != "-":
-        written = write_report(target, made.write(entries, scan))
+        written = write_report(target, _content(form, entries, scan))
         uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
         say(f"{target.path}: {uses}, as {form}.")
         if written.backup:
             say(f"What was there before is {written.backup}.")
         _complain(scan)
         return
-    if form in {"text", "table"} and screen().is_terminal:
-        from kcert.ui.inventory import table
-
-        table.introduce(scan, looked_around=looked_around)
-        table.draw(entries, scan, openssl)
+    if form in TABLES and screen().is_terminal:
+        introduce(scan, looked_around=looked_around)
+        _draw(entries, scan, openssl)
         return
-    if made.BINARY and sys.stdout.isatty():
+    if form in BINARY and sys.stdout.isatty():
         raise InputError(f"{form} is no text for a terminal: write it to a file, --output certificates.{form}.")
-    if form in {"text", "table"} and looked_around:
-        from kcert.ui.inventory import table
-
-        table.introduce(scan, looked_around=True)
+    if form in TABLES and looked_around:
+        introduce(scan, looked_around=True)
     sys.stdout.flush()
-    sys.stdout.buffer.write(made.write(entries, scan))
+    sys.stdout.buffer.write(_content(form, entries, scan))
     sys.stdout.buffer.flush()
     _complain(scan)
 
 
 def status(scan: ScanResult) -> int:
-    """The exit status: 2 where a server did not answer, as `kcert check` has it, else 0."""
+    """Return the exit status: 2 if a server did not answer, as in `kcert check`, else 0."""
     return INPUT if any(problem.what == "unreachable" for problem in scan.problems) else 0
 
 
@@ -102,3 +104,131 @@ def _complain(scan: ScanResult) -> None:
         say(f"kcert: {described(problem)}", to=error_screen())
     if (left := len(scan.problems) - MOST_PROBLEMS) > 0:
         say(f"kcert: {left} more could not be read; `kcert check` lists all of them.", to=error_screen())
+
+
+MANY_NAMES = 12
+"""The number of SANs that are listed; of more, the number is printed."""
+
+WIDEST = 120
+"""Characters to which a column of a pipe is filled up: one with ten thousand names would draw all others apart."""
+
+WIDE = 110
+"""Columns from which on the longest path of a usual installation fits between the two outer columns."""
+
+STYLES = {
+    Validity.GOOD: "good",
+    Validity.EXPIRING: "notice",
+    Validity.EXPIRED: "bad",
+    Validity.NOT_YET: "bad",
+}
+
+
+def plain_table(entries: Sequence[Entry]) -> bytes:
+    """Return the table for a file or a pipe: columns, and a line for each use, whatever its length."""
+    rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
+    return in_columns(rows, WIDEST).encode()
+
+
+def introduce(scan: ScanResult, *, looked_around: bool) -> None:
+    """Say what kind of cluster was found, before anything else."""
+    if scan.kind is not None:
+        say(f"This looks like a cluster made by {scan.kind.title}. {scan.kind.renewal}".rstrip())
+    elif looked_around:
+        say(
+            "No manifest or systemd unit on this machine starts a component of Kubernetes, so only files are inspected."
+        )
+    if looked_around and scan.looked:
+        say(f"Searched: {', '.join(scan.looked)}.", "quiet")
+
+
+def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
+    """The table for a terminal; a narrow one gets a paragraph for each use, so that no path is broken."""
+    if screen().width >= WIDE:
+        _columns(entries)
+    else:
+        for entry in entries:
+            _paragraph(entry)
+    _summary(entries, scan, openssl)
+
+
+def _paragraph(entry: Entry) -> None:
+    console = screen()
+    whose = Text.assemble((clean_line(entry.component or "-"), "heading"), f"  {entry.kind}  ", _expiry(entry, " "))
+    console.print(whose, soft_wrap=True)
+    console.print(Text(f"    {clean_line(entry.path)}", style="file"), soft_wrap=True)
+    console.print(Padding(_facts(entry), (0, 0, 1, 4)))
+
+
+def _columns(entries: Sequence[Entry]) -> None:
+    """Print a row for each use: the component on the left, the certificate in the middle, the expiry on the right."""
+    console = screen()
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="heading", width=console.width)
+    grid.add_column("component", min_width=10, max_width=23, overflow="fold")
+    grid.add_column("certificate", ratio=1, overflow="fold")
+    grid.add_column("expires", min_width=12, no_wrap=True)
+    for entry in entries:
+        grid.add_row(_whose(entry), _certificate(entry), _expiry(entry))
+    if entries:
+        console.print(grid)
+        console.print()
+
+
+def _whose(entry: Entry) -> Text:
+    text = Text(clean_line(entry.component or "-"), style="heading")
+    return text.append(f"\n{entry.kind}", style="not bold")
+
+
+def _certificate(entry: Entry) -> RenderableType:
+    return Group(Text(clean_line(entry.path), style="file", overflow="fold"), _facts(entry))
+
+
+def _facts(entry: Entry) -> Table:
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    lines.add_column(style="quiet", no_wrap=True)
+    lines.add_column(overflow="fold", ratio=1)
+    shown = [
+        ("CN", entry.cn or "(none)"),
+        ("O", listed(entry.organizations)),
+        ("SANs", _names(entry)),
+        ("issuer", entry.issuer),
+        ("key", entry.key_path or ""),
+        ("used by", f"{entry.option} in {entry.source}" if entry.option and entry.source else entry.option or ""),
+    ]
+    for name, value in shown:
+        if value:
+            lines.add_row(name, Text(clean_line(value)))
+    return lines
+
+
+def _names(entry: Entry) -> str:
+    names = listed(entry.san[:MANY_NAMES])
+    left = len(entry.san) - MANY_NAMES
+    return f"{names} and {left} more (--format json lists all)" if left > 0 else names
+
+
+def _expiry(entry: Entry, separator: str = "\n") -> Text:
+    days = abs(entry.days_left)
+    count = counted(days, "day")
+    words = f"{count} ago" if entry.validity is Validity.EXPIRED else f"{count} left"
+    if entry.validity is Validity.NOT_YET:
+        words = "not yet valid"
+    return Text.assemble(f"{entry.not_after:%Y-%m-%d}{separator}", (words, STYLES[entry.validity]))
+
+
+def _summary(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
+    files = len({entry.path for entry in entries})
+    if not entries:
+        say("No certificate was found.")
+    else:
+        counts = [(validity, sum(entry.validity is validity for entry in entries)) for validity in Validity]
+        states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
+        uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
+        say(f"{uses} in {counted(files, 'file')}: {states}.")
+    for problem in scan.problems:
+        say(described(problem), "notice")
+    if entries:
+        say("One file read by hand:", "quiet")
+        example = next((entry for entry in entries if not (entry.option or "").endswith("-data")), None)
+        path = example.path if example else "FILE"
+        block([format_command((openssl, "x509", "-in", clean_line(path), "-noout", "-text"))], "command")
+        say("kcert read them in batches, many with one process: `openssl storeutl -noout -text -certs`.", "quiet")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from kcert.scan.inventory import Validity
-from kcert.ui.inventory.cells import HEADINGS, row
+from kcert.ui.inventory.text import HEADINGS, row
 from kcert.ui.report import CREATOR
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from kcert.scan.inventory import Entry
     from kcert.scan.result import ScanResult
-
-BINARY = True
 
 LONGEST = 32_000  # characters; a cell holds 32,767
 _WIDEST = 60  # columns of text
@@ -45,7 +43,7 @@ _NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
 
-def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def spreadsheet(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """A workbook with one sheet."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -6,8 +6,8 @@ import html
 from typing import TYPE_CHECKING
 
 from kcert.ui.console import clean_line
-from kcert.ui.inventory.cells import HEADINGS, row
-from kcert.ui.page import page
+from kcert.ui.inventory.text import HEADINGS, row
+from kcert.ui.report import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from kcert.scan.inventory import Entry
     from kcert.scan.result import ScanResult
 
-BINARY = False
-
 MANY_NAMES = 20  # more are folded away
 
 
-def write(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - the shape of every format
+def web_page(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
     """The page; every value in it is escaped, and its policy lets nothing be loaded from elsewhere."""
     headings = "".join(
         f'<th scope="col" aria-sort="none"><button type="button">{html.escape(heading)}</button></th>'

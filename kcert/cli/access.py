@@ -1,0 +1,170 @@
+"""`kcert kubeconfig`, `bootstrap`, `call`: how users and nodes reach the API server."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kcert.cli.context import read_context
+from kcert.cli.options import DryRun, Explain, Quiet, ReadOptions, ResultFormat, complete_clients, takes
+from kcert.errors import InputError
+
+
+@takes(ReadOptions)
+def kubeconfig(
+    looking: ReadOptions,
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Write the kubeconfig of admin, a component, a node or a user. Default: all of them.",
+            autocompletion=complete_clients,
+        ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server", metavar="URL|HOST:PORT", help="Connect to this API server.", show_default="by profile"
+        ),
+    ] = None,
+    context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="NAME", help="Name the context.", show_default="NAME@CLUSTER"),
+    ] = None,
+    embed: Annotated[bool, typer.Option(help="Put the CA, certificate and key inside, or only their paths.")] = True,
+    path_prefix: Annotated[
+        str | None,
+        typer.Option("--path-prefix", metavar="FOLDER", help="Use this folder in the paths of --no-embed."),
+    ] = None,
+    via: Annotated[
+        Literal["kcert", "kubectl"],
+        typer.Option("--via", help="Write the file with kcert, or by running the kubectl commands shown."),
+    ] = "kcert",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write to this file or folder; - is standard output.",
+            show_default="NAME.kubeconfig in the PKI folder",
+        ),
+    ] = None,
+    merge: Annotated[
+        Path | None, typer.Option("--merge", metavar="FILE", help="Add the context to this kubeconfig, or create it.")
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Update an existing context of the file of --merge."),
+    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    format: ResultFormat = "text",
+    dry_run: DryRun = False,
+) -> None:
+    """Write kubeconfigs: the URL of the API server, the CA that verifies it, and the client certificate and key."""
+    from kcert.kubernetes import kubeconfigs
+    from kcert.ui.access import KubeconfigReporter
+
+    elsewhere = output is not None or merge is not None
+    if output is not None and merge is not None:
+        raise InputError("--output cannot be combined with --merge: --output writes a new file, --merge changes one.")
+    if replace and merge is None:
+        raise InputError("--replace needs --merge FILE: it updates a context of that file.")
+    if elsewhere and via == "kubectl":
+        raise InputError("--via kubectl cannot be combined with --output or --merge: it writes to the PKI folder.")
+    if dry_run and (elsewhere or quiet):
+        raise InputError(
+            "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
+        )
+    ctx = read_context(looking, "kubeconfig")
+    options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
+    left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
+    drafts = kubeconfigs.drafts(ctx, names or (), options, left)
+    reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
+    if dry_run:
+        reporter.dry_run(drafts)
+        return
+    if output is not None and str(output) == "-":
+        reporter.screen(kubeconfigs.for_screen(ctx, drafts))
+    elif output is not None:
+        reporter.put(drafts, kubeconfigs.put(ctx, drafts, output))
+        reporter.records()
+    elif merge is not None:
+        written, updated = kubeconfigs.merge(ctx, drafts, merge, reporter.waits_for, replace=replace)
+        reporter.merged(drafts[0], written, updated)
+        reporter.records()
+    else:
+        kubeconfigs.keep(dataclasses.replace(ctx, reporter=reporter), drafts, reporter, kubectl=via == "kubectl")
+        reporter.left(left)
+        reporter.ends()
+        reporter.records()
+
+
+@takes(ReadOptions)
+def bootstrap(
+    looking: ReadOptions,
+    *,
+    ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Create a new token valid for this long.")] = "24h",
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Replace the token, even if it has not expired.")
+    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    format: ResultFormat = "text",
+) -> None:
+    """Write the bootstrap token, the RBAC objects and the kubeconfig with which nodes request their certificates."""
+    from kcert.durations import duration
+    from kcert.kubernetes import bootstrap
+    from kcert.ui.access import BootstrapReporter
+
+    if quiet and dry_run:
+        raise InputError("--dry-run cannot be combined with --quiet.")
+    lifetime = duration(ttl, "--ttl")
+    if lifetime.total_seconds() < bootstrap.SHORTEST:
+        raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
+    ctx = read_context(looking, "bootstrap")
+    if dry_run:
+        typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
+        return
+    reporter = BootstrapReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter.ends(bootstrap.make(dataclasses.replace(ctx, reporter=reporter), lifetime, new_token=new_token))
+
+
+@takes(ReadOptions)
+def call(
+    looking: ReadOptions,
+    *,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Present the certificate of admin, a component, a node or a user.",
+            autocompletion=complete_clients,
+        ),
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="Call this server.", show_default="as in NAME's kubeconfig"),
+    ] = None,
+    explain: Explain = True,
+    quiet: Quiet = False,
+) -> None:
+    """Call the API with curl and a certificate, and explain a failure.
+
+    Exit status 1: the server responded with an error (401, 403, 404 …). Exit status 3: the server did not respond.
+    """
+    from kcert.kubernetes import call
+    from kcert.ui import access
+
+    asked = call.call(read_context(looking, "call"), name, path, server)
+    if not quiet:
+        access.show_call(asked, explain=explain)
+    access.show_answer(asked, call.run(asked), quiet=quiet)

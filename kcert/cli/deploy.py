@@ -1,0 +1,350 @@
+"""`kcert flags`, `bundle`, `export`, `encryption-config`: what the hosts need to use the certificates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import typer.core
+
+from kcert.cli import context
+from kcert.cli.options import (
+    DryRun,
+    Explain,
+    Force,
+    Output,
+    Quiet,
+    ReadOptions,
+    ResultFormat,
+    complete_components,
+    complete_hosts,
+    load_cluster,
+    takes,
+)
+from kcert.config import STABLE
+from kcert.errors import InputError, did_you_mean
+
+KubernetesVersion = Annotated[
+    str | None,
+    typer.Option(
+        "--kubernetes-version",
+        metavar="1.X",
+        help="Print the options and formats of this release.",
+        show_default=f"kubernetes_version in kcert.yaml, else {STABLE}",
+    ),
+]
+
+
+@takes(ReadOptions)
+def bundle(
+    looking: ReadOptions,
+    *,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]...", help="Pack for these hosts. Default: all hosts.", autocompletion=complete_hosts
+        ),
+    ] = None,
+    scp: Annotated[
+        bool, typer.Option("--scp", help="Print the commands that copy the files, and pack nothing.")
+    ] = False,
+    certificates_only: Annotated[
+        bool,
+        typer.Option(
+            "--certificates-only",
+            help="Leave out units, manifests and configuration files, for example after a renewal.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Write the archives to this folder, or a single archive to this file; - is standard output.",
+            show_default="bundles/HOST.tar.gz",
+        ),
+    ] = None,
+    kubernetes_version: KubernetesVersion = None,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    format: ResultFormat = "text",
+) -> None:
+    """Pack one archive for each host, with only the files that it needs, their paths and their modes."""
+    from kcert.config import version
+    from kcert.kubernetes import bundles, packing_script
+    from kcert.ui import deploy, flags
+
+    if scp and output is not None:
+        raise InputError("--scp cannot be combined with --output: it packs nothing.")
+    if dry_run and scp:
+        raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    ctx = context.read_context(looking, "bundle")
+    release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
+    made = bundles.bundles(ctx, hosts or (), release)
+    if certificates_only:
+        made = tuple(bundle.certificates_only for bundle in made)
+    if scp:
+        deploy.show_commands(ctx, made)
+        return
+    if dry_run:
+        is_file = bundles.is_file(made, output)
+        lines = packing_script.archives(ctx, made, output or bundles.FOLDER, is_file=is_file)
+        typer.echo("\n".join((packing_script.HEAD, *lines)))
+        return
+    if output is not None and str(output) == "-":
+        deploy.stream_archive(made)
+        return
+    written = bundles.pack(made, output)
+    if format == "json":
+        deploy.bundles_as_json(made, written)
+    elif quiet:
+        deploy.print_paths(written)
+    else:
+        deploy.show_bundles(ctx, made, written, explain=explain)
+    flags.warn_of_release(release)
+
+
+def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> None:
+    """Raise InputError for an option that cannot be combined with --dry-run."""
+    if dry_run and (quiet or str(output) == "-"):
+        raise InputError(f"--dry-run cannot be combined with {'--quiet' if quiet else '--output -'}.")
+
+
+@takes(ReadOptions)
+def flags(
+    looking: ReadOptions,
+    *,
+    component: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT",
+            help="Choose etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy or kubelet.",
+            autocompletion=complete_components,
+        ),
+    ],
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="NAME", help="Print the options for this host.", autocompletion=complete_hosts),
+    ] = None,
+    format: Annotated[
+        Literal["text", "flags", "systemd", "manifest", "config", "json"],
+        typer.Option(
+            "--format",
+            help="Print only the arguments, a systemd unit, the manifest of a static pod, or a configuration file.",
+        ),
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
+    kubernetes_version: KubernetesVersion = None,
+    path_prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--path-prefix",
+            metavar="FOLDER",
+            help="Use the paths of the PKI folder, below FOLDER (for example the PKI folder itself).",
+            show_default="the paths on the host",
+        ),
+    ] = None,
+    explain: Explain = True,
+) -> None:
+    """Print the options that a component needs, with the reason for each."""
+    from kcert.issue.adopt import require_described
+    from kcert.kubernetes import components
+    from kcert.ui import flags
+    from kcert.ui.report import written_to
+
+    cluster = load_cluster(looking.config)
+    require_described(cluster, looking.dir)
+    state = components.folder_state(looking.dir, cluster)
+    instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
+    with written_to(output, force=force):
+        if format == "text":
+            flags.show(instance, explain=explain)
+        elif format == "json":
+            flags.as_json(instance)
+        else:
+            flags.print_form(instance, format)
+    flags.warn_of_issues(instance)
+    flags.warn_of_release(instance.version)
+    unfit = components.unfit(looking.dir, instance)
+    flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))
+
+
+class _Targets(typer.core.TyperGroup):
+    """The targets; the error for an unknown one lists them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the target that *args* begin with; InputError for an unknown target."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.commands:
+            hint = did_you_mean(name, self.commands, f"the targets are {' and '.join(self.commands)}.", 2)
+            raise InputError(f"{name!a} is not a target of kcert export; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+export = typer.Typer(
+    cls=_Targets,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Export the cluster's certificates for cert-manager, which renews them in the cluster, or for Ansible.",
+)
+
+
+@export.command("cert-manager")
+@takes(ReadOptions)
+def cert_manager(
+    looking: ReadOptions,
+    *,
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="Put every object into this namespace.")
+    ] = "cluster-pki",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Start the names of the objects with this prefix.",
+            show_default="cluster in kcert.yaml",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Include certificates that components read from the host's disk, which a Secret does not reach.",
+        ),
+    ] = False,
+    secret: Annotated[
+        bool,
+        typer.Option(help="Include the CA keys as Secrets. Without them, the file can be committed to a repository."),
+    ] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to this file; - is standard output.",
+            show_default="export/cert-manager.yaml",
+        ),
+    ] = None,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    format: ResultFormat = "text",
+) -> None:
+    """Write a Secret and an Issuer for each CA, and a Certificate for each certificate that cert-manager can manage."""
+    from kcert.kubernetes import packing_script
+    from kcert.kubernetes.export import cert_manager as target
+    from kcert.kubernetes.export import path_of, put_file
+    from kcert.ui import deploy
+
+    options = target.Options(namespace, name, on_disk=everything, secret=secret)
+    ctx = context.read_context(looking, "export cert-manager")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    made = target.export(ctx, options)
+    if dry_run:
+        files = [(path_of(piece, output), piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
+        return
+    if output is not None and str(output) == "-":
+        deploy.stream_export(made)
+        return
+    written = put_file(made, output)
+    if quiet or format == "json":
+        deploy.print_paths((written,), format)
+        return
+    deploy.show_export(made, (written,), explain=explain)
+    deploy.apply(written.path, namespace, secret=secret)
+
+
+@export.command("ansible")
+@takes(ReadOptions)
+def ansible(
+    looking: ReadOptions,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write the files to this folder.",
+            show_default="export/ansible",
+        ),
+    ] = None,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    format: ResultFormat = "text",
+) -> None:
+    """Write an inventory of the hosts, a playbook that installs the bundle of each host, and the bundles."""
+    from kcert.kubernetes import bundles, packing_script
+    from kcert.kubernetes.export import FOLDER, put_folder
+    from kcert.kubernetes.export import ansible as target
+    from kcert.ui import deploy
+
+    if output is not None and str(output) == "-":
+        raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
+    _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
+    ctx = context.read_context(looking, "export ansible")
+    made = target.export(ctx)
+    if dry_run:
+        export_folder = output or FOLDER / target.NAME
+        packed = tuple(bundle.certificates_only for bundle in bundles.bundles(ctx, ()))
+        lines = packing_script.archives(ctx, packed, export_folder / "bundles")
+        files = [(export_folder / piece.path, piece) for piece in made.pieces]
+        typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files), *lines)))
+        return
+    export_folder, written = put_folder(made, output)
+    if quiet or format == "json":
+        deploy.print_paths(written, format)
+        return
+    deploy.show_export(made, written, explain=explain)
+    deploy.play(export_folder, ctx, target.signs_with(ctx))
+
+
+@takes(ReadOptions)
+def encryption_config(
+    looking: ReadOptions,
+    *,
+    provider: Annotated[
+        Literal["aescbc", "secretbox"] | None,
+        typer.Option("--provider", help="Use this cipher in a new file.", show_default="aescbc"),
+    ] = None,
+    rotate: Annotated[
+        bool,
+        typer.Option(
+            "--rotate", help="Rotate the key in two steps: the first run adds a new key, the second puts it first."
+        ),
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Remove the old key, after all Secrets have been rewritten.")
+    ] = False,
+    explain: Explain = True,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    format: ResultFormat = "text",
+) -> None:
+    """Write the EncryptionConfiguration with which the API server encrypts Secrets in etcd, or rotate its key."""
+    from kcert.kubernetes import encryption
+    from kcert.ui.flags import EncryptionReporter
+
+    if rotate and finish:
+        raise InputError("--rotate cannot be combined with --finish: each is one step of the rotation.")
+    if provider and (rotate or finish):
+        raise InputError("--provider is for a new file: a rotation keeps the provider.")
+    if quiet and dry_run:
+        raise InputError("--dry-run cannot be combined with --quiet.")
+    ctx = context.read_context(looking, "encryption-config")
+    action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
+    if dry_run:
+        typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))
+        return
+    reporter = EncryptionReporter(ctx, explain=explain, quiet=quiet, form=format)
+    reporter.ends(encryption.update(replace(ctx, reporter=reporter), action, provider or "aescbc"))

@@ -1,0 +1,292 @@
+"""`kcert check`, `inventory`, `show`, `history`: what exists, what is wrong with it, and what was run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from kcert.cli.options import (
+    DEFAULT_FILE,
+    DEFAULT_FOLDER,
+    ConfigFile,
+    Explain,
+    Folder,
+    Force,
+    Output,
+    Program,
+    ResultFormat,
+    Signing,
+    complete_rules,
+    load_cluster,
+    takes,
+)
+from kcert.errors import InputError
+from kcert.quoting import format_command
+
+if TYPE_CHECKING:
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context
+
+
+Where = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WHERE]...",
+        help="Read these files, folders or servers (HOST:PORT), or - for the output of kubectl get -o yaml. Default: "
+        "the places where clusters keep certificates; if there are none, the PKI folder.",
+    ),
+]
+SystemRoot = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="FOLDER", help="Treat this folder as /, for example a copy of another machine."),
+]
+
+
+def check(
+    *,
+    where: Where = None,
+    root: SystemRoot = None,
+    format: Annotated[
+        Literal["text", "short", "json", "markdown", "html"],
+        typer.Option("--format", help="Print the findings in this format."),
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 on warnings as well.")] = False,
+    expiring_in: Annotated[
+        str,
+        typer.Option(
+            "--expiring-in", metavar="TIME", help="Report what expires within this time: 30, 30d, 8w, 12h, 1y."
+        ),
+    ] = "30d",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="RULE", help="Check only this rule; repeatable.", autocompletion=complete_rules),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="RULE", help="Skip this rule; repeatable.", autocompletion=complete_rules),
+    ] = None,
+    dir: Folder = DEFAULT_FOLDER,
+    config: ConfigFile = None,
+    openssl: Program = "openssl",
+) -> None:
+    """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
+    from kcert.check import chosen, judge, wanted_at
+    from kcert.durations import duration
+    from kcert.openssl import program
+    from kcert.store import OWN_FOLDER
+    from kcert.ui import check
+    from kcert.ui.report import written_to
+
+    described = config is not None or (DEFAULT_FILE.exists() and dir.is_dir())
+    planned = {}
+    if described or (dir / OWN_FOLDER).is_dir():
+        from kcert import profiles
+
+        cluster = profiles.load((config or DEFAULT_FILE) if described else None)
+        planned = wanted_at(dir, profiles.certificates(cluster))
+    judgement = judge(
+        where or (),
+        root,
+        rules=chosen(only or (), skip or ()),
+        soon=duration(expiring_in, "--expiring-in", bare="d"),
+        wanted=planned if described else {},
+        assumed=planned,
+        openssl=program.openssl(openssl),
+        otherwise=dir,
+    )
+    with written_to(output, force=force):
+        check.show(judgement, format, looked_around=not where)
+    raise typer.Exit(check.status(judgement, strict=strict))
+
+
+def inventory(
+    *,
+    where: Where = None,
+    root: SystemRoot = None,
+    format: Annotated[
+        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
+        ),
+    ] = "text",
+    output: Output = None,
+    force: Force = False,
+    sort: Annotated[
+        Literal["expiry", "component", "path", "cn", "issuer", "kind"] | None,
+        typer.Option("--sort", help="Sort by this field.", show_default="the order of discovery"),
+    ] = None,
+    expiring_in: Annotated[
+        str | None,
+        typer.Option(
+            "--expiring-in",
+            metavar="TIME",
+            help="List only what has expired or expires within this time: 30, 30d, 8w, 12h, 1y.",
+        ),
+    ] = None,
+    dir: Folder = DEFAULT_FOLDER,
+    openssl: Program = "openssl",
+) -> None:
+    """List all certificates of a cluster: the owner, the names and the expiry of each."""
+    from kcert.durations import duration
+    from kcert.openssl import program
+    from kcert.scan.discovery import survey
+    from kcert.scan.inventory import ORDERS, ending_within, inventory
+    from kcert.ui.inventory import present, status
+    from kcert.ui.report import Target
+
+    within = duration(expiring_in, "--expiring-in", bare="d") if expiring_in is not None else None
+    scan = survey(where or (), root, program.openssl(openssl), otherwise=dir)
+    entries = inventory(scan)
+    if within is not None:
+        entries = ending_within(entries, within)
+    if sort is not None:
+        entries.sort(key=ORDERS[sort])
+    present(entries, scan, format, Target(output, force) if output else None, looked_around=not where, openssl=openssl)
+    raise typer.Exit(status(scan))
+
+
+def show(
+    *,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="Show this certificate, key, request, kubeconfig or Secret, or the server at HOST:PORT.",
+        ),
+    ],
+    text: Annotated[
+        bool, typer.Option("--text", help="Print the output of openssl as well, with a note on each line.")
+    ] = False,
+    explain: Explain = True,
+    format: ResultFormat = "text",
+    output: Output = None,
+    force: Force = False,
+    openssl: Program = "openssl",
+) -> None:
+    """Show a certificate, key, request, kubeconfig or running server, field by field, with the meaning of each."""
+    from kcert.errors import VerdictError
+    from kcert.openssl import program
+    from kcert.scan.describe import describe
+    from kcert.ui import show
+    from kcert.ui.report import written_to
+
+    _suggest_path(what)
+    description = describe(what, program.openssl(openssl))
+    with written_to(output, force=force):
+        if format == "json":
+            show.as_json(description, explain=explain)
+        else:
+            show.show(description, text=text, explain=explain)
+    if description.fault:
+        raise VerdictError(f"{description.fault}.")
+
+
+def _suggest_path(what: str) -> None:
+    """Raise InputError with the path for the name of a certificate in the PKI folder, or of its file."""
+    folder = Path(os.environ.get("KCERT_DIR") or DEFAULT_FOLDER)
+    if "/" in what or os.path.lexists(what):
+        return
+    for path in (folder / what, folder / f"{what}.crt", folder / f"{what}.kubeconfig"):
+        if path.is_file():
+            raise InputError(
+                f"{what} does not exist. For {path}, run `{format_command(('kcert', 'show', str(path)))}`."
+            )
+
+
+@takes(Signing)
+def history(  # noqa: PLR0917 - options, by name alone
+    looking: Signing,
+    format: Annotated[
+        Literal["text", "table", "sh", "markdown", "html", "json"],
+        typer.Option("--format", help="Print the history in this format."),
+    ] = "text",
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Show only the last N commands.")
+    ] = None,
+    output: Output = None,
+    force: Force = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Verify that the record was not changed; status 1 if it was.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="HASH", help="Require, with --verify, all records up to this hash, which --head printed."
+        ),
+    ] = None,
+    head: Annotated[
+        bool, typer.Option("--head", help="Print the hash of the last record, to be stored on another machine.")
+    ] = False,
+    sign: Annotated[
+        bool,
+        typer.Option("--sign", help="Sign the hash of the last record with the CA key; --verify checks the signature."),
+    ] = False,
+) -> None:
+    """Show the commands that were run in a PKI folder."""
+    from kcert.store import OWN_FOLDER
+    from kcert.store import history as store
+    from kcert.ui import history
+    from kcert.ui.report import written_to
+
+    if since is not None and not verify:
+        raise InputError("--since needs --verify.")
+    if verify + head + sign > 1:
+        raise InputError("--verify, --head and --sign cannot be combined.")
+    if sign:
+        from kcert.issue import history_signature
+        from kcert.ui.output_of import OutputOfCommands
+
+        ctx = replace(_context(looking), reporter=OutputOfCommands(explain=True))
+        history.signed(history_signature.sign(ctx))
+    elif verify:
+        _verify(looking, since)
+    elif head:
+        history.print_head(store.head(looking.dir / OWN_FOLDER))
+    else:
+        with written_to(output, force=force):
+            entries = store.entries(looking.dir / OWN_FOLDER)
+            specs = _specs(looking) if format in {"markdown", "html"} else ()
+            history.show(looking.dir, entries[-last:] if last else entries, format, specs)
+
+
+def _specs(looking: Signing) -> tuple[Certificate, ...]:
+    """Return the certificates of the folder; none if kcert.yaml cannot be read."""
+    from kcert import profiles
+    from kcert.issue.adopt import detect_files, unmanaged
+
+    try:
+        described = load_cluster(looking.config)
+        known = detect_files(looking.dir, profiles.certificates(described))
+        return (*known, *unmanaged(looking.dir, described, known, ()))
+    except InputError:
+        return ()
+
+
+def _verify(looking: Signing, since: str | None) -> None:
+    from kcert.issue import history_signature
+    from kcert.store import OWN_FOLDER
+    from kcert.store import history as store
+    from kcert.ui import history
+
+    own = looking.dir / OWN_FOLDER
+    count = store.verify(own, since)
+    signed = None
+    if (own / history_signature.SIGNATURE).exists():
+        signed = history_signature.signed_hash(_context(looking))
+        store.verify(own, signed)
+    history.verified(looking.dir, count, store.unexplained(looking.dir, own), signed=signed is not None)
+
+
+def _context(looking: Signing) -> Context:
+    from kcert.cli.context import signing_context
+    from kcert.openssl import program
+
+    return signing_context(looking, "history", load_cluster(looking.config), program.openssl(looking.openssl))

@@ -1,0 +1,164 @@
+"""Archives and exports by hand: the scripts that --dry-run prints, and the commands that copy the same files."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind
+from kcert.kubernetes import bundles
+from kcert.openssl.pem import pem_blocks
+from kcert.quoting import folder_argument, format_command, quote
+from kcert.store import SECRET_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from kcert.issue.context import Context
+    from kcert.kubernetes.bundles import Bundle
+    from kcert.kubernetes.export import Piece
+
+HEAD = """\
+#!/usr/bin/env bash
+set -euo pipefail
+umask 077
+# A file that is replaced is kept next to the new one.
+keep() { if [ -e "$1" ]; then mv "$1" "$1.$(date -u +%Y-%m-%dT%H-%M-%S.000000Z)"; fi; }
+"""
+
+
+def archives(ctx: Context, made: Sequence[Bundle], target: Path, *, is_file: bool = False) -> Iterator[str]:
+    """Yield the lines that write the archives into the folder *target*, or the only one to the file *target*."""
+    if not is_file:
+        yield f"mkdir -p {quote(folder_argument(target))}"
+    for bundle in made:
+        archive = quote(folder_argument(target if is_file else target / bundle.file))
+        yield f"\n# {bundle.host.name}"
+        yield "stage=$(mktemp -d)"
+        yield from _staged(ctx, bundle)
+        names = [
+            *(name for name, _, _ in bundles.texts(bundle)),
+            *(str(row.path.relative_to("/")) for row in bundle.rows),
+        ]
+        yield f"keep {archive}"
+        owner = "--owner=root:0 --group=root:0"
+        yield f'tar -C "$stage" {owner} -czf {archive} \\\n  ' + " \\\n  ".join(map(quote, names))
+        yield 'rm -r "$stage"'
+
+
+def _staged(ctx: Context, bundle: Bundle) -> Iterator[str]:
+    for file in bundle.files:
+        target = _staged_path(str(file.path.relative_to("/")))
+        if file.there:
+            yield f"install -D -m {file.mode:o} {quote(folder_argument(ctx.root / file.source))} {target}"
+        else:
+            yield f'mkdir -p "$(dirname {target})"'
+            yield f"kcert kubeconfig {quote(file.owner)}{ctx.folder_option} --quiet --output {target}"
+    for made in bundle.generated:
+        target = _staged_path(str(made.path.relative_to("/")))
+        if made.source:
+            yield f"install -D -m {made.mode:o} {quote(folder_argument(ctx.root / made.source))} {target}"
+        else:
+            yield from _written(target, made.content, made.mode)
+    for name, mode, content in bundles.texts(bundle):
+        yield from _written(_staged_path(name), content, mode)
+
+
+def _staged_path(name: str) -> str:
+    return f'"$stage"/{quote(name)}'
+
+
+def pieces(ctx: Context, files: Iterable[tuple[Path, Piece]]) -> Iterator[str]:
+    """Yield the lines that write each piece of an export to its path; keys of CAs are read from their files.
+
+    Archives are left out: ``archives`` writes them.
+    """
+    for target, piece in files:
+        if piece.path.suffix != ".gz":
+            path = quote(folder_argument(target))
+            yield f"keep {path}"
+            yield from _written(path, piece.content, piece.mode, dict(_ca_values(ctx)))
+
+
+def _written(target: str, content: bytes, mode: int, variables: dict[str, str] | None = None) -> Iterator[str]:
+    """Yield the lines that write *content*, in which each of *variables* is replaced by the command that prints it."""
+    text = content.decode()
+    used = {value: command for value, command in (variables or {}).items() if value in text}
+    word = "EOF" if used else "'EOF'"
+    if used:
+        text = re.sub(r"[\\$`]", r"\\\g<0>", text)
+        for value, command in used.items():
+            text = text.replace(value, f"$({command})")
+    yield f'mkdir -p "$(dirname {target})"'
+    yield f"cat > {target} <<{word}\n{text}EOF"
+    if mode != SECRET_MODE:
+        yield f"chmod {mode:o} {target}"
+
+
+def _ca_values(ctx: Context) -> Iterator[tuple[str, str]]:
+    """Yield certificate and key of each CA as base64, with the command that prints the same."""
+    for cert in ctx.known.values():
+        if cert.kind is not Kind.CA or cert.files.crt is None:
+            continue
+        for name, is_key in ((cert.files.crt, False), (cert.files.key, True)):
+            path = ctx.root / name
+            if not path.is_file():
+                continue
+            pem = next((block.pem for block in pem_blocks(path.read_bytes()) if block.is_key is is_key), None)
+            if pem:
+                file = folder_argument(path)
+                argv = (
+                    ("sed", "-n", "/BEGIN.*PRIVATE KEY/,/END/p", file) if is_key else (ctx.openssl, "x509", "-in", file)
+                )
+                yield base64.b64encode(pem.encode()).decode(), f"{format_command(argv)} | base64 | tr -d '\\n'"
+
+
+def copying(ctx: Context, bundle: Bundle) -> Iterator[tuple[str, ...] | str]:
+    """Yield the commands that bring the same files to the host: folders, files, then owners and modes.
+
+    A command that needs a pipe is a line of shell, already quoted; the others are argv.
+    """
+    host = f"root@{bundle.host.name}"
+    missing = [file.owner for file in bundle.files if not file.there]
+    if missing:
+        yield ("kcert", "kubeconfig", *missing, *shlex.split(ctx.folder_option))
+    folders = sorted({str(row.path.parent) for row in bundle.rows})
+    yield ("ssh", host, f"install -d -m 755 {' '.join(quote(path) for path in folders)}")
+    for target in folders:
+        files = [file for file in bundle.files if str(file.path.parent) == target]
+        same = [_here(ctx.root / file.source) for file in files if file.path.name == file.source.name]
+        if same:
+            yield ("scp", "-p", *same, f"{host}:{target}/")
+        for file in files:
+            if file.path.name != file.source.name:
+                yield ("scp", "-p", _here(ctx.root / file.source), f"{host}:{file.path}")
+    for made in bundle.generated:
+        if made.source:
+            yield ("scp", "-p", _here(ctx.root / made.source), f"{host}:{made.path}")
+        else:
+            folder = shlex.split(ctx.folder_option)
+            where = ("--host", bundle.host.name, "--format", made.form, *_release(bundle), *folder)
+            prints = format_command(("kcert", "flags", made.component, *where))
+            yield f"{prints} | {format_command(('ssh', host, f'cat > {quote(str(made.path))}'))}"
+    yield ("ssh", host, " && ".join(_modes(bundle)))
+
+
+def _here(path: Path) -> str:
+    """A path as scp takes it for one of this machine: what stands before a colon would be a host."""
+    name = str(path)
+    return f"./{name}" if ":" in name.split("/", maxsplit=1)[0] or name.startswith("-") else name
+
+
+def _modes(bundle: Bundle) -> Iterator[str]:
+    rows = bundle.rows
+    yield "chown root:root " + " ".join(quote(str(row.path)) for row in rows)
+    for mode in sorted({row.mode for row in rows}):
+        yield f"chmod {mode:o} " + " ".join(quote(str(row.path)) for row in rows if row.mode == mode)
+
+
+def _release(bundle: Bundle) -> tuple[str, ...]:
+    """Return what `kcert flags` needs to print options of the same release."""
+    return () if bundle.version == bundle.cluster.version else ("--kubernetes-version", str(bundle.version))

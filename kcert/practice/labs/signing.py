@@ -1,0 +1,325 @@
+"""Labs in which something has to be signed: a CA, a client's certificate, the requests of users."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kcert.certificates import Kind, Subject
+from kcert.errors import InputError
+from kcert.kubernetes import signers
+from kcert.kubernetes.signing_request import APPROVED, DENIED, SigningRequest, parse, text
+from kcert.openssl.commands import render
+from kcert.openssl.pem import pem_blocks
+from kcert.openssl.reader import read_certificate, read_request
+from kcert.openssl.x509 import X509, Request
+from kcert.practice.builder import Make
+from kcert.practice.grader import AbsentError, NotYetError, short_lived, user
+from kcert.practice.handshakes import Client, Credentials, Server
+from kcert.practice.lab import Check, Lab, Scenario
+from kcert.practice.rng import ScenarioRng, select_specs, values_of
+from kcert.shell import Command, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kcert.certificates import Certificate
+    from kcert.practice.builder import LabBuilder
+    from kcert.practice.grader import Grader
+
+
+# A new cluster has a plan, and no CA yet.
+
+
+def generate_make_the_ca(rng: ScenarioRng) -> Scenario:
+    """Choose the layout, from which the CA's name follows, and a user whose request waits."""
+    cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
+    specs = select_specs(cluster, "ca", cluster.users[0].name)
+    ca = specs[0]
+    assert ca.subject
+    values = {
+        **values_of(cluster),
+        "subject": str(ca.subject),
+        "said": ", ".join(f"{kind} {value}" for kind, value in ca.subject.parts),
+        "years": f"{cluster.days.ca} days",
+        "when": rng.pick(("on Monday", "tomorrow", "after lunch", "at three o'clock")),
+    }
+    return Scenario(cluster, rng.now, specs, values=values)
+
+
+def setup_make_the_ca(scenario: Scenario, builder: LabBuilder) -> None:
+    """Write the config of the CA, and the request that waits."""
+    from kcert.openssl.commands import render
+
+    builder.describe(scenario)
+    builder.write("pki/openssl-ca.cnf", render(scenario.spec("ca")))
+    builder.ask(scenario.spec(scenario.values["user"]))
+    (builder.root / "pki").chmod(0o700)
+
+
+def grade_make_the_ca(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+    """Check that it is a CA, that it has the agreed name and dates, and that its signatures are accepted."""
+    yield grader.check(
+        "pki/ca.key is the key of pki/ca.crt", lambda: grader.unfit(grader.content(grader.pki / "ca.key"), "ca")
+    )
+    yield grader.check("pki/ca.crt has the agreed name", lambda: _misnamed(scenario, grader))
+    yield grader.check("pki/ca.crt is self-signed", lambda: _not_alone(grader))
+    yield grader.check("pki/ca.crt is valid for the agreed time", lambda: _short_lived(scenario, grader))
+    yield grader.check("pki/ca.crt is an X.509 version 3 certificate with CA:TRUE", lambda: _not_a_ca(grader))
+    yield grader.check("a certificate that it signs is accepted", lambda: _signs_in_vain(scenario, grader))
+    if (grader.pki / "ca.key").exists():
+        yield grader.private_keys_protected()
+    if (grader.pki / "ca.crt").exists():
+        yield grader.no_check_errors("pki")
+
+
+def _not_a_ca(grader: Grader) -> str | None:
+    """Return why it is not a CA. OpenSSL before 3.5 accepts a version 1 certificate as a CA; Kubernetes does not."""
+    ca = grader.certificate("ca")
+    if ca.version != 3:
+        return f"it is version {ca.version}, which has no extensions"
+    return None if ca.ca else "basicConstraints does not say CA:TRUE"
+
+
+def _misnamed(scenario: Scenario, grader: Grader) -> str | None:
+    subject = grader.certificate("ca").subject
+    spec = scenario.spec("ca").subject
+    assert spec
+    if sorted(subject.parts) == sorted(spec.parts):
+        return None
+    return f"its name is {subject or 'empty'}"
+
+
+def _not_alone(grader: Grader) -> str | None:
+    count = sum(1 for block in pem_blocks(grader.trusted()) if block.is_certificate)
+    if count != 1:
+        return f"the file contains {count} certificates"
+    ca = grader.certificate("ca")
+    return None if ca.self_issued else f"its issuer is {ca.issuer}"
+
+
+def _short_lived(scenario: Scenario, grader: Grader) -> str | None:
+    ca, days = grader.certificate("ca"), scenario.cluster.days.ca
+    if ca.not_after - grader.now > timedelta(days=days + 2):
+        return f"it expires only on {ca.not_after:%Y-%m-%d}"
+    return short_lived(ca, grader.now, timedelta(days=days - 30))
+
+
+def _signs_in_vain(scenario: Scenario, grader: Grader) -> str | None:
+    """Return why a certificate that this CA signs for the waiting request is not accepted; None if it is.
+
+    It is signed outside the lab, with an openssl.cnf of kcert's own: the one in the folder may say anything.
+    """
+
+    from kcert.openssl.commands import render
+    from kcert.shell import Command, read
+
+    spec = scenario.spec(scenario.values["user"])
+    grader.certificate("ca")
+    csr, key = grader.content(grader.pki / str(spec.files.csr)), grader.content(grader.pki / spec.files.key)
+    with tempfile.TemporaryDirectory(prefix="kcert-") as name:
+        folder = Path(name)
+        for file in ("ca.crt", "ca.key"):
+            (folder / file).write_bytes(grader.content(grader.pki / file))
+        (folder / "openssl.cnf").write_text(render(spec), encoding="utf-8")
+        argv = (
+            *(grader.openssl, "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "90"),
+            *("-set_serial", str(secrets.randbits(60)), "-extensions", "v3_req", "-extfile", "openssl.cnf"),
+        )
+        signed = read(Command(argv, folder), csr)
+    if not signed.succeeded:
+        return "openssl cannot sign with it"
+    leaf = Credentials(signed.stdout, key)
+    return grader.tls.refusal(Server(leaf, grader.trusted()), Client(None, leaf), "localhost")
+
+
+# A cluster without an administrator needs a client certificate: key, request, signature.
+
+
+def generate_admins_certificate(rng: ScenarioRng) -> Scenario:
+    """Choose one of two layouts of the cluster."""
+    cluster = rng.cluster(rng.pick(("course", "hardway")), users=1)
+    specs = select_specs(cluster, "ca", "admin", "kube-apiserver")
+    spec = next(spec for spec in specs if spec.name == "admin")
+    assert spec.subject
+    values = {
+        **values_of(cluster),
+        "who": spec.subject.common_name,
+        "groups": spec.subject.organizations[0],
+        "subject": str(spec.subject),
+        "colleague": cluster.users[0].name,
+    }
+    return Scenario(cluster, rng.now, specs, values=values)
+
+
+def setup_admins_certificate(scenario: Scenario, builder: LabBuilder) -> None:
+    """Make all but the administrator's certificate: the CA, the API server, the config of a client."""
+    builder.describe(scenario)
+    ca = scenario.spec("ca")
+    builder.make([Make(spec, None if spec.kind is Kind.CA else ca) for spec in scenario.specs if spec.name != "admin"])
+    builder.write("pki/openssl-client.cnf", render(scenario.spec("admin")))
+
+
+def grade_admins_certificate(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+    """Check that the API server accepts the certificate as the administrator's."""
+    yield grader.connects("kubectl reaches the API server", "kube-apiserver", "admin", scenario.values["api_ip"])
+    yield from grader.all_work("admin")
+    yield grader.no_check_errors()
+
+
+# Two users request a certificate, and one of them requests the identity of another.
+
+
+FOLDER = "requests"
+
+_STRANGERS = ("agent-smith", "agent-jones", "agent-brown", "mr-smith", "neo", "trinity")
+
+_WANTS_TO_BE = (
+    (None, "kubeadm:cluster-admins"),
+    ("system:kube-controller-manager", None),
+    ("system:kube-scheduler", "system:kube-scheduler"),
+    ("system:node:{plane}", "system:nodes"),
+    ("kubernetes-admin", "kubeadm:cluster-admins"),
+)
+"""CN and O that the second user requests (None: their own). The API server accepts all of these objects."""
+
+
+def generate_two_requests(rng: ScenarioRng) -> Scenario:
+    """Choose the two users, and the identity that the second one requests."""
+    cluster = rng.cluster(users=1)
+    good = cluster.users[0]
+    stranger = rng.pick(_STRANGERS)
+    name, group = rng.pick(_WANTS_TO_BE)
+    own = rng.group()
+    wanted = ((name or stranger).format(plane=cluster.control_plane[0].name), group or own)
+    values = {
+        **values_of(cluster),
+        "stranger": stranger,
+        "strangers_group": own,
+        "wants_name": wanted[0],
+        "wants_group": wanted[1],
+        "minutes": str(rng.number(12, 55)),
+        "good_cell": good.name.ljust(13),
+        "stranger_cell": stranger.ljust(13),
+    }
+    specs = select_specs(cluster, "ca", good.name)
+    kept = tuple(f"{FOLDER}/{name}.csr" for name in (good.name, stranger))
+    return Scenario(cluster, rng.now, specs, values=values, kept=kept)
+
+
+def asked(scenario: Scenario) -> tuple[Certificate, Certificate]:
+    """Return what the two users request, the good one first, with their files in the folder of requests."""
+    good = scenario.spec(scenario.values["user"])
+    stranger = scenario.values["stranger"]
+    subject = Subject(scenario.values["wants_name"], (scenario.values["wants_group"],))
+    return _in_folder(good, good.name), _in_folder(replace(good, name=stranger, subject=subject), stranger)
+
+
+def _in_folder(certificate: Certificate, stem: str) -> Certificate:
+    files = replace(
+        certificate.files,
+        key=PurePosixPath(f"{stem}.key"),
+        csr=PurePosixPath(f"{stem}.csr"),
+        crt=None,
+        cnf=PurePosixPath(f"openssl-{stem}.cnf"),
+    )
+    return replace(certificate, files=files)
+
+
+def setup_two_requests(scenario: Scenario, builder: LabBuilder) -> None:
+    """Make the CA and the two objects as kubectl prints them, without the keys, which the users keep."""
+    builder.describe(scenario)
+    builder.make([Make(scenario.spec("ca"))])
+    builder.write("pki/openssl-client.cnf", render(scenario.spec(scenario.values["user"])))
+    requests = builder.root / FOLDER
+    for certificate in asked(scenario):
+        builder.ask(certificate, FOLDER)
+        (requests / certificate.files.key).unlink()
+        assert certificate.files.cnf
+        (requests / certificate.files.cnf).unlink()
+        assert certificate.files.csr
+        pem = (requests / certificate.files.csr).read_bytes()
+        made = SigningRequest(certificate.name, pem, signers.CLIENT, signers.SIGNERS[signers.CLIENT].usages("ec"))
+        builder.write(f"{FOLDER}/{certificate.name}-csr.yaml", text(made))
+
+
+def grade_two_requests(scenario: Scenario, grader: Grader) -> Iterator[Check]:
+    """Check that one request has its certificate, and that the other is denied."""
+    good, stranger = scenario.values["user"], scenario.values["stranger"]
+    yield grader.check(f"{good}'s request has the right decision", lambda: _undecided(grader, good, APPROVED))
+    yield grader.check(f"{stranger}'s request has the right decision", lambda: _undecided(grader, stranger, DENIED))
+    yield grader.check(f"{good} can get the certificate that was asked for", lambda: _not_given(grader, good))
+    yield grader.check(f"{stranger} gets no certificate", lambda: _given(grader, stranger))
+    yield grader.kept("both requests are unchanged")
+    yield grader.same_ca()
+    yield grader.private_keys_protected()
+
+
+def _object(grader: Grader, name: str) -> SigningRequest:
+    path = grader.root / FOLDER / f"{name}-csr.yaml"
+    try:
+        request = parse(grader.content(path), grader.name(path))
+    except InputError as error:
+        raise AbsentError(str(error).rstrip(".")) from None
+    if request.request.strip() != grader.content(path.with_name(f"{name}.csr")).strip():
+        raise AbsentError(f"{grader.name(path)} contains another request than the one of {name}")
+    return request
+
+
+def _decisions(request: SigningRequest) -> list[str]:
+    """Return how *request* was decided; raises NotYetError while it is pending."""
+    decisions = [kind for kind in (APPROVED, DENIED) if request.condition(kind)]
+    if not decisions:
+        raise NotYetError("it is neither approved nor denied")
+    return decisions
+
+
+def _undecided(grader: Grader, name: str, right: str) -> str | None:
+    decisions = _decisions(_object(grader, name))
+    if len(decisions) > 1:
+        return "it is approved and denied, which the API server does not allow"
+    return None if decisions == [right] else "the decision is not the right one"
+
+
+def _given(grader: Grader, name: str) -> str | None:
+    request = _object(grader, name)
+    if request.certificate:
+        return "the object contains one"
+    _decisions(request)
+    return None
+
+
+def _not_given(grader: Grader, name: str) -> str | None:
+    csr = _object(grader, name)
+    if csr.certificate is None:
+        raise NotYetError("the object contains no certificate")
+    certificate = read_certificate(csr.certificate.decode("ascii", "replace"))
+    request = read_request(csr.request.decode("ascii", "replace"))
+    if not isinstance(certificate, X509) or not isinstance(request, Request):
+        return "the content of the object is not a certificate"
+    if certificate.public_key.material != request.public_key.material:
+        return "it has another key than the request"
+    if certificate.subject != request.subject:
+        return f"its owner is {user(certificate.subject.common_name, certificate.subject.organizations)}"
+    if certificate.ca or not certificate.may_dial or certificate.may_serve:
+        return "it is not only for a client"
+    return short_lived(certificate, grader.now) or _unsigned(grader, certificate)
+
+
+def _unsigned(grader: Grader, certificate: X509) -> str | None:
+    said = read(
+        Command((grader.openssl, "verify", "-purpose", "sslclient", "-CAfile", str(grader.pki / "ca.crt"))),
+        certificate.pem.encode(),
+    )
+    return None if said.succeeded else "the CA of the cluster has not signed it"
+
+
+LABS = (
+    Lab("make-the-ca", generate_make_the_ca, setup_make_the_ca, grade_make_the_ca),
+    Lab("admins-certificate", generate_admins_certificate, setup_admins_certificate, grade_admins_certificate),
+    Lab("two-requests", generate_two_requests, setup_two_requests, grade_two_requests),
+)

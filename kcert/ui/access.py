@@ -1,0 +1,354 @@
+"""What gives access to the API server: kubeconfigs, a bootstrap token (never its secret part), a call with curl."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.errors import VerdictError
+from kcert.kubernetes import bootstrap
+from kcert.kubernetes.call import MEANINGS
+from kcert.kubernetes.merging import PATIENCE
+from kcert.quoting import folder_argument, format_command, quote
+from kcert.store import OWN_FOLDER, SECRET_MODE
+from kcert.ui import print_json
+from kcert.ui.console import (
+    INDENT,
+    block,
+    clean,
+    clean_line,
+    command_line,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_paragraphs,
+    screen,
+)
+from kcert.ui.output_of import OutputOfCommands
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kcert.certificates import Certificate
+    from kcert.issue.context import Context
+    from kcert.issue.plan import IssuancePlan
+    from kcert.issue.steps import Step
+    from kcert.kubernetes.bootstrap import Bootstrap
+    from kcert.kubernetes.call import Answer, Call
+    from kcert.kubernetes.kubeconfigs import Draft
+    from kcert.kubernetes.merging import Lock
+    from kcert.store.atomic import Written
+
+
+class KubeconfigReporter(OutputOfCommands):
+    """Reports kubeconfigs on standard output; with *explain* also why, and by which commands.
+
+    With *quiet* it is a line for each: its name, its file, and whether that was written.
+    """
+
+    def __init__(
+        self, ctx: Context, *, explain: bool, quiet: bool = False, form: str = "text", named: bool = False
+    ) -> None:
+        self._quiet = quiet or form == "json"
+        super().__init__(explain=explain and not self._quiet)
+        self._ctx = ctx
+        self._records: list[dict[str, object]] | None = [] if form == "json" else None
+        self._named = named
+        self._ran = False
+        self._replaced = False
+
+    def screen(self, text: str) -> None:
+        """The kubeconfig itself, and nothing else."""
+        sys.stdout.write(text)
+
+    def on_drafts(self, drafts: Sequence[Draft]) -> None:
+        """Say what a kubeconfig is, and in which folder the commands run."""
+        if not (self._explain and drafts):
+            return
+        if self._named:
+            command_line(("cd", folder_argument(self._ctx.root)))
+            return
+        say_paragraphs(lessons.lesson("kubeconfig").opening)
+        if drafts[0].credentials.certificate.files.kubeconfig:
+            say(
+                "In this profile, `kcert all` has already made the kubeconfigs, and only they contain the keys. This "
+                "command compares each with kcert.yaml. Four commands make the same file:"
+            )
+        else:
+            say("Four commands make each kubeconfig. To run them yourself, change to the PKI folder first:")
+        screen().print()
+        command_line(("cd", folder_argument(self._ctx.root)))
+        screen().print()
+
+    def on_kubeconfig(self, draft: Draft) -> None:
+        """Say whose kubeconfig it is, and to which server it connects."""
+        self._ran = False
+        if not self._explain:
+            return
+        certificate = draft.credentials.certificate
+        if not self._named:
+            heading(draft.name)
+            self._presents(draft)
+        if certificate.files.kubeconfig:
+            if not self._named:
+                say_apart("First extract its certificate and key into files that only you can read:")
+            block(unpacking(draft), "command")
+            screen().print()
+
+    def _presents(self, draft: Draft) -> None:
+        say_apart(f"It presents the certificate of {draft.kubeconfig.user} to {draft.kubeconfig.server}.")
+
+    def on_step(self, step: Step, plan: IssuancePlan | None) -> None:
+        """Show a command before it runs."""
+        self._ran = True
+        super().on_step(step, plan)
+
+    def on_kept(self, draft: Draft) -> None:
+        """Say that the kubeconfig exists and is current."""
+        if self._quiet:
+            self._line(draft, "current")
+            return
+        self._commands(draft)
+        self._file(f"{draft.file}  (unchanged)")
+        if self._named and self._explain:
+            self._presents(draft)
+
+    def on_written(self, draft: Draft, *, replaced: bool) -> None:
+        """Say that the kubeconfig was written."""
+        if self._quiet:
+            self._line(draft, "replaced" if replaced else "written")
+            return
+        self._commands(draft)
+        self._replaced = self._replaced or replaced
+        before = "; the old file is in the backup" if replaced else ""
+        self._file(f"{draft.file}  (mode {SECRET_MODE:04o}{before})")
+        if self._named and self._explain:
+            self._presents(draft)
+
+    def left(self, foreign: Sequence[Certificate]) -> None:
+        """Name the kubeconfigs that were not read, because another tool made them."""
+        if foreign and not self._quiet:
+            files = ", ".join(str(spec.files.primary) for spec in foreign)
+            say(f"Not changed, because kcert did not make them: {files}. Specify one to replace it.")
+
+    def _line(self, draft: Draft, state: str, file: Path | None = None) -> None:
+        if self._records is None:
+            sys.stdout.write(f"{draft.name}  {draft.file}  {state}\n")
+            return
+        self._records.append(
+            {
+                "name": draft.name,
+                "path": str(file or self._ctx.root / draft.file),
+                "state": state,
+                "user": draft.kubeconfig.user,
+                "server": draft.kubeconfig.server,
+                "context": draft.kubeconfig.context,
+            }
+        )
+
+    def records(self) -> None:
+        """Print the JSON list of the kubeconfigs, if that is the format."""
+        if self._records is not None:
+            print_json(self._records)
+
+    def dry_run(self, drafts: Sequence[Draft]) -> None:
+        """Print a bash script that makes the same kubeconfigs by hand with kubectl."""
+        lines = ["#!/usr/bin/env bash", "set -euo pipefail", "umask 077"]
+        lines.append(format_command(("cd", folder_argument(self._ctx.root))))
+        for draft in drafts:
+            loose = draft.credentials.certificate.files.kubeconfig is not None
+            file = quote(str(draft.file))
+            lines += ["", f"# {clean_line(draft.name)}", *(unpacking(draft) if loose else ()), f"rm -f {file}"]
+            lines += [format_command(argv) for argv in draft.commands()]
+            if loose:
+                lines.append(format_command(("rm", str(draft.credentials.crt), str(draft.credentials.key))))
+        sys.stdout.write("\n".join([*lines, ""]))
+
+    def ends(self) -> None:
+        """Say what to do next."""
+        root = self._ctx.root
+        if self._replaced and not self._quiet:
+            say(f"What was replaced is in {root / OWN_FOLDER / 'backup'}.", "notice")
+        if self._explain:
+            option = self._ctx.folder_option
+            say(
+                f"Next, `kcert bundle{option}` packs the files of each host, and "
+                f"`kcert call /version --as admin{option}` tests a kubeconfig without kubectl. "
+                "`kcert explain kubeconfig` explains each part."
+            )
+
+    def put(self, drafts: Sequence[Draft], written: Sequence[Written]) -> None:
+        """Name the files that --output wrote."""
+        for draft, file in zip(drafts, written, strict=True):
+            if self._quiet:
+                self._line(draft, "written" if file.changed else "current", file.path)
+                continue
+            self._elsewhere(f"{draft.name}: {draft.kubeconfig.user} at {draft.kubeconfig.server}", file)
+
+    def waits_for(self, lock: Lock) -> None:
+        """Say on standard error who is changing the other kubeconfig, and how long that is waited for."""
+        file = clean_line(str(lock.file))
+        say(
+            f"{file} is there: {lock.holder} is changing the file. Waiting {PATIENCE:.0f} seconds at most.",
+            "notice",
+            to=error_screen(),
+        )
+
+    def merged(self, draft: Draft, written: Written, updated: Sequence[str] | None) -> None:
+        """Say that the context is in the file."""
+        if self._quiet:
+            self._line(draft, "written" if written.changed else "current", written.path)
+            return
+        context = clean_line(draft.kubeconfig.context)
+        if updated:
+            said = f"The context {context} is up to date now ({' and '.join(updated)} replaced)"
+        elif updated is None:
+            said = f"The context {context} was added"
+        else:
+            said = f"The context {context} is up to date"
+        self._elsewhere(said, written)
+        if updated is None:
+            say_apart("To make it the current context:")
+            argv = ("kubectl", "config", "use-context", draft.kubeconfig.context)
+            command_line((*argv, "--kubeconfig", str(written.path)))
+
+    def _elsewhere(self, what: str, written: Written) -> None:
+        state = "" if written.changed else "  (unchanged)"
+        say(f"{what}.")
+        self._file(f"{clean_line(str(written.path))}{state}")
+        if written.backup:
+            say(f"The file before is {clean_line(str(written.backup))}.", "notice")
+
+    def _commands(self, draft: Draft) -> None:
+        if not self._explain or self._ran:
+            return
+        for argv in draft.commands():
+            command_line(argv)
+        if draft.credentials.certificate.files.kubeconfig:
+            screen().print()
+            say_apart("Then take the loose files away:")
+            command_line(("rm", str(draft.credentials.crt), str(draft.credentials.key)))
+
+    def _file(self, text: str) -> None:
+        block([f"-> {text}"], "file")
+        if self._explain:
+            screen().print()
+
+
+def unpacking(draft: Draft) -> list[str]:
+    """Return the bash lines that extract certificate and key from a kubeconfig."""
+    file = quote(str(draft.file))
+    lines = ["umask 077"]
+    for field, path in (("certificate", draft.credentials.crt), ("key", draft.credentials.key)):
+        lines.append(f"sed -n 's/^ *client-{field}-data: //p' {file} |")
+        lines.append(f"{INDENT}openssl base64 -d -A > {quote(str(path))}")
+    return lines
+
+
+class BootstrapReporter(OutputOfCommands):
+    """Shows each step as it happens; when *quiet*, one line for each file at the end, or JSON (*form*)."""
+
+    def __init__(self, ctx: Context, *, explain: bool, quiet: bool, form: str) -> None:
+        super().__init__(explain=explain and not quiet and form == "text")
+        self._ctx = ctx
+        self._quiet = quiet
+        self._form = form
+        if self._explain:
+            say_paragraphs(lessons.lesson("bootstrap").opening, 2)
+
+    def ends(self, made: Bootstrap) -> None:
+        """Say which files there are, which commands apply them, and which nodes need them."""
+        root, token = self._ctx.root, made.token
+        if self._form == "json":
+            print_json(self._record(made))
+            return
+        if self._quiet:
+            for name in bootstrap.FILES:
+                sys.stdout.write(f"{name}  {'written' if name in made.changed else 'current'}\n")
+            return
+        state = "created" if made.created else "kept; --new-token replaces it"
+        say(f"Token {token.id}, valid until {token.expires:%Y-%m-%d %H:%M} UTC ({state}). Its secret part is in:")
+        secret = (root / name for name in (bootstrap.TOKEN, bootstrap.KUBECONFIG))
+        block([f"-> {clean_line(str(path))}  (mode 0600)" for path in secret], "file")
+        if self._explain:
+            self._show_manifests(made)
+        heading("Apply to the cluster")
+        command_line(("kubectl", "apply", "-f", str(root / bootstrap.TOKEN)))
+        for binding in bootstrap.BINDINGS:
+            if self._explain:
+                screen().print()
+                say(binding.why)
+            command_line(binding.command)
+        screen().print()
+        say("The same three bindings as manifests:")
+        command_line(("kubectl", "apply", "-f", str(root / bootstrap.RBAC)))
+        screen().print()
+        self._next()
+
+    def _record(self, made: Bootstrap) -> dict[str, object]:
+        root, token = self._ctx.root, made.token
+        applied = (("kubectl", "apply", "-f", str(root / name)) for name in (bootstrap.TOKEN, bootstrap.RBAC))
+        return {
+            "token_id": token.id,
+            "expires": f"{token.expires:%Y-%m-%dT%H:%M:%SZ}",
+            "created": made.created,
+            "files": [{"path": str(root / name), "changed": name in made.changed} for name in bootstrap.FILES],
+            "commands": [format_command(argv) for argv in applied],
+            "nodes": [node.name for node in self._ctx.cluster.bootstrap_nodes],
+        }
+
+    def _show_manifests(self, made: Bootstrap) -> None:
+        heading(str(bootstrap.TOKEN))
+        block(made.token.manifest(hide=True).splitlines())
+        heading(str(bootstrap.RBAC))
+        block(bootstrap.rbac().splitlines())
+
+    def _next(self) -> None:
+        nodes, option = self._ctx.cluster.bootstrap_nodes, self._ctx.folder_option
+        if not nodes:
+            say("No node has `bootstrap: true` in kcert.yaml yet. For those that do, kcert makes no certificate.")
+            return
+        say(f"Next: `kcert bundle {nodes[0].name}{option}` packs what the node needs. Once its kubelet runs:")
+        block(
+            ["kcert csr list", "kcert csr approve NAME   # its serving certificate, which nothing approves by itself"]
+        )
+
+
+def show_call(asked: Call, *, explain: bool) -> None:
+    """Print the command, before it runs."""
+    if explain:
+        say_apart(lessons.why("call"))
+        say_apart(f"The API server will see {asked.user}, because that is what the certificate says.")
+    if asked.script is None:
+        command_line(asked.argv)
+    else:
+        block(asked.script.splitlines(), "command")
+    screen().print()
+
+
+def show_answer(asked: Call, answer: Answer, *, quiet: bool) -> None:
+    """Print the answer; raises VerdictError for one that is no success."""
+    body = readable(answer.body)
+    sys.stdout.write(body if not body or body.endswith("\n") else f"{body}\n")
+    sys.stdout.flush()
+    if not 200 <= answer.status < 400:
+        meaning = MEANINGS.get(answer.status, "")
+        raise VerdictError(
+            f"{asked.server}{asked.path} show_answer {asked.user} with {answer.status}. {meaning}".rstrip()
+        )
+    if not quiet:
+        screen().print()
+        say(f"{answer.status}: it show_answer.", "good")
+
+
+def readable(body: bytes) -> str:
+    """JSON with its keys in lines of their own; anything else as it is, with nothing that could upset a terminal."""
+    text = body.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return clean(text)

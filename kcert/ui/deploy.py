@@ -1,0 +1,230 @@
+"""Bundles and exports: what is in each, what is not and why, and how it is used."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from kcert import lessons
+from kcert.errors import InputError
+from kcert.kubernetes import bundles, packing_script
+from kcert.kubernetes.export import FOLDER
+from kcert.quoting import format_command, quote
+from kcert.ui import print_json
+from kcert.ui.console import (
+    INDENT,
+    block,
+    clean_line,
+    command_line,
+    draw,
+    error_screen,
+    heading,
+    say,
+    say_apart,
+    say_commands,
+    say_paragraphs,
+    screen,
+    table,
+)
+from kcert.ui.flags import unsigning
+from kcert.ui.report import written_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path, PurePosixPath
+
+    from kcert.issue.context import Context
+    from kcert.kubernetes.bundles import Bundle
+    from kcert.kubernetes.export import Export
+    from kcert.kubernetes.install import Row
+    from kcert.store.atomic import Written
+
+
+WIDTH = 100
+
+
+def show_bundles(ctx: Context, made: Sequence[Bundle], written: Sequence[Written], *, explain: bool) -> None:
+    """Print what each archive holds, and what to do with it."""
+    if explain:
+        say_paragraphs(lessons.lesson("bundle").opening)
+    for bundle, file in zip(made, written, strict=True):
+        _show(bundle, file, explain=explain)
+    _warn(made)
+    say(
+        "Each archive holds keys, so only you can read it. Copy it to its host, follow the INSTALL.md in it, and take "
+        f"it away again. `kcert bundle --scp{ctx.folder_option}` prints commands that copy the files one by one."
+    )
+
+
+def bundles_as_json(made: Sequence[Bundle], written: Sequence[Written]) -> None:
+    """Print what each archive contains as JSON."""
+    records = [
+        {
+            "host": bundle.host.name,
+            **written_record(file),
+            "files": [
+                {"path": str(row.path), "mode": f"{row.mode:04o}", "read_by": list(row.readers)} for row in bundle.rows
+            ],
+        }
+        for bundle, file in zip(made, written, strict=True)
+    ]
+    _warn(made)
+    print_json(records)
+
+
+def _show(bundle: Bundle, written: Written, *, explain: bool) -> None:
+    if explain:
+        heading(bundle.host.name)
+        _list(bundle.rows)
+    state = "" if written.changed else "  (unchanged)"
+    block([f"-> {clean_line(str(written.path))}{state}"], "file")
+    if written.backup:
+        say(f"The archive before is {clean_line(str(written.backup))}; it holds keys as well.", "notice")
+    if explain:
+        screen().print()
+
+
+def _list(files: Sequence[Row]) -> None:
+    """Print what is in the archive; on a narrow screen a path has a line of its own, unbroken."""
+    path = max(len(str(file.path)) for file in files)
+    reader = max(len(reader) for file in files for reader in file.readers)
+    if path + len("  0644  ") + reader > screen().width:
+        for file in files:
+            block([str(file.path), f"{INDENT}{file.mode:04o}  {', '.join(file.readers)}"])
+        return
+    rows = table("file", "mode", "read by")
+    rows.columns[0].no_wrap = True
+    for file in files:
+        rows.add_row(str(file.path), f"{file.mode:04o}", ", ".join(file.readers))
+    draw(rows)
+
+
+def _warn(made: Sequence[Bundle]) -> None:
+    """Say on standard error which key the control plane does not get, and what follows."""
+    why = next((bundle.unsigning for bundle in made if bundle.unsigning and bundle.signs), None)
+    if why:
+        say(f"kcert: {unsigning(why)}", "notice", to=error_screen())
+
+
+def show_commands(ctx: Context, made: Sequence[Bundle]) -> None:
+    """Print the commands that copy the files, as a script."""
+    lines = ["# As root on each host; where root may not log in, use the archives of `kcert bundle`."]
+    for bundle in made:
+        lines += ["", f"# {bundle.host.name}"]
+        copied = packing_script.copying(ctx, bundle)
+        lines += [line if isinstance(line, str) else format_command(line, WIDTH) for line in copied]
+    _warn(made)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def stream_archive(made: Sequence[Bundle]) -> None:
+    """Write one archive to standard output, if that is no terminal."""
+    if len(made) > 1:
+        raise InputError(f"--output - writes one archive, and there are {len(made)}: specify one host.")
+    if sys.stdout.isatty():
+        raise InputError("--output -: an archive would upset the terminal. Lead it into a file or a program.")
+    _warn(made)
+    sys.stdout.buffer.write(bundles.archive(made[0]))
+
+
+def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> None:
+    """Print what the export holds and what it leaves out, and the files that were written."""
+    if explain:
+        _explain(made)
+    for folder, files in groupby(written, key=lambda file: file.path.parent):
+        block([_told(folder, tuple(files))], "file")
+    backups = [file.backup for file in written if file.backup]
+    if backups:
+        more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
+        say(f"What was there before is {clean_line(str(backups[0]))}{more}: with its keys, if it had any.", "notice")
+    screen().print()
+
+
+def print_paths(written: Sequence[Written], form: str = "text") -> None:
+    """Print the path of each file, or a JSON list of the files."""
+    if form == "json":
+        print_json([written_record(file) for file in written])
+        return
+    for file in written:
+        sys.stdout.write(f"{clean_line(str(file.path))}\n")
+
+
+def _told(folder: Path, files: tuple[Written, ...]) -> str:
+    """Return what became of the files of one folder: there can be a thousand."""
+    kept = sum(not file.changed for file in files)
+    if len(files) == 1:
+        state = "  (unchanged)" if kept else ""
+        return f"-> {clean_line(str(files[0].path))}{state}"
+    state = f", {kept} as before" if kept else ""
+    return f"-> {clean_line(str(folder))}/  ({len(files)} files{state})"
+
+
+def _explain(made: Export) -> None:
+    say_paragraphs(lessons.lesson("export").opening)
+    heading(f"What {made.target} gets")
+    rows = table(*made.columns)
+    for row in made.holds:
+        rows.add_row(*row)
+    draw(rows)
+    screen().print()
+    if made.left:
+        heading("What it does not get")
+        for aside in made.left:
+            say_apart(str(aside))
+    for note in made.notes:
+        say_apart(note)
+
+
+def apply(path: Path, namespace: str, *, secret: bool) -> None:
+    """Print how a manifest is given to a cluster in which cert-manager runs."""
+    say_commands(
+        "Next, where cert-manager runs:",
+        ("kubectl", "create", "namespace", namespace),
+        ("kubectl", "apply", "--server-side", "-f", str(path)),
+        ("kubectl", "get", "issuers,certificates", "--namespace", namespace),
+    )
+    say(
+        f"{clean_line(str(path))} holds keys of CAs, and only you can read it: take it away when it is applied."
+        if secret
+        else f"{clean_line(str(path))} holds no key."
+    )
+
+
+def play(export_folder: Path, ctx: Context, signs_with: PurePosixPath | None) -> None:
+    """Print how a play is run, and how it is fed after a renewal.
+
+    *signs_with* is where hosts have the new CA alone while one is changed over, None if none is.
+    """
+    say_apart("Next, where Ansible runs; first what would change, then the change:")
+    command = ("ansible-playbook", "-i", str(export_folder / "inventory.yaml"), str(export_folder / "install.yaml"))
+    command_line((*command, "--check"))
+    command_line(command)
+    screen().print()
+    if signs_with is not None:
+        say_apart(
+            f"The CA is being changed over. kube-controller-manager does not start with two certificates, so its "
+            f"--cluster-signing-cert-file has to be {signs_with} before the play starts it anew: `kcert flags "
+            f"kube-controller-manager{ctx.folder_option}` has it. A static pod starts anew as soon as its manifest is "
+            f"changed: copy {signs_with.name} to the host before that.",
+            "notice",
+        )
+    variables = clean_line(str(export_folder / "group_vars" / "all.yaml"))
+    again = "" if export_folder == FOLDER / "ansible" else f" --output {quote(str(export_folder))}"
+    say(
+        f"The bundles hold keys, and only you can read them. After each renewal run `kcert export ansible"
+        f"{ctx.folder_option}{again}` again: it writes the bundles, and the inventory that goes with them, and the "
+        "play brings them out. What has not changed is left alone, and what reads a changed file is started anew. Your "
+        f"own variables belong into {variables}, which no export touches."
+    )
+
+
+def stream_export(made: Export) -> None:
+    """Write an export of one file to standard output; one with keys never to a terminal."""
+    (piece,) = made.pieces
+    if piece.secret and sys.stdout.isatty():
+        raise InputError(
+            "--output - would print the CA key on the screen. Pipe it into a program "
+            "(`| kubectl apply --server-side -f -`), or leave the key out with --no-secret."
+        )
+    sys.stdout.buffer.write(piece.content)

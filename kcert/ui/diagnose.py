@@ -1,0 +1,181 @@
+"""A log, what it says about certificates and access, and the programs that kcert needs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from kcert.errors import VerdictError
+from kcert.files import defer_signals
+from kcert.quoting import quote
+from kcert.ui import print_json
+from kcert.ui.console import block, clean_line, counted, draw, error_screen, say, say_apart, say_commands, screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kcert.diagnose import Diagnoser, Diagnosis, Finding
+    from kcert.doctor import EnvOverride, ToolCheck
+    from kcert.logs import LogRequest, LogSource
+
+
+SHOWN_OF_LINE = 400
+"""Characters of a log line on the screen; JSON has all of it."""
+
+
+def show(diagnosis: Diagnosis, form: str) -> None:
+    """Print the findings: as prose, or as JSON."""
+    if form == "json":
+        print_json([_record(finding) for finding in diagnosis.findings])
+        return
+    for number, finding in enumerate(diagnosis.findings, 1):
+        _finding(number, finding)
+    _total(diagnosis)
+
+
+def show_live(findings: Iterable[Finding | None], diagnoser: Diagnoser) -> None:
+    """Print the findings of a log that may be followed: as soon as it pauses (None), and then each as it comes.
+
+    A log that ends without a pause is printed as a whole. Ctrl-C ends a log that is followed, and is raised where
+    nothing has been read.
+    """
+    shown = 0
+    paused = False
+    try:
+        for finding in findings:
+            paused = paused or (finding is None and diagnoser.read > 0)
+            if paused:
+                with defer_signals():  # a finding is printed as a whole
+                    for new in diagnoser.result().findings[shown:]:
+                        shown += 1
+                        _finding(shown, new)
+                    sys.stdout.flush()
+    except KeyboardInterrupt:
+        if not diagnoser.read:
+            raise
+    result = diagnoser.result()
+    if not paused:
+        show(result, "text")
+        return
+    for number, finding in enumerate(result.findings[shown:], shown + 1):
+        _finding(number, finding)
+    for number, finding in enumerate(result.findings, 1):
+        say(f"Cause {number}: {counted(finding.count, 'line')}")
+    _total(result)
+
+
+def _record(finding: Finding) -> dict[str, object]:
+    """Return a finding as JSON has it; ``lines`` are the first few of ``count``."""
+    return {
+        "lines": [{"number": line.number, "text": line.text} for line in finding.lines],
+        "count": finding.count,
+        "cause": finding.explanation.cause,
+        "evidence": finding.explanation.proof,
+        "fix": finding.explanation.repair,
+        "proof": finding.explanation.proof,  # the names of evidence and fix until the next release
+        "repair": finding.explanation.repair,
+        "lesson": finding.lesson,
+    }
+
+
+def _finding(number: int, finding: Finding) -> None:
+    say_apart(f"{number}. {clean_line(finding.explanation.cause)}", style="heading")
+    first = finding.lines[0]
+    times = f", and {finding.count - 1} more like it" if finding.count > 1 else ""
+    say(f"Line {first.number}{times}:")
+    block([_shortened(first.text)], "said")
+    screen().print()
+    for name, text in (("Confirm with", finding.explanation.proof), ("Fix", finding.explanation.repair)):
+        say(f"{name}:")
+        for line in text.splitlines():
+            block([clean_line(line)], "quiet" if line.lstrip().startswith("#") else "command")
+        screen().print()
+    say_apart(f"Lesson: `kcert explain {finding.lesson}`")
+
+
+def _shortened(text: str) -> str:
+    shown = clean_line(text[:SHOWN_OF_LINE])
+    return shown if len(text) <= SHOWN_OF_LINE else f"{shown} ..."
+
+
+def _total(diagnosis: Diagnosis) -> None:
+    lines = counted(diagnosis.read, "line")
+    if not diagnosis.findings:
+        say(f"Nothing about certificates or access in {lines}.")
+        say(
+            "If a connection fails all the same, read the log of the other side: the side that rejects a certificate "
+            "knows the reason."
+        )
+        return
+    say(f"{counted(len(diagnosis.findings), 'cause')} in {lines}", style="heading")
+    if diagnosis.left_out:
+        say(f"{counted(diagnosis.left_out, 'line')} of other causes left out: fix these first.", "notice")
+
+
+def reads_keyboard() -> None:
+    """Say that the command waits for what is typed or pasted."""
+    say("Paste log lines here, then press Ctrl-D on a line of its own.", to=error_screen())
+
+
+def announce(request: LogRequest, source: LogSource) -> None:
+    """Say which command comes and why, before it prints anything itself."""
+    for asked in source.asked:
+        say_commands("Which one is it?", asked.argv)
+    say_commands(
+        f"The log of {request.component}, with {source.command.argv[0]}: {clean_line(source.why)}.", source.command.argv
+    )
+    sys.stdout.flush()  # what the program prints does not go through kcert, and must not come first
+
+
+def show_tools(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride], form: str) -> None:
+    """Print every program, and the variables that change what openssl does."""
+    if form == "json":
+        _tools_as_json(tools, overrides)
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for tool in tools:
+        table.add_row(Text(tool.program.name, style="heading"), *_state(tool))
+    draw(table)
+    for override in overrides:
+        screen().print()
+        say(f"{override.name} is set ({quote(override.value)}): {override.effect}. Is this intended?", "notice")
+
+
+def _tools_as_json(tools: Sequence[ToolCheck], overrides: Sequence[EnvOverride]) -> None:
+    programs = [
+        {
+            "name": tool.program.name,
+            "state": "unfit" if tool.trouble and tool.path else "missing" if tool.path is None else "ok",
+            "path": tool.path,
+            "version": tool.version or None,
+            "used_for": tool.program.used_for,
+            "without": tool.program.without,
+            "reason": tool.trouble,
+        }
+        for tool in tools
+    ]
+    variables = [{"name": override.name, "value": override.value, "effect": override.effect} for override in overrides]
+    print_json({"programs": programs, "environment": variables})
+
+
+def require_openssl(tools: Sequence[ToolCheck]) -> None:
+    """Raise VerdictError if openssl, the only required program, is missing or unfit."""
+    openssl = tools[0]
+    if openssl.trouble:
+        raise VerdictError(f"{openssl.program.name}: {openssl.trouble}. Without it {openssl.program.without}.")
+
+
+def _state(tool: ToolCheck) -> tuple[Text, Text]:
+    if tool.path is None:
+        return Text("missing", style="bad" if tool.trouble else "notice"), Text(
+            f"{tool.program.used_for}; without it {tool.program.without}"
+        )
+    if tool.trouble:
+        return Text("unfit", style="bad"), Text(f"{tool.path}: {clean_line(tool.trouble)}")
+    return Text("found", style="good"), Text(f"{clean_line(tool.version)}\n{tool.path}: {tool.program.used_for}")

@@ -1,0 +1,271 @@
+"""The drawings of the inventory, Mermaid and SVG: which component presents which certificates to which other one."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from kcert.certificates import Role
+from kcert.roles import ROLES
+from kcert.ui.console import clean_line
+from kcert.ui.inventory.text import label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kcert.scan.inventory import Entry
+    from kcert.scan.result import ScanResult
+
+
+@dataclass
+class Certificates:
+    """The certificates of one name (CN), and the CA that signed them; ``files`` are the paths of their files."""
+
+    name: str
+    issuer: str
+    files: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ServerConnections:
+    """A ``server``, what it ``presents`` to every client, and what its ``clients`` present to it, by their names."""
+
+    server: str
+    presents: list[Certificates] = field(default_factory=list)
+    clients: dict[str, list[Certificates]] = field(default_factory=dict)
+
+
+def connections(entries: Iterable[Entry]) -> list[ServerConnections]:
+    """Return the connections of a cluster with the certificates *entries*, server by server."""
+    by_server: dict[str, ServerConnections] = {}
+
+    def at(server: str) -> ServerConnections:
+        return by_server.setdefault(server, ServerConnections(server))
+
+    for entry in entries:
+        # A certificate of no known role that only a client can present is a user's.
+        role = entry.role or (Role.USER if entry.kind == "client" else None)
+        spec = ROLES.get(role) if role else None
+        if spec is None or not spec.presented_to:
+            continue
+        component = entry.component or spec.component
+        if spec.kind.is_server:
+            _add(at(component).presents, entry)
+        if spec.kind.is_client and role is not Role.ETCD_SERVER:  # with which etcd serves
+            for server in spec.presented_to:
+                _add(at(server).clients.setdefault(component, []), entry)
+    order = ("kube-apiserver", "etcd", "kubelet")
+    known = [by_server.pop(server) for server in order if server in by_server]
+    return [*known, *by_server.values()]
+
+
+def _add(listed: list[Certificates], entry: Entry) -> None:
+    key = label(entry), entry.issuer
+    same = next((certificates for certificates in listed if (certificates.name, certificates.issuer) == key), None)
+    if same is None:
+        listed.append(same := Certificates(*key))
+    if entry.path not in same.files:
+        same.files.append(entry.path)
+
+
+_PLAIN = re.compile(r"[^A-Za-z0-9 .:@/-]")
+
+
+def mermaid(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Draw a Mermaid flowchart, with solid arrows for signatures and dotted ones for certificates that are presented.
+
+    Source: https://mermaid.js.org/syntax/flowchart.html
+    """
+    certificates = {entry.sha256: entry for entry in entries}
+    names = {sha256: f"c{number}" for number, sha256 in enumerate(certificates)}
+    lines = ["flowchart LR"]
+    for sha256, entry in certificates.items():
+        edges = ("[[", "]]") if entry.kind == "ca" else ("[", "]")
+        text = f"{_escaped(label(entry))}<br/>until {entry.not_after:%Y-%m-%d}"
+        lines.append(f'    {names[sha256]}{edges[0]}"{text}"{edges[1]}')
+    for sha256, entry in certificates.items():
+        if entry.issuer_sha256 in names:
+            lines.append(f"    {names[entry.issuer_sha256 or '']} -->|signed| {names[sha256]}")
+    components: dict[str, str] = {}
+
+    def node(component: str) -> str:
+        return components.setdefault(component, f"p{len(components)}")
+
+    arrows: list[str] = []
+    for server in connections(entries):
+        for client, listed in server.clients.items():
+            arrows.append(f'    {node(client)} -. "{_joined(listed)}" .-> {node(server.server)}')
+        if server.presents:
+            arrows.append(f'    {node(server.server)} -. "{_joined(server.presents)}" .-> {node("every client")}')
+    lines += [f'    {name}(["{_escaped(component)}"])' for component, name in components.items()]
+    lines += arrows
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _joined(listed: Sequence[Certificates]) -> str:
+    return "<br/>".join(_escaped(certificates.name) for certificates in listed)
+
+
+def _escaped(words: str) -> str:
+    """*words* as Mermaid's own character codes wherever they could mean something to Mermaid or to HTML."""
+    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", words)
+
+
+_CHARACTER, _LINE = 7.3, 17
+"""Width of a character and height of a line, in pixels; the width of each text is given, whatever the font."""
+
+_BOX, _MARGIN, _PADDING = 210, 20, 12
+_MOST_CERTIFICATES, _LONGEST = 9, 64
+"""Certificates on one arrow, and characters of one."""
+
+_COLORS = ("#0b4f8a", "#8a4b08", "#4a6b1f", "#7a2f6f", "#8a1f1f", "#1f6b66")
+"""A color for each CA, dark enough for text on white."""
+
+_STYLE = """\
+text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1a1a1a; }
+.name { font-weight: bold; text-anchor: middle; }
+.on { text-anchor: middle; }
+rect { fill: #f5f5f2; stroke: #1a1a1a; }
+.every { stroke-dasharray: 4 3; }
+.page { fill: #fff; stroke: none; }
+path { stroke: #1a1a1a; fill: none; }
+.head { fill: #1a1a1a; stroke: none; }
+"""
+
+
+def svg(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Draw what is presented to whom as SVG, for a browser, a slide or a page.
+
+    Each server has a box on the right, and each of its clients a box on the left. Between them is an arrow for each
+    direction, with the certificates that are presented in it. Source: https://www.w3.org/TR/SVG11/
+    """
+    servers = connections(entries)
+    drawing = _Drawing(_colors(servers), _width(servers))
+    for server in servers:
+        drawing.server(server)
+    drawing.legend()
+    width, height = drawing.width, drawing.y + _MARGIN
+    head = (
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            'role="img" aria-label="Which component presents which certificate to which">'
+        ),
+        "<!-- kcert -->",
+        f"<style>{_STYLE}</style>",
+        f'<rect class="page" width="{width}" height="{height}"/>',
+    )
+    return "".join(f"{line}\n" for line in (*head, *drawing.lines, "</svg>")).encode()
+
+
+def _colors(servers: Sequence[ServerConnections]) -> dict[str, str]:
+    issuers = dict.fromkeys(
+        certificates.issuer
+        for server in servers
+        for listed in (server.presents, *server.clients.values())
+        for certificates in listed
+    )
+    return {issuer: _COLORS[number % len(_COLORS)] for number, issuer in enumerate(issuers)}
+
+
+def _width(servers: Sequence[ServerConnections]) -> int:
+    """Return the width of an arrow: that of the longest text on one."""
+    texts = (
+        text
+        for server in servers
+        for listed in (server.presents, *server.clients.values())
+        for text, _issuer in _texts(listed)
+    )
+    return max((round(cell_len(text) * _CHARACTER) for text in texts), default=200) + 60
+
+
+def _texts(listed: Sequence[Certificates]) -> list[tuple[str, str]]:
+    """Return a line for each certificate on an arrow, with its CA."""
+    lines = []
+    for certificates in listed:
+        first = clean_line(PurePath(certificates.files[0]).name)
+        files = first if len(certificates.files) == 1 else f"{len(certificates.files)} files"
+        lines.append((f"{_short(certificates.name)} ({_short(files)})", certificates.issuer))
+    if len(lines) > _MOST_CERTIFICATES:
+        more = len(lines) - _MOST_CERTIFICATES + 1
+        lines[_MOST_CERTIFICATES - 1 :] = [(f"and {more} more", "")]
+    return lines
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}...{text[-17:]}"
+
+
+@dataclass
+class _Drawing:
+    """The lines of the picture so far; ``y`` is where the next row begins, ``arrow`` how long an arrow is."""
+
+    colors: dict[str, str]
+    arrow: int
+    lines: list[str] = field(default_factory=list)
+    y: int = _MARGIN
+
+    @property
+    def left(self) -> int:
+        return _MARGIN + _BOX
+
+    @property
+    def right(self) -> int:
+        return self.left + self.arrow
+
+    @property
+    def width(self) -> int:
+        return self.right + _BOX + _MARGIN
+
+    def server(self, server: ServerConnections) -> None:
+        """Draw a server with its clients, and what it presents to all of them."""
+        top = self.y
+        for client, listed in server.clients.items():
+            self._row(client, _texts(listed), to_server=True)
+        if server.presents:
+            self._row("every client", _texts(server.presents), to_server=False)
+        self._box(self.right, top, self.y - top - _PADDING, server.server)
+        self.y += _MARGIN
+
+    def _row(self, client: str, texts: list[tuple[str, str]], *, to_server: bool) -> None:
+        height = _LINE * len(texts) + 2 * _PADDING
+        self._box(_MARGIN, self.y, height, client, "" if to_server else ' class="every"')
+        middle = (self.left + self.right) // 2
+        for number, (text, issuer) in enumerate(texts, start=1):
+            color = f' style="fill: {self.colors[issuer]}"' if issuer in self.colors else ""
+            self._text(middle, self.y + number * _LINE, text, f' class="on"{color}')
+        line = self.y + _LINE * len(texts) + _PADDING
+        begin, end = (self.left + 6, self.right - 6) if to_server else (self.right - 6, self.left + 6)
+        back = -8 if to_server else 8
+        self.lines.append(f'<path d="M {begin} {line} H {end}"/>')
+        self.lines.append(f'<path class="head" d="M {end} {line} l {back} -4 v 8 z"/>')
+        self.y += height + _PADDING
+
+    def _box(self, x: int, y: int, height: int, name: str, more: str = "") -> None:
+        self.lines.append(f'<rect x="{x}" y="{y}" width="{_BOX}" height="{height}" rx="4"{more}/>')
+        self._text(x + _BOX // 2, y + height // 2 + 4, _fitting(name), ' class="name"')
+
+    def _text(self, x: int, y: int, text: str, more: str) -> None:
+        length = round(cell_len(text) * _CHARACTER)
+        self.lines.append(
+            f'<text x="{x}" y="{y}" textLength="{length}" lengthAdjust="spacingAndGlyphs"{more}>'
+            f"{html.escape(text)}</text>"
+        )
+
+    def legend(self) -> None:
+        """Name the CA that each color stands for."""
+        for issuer, color in self.colors.items():
+            text = f"signed by {_short(clean_line(issuer))}"
+            self.y += _LINE
+            self._text(_MARGIN, self.y, text, f' style="fill: {color}"')
+
+
+def _fitting(name: str) -> str:
+    """Return *name* as long as a box is wide."""
+    name = clean_line(name)
+    most = int((_BOX - 2 * _PADDING) / _CHARACTER)
+    return name if cell_len(name) <= most else f"{name[: most - 3]}..."

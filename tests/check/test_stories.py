@@ -1,0 +1,143 @@
+"""Faults of whole clusters, as people reported them: half-finished rotations, restored backups, hosts that differ."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.check.conftest import judged, mend
+from tests.check.sick import PKI
+from tests.zoo import kubeadm
+from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ETC = "etc/kubernetes"
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def told(root: Path) -> list[tuple[str, str]]:
+    return [(finding.rule, str(finding.path.relative_to(root))) for finding in judged(root=root)]
+
+
+def mended(root: Path) -> None:
+    mend(judged(root=root))
+    assert told(root) == []
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_the_controller_manager_signs_with_one_ca_alone(first: str, tmp_path: Path) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    other, crt = Workshop({"ca": kubeadm.RECIPES["ca"]})["ca"].crt, tmp_path / PKI / "ca.crt"
+    crt.write_bytes(workshop["ca"].crt + other if first == "old" else other + workshop["ca"].crt)
+    assert told(tmp_path) == [("wrong-ca-option", f"{ETC}/manifests/kube-controller-manager.yaml")]
+    mended(tmp_path)
+    assert (tmp_path / PKI / "ca-signing.crt").read_bytes().strip() == workshop["ca"].crt.strip()
+
+
+def test_a_client_ca_that_signed_no_client_is_named(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path, options={"kube-apiserver": {"--client-ca-file": f"/{PKI}/users-ca.crt"}})
+    put(tmp_path / PKI / "users-ca.crt", Workshop({"ca": Recipe("CN=users", None, ca=True, days=3650)})["ca"].crt)
+    assert told(tmp_path) == [("wrong-ca-option", f"{ETC}/manifests/kube-apiserver.yaml")]
+    mended(tmp_path)
+
+
+ETCD = ("etcd/ca", "etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client")
+DIFFERENT = {
+    "sa": (("sa.key", "sa.pub"), "key-mismatch", ("one/PKI/sa.pub", "two/PKI/sa.pub")),
+    "etcd": (
+        tuple(f"{stem}.{ending}" for stem in ETCD for ending in ("crt", "key")),
+        "wrong-ca-option",
+        (f"two/{ETC}/manifests/kube-apiserver.yaml",),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_the_hosts_of_a_control_plane_share_what_they_must(what: str, tmp_path: Path) -> None:
+    files, rule, paths = DIFFERENT[what]
+    for name in ("one", "other"):
+        kubeadm.lay_out(tmp_path / name)
+    shutil.copytree(tmp_path / "one", tmp_path / "two", symlinks=True)
+    assert judged(tmp_path / "one", tmp_path / "two") == ()
+    for file in files:
+        shutil.copy(tmp_path / "other" / PKI / file, tmp_path / "two" / PKI / file)
+    found = [(finding.rule, finding.path) for finding in judged(tmp_path / "one", tmp_path / "two")]
+    assert found == [(rule, tmp_path / path.replace("PKI", PKI)) for path in paths]
+
+
+def test_a_renewed_ca_replaces_the_expired_one_in_every_kubeconfig(tmp_path: Path) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    ca = workshop["ca"]
+    workshop.keys["ca"] = ca.key
+    old = replace(kubeadm.RECIPES["ca"], key="ca", begins=-20, days=10)
+    expired = Workshop({"ca": old}, keys={"ca": ca.key})["ca"].crt
+    for name in ("admin.conf", "scheduler.conf"):
+        text = (tmp_path / ETC / name).read_text()
+        (tmp_path / ETC / name).write_text(text.replace(encoded(ca.crt), encoded(expired)))
+    assert told(tmp_path) == [("expired", f"{ETC}/admin.conf"), ("expired", f"{ETC}/scheduler.conf")]
+    mended(tmp_path)
+
+
+def test_the_ca_that_a_key_belongs_to_is_put_back(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path)
+    before, crt = (tmp_path / PKI / "ca.crt").read_bytes(), tmp_path / PKI / "ca.crt"
+    crt.write_bytes(Workshop({"ca": Recipe("CN=Corp Root", None, ca=True, days=3650)})["ca"].crt)
+    first = judged(root=tmp_path)[0]
+    assert (first.rule, first.path) == ("key-mismatch", crt)
+    mend([first])
+    assert crt.read_bytes().strip() == before.strip()
+    assert told(tmp_path) == []
+
+
+def test_the_certificate_of_the_key_comes_first(tmp_path: Path) -> None:
+    workshop = kubeadm.lay_out(tmp_path)
+    crt = tmp_path / PKI / "apiserver.crt"
+    crt.write_bytes(workshop["ca"].crt + workshop["apiserver"].crt)
+    first = judged(root=tmp_path)[0]
+    assert (first.rule, first.path) == ("key-mismatch", crt)
+    mend([first])
+    assert crt.read_bytes() == workshop["apiserver"].crt + workshop["ca"].crt
+    assert told(tmp_path) == []
+
+
+def test_a_member_of_etcd_has_the_address_that_it_advertises(tmp_path: Path) -> None:
+    names = ("DNS:localhost", "IP:127.0.0.1")
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, **{"etcd-server": {"names": names}}))
+    assert told(tmp_path) == [("missing-san", f"{PKI}/etcd/server.crt")]
+    mended(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def config() -> str:
+    workshop = Workshop({"ca": Recipe("CN=k", None, ca=True), "u": Recipe("CN=jane", "ca", usages=("clientAuth",))})
+    return kubeconfig(server=kubeadm.SERVER, authority=workshop["ca"].crt, user=workshop["u"])
+
+
+REFUSED = {
+    "has apiVersion v2, and kubectl reads only v1": ("apiVersion: v1", "apiVersion: v2"),
+    "has current-context gone, and no context of that name": ("current-context: ", "current-context: gone #"),
+    "has the field certificate_authority-data, which kubectl ignores": (
+        "certificate-authority-data",
+        "certificate_authority-data",
+    ),
+    "has no user other, which the context": ("  user: ", "  user: other #"),
+    "has no cluster other, which the context": ("    cluster: ", "    cluster: other #"),
+}
+
+
+@pytest.mark.parametrize("clause", REFUSED)
+def test_what_kubectl_does_not_follow_in_a_kubeconfig(clause: str, config: str, tmp_path: Path) -> None:
+    old, new = REFUSED[clause]
+    assert old in config
+    put(tmp_path / "config", config.replace(old, new, 1), 0o600)
+    messages = [finding.message for finding in judged(tmp_path / "config") if finding.rule == "kubeconfig-invalid"]
+    assert [message for message in messages if clause in message]
