@@ -24,9 +24,6 @@ PACKAGE = TESTS.parent / "kcert"
 VAGUE = {"one", "found", "told", "case", "survey", "wish", "place", "apart"}
 """Names that do not say what a variable holds: a certificate is `cert`, a CA `ca`, a path `path`."""
 
-STILL_VAGUE = ("diagnose",)
-"""Packages in which such names are left; a package that is clean is deleted here."""
-
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -130,8 +127,7 @@ def _is_status(test: ast.expr) -> bool:
 def main() -> int:
     """Print what is wrong with the tests; the exit status."""
     found = [finding for path in sorted(TESTS.rglob("*.py")) for finding in findings(path)]
-    named = (path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in STILL_VAGUE)
-    found += [finding for path in named for finding in vague_names(path)]
+    found += [finding for path in sorted(PACKAGE.rglob("*.py")) for finding in vague_names(path)]
     for finding in found:
         print(finding)  # noqa: T201 - this is a program
     return 1 if found else 0

@@ -15,7 +15,7 @@ import yaml
 
 from kcert.errors import ProgramError
 from kcert.kubeconfig import Kubeconfig
-from kcert.kubernetes import kubectl
+from kcert.kubernetes import manifests
 from tests import judge, running
 from tests.certificates_api import Api, serving
 from tests.test_csr import Applicant
@@ -278,7 +278,7 @@ def test_an_object_that_is_not_there(cluster: Cluster, kcert: Kcert) -> None:
 
 # --- kubectl's command lines and failures, where there is no kubectl
 
-APPROVE = kubectl.Cluster().command("certificate", "approve", "jane")
+APPROVE = manifests.Cluster().command("certificate", "approve", "jane")
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ def test_each_failure_of_kubectl_says_what_to_do(fp: FakeProcess, said: str, adv
     fp.register(list(APPROVE), stderr=f"{said}\n", returncode=1)
 
     with pytest.raises(ProgramError, match="failed with status 1") as caught:
-        kubectl.kubectl(APPROVE)
+        manifests.kubectl(APPROVE)
 
     assert advice in str(caught.value)
     assert caught.value.exit_status == 3
@@ -340,10 +340,10 @@ def test_each_failure_of_kubectl_says_what_to_do(fp: FakeProcess, said: str, adv
 
 @pytest.mark.usefixtures("kubectl_is_here")
 def test_what_kubectl_says_comes_back_where_it_succeeds(fp: FakeProcess) -> None:
-    argv = kubectl.Cluster("my.conf", "prod").command("get", "csr")
+    argv = manifests.Cluster("my.conf", "prod").command("get", "csr")
     fp.register(list(argv), stdout="NAME  AGE\n")
 
-    assert kubectl.kubectl(argv).stdout == b"NAME  AGE\n"
+    assert manifests.kubectl(argv).stdout == b"NAME  AGE\n"
     assert argv == ("kubectl", "get", "csr", "--kubeconfig", "my.conf", "--context", "prod")
 
 
@@ -351,4 +351,4 @@ def test_without_kubectl_it_is_said_what_works_without_it(monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(ProgramError, match="take --file FILE"):
-        kubectl.kubectl(APPROVE)
+        manifests.kubectl(APPROVE)

@@ -52,6 +52,10 @@ def test_a_record_tells_what_ran_where_and_what_it_made(own_pki: Callable[..., P
     assert key["argv"] == ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "admin.key"]
     assert key["files"] == {"admin.key": None}  # not even the hash of a key is written down
     assert request["files"] == {"admin.csr": hashlib.sha256((own.folder / "admin.csr").read_bytes()).hexdigest()}
+    (config,) = request["prepared"]
+    assert (config["step"], config["files"]) == ("settings", ["openssl-admin.cnf"])
+    assert config["script"][1] == (own.folder / "openssl-admin.cnf").read_text(encoding="utf-8").rstrip("\n")
+    assert [record["step"] for record in (key, request, signature, proof)] == ["key", "request", "signature", "verify"]
     assert signature["files"] == {"admin.crt": hashlib.sha256((own.folder / "admin.crt").read_bytes()).hexdigest()}
     assert proof["files"] == {}
     for record in (key, request, signature, proof):
@@ -260,6 +264,8 @@ def test_a_signature_of_the_head_proves_it_as_well(kcert: Kcert, tmp_path: Path,
 
     assert "    openssl dgst -sha256 -sign ca.key " in shown
     assert "signed by the CA's key" in " ".join(kcert.done("history", "--verify").stdout.split())
+    kcert.done("encryption-config", "-q")
+    assert "openssl rand " in kcert.done("history", "--format", "markdown").stdout
     lines = lines_of(tmp_path / "pki")
     rewritten(tmp_path / "pki", lines[:2])
     assert_refused(kcert("history", "--verify"), 1, "no record has the hash")
@@ -377,6 +383,10 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
     line["argv"] = ["openssl", "\x1b]0;owned\x07<script>alert(1)</script>\n```\nrm -rf ~", "\u202eevil"]
     line["files"] = {"<img src=x>\x1b[2J": "<b>"}
     line["time"] = "\x1b[31m\nrm -rf ~"
+    line["step"] = "../\x1b[2J"
+    line["prepared"] = [
+        {"step": "settings", "files": ["<img src=x>"], "reads": [], "script": ["\x1b[2J", "<script>\u202e", "EOF"]}
+    ]
     write_lines(own.folder, [json.dumps(line).encode() + b"\n"])
 
     shown = kcert.done("history", "--format", form).stdout

@@ -12,7 +12,8 @@ from kcert.issue.adopt import detect_files
 from kcert.issue.describe import describe
 from kcert.issue.status import CertificateStatus, State, status_of
 from tests.scan.conftest import kcert
-from tests.zoo import kinds, makers
+from tests.zoo import kinds, kubeadm, makers
+from tests.zoo.issuing import changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,14 @@ def test_nothing_of_another_tool_s_cluster_is_stale(kind: str, tmp_path: Path) -
     folder = {"hardway": "var/lib/kubernetes/pki"}
     _, statuses = described(tmp_path / folder.get(kind, "etc/kubernetes"), tmp_path / "kcert.yaml")
     assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+    if kind == "kubeadm":
+        assert statuses["kubelet"].x509
+
+
+def test_the_certificate_that_a_kubelet_should_have_renewed_is_expired(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, kubelet={"begins": -400}))
+    _, statuses = described(tmp_path / "etc/kubernetes", tmp_path / "kcert.yaml")
+    assert statuses["kubelet"].state is State.EXPIRED
 
 
 OTHERS = {"k3s": ("var/lib/rancher/k3s/server/tls", "K3s"), "rke1": ("etc/kubernetes/ssl", "RKE1")}

@@ -1,17 +1,18 @@
 """The rules of ``kcert check``, one module a group (``kcert.check.rule``), and what comes of applying them.
 
-``judge`` finds certificates, applies the rules, adds to each finding the command that renews the certificate (of the
-cluster's own tool, and of kcert), and reports what could not be read.
+``run_checks`` finds certificates and applies the rules. Each finding gets the commands that renew the certificate: of
+the cluster's own tool, and of kcert.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kcert.certificates import Role
+from kcert.certificates import Certificate, Role
 from kcert.check import (
     bash,
     dates,
@@ -23,7 +24,7 @@ from kcert.check import (
     names,
     signers,
 )
-from kcert.check.context import RuleContext
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import signer_of
 from kcert.check.rule import Finding, Rule, Severity, Violation
 from kcert.clusters import COMPONENTS, KIND, KUBEADM, ClusterKind, cluster_kind_of
@@ -33,14 +34,7 @@ from kcert.quoting import format_command, quote
 from kcert.roles import ROLES
 from kcert.scan.discovery import survey
 from kcert.scan.layouts import kubeadm_ca
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.check.context import CertificateInstance
-    from kcert.scan.result import Problem, ScanResult
+from kcert.scan.result import Problem, ScanResult
 
 RULES: dict[str, Rule] = {
     rule.name: rule
@@ -58,7 +52,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
     """
     ctx = _as_meant(ctx)
     chosen = [RULES[name] for name in RULES if name in set(rules)]
-    violations = {rule.name: list(rule.judge(ctx)) for rule in chosen}
+    violations = {rule.name: list(rule.check(ctx)) for rule in chosen}
     accused: dict[str, set[Path]] = defaultdict(set)
     for name, faults in violations.items():
         accused[name] = {fault.path for fault in faults}
@@ -67,7 +61,7 @@ def check(ctx: RuleContext, rules: Iterable[str] = RULES) -> tuple[Finding, ...]
         _finding(ctx, renewals, rule, fault)
         for rule in chosen
         for fault in violations[rule.name]
-        if not any(fault.path in accused[better] for better in rule.yields_to)
+        if not any(fault.path in accused[better] for better in rule.suppressed_by)
     ]
     swapped = {first for first, _ in ctx.scan.swapped}
     ordered = sorted(dict.fromkeys(findings), key=_badness)
@@ -79,7 +73,7 @@ def _as_meant(ctx: RuleContext) -> RuleContext:
     contexts = [ctx, *(replace(ctx, scan=scan) for scan in ctx.scan.as_meant)]
     if len(contexts) == 1:
         return ctx
-    counts = [sum(1 for rule in RULES.values() for _ in rule.judge(other)) for other in contexts]
+    counts = [sum(1 for rule in RULES.values() for _ in rule.check(other)) for other in contexts]
     return contexts[counts.index(min(counts))] if counts.count(min(counts)) == 1 else ctx
 
 
@@ -110,15 +104,15 @@ __all__ = ["RULES", "Finding", "RuleContext", "Severity", "check"]
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What came of a check. ``checked`` counts certificates; the same one in two files is two."""
+class CheckResult:
+    """The result of a check. ``checked`` counts certificates; the same one in two files is two."""
 
     scan: ScanResult
     checked: int
     findings: tuple[Finding, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings have this severity."""
+        """Return how many findings have this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
@@ -128,16 +122,16 @@ class Judgement:
 
     @property
     def denied(self) -> tuple[Problem, ...]:
-        """What this user may not read."""
+        """Return what this user may not read."""
         return tuple(problem for problem in self.scan.problems if problem.what == "denied")
 
     @property
     def elsewhere(self) -> tuple[Problem, ...]:
-        """What is on the machine that a kubeconfig is meant for."""
+        """Return what is on the machine that a kubeconfig is meant for."""
         return tuple(problem for problem in self.scan.problems if problem.what == "elsewhere")
 
 
-def judge(
+def run_checks(
     where: Sequence[str],
     root: Path | None,
     *,
@@ -147,7 +141,7 @@ def judge(
     assumed: Mapping[Path, Certificate] | None = None,
     openssl: str = "openssl",
     otherwise: Path | None = None,
-) -> Judgement:
+) -> CheckResult:
     """Check all that is found at *where*, or *otherwise* (see ``survey``); an expiry within *soon* days counts as near.
 
     *wanted* says what kcert.yaml asks for, by absolute path, and *assumed* what kcert makes without one. Raises
@@ -155,21 +149,21 @@ def judge(
     """
     scan = survey(where, root, openssl, otherwise=otherwise, with_cas=True)
     ctx = RuleContext(scan, datetime.now(timezone.utc), soon, wanted or {}, openssl, assumed or {})
-    judgement = Judgement(scan, len(ctx.found), check(ctx, rules))
-    if not judgement.checked and not judgement.findings:
-        _complain_of_nothing(judgement, looked_around=not where)
-    return judgement
+    result = CheckResult(scan, len(ctx.found), check(ctx, rules))
+    if not result.checked and not result.findings:
+        _complain_of_nothing(result, looked_around=not where)
+    return result
 
 
-def _complain_of_nothing(judgement: Judgement, *, looked_around: bool) -> None:
-    if judgement.denied:
-        first = judgement.denied[0].path
+def _complain_of_nothing(result: CheckResult, *, looked_around: bool) -> None:
+    if result.denied:
+        first = result.denied[0].path
         raise InputError(
             f"nothing could be checked: this user may not read {first}. Run it as root: sudo kcert check …"
         )
-    if judgement.unreachable:
-        first = judgement.unreachable[0].path
-        raise InputError(f"nothing could be checked: {first} {judgement.unreachable[0].reason}.")
+    if result.unreachable:
+        first = result.unreachable[0].path
+        raise InputError(f"nothing could be checked: {first} {result.unreachable[0].reason}.")
     if looked_around:
         raise InputError(
             "nothing to check: there is no certificate where clusters keep them. Name a folder: kcert check FOLDER."
@@ -190,7 +184,7 @@ def chosen(only: Iterable[str], skip: Iterable[str]) -> tuple[str, ...]:
 
 
 def wanted_at(folder: Path, certificates: Iterable[Certificate]) -> dict[Path, Certificate]:
-    """What kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
+    """Return what kcert.yaml asks for, by the absolute path of the file that holds it in the PKI *folder*."""
     whole = folder.absolute()
     return {
         whole / path: certificate
@@ -221,7 +215,7 @@ def readers(ctx: RuleContext, path: Path) -> tuple[str, ...]:
 
 
 def cluster_command(ctx: RuleContext, fault: Violation, rule: str) -> tuple[ClusterKind | None, str]:
-    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one where it has none."""
+    """Return the kind of cluster and the command of its own tool that ends *fault*; an empty one if it has none."""
     kind = cluster_kind_of(fault.path) or (ctx.scan.kind if ctx.scan.kind in (KUBEADM, KIND) else None)
     if kind is KUBEADM and rule == "missing-san" and fault.fix and kubeadm_ca(fault.path, Role.APISERVER):
         return kind, _with_another_san(fault.path)
@@ -246,7 +240,7 @@ class Renewals:
         self._folders: dict[Path, FolderContent] = {}
 
     def command(self, fault: Violation, rule: str) -> str:
-        """Return the command of kcert that ends *fault*; empty where it is not certain that it does."""
+        """Return the command of kcert that ends *fault*; empty if it is not certain that it does."""
         at_fault = (leaf for leaf in self.ctx.leaves if leaf.path == fault.path and not leaf.use.position)
         cert = next(at_fault, None)
         if rule not in DATES or fault.authority or cert is None or cert.live or cert.made_by_kubelet:
@@ -263,7 +257,7 @@ class Renewals:
         return cert.wanted.name, cert.path.parents[len(cert.wanted.files.primary.parts) - 1]
 
     def _is_renewable(self, cert: CertificateInstance) -> bool:
-        """Return True where the CA that signed it is here, with its key."""
+        """Return True if the CA that signed it is here, with its key."""
         issuer, signer = self.ctx.issuer_of(cert), signer_of(self.ctx, cert)
         if issuer is None or signer is None or not signer.key_is_here:
             return False

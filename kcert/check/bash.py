@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _ENDS_VALUE = re.compile(r"([/+\\])")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
@@ -105,7 +102,7 @@ def embedded(path: Path, *words: str, **commands: str) -> str:
 def patched(path: Path, old: str, new: str, *, context: int = 1) -> str:
     """The command that changes a text file from *old* to *new*; ``patch`` refuses where the lines are others by then.
 
-    Empty where the text could not be copied out of a terminal.
+    Empty if the text could not be copied out of a terminal.
     """
     if any(re.search("[^\\x20-\\x7e]", line) for line in _differing(old, new, context)):
         return ""

@@ -1,4 +1,4 @@
-"""What a rule looks at: the certificates found, what is known about what they should be, and the time of the check."""
+"""The context of a rule: the certificates found, what is known about what they should be, and the time of the check."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class CertificateInstance:
     """One certificate in one place, with all that uses it there.
 
-    ``wanted`` is what kcert.yaml says about it, where that is known.
+    ``wanted`` is what kcert.yaml says about it, if that is known.
     """
 
     uses: tuple[CertificateRef, ...]
@@ -39,7 +39,7 @@ class CertificateInstance:
 
     @property
     def certificate(self) -> X509:
-        """What it says."""
+        """Return what it says."""
         return self.use.certificate
 
     @property
@@ -54,7 +54,7 @@ class CertificateInstance:
 
     @property
     def live(self) -> bool:
-        """True where a server presented it: there is no file to fix."""
+        """True if a server presented it: there is no file to fix."""
         return self.use.live is not None
 
     @property
@@ -64,12 +64,12 @@ class CertificateInstance:
 
     @property
     def demands(self) -> tuple[RoleSpec, ...]:
-        """What its roles ask of it, one after the other."""
+        """Return what its roles ask of it, one after the other."""
         return tuple(ROLES[role] for role in sorted(self.roles, key=lambda role: role.value))
 
     @property
     def is_authority(self) -> bool:
-        """True where it is used as a CA, or says that it is one."""
+        """True if it is used as a CA, or says that it is one."""
         return any(use.kind is Kind.CA for use in self.uses) or bool(self.roles & CA_ROLES)
 
     @property
@@ -79,12 +79,12 @@ class CertificateInstance:
 
     @property
     def holder(self) -> tuple[Path, str | None]:
-        """The file that holds it, and the field of it where that is a kubeconfig."""
+        """The file that holds it, and the field of it if that is a kubeconfig."""
         return self.path, self.use.option if self.embedded else None
 
     @property
     def only_service_account(self) -> bool:
-        """True where only its key is used, to sign the tokens of service accounts."""
+        """True if only its key is used, to sign the tokens of service accounts."""
         return self.roles == {Role.SERVICE_ACCOUNT}
 
     @property
@@ -94,26 +94,26 @@ class CertificateInstance:
         return own and self.roles == {Role.KUBELET_SERVER} and not any(use.option for use in self.uses)
 
     @property
-    def serves(self) -> bool:
-        """True where a server presents it."""
+    def is_server(self) -> bool:
+        """True if a server presents it."""
         if self.wanted is not None and self.wanted.kind.is_server:
             return True
         return any(demand.kind.is_server for demand in self.demands) or self._named_as(Kind.SERVER, Kind.PEER)
 
     @property
-    def dials(self) -> bool:
-        """True where it is shown to a server."""
+    def is_client(self) -> bool:
+        """True if it is shown to a server."""
         if self.wanted is not None and self.wanted.kind.is_client and not self.only_service_account:
             return True
         return any(demand.is_client for demand in self.demands) or self._named_as(Kind.CLIENT, Kind.PEER)
 
     def _named_as(self, *kinds: Kind) -> bool:
-        """True where an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
+        """True if an option uses it as one of *kinds*; what a folder's walk thinks of it is no demand."""
         return any(use.option and use.position == 0 and use.kind in kinds for use in self.uses if use.role is None)
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The names of the nodes whose kubelet uses it, where they are known."""
+        """The names of the nodes whose kubelet uses it, if they are known."""
         return tuple(dict.fromkeys(use.node for use in self.uses if use.node))
 
     @property
@@ -152,12 +152,12 @@ class RuleContext:
         )
 
     def wanted_at(self, path: Path) -> Certificate | None:
-        """What kcert.yaml says about the certificate at *path*."""
+        """Return what kcert.yaml says about the certificate at *path*."""
         return self.wanted.get(path.absolute()) if self.wanted else None
 
     @cached_property
     def leaves(self) -> tuple[CertificateInstance, ...]:
-        """What is no CA."""
+        """Return what is no CA."""
         return tuple(cert for cert in self.found if not cert.is_authority)
 
     @cached_property
@@ -167,14 +167,14 @@ class RuleContext:
 
     @cached_property
     def deduplicated(self) -> tuple[CertificateInstance, ...]:
-        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and bystanders."""
+        """``found`` with each CA once, beside its key if that is here; without a kubelet's own CA, and unused CAs."""
         best: dict[str, CertificateInstance] = {}
         for cert in self.authorities:
             other = best.setdefault(cert.certificate.sha256, cert)
             if _is_nearer_the_source(cert, other):
                 best[cert.certificate.sha256] = cert
-        for bystander in self.bystanders:
-            best.pop(bystander, None)
+        for unused in self.unused_cas:
+            best.pop(unused, None)
         own = {cert.path for cert in self.leaves if cert.made_by_kubelet}
         return tuple(
             cert
@@ -191,7 +191,7 @@ class RuleContext:
         return {sha256: tuple(some) for sha256, some in places.items()}
 
     @cached_property
-    def holdings(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
+    def certs_by_file(self) -> Mapping[tuple[Path, str | None], tuple[CertificateInstance, ...]]:
         """The certificates of each file, and of each field of a kubeconfig, that holds some."""
         held: dict[tuple[Path, str | None], list[CertificateInstance]] = defaultdict(list)
         for cert in self.found:
@@ -199,18 +199,18 @@ class RuleContext:
         return {holder: tuple(some) for holder, some in held.items()}
 
     def number_of(self, cert: CertificateInstance) -> int:
-        """Which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
+        """Return which certificate of its file, or of its field, it is, counted from 1 as awk counts."""
         hashes = self._hashes_beside(cert)
         sha256 = cert.certificate.sha256
         return hashes.index(sha256) + 1 if sha256 in hashes else cert.use.position + 1
 
-    def has_company(self, cert: CertificateInstance) -> bool:
-        """True where other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
+    def has_siblings(self, cert: CertificateInstance) -> bool:
+        """True if other certificates, be they damaged, lie in the same file, or the same field of a kubeconfig."""
         hashes = self._hashes_beside(cert)
         # What a damaged one should have been has no hash: it is the first of its file.
         if cert.certificate.sha256 in hashes or not cert.certificate.sha256:
             return len(hashes) > 1
-        return len({cert.use.position for cert in self.holdings.get(cert.holder, ())}) > 1
+        return len({cert.use.position for cert in self.certs_by_file.get(cert.holder, ())}) > 1
 
     def _hashes_beside(self, cert: CertificateInstance) -> list[str]:
         """The hashes of all certificates in the file of *cert*; a CA's is asked for with each that it signed."""
@@ -225,24 +225,24 @@ class RuleContext:
         return {}
 
     def has_signed(self, ca: X509) -> bool:
-        """True where a certificate that was found names *ca* as its issuer."""
+        """True if a certificate that was found names *ca* as its issuer."""
         return bool(self._named_issuers & {(ca.subject, ca.subject_key_id), (ca.subject, None)})
 
     @cached_property
     def _named_issuers(self) -> frozenset[tuple[Name, str | None]]:
-        """What certificates say of who signed them: a name, and the identifier of a key or none."""
+        """Return what certificates say of who signed them: a name, and the identifier of a key or none."""
         certificates = (use.certificate for use in self.scan.uses)
         return frozenset((cert.issuer, cert.authority_key_id) for cert in certificates if not cert.self_issued)
 
     @cached_property
-    def bystanders(self) -> frozenset[str]:
+    def unused_cas(self) -> frozenset[str]:
         """CAs (by SHA-256) that are trusted beside others, and that nothing here depends on.
 
         A CA that was replaced stays in the bundle until the last certificate that it signed is gone, and the bundle
         of a whole distribution holds roots that ended long ago: neither disturbs anybody.
         """
         unused: set[str] = set()
-        for members in self.holdings.values():
+        for members in self.certs_by_file.values():
             in_use = any(use.option or use.role for cert in members for use in cert.uses)
             others = [cert for cert in members if cert.is_authority and cert.certificate.not_after > self.now]
             if not in_use or len(members) < 2:
@@ -255,7 +255,7 @@ class RuleContext:
 
     @cached_property
     def signatures(self) -> Signatures:
-        """Who signed what: openssl's word."""
+        """Signatures between certificates, as openssl verifies them."""
         return Signatures(self.openssl, [(use.certificate, use.issuers, use.chain) for use in self.scan.uses])
 
     @cached_property
@@ -270,7 +270,7 @@ class RuleContext:
         return self._owners.near(near)
 
     def issuer_of(self, cert: CertificateInstance) -> CertificateInstance | None:
-        """The CA that *cert* answers to, in a file if it is in one; None where no CA is known."""
+        """The CA that *cert* answers to, in a file if it is in one; None if no CA is known."""
         for use in cert.uses:
             candidates = [copy for issuer in use.issuers for copy in self.copies.get(issuer.sha256, ())]
             if candidates:
@@ -288,7 +288,7 @@ class RuleContext:
         return None
 
     def option(self, component: str, name: str, near: CertificateInstance | Path) -> str | None:
-        """The value of an option of the component that has to do with *near*; None where it is not set or empty.
+        """The value of an option of the component that has to do with *near*; None if it is not set or empty.
 
         Of several clusters, that is the one whose configuration names the certificate, else the one around it; and
         where neither tells, and they differ, nobody knows.

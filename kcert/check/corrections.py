@@ -1,4 +1,4 @@
-"""What a certificate should have been.
+"""The fields that a certificate should have.
 
 Of one that can be read: its own fields, with all that is known to be wrong put right. Of one that is missing or
 damaged, for its fix: what its place asks for.
@@ -7,11 +7,10 @@ damaged, for its fix: what its place asks for.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from kcert.certificates import AltName, Kind, Role
+from kcert.certificates import AltName, Kind, Role, Subject
 from kcert.check import bash, sans
-from kcert.check.context import CertificateInstance
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.clusters import cluster_kind_of
 from kcert.issue.status import is_equivalent
 from kcert.openssl.commands import AUTHORITY_KEY
@@ -19,13 +18,8 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey
 from kcert.roles import KUBELET_ROLES, MASTERS, NODE_PREFIX, NODES, ROLES, kubeconfig_role
 from kcert.scan import layouts
-from kcert.scan.components import FILE_OPTIONS
-from kcert.scan.result import CertificateRef, Problem
-
-if TYPE_CHECKING:
-    from kcert.certificates import Subject
-    from kcert.check.context import RuleContext
-    from kcert.scan.result import KeyFile, KubeconfigUse
+from kcert.scan.layouts import FILE_OPTIONS
+from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem
 
 _PLAIN = re.compile(r"[A-Za-z0-9*@:/._-]+")
 """What openssl.cnf takes as it stands; nothing else is written into one."""
@@ -84,7 +78,7 @@ def _with_group(cert: CertificateInstance, parts: list[tuple[str, str]]) -> list
 
 
 def is_group(cert: CertificateInstance, unit: str) -> bool:
-    """True where an OU can only have been meant as a group."""
+    """True if an OU can only have been meant as a group."""
     if cert.is_authority or cert.only_service_account:
         return False
     if cert.wanted is not None and cert.wanted.subject is not None and unit in cert.wanted.subject.organizations:
@@ -107,14 +101,14 @@ def may_be_powerful(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def asks_for_administrators(cert: CertificateInstance) -> bool:
-    """True for the API server's client to the kubelets where it is called what kubeadm and the guides call it."""
+    """True for the API server's client to the kubelets if it is called what kubeadm and the guides call it."""
     is_called_so = Role.APISERVER_KUBELET_CLIENT in cert.roles and cert.path.stem == "apiserver-kubelet-client"
     # Since 1.36.1 kubeadm gives it no group: a ClusterRoleBinding names the user instead.
     return is_called_so and not cert.path.with_name("apiserver.crt").exists()
 
 
 def right_common_name(ctx: RuleContext, cert: CertificateInstance) -> str | None:
-    """Return the common name that it has to have; None where the one it has will do, or nothing tells."""
+    """Return the common name that it has to have; None if the one it has will do, or nothing tells."""
     name = cert.certificate.subject.common_name or ""
     if wanted := other_subject(cert):
         return None if wanted.common_name == name else wanted.common_name
@@ -151,12 +145,12 @@ def _right_node_name(cert: CertificateInstance, name: str) -> str | None:
 
 
 def usages(ctx: RuleContext, cert: CertificateInstance) -> tuple[str, ...]:
-    """The extended key usage as it should be; empty where there is none to be."""
+    """The extended key usage as it should be; empty if there is none to be."""
     places = [copy for copy in ctx.copies.get(cert.certificate.sha256, ()) if not copy.is_authority] or [cert]
     needed = []
-    if any(copy.serves for copy in places):
+    if any(copy.is_server for copy in places):
         needed.append("serverAuth")
-    if any(copy.dials for copy in places):
+    if any(copy.is_client for copy in places):
         needed.append("clientAuth")
     own = cert.certificate.extended_key_usage
     if own is None:
@@ -194,7 +188,7 @@ def _names_line(ctx: RuleContext, cert: CertificateInstance) -> str:
 
 
 def authority_extensions(certificate: X509) -> list[str] | None:
-    """What a root CA's extensions should be; None where those it has will do."""
+    """Return what a root CA's extensions should be; None if those it has will do."""
     usage = certificate.key_usage
     good = certificate.ca and (usage is None or "keyCertSign" in usage) and certificate.version > 1
     return None if good else list(AUTHORITY)
@@ -204,7 +198,7 @@ _RSA_OID = bytes.fromhex("06092a864886f70d0101")
 
 
 def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
-    """What the file of *problem* is for: by its option, or by its place among the others."""
+    """Return what the file of *problem* is for: by its option, or by its place among the others."""
     if problem.option and problem.component:
         option = FILE_OPTIONS.get(problem.component, {}).get(problem.option)
         if option is not None:
@@ -221,10 +215,10 @@ def role_of(ctx: RuleContext, problem: Problem) -> Role | None:
     return layouts.role_of(problem.path, blank, frozenset(beside | {problem.path.stem}))
 
 
-def as_it_should_be(
+def expected_certificate(
     ctx: RuleContext, problem: Problem, role: Role | None, key: KeyFile | None
 ) -> CertificateInstance | None:
-    """Return a certificate for *role* in the place of *problem*; None where nothing tells whose it was."""
+    """Return a certificate for *role* in the place of *problem*; None if nothing tells whose it was."""
     wanted = ctx.wanted_at(problem.path)
     if wanted is not None and wanted.subject is not None:
         name = Name((("CN", wanted.subject.common_name), *(("O", group) for group in wanted.subject.organizations)))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
+from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of, lexists
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
 
 
 def expired(ctx: RuleContext) -> Iterator[Violation]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
+from kcert.certificates import Role
 from kcert.check import bash, corrections, forms, placing, repairs
-from kcert.check.encoding import (
+from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.ownership import as_written, option_changed
+from kcert.check.placing import (
     NOT_FOR_KUBECTL,
     converted,
     field_replaced,
@@ -14,26 +18,16 @@ from kcert.check.encoding import (
     set_aside,
     written_into_kubeconfig,
 )
-from kcert.check.options import as_written, option_changed
 from kcert.check.rule import Violation, error
 from kcert.files import mistyped
 from kcert.openssl.program import key_belongs
+from kcert.openssl.x509 import X509
 from kcert.roles import CA_ROLES, ROLES
 from kcert.scan.files import look_into
 from kcert.scan.fs import lexists
 from kcert.scan.layouts import COMPONENT_NAMES, KUBEADM, KUBEADM_ETCD, key_names
-from kcert.scan.result import Problem
+from kcert.scan.result import KeyFile, Problem
 from kcert.store import OWN_FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.certificates import Role
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509
-    from kcert.scan.result import KeyFile
-
 
 _SIGNING = "--cluster-signing-cert-file"
 """The option for a CA's certificate that takes a single one."""
@@ -142,7 +136,7 @@ def _mistyped(problem: Problem) -> Path | None:
 
 
 def _holds_what(problem: Problem, likely: Path) -> bool:
-    """True where *likely* holds what *problem* misses: a key is never the certificate that was meant."""
+    """True if *likely* holds what *problem* misses: a key is never the certificate that was meant."""
     inside = look_into(likely)
     if problem.expects == "certificate":
         return bool(inside.certificates)
@@ -178,7 +172,7 @@ def _option_set(ctx: RuleContext, problem: Problem, likely: Path) -> str:
 
 
 def _made(ctx: RuleContext, problem: Problem) -> str:
-    """Return the commands that re-create it; empty where nothing tells what it was."""
+    """Return the commands that re-create it; empty if nothing tells what it was."""
     if problem.expects == "key":
         return _key_made(ctx, problem)
     if problem.expects != "certificate":
@@ -190,7 +184,7 @@ def _made(ctx: RuleContext, problem: Problem) -> str:
     if role in CA_ROLES:
         return _authority_made(ctx, problem, role)
     key = _key_for(ctx, problem)
-    cert = corrections.as_it_should_be(ctx, problem, role, key)
+    cert = corrections.expected_certificate(ctx, problem, role, key)
     if cert is None:
         return ""
     if key is None:
@@ -220,7 +214,7 @@ def _key_for(ctx: RuleContext, problem: Problem) -> KeyFile | None:
 
 
 def _key_option(option: str) -> str:
-    from kcert.scan.components import FILE_OPTIONS
+    from kcert.scan.layouts import FILE_OPTIONS
 
     return next((known[option].key or "" for known in FILE_OPTIONS.values() if option in known), "")
 
@@ -260,7 +254,7 @@ def _key_made(ctx: RuleContext, problem: Problem) -> str:
 
 
 def _made_with_its_certificate(ctx: RuleContext, problem: Problem) -> str:
-    """Point to the repair of the certificate, where it is missing as well: that repair makes the key first."""
+    """Point to the repair of the certificate, if it is missing as well: that repair makes the key first."""
     for other in ctx.scan.problems:
         names_both = other.source is not None and (other.source, other.component) == (problem.source, problem.component)
         if names_both and other.expects == "certificate" and _key_option(other.option or "") == problem.option:
@@ -282,7 +276,7 @@ def _signing_key_made(path: Path) -> str:
 
 
 def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> str:
-    """A copy of the CA, where there is one; else its key and the name that its leaves give it make it again."""
+    """A copy of the CA, if there is one; else its key and the name that its leaves give it make it again."""
     right = ctx.belonging(problem.source or problem.path).get(role) if role else None
     origin = _origin(ctx, problem, right) if right else None
     if problem.path == problem.source:
@@ -316,13 +310,13 @@ def _authority_made(ctx: RuleContext, problem: Problem, role: Role | None) -> st
 
 
 def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInstance | None:
-    """Where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
+    """Return where to take the CA *right* from: best from a file of the same name, and from one that holds it whole.
 
     While a CA is being replaced, its file holds the new one and the old, which have one name, and the new one lies
     alone beside it.
     """
     places = ctx.copies.get(right.sha256, ())
-    company = [other for cert in places for other in ctx.holdings[cert.holder] if _is_named_as(right, other)]
+    company = [other for cert in places for other in ctx.certs_by_file[cert.holder] if _is_named_as(right, other)]
     generations = dict.fromkeys(cert.certificate.sha256 for cert in company)
     return min(
         (
@@ -334,7 +328,7 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
         key=lambda cert: (
             cert.embedded,
             cert.path.name != problem.path.name,
-            -sum(_is_named_as(right, other) for other in ctx.holdings[cert.holder]),
+            -sum(_is_named_as(right, other) for other in ctx.certs_by_file[cert.holder]),
             cert.use.position,
         ),
         default=None,
@@ -342,11 +336,11 @@ def _origin(ctx: RuleContext, problem: Problem, right: X509) -> CertificateInsta
 
 
 def _copied(ctx: RuleContext, problem: Problem, origin: CertificateInstance) -> str:
-    """What to copy: the whole file where that is nothing but the CA, be it two while one is replaced, else its part.
+    """Return what to copy: the whole file if it holds only the CA (or two, while one is replaced), else its part.
 
     A file of the same name is for the same, whatever CAs it holds. kube-controller-manager signs with one alone.
     """
-    company = ctx.holdings[origin.holder]
+    company = ctx.certs_by_file[origin.holder]
     if not all(cert.is_authority for cert in company):
         return placing.alone(ctx, origin)
     one_name = all(_is_named_as(origin.certificate, cert) for cert in company)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from kcert.certificates import AltName
 from kcert.check import bash, corrections
-from kcert.check.repairs import authority_made_again, authority_replaced, reissue_commands
+from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.repairs import reissue_ca, reissue_commands, replace_ca
 from kcert.check.rule import Violation, error, warning
 from kcert.openssl.verify import refusals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.certificates import AltName
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import X509, Refusal
+from kcert.openssl.x509 import X509, Refusal
 
 _BROKEN_DIGESTS = ("md2", "md4", "md5", "sha1", "sha-1")
 
@@ -57,7 +53,7 @@ def version_1(ctx: RuleContext) -> Iterator[Violation]:
             "for, so that it may be used for anything. It was signed without -extfile."
         )
         if cert.is_authority and certificate.self_issued:
-            fix = authority_made_again(ctx, cert, extensions=corrections.AUTHORITY)
+            fix = reissue_ca(ctx, cert, extensions=corrections.AUTHORITY)
         else:
             fix = reissue_commands(ctx, cert)
         yield Violation(cert.path, message, f"version: {certificate.version}", fix, cert.is_authority)
@@ -87,7 +83,7 @@ def duplicate_serial(ctx: RuleContext) -> Iterator[Violation]:
 RULES = (
     error("weak-signature", weak_signature),
     error("duplicate-serial", duplicate_serial),
-    warning("version-1", version_1, yields_to=("missing-san", "self-signed-leaf")),
+    warning("version-1", version_1, suppressed_by=("missing-san", "self-signed-leaf")),
 )
 
 
@@ -101,14 +97,12 @@ def refused_certificates(ctx: RuleContext) -> Iterator[Violation]:
         refusal = next((reason for reason in refusals(cert.certificate) if not _has_its_own_rule(cert, reason)), None)
         if refusal is None:
             continue
-        others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_company(cert) else ""
+        others = ", and with it the whole file" if refusal.stage == "parse" and ctx.has_siblings(cert) else ""
         message = f"{cert.description} is rejected by Kubernetes{others}: {refusal.reason}. openssl accepts it."
         # Go parses no certificate whose key is on a curve that it does not know.
         new_key = refusal.stage == "key" or "elliptic curve" in refusal.error
-        if new_key and cert.is_root:
-            fix = authority_replaced(ctx, cert)
-        else:
-            fix = reissue_commands(ctx, cert, new_key=new_key)
+        replaces = new_key and cert.is_root
+        fix = replace_ca(ctx, cert) if replaces else reissue_commands(ctx, cert, new_key=new_key)
         yield Violation(cert.path, message, refusal.error, fix, cert.is_authority)
 
 

@@ -5,18 +5,14 @@ The CN is the user, each O a group, and OU is nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.certificates import Role
 from kcert.check import corrections
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
 from kcert.roles import ADMINISTRATORS, KUBELET_ROLES, MASTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
 
 
 def wrong_cn(ctx: RuleContext) -> Iterator[Violation]:
@@ -57,7 +53,7 @@ def wrong_organization(ctx: RuleContext) -> Iterator[Violation]:
 def _needed(cert: CertificateInstance) -> tuple[str, ...]:
     """Return the groups of which the certificate needs one."""
     wanted = corrections.other_subject(cert)
-    if wanted and wanted.organizations and cert.dials and not cert.serves:
+    if wanted and wanted.organizations and cert.is_client and not cert.is_server:
         return wanted.organizations
     if corrections.asks_for_administrators(cert):
         return ADMINISTRATORS
@@ -102,7 +98,7 @@ def powerful_user(ctx: RuleContext) -> Iterator[Violation]:
 def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of servers that lack serverAuth."""
     for cert in ctx.leaves:
-        if cert.serves and not cert.certificate.may_serve:
+        if cert.is_server and not cert.certificate.allows_server_auth:
             message = (
                 f"{cert.description} is presented by a server, but its extended key usage does not include serverAuth."
             )
@@ -112,7 +108,7 @@ def missing_server_auth(ctx: RuleContext) -> Iterator[Violation]:
 def missing_client_auth(ctx: RuleContext) -> Iterator[Violation]:
     """Yield certificates of clients that lack clientAuth."""
     for cert in ctx.leaves:
-        if cert.dials and not cert.certificate.may_dial:
+        if cert.is_client and not cert.certificate.allows_client_auth:
             if cert.roles & {Role.ETCD_SERVER, Role.ETCD_PEER}:
                 message = (
                     f"{cert.description} is also presented by etcd as a client, to its peers and to itself, but its "
@@ -138,6 +134,6 @@ RULES = (
     error("missing-client-auth", missing_client_auth),
     error("wrong-cn", wrong_cn),
     error("group-in-ou", group_in_ou),
-    error("wrong-organization", wrong_organization, yields_to=("group-in-ou",)),
+    error("wrong-organization", wrong_organization, suppressed_by=("group-in-ou",)),
     warning("powerful-user", powerful_user),
 )

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 from kcert.certificates import Role
 from kcert.check import bash, repairs
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import holds_a_key, mode_of, target_of
-from kcert.check.repairs import authority_replaced, reissue_commands
+from kcert.check.repairs import reissue_commands, replace_ca
 from kcert.check.rule import Violation, error, warning
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs, public_part
+from kcert.openssl.x509 import PublicKey
 from kcert.scan.fs import cluster_root_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.openssl.x509 import PublicKey
-    from kcert.scan.result import KeyFile, PublicKeyFile
+from kcert.scan.result import KeyFile, PublicKeyFile
 
 _RSA_BITS = 2048
 """NIST SP 800-57 part 1 counts RSA 2048 as 112 bits of security, the least that it still allows."""
@@ -66,11 +62,8 @@ def key_mismatch(ctx: RuleContext) -> Iterator[Violation]:
         borrowed = use.key is not None and any(
             key_belongs(use.key.pem, other.certificate.public_key) for other in ctx.found
         )
-        if cert.is_root:
-            # What the lost key signed ends with it, unless a backup has that key.
-            fix = authority_replaced(ctx, cert, new_key=borrowed)
-        else:
-            fix = reissue_commands(ctx, cert, new_key=borrowed)
+        # What the lost key of a root signed ends with it, unless a backup has that key.
+        fix = (replace_ca if cert.is_root else reissue_commands)(ctx, cert, new_key=borrowed)
         yield Violation(cert.path, message, evidence, fix, cert.is_authority)
     yield from _service_account_keys(ctx)
     yield from _keys_of_other_hosts(ctx)
@@ -88,7 +81,7 @@ def _in_order(ctx: RuleContext, cert: CertificateInstance, owner: CertificateIns
     """Return the commands that write the file again with *owner* first; empty where that is not certain."""
     if cert.embedded or cert.live or holds_a_key(cert.path):
         return ""
-    held = sorted(ctx.holdings[cert.holder], key=lambda other: (other != owner, other.use.position))
+    held = sorted(ctx.certs_by_file[cert.holder], key=lambda other: (other != owner, other.use.position))
     file = bash.word(target_of(cert.path))
     pems = dict.fromkeys(other.certificate.pem for other in held)
     return f"cat {bash.literal(*pems)} > {file}.new &&\n  chmod {mode_of(cert.path)} {file}.new && mv {file}.new {file}"
@@ -154,7 +147,7 @@ def _keys_of_other_hosts(ctx: RuleContext) -> Iterator[Violation]:
 
 
 def _public_keys_for(ctx: RuleContext, key: KeyFile) -> list[PublicKeyFile]:
-    """Return the public keys that verify what *key* signs; none where another certificate or key does so too."""
+    """Return the public keys that verify what *key* signs; none if another certificate or key does so too."""
     signs = key.option in ("--service-account-signing-key-file", "--service-account-private-key-file")
     if not signs and not (key.path.stem == "sa" and key.option is None):
         return []
@@ -243,5 +236,5 @@ RULES = (
     error("key-mismatch", key_mismatch),
     error("weak-key", weak_key),
     error("key-permissions", key_permissions),
-    warning("shared-key", shared_key, yields_to=("weak-key",)),
+    warning("shared-key", shared_key, suppressed_by=("weak-key",)),
 )

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from kcert.certificates import Role
+from kcert.certificates import AltName, Role
 from kcert.check import forms, sans
-from kcert.check.options import option_added
+from kcert.check.context import RuleContext
+from kcert.check.ownership import option_added
 from kcert.check.repairs import reissue_commands
 from kcert.check.rule import Violation, error, warning
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.certificates import AltName
-    from kcert.check.context import RuleContext
 
 _SHOWN = 6
 """How many names a message lists."""
@@ -24,7 +19,7 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
     """Yield servers whose certificate lacks a name that clients connect to."""
     for cert in ctx.leaves:
         client_name = sans.allowed_hostname(ctx, cert)
-        if not (cert.serves or cert.wanted or client_name) or cert.live or cert.only_service_account:
+        if not (cert.is_server or cert.wanted or client_name) or cert.live or cert.only_service_account:
             continue
         names = cert.certificate.alt_names
         missing = sans.missing_names(ctx, cert, {name.value for name in names})
@@ -36,7 +31,7 @@ def missing_san(ctx: RuleContext) -> Iterator[Violation]:
         if not missing and not demand:
             continue
         misspelled = sans.misspelled_names(cert)
-        if client_name in missing and not cert.serves:
+        if client_name in missing and not cert.is_server:
             message = (
                 f"{cert.description} has no SAN {client_name}, and etcd accepts no other clients "
                 "(--client-cert-allowed-hostname): the API server cannot connect to etcd."
@@ -170,5 +165,5 @@ RULES = (
     error("san-type", san_type),
     error("service-cidr-mismatch", service_cidr_mismatch),
     warning("service-range-not-set", service_range_not_set),
-    warning("malformed-san", malformed_san, yields_to=("unreadable",)),
+    warning("malformed-san", malformed_san, suppressed_by=("unreadable",)),
 )

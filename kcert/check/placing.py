@@ -1,19 +1,24 @@
-"""How a new certificate or key gets into the place of an old one: alone in its file, or beside what that holds."""
+"""Commands that put content in its place: a new certificate or key, alone in its file or among others.
+
+And commands that rewrite a file whose content is sound, but in a form that Kubernetes does not read.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import hashlib
 import itertools
 import stat
 from typing import TYPE_CHECKING
 
 from kcert.check import bash
-from kcert.openssl.pem import armoured, is_der, pem_blocks
+from kcert.openssl.pem import announced_length, armoured, is_der, pem_blocks
 from kcert.openssl.reader import read_certificate
 from kcert.openssl.x509 import X509
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at
+from kcert.scan.files import recognize
 from kcert.scan.fs import Content, read_file
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from kcert.check.context import CertificateInstance, RuleContext
     from kcert.openssl.pem import Block
     from kcert.openssl.x509 import PublicKey
+    from kcert.scan.result import Problem
 
 
 def usual_key(crt: Path) -> Path:
@@ -41,13 +47,13 @@ MOST_BESIDE = 8
 def beside(ctx: RuleContext, cert: CertificateInstance) -> tuple[list[str], list[str]] | None:
     """Return the certificates (PEM) before and behind *cert* in its file, or in its field of a kubeconfig.
 
-    None where they are too many to be written down, or where the file holds more than that: then no command is certain
+    None if they are too many to be written down, or where the file holds more than that: then no command is certain
     to keep everything.
     """
-    if cert.live or not ctx.has_company(cert):
+    if cert.live or not ctx.has_siblings(cert):
         return [], []
     if cert.embedded:
-        here = {cert.use.position: cert.certificate.pem for cert in ctx.holdings.get(cert.holder, ())}
+        here = {cert.use.position: cert.certificate.pem for cert in ctx.certs_by_file.get(cert.holder, ())}
         here.pop(cert.use.position, None)
     else:
         texts = certificate_texts(cert.path)
@@ -78,7 +84,7 @@ def into_place(ctx: RuleContext, cert: CertificateInstance, crt: str, key: Path 
     Right before it goes the new key, where the certificate is for one: *key*.new to *key*.
     """
     first = f"{key_into_place(key)} &&\n  " if key else ""
-    if not ctx.has_company(cert):
+    if not ctx.has_siblings(cert):
         return f"{first}mv {crt}.new {crt}"
     # The new file may hold a key: it is readable by its owner alone until it has the old file's mode.
     return (
@@ -101,7 +107,7 @@ def key_into_place(key: Path) -> str:
 
 
 def _not_taken(key: Path) -> Path:
-    """Where an old key goes: beside the new one, under a name that no file has."""
+    """Return where an old key goes: beside the new one, under a name that no file has."""
     names = (key.with_name(f"{key.name}.old{number or ''}") for number in itertools.count())
     return next(path for path in names if not path.is_symlink() and not path.exists())
 
@@ -116,7 +122,7 @@ def mode_of(path: Path) -> str:
 
 def alone(ctx: RuleContext, cert: CertificateInstance) -> str:
     """The certificate as a file argument, without the others that may lie in its file."""
-    return bash.literal(cert.certificate.pem) if ctx.has_company(cert) else bash.word(cert.path)
+    return bash.literal(cert.certificate.pem) if ctx.has_siblings(cert) else bash.word(cert.path)
 
 
 def generated(key: PublicKey, out: str = "") -> str:
@@ -141,7 +147,7 @@ def values(path: Path, option: str) -> list[str]:
 
 
 def recovered(value: str) -> list[str]:
-    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty where there is no way to tell.
+    """Return the certificates (PEM) in a value that is not the base64 of PEM; empty if there is no way to tell.
 
     People write PEM or DER there, with a byte order mark, encode it twice, or break the lines with blanks.
     """
@@ -180,7 +186,7 @@ def certificate_blocks(path: Path) -> list[Block]:
 
 
 def certificate_texts(path: Path) -> list[str] | None:
-    """Return each certificate of a PEM file as PEM, a damaged one as it is written; None where there is more to keep.
+    """Return each certificate of a PEM file as PEM, a damaged one as it is written; None if there is more to keep.
 
     Only a private key may be beside them: ``openssl pkey`` puts it out.
     """
@@ -216,3 +222,102 @@ def hashes_in(path: Path) -> list[str]:
 def damaged_in(path: Path) -> list[int]:
     """Return which certificates of a PEM file are damaged, counted from 1."""
     return [number for number, block in enumerate(certificate_blocks(path), 1) if block.fault]
+
+
+_MOST_WRITTEN = 8
+"""So many certificates of a file are written down in a command."""
+
+
+def converted(ctx: RuleContext, problem: Problem) -> str:
+    """The commands that bring what is there into the form that Kubernetes reads, with no new certificate."""
+    # read_file opens nothing that would not answer: a FIFO waits for a writer for ever.
+    read = read_file(problem.path)
+    if not isinstance(read, Content) or problem.path == problem.source:
+        return ""
+    path = bash.word(problem.path)
+    program = "pkey" if problem.expects == "key" else "x509"
+    into_place = f"mv {path}.new {path}"
+    if is_der(read.data):
+        known = recognize(problem.path, read.data, ctx.openssl)
+        held = known.block if known else None
+        fits = held is not None and (held.is_key if problem.expects == "key" else held.is_certificate)
+        return f"openssl {program} -inform DER -in {path} -out {path}.new &&\n  {into_place}" if fits else ""
+    text = read.data
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = text.decode("utf-16", "replace").encode("ascii", "replace")
+    blocks = pem_blocks(text)
+    if any(block.is_key for block in blocks):
+        only_indented = all("indented" in block.fault for block in blocks if block.fault)
+        # The key itself is printed nowhere: grep writes each line without the blanks at its beginning.
+        indented = f"(umask 077; grep -o '[^[:space:]].*' {path} > {path}.new) &&\n  {into_place}"
+        return indented if only_indented and any(block.fault for block in blocks) else ""
+    if len(blocks) == 1 and blocks[0].label in ("TRUSTED CERTIFICATE", "X509 CERTIFICATE"):
+        return f"openssl x509 -in {path} -out {path}.new &&\n  {into_place}"
+    whole = all(block.der and announced_length(block.der) == len(block.der) for block in blocks)
+    expected = all(block.is_public_key if problem.expects == "key" else block.is_certificate for block in blocks)
+    if not blocks or len(blocks) > _MOST_WRITTEN or not whole or not expected:
+        return ""
+    return f"cat {bash.literal(*(block.pem for block in blocks))} > {path}.new &&\n  {into_place}"
+
+
+def reencoded(ctx: RuleContext, problem: Problem) -> str:
+    """Write the certificates of a field, which nothing but their encoding keeps kubectl from reading, as it reads them.
+
+    A key is printed nowhere.
+    """
+    held = values(problem.path, problem.option or "") if problem.path == problem.source else []
+    if len(held) != 1 or "key" in (problem.option or ""):
+        return ""
+    pems = recovered(held[0])
+    return written_into_kubeconfig(ctx, problem, pems) if 0 < len(pems) <= _MOST_WRITTEN else ""
+
+
+def written_into_kubeconfig(ctx: RuleContext, problem: Problem, pems: list[str]) -> str:
+    """Put certificates into the field of a kubeconfig: by kubectl, or by a patch where kubectl cannot read the file."""
+    if problem.reason.endswith(NOT_FOR_KUBECTL):
+        return field_replaced(problem, base64.b64encode("".join(pems).encode()).decode())
+    contexts = [context for context in ctx.scan.kubeconfigs if context.path == problem.path]
+    content = f"cat {bash.literal(*pems)}"
+    if (problem.option or "").startswith("client-certificate"):
+        users = dict.fromkeys(context.user_name for context in contexts if context.user_name)
+        user = bash.word(next(iter(users), ""))
+        embedded = bash.embedded(problem.path, "set-credentials", user, client_certificate=content)
+        return embedded if len(users) == 1 else ""
+    clusters = dict.fromkeys(context.cluster for context in contexts if context.ca_embedded)
+    cluster = bash.word(next(iter(clusters), ""))
+    embedded = bash.embedded(problem.path, "set-cluster", cluster, certificate_authority=content)
+    return embedded if len(clusters) == 1 else ""
+
+
+NOT_FOR_KUBECTL = ("is not base64", "does not read it")
+"""How the reasons end for which kubectl cannot load the kubeconfig at all."""
+
+
+def field_replaced(problem: Problem, new: str) -> str:
+    """The command that gives a field with certificates another value; empty if nothing tells which line it is."""
+    read = read_file(problem.path)
+    text = read.data.decode("utf-8", "replace") if isinstance(read, Content) else ""
+    option = problem.option or ""
+    field = field_lines(text, option)
+    if field is None or "key" in option:
+        return ""
+    lines = text.split("\n")
+    before = lines[field[0]].partition(f"{option}:")[0]
+    carriage_return = "\r" if lines[field[0]].endswith("\r") else ""
+    changed = [*lines[: field[0]], f"{before}{option}: {new}{carriage_return}", *lines[field[1] :]]
+    return bash.patched(problem.path, text, "\n".join(changed), context=0)
+
+
+def set_aside(ctx: RuleContext, problem: Problem) -> str:
+    """Return the command that moves away a file whose former content is unknown."""
+    if (
+        problem.source is not None
+        or problem.expects not in ("certificate", "key")
+        or not (problem.path.is_symlink() or problem.path.exists())
+    ):
+        return ""
+    read = read_file(problem.path)
+    if isinstance(read, Content) and recognize(problem.path, read.data, ctx.openssl):
+        return ""  # a keystore or another format is not damaged
+    path = bash.word(problem.path)
+    return f"# kcert cannot tell what this file contained. Restore it from a backup.\nmv {path} {path}.damaged"

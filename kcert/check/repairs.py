@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert.certificates import Role
 from kcert.check import bash, corrections, placing
+from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.placing import alone, beside, generated, into_place, mode_of, target_of, usual_key, with_others
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from kcert.check.context import CertificateInstance, RuleContext
 
 LEAF_DAYS = 365
 AUTHORITY_DAYS = 3650
@@ -56,7 +52,7 @@ class Signer:
 def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = False) -> str:
     """The commands that make *cert* again, as it should be; with *new_key*, with a key of its own.
 
-    Empty where nothing can be done from here: for a live server, or where no CA is known.
+    Empty if nothing can be done from here: for a live server, or where no CA is known.
     """
     if cert.live:
         return ""
@@ -64,7 +60,7 @@ def reissue_commands(ctx: RuleContext, cert: CertificateInstance, *, new_key: bo
         files = [cert.path, *([cert.use.key_path] if cert.use.key_path else [])]
         return f"rm {' '.join(map(bash.word, dict.fromkeys(files)))}\n{_THE_KUBELETS_OWN}"
     if cert.is_authority and cert.certificate.self_issued:
-        return authority_replaced(ctx, cert) if new_key else authority_made_again(ctx, cert)
+        return replace_ca(ctx, cert) if new_key else reissue_ca(ctx, cert)
     signer = signer_of(ctx, cert)
     if signer is None or beside(ctx, cert) is None:
         return ""
@@ -84,7 +80,7 @@ def _where_to_run(signer: Signer) -> str:
 
 
 def signer_of(ctx: RuleContext, cert: CertificateInstance) -> Signer | None:
-    """Who has to sign *cert*; its ``days`` are None where it is about to be renewed itself."""
+    """Return who has to sign *cert*; its ``days`` are None if it is about to be renewed itself."""
     issuer = ctx.issuer_of(cert)
     if issuer is None:
         return None
@@ -106,12 +102,12 @@ def _successor(ctx: RuleContext, issuer: CertificateInstance) -> CertificateInst
     """The CA of the same name and file whose key is here, while one CA takes the place of another; or *issuer*."""
     if issuer.embedded or _key_of(issuer):
         return issuer
-    beside = (cert for cert in ctx.holdings.get(issuer.holder, ()) if _key_of(cert))
+    beside = (cert for cert in ctx.certs_by_file.get(issuer.holder, ()) if _key_of(cert))
     return next((cert for cert in beside if cert.certificate.subject == issuer.certificate.subject), issuer)
 
 
 def _key_of(authority: CertificateInstance) -> Path | None:
-    """Where a CA's key was found."""
+    """Return where a CA's key was found."""
     usable = (
         use.key_path for use in authority.uses if use.key and use.key_fits is not False and not authority.embedded
     )
@@ -215,7 +211,7 @@ def _in_one_file(ctx: RuleContext, cert: CertificateInstance, signer: Signer, *,
     key = f"$({generated(cert.certificate.public_key)})" if new_key else f"$(openssl pkey -in {file})"
     request = f"openssl req -new -key <(printf '%s\\n' \"$key\") {_subject(ctx, cert)}"
     before, after = beside(ctx, cert) or ([], [])
-    rest = f"; {bash.joined(bash.literal(*before, *after))}" if ctx.has_company(cert) else ""
+    rest = f"; {bash.joined(bash.literal(*before, *after))}" if ctx.has_siblings(cert) else ""
     return (
         f'key="{key}" &&\n'
         f'crt="$({request} |\n  {_signing(ctx, cert, signer)})" &&\n'
@@ -254,9 +250,7 @@ _CRT = "<(printf '%s\\n' \"$crt\")"
 # ---------------------------------------------------------------- CAs
 
 
-def authority_made_again(
-    ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None
-) -> str:
+def reissue_ca(ctx: RuleContext, cert: CertificateInstance, *, extensions: Iterable[str] | None = None) -> str:
     """A root CA with its own key and name again, and its copies with it: what it signed stays good.
 
     openssl keeps the name to the byte and the serial, as it must: Go compares names by their bytes, and
@@ -294,7 +288,7 @@ def authority_made_again(
 def copied(ctx: RuleContext, origin: CertificateInstance) -> list[str]:
     """Return the commands that copy a changed CA to every other file that has it."""
     places = [copy for copy in ctx.copies[origin.certificate.sha256] if copy.path != origin.path and not copy.live]
-    source = bash.word(target_of(origin.path)) if not ctx.has_company(origin) else None
+    source = bash.word(target_of(origin.path)) if not ctx.has_siblings(origin) else None
     if source is None:
         # Its own file holds others as well: openssl reads the first, and puts nothing else out.
         number = ctx.number_of(origin)
@@ -310,7 +304,7 @@ def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
         return ""
     file = bash.word(copy.path)
     if not copy.embedded:
-        if not ctx.has_company(copy):
+        if not ctx.has_siblings(copy):
             return f"cp {source} {file}" if not source.startswith("<") else f"cat {source} > {file}"
         changed = with_others(ctx, copy, source)
         return (
@@ -326,7 +320,7 @@ def copied_to(ctx: RuleContext, copy: CertificateInstance, source: str) -> str:
     return bash.embedded(copy.path, "set-credentials", bash.word(kubeconfig.user_name), client_certificate=content)
 
 
-def authority_replaced(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
+def replace_ca(ctx: RuleContext, cert: CertificateInstance, *, new_key: bool = True) -> str:
     """Return the commands for a root CA with a new key, or with its own, and for all that the old one signed."""
     key = next((use.key_path for use in cert.uses if use.key and use.key_path), None)
     if key is None or cert.embedded or cert.live or beside(ctx, cert) is None:

@@ -1,6 +1,6 @@
-"""What a rule is, and what it says.
+"""The shape of a rule, and of its findings.
 
-A rule is a function that fits ``Judge``, and one ``Rule`` in its module's ``RULES``; ``kcert.check`` gathers
+A rule is a function that fits ``CheckFunction``, and one ``Rule`` in its module's ``RULES``; ``kcert.check`` gathers
 the modules. To add one: write the function, add the line, and write ``kcert/lessons/NAME.md``.
 """
 
@@ -26,10 +26,10 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """What a rule found: the file that a person would open to fix it, and why.
+    """A fault that a rule found: the file that a person would open to fix it, and why.
 
     ``message`` is a sentence or two, ``evidence`` the fact that proves it, ``fix`` commands for bash that clear it
-    (empty where none can be known: the certificate of a live server, say). ``authority`` is True where the fault is
+    (empty if none can be known: the certificate of a live server, say). ``authority`` is True if the fault is
     a CA's, or two swapped files', which has to be fixed before everything else.
     """
 
@@ -45,7 +45,7 @@ class Finding:
     """A fault, under the name of its rule.
 
     ``fix`` is the commands with openssl, ``cluster_fix`` the command of the cluster's own tool that renews the file,
-    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty where there is none.
+    ``cluster`` the name of that tool, and ``kcert_fix`` the command of kcert. Each is empty if there is none.
     ``restart`` are the components that read the file only when they start.
     """
 
@@ -72,7 +72,7 @@ class Finding:
         return "\n".join([*lines, *([self.fix] if self.fix else [])])
 
 
-class Judge(Protocol):
+class CheckFunction(Protocol):
     """Looks at the whole case, and yields each fault of one sort."""
 
     def __call__(self, ctx: RuleContext, /) -> Iterator[Violation]:
@@ -81,19 +81,19 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. ``yields_to`` names the rules whose finding on the same file already says it, and says it better."""
+    """One rule. ``suppressed_by`` names the rules whose finding on the same file says the same, and says it better."""
 
     name: str
     severity: Severity
-    judge: Judge
-    yields_to: tuple[str, ...] = ()
+    check: CheckFunction
+    suppressed_by: tuple[str, ...] = ()
 
 
-def error(name: str, judge: Judge, *, yields_to: tuple[str, ...] = ()) -> Rule:
+def error(name: str, check: CheckFunction, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
     """A rule whose findings are errors."""
-    return Rule(name, Severity.ERROR, judge, yields_to)
+    return Rule(name, Severity.ERROR, check, suppressed_by)
 
 
-def warning(name: str, judge: Judge, *, yields_to: tuple[str, ...] = ()) -> Rule:
+def warning(name: str, check: CheckFunction, *, suppressed_by: tuple[str, ...] = ()) -> Rule:
     """A rule whose findings are warnings."""
-    return Rule(name, Severity.WARNING, judge, yields_to)
+    return Rule(name, Severity.WARNING, check, suppressed_by)

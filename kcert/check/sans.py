@@ -32,7 +32,7 @@ def allowed_hostname(ctx: RuleContext, cert: CertificateInstance) -> AltName | N
 def names(ctx: RuleContext, cert: CertificateInstance) -> tuple[AltName, ...]:
     """The alternative names as they should be: all that the plan has, the others under their right types, none missing.
 
-    Those that nobody has to dial are no fault where they are missing, but who makes it again leaves none out.
+    Those that nobody has to dial are no fault if they are missing, but who makes it again leaves none out.
     """
     typed = [right_type(part) for name in cert.certificate.alt_names for part in well_formed(name)]
     here = {name.value for name in typed if name}
@@ -83,9 +83,9 @@ def missing_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -
     wanted += [name for _, name in kubelet_demand(ctx, cert) if name]
     if name := allowed_hostname(ctx, cert):
         wanted.append(name)
-    if cert.serves and not here:
+    if cert.is_server and not here:
         wanted += [name for role in cert.roles for name in usual_names(ctx, role, cert.path)]
-    if cert.serves and not (here or wanted):
+    if cert.is_server and not (here or wanted):
         wanted += own_names(cert)
     wanted += [name for name in advertised(cert) if here]
     missing = [name for name in wanted if name.value not in here]
@@ -120,7 +120,7 @@ def misspelled_names(cert: CertificateInstance) -> list[tuple[AltName, AltName]]
 
 
 def kubelet_demand(ctx: RuleContext, cert: CertificateInstance) -> list[tuple[str, AltName | None]]:
-    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, where it has none.
+    """Return the type of SAN that the API server looks for in a kubelet's serving certificate, if it has none.
 
     With the type comes the SAN, where the node's address or name is known. The API server connects to a kubelet at the
     first of --kubelet-preferred-address-types that the node has: every node has a Hostname and an InternalIP.
@@ -181,7 +181,7 @@ def usual_names(ctx: RuleContext, role: Role, path: Path) -> tuple[AltName, ...]
 
 
 def own_names(cert: CertificateInstance) -> list[AltName]:
-    """Names for a server of which nothing but its own name is known: its node's, or the CN where that is a host's."""
+    """Names for a server of which nothing but its own name is known: its node's, or the CN if that is a host's."""
     names = cert.nodes or (cert.certificate.subject.common_name or "",)
     hosts = [name.removeprefix(NODE_PREFIX) for name in names]
     return [
@@ -227,14 +227,14 @@ def connected_hosts(ctx: RuleContext, cert: CertificateInstance) -> list[AltName
 
 
 def answers_to(certificate: X509, host: str) -> bool:
-    """True where *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
+    """True if *certificate* has the name or the address; one of the wrong type is ``san-type``'s business."""
     values = {name.value.lower() for name in certificate.alt_names}
     host = host.lower().removesuffix(".")  # as Go's VerifyHostname does
     return host in values or f"*.{host.partition('.')[2]}" in values
 
 
 def first_address(ranges: str | None) -> str | None:
-    """Return the first address of the first of some service ranges; None where there is none."""
+    """Return the first address of the first of some service ranges; None if there is none."""
     try:
         network = ipaddress.ip_network((ranges or "").split(",")[0].strip(), strict=False)
     except ValueError:
@@ -250,16 +250,17 @@ def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[
         return set()
     dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs}
     dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
-    return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
+    return {value for value in here if is_address(value) and is_first(value) and value not in dialled}
 
 
-def _is_first(value: str) -> bool:
+def is_first(value: str) -> bool:
+    """Return True for an address that looks like the first of a range, which the service `kubernetes` has."""
     address = ipaddress.ip_address(value)
     return not address.is_loopback and int(address) & 0xFF == 1
 
 
 def _etcd_names(ctx: RuleContext, cert: CertificateInstance, here: set[str]) -> list[AltName]:
-    """Return the host at which the API server connects to this etcd, where that is not among its SANs."""
+    """Return the host at which the API server connects to this etcd, if that is not among its SANs."""
     servers = (ctx.option("kube-apiserver", "--etcd-servers", cert) or "").split(",")
     hosts = [host_of(server) for server in servers if server.startswith("https://")]
     hosts = [host for host in hosts if host]
@@ -288,7 +289,7 @@ def advertised(cert: CertificateInstance) -> list[AltName]:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, an IPv6 address without its brackets; empty where there is none."""
+    """The host of a URL, an IPv6 address without its brackets; empty if there is none."""
     from urllib.parse import urlsplit
 
     try:

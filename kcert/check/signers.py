@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kcert.certificates import Role
-from kcert.check import options
-from kcert.check.repairs import authority_made_again, reissue_commands
+from kcert.check import ownership
+from kcert.check.context import CertificateInstance, RuleContext
+from kcert.check.repairs import reissue_ca, reissue_commands
 from kcert.check.rule import Violation, error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.check.context import CertificateInstance, RuleContext
-    from kcert.scan.result import CertificateRef
+from kcert.scan.result import CertificateRef
 
 
 def wrong_issuer(ctx: RuleContext) -> Iterator[Violation]:
@@ -38,7 +34,7 @@ def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[V
     ca = next((ca for ca in ctx.authorities if wanted and ca.wanted and ca.wanted.name == wanted.issuer), None)
     if wanted is None or ca is None or ctx.signatures.signed_itself(cert.certificate):
         return
-    trusted = tuple(held.certificate for held in ctx.holdings[ca.holder])
+    trusted = tuple(held.certificate for held in ctx.certs_by_file[ca.holder])
     verdict = ctx.signatures.verdict(cert.certificate, trusted, cert.use.chain)
     if verdict is not None:
         message = (
@@ -49,7 +45,7 @@ def _signed_otherwise(ctx: RuleContext, cert: CertificateInstance) -> Iterator[V
 
 
 def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -> tuple[str, bool]:
-    """Return the reason why a certificate is rejected, and True where signing it again is certain to help."""
+    """Return the reason why a certificate is rejected, and True if signing it again is certain to help."""
     ca = use.issuers[0].subject
     issuer = cert.certificate.issuer
     signers = [ca for ca in use.issuers if ca.subject == issuer]
@@ -83,11 +79,11 @@ def _why_refused(cert: CertificateInstance, use: CertificateRef, verdict: str) -
 
 
 def _against(ctx: RuleContext, use: CertificateRef) -> str | None:
-    """Return the error of `openssl verify`; None where it is valid, or where the wrong CA in an option is the cause."""
+    """Return the error of `openssl verify`; None if it is valid, or where the wrong CA in an option is the cause."""
     if not use.issuers:
         return None
     verdict = ctx.signatures.verdict(use.certificate, use.issuers, use.chain)
-    if verdict is None or options.is_blamed(ctx, use.issuer_path, use.certificate):
+    if verdict is None or ownership.is_blamed(ctx, use.issuer_path, use.certificate):
         return None
     return verdict
 
@@ -100,7 +96,7 @@ _PATH_LENGTH = "error 25:"
 def self_signed_leaf(ctx: RuleContext) -> Iterator[Violation]:
     """Yield leaf certificates that are signed with their own key."""
     for cert in ctx.leaves:
-        if not (cert.roles or cert.dials) or cert.only_service_account or _is_self_made(ctx, cert):
+        if not (cert.roles or cert.is_client) or cert.only_service_account or _is_self_made(ctx, cert):
             continue
         if ctx.signatures.signed_itself(cert.certificate):
             message = (
@@ -140,16 +136,16 @@ def not_a_ca(ctx: RuleContext) -> Iterator[Violation]:
             "is accepted."
         )
         if certificate.self_issued:
-            fix = authority_made_again(ctx, cert)
+            fix = reissue_ca(ctx, cert)
         else:
-            fix = options.right_authority(ctx, cert) or reissue_commands(ctx, cert)
+            fix = ownership.right_authority(ctx, cert) or reissue_commands(ctx, cert)
         yield Violation(cert.path, message, evidence, fix, authority=True)
 
 
 def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
     """True for a server's self-signed certificate that clients trust as it is: Go takes it without CA:TRUE."""
     certificate = cert.certificate
-    names_server = bool(certificate.alt_names) and certificate.may_serve
+    names_server = bool(certificate.alt_names) and certificate.allows_server_auth
     if certificate.extended_key_usage is None:
         names_server &= any(not copy.is_authority for copy in ctx.copies[certificate.sha256])
     only_clients = all(use.kubeconfig is not None or use.live for use in cert.uses)
@@ -157,13 +153,13 @@ def _is_trusted_itself(ctx: RuleContext, cert: CertificateInstance) -> bool:
 
 
 def _stands_as_authority(cert: CertificateInstance) -> bool:
-    """True where an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
+    """True if an option, its place, or what it says makes it a CA (other parts of a chain do not count)."""
     return cert.is_authority and cert.use.position == 0
 
 
 RULES = (
     error("wrong-issuer", wrong_issuer),
-    error("self-signed-leaf", self_signed_leaf, yields_to=("key-mismatch",)),
+    error("self-signed-leaf", self_signed_leaf, suppressed_by=("key-mismatch",)),
     error("not-a-ca", not_a_ca),
-    error("wrong-ca-option", options.wrong_ca_option),
+    error("wrong-ca-option", ownership.wrong_ca_option),
 )

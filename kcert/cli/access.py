@@ -15,7 +15,7 @@ from kcert.errors import InputError
 
 @takes(ReadOptions)
 def kubeconfig(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     names: Annotated[
         list[str] | None,
@@ -81,10 +81,10 @@ def kubeconfig(
         raise InputError(
             "--dry-run cannot be combined with --output, --merge or --quiet: it prints a script for the PKI folder."
         )
-    ctx = read_context(looking, "kubeconfig")
-    options = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
+    ctx = read_context(options, "kubeconfig")
+    content = kubeconfigs.KubeconfigOptions(server, context, embed, path_prefix)
     left = () if names or elsewhere else kubeconfigs.foreign_kubeconfigs(ctx)
-    drafts = kubeconfigs.drafts(ctx, names or (), options, left)
+    drafts = kubeconfigs.drafts(ctx, names or (), content, left)
     reporter = KubeconfigReporter(ctx, explain=explain, quiet=quiet, form=format, named=bool(names))
     if dry_run:
         reporter.dry_run(drafts)
@@ -107,7 +107,7 @@ def kubeconfig(
 
 @takes(ReadOptions)
 def bootstrap(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     ttl: Annotated[str, typer.Option("--ttl", metavar="TIME", help="Create a new token valid for this long.")] = "24h",
     new_token: Annotated[
@@ -128,7 +128,7 @@ def bootstrap(
     lifetime = duration(ttl, "--ttl")
     if lifetime.total_seconds() < bootstrap.SHORTEST:
         raise InputError(f"--ttl {ttl!a} is too short: expected {bootstrap.SHORTEST} seconds or more.")
-    ctx = read_context(looking, "bootstrap")
+    ctx = read_context(options, "bootstrap")
     if dry_run:
         typer.echo("\n".join(bootstrap.script(ctx, lifetime, new_token=new_token)))
         return
@@ -138,7 +138,7 @@ def bootstrap(
 
 @takes(ReadOptions)
 def call(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     path: Annotated[str, typer.Argument(metavar="PATH", help="Get this path: /version, /api/v1/namespaces …")],
     name: Annotated[
@@ -164,7 +164,7 @@ def call(
     from kcert.kubernetes import call
     from kcert.ui import access
 
-    asked = call.call(read_context(looking, "call"), name, path, server)
+    asked = call.call(read_context(options, "call"), name, path, server)
     if not quiet:
         access.show_call(asked, explain=explain)
     access.show_answer(asked, call.run(asked), quiet=quiet)

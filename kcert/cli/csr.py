@@ -174,7 +174,7 @@ def submit(
 def list_(options: RequestOptions, *, format: ResultFormat = "text") -> None:
     """List the objects in the cluster (`kubectl get csr`), and explain those of kubelets."""
     from kcert.kubernetes import csr_requests
-    from kcert.kubernetes.kubectl import kubectl
+    from kcert.kubernetes.manifests import kubectl
     from kcert.openssl.program import openssl
     from kcert.ui import csr, print_json
 

@@ -17,7 +17,7 @@ from kcert.quoting import quote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name the object, as `kcert csr list` shows it.")]
 NewName = Annotated[
@@ -123,7 +123,7 @@ class FetchOptions(ReadOptions):
 
 def cluster_of(options: ClusterOptions | FetchOptions) -> Cluster:
     """Return the cluster that the options choose."""
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
 
     return Cluster(options.kubeconfig, options.context)
 

@@ -39,7 +39,7 @@ KubernetesVersion = Annotated[
 
 @takes(ReadOptions)
 def bundle(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     hosts: Annotated[
         list[str] | None,
@@ -83,7 +83,7 @@ def bundle(
     if dry_run and scp:
         raise InputError("--dry-run cannot be combined with --scp, which changes nothing either.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    ctx = context.read_context(looking, "bundle")
+    ctx = context.read_context(options, "bundle")
     release = version(kubernetes_version) if kubernetes_version else ctx.cluster.version
     made = bundles.bundles(ctx, hosts or (), release)
     if certificates_only:
@@ -117,7 +117,7 @@ def _refuse_with_dry_run(*, dry_run: bool, quiet: bool, output: Path | None) -> 
 
 @takes(ReadOptions)
 def flags(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     component: Annotated[
         str,
@@ -158,9 +158,9 @@ def flags(
     from kcert.ui import flags
     from kcert.ui.report import written_to
 
-    cluster = load_cluster(looking.config)
-    require_described(cluster, looking.dir)
-    state = components.folder_state(looking.dir, cluster)
+    cluster = load_cluster(options.config)
+    require_described(cluster, options.dir)
+    state = components.folder_state(options.dir, cluster)
     instance = components.placement(cluster, component, host, kubernetes_version, path_prefix, state)
     with written_to(output, force=force):
         if format == "text":
@@ -171,8 +171,8 @@ def flags(
             flags.print_form(instance, format)
     flags.warn_of_issues(instance)
     flags.warn_of_release(instance.version)
-    unfit = components.unfit(looking.dir, instance)
-    flags.warn(instance, unfit, context.folder_option(looking.dir, looking.config))
+    unfit = components.unfit(options.dir, instance)
+    flags.warn(instance, unfit, context.folder_option(options.dir, options.config))
 
 
 class _Targets(typer.core.TyperGroup):
@@ -198,7 +198,7 @@ export = typer.Typer(
 @export.command("cert-manager")
 @takes(ReadOptions)
 def cert_manager(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", metavar="NAME", help="Put every object into this namespace.")
@@ -244,10 +244,10 @@ def cert_manager(
     from kcert.kubernetes.export import path_of, put_file
     from kcert.ui import deploy
 
-    options = target.Options(namespace, name, on_disk=everything, secret=secret)
-    ctx = context.read_context(looking, "export cert-manager")
+    wanted = target.Options(namespace, name, on_disk=everything, secret=secret)
+    ctx = context.read_context(options, "export cert-manager")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    made = target.export(ctx, options)
+    made = target.export(ctx, wanted)
     if dry_run:
         files = [(path_of(piece, output), piece) for piece in made.pieces]
         typer.echo("\n".join((packing_script.HEAD, *packing_script.pieces(ctx, files))))
@@ -266,7 +266,7 @@ def cert_manager(
 @export.command("ansible")
 @takes(ReadOptions)
 def ansible(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     output: Annotated[
         Path | None,
@@ -292,7 +292,7 @@ def ansible(
     if output is not None and str(output) == "-":
         raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
-    ctx = context.read_context(looking, "export ansible")
+    ctx = context.read_context(options, "export ansible")
     made = target.export(ctx)
     if dry_run:
         export_folder = output or FOLDER / target.NAME
@@ -311,7 +311,7 @@ def ansible(
 
 @takes(ReadOptions)
 def encryption_config(
-    looking: ReadOptions,
+    options: ReadOptions,
     *,
     provider: Annotated[
         Literal["aescbc", "secretbox"] | None,
@@ -341,7 +341,7 @@ def encryption_config(
         raise InputError("--provider is for a new file: a rotation keeps the provider.")
     if quiet and dry_run:
         raise InputError("--dry-run cannot be combined with --quiet.")
-    ctx = context.read_context(looking, "encryption-config")
+    ctx = context.read_context(options, "encryption-config")
     action: encryption.Action = "rotate" if rotate else "finish" if finish else "create"
     if dry_run:
         typer.echo("\n".join(encryption.script(ctx, action, provider or "aescbc")))

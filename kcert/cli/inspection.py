@@ -76,7 +76,7 @@ def check(
     openssl: Program = "openssl",
 ) -> None:
     """Check certificates, explain the problems and print the commands that fix them. Nothing is changed."""
-    from kcert.check import chosen, judge, wanted_at
+    from kcert.check import chosen, run_checks, wanted_at
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.store import OWN_FOLDER
@@ -90,7 +90,7 @@ def check(
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
         planned = wanted_at(dir, profiles.certificates(cluster))
-    judgement = judge(
+    judgement = run_checks(
         where or (),
         root,
         rules=chosen(only or (), skip or ()),
@@ -138,7 +138,7 @@ def inventory(
     from kcert.durations import duration
     from kcert.openssl import program
     from kcert.scan.discovery import survey
-    from kcert.scan.inventory import ORDERS, ending_within, inventory
+    from kcert.scan.result import ORDERS, ending_within, inventory
     from kcert.ui.inventory import present, status
     from kcert.ui.report import Target
 
@@ -203,7 +203,7 @@ def _suggest_path(what: str) -> None:
 
 @takes(Signing)
 def history(  # noqa: PLR0917 - options, by name alone
-    looking: Signing,
+    options: Signing,
     format: Annotated[
         Literal["text", "table", "sh", "markdown", "html", "json"],
         typer.Option("--format", help="Print the history in this format."),
@@ -244,49 +244,49 @@ def history(  # noqa: PLR0917 - options, by name alone
         from kcert.issue import history_signature
         from kcert.ui.output_of import OutputOfCommands
 
-        ctx = replace(_context(looking), reporter=OutputOfCommands(explain=True))
+        ctx = replace(_context(options), reporter=OutputOfCommands(explain=True))
         history.signed(history_signature.sign(ctx))
     elif verify:
-        _verify(looking, since)
+        _verify(options, since)
     elif head:
-        history.print_head(store.head(looking.dir / OWN_FOLDER))
+        history.print_head(store.head(options.dir / OWN_FOLDER))
     else:
         with written_to(output, force=force):
-            entries = store.entries(looking.dir / OWN_FOLDER)
-            specs = _specs(looking) if format in {"markdown", "html"} else ()
-            history.show(looking.dir, entries[-last:] if last else entries, format, specs)
+            entries = store.entries(options.dir / OWN_FOLDER)
+            specs = _specs(options) if format in {"markdown", "html"} else ()
+            history.show(options.dir, entries[-last:] if last else entries, format, specs)
 
 
-def _specs(looking: Signing) -> tuple[Certificate, ...]:
+def _specs(options: Signing) -> tuple[Certificate, ...]:
     """Return the certificates of the folder; none if kcert.yaml cannot be read."""
     from kcert import profiles
     from kcert.issue.adopt import detect_files, unmanaged
 
     try:
-        described = load_cluster(looking.config)
-        known = detect_files(looking.dir, profiles.certificates(described))
-        return (*known, *unmanaged(looking.dir, described, known, ()))
+        described = load_cluster(options.config)
+        known = detect_files(options.dir, profiles.certificates(described))
+        return (*known, *unmanaged(options.dir, described, known, ()))
     except InputError:
         return ()
 
 
-def _verify(looking: Signing, since: str | None) -> None:
+def _verify(options: Signing, since: str | None) -> None:
     from kcert.issue import history_signature
     from kcert.store import OWN_FOLDER
     from kcert.store import history as store
     from kcert.ui import history
 
-    own = looking.dir / OWN_FOLDER
+    own = options.dir / OWN_FOLDER
     count = store.verify(own, since)
     signed = None
     if (own / history_signature.SIGNATURE).exists():
-        signed = history_signature.signed_hash(_context(looking))
+        signed = history_signature.signed_hash(_context(options))
         store.verify(own, signed)
-    history.verified(looking.dir, count, store.unexplained(looking.dir, own), signed=signed is not None)
+    history.verified(options.dir, count, store.unexplained(options.dir, own), signed=signed is not None)
 
 
-def _context(looking: Signing) -> Context:
+def _context(options: Signing) -> Context:
     from kcert.cli.context import signing_context
     from kcert.openssl import program
 
-    return signing_context(looking, "history", load_cluster(looking.config), program.openssl(looking.openssl))
+    return signing_context(options, "history", load_cluster(options.config), program.openssl(options.openssl))

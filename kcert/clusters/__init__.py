@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.clusters.kind import ClusterKind, at_root
 from kcert.clusters.table import (
@@ -25,10 +27,6 @@ from kcert.clusters.table import (
     RKE2,
     TYPHOON,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _HOMES = {
     "/var/lib/rancher/k3s": K3S,
@@ -53,8 +51,8 @@ _PART = re.compile("|".join(re.escape(part) for part in sorted(_HOMES, key=len, 
 
 
 def cluster_kind_of(path: Path) -> ClusterKind | None:
-    """Return the kind whose files are at *path*, as far as the path alone tells; None where it does not."""
-    return _kind_of(str(path.absolute()))
+    """Return the kind whose files are at *path*, as far as the path alone tells; None if it does not."""
+    return _kind_of(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118 - a quarter of what Path.absolute takes
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What is known of a kind of cluster: the type of the table's entries."""
+"""A kind of cluster: the type of the table's entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClusterKind:
     ``key_mode``: the widest mode that this kind gives its own private keys. ``unit``: the systemd unit that logs for
     the control plane. ``logs``: where a component logs, if not to a unit or a static pod of its name: units, of which
     the first that exists counts, a file (its path), or a container of Docker (``docker NAME``). ``powerful``: users
-    that this kind itself puts into system:masters.
+    that this kind itself puts into system:masters. ``sans``: where a SAN is added for the API server.
     """
 
     name: str
@@ -47,22 +47,23 @@ class ClusterKind:
     unit: str | None = None
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     powerful: tuple[str, ...] = ()
+    sans: str = ""
 
     def role_of(self, path: Path) -> Role | None:
-        """Return the role of the file at *path*, or None where this kind does not know it."""
+        """Return the role of the file at *path*, or None if this kind does not know it."""
         text = str(path.absolute())
         return next((role for pattern, role in self.files.items() if _ends_with(text, pattern)), None)
 
     def knows(self, path: Path) -> bool:
-        """Return True where the table has the file, with a role or without."""
+        """Return True if the table has the file, with a role or without."""
         return any(_ends_with(str(path.absolute()), pattern) for pattern in self.files)
 
     def is_on(self, root: Path, homes: Iterable[Path]) -> bool:
-        """Return True where the machine whose ``/`` is at *root* is of this kind."""
+        """Return True if the machine whose ``/`` is at *root* is of this kind."""
         return any(at_root(mark, root, home).exists() for home in homes for mark in self.marks)
 
     def renewal_command(self, path: Path) -> str | None:
-        """Return the command of this kind that renews the file at *path*; None where it has none."""
+        """Return the command of this kind that renews the file at *path*; None if it has none."""
         text = str(path.absolute())
         name = next((name for pattern, name in self.renewal_names.items() if _ends_with(text, pattern)), None)
         return self.renew.replace("NAME", name) if self.renew and name else None

@@ -1,4 +1,4 @@
-"""What the cluster looks like: the types behind kcert.yaml.
+"""The description of a cluster: the types behind kcert.yaml.
 
 A ``Cluster`` is always valid: ``kcert.config.file`` builds it from kcert.yaml and refuses what is not.
 """
@@ -84,7 +84,7 @@ class User:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """Where clients connect to the API server: a host name, addresses, or both, and the port."""
+    """The address at which clients connect to the API server: a host name, addresses, or both, and the port."""
 
     host: str | None
     addresses: tuple[str, ...]
@@ -94,14 +94,14 @@ class ApiServer:
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How many whole days certificates are valid: a CA, and what a CA signs."""
+    """The whole days for which certificates are valid: a CA, and what a CA signs."""
 
     ca: int
     leaf: int
 
 
 class Defaults(Protocol):
-    """What a profile fills in where kcert.yaml says nothing."""
+    """The values that a profile fills in if kcert.yaml does not set them."""
 
     lifetimes: Lifetimes
     key: Key
@@ -112,7 +112,7 @@ class Cluster:
     """All that kcert needs to know of a cluster.
 
     ``etcd`` holds the members; where kcert.yaml names none they are the control-plane hosts. ``kubernetes_version`` is
-    None where kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
+    None if kcert.yaml does not set it. ``fix_known_issues`` makes a profile that follows a book correct the book's
     mistakes. ``adopted``: the certificates were made by another tool, and what no client notices about them does not
     make them stale. ``defaults`` tells, a phrase each, what kcert.yaml left out and kcert filled in; ``source`` is
     that file, if any.
@@ -152,7 +152,7 @@ class Cluster:
 
     @property
     def endpoint(self) -> str:
-        """The API server's URL as most kubeconfigs have it: by address, or by name where it has no address."""
+        """The API server's URL as most kubeconfigs have it: by address, or by name if it has no address."""
         address = self.api_server.addresses[0] if self.api_server.addresses else self.api_server.host
         assert address is not None
         return url(address, self.api_server.port)

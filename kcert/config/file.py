@@ -70,7 +70,7 @@ class Value:
 
     @property
     def kind(self) -> str:
-        """What YAML takes it for, in words."""
+        """Return what YAML takes it for, in words."""
         return _TYPES.get(self.node.tag, self.node.tag)
 
     @property

@@ -7,9 +7,9 @@ the engine is ``kcert.diagnose.engine``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from kcert.diagnose.context import (
     ADDRESS,
@@ -24,9 +24,6 @@ from kcert.diagnose.context import (
 )
 from kcert.diagnose.engine import Cause, Explanation, Pattern, knowledge
 from kcert.diagnose.reading import Entry, clean, entries, strip_prefix
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 SHOWN_LINES = 3
 """The number of lines of a finding that are kept as they are; the rest are counted."""
@@ -111,7 +108,7 @@ class Diagnoser:
         *roles* are those of the certificates in the PKI folder that kcert made here.
         """
         self._cluster = cluster
-        self._found: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
+        self._kept: dict[tuple[str, str], tuple[Explanation, str, list[Line]]] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._known: dict[str, str] = {KIND: machine} if machine else {}
         self._known[ROLES] = " ".join(roles)
@@ -119,7 +116,7 @@ class Diagnoser:
         self.left_out = 0
 
     def take(self, entry: Entry) -> Finding | None:
-        """Look at an entry; return the finding where it is a new one."""
+        """Look at an entry; return the finding if it is a new one."""
         self.read = entry.last
         message = None
         if any(option in entry.text for option in OPTIONS):
@@ -140,18 +137,18 @@ class Diagnoser:
             self.left_out += 1
             return None
         self._counts[key] = self._counts.get(key, 0) + 1
-        *_, kept = self._found.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
+        *_, kept = self._kept.setdefault(key, (explanation, cause.lesson if cause else "diagnose", []))
         if len(kept) < SHOWN_LINES:
             kept.append(Line(entry.number, entry.text.decode(errors="replace").rstrip("\r\n")))
         return self._finding(key) if is_new else None
 
     def _finding(self, key: tuple[str, str]) -> Finding:
-        explanation, lesson, kept = self._found[key]
+        explanation, lesson, kept = self._kept[key]
         return Finding(key[0], lesson, explanation, tuple(kept), self._counts[key])
 
     def result(self) -> Diagnosis:
         """Return everything that was found so far."""
-        return Diagnosis(tuple(self._finding(key) for key in self._found), self.read, self.left_out)
+        return Diagnosis(tuple(self._finding(key) for key in self._kept), self.read, self.left_out)
 
 
 def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: Iterable[str] = ()) -> Diagnosis:
@@ -163,7 +160,7 @@ def diagnose(log: Iterable[bytes], cluster: str = "", machine: str = "", roles: 
 
 
 def follow(log: Iterable[bytes], diagnoser: Diagnoser) -> Iterator[Finding | None]:
-    """Yield each new finding once its line was read, and None where the log pauses."""
+    """Yield each new finding once its line was read, and None if the log pauses."""
     for entry in entries(log, _matches):
         finding = diagnoser.take(entry) if entry else None
         if finding or entry is None:
@@ -177,7 +174,7 @@ def judge(
     known: Mapping[str, str] | None = None,
     cluster: str = "",
 ) -> tuple[Cause, Explanation] | None:
-    """Return the cause that a line reports and what it means; None where it is not about certificates or access.
+    """Return the cause that a line reports and what it means; None if it is not about certificates or access.
 
     *before* and *after* are the lines around it: openssl spreads one error over several lines.
     """
@@ -217,12 +214,12 @@ def _candidates(line: bytes) -> list[_Candidate]:
     if b"\x1b" in line or b"^[[" in line or b"u001b" in line or b"033[" in line:
         line = clean(line).encode()  # colors may stand within a word
     tokens = set(_words(line)) & prefilter.keys()
-    found = [candidate for token in tokens for candidate in prefilter[token]]
-    return sorted(found, key=lambda candidate: candidate.position)
+    candidates = (candidate for token in tokens for candidate in prefilter[token])
+    return sorted(candidates, key=lambda candidate: candidate.position)
 
 
 def _matches(line: bytes) -> int:
-    """Where the error of a line ends, in the text of its message; 0 where the line reports none."""
+    """Return where the error of a line ends, in the text of its message; 0 where the line reports none."""
     candidates = _candidates(line)
     if not candidates:
         return 0
@@ -246,7 +243,7 @@ def _literals() -> dict[str, tuple[str, ...]]:
 
 
 def _with_middle(line: bytes) -> bytes:
-    """Put back the words that `systemctl status` replaced with three dots; empty where no error has them."""
+    """Put back the words that `systemctl status` replaced with three dots; empty if no error has them."""
     gap = _GAP.search(line) if _MAY_BE_CUT.search(line) else None
     if not gap:
         return b""

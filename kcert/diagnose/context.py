@@ -1,4 +1,4 @@
-"""What a line says besides the error itself: who was connected to, which files, which kind of cluster."""
+"""The context of an error in a log: the server, the files and the kind of cluster that the lines name."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _KIND_OF_LINE = (
 
 @dataclass(frozen=True)
 class Target:
-    """Who presents the certificate in question, or answers: an entry of ``targets.yaml``.
+    """The program that presents the certificate in question, or answers: an entry of ``targets.yaml``.
 
     ``fixes`` maps what has to be done (``renew``, ``names``, ``trust``) to commands by kind of cluster.
     """
@@ -136,7 +136,7 @@ class LogMatch:
 
     @cached_property
     def server_log(self) -> bool:
-        """True where a server writes about a client's certificate."""
+        """True if a server writes about a client's certificate."""
         if _ABOUT_PROVIDER.search(self.text):
             return False
         return bool(_SERVER_LOG.search(self.text) or "tls_process_client_certificate" in self.around[1])
@@ -149,7 +149,7 @@ class LogMatch:
 
     @cached_property
     def server_name(self) -> str:
-        """The name by which a client asked etcd for its certificate (SNI); empty where the line does not say."""
+        """The name by which a client asked etcd for its certificate (SNI); empty if the line does not say."""
         match = _SERVER_NAME.search(self.text)
         return match[1] if match else ""
 
@@ -170,7 +170,7 @@ class LogMatch:
 
     @cached_property
     def address(self) -> str:
-        """The HOST:PORT that the client connected to; empty where the log does not say."""
+        """The HOST:PORT that the client connected to; empty if the log does not say."""
         if address := address_of(self.text):
             return address
         if self.text.startswith(_KUBECTL):
@@ -182,7 +182,7 @@ class LogMatch:
 
     @cached_property
     def kind(self) -> str:
-        """The kind of cluster that the line names, or else an earlier one; empty where none does."""
+        """The kind of cluster that the line names, or else an earlier one; empty if none does."""
         return kind_of_line(self.context) or self.known.get(KIND, "")
 
     @cached_property
@@ -192,7 +192,7 @@ class LogMatch:
         return match[1] if match and match[1].isprintable() else ""
 
     def file(self, *options: str) -> str:
-        """Return the file that one of *options* named earlier in the log; empty where none did."""
+        """Return the file that one of *options* named earlier in the log; empty if none did."""
         return next((self.known[option] for option in options if self.known.get(option)), "")
 
 
@@ -203,12 +203,12 @@ def context_of(message: Message) -> str:
 
 
 def kind_of_line(text: str) -> str:
-    """Return the kind of cluster that a line names; empty where it names none."""
+    """Return the kind of cluster that a line names; empty if it names none."""
     return next((name for name, pattern in _KIND_OF_LINE if name in clusters.KINDS and pattern.search(text)), "")
 
 
 def address_of(text: str) -> str:
-    """Return the HOST:PORT that the writer of a line connected to; empty where the line does not say."""
+    """Return the HOST:PORT that the writer of a line connected to; empty if the line does not say."""
     for pattern in _ADDRESSES:
         match = pattern.search(text)
         if match and _HOST.fullmatch(match[2]):

@@ -7,19 +7,17 @@ log is quoted for bash; what is not printable, or looks like an option, is left 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.clusters import KINDS
 from kcert.diagnose import functions
 from kcert.diagnose.context import ROLES, LogMatch, Target, is_ip
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 FOLDER = Path(__file__).parent / "causes"
 
@@ -44,7 +42,7 @@ _PRINTED_BY_HAND = ("kcert", "hardway")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a line means: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
+    """The meaning of a line: ``cause`` in a few sentences, ``proof`` and ``repair`` as text for bash."""
 
     cause: str
     proof: str
@@ -69,7 +67,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Case:
-    """What a cause means under conditions: ``when`` are facts, ``line``, ``before`` and ``after`` expressions."""
+    """The meaning of a cause under conditions: ``when`` are facts, ``line``, ``before`` and ``after`` expressions."""
 
     when: tuple[str, ...]
     conditions: Mapping[str, re.Pattern[str]]
@@ -90,7 +88,7 @@ class Cause:
     values: str = ""
 
     def explain(self, match: LogMatch, cluster: str = "") -> Explanation | None:
-        """Return what the line means; None where no case applies, or the line means nothing after all."""
+        """Return what the line means; None if no case applies, or the line means nothing after all."""
         kind = cluster or match.kind
         values = _values(match, kind)
         if self.values:
@@ -99,16 +97,16 @@ class Cause:
                 return None
             values.update(more)
         facts = _facts(match, kind, values)
-        for case in self.cases:
-            if not all(_holds(wanted, facts) for wanted in case.when):
+        for candidate in self.cases:
+            if not all(_holds(wanted, facts) for wanted in candidate.when):
                 continue
-            groups = _search(case.conditions, match)
+            groups = _search(candidate.conditions, match)
             if groups is None:
                 continue
-            if case.silent:
+            if candidate.silent:
                 return None
             roles = frozenset(match.known.get(ROLES, "").split())
-            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(case)
+            return _Renderer(match.target, kind, match.server_log, {**values, **groups}, roles).explanation(candidate)
         return None
 
 
@@ -155,7 +153,7 @@ def _target(name: str, entry: Mapping[str, Any]) -> Target:
 
 def _cause(name: str, entry: Mapping[str, Any]) -> Cause:
     common = {key: entry[key] for key in ("says", "proof", "fix") if key in entry}
-    cases = tuple(_case({**common, **case}) for case in entry.get("cases", ()))
+    cases = tuple(_case({**common, **fields}) for fields in entry.get("cases", ()))
     if "says" in entry:
         cases += (_case(common),)
     patterns = tuple(_pattern(pattern) for pattern in entry["patterns"])
@@ -183,7 +181,7 @@ def _case(entry: Mapping[str, Any]) -> Case:
 
 
 def _values(match: LogMatch, kind: str) -> dict[str, str]:
-    """The placeholders that every text may use; empty where the log does not say."""
+    """The placeholders that every text may use; empty if the log does not say."""
     groups = {name: match.word(name) for name in match.match.groupdict()}
     host, _, port = match.address.rpartition(":")
     own = match.file("cert-file", "tls-cert-file", "peer-cert-file")
@@ -214,7 +212,7 @@ def _values(match: LogMatch, kind: str) -> dict[str, str]:
 
 
 def _certificate(target: Target) -> str:
-    """The name by which kcert knows the certificate of a server; empty where it has one for each host, or none."""
+    """The name by which kcert knows the certificate of a server; empty if it has one for each host, or none."""
     return target.role if target.role in ("kube-apiserver", "etcd-server") else ""
 
 
@@ -231,7 +229,7 @@ def _holds(wanted: str, facts: frozenset[str]) -> bool:
 
 
 def _search(conditions: Mapping[str, re.Pattern[str]], match: LogMatch) -> dict[str, str] | None:
-    """The groups of the conditions, which all have to match; None where one does not."""
+    """The groups of the conditions, which all have to match; None if one does not."""
     groups: dict[str, str] = {}
     texts = {"line": f"{match.message.program}: {match.text}", "before": match.around[0], "after": match.around[1]}
     for where, pattern in conditions.items():
@@ -252,10 +250,10 @@ class _Renderer:
     values: Mapping[str, str] = field(hash=False)
     roles: frozenset[str]
 
-    def explanation(self, case: Case) -> Explanation:
-        proof = self._commands(case.proof)
-        repair = "\n".join(self._fix(case.fix))
-        says = " ".join(self._sentence(case.says).split())
+    def explanation(self, chosen: Case) -> Explanation:
+        proof = self._commands(chosen.proof)
+        repair = "\n".join(self._fix(chosen.fix))
+        says = " ".join(self._sentence(chosen.says).split())
         return Explanation(says, self._with_glossary(proof), self._with_glossary(repair))
 
     # --- sentences
@@ -369,7 +367,7 @@ class _Renderer:
         return result
 
     def _chosen(self, recipes: Mapping[str, str]) -> list[str]:
-        """The kinds whose recipe is printed: the cluster's own, or, where that is unknown, the usual ones."""
+        """The kinds whose recipe is printed: the cluster's own, or, if that is unknown, the usual ones."""
         own = self.kind if self.kind in recipes else _BASES.get(self.kind, "")
         if own in recipes:
             by_hand = ["openssl"] if self.kind in _PRINTED_BY_HAND and "openssl" in recipes else []
@@ -387,7 +385,7 @@ def _capital(noun: str) -> str:
 
 
 def _renewal(kind: str, role: str) -> str:
-    """The commands of a kind of cluster that renew the certificate of *role*, or, where it has no name, all of them."""
+    """The commands of a kind of cluster that renew the certificate of *role*, or, if it has no name, all of them."""
     cluster = KINDS[kind]
     files = (pattern for pattern, known in cluster.files.items() if known and known.value == role)
     names = (cluster.renewal_names[pattern] for pattern in files if pattern in cluster.renewal_names)

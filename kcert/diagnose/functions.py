@@ -44,7 +44,7 @@ def file_argument(path: str) -> str:
 
 
 def kcert_name(path: str) -> str:
-    """Return the name by which kcert knows the certificate in the file *path*; empty where it cannot be told."""
+    """Return the name by which kcert knows the certificate in the file *path*; empty if it cannot be told."""
     stem = PurePosixPath(path).name
     for suffix in (*_SUFFIXES, *_KUBECONFIG_SUFFIXES, ".pub"):
         stem = stem.removesuffix(suffix)
@@ -58,7 +58,7 @@ _INSTEAD = {"etcd-peer": "etcd-server", "apiserver-etcd-client": "etcd-server", 
 
 
 def with_names_here(commands: str, roles: frozenset[str]) -> str:
-    """Return the *commands* for a folder that has certificates of these *roles*; as they are where it is unknown."""
+    """Return the *commands* for a folder that has certificates of these *roles*; as they are if it is unknown."""
 
     def here(match: re.Match[str]) -> str:
         name = match[1]
@@ -135,7 +135,7 @@ def _missing_any(match: LogMatch, _kind: str) -> dict[str, str] | None:
 
 
 def _missing(match: LogMatch, kind: str) -> dict[str, str] | None:
-    """The same for programs that name any file; None where it is not a certificate, a key or a kubeconfig."""
+    """The same for programs that name any file; None if it is not a certificate, a key or a kubeconfig."""
     path = match.word("path").strip("\"'")
     return _missing_any(match, kind) if _is_pki(PurePosixPath(path)) else None
 

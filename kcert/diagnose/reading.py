@@ -13,16 +13,14 @@ import json
 import os
 import re
 import select
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from kcert.errors import InputError
 from kcert.files import open_at_once
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 LONGEST = 32 * 1024
 """Bytes of a line that are looked at; real ones are shorter by far. The rest of the line is skipped."""
@@ -61,7 +59,7 @@ class Entry:
 
 
 def log_file(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a log file; InputError where it cannot be read, or is a device."""
+    """Yield the lines of a log file; InputError if it cannot be read, or is a device."""
     try:
         with open_at_once(path) as stream:
             yield from log_lines(stream, str(path))
@@ -72,7 +70,7 @@ def log_file(path: Path) -> Iterator[bytes]:
 def log_lines(stream: IO[bytes], name: str = "-") -> Iterator[bytes]:
     """Yield the lines of a stream, each cut at ``LONGEST``, in UTF-8 whatever the encoding was.
 
-    Raises InputError where it is compressed, or is not a log.
+    Raises InputError if it is compressed, or is not a log.
     """
     line = _checked(stream.readline(LONGEST), name)
     if encoding := _encoding(line):
@@ -163,7 +161,7 @@ def _decoded(start: bytes, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
 def entries(log: Iterable[bytes], matches: Callable[[bytes], int]) -> Iterator[Entry | None]:
     """Yield the messages of a log: a line each, but for what a terminal wrapped and for indented JSON objects.
 
-    *matches* tells where in a line an error ends, 0 where there is none: lines are put together only where that makes
+    *matches* tells where in a line an error ends, 0 if there is none: lines are put together only where that makes
     an error of them, or adds the address before it. None stands for a pause of the log.
     """
     window: list[bytes] = []
@@ -219,7 +217,7 @@ def _whole(window: list[bytes], matches: Callable[[bytes], int]) -> tuple[int, b
 
 def _object(window: list[bytes]) -> tuple[int, bytes]:
     """An indented JSON object that is the record of one message (klog, zap, a Status), on one line."""
-    end = next((place for place, line in enumerate(window) if line.rstrip() == b"}"), 0)
+    end = next((number for number, line in enumerate(window) if line.rstrip() == b"}"), 0)
     if not end:
         return 1, window[0]
     try:
@@ -237,7 +235,7 @@ def _is_full(line: bytes) -> bool:
 
 
 def _goes_on(line: bytes, following: bytes) -> bool:
-    """True where *following* may be the rest of *line*: it is not longer, and does not begin as a message does."""
+    """True if *following* may be the rest of *line*: it is not longer, and does not begin as a message does."""
     return (
         len(line) > _NARROWEST
         and bool(following.strip())

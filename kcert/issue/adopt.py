@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kcert import profiles
-from kcert.certificates import AltName, Key, Kind, Subject, Usages
-from kcert.config import check_user_name
+from kcert.certificates import AltName, Certificate, Files, Key, Kind, Subject, Usages
+from kcert.config import Cluster, check_user_name
 from kcert.errors import InputError, MachineError
 from kcert.files import read_input, read_regular
 from kcert.issue.status import status_of
@@ -19,13 +20,6 @@ from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.store import OWN_FOLDER
 from kcert.store.history import entries, recall
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
-    from kcert.certificates import Certificate, Files
-    from kcert.config import Cluster
 
 
 def detect_files(root: Path, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
@@ -67,7 +61,7 @@ def with_request(spec: Certificate, request: Mapping[str, Any]) -> Certificate:
 
 
 def key_of_text(text: str) -> Key | None:
-    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None where it is neither."""
+    """Return the key that ``rsa:4096`` or ``ecdsa:P-256`` asks for; None if it is neither."""
     algorithm, _, size = text.partition(":")
     if algorithm == "rsa" and size.isascii() and size.isdecimal() and 2048 <= int(size) <= 8192:
         return Key("rsa", int(size))
@@ -135,7 +129,7 @@ def unmanaged_users(
     groups: tuple[str, ...],
     replace_groups: Callable[[str, tuple[str, ...]], bool],
 ) -> dict[str, Certificate]:
-    """Those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
+    """Return those of *wanted* whom kcert.yaml does not name and who are in *root* already, by name.
 
     Nothing but the certificate says in which groups they are. Where other *groups* are asked for, *replace_groups* is
     told the name and the groups that it has, and says whether they are to be replaced; raises InputError if not.
@@ -185,7 +179,7 @@ def _unmanaged(root: Path, cluster: Cluster, name: str) -> Certificate | None:
 
 
 def describes(cluster: Cluster, root: Path) -> bool:
-    """Whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
+    """Return whether *cluster* is the one that the PKI folder *root* is for, as far as can be told.
 
     A kcert.yaml is taken at its word. The built-in example is for a folder without certificates, for one that kcert
     made for it, and for one whose certificates are as the example wants them; a server's certificate with other SANs,
@@ -209,7 +203,7 @@ def describes(cluster: Cluster, root: Path) -> bool:
 
 
 def _holds_anything(root: Path) -> bool:
-    """Whether there is anything in *root* besides kcert's own folder."""
+    """Return whether there is anything in *root* besides kcert's own folder."""
     try:
         return any(path.name != OWN_FOLDER for path in root.iterdir())
     except OSError:
@@ -217,7 +211,7 @@ def _holds_anything(root: Path) -> bool:
 
 
 def require_described(cluster: Cluster, root: Path) -> None:
-    """Raise InputError where there is no kcert.yaml, and *root* holds the certificates of another cluster."""
+    """Raise InputError if there is no kcert.yaml, and *root* holds the certificates of another cluster."""
     if not describes(cluster, root):
         raise InputError(undescribed(root))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Kind, new_ca_only_path
+from kcert.certificates import Certificate, Kind, new_ca_only_path
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import checks, external_ca
+from kcert.issue.context import Context, Renewal
 from kcert.issue.discovery import key_of, spec_from_x509
 from kcert.issue.plan import (
+    IssuancePlan,
     RenewalSource,
     plan_import,
     plan_renewal,
@@ -21,16 +24,8 @@ from kcert.issue.plan import (
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs
 from kcert.openssl.program import same_key
+from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Renewal
-    from kcert.issue.plan import IssuancePlan
-    from kcert.openssl.x509 import X509
 
 SHOWN_LEAVES = 16
 """So many leaves the check of a renewed CA shows and runs; a command with more would not be read."""
@@ -50,11 +45,11 @@ class RenewalPlanner:
         self.kubeconfigs = Kubeconfigs.below(self.ctx.root)
 
     def issuer_of(self, spec: Certificate) -> Certificate | None:
-        """Return the CA that signs *spec*; None where it signs itself."""
+        """Return the CA that signs *spec*; None if it signs itself."""
         return self.statuses[spec.issuer].certificate if spec.issuer else None
 
     def plan_ca(self, status: CertificateStatus) -> IssuancePlan | None:
-        """Plan the renewal of a CA, as the options ask for it; None with a remark where there is nothing to do."""
+        """Plan the renewal of a CA, as the options ask for it; None with a remark if there is nothing to do."""
         spec, x509 = status.certificate, status.x509
         path = self.ctx.root / str(spec.files.crt)
         if x509 is None:
@@ -171,7 +166,7 @@ class RenewalPlanner:
         return plan_renewal_request(wanted, x509, self.ctx.tools)
 
     def _is_named_by_serial(self, ca: Certificate, x509: X509) -> bool:
-        """True where certificates name their CA by its serial number, as they do where it has no key identifier.
+        """True if certificates name their CA by its serial number, as they do if it has no key identifier.
 
         openssl then takes no CA with another number for theirs, whatever its key.
         """
@@ -276,7 +271,7 @@ class RenewalPlanner:
 
 
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
-    """Whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
+    """Return whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     path = status.certificate.files.kubeconfig
     return path is not None and status.x509 is None and b"client-certificate:" in read_regular(root / path)
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
 
-from kcert.certificates import ROOT, Kind
+from kcert.certificates import ROOT, Certificate, Kind
 from kcert.errors import InputError
 from kcert.files import read_optional
-from kcert.issue.context import CA_KEY, ROOT_KEY
+from kcert.issue.context import CA_KEY, ROOT_KEY, Context
 from kcert.issue.status import CertificateStatus, State
 from kcert.openssl import commands
 from kcert.openssl.commands import CURVES
 from kcert.openssl.pem import is_encrypted, pem_blocks
 from kcert.openssl.program import key_belongs, public_material
+from kcert.openssl.x509 import X509
 from kcert.quoting import format_command, quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.openssl.x509 import X509
 
 
 def with_passphrases(ctx: Context, specs: tuple[Certificate, ...]) -> tuple[Context, tuple[Certificate, ...]]:
@@ -119,7 +112,7 @@ def _stem(path: PurePosixPath) -> str:
 
 
 def require_ca(ctx: Context, leaf: Certificate, status: CertificateStatus, now: datetime) -> X509:
-    """Return the certificate of the CA that is to sign *leaf*; raises InputError where it cannot sign."""
+    """Return the certificate of the CA that is to sign *leaf*; raises InputError if it cannot sign."""
     ca = status.certificate
     crt = ca.files.crt
     command = f"`kcert ca{ctx.folder_option}`"
@@ -196,7 +189,7 @@ def _signed_elsewhere(ctx: Context, leaf: Certificate, ca: Certificate) -> str:
 def open_key(ctx: Context, ca: Certificate, content: bytes) -> str | None:
     """Return the ``material`` of a CA's key, opened with the passphrase where it needs one.
 
-    None where the passphrase is not known and may not be asked for. Raises InputError for one that does not open it.
+    None if the passphrase is not known and may not be asked for. Raises InputError for one that does not open it.
     """
     path = ctx.root / ca.files.key
     if not ca.passphrase:

@@ -1,4 +1,4 @@
-"""What issuing works with (Context), what comes of it (Result), and who is told about it (Reporter)."""
+"""The context of issuing (Context), its outcome (Result), and the events that it reports (Reporter)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LONGEST = 1000
 
 
 class Prompt(Protocol):
-    """Asks at the terminal; raises InputError where there is none."""
+    """Asks at the terminal; raises InputError if there is none."""
 
     def __call__(self, owner: Owner, key: str, *, twice: bool) -> str:
         """The passphrase of the file *key*; *twice* for one that is new, so that a slip of the finger shows."""
@@ -77,20 +77,20 @@ class Passphrase:
 
     @property
     def argument(self) -> str:
-        """What an openssl command has behind -passin or -passout."""
+        """Return what an openssl command has behind -passin or -passout."""
         return self.owner.in_environment if self._file is None else f"file:{self._file}"
 
     @property
     def is_known(self) -> bool:
-        """True where a file or the environment has it, so that kcert does not ask for it."""
+        """True if a file or the environment has it, so that kcert does not ask for it."""
         return self._file is not None or self.owner.variable in os.environ
 
     def __repr__(self) -> str:
-        """Where it comes from; never what it is."""
+        """Return where it comes from; never what it is."""
         return f"Passphrase({self.argument})"
 
     def opening(self, key: Path) -> str | None:
-        """The passphrase for a key that is there; None where it is not known and kcert may not ask."""
+        """The passphrase for a key that is there; None if it is not known and kcert may not ask."""
         return self._learnt(key, new=False)
 
     def locking(self, key: Path) -> str | None:
@@ -104,7 +104,7 @@ class Passphrase:
         return value
 
     def handed_to(self, argv: Sequence[str]) -> dict[str, str]:
-        """What has to be in the environment of the command *argv*: the passphrase, if it looks for it there."""
+        """Return what has to be in the environment of the command *argv*: the passphrase, if it looks for it there."""
         if self._value is None or self.owner.in_environment not in argv:
             return {}
         return {self.owner.variable: self._value}
@@ -193,7 +193,7 @@ class SkippedError(Exception):
 
 
 class CsrTarget(enum.Enum):
-    """Who signs a request: one of the cluster's signers, who learns the usages otherwise, or the CA's own machine."""
+    """The signer of a request: one of the cluster's signers, which learns the usages otherwise, or a CA elsewhere."""
 
     CLUSTER = "cluster"
     CA = "ca"
@@ -201,7 +201,7 @@ class CsrTarget(enum.Enum):
 
 @dataclass(frozen=True)
 class Renewal:
-    """Which of the specs are renewed, and how.
+    """The specs to renew, and how to renew them.
 
     With ``named`` the user named each of them; otherwise it is those that expire ``within`` a time, are ``stale``,
     or, with ``every``, all but the CAs. What is stale is updated to match kcert.yaml, the rest keeps its content.
@@ -266,7 +266,7 @@ class Reporter:
 
 @dataclass(frozen=True)
 class Context:
-    """Where and with what certificates are issued.
+    """The folder, the cluster and the tools that certificates are issued with.
 
     ``root`` is the PKI folder, ``specs`` are all certificates that the cluster needs (CAs among them). ``command``
     is what another kcert is told while it waits, ``folder_option`` what a printed command needs to work on the same
@@ -304,12 +304,12 @@ class Context:
 
     @property
     def tools(self) -> ToolConfig:
-        """What plans are made with."""
+        """Return what plans are made with."""
         return ToolConfig(self.openssl, self.templates, self.cluster.name)
 
     @property
     def signing_option(self) -> str:
-        """What a printed command needs to sign with the same CA in the same folder."""
+        """Return what a printed command needs to sign with the same CA in the same folder."""
         return self.folder_option + (f" --ca-dir {quote(str(self.ca_dir))}" if self.ca_dir else "")
 
 
@@ -323,7 +323,7 @@ class Work:
 
     @property
     def kept(self) -> tuple[CertificateStatus, ...]:
-        """What is there already and stays as it is."""
+        """Return what is there already and stays as it is."""
         planned = {plan.certificate.name for plan in self.plans}
         return tuple(
             status
@@ -342,7 +342,7 @@ class Issued:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run; ``left`` is what was planned and not issued, because the user stopped or nothing runs.
+    """The outcome of a run; ``left`` is what was planned and not issued, because the user stopped or nothing runs.
 
     ``missing`` is what the cluster needs besides, and does not have yet.
     """
@@ -354,5 +354,5 @@ class Result:
 
     @property
     def stopped(self) -> bool:
-        """True where something is left to do."""
+        """True if something is left to do."""
         return bool(self.left)

@@ -5,28 +5,32 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcert import plain_yaml, profiles
-from kcert.certificates import Kind, Role
+from kcert.certificates import AltName, Certificate, Key, Kind, Role
 from kcert.clusters import HARD_WAY, KIND, KUBEADM, KUBESPRAY, cluster_kind_of
-from kcert.config import ApiServer, Host, Lifetimes, User, check_context_name, check_host_name, check_user_name, example
+from kcert.config import (
+    ApiServer,
+    Cluster,
+    Host,
+    Lifetimes,
+    User,
+    check_context_name,
+    check_host_name,
+    check_user_name,
+    example,
+)
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.adopt import detect_files
 from kcert.issue.discovery import CertificateFile, kind_of, read_folder
 from kcert.issue.status import State, status_of
 from kcert.roles import NODE_PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
-
-    from kcert.certificates import AltName, Certificate, Key
-    from kcert.config import Cluster
 
 _OPTIONS = re.compile(rb"--(service-cluster-ip-range|cluster-domain)[= ]\"?([0-9A-Za-z.:,/-]+)")
 _CLUSTER_NAME = "kubernetes.default.svc."
@@ -321,7 +325,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _cluster_name(path: Path) -> str:
-    """Return what a kubeconfig calls its first cluster; nothing where it is no such file."""
+    """Return what a kubeconfig calls its first cluster; nothing if it is no such file."""
     try:
         return str(plain_yaml.load(read_regular(path))["clusters"][0]["name"])
     except (plain_yaml.NotPlainError, OSError, KeyError, IndexError, TypeError):
@@ -366,7 +370,7 @@ def _is_loopback(text: str) -> bool:
 
 
 def _is_first(text: str) -> bool:
-    """Whether an address can be the first of a service range."""
+    """Return whether an address can be the first of a service range."""
     return int(ipaddress.ip_address(text)) % 256 == 1 and not _is_loopback(text)
 
 

@@ -15,6 +15,7 @@ from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_regular
 from kcert.issue.status import issuer_mismatch
 from kcert.kubeconfig import opened
+from kcert.openssl import der
 from kcert.openssl.commands import writable
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import certificate_pems, read_certificate
@@ -47,7 +48,7 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class CertificateFile:
-    """The first certificate of a file; ``server`` is set where it is inside a kubeconfig, ``sha256`` is the file's."""
+    """The first certificate of a file; ``server`` is set if it is inside a kubeconfig, ``sha256`` is the file's."""
 
     name: PurePosixPath
     x509: X509
@@ -56,7 +57,7 @@ class CertificateFile:
 
 
 class FolderContent:
-    """What is in a PKI folder: ``specs`` describe its certificates, ``left_out`` says which have none, and why."""
+    """The certificates in a PKI folder: ``specs`` describe its certificates, ``left_out`` names the others."""
 
     def __init__(self, root: Path, openssl: str) -> None:
         self.root = root
@@ -78,14 +79,20 @@ class FolderContent:
             spec = self._spec(file, names[file.name], issuers.get(file.name))
             path = root / file.name
             if spec.issuer is None:
-                self.left_out.append(
-                    f"{path}: the CA that signed it, {str(file.x509.issuer)!a}, has no certificate in {root}"
-                )
+                bundle = next((ca.name for ca in cas if self._is_behind(ca, file.x509)), None)
+                why = f"is not the first CA in {bundle}" if bundle else f"has no certificate in {root}"
+                self.left_out.append(f"{path}: the CA that signed it, {str(file.x509.issuer)!a}, {why}")
             elif not file.server and not (root / spec.files.key).is_file():
                 self.left_out.append(f"{path}: its key {spec.files.key} is not in {root}")
             else:
                 specs.append(spec)
         self.specs = tuple(specs)
+
+    def _is_behind(self, ca: CertificateFile, x509: X509) -> bool:
+        """Return True where the CA that signed *x509* comes behind another in its file, as in a rotation."""
+        others = certificate_pems(read_regular(self.root / ca.name))[1:]
+        read = (read_certificate(pem) for pem in others)
+        return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
 
     def unnamed(self, cluster: Cluster) -> Cluster:
         """Return *cluster* as a stand-in for the one that the folder is for, of which nothing is known."""
@@ -101,7 +108,7 @@ class FolderContent:
         return [f"{', '.join(there)}: they are outside the PKI folder; `kcert renew --all --dir {quote(str(above))}`"]
 
     def issuer_of(self, x509: X509) -> Certificate | None:
-        """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None where there is none."""
+        """Return the CA of the folder that has signed *x509*, as `openssl verify` says; None if there is none."""
         cas = [spec for spec in self.specs if spec.kind is Kind.CA]
         fitting = [(spec, self.cas[spec.name].x509) for spec in cas]
         fitting = [(spec, ca) for spec, ca in fitting if not issuer_mismatch(x509, ca)]
@@ -280,13 +287,13 @@ def subject_of(x509: X509) -> Subject:
 
 def kind_of(x509: X509) -> Kind:
     """Return the kind of a leaf by what it may be used for."""
-    if x509.may_serve and x509.may_dial:
+    if x509.allows_server_auth and x509.allows_client_auth:
         return Kind.PEER
-    return Kind.SERVER if x509.may_serve else Kind.CLIENT
+    return Kind.SERVER if x509.allows_server_auth else Kind.CLIENT
 
 
 def _is_usual(taken: Certificate, x509: X509) -> bool:
-    """Whether the template of its kind says just what *x509* says."""
+    """Return whether the template of its kind says just what *x509* says."""
     if not (x509.basic_constraints_critical and x509.key_usage_critical and x509.path_length is None):
         return False
     uses, extended = set(x509.key_usage or ()), set(x509.extended_key_usage or ())
@@ -309,16 +316,10 @@ def _identifier(public: PublicKey) -> str:
     material = bytes.fromhex(public.material)
     if public.algorithm == "rsa":
         # A list of modulus and exponent, which nearly always is 65537; of another the identifier is kept as it is.
-        material = _der(0x30, _der(0x02, b"\0" + material) + _der(0x02, b"\x01\0\x01"))
+        material = der.element(
+            der.SEQUENCE, der.element(der.INTEGER, b"\0" + material) + der.element(der.INTEGER, b"\x01\0\x01")
+        )
     return hashlib.sha1(material, usedforsecurity=False).hexdigest()
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 def _usages(taken: Certificate, x509: X509) -> Usages:

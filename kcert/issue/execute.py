@@ -22,10 +22,12 @@ from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import key_belongs
 from kcert.openssl.reader import read_certificate, read_request
 from kcert.openssl.x509 import X509, Request
+from kcert.quoting import quote
+from kcert.store.history import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import PurePosixPath
+    from pathlib import Path, PurePosixPath
 
     from kcert.certificates import Certificate
     from kcert.issue.context import Context
@@ -51,7 +53,7 @@ class Job:
 
     @property
     def certificate(self) -> Certificate:
-        """What is being made."""
+        """Return what is being made."""
         return self.plan.certificate
 
     @property
@@ -68,6 +70,7 @@ class Executor:
     store: Workspace
     issued: list[Issued] = field(default_factory=list)
     _ca_certificates: dict[str, X509 | None] = field(default_factory=dict)
+    _prepared: dict[Path, list[Prepared]] = field(default_factory=dict)
 
     def run(self, plans: Sequence[IssuancePlan]) -> None:
         """Carry out *plans* in order; with several jobs the keys are generated first, so many at a time."""
@@ -95,8 +98,20 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
+    def _prepare(
+        self,
+        staging: Staging,
+        step: str,
+        makes: tuple[PurePosixPath, ...],
+        reads: tuple[PurePosixPath, ...],
+        script: tuple[str, ...],
+    ) -> None:
+        """Keep what kcert did itself for the record of the next command in *staging*."""
+        own = Prepared(step, tuple(map(str, makes)), tuple(map(str, reads)), script)
+        self._prepared.setdefault(staging.folder, []).append(own)
+
     def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
-        """Do *steps*, which make *name*, in *staging*; raises ProgramError where a command fails."""
+        """Do *steps*, which make *name*, in *staging*; raises ProgramError if a command fails."""
         for step in steps:
             if outcome := self.run_step(staging, step):
                 self.check_outcome(staging, step, outcome, name)
@@ -104,9 +119,19 @@ class Executor:
     def _done(self, staging: Staging, step: Step, outcome: Outcome | None) -> None:
         """Do what kcert does itself, or record the command that ended as *outcome*, and report the step."""
         if outcome:
-            self.store.record(outcome, staging, step.makes, secret=step.secret)
+            prepared = self._prepared.pop(staging.folder, ())
+            self.store.history.append(
+                outcome,
+                self.store.root,
+                staging.folder,
+                step.makes,
+                secret=step.secret,
+                step=step.action,
+                prepared=prepared,
+            )
         elif step.perform and not step.late:  # one that is late waits for ``publish``
             step.perform(staging, self.ctx.root)
+            self._prepare(staging, step.action, step.makes, step.reads, step.script)
         self.ctx.reporter.on_step_done(step, outcome)
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
@@ -156,6 +181,8 @@ class Executor:
         staging = self.store.stage([*links, *plan.inputs], made)
         for source, name in plan.copies:
             staging.put(name, read_regular(self.ctx.root / source))
+            if source != name:
+                self._prepare(staging, "copy", (name,), (source,), (f"cp {quote(str(source))} {quote(str(name))}",))
         return Job(plan, staging)
 
     def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:
@@ -254,7 +281,7 @@ class Executor:
             raise self._not_as_asked(f"{files.crt} is not what was asked for: {'; '.join(wrong)}.")
 
     def _is_of_another_key(self, key: bytes, certificate: Certificate, x509: X509) -> bool:
-        """Whether the certificate is not the key's. Only openssl can look into an encrypted one."""
+        """Return whether the certificate is not the key's. Only openssl can look into an encrypted one."""
         if not certificate.passphrase:
             return key_belongs(key, x509.public_key) is False
         return open_key(self.ctx, certificate, key) != x509.public_key.material
@@ -284,7 +311,7 @@ def _text(job: Job, name: PurePosixPath | None) -> str:
 
 
 class _Queue:
-    """Which command comes next when several certificates are made at once.
+    """The order of commands when several certificates are made at once.
 
     Keys come first, because they take long and nothing waits for them; a certificate waits with its signature until
     its CA is in place; and `openssl verify` checks many leaves at a time.

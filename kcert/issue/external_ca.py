@@ -106,7 +106,7 @@ def status_in_ca_dir(ctx: Context, ca: Certificate) -> CertificateStatus:
 def root_context(ctx: Context, specs: Specs, folder: Path) -> tuple[Context, Specs]:
     """Return the context and the specs of a root above the cluster's CAs, in a *folder* of its own.
 
-    There are no specs where it is there already. Raises InputError where the cluster's CA is there already, and
+    There are no specs if it is there already. Raises InputError where the cluster's CA is there already, and
     signed itself.
     """
     cas = [spec for spec in specs if spec.kind is Kind.CA]

@@ -8,19 +8,16 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, VerdictError
 from kcert.files import read_input, read_optional
 from kcert.issue.checks import with_passphrases
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.shell import Command, read
 from kcert.store import OWN_FOLDER, Workspace
 from kcert.store.history import head
-
-if TYPE_CHECKING:
-    from kcert.issue.context import Context
 
 SIGNED, SIGNATURE = PurePosixPath("history.signed"), PurePosixPath("history.sig")
 
@@ -50,7 +47,7 @@ def sign(ctx: Context) -> str:
 
 
 def signed_hash(ctx: Context) -> str | None:
-    """Return the hash that the signature of this history covers; None where there is no signature.
+    """Return the hash that the signature of this history covers; None if there is no signature.
 
     Raises VerdictError where the signature is not that of the CA's key.
     """

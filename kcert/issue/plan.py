@@ -1,4 +1,4 @@
-"""How one certificate is made: the ordered steps, what they read, and what they leave."""
+"""The plan of one certificate: the ordered steps, what they read, and what they leave."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IssuancePlan:
-    """How one certificate is made.
+    """The steps that make one certificate, and the files that they read and leave.
 
     ``issuer`` is its CA (itself, where it signs itself; None for a bare key pair or a request); with ``keeps_key``
     the key is there already; ``days`` is the lifetime it gets, which can be less than it asks for. ``replaces`` is
@@ -51,13 +51,13 @@ class IssuancePlan:
 
     @property
     def secrets(self) -> frozenset[PurePosixPath]:
-        """Those of its outputs that hold a private key."""
+        """Return those of its outputs that hold a private key."""
         secret = {path for step in self.steps if step.secret for path in step.makes} | {self.certificate.files.secret}
         return frozenset(secret & set(self.outputs))
 
     @property
     def is_shortened(self) -> bool:
-        """True where it gets less than its usual lifetime, because its CA expires before that."""
+        """True if it gets less than its usual lifetime, because its CA expires before that."""
         return self.certificate.issuer is not None and self.days < self.certificate.days
 
     def role_of(self, step: Step) -> str:
@@ -67,7 +67,7 @@ class IssuancePlan:
 
 @dataclass(frozen=True)
 class ToolConfig:
-    """What every plan is made with."""
+    """The tools that every plan is made with."""
 
     openssl: str = "openssl"
     templates: Path | None = None
@@ -97,7 +97,7 @@ class RenewalSource:
 
     @property
     def late_steps(self) -> tuple[Step, ...]:
-        """The step that brings kubeconfigs up to date, where there is one."""
+        """The step that brings kubeconfigs up to date, if there is one."""
         return (self.rewrite,) if self.rewrite else ()
 
 

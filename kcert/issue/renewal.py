@@ -1,4 +1,4 @@
-"""What is renewed, and as what: the certificates that are meant, their content, and what has to follow.
+"""The renewal of certificates: those that are meant, their content, and what has to follow.
 
 What is renewed keeps the content of the old certificate, whatever made that, unless it is to be updated to match
 kcert.yaml (``--stale``).
@@ -6,35 +6,28 @@ kcert.yaml (``--stale``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Kind, Role
+from kcert.certificates import ROOT, Certificate, Kind, Role
 from kcert.errors import InputError
 from kcert.files import read_optional, read_regular
 from kcert.issue import checks, external_ca
 from kcert.issue.adopt import known_files, made_here
 from kcert.issue.ca_renewal import RenewalPlanner, names_its_files, with_key_of
-from kcert.issue.context import Work
+from kcert.issue.context import Context, Renewal, Work
 from kcert.issue.discovery import FolderContent, key_of, spec_from_x509
-from kcert.issue.plan import RenewalSource, plan_import, plan_new, plan_renewal
+from kcert.issue.plan import IssuancePlan, RenewalSource, plan_import, plan_new, plan_renewal
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch, mark_intermediate, status_of
 from kcert.kubeconfig import opened
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems
 from kcert.openssl.verify import Signatures
+from kcert.openssl.x509 import X509
 from kcert.quoting import quote
 from kcert.roles import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context, Renewal
-    from kcert.issue.plan import IssuancePlan
-    from kcert.openssl.x509 import X509
 
 _TOKENS = "Tokens that the old key signed are rejected once the API server uses only the new one."
 
@@ -129,7 +122,7 @@ class _LeafPlanner(RenewalPlanner):
         return soon or self._updates(status)
 
     def _updates(self, status: CertificateStatus) -> bool:
-        """Whether it is made as kcert.yaml wants it, rather than with its old content."""
+        """Return whether it is made as kcert.yaml wants it, rather than with its old content."""
         if not self.renewal.stale:
             return False
         differs = len(status.reasons) > (1 if status.state in (State.EXPIRED, State.EXPIRING) else 0)
@@ -282,7 +275,7 @@ class _LeafPlanner(RenewalPlanner):
         )
 
     def _key(self, spec: Certificate) -> bytes | None:
-        """Return the private key that is there, whole where it is kept; None where there is none."""
+        """Return the private key that is there, whole if it is kept; None if there is none."""
         path = self.ctx.root / spec.files.secret
         content = read_optional(path)
         if content is not None and spec.files.kubeconfig:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
-from kcert.certificates import ROOT, Kind
+from kcert.certificates import ROOT, Certificate, Kind
 from kcert.errors import InputError
 from kcert.files import read_regular
 from kcert.issue import checks
 from kcert.issue.checks import with_passphrases
 from kcert.issue.context import Context, CsrTarget, Result, StoppedError, Work
 from kcert.issue.execute import Executor
+from kcert.issue.plan import IssuancePlan, plan_import, plan_new, plan_request
 from kcert.issue.plan import RenewalSource as Old
-from kcert.issue.plan import plan_import, plan_new, plan_request
 from kcert.issue.status import CertificateStatus, State, mark_intermediate, status_of
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_request
 from kcert.openssl.x509 import Request
 from kcert.store import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.issue.plan import IssuancePlan
 
 
 def plan(ctx: Context, specs: tuple[Certificate, ...], now: datetime | None = None) -> Work:
@@ -132,7 +126,7 @@ def _plan_requests(ctx: Context, specs: tuple[Certificate, ...]) -> Work:
 
 
 def _has_request(ctx: Context, spec: Certificate, key: bytes) -> bool:
-    """Whether the request that is there has the same subject, names and key."""
+    """Return whether the request that is there has the same subject, names and key."""
     assert spec.files.csr and spec.subject
     path = ctx.root / spec.files.csr
     if not path.is_file():

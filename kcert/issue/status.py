@@ -1,4 +1,4 @@
-"""How the certificates of a PKI folder stand against what the cluster needs.
+"""The status of each certificate of a PKI folder, compared with what the cluster needs.
 
 Nothing here writes. Certificates are read in batches, so that a thousand of them cost a few processes.
 """
@@ -6,8 +6,10 @@ Nothing here writes. Certificates are read in batches, so that a thousand of the
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
@@ -18,7 +20,6 @@ from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509, PublicKey
@@ -31,7 +32,7 @@ SHORTEST_RSA = 2048
 
 
 class State(enum.Enum):
-    """What can be said of a certificate that the cluster needs."""
+    """The state of a certificate that the cluster needs."""
 
     MISSING = "missing"
     CURRENT = "current"
@@ -61,7 +62,7 @@ class CertificateStatus:
 
     @property
     def usable(self) -> bool:
-        """True where it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
+        """True if it works, whatever made it: it is there, it has not expired, and what differs is cosmetic."""
         if self.state in (State.MISSING, State.EXPIRED):
             return False
         return self.state is not State.STALE or set(self.reasons) <= set(self.cosmetic)
@@ -90,7 +91,7 @@ class CertificateStatus:
 
     @property
     def lacks_sans(self) -> bool:
-        """True where clients would not find a name or address in it that they connect to."""
+        """True if clients would not find a name or address in it that they connect to."""
         spec, x509 = self.certificate, self.x509
         return bool(x509) and bool(set(spec.alt_names) - set(spec.optional_sans) - set(x509.alt_names if x509 else ()))
 
@@ -140,7 +141,7 @@ def status_of(root: Path, wanted: Iterable[Certificate], now: datetime | None = 
         if position and isinstance(other, X509):
             previous_cas[name] = (*previous_cas.get(name, ()), other)
     moment = now or datetime.now(timezone.utc)
-    return {spec.name: _standing(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
+    return {spec.name: _status(root, spec, contents[spec.name], (first, previous_cas), moment) for spec in wanted}
 
 
 def mark_intermediate(ca: Certificate, status: CertificateStatus) -> Certificate:
@@ -158,7 +159,8 @@ def _read(root: Path, certificate: Certificate) -> _Content:
             return _Content(None, None)
         inside = kubeconfig.opened(content)
         if inside is None:
-            return _Content(None, b"", links=b"client-certificate:" in content)
+            named = re.search(rb"^[ ]*client-certificate:[ ]*[\"']?([^\"'\r\n]+)", content, re.MULTILINE)
+            return _Content(None, _linked(root, named[1].decode()) if named else b"", links=named is not None)
         return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
@@ -167,7 +169,20 @@ def _read(root: Path, certificate: Certificate) -> _Content:
     )
 
 
-def _standing(
+def _linked(root: Path, named: str) -> bytes:
+    """Return the certificate that a kubeconfig names; in the copy of a host, paths are below the copy's own ``/``."""
+    whole, below = str(root.absolute()), "/etc/kubernetes"
+    host = whole.removesuffix(below) if whole.endswith(below) else ""
+    path = root / named
+    for _ in range(2):  # the file that the kubelet renews is a link
+        if path.is_absolute() and not str(path).startswith(host):
+            path = Path(f"{host}{path}")
+        if path.is_symlink():
+            path = path.parent / path.readlink()
+    return read_optional(path, error=MachineError) or b""
+
+
+def _status(
     root: Path,
     certificate: Certificate,
     content: _Content,
@@ -184,8 +199,10 @@ def _standing(
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
     x509 = read_certificates.get(certificate.name)
-    if x509 is None and certificate.adopted and content.links:
-        return CertificateStatus(certificate, State.CURRENT, has_key=True)  # a kubelet that renews its own
+    if certificate.adopted and content.links:  # a kubelet that renews its own
+        ended = f"expired on {x509.not_after:%Y-%m-%d}" if x509 and x509.not_after <= now else None
+        state = State.EXPIRED if ended else State.CURRENT
+        return CertificateStatus(certificate, state, (ended,) if ended else (), x509, has_key=True)
     if x509 is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
@@ -240,7 +257,7 @@ def _key_pair_status(certificate: Certificate, key: bytes | None, public_key: by
 def drift(certificate: Certificate, x509: X509, ca: X509 | None) -> tuple[str, ...]:
     """Return how *x509*, freshly made, differs from what *certificate* asks for; *ca* is its CA (None: itself).
 
-    Who signed an intermediate CA is not known here where that is not at hand.
+    Who signed an intermediate CA is not known here if that is not at hand.
     """
     unlike = tuple(said for said, _ in _unlike(certificate, x509))
     if certificate.intermediate and ca is None:
@@ -283,7 +300,7 @@ def _unlike_names(certificate: Certificate, x509: X509) -> Iterator[tuple[str, b
 
 
 def is_equivalent(certificate: Certificate, x509: X509) -> bool:
-    """Whether another subject does the same work.
+    """Return whether another subject does the same work.
 
     A CA may have any name, and nobody looks at a server's, or at that of a client of etcd or of a kubelet. The API
     server takes the CN for the user and each O for a group: of a person both count as they were asked for, of a
@@ -311,10 +328,10 @@ def _unlike_usages(certificate: Certificate, x509: X509) -> list[tuple[str, bool
             return [("it has other usages than were asked for", True)]
         return []
     reasons = []
-    if certificate.kind.is_server and not x509.may_serve:
+    if certificate.kind.is_server and not x509.allows_server_auth:
         # Kelsey Hightower's book lets clients of the API server be servers as well, which none of them is.
         reasons.append(("it may not be used by a server", ROLES[certificate.role].kind.is_server))
-    if certificate.kind.is_client and not x509.may_dial:
+    if certificate.kind.is_client and not x509.allows_client_auth:
         reasons.append(("it may not be used by a client", True))
     return reasons
 

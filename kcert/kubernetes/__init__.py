@@ -1,1 +1,1 @@
-"""What the rest of Kubernetes reads: kubeconfigs, component options, units, manifests, request objects."""
+"""The files that the rest of Kubernetes reads: kubeconfigs, component options, units, manifests, request objects."""

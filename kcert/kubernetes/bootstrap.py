@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import plain_yaml, profiles
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_input, read_optional, read_regular
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.kubeconfig import scalar
 from kcert.kubernetes.encryption import random_text
 from kcert.quoting import folder_argument, format_command, quote
 from kcert.roles import NODES
 from kcert.store import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.issue.context import Context
 
 FOLDER = PurePosixPath("bootstrap")
 TOKEN = FOLDER / "bootstrap-token.yaml"
@@ -135,7 +130,7 @@ class Bootstrap:
 
 
 def read(root: Path) -> Token | None:
-    """Return the token of the PKI folder *root*; None where there is none. Raises InputError for a damaged file."""
+    """Return the token of the PKI folder *root*; None if there is none. Raises InputError for a damaged file."""
     path = root / TOKEN
     content = read_optional(path, LARGEST_DOCUMENT)
     if content is None:
@@ -225,7 +220,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def ca_certificate(ctx: Context) -> bytes:
-    """Return the PEM of the cluster's CA; raises InputError where it is missing."""
+    """Return the PEM of the cluster's CA; raises InputError if it is missing."""
     crt = ctx.known["ca"].files.crt
     assert crt
     return read_input(ctx.root / crt, advice=f"`kcert ca{ctx.folder_option}` makes it.")
@@ -233,17 +228,20 @@ def ca_certificate(ctx: Context) -> bytes:
 
 def rbac() -> str:
     """Return the manifests of the three ClusterRoleBindings."""
-    return "---\n".join(
-        plain_yaml.dump(
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": binding.name},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": binding.role},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": binding.group}],
-            }
-        )
-        for binding in BINDINGS
+    return "---\n".join(role_binding(binding.name, binding.role, "Group", binding.group) for binding in BINDINGS)
+
+
+def role_binding(name: str, role: str, kind: str, subject: str) -> str:
+    """Return the manifest of a ClusterRoleBinding of the *subject*, a User or a Group."""
+    api = "rbac.authorization.k8s.io"
+    return plain_yaml.dump(
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": api, "kind": kind, "name": subject}],
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""What each host of a cluster needs, as an archive, or as commands that copy it.
+"""The files that each host of a cluster needs, as an archive.
 
 The list comes from the components' own options: a file is on a host because something there reads it.
 """
@@ -8,38 +8,28 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert import kubeconfig, plain_yaml, profiles
-from kcert.certificates import Kind
+from kcert.certificates import Certificate, Kind
+from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError, MachineError
+from kcert.issue.context import Context
 from kcert.issue.status import status_of
 from kcert.kubernetes import credentials, kubeconfigs
-from kcert.kubernetes.components import folder_state, near_hosts, on_host, unusable_key
-from kcert.kubernetes.credentials import read_file
-from kcert.kubernetes.install import MANIFESTS, Row, generated, instructions, manifests, script
+from kcert.kubernetes.components import FolderState, folder_state, near_hosts, on_host, unusable_key
+from kcert.kubernetes.credentials import Credentials, read_file
+from kcert.kubernetes.install import MANIFESTS, Generated, Manifest, Row, generated, instructions, manifests, script
 from kcert.openssl.pem import pem_blocks
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509
-from kcert.profiles.profile import file_of, kubeconfig_of
+from kcert.openssl.x509 import X509, PublicKey
+from kcert.profiles.profile import Part, file_of, kubeconfig_of
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host, Version
-    from kcert.issue.context import Context
-    from kcert.kubernetes.components import FolderState
-    from kcert.kubernetes.credentials import Credentials
-    from kcert.kubernetes.install import Generated, Manifest
-    from kcert.openssl.x509 import PublicKey
-    from kcert.profiles.profile import Part
 
 FOLDER = Path("bundles")
 """Where archives are put, unless another place is named."""
@@ -99,12 +89,12 @@ class Bundle:
 
     @property
     def signs(self) -> bool:
-        """Whether kube-controller-manager is on this host, which signs requests."""
+        """Return whether kube-controller-manager is on this host, which signs requests."""
         return any(member.name == self.host.name for member in self.cluster.control_plane)
 
     @property
     def file(self) -> str:
-        """What the archive is called."""
+        """Return what the archive is called."""
         return f"{self.host.name}.tar.gz"
 
 
@@ -167,7 +157,7 @@ def _wanted(ctx: Context, host: Host, state: FolderState, version: Version) -> I
 
 
 class _Reader:
-    """Reads what several bundles hold, once, and only where it is fit to be used."""
+    """Reads what several bundles hold, once, and only if it is fit to be used."""
 
     def __init__(self, ctx: Context, wanted: list[_Wanted]) -> None:
         self.ctx, self.known = ctx, ctx.known
@@ -177,7 +167,7 @@ class _Reader:
             file.certificate.issuer: self.known[file.certificate.issuer] for file in wanted if file.certificate.issuer
         }
         bare = [cert for cert in others.values() if cert.name not in clients]
-        credentials.insist(ctx, status_of(ctx.root, bare).values())
+        credentials.require_usable(ctx, status_of(ctx.root, bare).values())
         self.clients: Mapping[str, Credentials] = {
             client.certificate.name: client for client in credentials.credentials(ctx, clients.values())
         }
@@ -212,7 +202,7 @@ class _Reader:
         return credentials.public(self.ctx.root, file), True
 
     def _kubeconfig(self, wanted: _Wanted) -> tuple[bytes, bool]:
-        """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one where it is missing."""
+        """Return the kubeconfig of the PKI folder, if it can be used on this host, or a new one if it is missing."""
         client = self.clients[wanted.certificate.name]
         path = self.ctx.root / kubeconfig_of(wanted.certificate)
         if not path.exists():
@@ -238,7 +228,7 @@ class _Reader:
         return content, True
 
     def _with_linked(self, file: _Wanted) -> Iterator[_Wanted]:
-        """*file*, and what it names where it is a kubeconfig that names files."""
+        """*file*, and what it names if it is a kubeconfig that names files."""
         yield file
         path = self.ctx.root / kubeconfig_of(file.certificate)
         if file.part != "kubeconfig" or not path.exists() or _links(read_file(path)) is None:
@@ -254,7 +244,7 @@ class _Reader:
             yield _Wanted(certificate, part, installed_path, file.reader, why)
 
     def _places(self, file: _Wanted) -> tuple[PurePosixPath, ...]:
-        """Where CA, certificate and key of a kubeconfig lie on the host."""
+        """Return where CA, certificate and key of a kubeconfig lie on the host."""
         ca = self.clients[file.certificate.name].issuer
         path_of = self.profile.install_path
         return (
@@ -292,7 +282,7 @@ class _Reader:
 
 
 def _links(content: bytes) -> tuple[str, str, str] | None:
-    """The three paths in a kubeconfig that names files; None where it is none."""
+    """The three paths in a kubeconfig that names files; None if it is none."""
     try:
         document = plain_yaml.load(content, aliases=True)
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]

@@ -49,7 +49,7 @@ class Call:
 
     @property
     def user(self) -> str:
-        """Whom the API server will see."""
+        """Return whom the API server will see."""
         subject = self.credentials.certificate.subject
         assert subject
         groups = ", ".join(subject.organizations)
@@ -63,7 +63,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said: the HTTP status and the body."""
+    """The answer of the server: the HTTP status and the body."""
 
     status: int
     body: bytes
@@ -150,7 +150,7 @@ def run(asked: Call) -> Answer:
 
 @contextlib.contextmanager
 def _pipe(content: bytes) -> Iterator[int]:
-    """Give the reading end of a pipe that holds *content*; raises InputError where that is too much for one."""
+    """Give the reading end of a pipe that holds *content*; raises InputError if that is too much for one."""
     reader, writer = os.pipe()
     try:
         try:
@@ -171,7 +171,7 @@ def _failure(asked: Call, status: int, said: str) -> str:
 
 
 def explained(asked: Call, status: int, said: str) -> str:
-    """What curl's *status* and what it *said* mean, and what to do about it."""
+    """Return what curl's *status* and what it *said* mean, and what to do about it."""
     for cause in _CAUSES:
         if status in cause.statuses and re.search(cause.pattern, said, re.IGNORECASE):
             client = asked.credentials

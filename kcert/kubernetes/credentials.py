@@ -31,7 +31,7 @@ class Credentials:
     certificate: Certificate
     issuer: Certificate
     contents: Mapping[PurePosixPath, bytes] = field(repr=False)
-    standing: CertificateStatus = field(repr=False)
+    status: CertificateStatus = field(repr=False)
 
     @property
     def ca(self) -> PurePosixPath:
@@ -99,7 +99,7 @@ def named(ctx: Context, name: str, among: Iterable[Certificate]) -> tuple[Certif
 
 
 def _newcomer(ctx: Context, name: str) -> Certificate | None:
-    """The user called *name*, in the groups that his certificate says; None where it is not there."""
+    """The user called *name*, in the groups that his certificate says; None if it is not there."""
     if check_user_name(name):
         return None
     bare = profiles.user(ctx.cluster, name, ())
@@ -117,18 +117,18 @@ def _newcomer(ctx: Context, name: str) -> Certificate | None:
 def credentials(ctx: Context, wanted: Iterable[Certificate]) -> tuple[Credentials, ...]:
     """Each of *wanted* with its contents.
 
-    Raises InputError where one is missing, stale or expired, with the command that makes it.
+    Raises InputError if one is missing, stale or expired, with the command that makes it.
     """
     wanted, known = tuple(wanted), ctx.known
     # Which server a kubeconfig talks to is not the certificate's fault.
     bare = {cert.name: replace(cert, server="") for cert in wanted}
     bare |= {cert.issuer: known[cert.issuer] for cert in wanted if cert.issuer}
     statuses = status_of(ctx.root, bare.values())
-    insist(ctx, statuses.values())
+    require_usable(ctx, statuses.values())
     return tuple(_credentials(ctx, cert, known[cert.issuer or "ca"], statuses[cert.name]) for cert in wanted)
 
 
-def insist(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
+def require_usable(ctx: Context, statuses: Iterable[CertificateStatus]) -> None:
     """Raise InputError for what is missing, stale or expired, with the command that makes it."""
     unfit = [status for status in statuses if not status.usable]
     missing = [status.certificate for status in unfit if status.state is State.MISSING]
@@ -159,7 +159,7 @@ def _credentials(ctx: Context, cert: Certificate, ca: Certificate, status: Certi
     contents[ca.files.crt] = public(ctx.root, ca.files.crt)
     if files.kubeconfig:
         inside = kubeconfig.opened(read_regular(ctx.root / files.kubeconfig))
-        assert inside  # its standing says that it can be opened
+        assert inside  # its status says that it can be opened
         contents |= {files.crt: inside.crt, files.key: inside.key}
     else:
         contents |= {files.crt: public(ctx.root, files.crt), files.key: read_regular(ctx.root / files.key)}
@@ -211,5 +211,5 @@ def address_of(url: str) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file; raises MachineError where it cannot be read."""
+    """Return the content of a file; raises MachineError if it cannot be read."""
     return read_input(path, error=MachineError)

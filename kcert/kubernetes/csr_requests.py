@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kcert import plain_yaml, profiles
-from kcert.certificates import AltName, Files, Kind, Role, Subject
-from kcert.config import check_address, check_dns_name, check_group_name, check_host_name, check_user_name
+from kcert.certificates import AltName, Certificate, Files, Kind, Role, Subject
+from kcert.config import (
+    Cluster,
+    Host,
+    check_address,
+    check_dns_name,
+    check_group_name,
+    check_host_name,
+    check_user_name,
+)
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
-from kcert.issue.context import CsrTarget
+from kcert.issue.context import Context, CsrTarget
 from kcert.issue.status import State, status_of
 from kcert.kubernetes import signers
 from kcert.kubernetes.signing_request import KIND, SigningRequest, parse_object, requested
+from kcert.openssl.x509 import Request
 from kcert.quoting import format_command
 from kcert.roles import NODE_PREFIX, NODES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
-    from kcert.issue.context import Context
-    from kcert.openssl.x509 import Request
 
 _STEMS = {signers.KUBELET_CLIENT: "kubelet-client-", signers.KUBELET_SERVING: "kubelet-serving-"}
 """What the files of a kubelet's request are called, before the node's name, by signer."""
@@ -158,7 +159,7 @@ def _unissued(certificate: Certificate) -> Certificate:
 
 
 def san(value: str) -> AltName:
-    """Return the SAN that *value* is, a DNS name or an address; raises InputError where it is neither."""
+    """Return the SAN that *value* is, a DNS name or an address; raises InputError if it is neither."""
     if check_address(value) is None:
         return AltName("IP", str(ipaddress.ip_address(value)))
     if why := check_dns_name(value):

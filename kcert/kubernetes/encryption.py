@@ -9,25 +9,20 @@ import base64
 import binascii
 import enum
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from kcert import plain_yaml
 from kcert.errors import InputError
 from kcert.files import LARGEST_DOCUMENT, read_optional
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.quoting import folder_argument, format_command, quote
-from kcert.store import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from kcert.issue.context import Context
-    from kcert.store import Staging
+from kcert.store import Staging, Workspace
 
 FILE = PurePosixPath("encryption-config.yaml")
 PROVIDERS = ("aescbc", "secretbox")
@@ -89,7 +84,7 @@ class Update:
 
 
 def read(root: Path) -> EncryptionConfig | None:
-    """Return the encryption config of the PKI folder *root*; None where it has none.
+    """Return the encryption config of the PKI folder *root*; None if it has none.
 
     Raises InputError for a file that kcert cannot have written.
     """

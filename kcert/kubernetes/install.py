@@ -1,31 +1,26 @@
-"""What a host needs besides certificates: units or static pods, configuration files, and the script that installs all.
+"""The files that a host needs besides certificates: units or static pods, configuration, and the script.
 
 Everything is made from the components' own options; nothing here is written down twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
 
-from kcert import plain_yaml, profiles
+from kcert import profiles
+from kcert.config import Cluster, Host, Version
 from kcert.errors import InputError
+from kcert.issue.context import Context
 from kcert.kubernetes import bootstrap, encryption, render
-from kcert.kubernetes.components import COMPONENTS, on_host
+from kcert.kubernetes.components import COMPONENTS, ComponentInstance, FolderState, on_host
 from kcert.kubernetes.credentials import read_file
+from kcert.profiles.profile import KnownIssue
 from kcert.quoting import quote
 from kcert.roles import CLUSTER_ADMINS, MASTERS
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from kcert.config import Cluster, Host, Version
-    from kcert.issue.context import Context
-    from kcert.kubernetes.components import ComponentInstance, FolderState
-    from kcert.profiles.profile import KnownIssue
 
 UNITS = PurePosixPath("/etc/systemd/system")
 STATIC_PODS = PurePosixPath("/etc/kubernetes/manifests")
@@ -117,27 +112,18 @@ def manifests(ctx: Context, host: Host) -> Iterator[Manifest]:
     assert client
     if MASTERS not in client.organizations and CLUSTER_ADMINS not in client.organizations:
         why = f"the user {client.common_name} may use the kubelets' API, for logs and exec"
-        binding = _binding("kcert:kube-apiserver-to-kubelet", "system:kubelet-api-admin", "User", client.common_name)
-        yield Manifest("kube-apiserver-to-kubelet.yaml", why, binding)
+        role = ("kcert:kube-apiserver-to-kubelet", "system:kubelet-api-admin")
+        binding = bootstrap.role_binding(*role, "User", client.common_name)
+        yield Manifest("kube-apiserver-to-kubelet.yaml", why, binding.encode())
     if any(cert.subject and CLUSTER_ADMINS in cert.subject.organizations for cert in known.values()):
         why = f"the group {CLUSTER_ADMINS}, in admin.conf, has no rights before (use super-admin.conf to apply it)"
-        yield Manifest("cluster-admins.yaml", why, _binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS))
+        binding = bootstrap.role_binding(CLUSTER_ADMINS, "cluster-admin", "Group", CLUSTER_ADMINS)
+        yield Manifest("cluster-admins.yaml", why, binding.encode())
     if cluster.bootstrap_nodes:
         _check_token(ctx, cluster.bootstrap_nodes[0])
         token, rbac = (read_file(ctx.root / name) for name in (bootstrap.TOKEN, bootstrap.RBAC))
         yield Manifest(bootstrap.TOKEN.name, "the bootstrap token; as secret as a key", token, SECRET_MODE)
         yield Manifest(bootstrap.RBAC.name, "what the token and the nodes may ask for", rbac)
-
-
-def _binding(name: str, role: str, kind: str, subject: str) -> bytes:
-    content: dict[str, Any] = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
-    }
-    return plain_yaml.dump(content).encode()
 
 
 @dataclass(frozen=True)

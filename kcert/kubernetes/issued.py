@@ -5,38 +5,29 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
-from kcert.certificates import Kind, chain_of
+from kcert.certificates import Certificate, Kind, chain_of
 from kcert.errors import InputError, MachineError, ProgramError, VerdictError
 from kcert.files import read_input, read_optional, read_regular
 from kcert.issue import steps
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.plan import kubeconfig_for
-from kcert.issue.status import status_of
+from kcert.issue.status import CertificateStatus, status_of
 from kcert.issue.steps import Kubeconfigs
 from kcert.kubeconfig import opened
-from kcert.kubernetes.kubectl import Cluster, kubectl
-from kcert.kubernetes.manifests import contents
+from kcert.kubernetes.manifests import Cluster, contents, kubectl
 from kcert.kubernetes.signers import SIGNERS, as_extensions, fitting
 from kcert.kubernetes.signing import unlike
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, parse, read_asked
 from kcert.openssl.reader import certificate_pems, read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.issue.status import CertificateStatus
-    from kcert.openssl.x509 import Request
 
 POLL_SECONDS = 1.0
 """Between two questions to the API server, with --wait."""
@@ -49,7 +40,7 @@ class PendingError(VerdictError):
 def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
     """Return the certificate of *csr* as PEM.
 
-    Raises PendingError where it is not approved or not signed yet, VerdictError where it was denied or has failed.
+    Raises PendingError if it is not approved or not signed yet, VerdictError where it was denied or has failed.
     """
     if csr.certificate is not None:
         return csr.certificate
@@ -79,7 +70,7 @@ def certificate_of(csr: SigningRequest, *, offline: bool) -> bytes:
 
 
 def read_issued(csr: SigningRequest) -> X509:
-    """Return the certificate in the object *csr*; InputError where it cannot be read."""
+    """Return the certificate in the object *csr*; InputError if it cannot be read."""
     x509 = read_certificate(certificate_pems(csr.certificate or b"")[0])
     if not isinstance(x509, X509):
         raise InputError(f"{csr.source}: status.certificate is not a certificate that can be read: {x509}.")
@@ -143,7 +134,7 @@ def validate_issued(
 ) -> IssuedCertificate:
     """Return *pem* as the answer to the request of *certificate* in the PKI folder.
 
-    *usages* are those of the object, as the API calls them; None where they are not known. Raises InputError for a
+    *usages* are those of the object, as the API calls them; None if they are not known. Raises InputError for a
     certificate that does not belong to key and request, that lacks a usage, or that is not valid now.
     """
     root, openssl, option = ctx.root, ctx.openssl, ctx.folder_option
@@ -166,7 +157,7 @@ def validate_issued(
     request = read_asked(openssl, contents(csr), str(csr))
     key = _key(root / files.key, root / files.kubeconfig if files.kubeconfig else None)
     reasons = unlike(x509, request, key, of_ca=certificate.kind is Kind.CA)
-    if certificate.kind.is_server and not x509.may_serve:
+    if certificate.kind.is_server and not x509.allows_server_auth:
         reasons += (f"it is for clients, and {certificate.name} has to serve",)
     elif missing := _missing_usages(x509, _asked(certificate, request, usages)):
         has = ", ".join(x509.extended_key_usage or ()) or "empty"
@@ -209,7 +200,7 @@ def _check_dates(x509: X509, now: datetime) -> None:
 
 
 def _key(path: Path, inside: Path | None) -> bytes | None:
-    """Return the private key in the file *path*, or inside a kubeconfig; None where it is elsewhere."""
+    """Return the private key in the file *path*, or inside a kubeconfig; None if it is elsewhere."""
     if inside is not None and not path.exists() and inside.is_file():
         embedded = opened(read_input(inside, error=MachineError))
         return embedded.key if embedded else None
@@ -221,7 +212,7 @@ class Kept:
     """A certificate in its place: ``is_new`` tells whether it was put there.
 
     ``verified`` is whether the CA in the folder has signed it (None: there is no CA), ``issuer`` that CA, and ``late``
-    by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None where
+    by how much it is valid for longer than it. ``updated`` are the kubeconfigs that hold a renewed CA now, None if
     no CA was renewed.
     """
 
@@ -239,7 +230,7 @@ def keep(
     """Put a certificate where it belongs in the PKI folder, or to *output*.
 
     Where its CA's certificate is in the folder, it is verified with that; with *needs_ca* InputError is raised where
-    there is none, or where it has not signed it. Where the profile keeps key and certificate inside a kubeconfig,
+    there is none, or if it has not signed it. Where the profile keeps key and certificate inside a kubeconfig,
     that is written, and the loose key deleted.
     """
     files, crt = certificate.files, certificate.files.crt
@@ -288,7 +279,7 @@ def keep(
 
 
 def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) -> Kept:
-    """Put a CA's certificate into the PKI folder; with the one above it, where that is known, as the chain.
+    """Put a CA's certificate into the PKI folder; with the one above it, if that is known, as the chain.
 
     Where it renews the one that is here, the kubeconfigs that have that inside get it as well.
     """
@@ -316,7 +307,7 @@ def _keep_ca(ctx: Context, certificate: Certificate, issued: IssuedCertificate) 
 
 
 def _renewed_by(new: X509, status: CertificateStatus, path: Path) -> X509 | None:
-    """Return the CA at *path*, where *new* is the same with new dates; None where it is none, or another.
+    """Return the CA at *path*, where *new* is the same with new dates; None if it is none, or another.
 
     Raises InputError where the certificates that it signed would not find their issuer any more.
     """

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from kcert import profiles
+from kcert.certificates import Certificate
 from kcert.config import check_context_name
 from kcert.errors import InputError, ProgramError
 from kcert.files import read_optional
 from kcert.issue.adopt import known_files, made_here
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.steps import Step
 from kcert.kubeconfig import Kubeconfig, context_of
 from kcert.kubernetes import credentials, merging
 from kcert.kubernetes.components import check_prefix
-from kcert.kubernetes.credentials import server_url
-from kcert.kubernetes.merging import locked
+from kcert.kubernetes.credentials import Credentials, server_url
+from kcert.kubernetes.merging import Lock, locked
 from kcert.profiles.profile import kubeconfig_of
 from kcert.shell import find
-from kcert.store import SECRET_MODE, Workspace
+from kcert.store import SECRET_MODE, Staging, Workspace
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path, PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.issue.context import Context
-    from kcert.kubernetes.credentials import Credentials
-    from kcert.kubernetes.merging import Lock
-    from kcert.store import Staging
 
 SECONDS_FOR_KUBECTL = 30.0
 """`kubectl config` only edits a file; whatever takes longer waits for something that will not come."""
@@ -39,10 +33,10 @@ SECONDS_FOR_KUBECTL = 30.0
 
 @dataclass(frozen=True)
 class KubeconfigOptions:
-    """What the user asks for in kubeconfigs.
+    """The options that kubeconfigs are made with.
 
     ``server`` and ``context`` replace those of the profile. With ``embed`` the files are inside; otherwise they are
-    named: below ``prefix`` where one is given, beside the kubeconfig where not.
+    named: below ``prefix`` if one is given, beside the kubeconfig where not.
     """
 
     server: str | None = None
@@ -102,7 +96,7 @@ class Listener(Protocol):
     """Hears of kubeconfigs as they are made; of the commands hears the reporter of the context."""
 
     def on_drafts(self, drafts: Sequence[Draft]) -> None:
-        """These will be looked at, and written where they are missing or differ."""
+        """Report what is about to be compared, and written if it is missing or differs."""
 
     def on_kubeconfig(self, draft: Draft) -> None:
         """A kubeconfig comes next."""
@@ -134,7 +128,7 @@ def drafts(
 
 
 def foreign_kubeconfigs(ctx: Context) -> tuple[Certificate, ...]:
-    """Those whose certificate lives in a kubeconfig that kcert did not make: it is left alone unless it is named."""
+    """Return the certificates in kubeconfigs that kcert did not make: these are left alone unless they are named."""
     own = [
         cert for cert in credentials.clients(ctx) if cert.files.kubeconfig and (ctx.root / cert.files.primary).is_file()
     ]
@@ -204,7 +198,7 @@ def keep(ctx: Context, made: Iterable[Draft], listener: Listener, *, kubectl: bo
 
 
 def is_there(root: Path, draft: Draft) -> bool:
-    """True where the PKI folder has this kubeconfig already, closed to others."""
+    """True if the PKI folder has this kubeconfig already, closed to others."""
     path = root / draft.file
     content = read_optional(path, advice="Move it away, and kcert writes a new one.")
     return content is not None and not path.stat().st_mode & 0o077 and merging.same(content, draft.text().encode())
@@ -280,7 +274,7 @@ def merge(
     *,
     replace: bool = False,
 ) -> tuple[Written, tuple[str, ...] | None]:
-    """Add the context of one kubeconfig to the kubeconfig *target*, which is created where there is none.
+    """Add the context of one kubeconfig to the kubeconfig *target*, which is created if there is none.
 
     With *replace* a context that is there already is brought up to date: then the entries that had to change come
     back, else None. *on_wait* is called where another program is changing the file.

@@ -1,18 +1,22 @@
-"""Manifests of CertificateSigningRequests as files: composed, read, decided."""
+"""CertificateSigningRequests outside kcert: as manifests that are composed, read and decided, and in a cluster.
+
+kubectl talks to the cluster; its failures are put into words that say what to do.
+"""
 
 from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from kcert.errors import InputError
+from kcert.certificates import Certificate
+from kcert.errors import InputError, KcertError, ProgramError, UnansweredError, sentence
 from kcert.files import LARGEST_DOCUMENT, open_at_once
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import check_signer
-from kcert.kubernetes.kubectl import kubectl
 from kcert.kubernetes.signing_request import (
     SigningRequest,
     check_expires,
@@ -24,17 +28,13 @@ from kcert.kubernetes.signing_request import (
     signer_trouble,
     text,
 )
-from kcert.quoting import quote
+from kcert.quoting import format_command, quote
+from kcert.shell import Command, Reading, find, read
 from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kcert.certificates import Certificate
 
 
 def contents(path: Path) -> bytes:
-    """Return the content of a file, or a little more than LARGEST_DOCUMENT of it; InputError where it is unreadable."""
+    """Return the content of a file, or a little more than LARGEST_DOCUMENT of it; InputError if it is unreadable."""
     try:
         with open_at_once(path) as file:
             return file.read(LARGEST_DOCUMENT + 1)
@@ -43,7 +43,7 @@ def contents(path: Path) -> bytes:
 
 
 def load(path: Path) -> SigningRequest:
-    """Return the object in the manifest at *path*; raises InputError where there is none."""
+    """Return the object in the manifest at *path*; raises InputError if there is none."""
     return parse(contents(path), str(path))
 
 
@@ -52,7 +52,7 @@ def by_hand(
 ) -> str:
     """Return the bash command, typed in *folder* (None: here), that prints a field of *csr*, the manifest at *path*.
 
-    Empty where the manifest does not have the field on one line, or is a bare request.
+    Empty if the manifest does not have the field on one line, or is a bare request.
     """
     content = csr.request if field == "request" else csr.certificate or b""
     prefix = f"{field}: "
@@ -67,7 +67,7 @@ def by_hand(
 
 @dataclass(frozen=True)
 class ObjectOptions:
-    """What the user asks for in an object; None and empty leave it to the request."""
+    """The options that an object is made with; None and empty leave it to the request."""
 
     signer: str | None = None
     usages: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ def write(
 ) -> tuple[Path, SigningRequest | None]:
     """Write the manifest into the PKI folder *root*, where what it replaces is backed up, or to *output*.
 
-    Return its path, and what is there already where that is the same request: it stays, with all that was decided.
+    Return its path, and what is there already if that is the same request: it stays, with all that was decided.
     """
     content = text(csr).encode("utf-8")
     if output is not None:
@@ -140,7 +140,7 @@ def write(
 
 
 def usages_asked(root: Path, name: str) -> tuple[str, ...] | None:
-    """Return the usages that the manifest of the object *name* in *root* asks for; None where there is no manifest."""
+    """Return the usages that the manifest of the object *name* in *root* asks for; None if there is no manifest."""
     existing = _there(root / f"{name}-csr.yaml")
     return existing.usages if existing else None
 
@@ -187,3 +187,107 @@ def decide(path: Path, decision: Callable[[SigningRequest], SigningRequest]) -> 
     if after != before:
         atomic.edit_file(path, text(after).encode("utf-8"))
     return before, after
+
+
+PROGRAM = "kubectl"
+
+_FAILURES = (
+    ("(NotFound)", "The cluster has no object of that name; `kcert csr list` shows which there are."),
+    (
+        "group is not allowed",
+        "No user may ask for this group, with any permissions: ask for another group, and bind that one with RBAC.",
+    ),
+    (
+        "user not permitted to",
+        "To approve, sign or deny takes a rule of RBAC for the signer as well: the resource signers, with this name.",
+    ),
+    (
+        "(Forbidden)",
+        "This user may not do that: `kubectl auth whoami` shows the user. A user with more permissions has to do it.",
+    ),
+    ("(Conflict)", "Another client changed the object at the same time: run the command again."),
+    (
+        "(AlreadyExists)",
+        "An object of that name is there already: `kubectl delete csr NAME` takes it away, or choose another name.",
+    ),
+    ("is already", "What was decided stays decided: a new object with another name can be decided anew."),
+    ("is invalid", "The API server names the field that it does not take."),
+    ("(BadRequest)", "The API server does not understand the object."),
+    (
+        "the server doesn't have a resource type",
+        "Is this a cluster of Kubernetes 1.19 or newer? Older ones do not have certificates.k8s.io/v1.",
+    ),
+    ("no matches for kind", "Older clusters than Kubernetes 1.19 do not have certificates.k8s.io/v1."),
+    ("(Unauthorized)", "The API server does not know who that is: is the certificate in the kubeconfig expired?"),
+    ("provide credentials", "The kubeconfig has no certificate and no token that the API server takes."),
+    (
+        "certificate has expired",
+        "A certificate is out of date, or a clock is wrong: `kcert show HOST:PORT` shows which.",
+    ),
+    (
+        "x509:",
+        "The TLS connection failed: the kubeconfig's CA is not the one of this API server, or its name is another.",
+    ),
+    ("localhost:8080", "kubectl uses this address when no kubeconfig is set. Specify one with --kubeconfig FILE."),
+    ("connection refused", "No API server answers there. `kubectl config view --minify` shows the configured address."),
+    (
+        "connection to the server",
+        "No API server answers there. `kubectl config view --minify` shows the configured address.",
+    ),
+    ("Unable to connect", "No API server answers there. `kubectl config view --minify` shows the configured address."),
+    ("no configuration has been provided", "kubectl has no kubeconfig. Specify one with --kubeconfig FILE."),
+    ("does not exist", "Is the context, or the file, named right? `kubectl config get-contexts` shows what there is."),
+    ("context was not found", "`kubectl config get-contexts` shows which contexts there are."),
+    ("no such file", "That is the kubeconfig: is it named right?"),
+)
+"""What kubectl says, and what to do about it; the first that is found counts."""
+
+_UNANSWERED = (
+    "localhost:8080",
+    "connection refused",
+    "connection to the server",
+    "Unable to connect",
+    "no configuration",
+)
+"""What it says where no cluster answers."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that kubectl connects to, if the user named one: a kubeconfig, a context."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """The command line that does *words* there."""
+        named = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
+        return (PROGRAM, *words, *(part for option, value in named if value for part in (option, value)))
+
+
+def kubectl(argv: tuple[str, ...]) -> Reading:
+    """Run a command line of kubectl for what it prints.
+
+    Raises UnansweredError where kubectl is missing or finds no cluster, and ProgramError where it fails otherwise,
+    with what can be done about it.
+    """
+    if find(PROGRAM) is None:
+        raise UnansweredError(
+            "kubectl is not on this machine, and it is what talks to a cluster. Install it, or work without a cluster: "
+            "approve, deny, sign and fetch take --file FILE."
+        )
+    reading = read(Command(argv, asks=True))  # a plugin of the kubeconfig may ask who the user is
+    if not reading.succeeded:
+        raise failure(argv, reading)
+    return reading
+
+
+def failure(argv: tuple[str, ...], reading: Reading) -> KcertError:
+    """Return what a failed command of kubectl comes to."""
+    lines = [line.strip() for line in reading.stderr.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "rror" in line or ":" in line), lines[-1] if lines else "")
+    advice = next((words for sign, words in _FAILURES if sign in reading.stderr), "")
+    what = f"`{format_command(argv[:3])}` failed with status {reading.status}"
+    said = ascii(said)[1:-1]
+    kind = UnansweredError if any(sign in reading.stderr for sign in _UNANSWERED) else ProgramError
+    return kind(f"{what}: {sentence(said)} {advice}".strip())

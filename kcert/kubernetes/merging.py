@@ -10,19 +10,17 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.durations import in_words
 from kcert.errors import InputError, MachineError
 from kcert.files import defer_signals, read_optional, read_regular
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 """The three lists of a kubeconfig, and the key of an entry's content."""
@@ -53,7 +51,7 @@ _SETS = {"cluster": "set-cluster", "user": "set-credentials"}
 class Merged:
     """The new content of a kubeconfig, and which entries were ``updated`` (``user kube-admin``).
 
-    ``updated`` is None where the context is new, and empty where the content was up to date.
+    ``updated`` is None if the context is new, and empty if the content was up to date.
     """
 
     content: bytes = field(repr=False)
@@ -61,7 +59,7 @@ class Merged:
 
 
 def same(key: bytes, other: bytes) -> bool:
-    """Return True where two kubeconfigs have the same values, however they are written."""
+    """Return True if two kubeconfigs have the same values, however they are written."""
     try:
         return key == other or bool(plain_yaml.load(key) == plain_yaml.load(other))
     except plain_yaml.NotPlainError:
@@ -69,7 +67,7 @@ def same(key: bytes, other: bytes) -> bool:
 
 
 def read(path: Path) -> bytes:
-    """Return the content of the kubeconfig at *path*, empty where there is none."""
+    """Return the content of the kubeconfig at *path*, empty if there is none."""
     return read_optional(path) or b""
 
 
@@ -128,7 +126,7 @@ def _with_context(path: Path, before: dict[str, Any], new: dict[str, Any]) -> di
 
 
 def _entry(path: Path, config: dict[str, Any], key: str, name: str) -> dict[str, Any] | None:
-    """Return the entry called *name* of the list *key*, None where there is none."""
+    """Return the entry called *name* of the list *key*, None if there is none."""
     entries: list[dict[str, Any]] = [entry for entry in config.get(key) or [] if entry["name"] == name]
     if len(entries) > 1:
         raise InputError(f"{path} has {name!a} twice in {key}, which kubectl refuses. Correct it first.")
@@ -136,7 +134,7 @@ def _entry(path: Path, config: dict[str, Any], key: str, name: str) -> dict[str,
 
 
 def _own_entry(path: Path, context: dict[str, Any], kind: str, name: str) -> str:
-    """Return the name of the context's user or cluster; raises InputError where it is not the one that kcert made."""
+    """Return the name of the context's user or cluster; raises InputError if it is not the one that kcert made."""
     content = context.get("context")
     called = content.get(kind) if isinstance(content, dict) else None
     if called not in (name, context["name"]):
@@ -275,7 +273,7 @@ def _release(files: Iterable[Path]) -> None:
 
 
 def _described(file: Path, named: Path) -> Lock | None:
-    """Return who holds the lock *file*, which the user calls *named*; None where it has just gone."""
+    """Return who holds the lock *file*, which the user calls *named*; None if it has just gone."""
     try:
         seconds = max(0, int(time.time() - file.lstat().st_mtime))
     except OSError:

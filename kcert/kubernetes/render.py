@@ -121,7 +121,7 @@ def _probe(probe: Probe, path: str, *, failures: int, period: int, delay: int = 
 
 
 def _mounts(pod: Pod, options: Sequence[Option]) -> Iterator[tuple[str, str, str]]:
-    """What of the host the pod sees: volume name, path, type. Kubeconfigs one by one, certificates by folder."""
+    """Return what of the host the pod sees: volume name, path, type. Kubeconfigs one by one, certificates by folder."""
     for name, path in pod.folders.items():
         yield name, path, "DirectoryOrCreate"
     for path in (option.mounts for option in options if option.mounts):

@@ -138,7 +138,7 @@ def fitting(request: Request) -> str:
 
 
 def forbidden(signer: str, request: Request) -> str | None:
-    """Why the API server would not even take the object (its admission plugin CertificateSubjectRestriction)."""
+    """Return why the API server would not even take the object (its admission plugin CertificateSubjectRestriction)."""
     if signer == CLIENT and MASTERS in request.subject.organizations:
         return f"use of {signer} signer with {MASTERS} group is not allowed"
     return None

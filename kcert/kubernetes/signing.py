@@ -7,16 +7,17 @@ request is signed as the certificate of kcert.yaml that it is for, and never as 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
 
 from kcert import profiles
-from kcert.certificates import Key, Kind, Role
+from kcert.certificates import AltName, Certificate, Key, Kind, Role
 from kcert.errors import InputError, ProgramError, VerdictError
 from kcert.issue import steps
 from kcert.issue.checks import days_within, require_ca, with_passphrases
+from kcert.issue.context import Context
 from kcert.issue.execute import Executor
 from kcert.issue.status import drift, mark_intermediate, status_of
 from kcert.issue.steps import Step
@@ -36,18 +37,9 @@ from kcert.openssl import commands
 from kcert.openssl.commands import render, render_signer, writable
 from kcert.openssl.program import adds_identifiers, key_belongs
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509
+from kcert.openssl.x509 import X509, PublicKey, Request
 from kcert.quoting import format_command, quote
-from kcert.store import PUBLIC_MODE, Workspace, atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from kcert.certificates import AltName, Certificate
-    from kcert.issue.context import Context
-    from kcert.openssl.x509 import PublicKey, Request
-    from kcert.store import Staging
+from kcert.store import PUBLIC_MODE, Staging, Workspace, atomic
 
 BACKDATED = timedelta(minutes=5)
 """For clocks that run slow: there a certificate that begins now would not be valid yet."""
@@ -103,21 +95,6 @@ def _check_admission(csr: SigningRequest, request: Request) -> None:
 
 
 # --- What kube-controller-manager does
-
-
-@dataclass(frozen=True)
-class Signing:
-    """A signature to be made: ``steps`` end with the file ``out``, and read the files of ``ca``.
-
-    ``request`` is what is asked for, ``names`` are the SANs that the certificate gets.
-    """
-
-    name: str
-    request: Request
-    names: tuple[AltName, ...]
-    ca: tuple[PurePosixPath, PurePosixPath]
-    steps: tuple[Step, ...]
-    out: PurePosixPath
 
 
 def _check_signable(path: Path, csr: SigningRequest, openssl: str) -> None:
@@ -198,7 +175,7 @@ def sign_object(
         _signer_files(csr_object, csr, by_hand(path, csr_object, "request", ctx.root)),
         Step("issue", (out,), argv),
     )
-    pem, x509 = _signed(ctx, Signing(csr_object.name, request, names, files, made, out))
+    pem, x509 = _signed(ctx, spec, made, csr_object.name, request, names, out)
     signed = replace(csr_object, certificate=pem)
     atomic.edit_file(path, text(signed).encode("utf-8"))
     return signed, x509
@@ -226,16 +203,28 @@ def _validity(csr: SigningRequest, longest: timedelta, ca: X509, now: datetime) 
     return now - BACKDATED, min(end, ca.not_after)
 
 
-def _signed(ctx: Context, how: Signing) -> tuple[bytes, X509]:
-    """Run the steps of *how* in a staging folder, and return the certificate; raises ProgramError if openssl fails."""
+def _signed(  # noqa: PLR0917 - who signs what, as what
+    ctx: Context,
+    ca: Certificate,
+    made: tuple[Step, ...],
+    name: str,
+    request: Request,
+    names: tuple[AltName, ...],
+    out: PurePosixPath,
+) -> tuple[bytes, X509]:
+    """Return the certificate *out* of *name*, which the steps *made* make of *request* with the SANs *names*.
+
+    Raises ProgramError if openssl fails.
+    """
+    assert ca.files.crt
     with Workspace.open(ctx.root, ctx.command, ctx.reporter.on_lock_wait) as store:
-        staging = store.stage(how.ca, [path for step in how.steps for path in step.makes])
-        Executor(ctx, store).run_all(staging, how.steps, how.name)
-        pem = staging.path(how.out).read_bytes()
+        staging = store.stage((ca.files.crt, ca.files.key), [path for step in made for path in step.makes])
+        Executor(ctx, store).run_all(staging, made, name)
+        pem = staging.path(out).read_bytes()
         store.discard(staging)
     x509 = read_certificate(pem.decode("ascii", "replace"))
-    if not isinstance(x509, X509) or unlike(x509, how.request, None) or set(x509.alt_names) != set(how.names):
-        raise ProgramError(f"openssl made a certificate that is not what {how.name} asks for. It was not kept.")
+    if not isinstance(x509, X509) or unlike(x509, request, None) or set(x509.alt_names) != set(names):
+        raise ProgramError(f"openssl made a certificate that is not what {name} asks for. It was not kept.")
     return pem, x509
 
 
@@ -311,8 +300,7 @@ def sign_request(ctx: Context, path: Path, certificate: Certificate, request: Re
         steps.sign(certificate, spec, ctx.openssl, days_within(certificate, ca, now)),
         steps.verify(ctx.openssl, spec, files.crt),
     )
-    how = Signing(certificate.name, request, certificate.alt_names, (spec.files.crt, spec.files.key), made, files.crt)
-    content, x509 = _signed(ctx, how)
+    content, x509 = _signed(ctx, spec, made, certificate.name, request, certificate.alt_names, files.crt)
     if wrong := drift(certificate, x509, ca):
         raise ProgramError(f"openssl made a certificate that is not what was asked for: {'; '.join(wrong)}.")
     atomic.create_file(target, content, PUBLIC_MODE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.config import check_host_name
@@ -19,9 +20,6 @@ from kcert.openssl.reader import read_request
 from kcert.openssl.verify import refusals
 from kcert.openssl.x509 import Request
 from kcert.shell import Command, read
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 """Bytes; etcd takes no larger object."""
@@ -72,11 +70,11 @@ class SigningRequest:
 
     @property
     def username(self) -> str:
-        """Return the user who created the object, as the API server wrote it there; empty where it did not."""
+        """Return the user who created the object, as the API server wrote it there; empty if it did not."""
         return str((self.document or {}).get("spec", {}).get("username") or "")
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition of this type, where it is true."""
+        """The condition of this type, if it is true."""
         return next(
             (condition for condition in self.conditions if (condition.type, condition.status) == (kind, "True")), None
         )
@@ -87,7 +85,7 @@ class SigningRequest:
 
 
 def object_name(value: str) -> str | None:
-    """Why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
+    """Return why *value* cannot be the name of an object of Kubernetes; None if it can (a DNS subdomain, RFC 1123)."""
     return check_host_name(value)
 
 
@@ -168,7 +166,7 @@ def read_asked(openssl: str, content: bytes, source: str) -> Request:
     """Read the only certificate request in *content*, which comes from *source*.
 
     Raises InputError where *content* is anything but one PEM block in canonical form, where the request is signed
-    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and where it has no CN.
+    with another key than its own, where Go's crypto/x509 (and so the API server) refuses it, and if it has no CN.
     """
     request = read_request(_only_request(content, source))
     if not isinstance(request, Request):
@@ -328,7 +326,7 @@ def _check_signer(signer: str, source: str) -> None:
 
 
 def signer_trouble(signer: str) -> str | None:
-    """Why there can be no signer of this name; None if there can, though perhaps not one that kcert plays."""
+    """Return why there can be no signer of this name; None if there can, though perhaps not one that kcert plays."""
     known = ", ".join(signers.SIGNERS)
     if signer == signers.LEGACY:
         return f"the legacy signerName is not allowed via this API version; there are {known}"

@@ -60,7 +60,7 @@ def render_signer(usages: Usages, names: tuple[AltName, ...], ca: X509, *, nothi
     """The openssl.cnf with which `openssl ca` signs for *usages* and *names*, as kube-controller-manager would.
 
     What Go's x509.CreateCertificate makes of it, in that order: the hash that goes with the key of *ca*, its
-    key named where it has an identifier, and none for the new key, since only CAs get one. *nothing* is how this
+    key named if it has an identifier, and none for the new key, since only CAs get one. *nothing* is how this
     openssl is told to leave an identifier out.
     """
     values = {
@@ -184,7 +184,7 @@ CIPHER = "-aes256"
 
 
 def _unlocking(passphrase: str) -> tuple[str, ...]:
-    """How a command opens the key that it reads."""
+    """Return how a command opens the key that it reads."""
     return ("-passin", passphrase) if passphrase else ()
 
 

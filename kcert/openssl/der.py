@@ -83,7 +83,7 @@ class Reader:
         return self.der[at : self.at]
 
     def optional(self, tag: int, what: str) -> bytes | None:
-        """Return the content of the next element where it has *tag*; else None, and nothing is read."""
+        """Return the content of the next element if it has *tag*; else None, and nothing is read."""
         return self.any(what)[1] if self.tag == tag else None
 
     def integer(self, what: str) -> int:
@@ -140,7 +140,7 @@ def integer(content: bytes, what: str) -> int:
 
 @lru_cache(maxsize=1024)
 def oid(content: bytes) -> str | None:
-    """Return an OBJECT IDENTIFIER's content in dots (X.690, 8.19); None where it is malformed."""
+    """Return an OBJECT IDENTIFIER's content in dots (X.690, 8.19); None if it is malformed."""
     numbers, value, size = [], 0, 0
     for byte in content:
         if size == 0 and byte == 0x80:
@@ -185,9 +185,9 @@ _NOT_UCS2 = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def text(tag: int, content: bytes) -> tuple[str | None, str | None]:
-    """Return the text of a string in a name, and Go's error where it is malformed.
+    """Return the text of a string in a name, and Go's error if it is malformed.
 
-    The text is None where the element is not of a string type that Go knows: then it stands for nothing in Kubernetes.
+    The text is None if the element is not of a string type that Go knows: then it stands for nothing in Kubernetes.
     """
     if tag in (UTF8_STRING, IA5_STRING, PRINTABLE_STRING, NUMERIC_STRING):
         value = content.decode("utf-8", "backslashreplace")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import AltName
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.x509 import NameConstraints, Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEY_USAGES = (
     "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement",
@@ -179,7 +177,7 @@ _HOST = re.compile(r"""(?:\[[^\]]*\]|[A-Za-z0-9\-._~!$&'()*+,;=\[\]<>"]*?)(?::[0
 
 
 def _uri_fault(uri: str) -> str | None:
-    """Return why Go's net/url does not take *uri*, as far as certificates come near it; None where it does."""
+    """Return why Go's net/url does not take *uri*, as far as certificates come near it; None if it does."""
     if re.search(r"[\x00-\x1f\x7f]", uri):
         return "net/url: invalid control character in URL"
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", uri)
@@ -201,7 +199,7 @@ def _uri_fault(uri: str) -> str | None:
 
 
 def _is_domain(domain: str, *, constraint: bool = False) -> bool:
-    """Whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
+    """Return whether Go takes *domain* in a URI or, with a dot before it, in a constraint."""
     if constraint:
         domain = domain.removeprefix(".") if domain != "." else domain
     return not domain or re.fullmatch(r"[!-\-/-~]+(\.[!-\-/-~]+)*", domain) is not None
@@ -311,7 +309,7 @@ def _policies(_fields: dict[str, Any], value: bytes) -> None:
 
 
 def _is_long_oid(content: bytes) -> bool:
-    """Whether an object identifier is well-formed, with numbers of any size."""
+    """Return whether an object identifier is well-formed, with numbers of any size."""
     starts = [0, *(at + 1 for at, byte in enumerate(content) if not byte & 0x80)]
     return bool(content) and not content[-1] & 0x80 and all(content[at] != 0x80 for at in starts[:-1])
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.files import read_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 REQUEST_LABELS = frozenset({"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"})
@@ -28,6 +25,7 @@ MAX_BLOCKS = 100_000
 """Blocks in one file: five times the largest bundle that kcert is made for, and no trouble for its memory."""
 
 _BEGIN, _END, _DASHES = b"-----BEGIN ", b"\n-----END ", b"-----"
+_FIRST_LINE, _LAST_LINE = b"-----BEGIN CERTIFICATE-----\n", b"\n-----END CERTIFICATE-----\n"
 _BEGIN_MARK = re.compile(rb"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,63})-----")
 _END_MARK = re.compile(rb"-----END ([^\n]*?)-----")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
@@ -39,9 +37,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Block:
     """One block of a PEM file.
 
-    ``label`` follows BEGIN; ``der`` is the decoded content (empty where there is none); ``fault`` is a clause that says
-    why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True where a passphrase is needed;
-    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False where Go does not see a block at all.
+    ``label`` follows BEGIN; ``der`` is the decoded content (empty if there is none); ``fault`` is a clause that says
+    why Kubernetes cannot use the block (None: no reason is known); ``encrypted`` is True if a passphrase is needed;
+    ``line`` is the line of BEGIN, counted from 1. ``recognized`` is False if Go does not see a block at all.
     """
 
     label: str
@@ -91,6 +89,8 @@ def pem_blocks(content: bytes) -> list[Block]:
     A damaged block is in the list with its fault, so that it can be named; it never costs the others. After MAX_BLOCKS
     of them one with a fault ends the list.
     """
+    if (der := only_certificate(content)) is not None:
+        return [Block("CERTIFICATE", der)]
     blocks: list[Block] = []
     line, counted = 1, 0
     for candidate in _candidates(content):
@@ -103,8 +103,19 @@ def pem_blocks(content: bytes) -> list[Block]:
     return blocks
 
 
+def only_certificate(content: bytes) -> bytes | None:
+    """Return the certificate of a file that is one sound block as openssl writes it, as most are; else None."""
+    body = len(content) - len(_LAST_LINE)
+    if not (content.startswith(_FIRST_LINE) and content.endswith(_LAST_LINE)):
+        return None
+    if content.find(_DASHES, len(_FIRST_LINE)) != body + 1:
+        return None
+    der = _decoded(content[len(_FIRST_LINE) : body])
+    return None if der is None or _length_fault(der) else der
+
+
 def is_encrypted(path: Path) -> bool | None:
-    """Whether the key at *path* needs a passphrase; None where there is no key that can be read."""
+    """Return whether the key at *path* needs a passphrase; None if there is no key that can be read."""
     try:
         content = read_regular(path)
     except OSError:
@@ -113,7 +124,7 @@ def is_encrypted(path: Path) -> bool | None:
 
 
 def is_der(content: bytes) -> bool:
-    """True where a whole file looks like one DER structure: openssl reads such a file, Kubernetes does not."""
+    """True if a whole file looks like one DER structure: openssl reads such a file, Kubernetes does not."""
     return content[:1] == b"\x30" and announced_length(content) == len(content)
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kcert.errors import ProgramError, TooSlowError
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
-from kcert.openssl.pem import pem_blocks
+from kcert.openssl.pem import Block, pem_blocks
 from kcert.openssl.reader import EC, RSA, RSA_PSS, key_fields, read_public_key
+from kcert.openssl.x509 import PublicKey
 from kcert.quoting import format_command
 from kcert.shell import Command, find, read
-
-if TYPE_CHECKING:
-    from kcert.openssl.pem import Block
-    from kcert.openssl.x509 import PublicKey
 
 OLDEST = (1, 1, 1)
 """The first OpenSSL that writes private keys readable by their owner alone, and draws serials at random."""
@@ -40,7 +36,7 @@ def openssl(program: str = "openssl") -> str:
 
 
 def version(program: str) -> str:
-    """What the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
+    """Return what the program says of itself, in one line: ``OpenSSL 3.0.19 27 Jan 2026 (Library: …)``."""
     reading = read(Command((program, "version"), limit=10))
     if not reading.succeeded:
         shown = format_command((program, "version"))
@@ -68,7 +64,7 @@ MAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIx2MVxJDi0A3FqIQ8w4hX+czkcT8PCa
 def check_works(program: str) -> None:
     """Make sure that *program* reads a sound certificate, before one that it refused is called damaged.
 
-    Raises ProgramError where it does not: a library is missing, its settings are broken, memory has run out.
+    Raises ProgramError if it does not: a library is missing, its settings are broken, memory has run out.
     """
     reading = read(Command((program, "x509", "-noout", "-text")), _SAMPLE.encode("ascii"))
     if reading.succeeded and b"CN" in reading.stdout:
@@ -96,7 +92,7 @@ def _release(said: str) -> tuple[int, ...]:
 
 
 def unusable(said: str) -> str | None:
-    """Why kcert cannot work with the openssl that describes itself like this; None if it can."""
+    """Return why kcert cannot work with the openssl that describes itself like this; None if it can."""
     if said.startswith("LibreSSL"):
         return (
             "LibreSSL has its own ideas of serial numbers and extensions, and kcert is tested with OpenSSL alone "
@@ -115,9 +111,9 @@ _WHAT = "malformed private key"
 
 
 def public_part(block: Block) -> PublicKey | None:
-    """Return the public key that the key in *block* holds, in this process; None where it cannot be read.
+    """Return the public key that the key in *block* holds, in this process; None if it cannot be read.
 
-    Its ``material`` is empty where the private key leaves it out: Ed25519, and EC keys without the optional publicKey
+    Its ``material`` is empty if the private key leaves it out: Ed25519, and EC keys without the optional publicKey
     (RFC 5915). An encrypted key says nothing.
     """
     if block.fault or block.encrypted:
@@ -174,9 +170,9 @@ def _pkcs8(content: bytes) -> PublicKey:
 
 
 def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
-    """Whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
+    """Return whether the private (or public) key in *key_pem* is the one of *public_key*, without starting a program.
 
-    None where that cannot be told: an encrypted key, one without its public part, no key at all. Then
+    None if that cannot be told: an encrypted key, one without its public part, no key at all. Then
     ``public_material`` asks openssl.
     """
     keys = [block for block in pem_blocks(key_pem) if block.is_key or block.label.endswith("PUBLIC KEY")]
@@ -191,10 +187,10 @@ def key_belongs(key_pem: bytes, public_key: PublicKey) -> bool | None:
 
 
 def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | None = None) -> str | None:
-    """The ``material`` of the key in *key_pem*, asked of openssl; None where it cannot be read.
+    """The ``material`` of the key in *key_pem*, asked of openssl; None if it cannot be read.
 
     *passphrase*, an environment variable and its value, opens an encrypted one; without it openssl is kept from asking.
-    Raises ProgramError where it is openssl that does not work.
+    Raises ProgramError if it is openssl that does not work.
     """
     secret = "pass:" if passphrase is None else f"env:{passphrase[0]}"
     argv = (openssl, "pkey", "-in", "/dev/stdin", "-pubout", "-outform", "DER", "-passin", secret)
@@ -207,7 +203,7 @@ def public_material(openssl: str, key_pem: bytes, passphrase: tuple[str, str] | 
 
 
 def same_key(openssl: str, key_pem: bytes, public_key: PublicKey) -> bool | None:
-    """``key_belongs``, and where that cannot tell, openssl's answer; None where openssl cannot read the key either."""
+    """``key_belongs``, and where that cannot tell, openssl's answer; None if openssl cannot read the key either."""
     cheap = key_belongs(key_pem, public_key)
     if cheap is not None:
         return cheap

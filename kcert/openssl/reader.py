@@ -8,17 +8,15 @@ ignores is ignored here, and what Go refuses is either unreadable or, where the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from kcert.openssl import der
 from kcert.openssl.der import DerError, Reader
 from kcert.openssl.extensions import NONE, SUBJECT_ALT_NAME, Extension, read_extensions
 from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.x509 import X509, Name, PublicKey, Refusal, Request, Unreadable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _NAME_TYPES = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
@@ -50,7 +48,7 @@ _CURVES = {
     "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384), "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
     "1.2.156.10197.1.301": ("SM2", 256),
 }  # fmt: skip
-"""Named curves: openssl's name (NIST's where there is one) and the size in bits."""
+"""Named curves: openssl's name (NIST's if there is one) and the size in bits."""
 
 _OTHER_KEYS = {
     "1.3.101.110": ("x25519", 253), "1.3.101.111": ("x448", 448),
@@ -96,7 +94,7 @@ def read_request(pem: str) -> Request | Unreadable:
 
 
 def read_public_key(content: bytes) -> PublicKey | None:
-    """Read a public key, a SubjectPublicKeyInfo in DER; None where it is not one."""
+    """Read a public key, a SubjectPublicKeyInfo in DER; None if it is not one."""
     try:
         return _public_key(Reader(content).read(der.SEQUENCE, "malformed spki"))[0]
     except DerError:

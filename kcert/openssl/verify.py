@@ -1,4 +1,4 @@
-"""Who signed what, as ``openssl verify`` says: many certificates for one process."""
+"""Signatures between certificates, as ``openssl verify`` checks them: many certificates for one process."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ import re
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kcert.certificates import AltName
 from kcert.openssl.program import check_works
-from kcert.openssl.x509 import X509, Refusal, Unreadable
+from kcert.openssl.x509 import X509, PublicKey, Refusal, Request, Unreadable
 from kcert.shell import Command, Reading, read_many
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from kcert.certificates import AltName
-    from kcert.openssl.x509 import PublicKey, Request
 
 MOST = 500
 """Files on one command line: far below what Linux and macOS allow, and few to write before openssl reads them."""
@@ -71,7 +66,7 @@ class Signatures:
                 self._waiting[pair] = question
 
     def verdict(self, certificate: X509, issuers: tuple[X509, ...], chain: tuple[X509, ...] = ()) -> str | None:
-        """None where *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
+        """Return None if *certificate* leads to one of *issuers*, through *chain*; else what openssl has against it."""
         pair = _pair(question := (certificate, issuers, chain))
         if pair not in self._verdicts:
             self.expect([question])
@@ -79,7 +74,7 @@ class Signatures:
         return self._verdicts[pair]
 
     def signed_itself(self, certificate: X509) -> bool:
-        """True where a certificate's own key made its signature."""
+        """True if a certificate's own key made its signature."""
         return certificate.self_issued and self.verdict(certificate, (certificate,)) is None
 
     def _ask(self) -> None:
@@ -164,12 +159,12 @@ def _names(folder: Path, batch: list[Pair]) -> list[str]:
 
 
 def _batch(waiting: int) -> int:
-    """How many for one process, so that every processor has its share."""
+    """Return how many for one process, so that every processor has its share."""
     return min(MOST, max(LEAST, -(-waiting // (os.cpu_count() or 1))))
 
 
 def _scratch(certificates: int) -> str | None:
-    """Where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
+    """Return where to write so many for a moment: in memory where there is room; None for where temporary files lie."""
     if os.environ.get("TMPDIR") or not os.access(_MEMORY, os.W_OK | os.X_OK):
         return None
     return _MEMORY if shutil.disk_usage(_MEMORY).free > certificates * _ROOM else None
@@ -197,7 +192,7 @@ _INSECURE = {"md5WithRSAEncryption": "MD5-RSA", "sha1WithRSAEncryption": "SHA1-R
 
 
 def refusals(record: X509 | Request | Unreadable) -> tuple[Refusal, ...]:
-    """Return why Go refuses a certificate or a request, what Go stops at first; empty where it does not.
+    """Return why Go refuses a certificate or a request, what Go stops at first; empty if it does not.
 
     >>> for refusal in refusals(cert):
     ...     print(f"{path} is refused because {refusal.reason} ({refusal.error})")
@@ -263,7 +258,7 @@ def violation(ca: X509, cert: X509) -> str | None:
 
 
 def _excludes(constraint: AltName, name: AltName) -> bool:
-    """True where a SAN is within *constraint*; a wildcard is already where one of the names it stands for is."""
+    """True if a SAN is within *constraint*; a wildcard is already where one of the names it stands for is."""
     if name.type == "DNS" and name.value.startswith("*."):
         parent = constraint.value.lower().removeprefix(".").partition(".")[2]
         if parent and name.value[2:].lower() == parent:

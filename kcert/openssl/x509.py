@@ -78,7 +78,7 @@ class PublicKey:
     """A public key: ``algorithm`` is ``rsa``, ``ec``, ``ed25519`` …, ``bits`` its size, ``curve`` as openssl names it.
 
     ``material`` is what makes the key this key: the RSA modulus without leading zeros, or the point of an
-    elliptic curve, as lower-case hex. Two keys belong together where it is equal. ``exponent`` is that of an RSA key.
+    elliptic curve, as lower-case hex. Two keys belong together if it is equal. ``exponent`` is that of an RSA key.
     """
 
     algorithm: str
@@ -105,9 +105,9 @@ class NameConstraints:
 class X509:
     """The fields of a certificate.
 
-    ``ca`` is None where there are no basic constraints, ``key_usage`` and ``extended_key_usage`` are None
+    ``ca`` is None if there are no basic constraints, ``key_usage`` and ``extended_key_usage`` are None
     where the extension is missing (then any use is allowed). Usages have openssl's configuration names
-    (``digitalSignature``, ``serverAuth``), or a dotted OID where there is none. Alternative names are in the
+    (``digitalSignature``, ``serverAuth``), or a dotted OID if there is none. Alternative names are in the
     certificate's order, addresses in canonical form. ``serial``, ``sha256`` and the key identifiers are
     lower-case hex without colons; ``sha256`` is the hash of the DER. ``version`` counts from 1. ``critical`` are the
     OIDs of the critical extensions. ``malformed`` is what Go refuses to parse; ``kcert.openssl.verify`` tells what
@@ -137,21 +137,21 @@ class X509:
 
     @property
     def basic_constraints_critical(self) -> bool:
-        """True where the basic constraints are there and critical."""
+        """True if the basic constraints are there and critical."""
         return "2.5.29.19" in self.critical
 
     @property
     def key_usage_critical(self) -> bool:
-        """True where the key usage is there and critical."""
+        """True if the key usage is there and critical."""
         return "2.5.29.15" in self.critical
 
     @property
     def self_issued(self) -> bool:
-        """True where subject and issuer are the same name; whether it signed itself, openssl verify says."""
+        """True if subject and issuer are the same name; whether it signed itself, openssl verify says."""
         return self.subject == self.issuer
 
     def outlives(self, issuer: X509) -> timedelta:
-        """By how much it is good for longer than *issuer*; none where that is no more than a day.
+        """By how much it is good for longer than *issuer*; none if that is no more than a day.
 
         mmumshad's pages give the CA and its leaves the same days: the leaves end minutes after it.
         """
@@ -159,13 +159,13 @@ class X509:
         return late if late > timedelta(days=1) else timedelta(0)
 
     @property
-    def may_serve(self) -> bool:
-        """True where the extended key usage lets it stand for a server (none at all means any use)."""
+    def allows_server_auth(self) -> bool:
+        """True if the extended key usage lets it stand for a server (none at all means any use)."""
         return _allows(self.extended_key_usage, "serverAuth")
 
     @property
-    def may_dial(self) -> bool:
-        """True where the extended key usage lets it stand for a client (none at all means any use)."""
+    def allows_client_auth(self) -> bool:
+        """True if the extended key usage lets it stand for a client (none at all means any use)."""
         return _allows(self.extended_key_usage, "clientAuth")
 
 

@@ -184,7 +184,7 @@ class Grader:
 
     def no_check_errors(self, *where: str) -> Check:
         """Check that `kcert check` finds no error in *where*, below the lab's folder."""
-        from kcert.check import Severity, judge, wanted_at
+        from kcert.check import Severity, run_checks, wanted_at
 
         def why() -> str | None:
             places = [str(self.root / name) for name in where or (self.scenario.folder,)]
@@ -192,7 +192,7 @@ class Grader:
                 return f"{self.name(Path(gone[0]))} does not exist"
             wanted = wanted_at(self.pki, self.scenario.specs)
             try:
-                findings = judge(places, None, wanted=wanted, openssl=self.openssl).findings
+                findings = run_checks(places, None, wanted=wanted, openssl=self.openssl).findings
             except InputError as error:
                 return str(error).rstrip(".")
             errors = [f"{item.rule} ({self.name(item.path)})" for item in findings if item.severity is Severity.ERROR]

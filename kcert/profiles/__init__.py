@@ -1,13 +1,13 @@
-"""Which certificates a cluster needs: one module a profile, each with its ``kcert.profiles.profile.Profile``."""
+"""The certificates that a cluster needs: one module a profile, each with its ``kcert.profiles.profile.Profile``."""
 
 from __future__ import annotations
 
 import importlib
 import ipaddress
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert.certificates import AltName, Certificate, Kind, Role, chain_of, new_ca_only_path, root_beside
 from kcert.config import (
@@ -16,6 +16,7 @@ from kcert.config import (
     Cluster,
     Host,
     User,
+    Version,
     check_address,
     check_group_name,
     check_host_name,
@@ -24,14 +25,7 @@ from kcert.config import (
     file,
 )
 from kcert.errors import InputError, did_you_mean, nearest
-from kcert.profiles.profile import kubeconfig_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from kcert.config import Version
-    from kcert.profiles.profile import Profile
+from kcert.profiles.profile import Profile, kubeconfig_of
 
 
 class _Profiles(Mapping[str, "Profile"]):
@@ -86,7 +80,7 @@ def user(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certificate:
 
 
 def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster) -> tuple[Certificate, ...]:
-    """Those of *wanted* that the user named: by name, by what they are for, or as a kubeconfig's file.
+    """Return those of *wanted* that the user named: by name, by what they are for, or as a kubeconfig's file.
 
     ``kube-scheduler`` is the scheduler's certificate in every profile, however its file is called there.
     Raises InputError for a name that is nobody's, with the near ones.
@@ -105,7 +99,7 @@ def select(wanted: Iterable[Certificate], names: Iterable[str], cluster: Cluster
 
 
 def named(wanted: Iterable[Certificate], name: str) -> tuple[Certificate, ...]:
-    """Those of *wanted* that *name* can mean; none if it means nothing."""
+    """Return those of *wanted* that *name* can mean; none if it means nothing."""
     wanted = tuple(wanted)
     exact = tuple(spec for spec in wanted if name in (spec.name, f"{spec.name}.conf"))
     return exact or tuple(spec for spec in wanted if spec.role == name and name != Role.USER)
@@ -201,9 +195,9 @@ def kubelets(cluster: Cluster, known: tuple[Certificate, ...], nodes: Iterable[s
 def clients(
     cluster: Cluster, names: Iterable[str], groups: tuple[str, ...]
 ) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
-    """What is known, and which of it is wanted, for `kcert client`: components by name, anybody else as a user.
+    """Return what is known, and which of it is wanted, for `kcert client`: components by name, anybody else as a user.
 
-    Raises InputError for groups where they are fixed, and for what another command makes.
+    Raises InputError for groups if they are fixed, and for what another command makes.
     """
     names = tuple(dict.fromkeys(names))
     for group in groups:
@@ -300,7 +294,7 @@ def _makers(known: Iterable[Certificate]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Machines:
-    """What the command line of `kcert init` says of the machines, as typed: ``NAME=IP`` or ``NAME=IP,IP``.
+    """The machines on the command line of `kcert init`, as typed: ``NAME=IP`` or ``NAME=IP,IP``.
 
     Lists that are empty leave the profile's example as it is; without a node, new control-plane hosts have none.
     """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from kcert.certificates import Role, Subject
-from kcert.config import Lifetimes
+from kcert.certificates import Certificate, Role, Subject
+from kcert.config import Cluster, Lifetimes
 from kcert.profiles.profile import (
     FlatLayout,
     Part,
@@ -20,12 +21,6 @@ from kcert.profiles.profile import (
     optional_sans,
 )
 from kcert.roles import MASTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
 
 
 class Course(Profile):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from kcert.certificates import Role, Subject
-from kcert.config import Lifetimes, url
+from kcert.certificates import Certificate, Role, Subject
+from kcert.config import Cluster, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
@@ -22,12 +23,6 @@ from kcert.profiles.profile import (
     optional_sans,
 )
 from kcert.roles import MASTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster
 
 OWN_PORT = 6443
 """Each API server's own port; api_server.port is the load balancer's."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from kcert.certificates import AltName, Key, Kind, Role, Subject, Usages
-from kcert.config import Lifetimes, url
+from kcert.certificates import AltName, Certificate, Key, Kind, Role, Subject, Usages
+from kcert.config import Cluster, Host, Lifetimes, url
 from kcert.profiles.profile import (
     Example,
     Extra,
@@ -24,12 +25,6 @@ from kcert.profiles.profile import (
     unique,
 )
 from kcert.roles import MASTERS, NODE_PREFIX, NODES, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host
 
 _PLACE = (("C", "US"), ("ST", "Washington"), ("L", "Seattle"))
 _LOOPBACK = AltName("IP", "127.0.0.1")
@@ -140,7 +135,7 @@ class Kelsey(Profile):
         return self.node_server(cluster)
 
     def sets_service_range(self, cluster: Cluster) -> bool:
-        """Return False where the book is followed: it has no --service-cluster-ip-range (its issue 905)."""
+        """Return False if the book is followed: it has no --service-cluster-ip-range (its issue 905)."""
         return cluster.fix_known_issues
 
     def bindings(self, cluster: Cluster, host: str) -> RoleBindings:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from kcert.certificates import Certificate, Files, Key, Kind, Role, Subject
-from kcert.config import Lifetimes, url
+from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject
+from kcert.config import Cluster, Host, Lifetimes, Version, url
 from kcert.profiles.profile import (
     ETCD_PORT,
     Extra,
@@ -22,12 +23,6 @@ from kcert.profiles.profile import (
     stem_of,
 )
 from kcert.roles import CLUSTER_ADMINS, MASTERS, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from kcert.certificates import AltName
-    from kcert.config import Cluster, Host, Version
 
 
 class Kubeadm(Profile):
@@ -76,7 +71,7 @@ class Kubeadm(Profile):
         return None
 
     def etcd_servers(self, cluster: Cluster, host: str) -> tuple[str, ...]:
-        """Return the member on the same host, where there is one."""
+        """Return the member on the same host, if there is one."""
         here = any(member.name == host for member in cluster.etcd)
         return (url("127.0.0.1", ETCD_PORT),) if here else super().etcd_servers(cluster, host)
 

@@ -1,4 +1,4 @@
-"""What a profile is, and the pieces that profiles are built from.
+"""The base class of profiles, and the pieces that profiles are built from.
 
 To add a profile, add a module with a subclass of ``Profile`` and an instance of it called ``PROFILE``.
 """
@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import abc
 import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from kcert.certificates import AltName, Certificate, Files, Key, Kind, Role, Subject, Usages, chain_of, new_ca_only_path
-from kcert.config import url
+from kcert.config import Cluster, Host, Lifetimes, url
 from kcert.roles import NODE_PREFIX, NODES, ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from kcert.config import Cluster, Host, Lifetimes
 
 
 @dataclass(frozen=True)
 class RoleBindings:
-    """Which certificate, by name, does what on one host; None: this profile has none for it.
+    """The certificate, by name, for each purpose on one host; None: this profile has none for it.
 
     A certificate can have several of them. ``proxy`` and ``kubelet`` are what these present to the API server,
     ``kubelet_server`` is what the kubelet serves with, and ``kubelets_ca`` its CA. Without ``etcd_server`` etcd speaks
@@ -93,7 +89,7 @@ ETCD_PORT = 2379
 
 
 class Profile(abc.ABC):
-    """One way in which clusters are set up: which certificates there are, how they are named, where they are kept.
+    """One way in which clusters are set up: which certificates there are, how they are named, if they are kept.
 
     ``configurations`` are the paths of the configuration files on a host, by component; ``encryption_config``,
     ``bootstrap_kubeconfig`` and ``kubelet_kubeconfig`` are paths too. With ``kubelets_rotate`` the kubelets ask the

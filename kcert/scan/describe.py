@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kcert.clusters import KUBEADM, cluster_kind_of
 from kcert.errors import InputError, VerdictError
-from kcert.openssl.pem import armoured, pem_blocks
+from kcert.openssl.pem import Block, armoured, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import certificate_pems, read_certificate, read_request
 from kcert.openssl.verify import Signatures, key_refusals, refusals
@@ -22,25 +22,18 @@ from kcert.roles import ROLES
 from kcert.scan.discovery import find_beside, survey
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.fields import CommandResult, Description, Field, Part, certificate_fields, key_fields, request_fields
-from kcert.scan.files import embedded, inside, look_into, recognize
-from kcert.scan.fs import ReadError, read_file
-from kcert.scan.live import certificates_of, s_client, server_in
+from kcert.scan.files import Embedded, Inside, embedded, inside, look_into, recognize
+from kcert.scan.fs import Content, ReadError, Server, certificates_of, read_file, s_client, server_in
+from kcert.scan.result import CertificateRef, KubeconfigUse
 from kcert.scan.units import is_unit
 from kcert.shell import Command, read
-
-if TYPE_CHECKING:
-    from kcert.openssl.pem import Block
-    from kcert.scan.files import Embedded, Inside
-    from kcert.scan.fs import Content
-    from kcert.scan.live import Server
-    from kcert.scan.result import CertificateRef, KubeconfigUse
 
 SHOWN = 100
 """Certificates of one file: more than anyone reads, and a screen of each."""
 
 
 def describe(what: str, openssl: str) -> Description:
-    """Describe a file or a ``host:port``; InputError where there is nothing to describe."""
+    """Describe a file or a ``host:port``; InputError if there is nothing to describe."""
     path = Path(what)
     server = None if path.exists() or path.is_symlink() else server_in(what)
     if server is not None:

@@ -11,15 +11,13 @@ import base64
 import binascii
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml
 from kcert.errors import nearest
 from kcert.files import LARGEST_DOCUMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class NotADocumentError(Exception):
@@ -47,13 +45,13 @@ def as_utf8(content: bytes) -> bytes:
 
 
 def text_at(document: object, *keys: str) -> str | None:
-    """The text at a path of keys, or None where anything on the way is something else."""
+    """The text at a path of keys, or None if anything on the way is something else."""
     value = value_at(document, *keys)
     return value if isinstance(value, str) else None
 
 
 def value_at(document: object, *keys: str) -> object:
-    """The value at a path of keys, or None where there is none."""
+    """The value at a path of keys, or None if there is none."""
     for key in keys:
         if not isinstance(document, dict):
             return None
@@ -62,7 +60,7 @@ def value_at(document: object, *keys: str) -> object:
 
 
 def list_at(document: object, *keys: str) -> list[object]:
-    """The list at a path of keys; empty where there is none."""
+    """The list at a path of keys; empty if there is none."""
     value = value_at(document, *keys)
     return value if isinstance(value, list) else []
 
@@ -82,7 +80,7 @@ class Part:
 
     @property
     def embedded(self) -> bool:
-        """True where the data is in the kubeconfig itself."""
+        """True if the data is in the kubeconfig itself."""
         return self.path is None
 
 
@@ -91,7 +89,7 @@ class Context:
     """One context: a cluster and a user.
 
     ``server_name`` is what the server's certificate is compared with in place of the server's own name
-    (``tls-server-name``); ``verifies`` is False where the certificate is not looked at (``insecure-skip-tls-verify``).
+    (``tls-server-name``); ``verifies`` is False if the certificate is not looked at (``insecure-skip-tls-verify``).
     ``refused`` is why kubectl does not accept it: clauses that can follow the file's path.
     """
 

@@ -6,19 +6,13 @@ The sections are those of the lesson *reading-a-certificate*, which has the word
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from kcert.openssl.verify import refusals
-from kcert.openssl.x509 import X509, Request, listed
-from kcert.scan.inventory import SOON
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kcert.openssl.x509 import PublicKey
-    from kcert.scan.result import CertificateRef
+from kcert.openssl.x509 import X509, PublicKey, Request, listed
+from kcert.scan.result import SOON, CertificateRef
 
 SHORTEST_RSA = 2048
 
@@ -97,7 +91,7 @@ def _who(certificate: X509) -> list[Field]:
     name = subject.common_name
     if certificate.ca:
         return [Field("subject", str(subject), "CA name")]
-    if not certificate.may_dial:
+    if not certificate.allows_client_auth:
         return [Field("subject", str(subject) or "(empty)", "Server name" if certificate.alt_names else None)]
     return [
         Field("user (CN)", name, "User", {"user": name}) if name else Field("user (CN)", "none", "No user"),
@@ -120,7 +114,7 @@ def _groups(groups: tuple[str, ...], user: str | None) -> list[Field]:
 def _names(certificate: X509) -> list[Field]:
     if certificate.alt_names:
         return [Field("SANs", listed(str(name) for name in certificate.alt_names), "Alternative names")]
-    if certificate.ca or not certificate.may_serve or certificate.extended_key_usage is None:
+    if certificate.ca or not certificate.allows_server_auth or certificate.extended_key_usage is None:
         return []
     return [Field("SANs", "none", "No alternative names")]
 
@@ -134,7 +128,9 @@ def _use(certificate: X509) -> Field:
         old_root = certificate.version == 1 and certificate.self_issued
         return Field("usages", words or "any", "Old CA" if old_root else "Any use")
     meanings = {(True, True): "Both uses", (True, False): "Server use", (False, True): "Client use"}
-    return Field("usages", words, meanings.get((certificate.may_serve, certificate.may_dial), "Other use"))
+    return Field(
+        "usages", words, meanings.get((certificate.allows_server_auth, certificate.allows_client_auth), "Other use")
+    )
 
 
 def _issuer(certificate: X509, use: CertificateRef | None, commands: list[CommandResult]) -> Field:

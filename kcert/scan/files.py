@@ -1,25 +1,23 @@
-"""What one file holds: certificates, keys, a format that no component reads, or nothing that anybody can read."""
+"""The content of one file: certificates, keys, a format that no component reads, or nothing that anybody can read."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kcert.openssl.der import BIT_STRING, INTEGER, OID, SEQUENCE, DerError, Reader
-from kcert.openssl.pem import Block, is_der, pem_blocks
+from kcert.openssl.pem import Block, armoured, is_der, only_certificate, pem_blocks
 from kcert.openssl.program import public_part
 from kcert.openssl.reader import read_certificate, read_public_key, read_request
 from kcert.openssl.x509 import X509, Request
 from kcert.quoting import quote
 from kcert.scan.documents import NotADocumentError, as_utf8, documents, list_at, text_at, value_at
 from kcert.scan.fs import Content, ReadError, read_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _OBJECT = (
     rb"(?:Secret|ConfigMap|(?:Validating|Mutating)WebhookConfiguration|APIService|CustomResourceDefinition|)(?:List)?"
@@ -76,8 +74,10 @@ def look_into(path: Path) -> Inside:
 
 
 def inside(content: Content) -> Inside:
-    """What a file's content holds."""
+    """Return what a file's content holds."""
     data, mode, identity = content.data, content.mode, content.identity
+    if (der := only_certificate(data)) is not None:
+        return Inside((armoured(der),), labels=("CERTIFICATE",), mode=mode, identity=identity)
     if not data.strip():
         return Inside(nothing="is empty", mode=mode, identity=identity)
     if is_der(data):
@@ -108,7 +108,7 @@ def _key_pem(data: bytes, key: Block) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """What a file is, the section of the lesson that explains it, and the commands that open it.
+    """The format of a file, the section of the lesson that explains it, and the commands that open it.
 
     ``block`` is what is inside, where kcert reads it as well.
     """
@@ -128,7 +128,7 @@ class Embedded:
     line: int | None
 
     def command(self, path: Path) -> str | None:
-        """Return the beginning of a pipe that prints the content; None where that needs a parser of YAML."""
+        """Return the beginning of a pipe that prints the content; None if that needs a parser of YAML."""
         return None if self.line is None else f"awk 'NR == {self.line} {{print $2}}' {quote(str(path))} | base64 -d"
 
 
@@ -202,7 +202,6 @@ def _container(path: Path, data: bytes, openssl: str) -> Format | None:
     return None
 
 
-_INDEFINITE = rb"\x30\x80(?:\x02\x01\x03\x30\x80)?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07([\x01\x02])"
 _KINDS = {INTEGER: "INTEGER", BIT_STRING: "BIT STRING", 4: "OCTET STRING", OID: "OID", SEQUENCE: "SEQUENCE"}
 
 
@@ -231,7 +230,7 @@ def _outline(data: bytes) -> list[tuple[str, object]]:
 
 
 def embedded(data: bytes) -> tuple[str, list[Embedded]] | None:
-    """Return what a YAML or JSON document of certificates is, and its PEM; None where it is another document.
+    """Return what a YAML or JSON document of certificates is, and its PEM; None if it is another document.
 
     Known are Secrets (one, or several in a List; k3s keeps its dynamic certificate in one too), and Talos' talosconfig
     and secrets.yaml.

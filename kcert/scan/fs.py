@@ -1,7 +1,8 @@
-"""Where files are: below a root, in a copy of /etc/kubernetes, behind links; and reading them without being caught.
+"""Paths of files: below a root, in a copy of /etc/kubernetes, behind links; and reading them, and servers, safely.
 
 A file system that somebody else made may hold loops of links, FIFOs that never answer, and huge files. Nothing
-here blocks, and nothing is read that is not a regular file of a sensible size.
+here blocks for long, and nothing is read that is not a regular file of a sensible size. A running server is asked for
+its certificates with ``openssl s_client``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from kcert.errors import TooSlowError
 from kcert.files import LARGEST, read_descriptor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from kcert.openssl.pem import pem_blocks
+from kcert.shell import Command, read
 
 """Bytes. A bundle of 20,000 certificates has half of that; what is larger is not a certificate of a cluster."""
 
@@ -30,12 +32,13 @@ SYSTEM = (
 )  # fmt: skip
 """Folders that name the machine they were copied from: a file below DIR/etc/kubernetes has DIR for its root."""
 
+_SYSTEM_NAMES = frozenset(folder.rpartition("/")[2] for folder in SYSTEM)
 _SYSTEM_PART = re.compile("(?:" + "|".join(re.escape(folder) for folder in SYSTEM) + r")(?=/|$)")
 
 
 @dataclass(frozen=True)
 class ReadError:
-    """Why a file could not be read; ``reason`` is a clause that can follow its path."""
+    """The reason why a file could not be read; ``reason`` is a clause that can follow its path."""
 
     what: Literal["missing", "unreadable", "denied", "dangling", "special"]
     reason: str
@@ -52,7 +55,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Places:
-    """How paths that are written in files are to be understood.
+    """The meaning of paths that are written in files.
 
     ``root`` stands for ``/`` (None: this machine, unless a file lies in a copy). ``stand_in`` is a folder that is
     a copy of /etc/kubernetes.
@@ -62,7 +65,7 @@ class Places:
     stand_in: Path | None = None
 
     def named(self, value: str, source: Path) -> Path | None:
-        """The file that *source* means by *value*; None where that cannot be known: it was not copied along.
+        """The file that *source* means by *value*; None if that cannot be known: it was not copied along.
 
         A relative path is relative to the folder of *source*, as in a kubeconfig.
         """
@@ -81,7 +84,7 @@ class Places:
         return Path(value)
 
     def absolute(self, path: str) -> Path:
-        """A path of the command line: an absolute one is below the root, where there is one."""
+        """A path of the command line: an absolute one is below the root, if there is one."""
         if self.root is None or not Path(path).is_absolute():
             return Path(path)
         given, root = Path(path), self.root
@@ -99,7 +102,13 @@ class Places:
 
 
 def root_of(source: Path) -> Path | None:
-    """What stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None where it is this machine itself."""
+    """Return what stands for ``/`` around *source*: DIR for DIR/etc/kubernetes/…; None if it is this machine itself."""
+    # Most files are called otherwise than a folder of SYSTEM: what counts is their folder, which many share.
+    return _root_around(source if source.name in _SYSTEM_NAMES else source.parent)
+
+
+@cache
+def _root_around(source: Path) -> Path | None:
     if not source.is_absolute() and (match := _SYSTEM_PART.search(f"/{source}")):
         return Path(str(source)[: max(match.start() - 1, 0)])  # relative as it was given, so that messages stay short
     text = str(source.absolute())
@@ -110,7 +119,7 @@ def root_of(source: Path) -> Path | None:
 
 
 def cluster_root_of(path: Path) -> Path:
-    """What a file belongs to: files of one home are of one cluster, those of two homes may be of two.
+    """Return what a file belongs to: files of one home are of one cluster, those of two homes may be of two.
 
     That is ``/`` of its machine, or of the copy that it lies in; else the folder that is a copy of /etc/kubernetes, as
     far as the names tell; else the file's own folder.
@@ -133,12 +142,12 @@ def _below(path: str, folder: str) -> bool:
 
 
 def is_of_another_machine(path: Path) -> bool:
-    """True where the whole neighbourhood of an absolute *path* is not on this machine: what is there is not known."""
+    """True if the whole neighbourhood of an absolute *path* is not on this machine: what is there is not known."""
     return path.is_absolute() and not Path(os.sep, *path.parent.parts[1:4]).is_dir()
 
 
 def _copied(root: Path, value: str) -> Path | None:
-    """*value* below *root*, or None where the whole neighbourhood is not there: then it was not copied along."""
+    """*value* below *root*, or None if the whole neighbourhood is not there: then it was not copied along."""
     below = root / value.lstrip("/")
     if root == Path(os.sep):
         return below
@@ -172,7 +181,7 @@ def _follow(path: Path, root: Path) -> Path:
 
 
 def lexists(path: Path) -> bool:
-    """True where there is something at *path*, a link to nothing included."""
+    """True if there is something at *path*, a link to nothing included."""
     return can_be_there(path) and os.path.lexists(path)
 
 
@@ -270,3 +279,62 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+PATIENCE = 5.0
+"""Seconds: a server that is there answers within one; one that is not there never does."""
+
+_ADDRESS = re.compile(r"(?:https://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*):(?P<port>\d{1,5})/?")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A host (a name or an address, IPv6 without brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def server_in(where: str) -> Server | None:
+    """The server that ``host:port`` or ``https://host:port`` names, or None if it is something else."""
+    match = _ADDRESS.fullmatch(where)
+    if not match or not 0 < int(match["port"]) < 65536:
+        return None
+    return Server(match["host"].strip("[]"), int(match["port"]))
+
+
+def s_client(openssl: str, server: Server) -> Command:
+    """The command that asks *server* for its certificates, as a person would type it."""
+    argv = [openssl, "s_client", "-connect", str(server), "-showcerts"]
+    if not re.fullmatch(r"[0-9.]+|.*:.*", server.host):
+        argv += ["-servername", server.host]  # an address is no server name (RFC 6066, 3)
+    return Command(tuple(argv), limit=PATIENCE)
+
+
+def certificates_of(openssl: str, server: Server) -> tuple[list[str], str | None]:
+    """The PEM of each certificate that *server* shows, leaf first; or none, and a clause about why."""
+    try:
+        reading = read(s_client(openssl, server))
+    except TooSlowError:
+        return [], f"did not answer within {PATIENCE:g} seconds"
+    shown = [block.pem for block in pem_blocks(reading.stdout) if block.is_certificate and not block.fault]
+    # Without -showcerts the leaf is printed once more at the end; with it, only there. Keep the order, once each.
+    if shown:
+        return list(dict.fromkeys(shown)), None
+    return [], _reason(reading.stderr)
+
+
+def _reason(said: str) -> str:
+    """Return why no certificate came, from what openssl wrote."""
+    if "wrong version number" in said or "packet length too long" in said or "http request" in said:
+        return "speaks, but not TLS (plain HTTP, perhaps)"
+    if "Connection refused" in said:
+        return "refuses the connection: nothing listens there"
+    if "Name or service not known" in said or "name resolution" in said or "nodename nor servname" in said:
+        return "is a name that this machine cannot resolve"
+    if "timed out" in said or "No route" in said or "unreachable" in said:
+        return "cannot be reached from this machine"
+    return "ended the connection without showing a certificate"

@@ -1,16 +1,16 @@
-"""What the place and the name of a file tell about a certificate that no option names.
+"""The use of a certificate: by the option that names its file, or else by the place and the name of the file.
 
-Three layouts are known: kubeadm's folder, the flat folder of the hard way and of the course, and the kubelet's
-own ``/var/lib/kubelet/pki``. A name that may mean anything (``ca``, ``admin``) counts only beside
-others that are used for one purpose alone.
+Sources of the options: https://kubernetes.io/docs/reference/command-line-tools-reference/ and
+https://etcd.io/docs/latest/op-guide/configuration/.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import K3S, RKE1, TYPHOON, ClusterKind, cluster_kind_of
@@ -89,7 +89,7 @@ TELLING = frozenset({*KUBEADM, *KUBEADM_ETCD, *_UNMISTAKABLE, *_OF_ONE_KIND})
 
 
 def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role | None:
-    """What the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
+    """Return what the certificate at *path* is for; *neighbours* are the TELLING names among the files beside it."""
     stem = path.stem
     kind = kind_in(path, neighbours)
     if kind is not None and kind.knows(path):
@@ -112,13 +112,13 @@ def role_of(path: Path, certificate: X509, neighbours: frozenset[str]) -> Role |
     # The course calls a kubelet's serving certificate after its node: node01.crt, CN node01.
     named_so = certificate.subject.common_name == stem
     is_server = "serverAuth" in (certificate.extended_key_usage or ()) or (
-        certificate.alt_names and certificate.may_serve
+        certificate.alt_names and certificate.allows_server_auth
     )
     return Role.KUBELET_SERVER if named_so and is_server and stem not in _IN_COMPANY else None
 
 
 def kubeadm_ca(path: Path, role: Role) -> Path | None:
-    """Where kubeadm's folder has the CA that signs the certificate at *path*; None where that is not kubeadm's path."""
+    """Return where kubeadm has the CA that signs the certificate at *path*; None if the path is not kubeadm's."""
     own, ca = ROLES[role].kubeadm, ROLES[role].ca
     if ca is None or not own.startswith("pki/") or path.name != f"{PurePosixPath(own).name}.crt":
         return None
@@ -138,7 +138,7 @@ def _serving_role(role: Role, certificate: X509) -> Role:
         Role.SCHEDULER: ("kube-scheduler", Role.SCHEDULER_SERVER),
     }
     name, server = serving.get(role, (None, role))
-    is_server = certificate.may_serve and certificate.alt_names and not certificate.may_dial
+    is_server = certificate.allows_server_auth and certificate.alt_names and not certificate.allows_client_auth
     return server if is_server and certificate.subject.common_name == name else role
 
 
@@ -151,16 +151,16 @@ _USERS = {
 
 def _kubelet_role(stem: str, certificate: X509) -> Role | None:
     if stem in ("kubelet", "kubelet-server-current"):
-        return Role.KUBELET_SERVER if certificate.may_serve and not certificate.ca else None
+        return Role.KUBELET_SERVER if certificate.allows_server_auth and not certificate.ca else None
     if _KUBELET_CLIENT.fullmatch(stem):
         return Role.KUBELET_CLIENT
     if (certificate.subject.common_name or "").startswith(NODE_PREFIX):
-        return Role.KUBELET if certificate.may_serve and certificate.alt_names else Role.KUBELET_CLIENT
+        return Role.KUBELET if certificate.allows_server_auth and certificate.alt_names else Role.KUBELET_CLIENT
     return None
 
 
 def kubeconfig_role(path: Path, certificate: X509 | None) -> Role | None:
-    """Whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
+    """Return whose kubeconfig it is: by its user, by its place in a kind of cluster, and by its name last."""
     user = certificate.subject.common_name or "" if certificate else ""
     if user in _USERS:
         return _USERS[user]
@@ -216,22 +216,22 @@ def is_copy(path: Path, names: Container[str]) -> bool:
 
 
 def certificate_kind(certificate: X509, role: Role | None) -> Kind:
-    """What a certificate in a folder is used as: what it says, and where it says nothing, what its role needs."""
+    """Return the use of a certificate in a folder: as it says, and if it says nothing, as its role needs."""
     if certificate.ca or role in CA_ROLES:
         return Kind.CA
     if certificate.version == 1 and certificate.self_issued and role is None:
         return Kind.CA  # before version 3 there was no way to say so
     if certificate.extended_key_usage is not None:
-        if certificate.may_serve and certificate.may_dial:
+        if certificate.allows_server_auth and certificate.allows_client_auth:
             return Kind.PEER
-        return Kind.SERVER if certificate.may_serve else Kind.CLIENT
+        return Kind.SERVER if certificate.allows_server_auth else Kind.CLIENT
     if role is not None:
         return ROLES[role].kind
     return Kind.SERVER if certificate.alt_names else Kind.CLIENT
 
 
 def key_names(path: Path) -> list[Path]:
-    """Where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
+    """Return where the key of the certificate at *path* may lie, likeliest first: openssl, cfssl, easy-rsa, itself."""
     stem = path.stem
     beside = [path.with_name(f"{stem}.key"), path.with_name(f"{stem}-key.pem"), path.with_name(f"{stem}_key.pem")]
     if stem in ("cert", "tls", "fullchain"):
@@ -240,3 +240,143 @@ def key_names(path: Path) -> list[Path]:
         beside += [path.with_name(f"{stem.removesuffix('-cert')}-key.pem")]
     private = [folder / "private" / f"{stem}.key" for folder in (path.parent, path.parent.parent)]
     return [*beside, *private, path]
+
+
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "etcd")
+
+
+Holds = Literal[
+    "certificate",
+    "certificate and key",
+    "key",
+    "authority",
+    "public key",
+    "kubeconfig",
+    "webhook",
+    "configuration",
+]
+
+
+@dataclass(frozen=True)
+class FileOption:
+    """An option that names a file: what is in it, and for a certificate which option names its key."""
+
+    holds: Holds
+    role: Role | None = None
+    kind: Kind = Kind.CA
+    key: str | None = None
+    may_be_missing: bool = False
+
+
+def _authority(role: Role | None, key: str | None = None) -> FileOption:
+    return FileOption("authority", role, Kind.CA, key)
+
+
+def _certificate(role: Role | None, kind: Kind, key: str) -> FileOption:
+    return FileOption("certificate", role, kind, key)
+
+
+_KEY = FileOption("key")
+_KUBECONFIG = FileOption("kubeconfig")
+_WEBHOOK = FileOption("webhook")
+"""A kubeconfig with which the API server connects to another service."""
+_CONFIGURATION = FileOption("configuration")
+
+
+def _server(role: Role) -> dict[str, FileOption]:
+    """Return what every component that serves HTTPS takes."""
+    return {
+        "--tls-cert-file": _certificate(role, Kind.SERVER, "--tls-private-key-file"),
+        "--tls-private-key-file": _KEY,
+        "--client-ca-file": _authority(Role.CLUSTER_CA),
+    }
+
+
+_DELEGATED = {
+    "--kubeconfig": _KUBECONFIG,
+    "--authentication-kubeconfig": _KUBECONFIG,
+    "--authorization-kubeconfig": _KUBECONFIG,
+    "--requestheader-client-ca-file": _authority(Role.FRONT_PROXY_CA),
+}
+_EGRESS = {
+    f"egressSelections.{selection}.{name}": option
+    for selection in ("controlplane", "master", "cluster", "etcd")
+    for name, option in {
+        "caBundle": _authority(None),
+        "clientCert": _certificate(None, Kind.CLIENT, f"egressSelections.{selection}.clientKey"),
+        "clientKey": _KEY,
+    }.items()
+}
+"""Each way out of the API server goes through a proxy of its own:
+https://kubernetes.io/docs/reference/config-api/apiserver-config.v1beta1/#apiserver-k8s-io-v1beta1-TLSConfig"""
+
+_SIGNERS = ("", "-kubelet-serving", "-kubelet-client", "-kube-apiserver-client", "-legacy-unknown")
+
+FILE_OPTIONS: dict[str, dict[str, FileOption]] = {
+    "kube-apiserver": {
+        **_server(Role.APISERVER),
+        "--etcd-cafile": _authority(Role.ETCD_CA),
+        "--etcd-certfile": _certificate(Role.APISERVER_ETCD_CLIENT, Kind.CLIENT, "--etcd-keyfile"),
+        "--etcd-keyfile": _KEY,
+        "--kubelet-certificate-authority": _authority(Role.CLUSTER_CA),
+        "--kubelet-client-certificate": _certificate(
+            Role.APISERVER_KUBELET_CLIENT, Kind.CLIENT, "--kubelet-client-key"
+        ),
+        "--kubelet-client-key": _KEY,
+        "--requestheader-client-ca-file": _authority(Role.FRONT_PROXY_CA),
+        "--proxy-client-cert-file": _certificate(Role.FRONT_PROXY_CLIENT, Kind.CLIENT, "--proxy-client-key-file"),
+        "--proxy-client-key-file": _KEY,
+        "--service-account-key-file": FileOption("public key", Role.SERVICE_ACCOUNT, Kind.CLIENT),
+        "--service-account-signing-key-file": _KEY,
+        "--oidc-ca-file": _authority(None),
+        "--tls-sni-cert-key": FileOption("certificate and key", None, Kind.SERVER),
+        "--authentication-token-webhook-config-file": _WEBHOOK,
+        "--authorization-webhook-config-file": _WEBHOOK,
+        "--audit-webhook-config-file": _WEBHOOK,
+        "--authorization-config": _CONFIGURATION,
+        "authorizers.webhook.connectionInfo.kubeConfigFile": _WEBHOOK,
+        "--admission-control-config-file": _CONFIGURATION,
+        "plugins.path": _CONFIGURATION,
+        "imagePolicy.kubeConfigFile": _WEBHOOK,
+        "kubeConfigFile": _WEBHOOK,
+        "--egress-selector-config-file": _CONFIGURATION,
+        **_EGRESS,
+    },
+    "kube-controller-manager": {
+        **_server(Role.CONTROLLER_MANAGER_SERVER),
+        **_DELEGATED,
+        **{
+            f"--cluster-signing{signer}-cert-file": _authority(Role.CLUSTER_CA, f"--cluster-signing{signer}-key-file")
+            for signer in _SIGNERS
+        },
+        **{f"--cluster-signing{signer}-key-file": _KEY for signer in _SIGNERS},
+        "--root-ca-file": _authority(Role.CLUSTER_CA),
+        "--service-account-private-key-file": _KEY,
+    },
+    "kube-scheduler": {
+        **_server(Role.SCHEDULER_SERVER),
+        **_DELEGATED,
+        "--config": _CONFIGURATION,
+        "clientConnection.kubeconfig": _KUBECONFIG,
+    },
+    "kube-proxy": {"--kubeconfig": _KUBECONFIG, "--config": _CONFIGURATION, "clientConnection.kubeconfig": _KUBECONFIG},
+    "kubelet": {
+        **_server(Role.KUBELET_SERVER),
+        "--kubeconfig": _KUBECONFIG,
+        # Named by kubeadm's drop-in, and gone once the node has joined.
+        "--bootstrap-kubeconfig": FileOption("kubeconfig", may_be_missing=True),
+        "--config": _CONFIGURATION,
+        "clientCAFile": _authority(Role.CLUSTER_CA),
+        "tlsCertFile": _certificate(Role.KUBELET_SERVER, Kind.SERVER, "tlsPrivateKeyFile"),
+        "tlsPrivateKeyFile": _KEY,
+    },
+    "etcd": {
+        "--config-file": _CONFIGURATION,
+        "--cert-file": _certificate(Role.ETCD_SERVER, Kind.SERVER, "--key-file"),
+        "--key-file": _KEY,
+        "--trusted-ca-file": _authority(Role.ETCD_CA),
+        "--peer-cert-file": _certificate(Role.ETCD_PEER, Kind.PEER, "--peer-key-file"),
+        "--peer-key-file": _KEY,
+        "--peer-trusted-ca-file": _authority(Role.ETCD_CA),
+    },
+}

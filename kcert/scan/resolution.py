@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from kcert.certificates import Kind, Role
 from kcert.clusters import cluster_kind_of
 from kcert.openssl.program import same_key
 from kcert.openssl.reader import read_certificate
-from kcert.openssl.x509 import X509, Unreadable
+from kcert.openssl.x509 import X509, Name, Unreadable
 from kcert.roles import ROLES
 from kcert.scan import layouts
-from kcert.scan.discovery.collector import exchanged, mismatched_pairs
+from kcert.scan.discovery.collector import Draft, Findings, exchanged, mismatched_pairs
 from kcert.scan.fs import cluster_root_of
-from kcert.scan.result import CertificateRef, KubeconfigUse, Problem, ScanResult
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from kcert.openssl.x509 import Name
-    from kcert.scan.discovery.collector import Draft, Findings
-    from kcert.scan.result import KeyFile
+from kcert.scan.result import CertificateRef, KeyFile, KubeconfigUse, Problem, ScanResult
 
 _CAS = (Role.CLUSTER_CA, Role.ETCD_CA, Role.FRONT_PROXY_CA)
 
@@ -102,7 +94,7 @@ def _with_certificates(
 
 @dataclass(frozen=True)
 class _Authority:
-    """A CA certificate that could have signed something, and where it is."""
+    """A CA certificate that could have signed something, and if it is."""
 
     path: Path
     certificate: X509
@@ -242,7 +234,7 @@ class _Linker:
         return tuple(cert for position, cert in self.fields[draft.path, draft.option, draft.live] if position)
 
     def _issuer_path(self, draft: Draft, certificate: X509, role: Role | None, kind: Kind) -> Path | None:
-        """Return the file with the CA that has to have signed a certificate; None where nothing tells.
+        """Return the file with the CA that has to have signed a certificate; None if nothing tells.
 
         What an option says comes first: who verifies the certificate, and with which CA. Then the CA that did sign it,
         wherever it is. Then the CA of the folder. A kubeconfig's CA is that of the API server's certificate: of who
@@ -284,7 +276,7 @@ class _Linker:
 
     @staticmethod
     def _is_signer(ca: X509, certificate: X509) -> bool:
-        """Return True where name and key identifier are those that the certificate gives for its issuer."""
+        """Return True if name and key identifier are those that the certificate gives for its issuer."""
         return ca.subject == certificate.issuer and (
             certificate.authority_key_id is not None and ca.subject_key_id == certificate.authority_key_id
         )
@@ -310,7 +302,7 @@ class _Linker:
         return self._near(draft, paths)
 
     def _fixed(self, draft: Draft, certificate: X509, role: Role) -> list[Path]:
-        """The CA files that the layout itself assigns to a role; none where an option does, or no layout is known.
+        """The CA files that the layout itself assigns to a role; none if an option does, or no layout is known.
 
         A signer that has no role in the cluster may be a CA of its own: of that the layout says nothing.
         """
@@ -337,7 +329,7 @@ class _Linker:
         return [path for some in named for group, path in some if group == draft.group]
 
     def _is_open(self, draft: Draft, role: Role) -> bool:
-        """True where nothing that was found verifies it: which CA it has to come from would be a guess.
+        """True if nothing that was found verifies it: which CA it has to come from would be a guess.
 
         The API server's --client-ca-file says nothing of who signed what the API server shows, and etcd's peers
         may have a CA of their own.
@@ -348,7 +340,7 @@ class _Linker:
         )
 
     def _signer_of_its_own(self, draft: Draft, certificate: X509, role: Role) -> Path | None:
-        """The CA that has the issuer's name, where that is no other role's, and no kubeconfig is against it."""
+        """The CA that has the issuer's name, if that is no other role's, and no kubeconfig is against it."""
         path = self._by_name(draft, certificate)
         cas = [ca for ca in self.by_name.get(certificate.issuer, []) if ca.path == path]
         if path is None or any(ca.role is not None for ca in cas):

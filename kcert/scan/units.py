@@ -1,4 +1,4 @@
-"""What a host starts: systemd units, static pods, and the components' own configuration files.
+"""The programs that a host starts: systemd units, static pods, and the components' own configuration files.
 
 Of units, drop-ins, continued lines and environment files count; of pods, which file of the host each path means.
 Source: systemd.syntax(7), systemd.exec(5), systemd.service(5), "Command lines".
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kcert.scan.components import COMPONENTS
 from kcert.scan.documents import list_at, text_at, value_at
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+from kcert.scan.layouts import COMPONENTS
 
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -39,7 +37,7 @@ def is_unit(content: bytes) -> bool:
 def started_by(texts: Iterable[str], read_environment: Callable[[str], str | None]) -> list[Started]:
     """The components that a unit starts; *texts* are the unit and its drop-ins, in the order in which they count.
 
-    *read_environment* gives the text of an EnvironmentFile by its path, or None where there is none.
+    *read_environment* gives the text of an EnvironmentFile by its path, or None if there is none.
     """
     given: dict[str, list[str]] = {"ExecStart": [], "Environment": [], "EnvironmentFile": []}
     for text in texts:
@@ -215,7 +213,7 @@ def static_pods(document: dict[str, Any]) -> list[StaticPod]:
 
 
 def configured(document: dict[str, Any]) -> Started | None:
-    """What a component's own file configures, under the names of its fields; None for any other document."""
+    """Return what a component's own file configures, under the names of its fields; None for any other document."""
     kind = document.get("kind")
     if kind == "KubeletConfiguration":
         fields = {
@@ -242,7 +240,7 @@ def configured(document: dict[str, Any]) -> Started | None:
 
 
 def _webhooks(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the API server's admission and authorization files name; a plugin's own file may stand inside.
+    """Return what the API server's admission and authorization files name; a plugin's own file may stand inside.
 
     Source: https://kubernetes.io/docs/reference/config-api/apiserver-config.v1/ and, for what a plugin reads,
     https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#imagepolicywebhook

@@ -13,20 +13,15 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError, warn
 from kcert.files import ROOT, defer_signals
 from kcert.store.directory import Directory, locked
 from kcert.store.history import History, Memory, recall, remember
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from kcert.shell import Outcome
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
@@ -127,7 +122,7 @@ class Workspace:
 
     @staticmethod
     def is_unfinished(root: Path) -> bool:
-        """True where an earlier run was stopped between moving the first file of a certificate and the last."""
+        """True if an earlier run was stopped between moving the first file of a certificate and the last."""
         return any((root / OWN_FOLDER / "staging").glob(f"*/{_JOURNAL}"))
 
     def stage(self, links: Iterable[PurePosixPath], folders: Iterable[PurePosixPath]) -> Staging:
@@ -190,7 +185,7 @@ class Workspace:
 
     @property
     def memory(self) -> Memory:
-        """What the folder remembers."""
+        """Return what the folder remembers."""
         return recall(self.own)
 
     def remember(self, memory: Memory) -> None:
@@ -211,10 +206,6 @@ class Workspace:
         """Delete a staging folder."""
         assert self._stagings is not None
         self._stagings.delete_tree(staging.folder.name)
-
-    def record(self, outcome: Outcome, staging: Staging, makes: Iterable[PurePosixPath], *, secret: bool) -> None:
-        """Write a command that ended into the history, with what it made; *secret* files hold a key."""
-        self.history.append(outcome, self.root, staging.folder, makes, secret=secret)
 
     def _recover(self, stack: contextlib.ExitStack) -> None:
         """Complete what was written down to be moved, and delete what was not.
@@ -277,7 +268,7 @@ class Workspace:
         self._stagings.delete_tree(staging.path.name)
 
     def _owner_of(self, name: PurePosixPath) -> tuple[int, int] | None:
-        """Whose the file is that root replaces (etcd's user, a person): it stays theirs. None: kcert's own user."""
+        """Return the owner of the file that root replaces, who keeps it; None for kcert's own user."""
         if os.geteuid() != ROOT:
             return None
         with self._folder.parent_of(name) as folder:
@@ -323,7 +314,7 @@ def _in_words(root: Path) -> Iterator[None]:
 
 
 def _create(root: Path) -> None:
-    """Create the PKI folder, and those above it, where they are missing."""
+    """Create the PKI folder, and those above it, if they are missing."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file; the PKI folder has to be a folder. Specify another with --dir.")
     if not root.exists():
@@ -333,7 +324,7 @@ def _create(root: Path) -> None:
 
 
 def _is_staged(staging: Directory, name: PurePosixPath) -> bool:
-    """True for a file that was made here; a link leads to one of the PKI folder, which stays where it is."""
+    """True for a file that was made here; a link leads to one of the PKI folder, which stays if it is."""
     with staging.parent_of(name) as folder:
         return folder is not None and folder.is_regular(name.name)
 
@@ -349,7 +340,7 @@ def _check_same(folder: Directory, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Journal:
-    """What is written down before the first file moves: the files, those that go away, and the backup's name."""
+    """The record that is written before the first file moves: the files, those that go away, and the backup's name."""
 
     files: tuple[PurePosixPath, ...]
     retires: tuple[PurePosixPath, ...]
@@ -357,7 +348,7 @@ class _Journal:
 
     @classmethod
     def read(cls, folder: Directory) -> _Journal | None:
-        """The journal of a staging folder; None where it is not one that kcert could have written."""
+        """The journal of a staging folder; None if it is not one that kcert could have written."""
         try:
             journal = json.loads(folder.read(_JOURNAL))
             files, retires = journal["files"], journal.get("retires", [])
@@ -390,5 +381,5 @@ def _is_publishable(name: PurePosixPath) -> bool:
 
 
 def backup_name() -> str:
-    """What backups made now are kept under: the time in UTC, so that they sort."""
+    """Return what backups made now are kept under: the time in UTC, so that they sort."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%fZ")

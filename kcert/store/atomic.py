@@ -8,22 +8,19 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from kcert.errors import InputError, MachineError
 from kcert.files import ROOT, foreign_owner, read_regular
 from kcert.store import FOLDER_MODE, backup_name
 from kcert.store.directory import Directory, link_refused, refuse_foreign_link
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path, PurePath
-
 
 @dataclass(frozen=True)
 class Written:
-    """The result of writing a file: ``changed`` is False where it was equal, ``backup`` is where the one before is."""
+    """The result of writing a file: ``changed`` is False if it was equal, ``backup`` is where the one before is."""
 
     path: Path
     changed: bool
@@ -71,7 +68,7 @@ def edit_file(path: Path, content: bytes) -> None:
 
 
 def create_file(path: Path, content: bytes, mode: int) -> bool:
-    """Write a new file; False where it is there already with this very content.
+    """Write a new file; False if it is there already with this very content.
 
     Raises InputError where another file is there, MachineError where the machine refuses.
     """
@@ -160,7 +157,7 @@ def _back_up(target: Path) -> Path:
 
 
 def _owner(folder: Directory, name: str) -> tuple[int, int] | None:
-    """Whose the file is that root is about to replace; None where it is not another's."""
+    """Return whose the file is that root is about to replace; None if it is not another's."""
     status = folder.status(name)
     if os.geteuid() != ROOT or status is None or not stat.S_ISREG(status.st_mode):
         return None
@@ -176,7 +173,7 @@ def _clear(folder: Directory, name: str) -> None:
 
 
 def _runs(process: int) -> bool:
-    """True where a process of that number runs, other than this one: its draft is its own."""
+    """True if a process of that number runs, other than this one: its draft is its own."""
     if process == os.getpid():
         return False
     try:

@@ -14,16 +14,13 @@ import os
 import stat
 import struct
 import sys
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError, MachineError
 from kcert.files import is_writable_by_others, read_descriptor, user_name
 from kcert.quoting import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -59,11 +56,11 @@ class Directory:
 
     @property
     def mount(self) -> object:
-        """What distinguishes the mount that this folder is on: files are renamed within one only."""
+        """Return what distinguishes the mount that this folder is on: files are renamed within one only."""
         return _mount_of(self._descriptor)
 
     def status(self, name: str) -> os.stat_result | None:
-        """The status of an entry, a link's own; None where there is none."""
+        """The status of an entry, a link's own; None if there is none."""
         try:
             return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:
@@ -79,7 +76,7 @@ class Directory:
         return sorted(os.listdir(self._descriptor))  # noqa: PTH208 - pathlib knows no handles
 
     def child(self, name: str, create: int | None = None) -> Directory:
-        """Open a subfolder, created with the mode *create* where it is missing; raises InputError for a link."""
+        """Open a subfolder, created with the mode *create* if it is missing; raises InputError for a link."""
         if create is not None and self.status(name) is None:
             mask = os.umask(0)
             try:
@@ -102,7 +99,7 @@ class Directory:
 
     @contextlib.contextmanager
     def parent_of(self, name: PurePosixPath) -> Iterator[Directory | None]:
-        """Hold the folder below this one that has, or would have, the file *name*; None where it is missing."""
+        """Hold the folder below this one that has, or would have, the file *name*; None if it is missing."""
         with self._descended(name, None) as (folder, whole):
             yield folder if whole else None
 
@@ -114,7 +111,7 @@ class Directory:
 
     @contextlib.contextmanager
     def created_for(self, name: PurePosixPath, mode: int) -> Iterator[Directory]:
-        """Hold the folder for the file *name*, created with *mode*, as those above it, where it is missing."""
+        """Hold the folder for the file *name*, created with *mode*, as those above it, if it is missing."""
         with self._descended(name, mode) as (folder, _):
             yield folder
 

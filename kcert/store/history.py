@@ -1,10 +1,11 @@
-"""What was run in a PKI folder, and what the folder remembers: for what it was made, and what was asked for.
+"""The history of a PKI folder, and what the folder remembers: for what it was made, and what was asked for.
 
 ``.kcert/history.jsonl`` has one line a command, each chained to the one before.
 
 A line holds time (ISO 8601, UTC), argv, folder, status, seconds, files (name to SHA-256, or to null for a
-file with a key), and ``previous``: the SHA-256 of the line before, its newline included. The number of
-lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
+file with a key), and ``previous``: the SHA-256 of the line before, its newline included. ``step`` is what the command
+is for; ``prepared`` is what kcert itself did before it, with the files and the bash lines that do the same. The number
+of lines and the hash of the last are in ``history.head``, so that lines missing or added at the end show as well. While
 a line is being written, the head has its hash too, so that after a kill either state is right, and no third.
 
 Nothing of it is secret: who can write to both files can write another history. Against that there is a hash that is
@@ -19,7 +20,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kcert.errors import InputError, KcertError, VerdictError
@@ -46,6 +47,19 @@ MOST_READINGS = 1000
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A step that kcert did itself, before a command: its name, the files it made, and bash lines that do the same.
+
+    ``reads`` are the files that these lines need.
+    """
+
+    step: str
+    files: tuple[str, ...]
+    reads: tuple[str, ...]
+    script: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Entry:
     """One command of the history; ``files`` are relative to ``folder``, a None hash means that it holds a key."""
 
@@ -55,6 +69,8 @@ class Entry:
     status: int
     seconds: float
     files: dict[str, str | None]
+    step: str = ""
+    prepared: tuple[Prepared, ...] = ()
 
 
 class History:
@@ -99,7 +115,15 @@ class History:
         self._file = self._head_file = None
 
     def append(
-        self, outcome: Outcome, folder: Path, staging: Path, makes: Iterable[PurePosixPath], *, secret: bool = False
+        self,
+        outcome: Outcome,
+        folder: Path,
+        staging: Path,
+        makes: Iterable[PurePosixPath],
+        *,
+        secret: bool = False,
+        step: str = "",
+        prepared: Iterable[Prepared] = (),
     ) -> None:
         """Add the command that ended as *outcome*, with hashes of what it made in *staging* and is not *secret*."""
         entry = {
@@ -109,6 +133,8 @@ class History:
             "status": outcome.status,
             "seconds": round(outcome.seconds, 4),
             "files": {str(name): None if secret else _file_hash(staging / name) for name in makes},
+            "step": step,
+            "prepared": [asdict(own) for own in prepared],
             "previous": self._last,
         }
         line = json.dumps(entry).encode() + b"\n"
@@ -140,7 +166,7 @@ class History:
 
 @dataclass(frozen=True)
 class _Head:
-    """What history.head says: the number of lines, the hash of the last, and of one that was being written."""
+    """The content of history.head: the number of lines, the hash of the last, and of one that was being written."""
 
     lines: int
     last: str
@@ -148,19 +174,19 @@ class _Head:
 
     @classmethod
     def read(cls, written: bytes) -> _Head | None:
-        """Parse the file; None where it is not one that kcert wrote."""
+        """Parse the file; None if it is not one that kcert wrote."""
         match = re.fullmatch(rb"(\d{1,12}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?\s*", written)
         return cls(int(match[1]), match[2].decode(), (match[3] or b"").decode()) if match else None
 
     def fits(self, hashes: Sequence[str]) -> bool:
-        """True where the lines with these *hashes*, the first that of no line, are those that were written."""
+        """True if the lines with these *hashes*, the first that of no line, are those that were written."""
         return hashes[self.lines :] == [self.last] or bool(
             self.coming and hashes[self.lines :] == [self.last, self.coming]
         )
 
 
 def entries(own: Path) -> tuple[Entry, ...]:
-    """The commands of the history in the folder *own*, oldest first; none where nothing was run yet.
+    """The commands of the history in the folder *own*, oldest first; none if nothing was run yet.
 
     Raises VerdictError for a line that is no record of a command.
     """
@@ -214,7 +240,7 @@ def unexplained(root: Path, own: Path) -> tuple[Path, ...]:
 
 
 def _certificates(path: Path) -> list[str]:
-    """The certificates of a file, each as openssl writes it; none where it cannot be read."""
+    """The certificates of a file, each as openssl writes it; none if it cannot be read."""
     try:
         return [block.pem for block in pem_blocks(read_regular(path)) if block.is_certificate]
     except OSError:
@@ -277,6 +303,8 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
                 status=int(record["status"]),
                 seconds=float(record["seconds"]),
                 files={str(name): digest for name, digest in record["files"].items()},
+                step=str(record.get("step", "")),
+                prepared=tuple(map(_prepared, record.get("prepared", ()))),
             )
             previous = str(record["previous"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -284,6 +312,11 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
                 return  # a kill in the middle of writing it: it never was a record
             raise VerdictError(f"{path}: line {number} is not the record of a command: it was changed.") from None
         yield entry, (line, previous)
+
+
+def _prepared(own: dict[str, Any]) -> Prepared:
+    files, reads, script = (tuple(map(str, own[name])) for name in ("files", "reads", "script"))
+    return Prepared(str(own["step"]), files, reads, script)
 
 
 def _is_half_a_record(tail: bytes) -> bool:
@@ -307,7 +340,7 @@ _OPTIONS = {"cn": "--cn", "groups": "--group", "sans": "--san", "key": "--key", 
 
 @dataclass(frozen=True)
 class Memory:
-    """``example`` is True where the folder was made for the built-in example.
+    """``example`` is True if the folder was made for the built-in example.
 
     ``requests`` holds, by the name of a certificate, what was asked for on the command line: groups, cn, sans, key
     and days, as the options have them.
@@ -322,7 +355,7 @@ class Memory:
 
 
 def recall(own: Path) -> Memory:
-    """Return what the folder with kcert's own files *own* remembers; nothing where that is not kcert's own word."""
+    """Return what the folder with kcert's own files *own* remembers; nothing if that is not kcert's own word."""
     with contextlib.suppress(OSError, ValueError, KcertError, TypeError, AttributeError, RecursionError):
         with Directory.open(own.parent) as folder, folder.own_child(own.name) as directory:
             memory = json.loads(directory.read(MEMORY))

@@ -30,7 +30,7 @@ from kcert.ui.report import page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.check import Finding, Judgement
+    from kcert.check import CheckResult, Finding
 
 
 STYLES = {Severity.ERROR: "bad", Severity.WARNING: "notice"}
@@ -39,7 +39,7 @@ _SHOWN = 5
 """The number of unreadable files that are named."""
 
 
-def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
+def show(judgement: CheckResult, form: str, *, looked_around: bool) -> None:
     """Print the findings in *form*, and on standard error what could not be checked."""
     if form in _REPORTS:
         sys.stdout.write(_REPORTS[form](judgement))
@@ -53,7 +53,7 @@ def show(judgement: Judgement, form: str, *, looked_around: bool) -> None:
     _not_judged(judgement)
 
 
-def status(judgement: Judgement, *, strict: bool) -> int:
+def status(judgement: CheckResult, *, strict: bool) -> int:
     """Return the exit status: 1 for errors (*strict*: for warnings too), 2 if a server did not answer, else 0."""
     severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if any(judgement.count(severity) for severity in severities):
@@ -103,7 +103,7 @@ def _groups(findings: Sequence[Finding]) -> list[_Group]:
     return [_Group(tuple(some)) for some in same.values()]
 
 
-def _write_text(judgement: Judgement) -> None:
+def _write_text(judgement: CheckResult) -> None:
     groups = _groups(judgement.findings)
     _summary(judgement, groups)
     for group in groups:
@@ -114,7 +114,7 @@ def _write_text(judgement: Judgement) -> None:
         block([f"kcert explain {rule}" for rule in dict.fromkeys(group.first.rule for group in groups)], "command")
 
 
-def _restarts(judgement: Judgement) -> None:
+def _restarts(judgement: CheckResult) -> None:
     """Say which components use the fixed files only after a restart."""
     kind = judgement.scan.kind
     names = {name for finding in judgement.findings for name in finding.restart}
@@ -126,7 +126,7 @@ def _restarts(judgement: Judgement) -> None:
         screen().print()
 
 
-def _summary(judgement: Judgement, groups: Sequence[_Group]) -> None:
+def _summary(judgement: CheckResult, groups: Sequence[_Group]) -> None:
     checked = counted(judgement.checked, "certificate")
     if not groups:
         good = f"{checked} checked, no problems found." if judgement.checked else "No certificates found."
@@ -146,7 +146,7 @@ def _row(group: _Group) -> tuple[str, str, str]:
     return group.first.severity.value, group.first.rule, paths[0] if len(paths) == 1 else f"{len(paths)} files"
 
 
-def _counts(judgement: Judgement) -> str:
+def _counts(judgement: CheckResult) -> str:
     parts = [counted(count, severity.value) for severity in Severity if (count := judgement.count(severity))]
     return f"{counted(judgement.checked, 'certificate')} checked: {' and '.join(parts) or 'no problems found'}."
 
@@ -184,7 +184,7 @@ def _finding(group: _Group) -> None:
 # ---------------------------------------------------------------- for programs and documents
 
 
-def _json(judgement: Judgement) -> str:
+def _json(judgement: CheckResult) -> str:
     findings = [
         {
             "rule": finding.rule,
@@ -201,7 +201,7 @@ def _json(judgement: Judgement) -> str:
     return json.dumps({"checked": judgement.checked, "findings": findings}, indent=2) + "\n"
 
 
-def _short(judgement: Judgement) -> str:
+def _short(judgement: CheckResult) -> str:
     """Return a line for each finding, as compilers and linters print them."""
     lines = [
         f"{clean_line(str(finding.path))}: {finding.severity.value}: {finding.rule}: {clean_line(finding.message)}\n"
@@ -210,7 +210,7 @@ def _short(judgement: Judgement) -> str:
     return "".join([*lines, f"{_counts(judgement)}\n"])
 
 
-def _markdown(judgement: Judgement) -> str:
+def _markdown(judgement: CheckResult) -> str:
     parts = ["# Certificate check", _counts(judgement)]
     for group in _groups(judgement.findings):
         first = group.first
@@ -239,7 +239,7 @@ pre { overflow-x: auto; background: #f4f4f4; padding: 1em; }
 """
 
 
-def _html(judgement: Judgement) -> str:
+def _html(judgement: CheckResult) -> str:
     body = [f"<h1>Certificate check</h1>\n<p>{escape(_counts(judgement))}</p>"]
     for group in _groups(judgement.findings):
         first = group.first
@@ -258,7 +258,7 @@ _REPORTS = {"json": _json, "short": _short, "markdown": _markdown, "html": _html
 # ---------------------------------------------------------------- what was left out
 
 
-def _not_judged(judgement: Judgement) -> None:
+def _not_judged(judgement: CheckResult) -> None:
     """On standard error, so that JSON stays JSON: a check that saw half must not look like a whole one."""
     for problem in judgement.unreachable:
         say(f"kcert: {clean_line(str(problem.path))} {clean_line(problem.reason)}.", to=error_screen())

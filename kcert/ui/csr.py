@@ -11,7 +11,7 @@ from kcert.check.dates import ends_late
 from kcert.durations import in_words
 from kcert.kubernetes import signers
 from kcert.kubernetes.csr_requests import purpose_of, summary
-from kcert.kubernetes.kubectl import kubectl
+from kcert.kubernetes.manifests import kubectl
 from kcert.kubernetes.signing_request import APPROVED, DENIED, FAILED, SigningRequest, requested, text
 from kcert.openssl.x509 import listed
 from kcert.quoting import format_command, quote
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kcert.issue.plan import IssuancePlan
     from kcert.issue.steps import Step
     from kcert.kubernetes.issued import IssuedCertificate, Kept
-    from kcert.kubernetes.kubectl import Cluster
+    from kcert.kubernetes.manifests import Cluster
     from kcert.openssl.x509 import X509, Name, Request
     from kcert.shell import Outcome
 
@@ -121,7 +121,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
     assert csr
     heading(f"{csr_object.name}: a CertificateSigningRequest")
     if explain:
-        _paragraphs("step-manifest")
+        say_paragraphs(lessons.lesson("step-manifest").opening)
         block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(csr_object)).splitlines(), "config")
@@ -174,10 +174,6 @@ def path_alone(path: Path) -> None:
 def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
     """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
     print_json((written or {}) | summary(csr, requested(openssl, csr)))
-
-
-def _paragraphs(topic: str) -> None:
-    say_paragraphs(lessons.lesson(topic).opening)
 
 
 def submitted(csr: SigningRequest) -> None:
@@ -302,13 +298,13 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
     """Say whose rules apply to the signature of an object."""
     heading(f"{csr.name}: signed as by {csr.signer}")
     if explain:
-        _paragraphs("step-issue")
+        say_paragraphs(lessons.lesson("step-issue").opening)
 
 
 def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:
     """Say that the manifest has its certificate, and who it makes its owner."""
     say(f"{path}: status.certificate is set, valid until {x509.not_after:%Y-%m-%d %H:%M:%S} UTC.", "good")
-    _owner(x509.subject, is_client=x509.may_dial)
+    _owner(x509.subject, is_client=x509.allows_client_auth)
     argv = ("kcert", "csr", "fetch", csr.name, "--file", str(path))
     next_command("Next, in the folder with the key and the request:", *argv, option=option)
 
@@ -383,5 +379,5 @@ def kept(certificate: Certificate, issued: IssuedCertificate, kept: Kept, option
         )
     elif x509.ca:
         say("Next, `kcert all` makes the certificates that it signs.")
-    elif x509.may_dial:
+    elif x509.allows_client_auth:
         next_command("Next, put it into a kubeconfig:", "kcert", "kubeconfig", certificate.name, option=option)

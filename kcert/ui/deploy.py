@@ -133,7 +133,7 @@ def show_export(made: Export, written: Sequence[Written], *, explain: bool) -> N
     if explain:
         _explain(made)
     for folder, files in groupby(written, key=lambda file: file.path.parent):
-        block([_told(folder, tuple(files))], "file")
+        block([_written(folder, tuple(files))], "file")
     backups = [file.backup for file in written if file.backup]
     if backups:
         more = f", and {len(backups) - 1} more like it" if len(backups) > 1 else ""
@@ -150,7 +150,7 @@ def print_paths(written: Sequence[Written], form: str = "text") -> None:
         sys.stdout.write(f"{clean_line(str(file.path))}\n")
 
 
-def _told(folder: Path, files: tuple[Written, ...]) -> str:
+def _written(folder: Path, files: tuple[Written, ...]) -> str:
     """Return what became of the files of one folder: there can be a thousand."""
     kept = sum(not file.changed for file in files)
     if len(files) == 1:

@@ -50,13 +50,13 @@ def show(instance: ComponentInstance, *, explain: bool) -> None:
         say(component.SUMMARY)
     screen().print()
     for option in component.options(instance):
-        _told(option.argument, option.why, option.reads, explain=explain)
+        _option(option.argument, option.why, option.reads, explain=explain)
     settings = tuple(component.settings(instance))
     if settings:
         screen().print()
         say_apart(f"In {instance.profile.configurations[instance.component]}:")
     for setting in settings:
-        _told(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
+        _option(f"{'.'.join(setting.path)}: {_value(setting)}", setting.why, setting.reads, explain=explain)
     screen().print()
     if explain and instance.component == "kube-controller-manager":
         _signers()
@@ -133,7 +133,7 @@ def _warning(text: str) -> None:
     say(f"kcert: {text}", "notice", to=error_screen())
 
 
-def _told(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
+def _option(text: str, why: str, reads: Reads | None, *, explain: bool) -> None:
     block([text], "command")
     if not explain or not why:
         return

@@ -65,15 +65,15 @@ def show(  # noqa: PLR0917 - one call
         _asked_for(statuses, memory)
 
 
-def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object]:
-    certificate = standing.certificate
+def _record(status: CertificateStatus, folder_option: str) -> dict[str, object]:
+    certificate = status.certificate
     subject = certificate.subject
     return {
         "name": certificate.name,
-        "state": standing.state.value,
-        "reasons": list(standing.reasons),
-        "fix": standing.fix_command(folder_option) if standing.reasons else None,
-        "usable": standing.usable,
+        "state": status.state.value,
+        "reasons": list(status.reasons),
+        "fix": status.fix_command(folder_option) if status.reasons else None,
+        "usable": status.usable,
         "kind": certificate.kind.value,
         "cn": subject.common_name if subject else None,
         "organizations": list(subject.organizations) if subject else [],
@@ -84,7 +84,7 @@ def _record(standing: CertificateStatus, folder_option: str) -> dict[str, object
         "key": str(certificate.key),
         "days": certificate.days or None,
         "files": [str(path) for path in certificate.files.kept],
-        "not_after": f"{standing.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if standing.x509 else None,
+        "not_after": f"{status.x509.not_after:%Y-%m-%dT%H:%M:%SZ}" if status.x509 else None,
         "made_by": f"kcert {certificate.chapter}",
     }
 
@@ -100,12 +100,12 @@ def usages(certificate: Certificate) -> tuple[str, ...]:
     return ("digitalSignature", *encrypts, *served, *(("clientAuth",) if certificate.kind.is_client else ()))
 
 
-def _row(standing: CertificateStatus) -> tuple[str, ...]:
-    certificate = standing.certificate
+def _row(status: CertificateStatus) -> tuple[str, ...]:
+    certificate = status.certificate
     subject = certificate.subject
     parts = [f"CN={subject.common_name}", *(f"O={group}" for group in subject.organizations)] if subject else []
     return (
-        standing.state.value,
+        status.state.value,
         certificate.name,
         certificate.kind.value,
         ", ".join(parts),

@@ -49,8 +49,8 @@ class Quiet(Reporter):
         for remark in work.remarks:
             self._note(remark)
         self._order = [status.certificate.name for status in work.statuses]
-        for standing in work.kept:
-            self._lines[standing.certificate.name] = _kept(standing, ctx.signing_option)
+        for status in work.kept:
+            self._lines[status.certificate.name] = _kept(status, ctx.signing_option)
         self._print()
 
     def on_issued(self, issued: Issued) -> None:
@@ -138,11 +138,11 @@ def _record(status: CertificateStatus, issued: Issued | None, folder_option: str
     }
 
 
-def _kept(standing: CertificateStatus, folder_option: str) -> str:
-    name = standing.certificate.name
-    if standing.state is State.CURRENT:
+def _kept(status: CertificateStatus, folder_option: str) -> str:
+    name = status.certificate.name
+    if status.state is State.CURRENT:
         return f"kept  {name}  current"
-    return f"kept  {name}  {standing.state.value}: {standing.reason} ({standing.fix_command(folder_option)})"
+    return f"kept  {name}  {status.state.value}: {status.reason} ({status.fix_command(folder_option)})"
 
 
 _LOCKING = {"-passout", "-pass"}
@@ -264,9 +264,9 @@ def passphrase_asked(commands: Iterable[Sequence[str]]) -> Iterator[str]:
     """
     commands = list(commands)
     for owner in OWNERS:
-        looking = [argv for argv in commands if owner.in_environment in argv]
-        if looking:
-            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in looking))
+        matching = [argv for argv in commands if owner.in_environment in argv]
+        if matching:
+            yield from _asked(owner, twice=any(_LOCKING & set(argv) for argv in matching))
 
 
 def _asked(owner: Owner, *, twice: bool) -> Iterator[str]:

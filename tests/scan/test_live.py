@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kcert.scan import live
+from kcert.scan import fs
 from kcert.scan.discovery import survey
-from kcert.scan.live import Server, server_in
+from kcert.scan.fs import Server, server_in
 from tests.scan.conftest import kcert
 from tests.scan.made import SERVER, Pair, authority, certificate, name
 
@@ -112,7 +112,7 @@ def test_show_takes_a_server_and_says_how_it_asked(ca: Pair, tmp_path: Path) -> 
 
 
 def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "PATIENCE", 0.5)
+    monkeypatch.setattr(fs, "PATIENCE", 0.5)
     with answering(None) as server:
         begun = time.monotonic()
         (problem,) = survey([str(server)]).problems

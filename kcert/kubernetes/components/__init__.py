@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kcert import profiles
-from kcert.certificates import chain_of, new_ca_only_path
-from kcert.config import version
+from kcert.certificates import Certificate, chain_of, new_ca_only_path
+from kcert.config import Cluster, Host, Version, version
 from kcert.errors import InputError, did_you_mean
-from kcert.issue.status import status_of
+from kcert.issue.status import CertificateStatus, status_of
 from kcert.kubernetes.components.component import Component, ComponentInstance, FolderState, Option, Reads, Setting
 from kcert.kubernetes.components.control_plane import KubeApiserver, KubeControllerManager, KubeScheduler
 from kcert.kubernetes.components.etcd import Etcd
@@ -18,14 +19,6 @@ from kcert.kubernetes.components.node import Kubelet, KubeProxy
 from kcert.kubernetes.encryption import FILE as ENCRYPTION_CONFIG
 from kcert.openssl.pem import is_encrypted
 from kcert.roles import USER_ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host, Version
-    from kcert.issue.status import CertificateStatus
 
 __all__ = [
     "COMPONENTS",
@@ -51,7 +44,7 @@ COMPONENTS: dict[str, Component] = {
 
 
 def component(name: str) -> Component:
-    """Return the component called *name*; raises InputError, with similar names, where there is none."""
+    """Return the component called *name*; raises InputError, with similar names, if there is none."""
     if name not in COMPONENTS:
         hint = did_you_mean(name, COMPONENTS, f"the components are {', '.join(COMPONENTS)}.", 2)
         raise InputError(f"{name!a} is not a component that kcert knows; {hint}")
@@ -133,7 +126,7 @@ def folder_state(root: Path, cluster: Cluster) -> FolderState:
 
 
 def unusable_key(path: Path) -> str | None:
-    """Why no component can sign with the CA's key at *path*; None where it can."""
+    """Return why no component can sign with the CA's key at *path*; None if it can."""
     if is_encrypted(path):
         return f"{path} is encrypted, and a component of Kubernetes cannot ask for its passphrase"
     return None if path.exists() else f"{path} does not exist"

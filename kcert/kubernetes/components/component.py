@@ -1,4 +1,4 @@
-"""What a component is, and the pieces that components are built from.
+"""The base class of components, and the pieces that components are built from.
 
 To add a component: derive a class from ``Component``, and add it to the dictionary in ``kcert.kubernetes.components``.
 """
@@ -6,19 +6,13 @@ To add a component: derive a class from ``Component``, and add it to the diction
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
 
-from kcert.config import DUAL_STACK
-from kcert.profiles.profile import file_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import PurePosixPath
-
-    from kcert.certificates import Certificate
-    from kcert.config import Cluster, Host, Version
-    from kcert.profiles.profile import Part, Profile, RoleBindings
+from kcert.certificates import Certificate
+from kcert.config import DUAL_STACK, Cluster, Host, Version
+from kcert.profiles.profile import Part, Profile, RoleBindings, file_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class FolderState:
-    """What is in the PKI folder, as far as options depend on it.
+    """The content of the PKI folder, as far as options depend on it.
 
     ``ca_unusable`` is why kube-controller-manager cannot sign with the cluster's CA (None: nothing prevents it);
     ``ca_chained`` tells that another CA has signed it, and that a file with both is there; ``ca_rotating`` that it is
@@ -112,7 +106,7 @@ class ComponentInstance:
 
     @property
     def bindings(self) -> RoleBindings:
-        """Which certificate does what on this host."""
+        """Return which certificate does what on this host."""
         return self.profile.bindings(self.cluster, self.host.name)
 
     @property
@@ -143,7 +137,7 @@ class ComponentInstance:
 
 @dataclass(frozen=True)
 class Unit:
-    """What a component's systemd unit has of its own."""
+    """The part of a systemd unit that differs by component."""
 
     description: str
     documentation: str
@@ -153,7 +147,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Probe:
-    """Where the kubelet asks whether a static pod is well."""
+    """The address at which the kubelet asks whether a static pod is healthy."""
 
     host: str
     port: int
@@ -164,7 +158,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Pod:
-    """What a component's static pod has of its own.
+    """The part of a static pod that differs by component.
 
     ``folders`` are paths on the host that it needs besides those its options name, by the volume's name;
     ``writes`` are those among them that it writes to. ``image`` is name and tag.

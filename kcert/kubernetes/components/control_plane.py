@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from kcert.config import Version
 from kcert.kubernetes.components.component import (
     CLIENT_CA,
     Component,
@@ -15,12 +16,7 @@ from kcert.kubernetes.components.component import (
     Unit,
     registry,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.config import Version
-    from kcert.profiles.profile import Part
+from kcert.profiles.profile import Part
 
 
 def _encryption(instance: ComponentInstance) -> Iterator[Option]:
@@ -255,7 +251,7 @@ _NO_INSECURE_PORT = 23
 
 
 def _configuration(instance: ComponentInstance) -> str | None:
-    """Return the path of its configuration file; None where it is configured with options alone.
+    """Return the path of its configuration file; None if it is configured with options alone.
 
     With --config, a release that still has the port without TLS reads that port from the file and ignores --port=0
     (https://github.com/kubernetes/kubernetes/issues/109900); the file cannot close it.

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from kcert.config import url
+from kcert.config import Cluster, Host, Version, url
 from kcert.kubernetes.components.component import Component, ComponentInstance, Option, Pod, Probe, Unit
-from kcert.profiles.profile import ETCD_PORT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.config import Cluster, Host, Version
-    from kcert.profiles.profile import Profile
+from kcert.profiles.profile import ETCD_PORT, Profile
 
 PEER_PORT = 2380
 METRICS_PORT = 2381

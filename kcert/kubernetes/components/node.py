@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from kcert.config import DUAL_STACK
+from kcert.config import DUAL_STACK, Cluster, Host
 from kcert.kubernetes.components.component import (
     CLIENT_CA,
     Component,
@@ -15,12 +15,7 @@ from kcert.kubernetes.components.component import (
     Unit,
     loopback,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kcert.config import Cluster, Host
-    from kcert.profiles.profile import Profile
+from kcert.profiles.profile import Profile
 
 RUNTIME = "unix:///run/containerd/containerd.sock"
 
@@ -136,7 +131,7 @@ class KubeProxy(Component):
         return profile.kubelet_hosts(cluster)
 
     def options(self, instance: ComponentInstance) -> Iterator[Option]:
-        """Where its configuration is, and on which node it runs."""
+        """Return where its configuration is, and on which node it runs."""
         yield Option(
             "--config",
             instance.profile.configurations[self.NAME],

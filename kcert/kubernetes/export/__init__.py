@@ -6,17 +6,13 @@ of its own in ``kcert.cli.deploy``, with its own options.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from kcert.errors import InputError
 from kcert.store import SECRET_MODE
 from kcert.store.atomic import Written, check_unlinked, make_folder, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 FOLDER = Path("export")
 """Where exports are put, unless another place is named."""
@@ -36,13 +32,13 @@ class Piece:
 
     @property
     def secret(self) -> bool:
-        """True where only the owner may read it."""
+        """True if only the owner may read it."""
         return self.mode == SECRET_MODE
 
 
 @dataclass(frozen=True)
 class Aside:
-    """What an export leaves out, by name, and why."""
+    """A part of the cluster that an export leaves out, by name, and why."""
 
     names: tuple[str, ...]
     why: str

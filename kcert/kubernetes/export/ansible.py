@@ -6,22 +6,19 @@ differs from cluster to cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert import plain_yaml, profiles
+from kcert.config import Cluster, Host
+from kcert.issue.context import Context
 from kcert.kubernetes import bundles
+from kcert.kubernetes.bundles import Bundle
 from kcert.kubernetes.components import COMPONENTS, folder_state
 from kcert.kubernetes.export import Export, Piece
 from kcert.profiles.profile import ETCD_PORT
 from kcert.store import PUBLIC_MODE, SECRET_MODE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from kcert.config import Cluster, Host
-    from kcert.issue.context import Context
-    from kcert.kubernetes.bundles import Bundle
 
 NAME = "ansible"
 
@@ -60,7 +57,7 @@ def export(ctx: Context) -> Export:
 
 
 def signs_with(ctx: Context) -> PurePosixPath | None:
-    """Where kube-controller-manager finds the new CA alone while the CA is changed over; None where it is not."""
+    """Return where kube-controller-manager finds the new CA alone while the CA is changed over; None if it is not."""
     state = folder_state(ctx.root, ctx.cluster)
     if not state.ca_rotating or state.ca_unusable:
         return None
@@ -94,7 +91,7 @@ def inventory(cluster: Cluster, made: Iterable[Bundle]) -> str:
 
 
 def _called(cluster: Cluster) -> Mapping[str, str]:
-    """What the inventory calls each host: by its name, unless a group has that name, which Ansible would confuse."""
+    """Return the inventory's name of each host: its own, unless a group has that name, which Ansible would confuse."""
     taken = {"all", "ungrouped", *_groups(cluster), *(host.name for host in bundles.hosts(cluster))}
     called = {}
     for host in bundles.hosts(cluster):

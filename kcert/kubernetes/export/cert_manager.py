@@ -19,7 +19,7 @@ from kcert.certificates import Kind, Role
 from kcert.errors import InputError
 from kcert.issue.adopt import unmanaged
 from kcert.issue.status import status_of
-from kcert.kubernetes.credentials import insist, read_file
+from kcert.kubernetes.credentials import read_file, require_usable
 from kcert.kubernetes.export import Aside, Export, Piece
 from kcert.kubernetes.signers import EXTENDED_USAGES, KEY_USAGES
 from kcert.kubernetes.signing_request import object_name
@@ -77,7 +77,7 @@ _CA_ITSELF = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for: the ``namespace`` of all objects, and what their names begin with (None: the cluster's).
+    """The options: the ``namespace`` of all objects, and what their names begin with (None: the cluster's name).
 
     ``on_disk`` asks for the certificates too that are read from a host's disk; without ``secret`` the CAs'
     keys are left out, and with them their Secrets.
@@ -139,7 +139,7 @@ def export(ctx: Context, options: Options) -> Export:
 
 
 def _sorted_out(ctx: Context, options: Options) -> tuple[tuple[Certificate, ...], tuple[Aside, ...]]:
-    """What cert-manager gets, and what it does not, with the reasons."""
+    """Return what cert-manager gets, and what it does not, with the reasons."""
     wanted: list[Certificate] = []
     left: dict[str, list[str]] = {}
     for cert, status in _everything(ctx):
@@ -196,7 +196,7 @@ def _unfit(cert: Certificate, status: CertificateStatus | None) -> str | None:
 
 
 def _names(prefix: str, certificates: Iterable[Certificate]) -> Mapping[str, str]:
-    """What the objects of each certificate are called; Secret, Issuer and Certificate share a name."""
+    """Return what the objects of each certificate are called; Secret, Issuer and Certificate share a name."""
     names: dict[str, str] = {}
     owners: dict[str, str] = {}
     for cert in certificates:
@@ -219,7 +219,7 @@ def _as_object(name: str) -> str:
 
 def _read_cas(ctx: Context, options: Options, names: Mapping[str, str], wanted: list[Certificate]) -> Iterator[_Ca]:
     statuses = status_of(ctx.root, wanted)
-    insist(ctx, statuses.values())
+    require_usable(ctx, statuses.values())
     now = datetime.now(timezone.utc)
     for cert in wanted:
         status = statuses[cert.name]
@@ -306,7 +306,7 @@ def _spec(cert: Certificate, name: str, ca: _Ca) -> dict[str, Any]:
 
 
 def _days(cert: Certificate, ca: _Ca) -> int:
-    """How many days cert-manager is to ask for: it does not see itself that a CA ends before."""
+    """Return how many days cert-manager is to ask for: it does not see itself that a CA ends before."""
     return min(cert.days, ca.days_left)
 
 

@@ -305,7 +305,7 @@ def _not_given(grader: Grader, name: str) -> str | None:
         return "it has another key than the request"
     if certificate.subject != request.subject:
         return f"its owner is {user(certificate.subject.common_name, certificate.subject.organizations)}"
-    if certificate.ca or not certificate.may_dial or certificate.may_serve:
+    if certificate.ca or not certificate.allows_client_auth or certificate.allows_server_auth:
         return "it is not only for a client"
     return short_lived(certificate, grader.now) or _unsigned(grader, certificate)
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import Kind
 from kcert.clusters import HARD_WAY, KINDS, KUBEADM, ClusterKind, at_root, cluster_kind_of
 from kcert.errors import InputError
 from kcert.files import LARGEST
 from kcert.scan import layouts
-from kcert.scan.components import COMPONENTS, FILE_OPTIONS
 from kcert.scan.discovery.collector import Collector, Draft, Findings
 from kcert.scan.discovery.options import (
     CERTIFICATE_ENDINGS,
@@ -30,16 +30,11 @@ from kcert.scan.discovery.options import (
 )
 from kcert.scan.documents import NotADocumentError, documents, is_kubeconfig
 from kcert.scan.files import inside
-from kcert.scan.fs import Content, Places, lexists, read_file, walk
-from kcert.scan.live import Server, certificates_of, server_in
+from kcert.scan.fs import Content, Places, Server, certificates_of, lexists, read_file, server_in, walk
+from kcert.scan.layouts import COMPONENTS, FILE_OPTIONS
 from kcert.scan.resolution import linked
-from kcert.scan.result import Problem
+from kcert.scan.result import Problem, ScanResult
 from kcert.scan.units import Started, configured, is_unit, started_by, static_pods
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from kcert.scan.result import ScanResult
 
 
 def survey(
@@ -105,12 +100,12 @@ class Finder:
 
     @property
     def findings(self) -> Findings:
-        """What has been collected so far."""
+        """Return what has been collected so far."""
         return self.collector.findings
 
     @property
     def places(self) -> Places:
-        """How paths are to be understood where the finder is."""
+        """Return how paths are to be understood where the finder is."""
         return self.collector.places
 
     # ------------------------------------------------------------ places

@@ -1,4 +1,4 @@
-"""What finding collects: drafts of uses, keys and problems, which files were opened, and which two are swapped."""
+"""The collector: drafts of uses, keys and problems, the files that were opened, and those that are swapped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kcert.certificates import Kind, Role
     from kcert.clusters import ClusterKind
-    from kcert.scan.components import FileOption
+    from kcert.scan.layouts import FileOption
     from kcert.scan.result import CertificateRef, ScanResult
 
 
@@ -61,7 +61,7 @@ class Findings:
 
     @property
     def is_empty(self) -> bool:
-        """True where there is nothing to tell of: no certificate, no key, and nothing wrong."""
+        """True if there is nothing to tell of: no certificate, no key, and nothing wrong."""
         return not (self.drafts or self.keys or self.kubeconfigs or self.problems)
 
 
@@ -89,7 +89,7 @@ class Collector:
         self._sources: set[Path | tuple[int, int]] = set()
 
     def opened(self, path: Path) -> Inside:
-        """What the file at *path* holds, links followed as the survey's root asks for."""
+        """Return what the file at *path* holds, links followed as the survey's root asks for."""
         target = self.places.followed(path)
         if target not in self._files:
             self._files[target] = look_into(target)
@@ -133,12 +133,12 @@ class Collector:
             self.findings.problems.append(problem)
 
     def no_certificate(self, path: Path, opened: Inside, named: Named | None) -> None:
-        """Take down that there is none where one has to be."""
+        """Take down that there is none if one has to be."""
         what = opened.trouble.what if opened.trouble else "unreadable"
         self.problem(path, what, opened.why_no_certificate, named, "certificate")
 
     def key(self, path: Path, opened: Inside, named: Named | None = None) -> None:
-        """Take down the private key in a file; that there is none is a problem where it is *named* for one."""
+        """Take down the private key in a file; that there is none is a problem if it is *named* for one."""
         if opened.key is not None:
             key = KeyFile(path, opened.mode, opened.key, encrypted=opened.encrypted)
             if named is not None:
@@ -155,7 +155,7 @@ class Collector:
 
 
 def exists(path: Path | None) -> bool:
-    """True where there is something, a link to nothing included."""
+    """True if there is something, a link to nothing included."""
     return path is not None and lexists(path)
 
 

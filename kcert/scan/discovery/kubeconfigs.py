@@ -1,22 +1,19 @@
-"""What a kubeconfig holds or names: the CA that it trusts, its user's certificate and key."""
+"""The content of a kubeconfig: the CA that it trusts, its user's certificate and key."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kcert.certificates import Kind, Role
 from kcert.openssl.pem import pem_blocks
 from kcert.roles import kubeconfig_role
-from kcert.scan.components import FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named
 from kcert.scan.documents import Context, NotADocumentError, Part, contexts, documents, is_kubeconfig
 from kcert.scan.fs import is_of_another_machine
+from kcert.scan.layouts import FileOption
 from kcert.scan.result import KeyFile, KubeconfigUse
 from kcert.store import OWN_FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 def follow_kubeconfig(
@@ -177,7 +174,7 @@ class _Follower:
         return list(opened.certificates)
 
     def _is_for_another_host(self, path: Path) -> bool:
-        """True where a kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix)."""
+        """True if a kubeconfig of a PKI folder names what is for the host that it goes to (--path-prefix)."""
         return (self.path.parent / OWN_FOLDER).is_dir() and is_of_another_machine(path)
 
     def _embedded_certificates(self, part: Part, named: Named) -> list[str]:
@@ -190,7 +187,7 @@ class _Follower:
         return [block.pem for block in blocks if not block.fault]
 
     def _key(self, part: Part | None) -> Path | None:
-        """Where the user's key is; what is wrong with it becomes a problem."""
+        """Return where the user's key is; what is wrong with it becomes a problem."""
         if part is None:
             return None
         named = Named(part.option, FileOption("key"), self.path, self.path, None)

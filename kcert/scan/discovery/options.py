@@ -1,29 +1,24 @@
-"""What files name and hold: the options of components, objects of the API, and files of which no option spoke."""
+"""The certificates in files: those that options name, objects of the API, and files that no option names."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kcert.certificates import Kind
 from kcert.openssl.pem import pem_blocks
 from kcert.scan import layouts
-from kcert.scan.components import FILE_OPTIONS, FileOption
 from kcert.scan.discovery.collector import Collector, Draft, Named, exists
 from kcert.scan.discovery.kubeconfigs import follow_kubeconfig
 from kcert.scan.documents import NotADocumentError, contexts, documents, is_kubeconfig, list_at, text_at, value_at
-from kcert.scan.files import embedded, inside
+from kcert.scan.files import Inside, embedded, inside
 from kcert.scan.fs import Content
+from kcert.scan.layouts import FILE_OPTIONS, FileOption
 from kcert.scan.result import Configuration, KeyFile, PublicKeyFile
-from kcert.scan.units import configured
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from kcert.scan.files import Inside
-    from kcert.scan.units import Started
+from kcert.scan.units import Started, configured
 
 
 def follow_options(collector: Collector, started: Started, source: Path, on_host: Callable[[str], str] = str) -> None:
@@ -171,8 +166,9 @@ def take(collector: Collector, loose: list[Path], *, given: bool = False) -> Non
     for folder, names in beside.items():
         around = {file.stem for file in folder.iterdir()} if given else names
         collector.findings.neighbours[folder] = layouts.TELLING & around
+    with_keys = {path: opened for path, opened in rest.items() if opened.key is not None}
     for path, opened in rest.items():
-        _take_one(collector, path, opened, rest, given=given)
+        _take_one(collector, path, opened, with_keys, given=given)
 
 
 def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
@@ -188,12 +184,12 @@ def _without_copies(collector: Collector, loose: list[Path]) -> list[Path]:
     return kept
 
 
-def _take_one(collector: Collector, path: Path, opened: Inside, others: dict[Path, Inside], *, given: bool) -> None:
+def _take_one(collector: Collector, path: Path, opened: Inside, with_keys: dict[Path, Inside], *, given: bool) -> None:
     named_before = collector.is_named(opened)
     collector.key(collector.shown(path, opened), opened)
     if opened.certificates and (given or not named_before):
         collector.mark_named(opened)
-        key_path = _key_beside(collector, path, others, given=given)
+        key_path = _key_beside(collector, path, with_keys, given=given) if with_keys or given else None
         for position, pem in enumerate(opened.certificates):
             collector.add(Draft(pem, path, key_path=key_path if position == 0 else None, position=position))
     if opened.public_key is not None and not named_before:
@@ -218,9 +214,9 @@ def _complain(collector: Collector, path: Path, opened: Inside) -> None:
     collector.problem(path, what, reason, None, "key" if is_key else "certificate")
 
 
-def _key_beside(collector: Collector, path: Path, others: dict[Path, Inside], *, given: bool) -> Path | None:
+def _key_beside(collector: Collector, path: Path, with_keys: dict[Path, Inside], *, given: bool) -> Path | None:
     for candidate in layouts.key_names(path):
-        opened = others.get(candidate)
+        opened = with_keys.get(candidate)
         if opened is None and given and exists(candidate):
             opened = collector.opened(candidate)
             collector.key(candidate, opened)
@@ -236,7 +232,6 @@ WEBHOOKS = (
     "APIService",
     "CustomResourceDefinition",
 )
-_CA_NAMES = ("ca.crt", "ca-bundle.crt", "client-ca-file", "requestheader-client-ca-file")
 _CLIENT_CONFIGS = (("spec",), ("spec", "conversion", "webhook", "clientConfig"))
 """Where an APIService and a CustomResourceDefinition have their caBundle and their service."""
 
@@ -308,7 +303,7 @@ def _follow_kubeconfig(collector: Collector, label: str, name: str, data: bytes)
 
 
 def follow_embedded(collector: Collector, path: Path, data: bytes) -> bool:
-    """Take down the certificates in a document of another tool, as talosconfig is; True where there are some."""
+    """Take down the certificates in a document of another tool, as talosconfig is; True if there are some."""
     document = embedded(data)
     for value in document[1] if document else ():
         _add(collector, str(path), value.key, value.content)

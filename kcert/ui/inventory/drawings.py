@@ -18,8 +18,7 @@ from kcert.ui.inventory.text import label
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import ScanResult
+    from kcert.scan.result import Entry, ScanResult
 
 
 @dataclass

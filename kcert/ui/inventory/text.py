@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import Problem, ScanResult
+    from kcert.scan.result import Entry, Problem, ScanResult
 
 HEADINGS = (
     "component",

@@ -12,8 +12,7 @@ from kcert.ui.report import page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kcert.scan.inventory import Entry
-    from kcert.scan.result import ScanResult
+    from kcert.scan.result import Entry, ScanResult
 
 MANY_NAMES = 20  # more are folded away
 
