@@ -12,7 +12,8 @@ from kcert.issue.adopt import detect_files
 from kcert.issue.describe import describe
 from kcert.issue.status import CertificateStatus, State, status_of
 from tests.scan.conftest import kcert
-from tests.zoo import kinds, makers
+from tests.zoo import kinds, kubeadm, makers
+from tests.zoo.issuing import changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ def described(folder: Path, file: Path) -> tuple[Cluster, dict[str, CertificateS
 def test_what_kcert_made_is_current_again(change: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "first.yaml").write_text(YAML.format(**{**USUAL, **change}))
     made = kcert("all", "--quiet", "--config", "first.yaml", "--dir", "pki", folder=tmp_path)
-    assert made.returncode == 0, made.stderr
+    assert made.status == 0, made.stderr
     cluster, statuses = described(tmp_path / "pki", tmp_path / "second.yaml")
     assert {name: status.reason for name, status in statuses.items() if status.state is not State.CURRENT} == {}
     if "etcd" in change:
@@ -75,6 +76,14 @@ def test_nothing_of_another_tool_s_cluster_is_stale(kind: str, tmp_path: Path) -
     folder = {"hardway": "var/lib/kubernetes/pki"}
     _, statuses = described(tmp_path / folder.get(kind, "etc/kubernetes"), tmp_path / "kcert.yaml")
     assert {name: status.reason for name, status in statuses.items() if status.state is State.STALE} == {}
+    if kind == "kubeadm":
+        assert statuses["kubelet"].x509
+
+
+def test_the_certificate_that_a_kubelet_should_have_renewed_is_expired(tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, kubelet={"begins": -400}))
+    _, statuses = described(tmp_path / "etc/kubernetes", tmp_path / "kcert.yaml")
+    assert statuses["kubelet"].state is State.EXPIRED
 
 
 OTHERS = {"k3s": ("var/lib/rancher/k3s/server/tls", "K3s"), "rke1": ("etc/kubernetes/ssl", "RKE1")}

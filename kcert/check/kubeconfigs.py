@@ -10,6 +10,7 @@ from kcert.check import bash, sans
 from kcert.check.context import CertificateInstance, RuleContext
 from kcert.check.names import listed
 from kcert.check.rule import Violation, error, warning
+from kcert.clusters import cluster_kind_of
 from kcert.openssl.x509 import X509
 from kcert.scan.fs import cluster_root_of
 from kcert.scan.result import KubeconfigUse
@@ -26,11 +27,12 @@ def server_not_in_san(ctx: RuleContext) -> Iterator[Violation]:
             continue  # the certificate is to blame, and missing-san says so
         if any(name.value == host for cert in own for name in sans.connected_hosts(ctx, cert)):
             continue  # likewise
-        names = own[0].certificate.alt_names
+        names, kind = own[0].certificate.alt_names, cluster_kind_of(own[0].path) or ctx.scan.kind
         does = f"expects {host} (tls-server-name)" if kubeconfig.server_name else f"connects to {kubeconfig.server}"
         message = (
             f"{kubeconfig.path} {does}, and {host} is not among the SANs of the API server's certificate "
-            f"({own[0].path}): kubectl rejects it. A new certificate with this SAN is the other way to fix it."
+            f"({own[0].path}): kubectl rejects it. A new certificate with this SAN is the other way to fix it"
+            f"{f': {kind.sans}' if kind and kind.sans else ''}."
         )
         yield Violation(kubeconfig.path, message, f"subjectAltName: {listed(names)}", _server_set(ctx, kubeconfig, own))
 
@@ -56,14 +58,18 @@ def _reachable(ctx: RuleContext, own: list[CertificateInstance], old: str) -> st
     dialled = [sans.host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs]
     dialled.append(ctx.option("kube-apiserver", "--advertise-address", own[0]) or "")
     for host in dialled:
+        if sans.is_loopback(host) and not sans.is_loopback(old):
+            continue
         if host and any(sans.answers_to(certificate, host) for certificate in certificates):
             return host
     service = {name.value for cert in own for name in sans.service_addresses(ctx, cert)}
     names = [name for certificate in certificates for name in certificate.alt_names]
     addresses = [name.value for name in names if name.type == "IP" and sans.is_address(name.value)]
     hosts = [name.value for name in names if name.type == "DNS" and not name.value.startswith(("kubernetes", "*"))]
-    outside = [value for value in addresses if value not in service and not sans.is_loopback(value)]
-    likely = [*outside, *hosts, *addresses]
+    # Where no option tells the range of services, an address that could be its first is not reached from outside.
+    inside = service or {value for value in addresses if sans.is_first(value)}
+    outside = [value for value in addresses if value not in inside and not sans.is_loopback(value)]
+    likely = [*outside, *hosts, *(value for value in addresses if sans.is_loopback(value))]
     return next((host for host in likely if sans.is_loopback(old) or not sans.is_loopback(host)), None)
 
 

@@ -250,10 +250,11 @@ def stale_service_addresses(ctx: RuleContext, cert: CertificateInstance) -> set[
         return set()
     dialled = {host_of(kubeconfig.server or "") for kubeconfig in ctx.scan.kubeconfigs}
     dialled |= {ctx.option("kube-apiserver", "--advertise-address", cert) or ""}
-    return {value for value in here if is_address(value) and _is_first(value) and value not in dialled}
+    return {value for value in here if is_address(value) and is_first(value) and value not in dialled}
 
 
-def _is_first(value: str) -> bool:
+def is_first(value: str) -> bool:
+    """Return True for an address that looks like the first of a range, which the service `kubernetes` has."""
     address = ipaddress.ip_address(value)
     return not address.is_loopback and int(address) & 0xFF == 1
 

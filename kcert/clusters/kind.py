@@ -26,7 +26,7 @@ class ClusterKind:
     ``key_mode``: the widest mode that this kind gives its own private keys. ``unit``: the systemd unit that logs for
     the control plane. ``logs``: where a component logs, if not to a unit or a static pod of its name: units, of which
     the first that exists counts, a file (its path), or a container of Docker (``docker NAME``). ``powerful``: users
-    that this kind itself puts into system:masters.
+    that this kind itself puts into system:masters. ``sans``: where a SAN is added for the API server.
     """
 
     name: str
@@ -47,6 +47,7 @@ class ClusterKind:
     unit: str | None = None
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     powerful: tuple[str, ...] = ()
+    sans: str = ""
 
     def role_of(self, path: Path) -> Role | None:
         """Return the role of the file at *path*, or None if this kind does not know it."""

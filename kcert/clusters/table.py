@@ -101,6 +101,7 @@ def _rancher(name: str, title: str, unit: str) -> ClusterKind:
         unit=unit,
         logs=dict.fromkeys(COMPONENTS if name == "k3s" else ("kubelet",), (unit, f"{name}-agent")),
         powerful=("system:admin", f"system:{name}-supervisor", "system:apiserver", f"{name}-supervisor"),
+        sans=f"add it to tls-san in /etc/rancher/{name}/config.yaml and run `systemctl restart {unit}`",
     )
 
 
@@ -134,6 +135,7 @@ K0S = ClusterKind(
     unit="k0scontroller",
     logs=dict.fromkeys(COMPONENTS, ("k0scontroller", "k0sworker")),
     powerful=("kubernetes-admin", "kubernetes-konnectivity", "apiserver-kubelet-client"),
+    sans="add it to spec.api.sans in /etc/k0s/k0s.yaml and run `k0s stop && k0s start`",
 )
 
 MICROK8S = ClusterKind(
@@ -168,10 +170,7 @@ MICROK8S = ClusterKind(
     },
     renew="microk8s refresh-certs --cert NAME",
     renew_all="microk8s refresh-certs --cert server.crt && microk8s refresh-certs --cert front-proxy-client.crt",
-    renewal_names={
-        "/certs/server.crt": "server.crt",
-        "/certs/front-proxy-client.crt": "front-proxy-client.crt",
-    },
+    renewal_names={f"/certs/{name}": name for name in ("server.crt", "front-proxy-client.crt")},
     renewal="MicroK8s renews nothing by itself; `microk8s refresh-certs --check` shows what is left.",
     restart="microk8s stop && microk8s start",
     key_mode=0o660,  # group microk8s, whose members may do everything in the cluster
@@ -181,6 +180,7 @@ MICROK8S = ClusterKind(
         "etcd": ("snap.microk8s.daemon-k8s-dqlite", "snap.microk8s.daemon-etcd"),
     },
     powerful=("admin", "kubelet-apiserver-client", "apiserver-kubelet-client"),
+    sans="add it to [ alt_names ] in /var/snap/microk8s/current/certs/csr.conf.template",
 )
 
 MINIKUBE = ClusterKind(
@@ -215,6 +215,7 @@ MINIKUBE = ClusterKind(
     restart="minikube stop && minikube start",
     unit="kubelet",
     powerful=("minikube-user", "kubernetes-admin", "minikube", "aggregator"),
+    sans="run `minikube start` with --apiserver-ips or --apiserver-names",
 )
 
 OPENSHIFT = ClusterKind(
@@ -265,16 +266,14 @@ RKE1 = ClusterKind(
     renew="rke cert rotate --service NAME",
     renew_all="rke cert rotate",
     renewal_names={
-        "/ssl/kube-apiserver.pem": "kube-apiserver",
-        "/ssl/kube-controller-manager.pem": "kube-controller-manager",
-        "/ssl/kube-scheduler.pem": "kube-scheduler",
-        "/ssl/kube-proxy.pem": "kube-proxy",
+        **{f"/ssl/{name}.pem": name for name in COMPONENTS if name.startswith("kube-")},
         "/ssl/kube-node.pem": "kubelet",
         "/ssl/kube-etcd-*.pem": "etcd",
     },
     renewal="RKE renews nothing by itself; `rke cert rotate` does, on the machine that has cluster.yml.",
     logs={name: (f"docker {name}",) for name in COMPONENTS},
     powerful=("kube-admin",),
+    sans="add it to authentication.sans in cluster.yml and run `rke up`",
 )
 
 KUBESPRAY = ClusterKind(
@@ -369,6 +368,7 @@ KUBEADM = ClusterKind(
     restart=_KUBEADM_RESTART,
     unit="kubelet",
     powerful=("kubernetes-super-admin",),
+    sans="add it to apiServer.certSANs of kubeadm, and have kubeadm issue the certificate again",
 )
 
 KIND = replace(

@@ -79,14 +79,20 @@ class FolderContent:
             spec = self._spec(file, names[file.name], issuers.get(file.name))
             path = root / file.name
             if spec.issuer is None:
-                self.left_out.append(
-                    f"{path}: the CA that signed it, {str(file.x509.issuer)!a}, has no certificate in {root}"
-                )
+                bundle = next((ca.name for ca in cas if self._is_behind(ca, file.x509)), None)
+                why = f"is not the first CA in {bundle}" if bundle else f"has no certificate in {root}"
+                self.left_out.append(f"{path}: the CA that signed it, {str(file.x509.issuer)!a}, {why}")
             elif not file.server and not (root / spec.files.key).is_file():
                 self.left_out.append(f"{path}: its key {spec.files.key} is not in {root}")
             else:
                 specs.append(spec)
         self.specs = tuple(specs)
+
+    def _is_behind(self, ca: CertificateFile, x509: X509) -> bool:
+        """Return True where the CA that signed *x509* comes behind another in its file, as in a rotation."""
+        others = certificate_pems(read_regular(self.root / ca.name))[1:]
+        read = (read_certificate(pem) for pem in others)
+        return any(isinstance(other, X509) and other.ca and not issuer_mismatch(x509, other) for other in read)
 
     def unnamed(self, cluster: Cluster) -> Cluster:
         """Return *cluster* as a stand-in for the one that the folder is for, of which nothing is known."""

@@ -6,8 +6,10 @@ Nothing here writes. Certificates are read in batches, so that a thousand of the
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kcert import kubeconfig
@@ -18,7 +20,6 @@ from kcert.roles import CLUSTER_ADMINS, MASTERS, NODES, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from kcert.certificates import Certificate
     from kcert.openssl.x509 import X509, PublicKey
@@ -158,13 +159,27 @@ def _read(root: Path, certificate: Certificate) -> _Content:
             return _Content(None, None)
         inside = kubeconfig.opened(content)
         if inside is None:
-            return _Content(None, b"", links=b"client-certificate:" in content)
+            named = re.search(rb"^[ ]*client-certificate:[ ]*[\"']?([^\"'\r\n]+)", content, re.MULTILINE)
+            return _Content(None, _linked(root, named[1].decode()) if named else b"", links=named is not None)
         return _Content(inside.key, inside.crt, inside.server, inside.ca)
     public = files.crt or files.public_key
     assert public
     return _Content(
         read_optional(root / files.key, error=MachineError), read_optional(root / public, error=MachineError)
     )
+
+
+def _linked(root: Path, named: str) -> bytes:
+    """Return the certificate that a kubeconfig names; in the copy of a host, paths are below the copy's own ``/``."""
+    whole, below = str(root.absolute()), "/etc/kubernetes"
+    host = whole.removesuffix(below) if whole.endswith(below) else ""
+    path = root / named
+    for _ in range(2):  # the file that the kubelet renews is a link
+        if path.is_absolute() and not str(path).startswith(host):
+            path = Path(f"{host}{path}")
+        if path.is_symlink():
+            path = path.parent / path.readlink()
+    return read_optional(path, error=MachineError) or b""
 
 
 def _status(
@@ -184,8 +199,10 @@ def _status(
     if certificate.kind is Kind.KEY_PAIR:
         return _key_pair_status(certificate, content.key, content.crt)
     x509 = read_certificates.get(certificate.name)
-    if x509 is None and certificate.adopted and content.links:
-        return CertificateStatus(certificate, State.CURRENT, has_key=True)  # a kubelet that renews its own
+    if certificate.adopted and content.links:  # a kubelet that renews its own
+        ended = f"expired on {x509.not_after:%Y-%m-%d}" if x509 and x509.not_after <= now else None
+        state = State.EXPIRED if ended else State.CURRENT
+        return CertificateStatus(certificate, state, (ended,) if ended else (), x509, has_key=True)
     if x509 is None:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
         return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)

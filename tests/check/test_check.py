@@ -16,7 +16,7 @@ from cryptography import x509
 
 from tests.running import program, without_privileges
 from tests.zoo import course, kubeadm
-from tests.zoo.issuing import Recipe, changed
+from tests.zoo.issuing import Recipe, Workshop, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -502,3 +502,22 @@ def test_a_path_beside_files_that_are_here_is_judged(own_pki: Callable[..., Pki]
 
     assert ended.status == 1
     assert "missing-file" in ended.stdout
+
+
+def test_a_certificate_from_another_ca_than_kcert_yaml_names(kcert: Kcert, own_pki: Callable[..., Pki]) -> None:
+    folder = own_pki("course", "large").folder
+    recipe = Recipe("CN=jane/O=developers/O=team:blue", "ca", usages=("clientAuth",))
+    other = Workshop({"ca": Recipe("CN=other", None, ca=True), "jane": recipe})["jane"]
+    (folder / "jane.crt").write_bytes(other.crt)
+    (folder / "jane.key").write_bytes(other.traditional)
+    (finding,) = found(kcert("check", "pki", "--format", "json", "--only", "wrong-issuer"))
+    assert "kcert.yaml has pki/jane.crt signed by pki/ca.crt, but CN=other signed it." in finding["message"]
+    assert finding["restart"] == []
+
+
+def test_the_report_ends_with_the_components_to_restart(kcert: Kcert, tmp_path: Path) -> None:
+    kubeadm.lay_out(tmp_path / "root", changed(kubeadm.RECIPES, scheduler={"begins": -400}))
+    ended = kcert("check", "--root", "root")
+    said = " ".join(ended.stdout.split())
+    assert "restart the components that read these files only when they start: kube-scheduler. With kubeadm:" in said
+    assert found(kcert("check", "--root", "root", "--format", "json"))[0]["restart"] == ["kube-scheduler"]

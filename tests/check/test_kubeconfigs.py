@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from kcert.openssl.pem import pem_blocks
 from tests.check.conftest import judged, mend
 from tests.check.sick import PKI
-from tests.zoo import kubeadm
+from tests.zoo import kinds, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, changed, kubeconfig, put
 
 if TYPE_CHECKING:
@@ -115,3 +115,16 @@ def test_a_kubeconfig_is_not_sent_to_the_machine_itself(tmp_path: Path) -> None:
     fixes = [finding.fix for finding in judged(tmp_path) if finding.rule == "kubeconfig-server-not-in-san"]
 
     assert fixes == [""], config
+
+
+def test_a_load_balancer_of_k3s_is_told_how_to_get_into_the_certificate(tmp_path: Path) -> None:
+    kinds.lay_out("k3s", tmp_path)
+    own = (tmp_path / "etc/rancher/k3s/k3s.yaml").read_text()
+    put(tmp_path / "config", own.replace("https://127.0.0.1:6443", f"https://{ADDED}:6443"), 0o600)
+    (finding,) = judged(tmp_path / "config", tmp_path / "var/lib/rancher")
+    assert finding.rule == "kubeconfig-server-not-in-san"
+    assert finding.message.endswith(
+        "fix it: add it to tls-san in /etc/rancher/k3s/config.yaml and run `systemctl restart k3s`."
+    )
+    assert "127.0.0.1" not in finding.fix
+    assert "10.43.0.1" not in finding.fix

@@ -267,7 +267,7 @@ def test_scp_brings_the_same_files(
         (tools / name).write_text(text, encoding="utf-8")
         (tools / name).chmod(0o755)
     variables = {**Kcert(made.home).environment(), "ROOT": str(root)}
-    (tools / "kcert").symlink_to(starting.program(variables))
+    (tools / "kcert").symlink_to(starting.program())
     variables["PATH"] = f"{tools}:{variables['PATH']}"
 
     ended = output([program("bash"), "-e"], made.home, commands, **variables)
@@ -290,7 +290,7 @@ def test_the_script_of_a_dry_run_writes_the_same_archives_and_exports(
     home = own_pki("hardway").home
     variables = kcert.environment()
     (tools := home / "tools").mkdir()
-    (tools / "kcert").symlink_to(starting.program(variables))
+    (tools / "kcert").symlink_to(starting.program())
     variables["PATH"] = f"{tools}:{variables['PATH']}"
     commands = (("bundle",), ("export", "ansible"), ("export", "cert-manager"))
     scripts = [kcert.done(*words, "--dry-run").stdout for words in commands]
