@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kcert.clusters import COMPONENTS, ClusterKind, kind_of_machine
 from kcert.diagnose.reading import log_lines
+from kcert.durations import duration
 from kcert.errors import InputError, ProgramError, did_you_mean
 from kcert.quoting import format_command
 from kcert.shell import Command, exec_interactive, find, read, stream
@@ -44,7 +45,6 @@ _UNIT_FOLDERS = (
 _MANIFESTS = "etc/kubernetes/manifests"
 _ADMIN = "etc/kubernetes/admin.conf"
 _ANSWER_SECONDS = 15
-_SINCE = re.compile(r"(?:[0-9]{1,6}[smhd])+")
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,9 @@ def _is_file(name: str) -> bool:
 
 
 def back(since: str) -> str:
-    """Return *since*, if it is a time like 30s, 10m, 1h30m or 2d; InputError for anything else."""
-    if _SINCE.fullmatch(since):
-        return since
-    raise InputError(f"--since {since!a} is not a time: give a number and s, m, h or d, as in 30s, 10m, 1h30m or 2d.")
+    """Return *since*, if it is a duration like 30s, 10m, 1h30m or 2d; InputError for anything else."""
+    duration(since, "--since")
+    return since.strip().lower()
 
 
 def locate(request: LogRequest, machine: Machine | None = None) -> LogSource:
@@ -299,9 +298,13 @@ def _answer(ask: Command) -> str:
 
 
 def _go_since(request: LogRequest) -> tuple[str, ...]:
-    """--since as programs in Go take it: they know no days."""
-    hours = re.sub(r"(\d+)d", lambda days: f"{int(days[1]) * 24}h", request.since)
-    return (f"--since={hours}",) if hours else ()
+    """--since as programs in Go take it: they know no unit above the hour."""
+    if not request.since:
+        return ()
+    minutes, seconds = divmod(int(duration(request.since, "--since").total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return ("--since=" + ("".join(f"{count}{unit}" for count, unit in parts if count) or "0s"),)
 
 
 def _tail(request: LogRequest) -> tuple[str, ...]:

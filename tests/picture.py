@@ -18,7 +18,7 @@ from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
 from tests.running import REPOSITORY, Kcert
-from tests.test_terminal import on_terminal
+from tests.terminal import on_terminal
 
 PICTURE = REPOSITORY / ".github/lesson.svg"
 """It lies where a repository keeps what serves its page alone; kcert itself has no use for it."""

@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
@@ -125,8 +125,17 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment with nothing of the developer's own in it; *home* is the HOME."""
     kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
     asked = dict(pair.split("=", 1) for pair in os.environ.get(VARIABLES, "").split())
-    own = {"HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
-    return {**kept, **NONE_TRUSTED, **own, **asked, **more}
+    return {**kept, **NONE_TRUSTED, "HOME": str(home), **starting.USUAL, **asked, **more}
+
+
+class Process(Protocol):
+    """A kcert that was started, one way or the other."""
+
+    def wait(self) -> int:
+        """Return how it ended."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 class Kcert:
@@ -138,7 +147,7 @@ class Kcert:
     def __call__(
         self,
         *arguments: str | Path,
-        stdin: str = "",
+        stdin: str | bytes = "",
         folder: Path | None = None,
         preexec: Callable[[], None] | None = None,
         variables: Mapping[str, str] | None = None,
@@ -149,17 +158,16 @@ class Kcert:
             # With a limit on the size of files Python would leave cut-off .pyc files behind, for all who come after.
             variables = {"PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
         environment, where = self.environment(variables), folder or self.folder
-        if preexec is None and len(stdin) < starting.LONGEST_INPUT // 4 and _starts_as_usual(environment):
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        if preexec is None and len(given) < starting.LONGEST_INPUT and _starts_as_usual(environment):
             words = [str(word) for word in arguments]
-            status, out, err = starting.run(
-                words, where, environment, stdin=stdin.encode(), seconds=LONGEST, stdout=stdout
-            )
+            status, out, err = starting.run(words, where, environment, stdin=given, seconds=LONGEST, stdout=stdout)
             return Ended(status, out.decode(errors="backslashreplace"), err.decode(errors="backslashreplace"))
         ended = subprocess.run(
             self.argv(*arguments),
             cwd=where,
             env=environment,
-            input=stdin.encode(),
+            input=given,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
             timeout=LONGEST,
@@ -199,6 +207,22 @@ class Kcert:
             finally:
                 kill_group(process.pid)
 
+    def on_terminal(self, terminal: int, *arguments: str | Path, variables: Mapping[str, str]) -> Process:
+        """Start it on a *terminal*, the one that Ctrl-C comes from."""
+        environment, streams = self.environment(variables), [terminal] * starting.STREAMS
+        if self.argv is Kcert.argv and _starts_as_usual(environment):
+            return starting.Forked([*map(str, arguments)], self.folder, environment, streams, terminal=True)
+        return subprocess.Popen(
+            self.argv(*arguments),
+            cwd=self.folder,
+            env=environment,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            preexec_fn=starting.take_terminal,  # noqa: PLW1509 - the tests have one thread
+        )
+
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment it runs in."""
         return environment(self.folder, **(variables or {}))
@@ -214,8 +238,7 @@ def _starts_as_usual(variables: Mapping[str, str]) -> bool:
     if os.environ.get(ANEW) == "1" or os.environ.get(VARIABLES):
         return False
     noticed = {name for name in variables if name.startswith(("PYTHON", "LC_", "LANG", "LD_", "DYLD_"))}
-    usual = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
-    return {name: variables[name] for name in noticed} == usual
+    return {name: variables[name] for name in noticed} == starting.USUAL
 
 
 def kill_group(leader: int) -> None:

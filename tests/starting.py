@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import io
@@ -23,11 +24,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import FrameType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STREAMS = 3
@@ -51,6 +57,9 @@ sys.exit(status)
 """
 """A kcert for scripts that run it many times: it has the forking process run each, with its own streams."""
 
+USUAL = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(REPOSITORY)}
+"""What the interpreter itself notices of an environment in which a kcert is forked."""
+
 OTHERS = ("markdown_it", "rich.live", "rich.table", "sh", "typer.rich_utils", "yaml")
 """What kcert imports when it needs it."""
 
@@ -59,7 +68,7 @@ OTHERS = ("markdown_it", "rich.live", "rich.table", "sh", "typer.rich_utils", "y
 
 
 @cache
-def _forker(environment: tuple[tuple[str, str], ...]) -> Path:
+def _forker() -> Path:
     """The socket of the process that forks, which is started with the first call."""
     folder = tempfile.mkdtemp(prefix="kcert-tests-")
     address = Path(folder, "socket")
@@ -69,7 +78,7 @@ def _forker(environment: tuple[tuple[str, str], ...]) -> Path:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.starting", str(listener.fileno())],
         cwd=REPOSITORY,
-        env=dict(environment),
+        env={**USUAL},
         stdin=subprocess.PIPE,
         pass_fds=[listener.fileno()],
     )
@@ -83,6 +92,45 @@ def _forker(environment: tuple[tuple[str, str], ...]) -> Path:
 
     atexit.register(end)
     return address
+
+
+class Forked:
+    """A kcert that was forked, with the *streams* given: standard input, output and error."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: dict[str, str],
+        streams: Sequence[int],
+        *,
+        terminal: bool = False,
+    ) -> None:
+        """With *terminal* its standard input is the terminal that Ctrl-C comes from, in a session of its own."""
+        order = {"arguments": arguments, "folder": str(folder), "environment": environment, "terminal": terminal}
+        text = json.dumps(order).encode()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(_forker()))
+            sent = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))]
+            connection.sendmsg([len(text).to_bytes(4, "big")], sent)
+            connection.sendall(text)
+            # One reader for both answers: they may come together.
+            self._answers = connection.makefile("rb")
+        self.pid = int(self._answers.readline())
+        self._status: int | None = None
+
+    def wait(self) -> int:
+        """Return its exit status (negative: the signal that ended it)."""
+        if self._status is None:
+            with self._answers as answers:
+                self._status = int(answers.readline())
+        return self._status
+
+    def kill(self) -> None:
+        """End it, where it has not ended."""
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
 def run(
@@ -99,46 +147,36 @@ def run(
     *stdout* is a descriptor for its standard output, whose text is not returned then. Raises
     subprocess.TimeoutExpired where that takes longer than *seconds*.
     """
-    address = _forker(_base(environment))
     pipes = [os.pipe() for _ in range(STREAMS)]
     (theirs_in, ours_in), (ours_out, theirs_out), (ours_err, theirs_err) = pipes
-    with socket.socket(socket.AF_UNIX) as connection, contextlib.ExitStack() as ours:
+    with contextlib.ExitStack() as ours:
         for number in (ours_out, ours_err):
             ours.callback(os.close, number)
-        connection.connect(str(address))
-        order = json.dumps({"arguments": arguments, "folder": str(folder), "environment": environment}).encode()
-        fds = array.array("i", [theirs_in, theirs_out if stdout is None else stdout, theirs_err])
-        connection.sendmsg([len(order).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        connection.sendall(order)
+        process = Forked(
+            arguments, folder, environment, [theirs_in, theirs_out if stdout is None else stdout, theirs_err]
+        )
         for number in (theirs_in, theirs_out, theirs_err):
             os.close(number)
         with contextlib.suppress(BrokenPipeError):
             os.write(ours_in, stdin)
         os.close(ours_in)
-        # One reader for both answers: they may come together.
-        answers = ours.enter_context(connection.makefile("rb"))
-        process = int(answers.readline())
         try:
             out, err = _read(ours_out, ours_err, time.monotonic() + seconds)
         except TimeoutError:
-            os.kill(process, signal.SIGKILL)
+            process.kill()
+            process.wait()
             raise subprocess.TimeoutExpired(["kcert", *arguments], seconds) from None
-        return int(answers.readline()), out, err
+        return process.wait(), out, err
 
 
-def program(environment: dict[str, str]) -> Path:
+def program() -> Path:
     """The path of a program ``kcert`` for scripts, whose process in turn forks for each call."""
-    address = _forker(_base(environment))
+    address = _forker()
     path = address.with_name("kcert")
     if not path.exists():
         path.write_text(CLIENT.format(python=sys.executable, address=str(address)), encoding="utf-8")
         path.chmod(0o755)
     return path
-
-
-def _base(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """What the forking process itself has to have of an *environment*."""
-    return tuple((name, environment[name]) for name in ("PATH", "LC_ALL", "PYTHONPATH") if name in environment)
 
 
 def _read(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:
@@ -159,6 +197,11 @@ def _read(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:
     return said[stdout], said[stderr]
 
 
+def take_terminal() -> None:
+    """Make standard input the terminal that Ctrl-C comes from."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 # --- in the process that forks
 
 
@@ -170,56 +213,83 @@ def serve(listener: socket.socket) -> None:
         importlib.import_module(module.name)
     for name in OTHERS:
         importlib.import_module(name)
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _nothing)
     gc.collect()
     gc.freeze()  # a child that collects garbage would otherwise copy what it has in common with its parent
+    running: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as selector:
-        selector.register(listener, selectors.EVENT_READ)
-        selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+        for readable in (listener.fileno(), sys.stdin.fileno(), woken):
+            selector.register(readable, selectors.EVENT_READ)
         while True:
-            if any(key.fd == sys.stdin.fileno() for key, _ in selector.select()):
+            ready = {key.fd for key, _ in selector.select()}
+            if sys.stdin.fileno() in ready:
                 return
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                _mind(connection)
-            connection.close()
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass  # one who minded a call that has ended
+            if woken in ready:
+                os.read(woken, 65536)
+                _tell_ends(running)
+            if listener.fileno() in ready:
+                connection, _ = listener.accept()
+                process = _start(connection, running.values())
+                running[process] = connection
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"%d\n" % process)
 
 
-def _mind(connection: socket.socket) -> NoReturn:
-    """Take the order, have it carried out by a process of its own, and tell how that ended."""
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """Let the end of a child wake the selector: a signal that is ignored does not."""
+
+
+def _tell_ends(running: dict[int, socket.socket]) -> None:
+    """Tell those who wait for the processes that have ended how they ended."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if process == 0:
+                return
+            with running.pop(process) as connection, contextlib.suppress(OSError):  # nobody may wait any more
+                connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+def _start(connection: socket.socket, others: Iterable[socket.socket]) -> int:
+    """Take the order, and have a process of its own carry it out, which has no connection open."""
     head, fds, _, _ = socket.recv_fds(connection, 4, STREAMS)
     length, text = int.from_bytes(head, "big"), b""
-    while len(text) < length:
-        text += connection.recv(length - len(text))
-    order = json.loads(text)
+    while len(text) < length and (part := connection.recv(length - len(text))):
+        text += part
     process = os.fork()
     if process == 0:
-        connection.close()
-        _become_kcert(order["arguments"], order["folder"], order["environment"], fds)
+        for inherited in (connection, *others):
+            inherited.close()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _become_kcert(json.loads(text), fds)
     for number in fds:
         os.close(number)
-    connection.sendall(b"%d\n" % process)
-    _, status = os.waitpid(process, 0)
-    connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
+    return process
 
 
-def _become_kcert(arguments: list[str], folder: str, environment: dict[str, str], fds: list[int]) -> NoReturn:
+def _become_kcert(order: dict[str, Any], fds: list[int]) -> NoReturn:
     """Do what ``python -m kcert`` does, and end as the interpreter would."""
     status = 1
     try:
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
             os.close(fd)
-        # As the interpreter opens them for pipes, in a locale of UTF-8.
+        if order.get("terminal"):
+            os.setsid()
+            take_terminal()
+        # As the interpreter opens them, in a locale of UTF-8.
         sys.stdin = io.TextIOWrapper(
             io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="surrogateescape"
         )
         sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(io.FileIO(1, "w", closefd=False)), encoding="utf-8", errors="surrogateescape"
+            io.BufferedWriter(io.FileIO(1, "w", closefd=False)),
+            encoding="utf-8",
+            errors="surrogateescape",
+            line_buffering=os.isatty(1),
         )
         sys.stderr = io.TextIOWrapper(
             io.BufferedWriter(io.FileIO(2, "w", closefd=False)),
@@ -227,11 +297,11 @@ def _become_kcert(arguments: list[str], folder: str, environment: dict[str, str]
             errors="backslashreplace",
             line_buffering=True,
         )
-        os.chdir(folder)
+        os.chdir(order["folder"])
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(order["environment"])
         time.tzset()
-        sys.argv = ["kcert", *arguments]
+        sys.argv = ["kcert", *order["arguments"]]
         from kcert.__main__ import main
 
         try:

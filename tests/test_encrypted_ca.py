@@ -15,8 +15,8 @@ from tests.clusters import PROFILES, SMALL, Pki
 from tests.guarded import AUTHORITIES, PASSPHRASE, WITH_IT, copied, encrypted_pki, opens
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, representatives
+from tests.terminal import on_terminal
 from tests.test_certificates import parts
-from tests.test_terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kcert.environment import IGNORED, VARIABLES
 from tests.running import REPOSITORY, Kcert
-from tests.test_terminal import on_terminal
+from tests.terminal import on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -384,7 +384,9 @@ def test_a_hostile_history_does_nothing_to_the_terminal_or_the_page(
     line["files"] = {"<img src=x>\x1b[2J": "<b>"}
     line["time"] = "\x1b[31m\nrm -rf ~"
     line["step"] = "../\x1b[2J"
-    line["prepared"] = [{"step": "settings", "files": ["<img src=x>"], "script": ["\x1b[2J", "<script>\u202e", "EOF"]}]
+    line["prepared"] = [
+        {"step": "settings", "files": ["<img src=x>"], "reads": [], "script": ["\x1b[2J", "<script>\u202e", "EOF"]}
+    ]
     write_lines(own.folder, [json.dumps(line).encode() + b"\n"])
 
     shown = kcert.done("history", "--format", form).stdout

@@ -62,7 +62,7 @@ def described(folder: Path, file: Path) -> tuple[Cluster, dict[str, CertificateS
 def test_what_kcert_made_is_current_again(change: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "first.yaml").write_text(YAML.format(**{**USUAL, **change}))
     made = kcert("all", "--quiet", "--config", "first.yaml", "--dir", "pki", folder=tmp_path)
-    assert made.returncode == 0, made.stderr
+    assert made.status == 0, made.stderr
     cluster, statuses = described(tmp_path / "pki", tmp_path / "second.yaml")
     assert {name: status.reason for name, status in statuses.items() if status.state is not State.CURRENT} == {}
     if "etcd" in change:

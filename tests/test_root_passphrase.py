@@ -12,8 +12,8 @@ from tests.clusters import SMALL, Pki, made_once
 from tests.guarded import PASSPHRASE, WITH_IT, copied, opens, secrets_of
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program
+from tests.terminal import on_terminal
 from tests.test_encrypted_ca import PROMPT
-from tests.test_terminal import on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,92 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import termios
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.refusals import assert_refused, snapshot, staged
 from tests.running import Kcert, output, program, representatives
+from tests.terminal import on_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.clusters import Pki
-
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@dataclass(frozen=True)
-class OnTerminal:
-    """What a program printed on a terminal, and how it ended."""
-
-    status: int
-    text: str
-
-    @property
-    def plain(self) -> str:
-        """The text without colours."""
-        return ESCAPES.sub("", self.text).replace("\r\n", "\n")
-
-
-def _take_terminal() -> None:
-    """Make standard input the terminal that Ctrl-C comes from."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def on_terminal(
-    kcert: Kcert,
-    *arguments: str,
-    columns: int = 80,
-    rows: int = 40,
-    keys: Sequence[str | Callable[[], object]] = "",
-    prompt: bytes = rb"lists the keys\] ",
-    **variables: str,
-) -> OnTerminal:
-    """Run kcert on a terminal of its own; *keys* are typed one by one, each when it waits at a *prompt*, a pattern.
-
-    What can be called in place of a key is called.
-    """
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    process = subprocess.Popen(
-        kcert.argv(*arguments),
-        cwd=kcert.folder,
-        env=kcert.environment({"TERM": "xterm-256color", **variables}),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=_take_terminal,  # noqa: PLW1509 - the tests have one thread
-    )
-    os.close(slave)
-    text, typed, deadline = b"", 0, time.monotonic() + 60
-    try:
-        with contextlib.suppress(OSError):  # EIO: the other side has closed
-            while time.monotonic() < deadline:
-                if select.select([master], [], [], 1)[0]:
-                    text += os.read(master, 65536)
-                if len(re.findall(prompt, text)) > typed and typed < len(keys):
-                    key = keys[typed]
-                    key() if callable(key) else os.write(master, os.fsencode(key))
-                    typed += 1
-        return OnTerminal(process.wait(10), text.decode())
-    finally:
-        process.kill()  # nothing to one that has ended
-        process.wait()
-        os.close(master)
 
 
 @pytest.fixture
@@ -383,4 +312,4 @@ def test_a_value_by_the_page_is_shortened(kcert: Kcert) -> None:
 
     assert said.status == 2
     assert len(said.stderr) < 720
-    assert "at most 64 characters for it, this has 5000" in " ".join(said.stderr.split())
+    assert "it has 5000 characters, and a subject allows at most 64" in " ".join(said.stderr.split())

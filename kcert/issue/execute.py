@@ -98,13 +98,20 @@ class Executor:
         self._done(staging, step, outcome)
         return outcome
 
-    def _prepare(self, staging: Staging, step: str, makes: Iterable[PurePosixPath], script: tuple[str, ...]) -> None:
+    def _prepare(
+        self,
+        staging: Staging,
+        step: str,
+        makes: tuple[PurePosixPath, ...],
+        reads: tuple[PurePosixPath, ...],
+        script: tuple[str, ...],
+    ) -> None:
         """Keep what kcert did itself for the record of the next command in *staging*."""
-        own = Prepared(step, tuple(map(str, makes)), script)
+        own = Prepared(step, tuple(map(str, makes)), tuple(map(str, reads)), script)
         self._prepared.setdefault(staging.folder, []).append(own)
 
     def run_all(self, staging: Staging, steps: Iterable[Step], name: str) -> None:
-        """Do *steps*, which make *name*, in *staging*; raises ProgramError where a command fails."""
+        """Do *steps*, which make *name*, in *staging*; raises ProgramError if a command fails."""
         for step in steps:
             if outcome := self.run_step(staging, step):
                 self.check_outcome(staging, step, outcome, name)
@@ -124,7 +131,7 @@ class Executor:
             )
         elif step.perform and not step.late:  # one that is late waits for ``publish``
             step.perform(staging, self.ctx.root)
-            self._prepare(staging, step.action, step.makes, step.shell)
+            self._prepare(staging, step.action, step.makes, step.reads, step.script)
         self.ctx.reporter.on_step_done(step, outcome)
 
     def _is_in_place(self, ca: Certificate | None) -> bool:
@@ -175,7 +182,7 @@ class Executor:
         for source, name in plan.copies:
             staging.put(name, read_regular(self.ctx.root / source))
             if source != name:
-                self._prepare(staging, "copy", (name,), (f"cp {quote(str(source))} {quote(str(name))}",))
+                self._prepare(staging, "copy", (name,), (source,), (f"cp {quote(str(source))} {quote(str(name))}",))
         return Job(plan, staging)
 
     def _refuse_to_replace_a_link(self, key: PurePosixPath) -> None:

@@ -43,7 +43,8 @@ class Step:
     ``action`` is the lesson's topic of its reason. ``script`` are the bash lines that do the same where ``argv``
     does not say it, ``summary`` and ``preview`` what a lesson shows. ``makes`` are its files; with ``secret`` they
     hold a private key, with ``scratch`` only later steps need them, with ``late`` they are made when all else of
-    the certificate is checked, because other certificates change the same file. ``limit`` is in seconds.
+    the certificate is checked, because other certificates change the same file. ``reads`` are the files of the folder
+    that ``script`` needs. ``limit`` is in seconds.
     """
 
     action: str
@@ -56,6 +57,7 @@ class Step:
     secret: bool = False
     scratch: bool = False
     late: bool = False
+    reads: tuple[PurePosixPath, ...] = ()
     limit: float = DEFAULT_TIMEOUT
 
     @property
@@ -170,6 +172,7 @@ def concatenate(action: str, target: PurePosixPath, *parts: PurePosixPath) -> St
         preview=(f"cp {quote(str(parts[0]))} {quote(str(target))}",) if len(parts) == 1 else (),
         script=(f"cat {' '.join(quote(str(part)) for part in parts)} > {quote(str(target))}",),
         perform=perform,
+        reads=parts,
     )
 
 
@@ -231,6 +234,7 @@ def extract(target: PurePosixPath, source: PurePosixPath, part: Part) -> Step:
         perform=perform,
         secret=True,
         scratch=True,
+        reads=(source,),
     )
 
 

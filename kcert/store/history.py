@@ -48,10 +48,14 @@ MOST_READINGS = 1000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A step that kcert did itself, before a command: its name, the files it made, and bash lines that do the same."""
+    """A step that kcert did itself, before a command: its name, the files it made, and bash lines that do the same.
+
+    ``reads`` are the files that these lines need.
+    """
 
     step: str
     files: tuple[str, ...]
+    reads: tuple[str, ...]
     script: tuple[str, ...]
 
 
@@ -311,7 +315,8 @@ def _parsed(own: Path, lines: Sequence[bytes]) -> Iterator[tuple[Entry, tuple[by
 
 
 def _prepared(own: dict[str, Any]) -> Prepared:
-    return Prepared(str(own["step"]), tuple(map(str, own["files"])), tuple(map(str, own["script"])))
+    files, reads, script = (tuple(map(str, own[name])) for name in ("files", "reads", "script"))
+    return Prepared(str(own["step"]), files, reads, script)
 
 
 def _is_half_a_record(tail: bytes) -> bool:

@@ -121,7 +121,7 @@ def wrote(root: Path, certificate: Certificate, csr_object: SigningRequest, path
     assert csr
     heading(f"{csr_object.name}: a CertificateSigningRequest")
     if explain:
-        _paragraphs("step-manifest")
+        say_paragraphs(lessons.lesson("step-manifest").opening)
         block([f"cat {quote(str(root / csr))} | base64 | tr -d '\\n'"], "command")
         screen().print()
     block(clean(text(csr_object)).splitlines(), "config")
@@ -174,10 +174,6 @@ def path_alone(path: Path) -> None:
 def as_json(csr: SigningRequest, openssl: str, written: dict[str, object] | None = None) -> None:
     """Print an object, or a bare request, and what it asks for, as JSON; *written* is the file that it is in now."""
     print_json((written or {}) | summary(csr, requested(openssl, csr)))
-
-
-def _paragraphs(topic: str) -> None:
-    say_paragraphs(lessons.lesson(topic).opening)
 
 
 def submitted(csr: SigningRequest) -> None:
@@ -302,7 +298,7 @@ def begin_object(csr: SigningRequest, *, explain: bool) -> None:
     """Say whose rules apply to the signature of an object."""
     heading(f"{csr.name}: signed as by {csr.signer}")
     if explain:
-        _paragraphs("step-issue")
+        say_paragraphs(lessons.lesson("step-issue").opening)
 
 
 def signed_object(path: Path, csr: SigningRequest, x509: X509, option: str) -> None:

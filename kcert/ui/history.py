@@ -108,7 +108,8 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         failed = f", failed with status {entry.status}" if entry.status else ""
         yield ""
         yield f"# {clean_line(entry.time)}, {entry.seconds:.2f} s{failed}"
-        comes = {name for own in entry.prepared for name in own.files}
+        prepared = _repeatable(entry, made)
+        comes = {name for own in prepared for name in own.files}
         if entry.status or (why := _not_repeatable(entry, made | comes)):
             if not entry.status:
                 yield f"# {why}"
@@ -118,11 +119,21 @@ def _script(root: Path, entries: Sequence[Entry]) -> Iterator[str]:
         folders = sorted({str(Path(name).parent) for name in (*comes, *entry.files)} - {"."})
         if folders:
             yield f"mkdir -p {' '.join(quote(folder) for folder in folders)}"
-        for own in entry.prepared:
-            yield from (clean(line) for line in own.script)
+        yield from (clean(line) for own in prepared for line in own.script)
         yield command(entry.argv)
         if serial := _serial(entry):
             yield f"rm -f {quote(serial)}"
+
+
+def _repeatable(entry: Entry, made: AbstractSet[str]) -> list[Prepared]:
+    """Return what of the preparation a script can repeat that has *made* these files."""
+    repeatable: list[Prepared] = []
+    there = set(made)
+    for own in entry.prepared:
+        if own.script and all(name in there or PurePosixPath(name).is_absolute() for name in own.reads):
+            repeatable.append(own)
+            there |= set(own.files)
+    return repeatable
 
 
 def _not_repeatable(entry: Entry, made: AbstractSet[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kcert.certificates import Kind
 from kcert.kubernetes import csr_requests
 from kcert.ui import print_json
-from kcert.ui.console import clean_line, command_line, say, say_apart, say_commands, screen
+from kcert.ui.console import clean_line, say, say_apart, say_commands
 from kcert.ui.csr import next_command
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def _ca_comes_first(ctx: Context, authorities: Sequence[Certificate]) -> None:
     missing = [cert.files.crt for cert in authorities if cert.files.crt and not (ctx.root / cert.files.crt).exists()]
     if not missing:
         return
-    say_apart("First copy the CA certificate to this machine, without the key. It verifies the certificates.")
-    for crt in missing:
-        command_line(("cp", str(crt), str(ctx.root / crt)))
-    screen().print()
+    say_commands(
+        "First copy the CA certificate to this machine, without the key. It verifies the certificates.",
+        *(("cp", str(crt), str(ctx.root / crt)) for crt in missing),
+    )
 
 
 def to_be_signed_again(ctx: Context, asked: Sequence[Certificate]) -> None:
@@ -82,25 +82,24 @@ def _to_be_signed_by_a_root(ctx: Context, wanted: Sequence[Certificate]) -> None
 
 
 def _by_hand_at_the_root(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say_apart(
+    say_commands(
         "Next, a root CA has to sign a CA that may sign certificates but no other CA (pathlen:0). Copy each request "
-        "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:"
+        "with its openssl.cnf to the machine with the root CA (root.crt, root.key), and run:",
+        *(csr_requests.by_root(cert, ctx.openssl) for cert in wanted),
     )
-    for cert in wanted:
-        command_line(csr_requests.by_root(cert, ctx.openssl))
-    screen().print()
     say_apart("If the root certificate is appended to that file, kcert also makes `ca-chain.crt` from the two.")
     _back_here(ctx, wanted)
 
 
 def _back_here(ctx: Context, wanted: Sequence[Certificate]) -> None:
-    say_apart("Then, back on this machine, fetch each certificate. It is compared with its key and its request first:")
-    for cert in wanted:
-        assert cert.files.crt and cert.files.csr
-        beside = cert.files.csr.with_name(cert.files.crt.name)
-        argv = ("kcert", "csr", "fetch", cert.name, "--file", str(beside))
-        command_line((*argv, *(("--dir", str(ctx.root)) if ctx.folder_option else ())))
-    screen().print()
+    option = ("--dir", str(ctx.root)) if ctx.folder_option else ()
+    beside = {
+        cert.name: cert.files.csr.with_name(cert.files.crt.name) for cert in wanted if cert.files.csr and cert.files.crt
+    }
+    say_commands(
+        "Then, back on this machine, fetch each certificate. It is compared with its key and its request first:",
+        *(("kcert", "csr", "fetch", name, "--file", str(path), *option) for name, path in beside.items()),
+    )
 
 
 def signed_record(name: str, path: Path, x509: X509, *, changed: bool) -> dict[str, object]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from kcert.clusters import K0S, K3S, KINDS, KUBEADM
 from kcert.scan.discovery import survey
 from tests.check.conftest import judged, mend
+from tests.running import Kcert
 from tests.zoo import kinds, kubeadm
 from tests.zoo.issuing import Recipe, Workshop, kubeconfig, put
 
@@ -131,14 +130,13 @@ def test_what_is_printed_uses_neither_sed_nor_awk(tmp_path: Path) -> None:
 
 def test_the_same_finding_on_several_files_is_told_once(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path, authority="etcd-ca")
-    check = [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path)]
-    told = subprocess.run(check, capture_output=True, text=True, check=False).stdout.splitlines()
+    kcert, check = Kcert(tmp_path), ("check", "--root", tmp_path)
+    told = kcert(*check).lines
     assert told.count("error kubeconfig-wrong-ca") == 1
-    short = subprocess.run([*check, "--format", "short"], capture_output=True, text=True, check=False).stdout
-    report = subprocess.run([*check, "--format", "json"], capture_output=True, text=True, check=False).stdout
-    findings = json.loads(report)["findings"]
+    short = kcert(*check, "--format", "short")
+    findings = json.loads(kcert(*check, "--format", "json").stdout)["findings"]
     assert [finding["rule"] for finding in findings] == ["kubeconfig-wrong-ca"] * 5
-    assert len(short.splitlines()) == len(findings) + 1
+    assert len(short.lines) == len(findings) + 1
 
 
 @pytest.mark.parametrize(

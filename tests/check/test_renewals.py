@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 
+from tests import starting
 from tests.check.conftest import judged
 from tests.check.sick import OVER
+from tests.running import Kcert
 from tests.zoo import course, kubeadm
 from tests.zoo.issuing import changed
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def renew(findings: tuple[Finding, ...]) -> None:
     for finding in findings:
         assert finding.kcert_fix.startswith("kcert renew "), finding
-        command = f'kcert() {{ {sys.executable} -m kcert "$@"; }}; {finding.kcert_fix} --quiet'
+        command = f'kcert() {{ {starting.program()} "$@"; }}; {finding.kcert_fix} --quiet'
         subprocess.run(["bash", "-e", "-c", command], check=True, capture_output=True)
 
 
@@ -76,8 +77,7 @@ def test_where_the_ca_is_elsewhere_kcert_is_not_offered(tmp_path: Path) -> None:
 
 def test_the_report_for_programs_names_the_short_commands_as_comments(tmp_path: Path) -> None:
     kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, apiserver=OVER))
-    check = [sys.executable, "-m", "kcert", "check", "--root", str(tmp_path), "--format", "json"]
-    report = json.loads(subprocess.run(check, capture_output=True, text=True, check=False).stdout)
+    report = json.loads(Kcert(tmp_path)("check", "--root", tmp_path, "--format", "json").stdout)
     lines = report["findings"][0]["fix"].splitlines()
     assert lines[0] == "# With kubeadm: kubeadm certs renew apiserver"
     assert lines[1].startswith("# With kcert: kcert renew apiserver --dir ")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,22 +11,13 @@ import pytest
 from kcert import lessons
 from kcert.diagnose import causes
 from tests.recorded import record
+from tests.running import REPOSITORY, Ended, Kcert
 
 RECORDED = Path(record.__file__).parent
-ROOT = Path(__file__).parents[2]
 
 
-def kcert(*words: str, stdin: bytes = b"", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "kcert", "diagnose", *words]
-    ended = subprocess.run(
-        argv,
-        input=stdin,
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )
-    return subprocess.CompletedProcess(argv, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+def kcert(*words: str, stdin: bytes = b"", folder: Path = REPOSITORY) -> Ended:
+    return Kcert(folder)("diagnose", *words, stdin=stdin)
 
 
 def log(name: str) -> str:
@@ -42,7 +31,7 @@ def test_every_cause_has_a_lesson(cause: str) -> None:
 
 def test_a_finding_on_the_screen() -> None:
     ended = kcert(log("kubectl-unknown-authority"))
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert ended.stderr == ""
     lines = ended.stdout.splitlines()
     assert lines[0].startswith("1. The client does not trust the certificate of the API server at")
@@ -74,20 +63,20 @@ def test_the_passphrase_is_removed_before_the_key_is_given_up() -> None:
 
 def test_nothing_found() -> None:
     ended = kcert(log("etcd-healthy"))
-    assert ended.returncode == 0
+    assert ended.status == 0
     assert ended.stdout.startswith("Nothing about certificates or access in 44 lines.")
 
 
 @pytest.mark.parametrize("words", [(), ("-",)])
 def test_standard_input(words: tuple[str, ...]) -> None:
     ended = kcert(*words, stdin=Path(log("etcd-key-mismatch")).read_bytes())
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert "do not match" in ended.stdout
 
 
 def test_json() -> None:
     ended = kcert(log("etcd-unreadable-key"), "--format", "json")
-    assert ended.returncode == 1
+    assert ended.status == 1
     [found] = json.loads(ended.stdout)
     assert set(found) == {"lines", "count", "cause", "evidence", "fix", "proof", "repair", "lesson"}
     assert found["count"] == 1
@@ -98,19 +87,19 @@ def test_json() -> None:
 
 def test_json_of_nothing_is_an_empty_list() -> None:
     ended = kcert("--format", "json", stdin=b"all is well\n")
-    assert (ended.returncode, json.loads(ended.stdout)) == (0, [])
+    assert (ended.status, json.loads(ended.stdout)) == (0, [])
 
 
 def test_an_empty_log() -> None:
     ended = kcert(stdin=b"")
-    assert ended.returncode == 0
+    assert ended.status == 0
     assert "in 0 lines" in ended.stdout
 
 
 @pytest.mark.parametrize(("name", "complaint"), [("gone.log", "No such file"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, complaint: str) -> None:
     ended = kcert(name, folder=tmp_path)
-    assert ended.returncode == 2
+    assert ended.status == 2
     assert ended.stdout == ""
     assert complaint in ended.stderr
 
@@ -118,7 +107,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, complaint: str) -
 def test_a_compressed_log_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "old.gz").write_bytes(gzip.compress(b"tls: private key does not match public key\n"))
     ended = kcert("old.gz", folder=tmp_path)
-    assert ended.returncode == 2
+    assert ended.status == 2
     assert "zcat old.gz | kcert diagnose -" in " ".join(ended.stderr.split())
 
 
@@ -127,7 +116,7 @@ def test_no_escape_sequence_reaches_the_screen() -> None:
         stdin=b"\x1b]0;owned\x07\x1b[31mopen /etc/kubernetes/pki/\x1b[2Jca.crt: permission denied \xe2\x80\xae "
         b"tls: private key does not match public key\n"
     )
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert "\x1b" not in ended.stdout
     assert "\x07" not in ended.stdout
     assert "\u202e" not in ended.stdout

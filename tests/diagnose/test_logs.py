@@ -86,8 +86,8 @@ def test_a_static_pod_is_asked_of_the_api_server(machine: Machine, fp: FakeProce
 def test_of_several_pods_this_hosts_own(machine: Machine, fp: FakeProcess) -> None:
     add_manifest(machine, "etcd")
     fp.register(GET_PODS.format("etcd").split(), stdout="etcd-a   a\netcd-controlplane01   controlplane01\n")
-    found = locate(LogRequest("etcd", since="2d", follow=True), machine)
-    assert found.command.argv == ("kubectl", "logs", "-n", "kube-system", "etcd-controlplane01", "--since=48h", "-f")
+    found = locate(LogRequest("etcd", since="1d24h30s", follow=True), machine)
+    assert found.command.argv == ("kubectl", "logs", "-n", "kube-system", "etcd-controlplane01", "--since=48h30s", "-f")
     assert "this host's of 2 pods" in found.why
 
 
@@ -216,16 +216,14 @@ def test_a_component_is_never_an_option(name: str) -> None:
     assert "\x1b" not in str(raised.value)
 
 
-@pytest.mark.parametrize("since", ["30s", "10m", "1h", "2d", "1h30m"])
+@pytest.mark.parametrize("since", ["30s", "10m", "1h", "2d", "1h30m", "1w"])
 def test_times_that_are_understood(since: str) -> None:
     assert logs.back(since) == since
 
 
-@pytest.mark.parametrize(
-    "since", ["", "1", "h", "yesterday", "-1h", "--follow", "1h ago", "1h\n", "1w", "9999999s", "\u0661h"]
-)
+@pytest.mark.parametrize("since", ["", "1", "h", "yesterday", "-1h", "--follow", "1h ago", "30m1h", "101y", "\u0661h"])
 def test_times_that_are_not(since: str) -> None:
-    with pytest.raises(InputError, match="30s, 10m, 1h30m or 2d"):
+    with pytest.raises(InputError, match=r"--since .* is (?:not a duration: write 30d|more than)"):
         logs.back(since)
 
 

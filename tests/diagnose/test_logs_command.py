@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.running import REPOSITORY, Ended, Kcert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SAID = "etcdmain: tls: private key does not match public key"
 
 
@@ -24,15 +26,13 @@ def path(tmp_path: Path) -> Path:
     return folder
 
 
-def kcert(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(ROOT), "PATH": f"{path}:/usr/bin:/bin"}
-    argv = [sys.executable, "-m", "kcert", "logs", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+def kcert(path: Path, *words: str) -> Ended:
+    return Kcert(REPOSITORY)("logs", *words, variables={"PATH": f"{path}:/usr/bin:/bin"})
 
 
 def test_the_command_stands_before_what_it_prints(path: Path) -> None:
     ended = kcert(path, "kubelet", "--since", "1h")
-    assert ended.returncode == 0
+    assert ended.status == 0
     assert ended.stdout.splitlines()[-3:] == [
         "    journalctl -u kubelet -l --no-pager --since '1h ago'",
         "",
@@ -43,7 +43,7 @@ def test_the_command_stands_before_what_it_prints(path: Path) -> None:
 
 def test_a_log_is_diagnosed(path: Path) -> None:
     ended = kcert(path, "kubelet", "--diagnose")
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert "    journalctl -u kubelet -l --no-pager\n" in ended.stdout
     assert "do not match" in " ".join(ended.stdout.split())
     assert "1 cause in 2 lines" in ended.stdout
@@ -51,7 +51,7 @@ def test_a_log_is_diagnosed(path: Path) -> None:
 
 def test_json_stands_alone(path: Path) -> None:
     ended = kcert(path, "kubelet", "--diagnose", "--format", "json")
-    assert ended.returncode == 1
+    assert ended.status == 1
     [found] = json.loads(ended.stdout)
     assert found["lines"] == [{"number": 2, "text": SAID}]
 
@@ -59,7 +59,7 @@ def test_json_stands_alone(path: Path) -> None:
 def test_a_program_that_fails_is_named(path: Path) -> None:
     (path / "journalctl").write_text("#!/bin/sh\necho no >&2\nexit 4\n")
     ended = kcert(path, "kubelet")
-    assert ended.returncode == 3
+    assert ended.status == 3
     assert "journalctl ended with status 4" in ended.stderr
 
 
@@ -76,6 +76,6 @@ def test_a_program_that_fails_is_named(path: Path) -> None:
 )
 def test_wrong_use(path: Path, words: tuple[str, ...]) -> None:
     ended = kcert(path, *words)
-    assert ended.returncode == 2
+    assert ended.status == 2
     assert ended.stdout == ""
     assert ended.stderr.startswith("kcert: ")

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kcert.diagnose import CUT_LINE, Finding, diagnose
+from tests.running import REPOSITORY, Ended, Kcert
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ADDRESS = 'Get "https://192.0.2.7:10250/containerLogs/x": '
 UNKNOWN = "x509: certificate signed by unknown authority"
 LINE = f"E1124 04:19:45.1 1 x.go:1] {ADDRESS}{UNKNOWN}"
@@ -28,7 +31,7 @@ def test_any_encoding(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "log").write_bytes(f"ordinary\r\n{LINE}\r\n".encode(encoding))
     for stdin, words in ((None, [str(tmp_path / "log")]), ((tmp_path / "log").read_bytes(), [])):
         ended = kcert(*words, stdin=stdin)
-        assert ended.returncode == 1
+        assert ended.status == 1
         assert "192.0.2.7:10250" in ended.stdout
 
 
@@ -92,33 +95,26 @@ def test_a_line_that_was_cut_is_told_to_be_cut(end: str) -> None:
     assert "--no-pager" in result.explanation.proof
 
 
-def kcert(*words: str, stdin: bytes | None = b"") -> subprocess.CompletedProcess[str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", "kcert", "diagnose", *words],
-        input=stdin or b"",
-        capture_output=True,
-        check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )
-    return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+def kcert(*words: str, stdin: bytes | None = b"") -> Ended:
+    return Kcert(REPOSITORY)("diagnose", *words, stdin=stdin or b"")
 
 
 def test_the_line_itself_in_the_place_of_a_file() -> None:
     ended = kcert(UNKNOWN)
-    assert ended.returncode == 1
+    assert ended.status == 1
     assert ended.stdout.startswith("1. The client does not trust the certificate of the server")
-    assert kcert("all is well here").returncode == 0
+    assert kcert("all is well here").status == 0
 
 
 def test_a_device_is_not_a_log() -> None:
     for ended in (kcert("/dev/zero"), kcert(stdin=bytes(70 * 1024 * 1024))):
-        assert ended.returncode == 2
+        assert ended.status == 2
         assert "not a log" in ended.stderr or "a device" in ended.stderr
 
 
 def test_an_unknown_kind_of_cluster() -> None:
     ended = kcert("--cluster", "k33s", UNKNOWN)
-    assert ended.returncode == 2
+    assert ended.status == 2
     assert "k3s" in ended.stderr
 
 
@@ -129,7 +125,7 @@ def test_a_log_that_is_followed_is_answered_as_it_comes() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
     ) as process:
         assert process.stdin
         assert process.stdout

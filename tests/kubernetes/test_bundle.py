@@ -267,7 +267,7 @@ def test_scp_brings_the_same_files(
         (tools / name).write_text(text, encoding="utf-8")
         (tools / name).chmod(0o755)
     variables = {**Kcert(made.home).environment(), "ROOT": str(root)}
-    (tools / "kcert").symlink_to(starting.program(variables))
+    (tools / "kcert").symlink_to(starting.program())
     variables["PATH"] = f"{tools}:{variables['PATH']}"
 
     ended = output([program("bash"), "-e"], made.home, commands, **variables)
@@ -290,7 +290,7 @@ def test_the_script_of_a_dry_run_writes_the_same_archives_and_exports(
     home = own_pki("hardway").home
     variables = kcert.environment()
     (tools := home / "tools").mkdir()
-    (tools / "kcert").symlink_to(starting.program(variables))
+    (tools / "kcert").symlink_to(starting.program())
     variables["PATH"] = f"{tools}:{variables['PATH']}"
     commands = (("bundle",), ("export", "ansible"), ("export", "cert-manager"))
     scripts = [kcert.done(*words, "--dry-run").stdout for words in commands]
@@ -343,7 +343,7 @@ def test_a_bundle_is_for_the_release_that_is_asked_for(own_pki: Callable[..., Pk
     assert "compare with its release notes" in " ".join(
         kcert.done("bundle", "node01", "--kubernetes-version", "1.99").stderr.split()
     )
-    assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is not accepted")
+    assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is invalid")
 
 
 def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Started:
 
     def _bash(self, script: str) -> None:
         variables = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        kcert = f'kcert() {{ {shlex.quote(str(starting.program(variables)))} "$@"; }}'
+        kcert = f'kcert() {{ {shlex.quote(str(starting.program()))} "$@"; }}'
         ended = subprocess.run(
             ["bash", "-c", f"set -euo pipefail\numask 077\n{kcert}\n{script}"],
             cwd=self.root,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 from dataclasses import replace
@@ -20,9 +19,10 @@ from kcert.practice.lab import ExpectedAnswer, words
 from kcert.practice.labs import NAMES, lab
 from kcert.practice.rng import ScenarioRng
 from kcert.ui.practice import script
+from tests import starting
 from tests.refusals import assert_refused, snapshot
 from tests.running import Kcert, output, program, wait_until
-from tests.test_terminal import on_terminal
+from tests.terminal import on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,8 +140,7 @@ def test_every_lab_through_the_command_line(name: str, kcert: Kcert, tmp_path: P
     path.write_text(practice(kcert, "solution", "--format", "sh"), encoding="utf-8")
     bin_ = tmp_path / "bin"
     bin_.mkdir()
-    (bin_ / "kcert").write_text(f'#!/bin/sh\nexec {shlex.join(kcert.argv())} "$@"\n', encoding="utf-8")
-    (bin_ / "kcert").chmod(0o755)
+    (bin_ / "kcert").symlink_to(starting.program())
     variables = kcert.environment({"PATH": f"{bin_}:{os.environ['PATH']}"})
 
     ended = output(

@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
-import pty
 import shutil
-import struct
-import subprocess
-import sys
-import termios
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.running import Ended, Kcert
 from tests.scan.made import CLIENT, SERVER, Pair, authority, certificate, name
+from tests.terminal import on_terminal
 
 APISERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "cp1", "10.96.0.1", "192.168.56.11")
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a run of the program ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 def kcert(*arguments: str | Path, folder: Path | None = None, columns: int | None = None) -> Ended:
     """Run the program as a user does; with *columns*, on a terminal of that width."""
-    argv = [sys.executable, "-m", "kcert", *map(str, arguments)]
-    own = {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    program = Kcert(folder or Path.cwd())
     if columns is None:
-        done = subprocess.run(argv, cwd=folder, env={**os.environ, **own}, capture_output=True, timeout=60, check=False)
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
-    terminal, program = pty.openpty()
-    fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {**os.environ, **own, "TERM": "xterm-256color"}
-    environment.pop("COLUMNS", None)
-    with subprocess.Popen(argv, cwd=folder, env=environment, stdin=program, stdout=program, stderr=program) as process:
-        os.close(program)
-        written = bytearray()
-        while True:
-            try:
-                piece = os.read(terminal, 65536)
-            except OSError:  # Linux says EIO once nobody has the terminal open any more
-                break
-            if not piece:
-                break
-            written += piece
-    os.close(terminal)
-    return Ended(process.returncode, written.decode().replace("\r\n", "\n"), "")
+        return program(*arguments)
+    shown = on_terminal(program, *map(str, arguments), columns=columns)
+    return Ended(shown.status, shown.text.replace("\r\n", "\n"), "")
 
 
 @dataclass(frozen=True)

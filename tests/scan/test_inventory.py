@@ -50,7 +50,7 @@ def folder(ca: Pair, tmp_path: Path) -> Path:
 
 def listed(*arguments: str | Path) -> list[dict[str, Any]]:
     done = kcert("inventory", *arguments, "--format", "json")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
@@ -107,7 +107,7 @@ def test_sorted_by_expiry_and_only_what_ends_soon(folder: Path) -> None:
     assert [one["cn"] for one in listed(folder, "--sort", "expiry", "--expiring-in", "30d")] == ["over", "soon"]
     assert [one["cn"] for one in listed(folder, "--expiring-in", "0")] == ["over"]
     refused = kcert("inventory", folder, "--expiring-in", "soon")
-    assert refused.returncode == 2
+    assert refused.status == 2
     assert "30d" in refused.stderr
 
 
@@ -120,7 +120,7 @@ def test_csv_is_read_by_others(folder: Path) -> None:
 
 def test_xlsx_has_filters_a_header_that_stays_dates_and_colours(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "certificates.xlsx"
-    assert kcert("inventory", folder, "--format", "xlsx", "-o", file).returncode == 0
+    assert kcert("inventory", folder, "--format", "xlsx", "-o", file).status == 0
     sheet = openpyxl.load_workbook(file).active
     assert sheet is not None
     assert sheet.freeze_panes == "A2"
@@ -137,7 +137,7 @@ def test_xlsx_has_filters_a_header_that_stays_dates_and_colours(folder: Path, tm
 
 def test_a_binary_format_is_refused_to_a_terminal(folder: Path) -> None:
     refused = kcert("inventory", folder, "--format", "xlsx", columns=80)
-    assert refused.returncode == 2
+    assert refused.status == 2
     assert "--output" in ESCAPES.sub("", refused.stdout)
 
 
@@ -241,7 +241,7 @@ def test_the_table_fits_the_terminal_and_cuts_nothing(kubeadm: Kubeadm, columns:
     # A short path, as people have it: a long one may be wider than any terminal.
     shown = kcert("inventory", "etc/kubernetes", folder=kubeadm.root, columns=columns)
     text = ESCAPES.sub("", shown.stdout)
-    assert shown.returncode == 0
+    assert shown.status == 0
     prose = [line for line in text.splitlines() if "openssl x509" not in line]
     assert max(len(line.rstrip()) for line in prose) <= columns
     joined = " ".join(text.split())
@@ -278,7 +278,7 @@ def test_nothing_found(tmp_path: Path) -> None:
 
 def test_a_place_that_is_not_there(tmp_path: Path) -> None:
     done = kcert("inventory", tmp_path / "nowhere")
-    assert done.returncode == 2
+    assert done.status == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -341,7 +341,7 @@ def test_what_could_not_be_read_is_said_beside_any_list(folder: Path) -> None:
     (folder / "broken.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\n")
     for arguments in (("--format", "json"), ("--format", "csv", "-o", folder.parent / "list.csv"), ()):
         done = kcert("inventory", folder, *arguments)
-        assert done.returncode == 0
+        assert done.status == 0
         assert "broken.crt the block that begins on line 1 has no END line" in " ".join(done.stderr.split())
 
 
@@ -350,7 +350,7 @@ def test_a_file_name_that_is_no_text_is_shown_as_its_bytes(ca: Pair, tmp_path: P
     (tmp_path / os.fsdecode(b"\xff\xfe")).mkdir()
     ca.put(tmp_path / os.fsdecode(b"\xff\xfe/\xe9.crt"))
     done = kcert("inventory", tmp_path, "--format", form)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.stderr) == (0, "")
     shown = done.stdout.replace("\\\\", "\\")
     assert r"\xff\xfe/\xe9.crt" in shown or form in ("json", "html", "mermaid", "svg")
 
@@ -368,6 +368,6 @@ def test_ten_thousand_names_in_a_spreadsheet_and_on_a_page(ca: Pair, tmp_path: P
     names = [f"host-{number}.example" for number in range(10_000)]
     certificate(name("many"), ca, uses=[SERVER], names=names).put(tmp_path / "pki/many.crt")
     for form in ("xlsx", "html", "csv"):
-        assert kcert("inventory", tmp_path / "pki", "--format", form, "-o", tmp_path / form).returncode == 0
+        assert kcert("inventory", tmp_path / "pki", "--format", form, "-o", tmp_path / form).status == 0
     assert len(listed(tmp_path / "pki")[0]["san"]) == 10_000
     assert "and 9988 more" in " ".join(ESCAPES.sub("", kcert("inventory", tmp_path / "pki", columns=80).stdout).split())

@@ -104,10 +104,10 @@ def test_show_takes_a_server_and_says_how_it_asked(ca: Pair, tmp_path: Path) -> 
     assert f"openssl s_client -connect {server} -showcerts" in shown.stdout
     assert "SANs: DNS:cp1" in shown.stdout
     refused = kcert("inventory", str(server), "--format", "json")
-    assert (refused.returncode, refused.stdout) == (2, "[]\n")
+    assert (refused.status, refused.stdout) == (2, "[]\n")
     assert "refuses the connection" in " ".join(refused.stderr.split())
     refused = kcert("show", str(server))
-    assert refused.returncode == 1
+    assert refused.status == 1
     assert "refuses the connection" in " ".join(refused.stderr.split())
 
 

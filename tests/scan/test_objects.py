@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.check.conftest import judged
+from tests.running import REPOSITORY, Ended, Kcert
 from tests.scan.made import CLIENT, SERVER, authority, certificate, name
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ def objects() -> bytes:
     return "\n---\n".join(json.dumps(document, indent=1) for document in documents).encode()
 
 
-def run(objects: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "kcert", *arguments], input=objects, capture_output=True, check=False)
+def run(objects: bytes, *arguments: str) -> Ended:
+    return Kcert(REPOSITORY)(*arguments, stdin=objects)
 
 
 def test_secrets_and_webhooks_are_listed_from_standard_input(objects: bytes) -> None:
@@ -59,13 +58,13 @@ def test_a_key_of_another_certificate_is_found_and_never_printed(objects: bytes,
     for arguments, data in ((("-",), objects), ((str(tmp_path / "objects.yaml"),), b"")):
         ended = run(data, "check", *arguments, "--format", "json")
         assert "key-mismatch" in [finding["rule"] for finding in json.loads(ended.stdout)["findings"]]
-        assert b"PRIVATE KEY" not in ended.stdout + ended.stderr
+        assert "PRIVATE KEY" not in ended.stdout + ended.stderr
 
 
 def test_an_input_without_objects_is_wrong_use() -> None:
     ended = run(b"nothing\n", "check", "-")
-    assert ended.returncode == 2
-    assert b"standard input contains no objects and no certificates" in ended.stderr
+    assert ended.status == 2
+    assert "standard input contains no objects and no certificates" in ended.stderr
 
 
 def test_a_bundle_of_before_and_files_that_are_none_are_found(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def pki(tmp_path: Path) -> Path:
 def shown(*arguments: str | Path, folder: Path | None = None) -> str:
     """What it prints, as one line of words."""
     done = kcert("show", *arguments, folder=folder)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     return " ".join(done.stdout.split())
 
 
@@ -152,7 +152,7 @@ def test_other_formats_are_named_with_the_command_that_opens_them(pki: Path) -> 
         subprocess.run(["openssl", *argv.split()], cwd=pki, check=True, capture_output=True)
     for name_of, (said, command) in FORMATS.items():
         done = kcert("show", name_of, folder=pki)
-        assert (done.returncode, done.stderr) == (0, ""), name_of
+        assert (done.status, done.stderr) == (0, ""), name_of
         assert f"format: {said}" in done.stdout, name_of
         assert command in [line.strip() for line in done.stdout.splitlines()], name_of
         ran = subprocess.run(
@@ -190,7 +190,7 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
         "secrets.yaml": "format: secrets.yaml of Talos",
     }.items():
         done = kcert("show", document, "--text", folder=pki)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.stderr
         assert said in done.stdout
         assert ("user (CN): jane" in done.stdout) == (document != "secrets.yaml")
         assert key[100:160] not in "".join(done.stdout.split())
@@ -202,7 +202,7 @@ def test_certificates_in_documents_are_shown_and_keys_are_not(pki: Path) -> None
 def test_the_first_hundred_of_a_bundle_and_how_many_more_there_are(pki: Path) -> None:
     put(pki / "bundle.crt", (pki / "ca.crt").read_bytes() * 2_000)
     done = kcert("show", "bundle.crt", "--no-explain", folder=pki)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     assert "bundle.crt, certificate 100" in done.stdout
     assert "bundle.crt, certificate 101" not in done.stdout
     assert "1,900 more certificates are in bundle.crt" in done.stdout
@@ -236,7 +236,7 @@ def test_a_certificate_that_openssl_alone_reads_is_shown_and_found_wrong(pki: Pa
         text = text.replace(old, new)
     put(pki / "odd.crt", text)
     done = kcert("show", "odd.crt", folder=pki)
-    assert done.returncode == 1
+    assert done.status == 1
     assert "user (CN): jane" in done.stdout
     assert "Kubernetes: the block that begins on line 1 is" in " ".join(done.stdout.split())
     assert "the block that begins on line 1 is" in done.stderr
@@ -289,7 +289,7 @@ def test_a_damaged_key_ends_with_status_1(pki: Path) -> None:
 
     put(pki / "bad.key", armoured(bytes(der), "RSA PRIVATE KEY"))
     done = kcert("show", pki / "bad.key")
-    assert done.returncode == 1
+    assert done.status == 1
     assert "is not a sound key" in " ".join(done.stderr.split())
 
 
@@ -355,7 +355,7 @@ def test_what_a_kubeconfig_compares_the_server_with(field: str, shown: str, tmp_
 def test_a_unit_is_no_certificate(tmp_path: Path) -> None:
     (tmp_path / "etcd.service").write_text("[Service]\nExecStart=/usr/bin/etcd\n")
     done = kcert("show", tmp_path / "etcd.service")
-    assert done.returncode == 2
+    assert done.status == 2
     assert "starts a component" in " ".join(done.stderr.split())
 
 
@@ -363,7 +363,7 @@ def test_the_file_that_a_kubeconfig_names_in_vain_is_named(tmp_path: Path) -> No
     user = "users:\n- name: u\n  user:\n    client-certificate: gone.crt\n"
     (tmp_path / "config").write_text(f"kind: Config\n{user}contexts:\n- name: x\n  context: {{user: u}}\n")
     done = kcert("show", "config", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "kcert: gone.crt does not exist.\n")
+    assert (done.status, done.stderr) == (1, "kcert: gone.crt does not exist.\n")
 
 
 def test_the_command_that_is_shown_for_a_kubeconfig_runs(kubeadm: Kubeadm) -> None:
@@ -385,7 +385,7 @@ def test_what_cannot_be_shown_is_said_with_a_way_out(pki: Path, what: str, said:
     put(pki / "empty.crt", b"")
     put(pki / "x.yaml", "kind: Pod\n")
     done = kcert("show", pki / what)
-    assert done.returncode == 2
+    assert done.status == 2
     assert said in " ".join(done.stderr.split())
 
 

@@ -42,7 +42,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     certificate(name('<img src=x onerror="document.title=1">@ROWS@', "<b>"), ca, uses=[CLIENT]).put(
         folder / "pki/evil.crt"
     )
-    assert kcert("inventory", folder / "pki", "--format", "html", "-o", folder / "page.html").returncode == 0
+    assert kcert("inventory", folder / "pki", "--format", "html", "-o", folder / "page.html").status == 0
     return folder / "page.html"
 
 
