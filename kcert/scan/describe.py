@@ -111,8 +111,8 @@ def _readable(path: Path, record: Record | Unreadable) -> Record:
 
 def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
     # What belongs to one of thousands, nobody asks; reading them all takes seconds.
-    found = find_beside(path, openssl).uses if len(blocks) <= SHOWN else ()
-    uses = {use.position: use for use in reversed(found) if use.path == path}
+    beside = find_beside(path, openssl).uses if len(blocks) <= SHOWN else ()
+    uses = {use.position: use for use in reversed(beside) if use.path == path}
     parts, position = [], 0
     for number, block in enumerate(blocks[:SHOWN]):
         if not block.der:
