@@ -15,7 +15,7 @@ TESTS  ?= tests
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile
 
-demo: $(VENV)/.kcert  ## the whole PKI of the example cluster into ./pki, with its lesson
+demo: $(VENV)/.kcert  ## all certificates of the example cluster in ./pki, with the lesson
 	$(BIN)/kcert all
 
 test: check  ## the checks, then all tests

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kcert.diagnose import explain
 from kcert.quoting import format_command, quote
+from kcert.ui.console import fitted
+from tests.running import output, program
 
 
 def read_by_bash(line: str) -> list[str]:
@@ -65,3 +69,18 @@ def test_a_long_line_is_broken_before_an_option_which_stays_with_its_value() -> 
     assert format_command(("openssl", "req", "-new", "-key", "a.key", "-out", "a.csr"), 30) == (
         "openssl req -new -key a.key \\\n    -out a.csr"
     )
+
+
+def test_a_command_that_is_broken_for_a_narrow_screen_is_the_same_for_bash() -> None:
+    posted = (Path(__file__).parent / "diagnose/posted.txt").read_bytes().splitlines()
+    found = [known for line in posted[::8] if line.strip() and (known := explain(line))]
+    texts = sorted({text for _, why in found for text in (why.proof, why.repair)})
+    narrow = ["\n".join(fitted(text.splitlines(), 60)) for text in texts]
+
+    assert sum(before != after for before, after in zip(texts, narrow, strict=True)) > 20
+    assert _as_bash_has_them(narrow) == _as_bash_has_them(texts)
+
+
+def _as_bash_has_them(texts: list[str]) -> str:
+    script = "".join(f"f{number}() {{\n{text}\n:\n}}\n" for number, text in enumerate(texts))
+    return output([program("bash"), "-c", f"{script}declare -f"]).stdout

@@ -1027,8 +1027,8 @@ def test_a_file_that_is_no_manifest_is_refused(inside: InProcess, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("new", "../jane"), "not accepted as a user's name"),
-        (("new", "jane", "--group", "a/b"), "--group 'a/b' is not accepted"),
+        (("new", "../jane"), "is not a valid user name"),
+        (("new", "jane", "--group", "a/b"), "--group 'a/b' is invalid"),
         (("new", "jane", "--san", "under_score!"), "neither a DNS name nor an address"),
         (("new", "jane", "--signer", "kubernetes.io/nobody"), "Kubernetes has no such signer"),
         (("new", "ca"), "which the Certificates API does not sign"),

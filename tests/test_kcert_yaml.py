@@ -122,7 +122,7 @@ USERS = {
     "a group with a slash": bad(_USER_LINE + "jane\n    groups: [dev/CN=admin]\n", 3, "dev/CN=admin"),
     "a group with a plus": bad(_USER_LINE + "jane\n    groups: ['a+CN=b']\n", 3, "a+CN=b"),
     "a group of 65 characters": bad(_USER_LINE + f"jane\n    groups: [{LONG}]\n", 3, "65"),
-    "a group twice": bad(_USER_LINE + "jane\n    groups: [a, a]\n", 3, "'a'", "once"),
+    "a group twice": bad(_USER_LINE + "jane\n    groups: [a, a]\n", 3, "'a'", "duplicate"),
     "groups that are no list": bad(_USER_LINE + "jane\n    groups: a\n", 3, "a list"),
     "no name": bad("users:\n  - groups: [a]\n", 2, "no name"),
     "twice": bad("users:\n  - name: jane\n  - name: jane\n", 3, "jane", "line 2"),
@@ -277,10 +277,9 @@ def test_what_is_unusual_and_right_is_taken(kcert: Kcert, what: str, profile: st
     "name", ["dev/O=system:masters", "a+b", "a=b", "-a", "jürgen", "a\nb", "..", "a/../b", LONG, "\x1b[31m", "a,b"]
 )
 def test_a_user_on_the_command_line_is_taken_as_given_or_refused(kcert: Kcert, name: str, tmp_path: Path) -> None:
-    for arguments in (["client", "--quiet", "--", name], ["client", "--quiet", f"--group={name}", "jane"]):
-        ended = kcert(*arguments)
-
-        assert_refused(ended, 2, "not accepted")
+    as_name, as_group = ["client", "--quiet", "--", name], ["client", "--quiet", f"--group={name}", "jane"]
+    for arguments, words in ((as_name, "is not a valid user name"), (as_group, "is invalid")):
+        assert_refused(kcert(*arguments), 2, words)
         assert list(tmp_path.iterdir()) == []
 
 

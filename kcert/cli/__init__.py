@@ -221,9 +221,9 @@ def _version(value: bool) -> None:
 
 
 @app.callback(
-    epilog="Run `kcert all` in an empty folder: it makes the certificates of an example cluster and explains each "
-    "step. "
-    "`kcert explain tls-in-one-page` is the first lesson. `kcert COMMAND --help` lists the options of a command."
+    epilog="`kcert all` in an empty folder makes the certificates of an example cluster and explains each step.\n\n"
+    "`kcert explain tls-in-one-page` is the first lesson.\n\n"
+    "`kcert COMMAND --help` lists the options of a command."
 )
 def _kcert(
     version: Annotated[

@@ -39,7 +39,7 @@ Output = Annotated[
 ]
 ObjectName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name the object.", show_default="NAME")]
 Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="Ask again until it is there, at most so long: 60s.")
+    str | None, typer.Option("--wait", metavar="TIME", help="Wait for the certificate, at most for this time: 60s.")
 ]
 Usages = Annotated[
     list[str] | None,

@@ -290,7 +290,7 @@ def ansible(
     from kcert.ui import deploy
 
     if output is not None and str(output) == "-":
-        raise InputError("--output - is not accepted: the export consists of several files. Specify a folder.")
+        raise InputError("--output - is not possible: the export consists of several files. Specify a folder.")
     _refuse_with_dry_run(dry_run=dry_run, quiet=quiet, output=output)
     ctx = context.read_context(options, "export ansible")
     made = target.export(ctx)

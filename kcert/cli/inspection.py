@@ -87,9 +87,12 @@ def check(
     planned = {}
     if described or (dir / OWN_FOLDER).is_dir():
         from kcert import profiles
+        from kcert.issue.adopt import unmanaged
 
         cluster = profiles.load((config or DEFAULT_FILE) if described else None)
-        planned = wanted_at(dir, profiles.certificates(cluster))
+        certificates = profiles.certificates(cluster)
+        # Users that kcert made and kcert.yaml does not name are renewed by kcert too.
+        planned = wanted_at(dir, (*certificates, *unmanaged(dir, cluster, certificates, ())))
     judgement = run_checks(
         where or (),
         root,
@@ -110,11 +113,14 @@ def inventory(
     where: Where = None,
     root: SystemRoot = None,
     format: Annotated[
-        Literal["text", "table", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"],
+        Literal[
+            "text", "table", "short", "csv", "xlsx", "json", "markdown", "html", "prometheus", "tree", "mermaid", "svg"
+        ],
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Print text (the same as table), csv, xlsx, json, markdown, html, prometheus, tree, mermaid or svg.",
+            help="Print text (the same as table), short (one line each), csv, xlsx, json, markdown, html, prometheus, "
+            "tree, mermaid or svg.",
         ),
     ] = "text",
     output: Output = None,

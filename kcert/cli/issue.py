@@ -153,7 +153,7 @@ def _requests(options: Chapter, specs: tuple[Certificate, ...]) -> dict[str, dic
             )
         if options.cn is not None:
             if why := check_user_name(options.cn):
-                raise InputError(f"--cn {options.cn!a} is not accepted: {why}.")
+                raise InputError(f"--cn {options.cn!a} is invalid: {why}.")
             requests[single[0].name]["cn"] = options.cn
         if options.san and single[0].kind is Kind.CA:
             raise InputError(f"--san: {single[0].name} is a CA, and no client connects to a CA.")

@@ -150,7 +150,7 @@ RootFolder = Annotated[
     typer.Option(
         "--root-dir",
         metavar="FOLDER",
-        help="Sign the cluster's CA with the root CA in this folder (root.crt, root.key), which is made if missing.",
+        help="Sign the cluster's CA with the root CA in this folder (root.crt, root.key); create it if missing.",
     ),
 ]
 RootPassphraseFile = Annotated[

@@ -54,7 +54,7 @@ def _labs(incomplete: str) -> list[str]:
 
 @app.command("list")
 def list_(*, format: Format = "text") -> None:
-    """List the labs, with their level and time, and which were solved in the folders here."""
+    """List the labs, with their level and time, and mark those that were solved in the folders below this one."""
     from kcert.practice import session
     from kcert.ui import practice
 
@@ -253,7 +253,7 @@ def quiz(
     from kcert.ui import practice
 
     if not 1 <= count <= quizzes.MOST:
-        raise InputError(f"--count {count} is not accepted: 1 to {quizzes.MOST}.")
+        raise InputError(f"--count {count} is invalid: expected 1 to {quizzes.MOST}.")
     seed = session.random_seed() if seed is None else seed
     session.check_seed(seed)
     right = practice.ask_questions(quizzes.questions(seed, count, program.openssl(openssl)), seed, count)
@@ -263,7 +263,7 @@ def quiz(
 def _learner(name: str | None) -> str | None:
     """Return *name*; raises InputError for a name that a report cannot contain."""
     if name is not None and (not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME):
-        raise InputError(f"--name {name!a} is not accepted: 1 to {LONGEST_NAME} printable characters.")
+        raise InputError(f"--name {name!a} is invalid: expected 1 to {LONGEST_NAME} printable characters.")
     return name
 
 

@@ -55,7 +55,7 @@ def version(text: str) -> Version:
     """Return the release that --kubernetes-version names; raises InputError for any other text."""
     parsed = release(text)
     if isinstance(parsed, str):
-        raise InputError(f"--kubernetes-version {text!a} is not accepted: {parsed}.")
+        raise InputError(f"--kubernetes-version {text!a} is invalid: {parsed}.")
     return parsed
 
 
@@ -201,7 +201,7 @@ def check_user_name(value: str) -> str | None:
             " (anything else could mean something to openssl's -subj, to an openssl.cnf or to a path)"
         )
     if len(value) > COMMON_NAME_LENGTH:
-        return f"a subject holds at most {COMMON_NAME_LENGTH} characters for it, this has {len(value)}"
+        return f"it has {len(value)} characters, and a subject allows at most {COMMON_NAME_LENGTH}"
     return None
 
 

@@ -326,7 +326,7 @@ def _refuse_twins(values: Iterator[tuple[Value, str]], what: str) -> None:
     seen: dict[str, Value] = {}
     for item, text in values:
         if text in seen:
-            raise item.refuse(f"{what} {text!a} is taken already, in line {seen[text].line}; each may occur once")
+            raise item.refuse(f"{what} {text!a} is a duplicate of the one in line {seen[text].line}")
         seen[text] = item
 
 

@@ -200,7 +200,7 @@ def server_url(value: str) -> str:
         if not unfit:
             return url
         why = unfit
-    raise InputError(f"--server {value!a} is not accepted: {why}.")
+    raise InputError(f"--server {value!a} is invalid: {why}.")
 
 
 def address_of(url: str) -> str:

@@ -50,9 +50,9 @@ def subject_for(
         return _known(known, groups, alt_names)
     for group in groups:
         if why := check_group_name(group):
-            raise InputError(f"--group {group!a} is not accepted: {why}.")
+            raise InputError(f"--group {group!a} is invalid: {why}.")
     if why := check_user_name(name):
-        raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+        raise InputError(f"{name!a} is not a valid user name: {why}.")
     return _unissued(replace(profiles.user(cluster, name, groups), alt_names=alt_names))
 
 
@@ -67,7 +67,7 @@ def of_name(cluster: Cluster, name: str, signer: str | None = None, *, by_root: 
         name = f"{_STEMS[signer]}{name.removeprefix(NODE_PREFIX).removeprefix(_STEMS[signer])}"
     known = profiles.named(profiles.certificates(cluster), name)
     if not known and (why := check_user_name(name)):
-        raise InputError(f"{name!a} is not accepted as a name: {why}.")
+        raise InputError(f"{name!a} is not a valid name: {why}.")
     if known and not (by_root and known[0].kind is Kind.CA):
         _check_signable(known[0])
     return known[0] if known else profiles.user(cluster, name, ())

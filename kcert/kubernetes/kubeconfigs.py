@@ -156,7 +156,7 @@ def draft(ctx: Context, client: Credentials, options: KubeconfigOptions) -> Draf
 def _checked(options: KubeconfigOptions) -> KubeconfigOptions:
     """Return *options* with its server as a URL; raises InputError for what cannot be."""
     if options.context is not None and (why := check_context_name(options.context)):
-        raise InputError(f"--context {options.context!a} is not accepted: {why}.")
+        raise InputError(f"--context {options.context!a} is invalid: {why}.")
     if options.prefix is not None:
         check_prefix(options.prefix)
         if options.embed:

@@ -199,11 +199,9 @@ def begin(
     a number that is not accepted.
     """
     if not 1 <= count <= len(labs.NAMES):
-        raise InputError(
-            f"--labs {count} is not accepted: there are {len(labs.NAMES)} labs, so 1 to {len(labs.NAMES)}."
-        )
+        raise InputError(f"--labs {count} is invalid: expected 1 to {len(labs.NAMES)}, the number of labs.")
     if not 1 <= minutes <= LONGEST:
-        raise InputError(f"--minutes {minutes} is not accepted: 1 to {LONGEST}.")
+        raise InputError(f"--minutes {minutes} is invalid: expected 1 to {LONGEST}.")
     session.check_seed(seed)
     session.make_room(root, replaces=replaces)
     setup()

@@ -216,7 +216,7 @@ def begin(
 def check_seed(seed: int) -> None:
     """Raise InputError for a seed that is out of range."""
     if not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"--seed {seed} is not accepted: a number from 0 to {LARGEST_SEED}.")
+        raise InputError(f"--seed {seed} is invalid: expected a number from 0 to {LARGEST_SEED}.")
 
 
 def random_seed() -> int:

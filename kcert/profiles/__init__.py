@@ -202,7 +202,7 @@ def clients(
     names = tuple(dict.fromkeys(names))
     for group in groups:
         if why := check_group_name(group):
-            raise InputError(f"--group {group!a} is not accepted: {why}.")
+            raise InputError(f"--group {group!a} is invalid: {why}.")
     known = certificates(cluster)
     if not names:
         if groups:
@@ -235,7 +235,7 @@ def _newcomer(cluster: Cluster, name: str, groups: tuple[str, ...]) -> Certifica
     if why := why_absent(cluster, name):
         raise InputError(f"{name!a}: {why}.")
     if why := check_user_name(name):
-        raise InputError(f"{name!a} is not accepted as a user's name: {why}.")
+        raise InputError(f"{name!a} is not a valid user name: {why}.")
     known = certificates(cluster)
     meant = next((spec for spec in known if spec.subject and spec.subject.common_name == name), None)
     if meant and not groups:
@@ -345,7 +345,7 @@ def _example(profile: Profile, machines: Machines, version: Version | None) -> C
     nodes = _hosts("--node", machines.nodes) or (() if machines.control_plane else _usual(usual.nodes))
     for cidr in machines.service_cidrs:
         if why := check_network(cidr):
-            raise InputError(f"--service-cidr {cidr!a} is not accepted: {why}.")
+            raise InputError(f"--service-cidr {cidr!a} is invalid: {why}.")
     return Cluster(
         name=usual.cluster,
         profile=profile.name,
@@ -372,10 +372,10 @@ def _hosts(option: str, values: Iterable[str]) -> tuple[Host, ...]:
     for value in values:
         name, equals, addresses = value.partition("=")
         if not equals:
-            raise InputError(f"{option} {value!a} is not accepted: expected NAME=IP, for example node01=192.168.56.21.")
+            raise InputError(f"{option} {value!a} is invalid: expected NAME=IP, for example node01=192.168.56.21.")
         parts = tuple(addresses.split(","))
         why = check_host_name(name) or next(filter(None, map(check_address, parts)), None)
         if why:
-            raise InputError(f"{option} {value!a} is not accepted: {why}.")
+            raise InputError(f"{option} {value!a} is invalid: {why}.")
         hosts.append(Host(name, tuple(str(ipaddress.ip_address(part)) for part in parts)))
     return tuple(hosts)

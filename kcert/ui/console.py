@@ -6,9 +6,10 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -261,14 +262,68 @@ def draw(rows: Table) -> None:
 
 
 def block(lines: Iterable[str], style: str = "", prefix: str = "") -> None:
-    """Print lines as they are, indented and never wrapped or cut."""
+    """Print lines as they are, indented and never cut; on a terminal, long commands and their comments are broken."""
     console = screen()
-    whole = [f"{INDENT}{prefix}{line}".rstrip() for line in lines]
     if not console.is_terminal:
-        _print_plain(console, whole)
+        _print_plain(console, [f"{INDENT}{prefix}{line}".rstrip() for line in lines])
         return
-    for line in whole:
-        console.print(Text(line, style=style), soft_wrap=True)
+    shown = fitted(list(lines), min(console.width, MOST_WIDTH) - len(INDENT)) if style == "command" else lines
+    for line in shown:
+        is_comment = style == "command" and line.lstrip().startswith("#")
+        whole = f"{INDENT}{prefix}{line}".rstrip()
+        console.print(Text(whole, style="said" if is_comment else style), soft_wrap=True)
+
+
+_WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\([^()]*\)|[^\s'"\\])+""")
+_OPERATOR = re.compile(r"-|\d?[<>]|[|&;]")
+
+
+def fitted(lines: list[str], width: int) -> list[str]:
+    """Return lines of bash, none of them wider than *width* if it can be broken: it stays the same for bash."""
+    commands = [line.partition("   # ")[0] for line in lines if not line.lstrip().startswith("#")]
+    if any("<<" in line or line.count("'") % 2 or line.count('"') % 2 for line in commands):
+        return lines  # a text of several lines, in which a new line would be content
+    shown: list[str] = []
+    for line in lines:
+        command, has_comment, comment = line.partition("   # ")
+        if len(line) > width and has_comment and command.strip() and not (shown and shown[-1].endswith("\\")):
+            indent = " " * (len(line) - len(line.lstrip()))
+            shown += [*_broken_line(f"{indent}# {comment}", width), *_broken_line(command, width)]
+        else:
+            shown += _broken_line(line, width)
+    return shown
+
+
+def _broken_line(line: str, width: int) -> list[str]:
+    """Return a comment as several, or a command broken with `` \\`` before options and operators."""
+    if len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    if line.lstrip().startswith("#"):
+        prefix = f"{indent}# "
+        return textwrap.wrap(line.lstrip("# "), width, initial_indent=prefix, subsequent_indent=prefix, **_WHOLE_WORDS)
+    body = line.strip().removesuffix(" \\")
+    words = _WORD.findall(body)
+    if " ".join(words) != body or any(word.startswith("#") for word in words):
+        return [line]
+    broken_lines = [indent + words[0]]
+    pieces: list[str] = []
+    for word in words[1:]:
+        if not pieces or _OPERATOR.match(word) or len(pieces[-1]) + len(word) > width - 2 * len(INDENT):
+            pieces.append(word)
+        else:
+            pieces[-1] += f" {word}"
+    for piece in pieces:
+        if len(broken_lines[-1]) + 1 + len(piece) + len(" \\") <= width:
+            broken_lines[-1] += f" {piece}"
+        else:
+            broken_lines[-1] += " \\"
+            broken_lines.append(f"{indent}{INDENT}{piece}")
+    broken_lines[-1] += " \\" if line.endswith(" \\") else ""
+    return broken_lines
+
+
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def show_output(text: str, style: str = "said") -> None:

@@ -90,8 +90,7 @@ def _finding(number: int, finding: Finding) -> None:
     screen().print()
     for name, text in (("Confirm with", finding.explanation.proof), ("Fix", finding.explanation.repair)):
         say(f"{name}:")
-        for line in text.splitlines():
-            block([clean_line(line)], "quiet" if line.lstrip().startswith("#") else "command")
+        block([clean_line(line) for line in text.splitlines()], "command")
         screen().print()
     say_apart(f"Lesson: `kcert explain {finding.lesson}`")
 

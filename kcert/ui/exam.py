@@ -194,6 +194,8 @@ def _table(lines: Sequence[Line]) -> None:
     say(f"{solved} of {len(lines)} labs solved by {counted(learners, 'learner')}.")
     if any(line.solution and line.solved for line in lines):
         say('"seen": the solution was shown before the lab was solved.', "quiet")
+    if any(line.seal == "not checked" for line in lines):
+        say("`--seal` asks for the passphrase of sealed exams, and verifies their seals.", "quiet")
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -88,9 +88,7 @@ def show_found(words: str, results: Sequence[Lesson], form: str, target: Target 
         say(f"{len(results)} lesson{'s contain' if len(results) > 1 else ' contains'} {clean_line(words)!a}:")
         for lesson in results[:_MOST_FOUND]:
             screen().print()
-            screen().print(
-                Text(lesson.topic, style="code").append(f"  {lesson.title}", style="default"), soft_wrap=True
-            )
+            say(f"`{lesson.topic}`  {lesson.title}")
             say(_sentence(lesson, words.split(maxsplit=1)[0]))
         screen().print()
         more = len(results) - _MOST_FOUND

@@ -154,10 +154,10 @@ class Lesson(Reporter):
         if self._full or before is step.preview:
             block(step.preview, "config")
         elif changes := [line for line in difflib.ndiff(before, step.preview) if line.startswith(("+", "-"))]:
-            say_apart(f"Lines that differ from {name} (- only there, + only here); --full prints the whole file:")
+            say_apart(f"Lines that differ from {name} (- only in that file, + only in this one); --full prints all:")
             block(changes, "config")
         else:
-            say(f"It is the same as {name}; --full prints it again.")
+            say(f"The file is the same as {name}; --full prints it.")
         screen().print()
 
     def _heading(self, plan: IssuancePlan) -> None:

@@ -343,7 +343,7 @@ def test_a_bundle_is_for_the_release_that_is_asked_for(own_pki: Callable[..., Pk
     assert "compare with its release notes" in " ".join(
         kcert.done("bundle", "node01", "--kubernetes-version", "1.99").stderr.split()
     )
-    assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is not accepted")
+    assert_refused(kcert("bundle", "--kubernetes-version", "new"), 2, "'new' is invalid")
 
 
 def test_a_folder_with_a_colon_is_no_host_to_scp(own_pki: Callable[..., Pki], kcert: Kcert, tmp_path: Path) -> None:

@@ -617,7 +617,7 @@ def test_a_release_that_is_newer_than_what_kcert_knows_is_said(pki: Callable[[st
         ("small", ("etcd", "--host", "node01"), "etcd does not run on 'node01'. There are: controlplane01"),
         ("large", ("etcd", "--host", "etcd4"), "did you mean etcd"),
         ("large", ("etcd",), "specify one with --host (etcd1, etcd2, etcd3)"),
-        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is not accepted"),
+        ("small", ("etcd", "--kubernetes-version", "latest"), "'latest' is invalid"),
         ("small", ("etcd", "--kubernetes-version", "2.0"), "expected a release of Kubernetes"),
         ("small", ("etcd", "--kubernetes-version", "1.5"), "1.16 and newer"),
         ("small", ("etcd", "--path-prefix", "a\x1bb"), "--path-prefix 'a\\x1bb'"),

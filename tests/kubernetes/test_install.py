@@ -380,6 +380,27 @@ def test_a_key_is_rotated_in_the_right_order(own_pki: Callable[..., Pki], kcert:
     assert "kubectl get secrets --all-namespaces -o json | kubectl replace -f -" in said[3]
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "found"),
+    [
+        ("v1", "v1beta1", "no type (['apiserver.config.k8s.io', 'v1beta1'], 'EncryptionConfiguration')"),
+        ("providers", "provider", ".resources[0].provider"),
+        ("aescbc", "aesCBC", ".resources[0].providers[0].aesCBC"),
+        ("secret:", "key:", ".resources[0].providers[0].aescbc.keys[0].key"),
+        ("identity: {}", "identity: [none]", ".resources[0].providers[1].identity"),
+        ("[secrets]", "secrets", ".resources[0].resources"),
+    ],
+)
+def test_a_field_that_no_api_server_knows_is_found(right: str, wrong: str, found: str) -> None:
+    text = """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources: [{resources: [secrets], providers: [{aescbc: {keys: [{name: key1, secret: YQ==}]}}, {identity: {}}]}]
+"""
+    assert accepted.unknown_fields(yaml.safe_load(text), accepted.OLDEST) == []
+    assert accepted.unknown_fields(yaml.safe_load(text.replace(right, wrong)), accepted.OLDEST) == [found]
+
+
 def files_of(home: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 

@@ -170,7 +170,7 @@ def near_hosts(host: str, hosts: Iterable[str]) -> str:
 def check_prefix(prefix: str) -> None:
     """Raise InputError for a folder that a configuration file cannot name."""
     if not prefix or not prefix.isprintable():
-        raise InputError(f"--path-prefix {prefix!a} is not accepted: expected the path of a folder.")
+        raise InputError(f"--path-prefix {prefix!a} is invalid: expected the path of a folder.")
 
 
 def _only(name: str, instances_found: tuple[ComponentInstance, ...]) -> ComponentInstance:

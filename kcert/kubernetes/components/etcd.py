@@ -33,7 +33,10 @@ _IMAGES = {
     36: "3.6.8-0",
     37: "3.7.0-0",
 }
-"""Which etcd kubeadm starts, from which minor release of Kubernetes on."""
+"""Which etcd kubeadm starts, from which minor release of Kubernetes on.
+
+For 1.37: CHANGELOG-1.37.md has 3.7.0-rc.0 (kubernetes#139427), and CHANGELOG-1.38.md goes on from 3.7.0 to 3.7.1.
+"""
 
 
 def _addresses(instance: ComponentInstance) -> Iterator[Option]:

@@ -111,7 +111,7 @@ def export(ctx: Context, options: Options) -> Export:
     if len(options.namespace) > _NAMESPACE_LENGTH or "." in options.namespace:
         why = f"a namespace is one name without dots, of at most {_NAMESPACE_LENGTH} characters"
     if why:
-        raise InputError(f"--namespace {options.namespace!a} is not accepted: {why}.")
+        raise InputError(f"--namespace {options.namespace!a} is invalid: {why}.")
     if options.name is not None and (why := object_name(options.name)):
         raise InputError(f"--name {options.name!a} cannot begin the name of an object of Kubernetes: {why}.")
     wanted, left = _sorted_out(ctx, options)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 FORMATS = {
+    "short": "text:short",
     "csv": "text:comma_separated",
     "xlsx": "spreadsheet:spreadsheet",
     "json": "text:records",
@@ -142,12 +143,13 @@ def introduce(scan: ScanResult, *, looked_around: bool) -> None:
 
 def _draw(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
     """The table for a terminal; a narrow one gets a paragraph for each use, so that no path is broken."""
+    _summary(entries)
     if screen().width >= WIDE:
         _columns(entries)
     else:
         for entry in entries:
             _paragraph(entry)
-    _summary(entries, scan, openssl)
+    _close(entries, scan, openssl)
 
 
 def _paragraph(entry: Entry) -> None:
@@ -202,7 +204,7 @@ def _facts(entry: Entry) -> Table:
 def _names(entry: Entry) -> str:
     names = listed(entry.san[:MANY_NAMES])
     left = len(entry.san) - MANY_NAMES
-    return f"{names} and {left} more (--format json lists all)" if left > 0 else names
+    return f"{names} and {left} more" if left > 0 else names
 
 
 def _expiry(entry: Entry, separator: str = "\n") -> Text:
@@ -214,15 +216,22 @@ def _expiry(entry: Entry, separator: str = "\n") -> Text:
     return Text.assemble(f"{entry.not_after:%Y-%m-%d}{separator}", (words, STYLES[entry.validity]))
 
 
-def _summary(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
+def _summary(entries: Sequence[Entry]) -> None:
     files = len({entry.path for entry in entries})
     if not entries:
         say("No certificate was found.")
-    else:
-        counts = [(validity, sum(entry.validity is validity for entry in entries)) for validity in Validity]
-        states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
-        uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
-        say(f"{uses} in {counted(files, 'file')}: {states}.")
+        return
+    counts = [(validity, sum(entry.validity is validity for entry in entries)) for validity in Validity]
+    states = ", ".join(f"{count} {validity.value}" for validity, count in counts if count)
+    uses = "1 use of a certificate" if len(entries) == 1 else f"{len(entries)} uses of certificates"
+    say(f"{uses} in {counted(files, 'file')}: {states}.")
+    screen().print()
+
+
+def _close(entries: Sequence[Entry], scan: ScanResult, openssl: str) -> None:
+    """Say what the table lacks, and how one file is read by hand."""
+    if any(len(entry.san) > MANY_NAMES for entry in entries):
+        say("`--format json` lists every SAN.", "quiet")
     for problem in scan.problems:
         say(described(problem), "notice")
     if entries:

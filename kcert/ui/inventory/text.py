@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from kcert.openssl.x509 import listed
-from kcert.ui.console import clean_line, counted
+from kcert.ui.console import clean_line, counted, in_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +64,13 @@ def described(problem: Problem) -> str:
     """Return what is wrong with a file, as a sentence."""
     named = f" (named by {problem.option} in {problem.source})" if problem.option else ""
     return f"{clean_line(str(problem.path))} {clean_line(problem.reason)}{clean_line(named)}."
+
+
+def short(entries: Sequence[Entry], scan: ScanResult) -> bytes:  # noqa: ARG001 - as every format
+    """Return a line for each use: for whom, what kind, until when, where."""
+    columns = [HEADINGS.index(name) for name in ("component", "type", "expires", "days left", "path")]
+    rows = [HEADINGS, *(tuple(cell or "-" for cell in row(entry)) for entry in entries)]
+    return in_columns([tuple(cells[column] for column in columns) for cells in rows]).encode()
 
 
 _FORMULA = re.compile("(^|[;\t])(?=[\\s\"']*[-=+@\uff1d\uff0b\uff20\uff0d])")
