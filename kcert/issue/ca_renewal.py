@@ -23,6 +23,7 @@ from kcert.issue.plan import (
 )
 from kcert.issue.status import CertificateStatus, State, issuer_mismatch
 from kcert.issue.steps import Kubeconfigs
+from kcert.kubeconfig import opened
 from kcert.openssl.program import same_key
 from kcert.openssl.x509 import X509
 from kcert.roles import ROLES
@@ -204,7 +205,9 @@ class RenewalPlanner:
             self.remarks.append(f"{spec.files.crt} contains only one CA; no CA rotation is in progress.")
             return None
         left = [
-            leaf.certificate.name for leaf in self._signed_by(spec) if leaf.x509 and issuer_mismatch(leaf.x509, x509)
+            leaf.certificate.name
+            for leaf in self._signed_by(spec)
+            if leaf.x509 and issuer_mismatch(leaf.x509, x509) and not names_its_files(self.ctx.root, leaf)
         ]
         if left:
             raise InputError(
@@ -273,7 +276,10 @@ class RenewalPlanner:
 def names_its_files(root: Path, status: CertificateStatus) -> bool:
     """Return whether it is a kubeconfig like the one of a kubelet that renews its own certificate: with paths in it."""
     path = status.certificate.files.kubeconfig
-    return path is not None and status.x509 is None and b"client-certificate:" in read_regular(root / path)
+    if path is None:
+        return False
+    content = read_regular(root / path)
+    return opened(content) is None and b"client-certificate:" in content
 
 
 def with_key_of(wanted: Certificate, spec: Certificate) -> Certificate:

@@ -96,9 +96,10 @@ class _LeafPlanner(RenewalPlanner):
             leaf = spec.kind not in (Kind.CA, Kind.KEY_PAIR)
             updates = self._updates(status)
             foreign = updates and not made_here(self.ctx.root, spec, self.known)
-            if leaf and not foreign and (status.x509 or updates):
+            links = names_its_files(self.ctx.root, status)
+            if leaf and not foreign and (updates or (status.x509 and not links)):
                 chosen.append(status)
-            elif names_its_files(self.ctx.root, status):
+            elif links:
                 self.remarks.append(
                     f"{spec.files.kubeconfig} names its files instead of holding them: that certificate the "
                     "kubelet renews by itself."
@@ -134,7 +135,7 @@ class _LeafPlanner(RenewalPlanner):
         if spec.kind is Kind.KEY_PAIR:
             return self._key_pair(status)
         updates = self._updates(status)
-        if statuses is None and not updates:
+        if not updates and (statuses is None or names_its_files(self.ctx.root, status)):
             raise InputError(self._unreadable(status))
         if statuses and statuses.ca:
             checks.refuse_mixed_up(self.ctx, spec, statuses)
