@@ -110,7 +110,9 @@ def _readable(path: Path, record: Record | Unreadable) -> Record:
 
 
 def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
-    uses = {use.position: use for use in reversed(find_beside(path, openssl).uses) if use.path == path}
+    # What belongs to one of thousands, nobody asks; reading them all takes seconds.
+    beside = find_beside(path, openssl).uses if len(blocks) <= SHOWN else ()
+    uses = {use.position: use for use in reversed(beside) if use.path == path}
     parts, position = [], 0
     for number, block in enumerate(blocks[:SHOWN]):
         if not block.der:

@@ -45,7 +45,8 @@ def test_the_fix_writes_the_certificates_of_a_field_again(form: str, field: str,
     workshop = Workshop({"ca": Recipe("CN=k", None, ca=True), "u": Recipe("CN=jane", usages=("clientAuth",))})
     text = kubeconfig(server=kubeadm.SERVER, authority=workshop["ca"].crt, user=workshop["u"])
     pem = workshop["ca" if field == FIELD else "u"].crt
-    config = put(tmp_path / "config", text.replace(encoded(pem), VALUES[form](pem)), 0o600)
+    comment = "# YAML ends a line here\u2028# and here\x85# and patch does not\n"
+    config = put(tmp_path / "config", comment + text.replace(encoded(pem), VALUES[form](pem)), 0o600)
     findings = judged(config)
     assert {finding.rule for finding in findings} == {"unreadable"}
     mend(findings)
