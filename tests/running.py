@@ -74,6 +74,13 @@ def representatives(values: Iterable[_T], kind: Callable[[_T], object]) -> list[
     return marked
 
 
+def in_turn(values: Iterable[_T], kind: Callable[[_T], object], place: Callable[[_T], object]) -> list[_T]:
+    """The *values* in an order that begins each kind with the next place: so the representatives are of every place."""
+    values = list(values)
+    kinds, places = ([*dict.fromkeys(map(of, values))] for of in (kind, place))
+    return sorted(values, key=lambda value: (places.index(place(value)) - kinds.index(kind(value))) % len(places))
+
+
 def needs_openssl_3(why: str) -> None:
     """Skip a test with an older openssl: *why* it cannot be had there."""
     said = output(["openssl", "version"]).stdout.strip()

@@ -290,11 +290,11 @@ def test_somebody_who_is_not_in_kcert_yaml_is_renewed_by_his_name(own_pki: Calla
 @pytest.mark.parametrize(
     ("profile", "arguments"),
     [
-        ("course", ("admin", "--new-key")),
+        pytest.param("course", ("admin", "--new-key"), marks=pytest.mark.thorough),
         ("course", ("--all",)),
-        ("course", ("ca",)),
+        pytest.param("course", ("ca",), marks=pytest.mark.thorough),
         ("course", ("ca", "--new-key")),
-        ("kubeadm", ("admin", "apiserver")),
+        pytest.param("kubeadm", ("admin", "apiserver"), marks=pytest.mark.thorough),
         ("kubeadm", ("super-admin", "--new-key")),
         ("kubeadm", ("ca",)),
     ],

@@ -93,7 +93,15 @@ def test_output_into_a_pipe_is_the_same_at_any_width_of_the_terminal(own_pki: Ca
     )
 
 
-@pytest.mark.parametrize(("profile", "jobs"), [("course", "1"), ("hardway", "1"), ("kubeadm", "1"), ("course", "3")])
+@pytest.mark.parametrize(
+    ("profile", "jobs"),
+    [
+        pytest.param("course", "1", marks=pytest.mark.thorough),
+        pytest.param("hardway", "1", marks=pytest.mark.thorough),
+        ("kubeadm", "1"),
+        ("course", "3"),
+    ],
+)
 def test_each_command_on_the_screen_is_the_command_that_ran(
     pki: Callable[[str, str], Pki], kcert: Kcert, profile: str, jobs: str, tmp_path: Path
 ) -> None:

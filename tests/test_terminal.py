@@ -242,7 +242,11 @@ def test_a_locale_without_utf8_is_no_trouble(kcert: Kcert, variables: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "arguments", ["all --dry-run", "plan", "history --format json", "history", "doctor", "client admin"]
+    "arguments",
+    [
+        *("all --dry-run", "history --format json", "client admin"),
+        *(pytest.param(arguments, marks=pytest.mark.thorough) for arguments in ("plan", "history", "doctor")),
+    ],
 )
 def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, arguments: str) -> None:
     said = output(
@@ -257,7 +261,9 @@ def test_a_reader_who_goes_away_ends_it_quietly(course: Pki, kcert: Kcert, argum
 
 
 @pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "2>&-", ">&- 2>&-", "2> /dev/full", "<&-"])
-@pytest.mark.parametrize("arguments", ["client admin", "client admin --quiet"])
+@pytest.mark.parametrize(
+    "arguments", ["client admin", pytest.param("client admin --quiet", marks=pytest.mark.thorough)]
+)
 def test_closed_and_full_outputs_are_no_traceback(course: Pki, kcert: Kcert, redirection: str, arguments: str) -> None:
     said = output(
         ["bash", "-c", f'"$@" {arguments} {redirection}; echo "status $?" >&2', "bash", *kcert.argv()],

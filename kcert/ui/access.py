@@ -338,12 +338,10 @@ def show_answer(asked: Call, answer: Answer, *, quiet: bool) -> None:
     sys.stdout.flush()
     if not 200 <= answer.status < 400:
         meaning = MEANINGS.get(answer.status, "")
-        raise VerdictError(
-            f"{asked.server}{asked.path} show_answer {asked.user} with {answer.status}. {meaning}".rstrip()
-        )
+        raise VerdictError(f"{asked.server}{asked.path} answered {asked.user} with {answer.status}. {meaning}".rstrip())
     if not quiet:
         screen().print()
-        say(f"{answer.status}: it show_answer.", "good")
+        say(f"{answer.status}: it answered.", "good")
 
 
 def readable(body: bytes) -> str:

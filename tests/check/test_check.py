@@ -71,7 +71,7 @@ def sick(tmp_path: Path) -> Path:
 # ---------------------------------------------------------------- the three outcomes
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("size", [pytest.param("small", marks=pytest.mark.thorough), "large"])
 @pytest.mark.parametrize("profile", ["course", "hardway", "kubeadm"])
 def test_what_kcert_makes_is_found_good_and_fits_its_own_kcert_yaml(
     profile: str, size: str, kcert: Kcert, own_pki: Callable[..., Pki]

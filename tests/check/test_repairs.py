@@ -330,7 +330,7 @@ def test_a_folder_of_kubeadm_says_which_ca_signs_without_a_manifest(tmp_path: Pa
         ("etcd/ca.crt", "front-proxy-ca.crt"),
     ],
 )
-@pytest.mark.parametrize("place", ["host", "folder"])
+@pytest.mark.parametrize("place", ["host", pytest.param("folder", marks=pytest.mark.thorough)])
 def test_two_swapped_files_are_one_finding_and_are_exchanged(tmp_path: Path, one: str, two: str, place: str) -> None:
     kubeadm.lay_out(tmp_path, changed(kubeadm.RECIPES, scheduler=OVER))
     pki = tmp_path / PKI

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kcert.check import RULES
 from tests.check.conftest import judged, mend
 from tests.check.sick import FOLDER, SICK, Sick
-from tests.running import representatives
+from tests.running import in_turn, representatives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from kcert.check import Finding
 
 
+RULE, PLACE = attrgetter("rule"), attrgetter("place")
+
+
 def look(sick: Sick, root: Path) -> tuple[Finding, ...]:
     """A folder is named; a whole host stands below --root."""
     return judged(root) if sick.place == FOLDER else judged(root=root)
 
 
-@pytest.mark.parametrize("sick", representatives(SICK, lambda sick: (sick.rule, sick.place)), ids=str)
+@pytest.mark.parametrize("sick", representatives(in_turn(SICK, RULE, PLACE), RULE), ids=str)
 def test_the_fault_is_named_and_its_repair_clears_it(sick: Sick, tmp_path: Path) -> None:
     root = tmp_path / "a host"  # a blank in every path: what is printed has to be quoted
     root.mkdir()
