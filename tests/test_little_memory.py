@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,3 +46,13 @@ def test_too_little_memory_is_said_in_words(
 def limited(mebibytes: int) -> None:
     """Take memory from a process, for ``preexec``."""
     resource.setrlimit(resource.RLIMIT_AS, (mebibytes * MIB, mebibytes * MIB))
+
+
+@pytest.mark.parametrize("error", ["MemoryError()", 'RuntimeError("can\'t start new thread")'])
+def test_what_the_machine_refuses_is_not_called_a_mistake(error: str) -> None:
+    run = (
+        f"import kcert.cli\nfrom kcert.__main__ import main\ndef run():\n    raise {error}\nkcert.cli.run = run\nmain()"
+    )
+    ended = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert "there is not enough memory" in " ".join(ended.stderr.split())
