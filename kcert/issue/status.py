@@ -203,9 +203,9 @@ def _status(
         ended = f"expired on {x509.not_after:%Y-%m-%d}" if x509 and x509.not_after <= now else None
         state = State.EXPIRED if ended else State.CURRENT
         return CertificateStatus(certificate, state, (ended,) if ended else (), x509, has_key=True)
-    if x509 is None:
+    if x509 is None or content.links:
         why = "names the files of its certificate" if content.links else "cannot be read as what it should be"
-        return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), has_key=has_key)
+        return CertificateStatus(certificate, State.STALE, (f"{proof.name} {why}",), x509, has_key)
     differs = [
         *_unlike(certificate, x509),
         *_key_trouble(certificate, content, x509),
