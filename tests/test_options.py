@@ -143,7 +143,8 @@ def test_a_config_like_one_before_is_printed_by_its_differences(kcert: Kcert) ->
 
     clients = kcert.done("client", "bob", "jane").stdout
     assert clients.count("[ req_distinguished_name ]") == 1
-    assert "It is the same as openssl-bob.cnf" in " ".join(clients.split())
+    assert "The file is the same as openssl-bob.cnf" in " ".join(clients.split())
+    assert " ".join(clients.split()).count("Everything else depends on the private key") == 1, "a reason is told once"
     assert kcert.done("client", "eve", "dan", "--full").stdout.count("[ req_distinguished_name ]") == 2
     kubelets = kcert.done("kubelet").stdout
     assert re.search(r"^ +- .*node01$", kubelets, re.MULTILINE)

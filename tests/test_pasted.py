@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kcert.quoting import quote
 from tests.hostile import RUNS, commands_in, commands_with, pasted, set_up
 from tests.running import representatives
 
@@ -45,3 +47,11 @@ def test_no_printed_command_runs_what_a_name_says(
     found = [one for ended in printed for text in (ended.stdout, ended.stderr) for one in commands_in(text, name)]
     assert len([one for one in found if "CANARY" in one]) > 30
     assert pasted(tmp_path / "sandbox", found) == []
+
+
+@pytest.mark.parametrize("character", "\u034f\u115f\u3164\ufe0f")
+def test_a_character_without_a_shape_is_seen_in_a_printed_argument(character: str) -> None:
+    quoted = quote(f"a{character}b")
+    assert quoted.isascii()
+    ended = subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True, check=True)
+    assert ended.stdout.decode() == f"a{character}b"

@@ -110,7 +110,7 @@ def _readable(path: Path, record: Record | Unreadable) -> Record:
 
 
 def _certificates(path: Path, blocks: list[Block], openssl: str) -> Description:
-    # What belongs to one of thousands, nobody asks; reading them all takes seconds.
+    # With thousands of certificates, reading what belongs to each takes seconds.
     beside = find_beside(path, openssl).uses if len(blocks) <= SHOWN else ()
     uses = {use.position: use for use in reversed(beside) if use.path == path}
     parts, position = [], 0
